@@ -1,0 +1,40 @@
+"""Graph neural networks that read C. elegans behaviour from calcium traces, as scikit-learn estimators."""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+__version__ = version("skworm")
+
+if TYPE_CHECKING:
+    from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
+    from skworm.model_selection import WormGroupKFold
+    from skworm.training import VirtualWorms
+
+# Estimators bring torch along, so each is imported when first asked for.
+_HOMES = {
+    "GNNStateClassifier": "skworm.classification",
+    "MLPStateClassifier": "skworm.classification",
+    "SVMStateClassifier": "skworm.classification",
+    "VirtualWorms": "skworm.training",
+    "WormGroupKFold": "skworm.model_selection",
+}
+
+__all__ = [
+    "GNNStateClassifier",
+    "MLPStateClassifier",
+    "SVMStateClassifier",
+    "VirtualWorms",
+    "WormGroupKFold",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'skworm' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

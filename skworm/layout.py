@@ -1,0 +1,120 @@
+"""How frames are laid out as rows and columns: index levels, column names, windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+WORM_LEVEL = "worm"
+FRAME_LEVEL = "frame"
+SEPARATOR = ":"
+
+
+def column_names(neurons: Iterable[str], node_features: Sequence[str]) -> list[str]:
+    """Name the columns of a frame table, neuron-major: ``"AVAL:trace", "AVAL:derivative", ...``."""
+    return [f"{neuron}{SEPARATOR}{feature}" for neuron in neurons for feature in node_features]
+
+
+def parse_column_names(columns: Iterable[Any]) -> tuple[list[str], list[str]] | None:
+    """Read neurons and node features back from column names.
+
+    Parameters
+    ----------
+    columns : iterable
+        Column labels of a frame table.
+
+    Returns
+    -------
+    (neurons, node_features) or None
+        Names in column order, or None where the labels are not ``"neuron:feature"`` names at all.
+
+    Raises
+    ------
+    ValueError
+        If the labels are such names, but not neuron-major with the same features for every neuron.
+    """
+    labels = list(columns)
+    if not labels or not all(isinstance(label, str) and SEPARATOR in label for label in labels):
+        return None
+    pairs = [label.rsplit(SEPARATOR, 1) for label in labels]
+    neurons = list(dict.fromkeys(neuron for neuron, _ in pairs))
+    node_features = list(dict.fromkeys(feature for _, feature in pairs))
+    if labels != column_names(neurons, node_features):
+        raise ValueError(
+            "columns named 'neuron:feature' must be neuron-major, with the same features in the same order for every "
+            f"neuron, such as {column_names(neurons[:2], node_features)}; got {labels[:6]}; make the table with "
+            "make_frames, or reorder its columns"
+        )
+    return neurons, node_features
+
+
+def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:
+    """Tell the worm of each row.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame, shape (n_frames, ...)
+        Frames; a DataFrame may carry the worm as the index level ``"worm"``.
+    worm : array-like, shape (n_frames,), optional
+        Worm of each row; takes precedence over the index.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_frames,) or None
+        None where neither says to which worm a row belongs.
+    """
+    if worm is not None:
+        ids = np.asarray(worm)
+        if ids.ndim != 1 or len(ids) != len(X):
+            raise ValueError(f"worm has shape {ids.shape}, but X has {len(X)} rows; pass one worm name a row")
+        return ids
+    index = getattr(X, "index", None)
+    if isinstance(index, (pd.Index, pd.MultiIndex)) and WORM_LEVEL in index.names:
+        return np.asarray(index.get_level_values(WORM_LEVEL))
+    return None
+
+
+def frame_of_rows(X: Any, worm: np.ndarray) -> np.ndarray:
+    """Tell the frame number of each row: from the index level ``"frame"``, else by row order within each worm.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame, shape (n_frames, ...)
+        Frames.
+    worm : numpy.ndarray, shape (n_frames,)
+        Worm of each row.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n_frames,)
+        Frame numbers, counted from 0 within each worm.
+    """
+    index = getattr(X, "index", None)
+    if isinstance(index, (pd.Index, pd.MultiIndex)) and FRAME_LEVEL in index.names:
+        return np.asarray(index.get_level_values(FRAME_LEVEL), dtype=np.int64)
+    return pd.Series(worm).groupby(worm, sort=False).cumcount().to_numpy()
+
+
+def window_of_rows(X: Any, worm: np.ndarray, window: int) -> np.ndarray:
+    """Tell the window of each row: ``frame // window``, so that dropped rows shift no boundary.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame, shape (n_frames, ...)
+        Frames.
+    worm : numpy.ndarray, shape (n_frames,)
+        Worm of each row.
+    window : int
+        Frames a window.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n_frames,)
+        Window numbers, counted from 0 within each worm.
+    """
+    if not isinstance(window, (int, np.integer)) or window < 1:
+        raise ValueError(f"window={window!r} must be a whole number of frames, at least 1")
+    return frame_of_rows(X, worm) // window

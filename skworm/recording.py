@@ -1,0 +1,177 @@
+"""One worm's recording, validated once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from skworm.states import UNKNOWN
+
+_ONE_DIGIT_MOTOR_NEURON = re.compile(r"^(AS|DA|DB|DD|VA|VB|VC|VD)(\d)$")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Recording:
+    """Calcium traces of one worm, with neuron names and behavioural states.
+
+    Parameters
+    ----------
+    worm : str
+        Name of the worm, unique within an analysis.
+    traces : array-like of shape (n_frames, n_neurons)
+        Fluorescence change dF/F of every neuron. NaN where a neuron was not measured.
+    neurons : sequence of str, length n_neurons
+        Unique names; a decimal number where the neuron was not identified. Motor neurons of one digit are written
+        with two: ``"VB1"`` becomes ``"VB01"``.
+    fps : float
+        Frames a second.
+    dataset : str, default=""
+        The study or folder that the recording belongs to.
+    time : array-like of shape (n_frames,), optional
+        Seconds since the first frame, strictly increasing; from `fps` where absent.
+    states : array-like of str, shape (n_frames,), optional
+        Behavioural state of each frame, ``"unknown"`` where none is known.
+    derivatives : array-like of shape (n_frames, n_neurons), optional
+        The file's own time derivatives of `traces`, in dF/F a second.
+    behavior : mapping of str to array-like of shape (n_frames,), optional
+        Continuous signals, such as a velocity.
+    source : str, default=""
+        Where the recording came from.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, names repeat, time runs backwards, or a trace is infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skworm.recording import Recording
+    >>> recording = Recording("worm-a", np.zeros((5, 2)), ["AVAL", "7"], fps=3.0, states=["forward"] * 5)
+    >>> recording
+    Recording('worm-a': 5 frames at 3.00 a second, 2 neurons, 1 identified, with states)
+    >>> recording.identified
+    ('AVAL',)
+    """
+
+    worm: str
+    traces: np.ndarray
+    neurons: tuple[str, ...]
+    fps: float
+    dataset: str = ""
+    time: np.ndarray = None  # type: ignore[assignment]  # filled from fps
+    states: np.ndarray | None = None
+    derivatives: np.ndarray | None = None
+    behavior: Mapping[str, np.ndarray] = field(default_factory=dict)
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__
+        if not isinstance(self.worm, str) or not self.worm:
+            raise ValueError(f"worm={self.worm!r} must be a non-empty name, such as 'kato-0'")
+        traces = self._table("traces", self.traces)
+        set_field(self, "traces", traces)
+        set_field(self, "neurons", self._names(self.neurons, traces.shape[1]))
+        if not np.isfinite(self.fps) or self.fps <= 0:
+            raise ValueError(
+                f"worm {self.worm!r}: fps={self.fps!r} must be a positive number of frames a second"
+            )
+        set_field(self, "fps", float(self.fps))
+        set_field(self, "time", self._times(self.time))
+        if self.states is not None:
+            states = self._per_frame("states", self.states, dtype=str)
+            set_field(self, "states", np.where(states == "", UNKNOWN, states))
+        if self.derivatives is not None:
+            derivatives = self._table("derivatives", self.derivatives)
+            if derivatives.shape != traces.shape:
+                raise ValueError(
+                    f"worm {self.worm!r}: derivatives have shape {derivatives.shape}, traces {traces.shape}; "
+                    "both are (n_frames, n_neurons)"
+                )
+            set_field(self, "derivatives", derivatives)
+        signals = {name: self._per_frame(name, values, dtype=float) for name, values in self.behavior.items()}
+        set_field(self, "behavior", MappingProxyType(signals))
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return self.traces.shape[0]
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons, identified or not."""
+        return self.traces.shape[1]
+
+    @property
+    def identified(self) -> tuple[str, ...]:
+        """Names of the neurons that were identified, in the order of the columns."""
+        return tuple(name for name in self.neurons if not name.isdecimal())
+
+    def __repr__(self) -> str:
+        states = "no states" if self.states is None else "with states"
+        return (
+            f"Recording({self.worm!r}: {self.n_frames} frames at {self.fps:.2f} a second, {self.n_neurons} neurons, "
+            f"{len(self.identified)} identified, {states})"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = (self.worm, self.traces, self.neurons, self.fps, self.dataset, self.time, self.states)
+        return type(self), (*values, self.derivatives, dict(self.behavior), self.source)
+
+    def _table(self, name: str, values: Any) -> np.ndarray:
+        table = np.array(values, dtype=np.float64)
+        if table.ndim != 2 or 0 in table.shape:
+            raise ValueError(
+                f"worm {self.worm!r}: {name} have shape {table.shape}; a table (n_frames, n_neurons) with at least "
+                "one of each is expected"
+            )
+        if np.isinf(table).any():
+            frame, neuron = np.argwhere(np.isinf(table))[0]
+            raise ValueError(
+                f"worm {self.worm!r}: {name} are infinite at frame {frame} of neuron {self.neurons[neuron]!r}; "
+                "replace the value by NaN or a number"
+            )
+        table.setflags(write=False)
+        return table
+
+    def _names(self, neurons: Any, n_neurons: int) -> tuple[str, ...]:
+        names = tuple(_ONE_DIGIT_MOTOR_NEURON.sub(r"\g<1>0\2", str(name)) for name in neurons)
+        if len(names) != n_neurons:
+            raise ValueError(
+                f"worm {self.worm!r}: {len(names)} neuron names for {n_neurons} traces; traces are "
+                "(n_frames, n_neurons): transpose them if neurons come first"
+            )
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(
+                f"worm {self.worm!r}: neuron names repeat: {repeated}; give each neuron one name, and an unidentified "
+                "one a decimal number"
+            )
+        return names
+
+    def _times(self, time: Any) -> np.ndarray:
+        if time is None:
+            return np.arange(self.n_frames) / self.fps
+        times = self._per_frame("time", time, dtype=float)
+        steps = np.diff(times)
+        if not np.all(steps > 0):
+            frame = int(np.flatnonzero(~(steps > 0))[0]) + 1
+            raise ValueError(
+                f"worm {self.worm!r}: time does not increase at frame {frame}; it is in seconds, one value a frame"
+            )
+        return times
+
+    def _per_frame(self, name: str, values: Any, dtype: type) -> np.ndarray:
+        array = np.array(values, dtype=dtype)
+        if array.shape != (self.n_frames,):
+            raise ValueError(
+                f"worm {self.worm!r}: {name} has shape {array.shape}, but there are {self.n_frames} frames; "
+                "give one value a frame"
+            )
+        array.setflags(write=False)
+        return array
