@@ -78,9 +78,7 @@ class Recording:
         set_field(self, "traces", traces)
         set_field(self, "neurons", self._names(self.neurons, traces.shape[1]))
         if not np.isfinite(self.fps) or self.fps <= 0:
-            raise ValueError(
-                f"worm {self.worm!r}: fps={self.fps!r} must be a positive number of frames a second"
-            )
+            raise ValueError(f"worm {self.worm!r}: fps={self.fps!r} must be a positive number of frames a second")
         set_field(self, "fps", float(self.fps))
         set_field(self, "time", self._times(self.time))
         if self.states is not None:
