@@ -1,0 +1,146 @@
+"""The multi-layer perceptron, blind to the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from skworm.classification.base import NeuralStateClassifier
+from skworm.nn import MLPClassifierModule
+from skworm.training import VirtualWorms
+
+
+class MLPStateClassifier(NeuralStateClassifier):
+    """Read the behavioural state with a multi-layer perceptron on all neurons' features.
+
+    Parameters
+    ----------
+    aggregation : {"concatenate", "sum", "mean"}, default="concatenate"
+        How the neurons' features come together before the perceptron (equation 6).
+    n_hidden : int, default=16
+        Hidden features of a layer.
+    n_layers : int, default=1
+        Hidden layers; a linear map to the states follows.
+    batch_norm : {"auto", "output", "before_activation"} or None, default="auto"
+        Where batch normalisation stands: on the output of the hidden layers, before each rectifier, or nowhere.
+        Its running statistics tie the readout to the worms that it was trained on, so ``"auto"`` uses it (on the
+        output) only when virtual worms spread them.
+    augmentation : VirtualWorms or None, default=None
+        Augmentation of the training frames.
+    n_node_features : int, default=None
+        Columns a neuron; by default from the column names ``"neuron:feature"``, else 1.
+    max_epochs : int, default=800
+        Epochs, each one step on all training frames.
+    learning_rate : float, default=1e-3
+        Adam's first learning rate.
+    weight_decay : float, default=0.0
+        Penalty on squared weights.
+    learning_rate_factor : float, default=0.25
+        Multiplies the learning rate when the validation loss has not improved for `learning_rate_patience` epochs.
+    learning_rate_patience : int, default=50
+        Epochs.
+    validation_fraction : float, default=0.1
+        Share of each worm's windows that judges the epochs and is not trained on; the epoch with the lowest loss on
+        them is kept. With 0 the training loss judges.
+    window : int, default=8
+        Frames a window.
+    device : {"auto", "cpu", "cuda"}, default="auto"
+        Where to compute.
+    random_state : int, RandomState instance or None, default=None
+        Governs initial weights, held-out windows and augmentation.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_states,)
+        State names.
+    neurons_ : list of str
+        Neurons, in the order of the columns.
+    node_features_ : list of str
+        Features of a neuron.
+    worms_ : ndarray of shape (n_worms,)
+        Training worms.
+    net_ : skorch.NeuralNet
+        Trained net; ``net_.history`` holds every epoch's losses.
+    n_iter_ : int
+        Epochs trained.
+    best_epoch_ : int
+        Epoch whose weights are kept, counted from 1.
+    n_features_in_ : int
+        Columns of `X`.
+    feature_names_in_ : ndarray of str
+        Their names, where `X` had any.
+
+    References
+    ----------
+    Wang et al. 2021, equations 1 to 3, 6 and 7.
+
+    Examples
+    --------
+    >>> from skworm import MLPStateClassifier
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.frames import make_frames
+    >>> X, y = make_frames(make_worms(n_worms=2, n_frames=400, random_state=0), states="2")
+    >>> mlp = MLPStateClassifier(max_epochs=100, learning_rate=1e-2, random_state=0).fit(X, y)
+    >>> mlp.score(X, y) > 0.8
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        aggregation: str = "concatenate",
+        n_hidden: int = 16,
+        n_layers: int = 1,
+        batch_norm: str | None = "auto",
+        augmentation: VirtualWorms | None = None,
+        n_node_features: int | None = None,
+        max_epochs: int = 800,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+        learning_rate_factor: float = 0.25,
+        learning_rate_patience: int = 50,
+        validation_fraction: float = 0.1,
+        window: int = 8,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.aggregation = aggregation
+        self.n_hidden = n_hidden
+        self.n_layers = n_layers
+        self.batch_norm = batch_norm
+        self.augmentation = augmentation
+        self.n_node_features = n_node_features
+        self.max_epochs = max_epochs
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.learning_rate_factor = learning_rate_factor
+        self.learning_rate_patience = learning_rate_patience
+        self.validation_fraction = validation_fraction
+        self.window = window
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @classmethod
+    def as_published(cls, **parameters: Any) -> MLPStateClassifier:
+        """Make the perceptron that the paper describes: batch normalisation on the output, no augmentation.
+
+        Parameters
+        ----------
+        **parameters
+            Other parameters, or changes to these.
+
+        Returns
+        -------
+        MLPStateClassifier
+            Not yet fitted.
+        """
+        return cls(**{"batch_norm": "output", "n_layers": 2, **parameters})
+
+    def _build_module(self) -> nn.Module:
+        return MLPClassifierModule(len(self.neurons_), len(self.node_features_), self._readout())

@@ -1,0 +1,130 @@
+"""The support vector machine, the baseline of Table 1."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.svm import SVC
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skworm.classification.base import StateClassifierMixin, encode_states, known_states
+
+
+class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
+    """Read the behavioural state with a support vector machine.
+
+    Parameters
+    ----------
+    C : float, default=1.0
+        Inverse of the regularisation's strength.
+    kernel : {"rbf", "linear", "poly", "sigmoid"}, default="rbf"
+        Kernel.
+    gamma : {"scale", "auto"} or float, default="scale"
+        Kernel coefficient.
+    class_weight : dict or "balanced", default=None
+        Weights of the states.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_states,)
+        State names.
+    svc_ : sklearn.svm.SVC
+        The fitted machine.
+    n_features_in_ : int
+        Columns of `X`.
+    feature_names_in_ : ndarray of str
+        Their names, where `X` had any.
+
+    References
+    ----------
+    Wang et al. 2021, Table 1.
+
+    Examples
+    --------
+    >>> from skworm import SVMStateClassifier
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.frames import make_frames
+    >>> X, y = make_frames(make_worms(n_worms=2, n_frames=400, random_state=0), states="2")
+    >>> SVMStateClassifier().fit(X, y).predict(X).shape == y.shape
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "C": [Interval(Real, 0, None, closed="neither")],
+        "kernel": [StrOptions({"rbf", "linear", "poly", "sigmoid"})],
+        "gamma": [StrOptions({"scale", "auto"}), Interval(Real, 0, None, closed="left")],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
+
+    def __init__(
+        self,
+        *,
+        C: float = 1.0,
+        kernel: str = "rbf",
+        gamma: str | float = "scale",
+        class_weight: dict[str, float] | str | None = None,
+    ) -> None:
+        self.C = C
+        self.kernel = kernel
+        self.gamma = gamma
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any) -> SVMStateClassifier:
+        """Fit to frames.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_frames, n_features)
+            Scaled frames.
+        y : array-like of shape (n_frames,)
+            States; frames that are ``"unknown"`` are left out.
+
+        Returns
+        -------
+        self
+            The fitted classifier.
+        """
+        self._validate_params()
+        frames, states = validate_data(self, X, y, dtype=np.float64)
+        known = known_states(states)
+        self.classes_, _ = encode_states(self, states[known])
+        self.svc_ = SVC(C=self.C, kernel=self.kernel, gamma=self.gamma, class_weight=self.class_weight)
+        self.svc_.fit(frames[known], states[known])
+        self.n_iter_ = self.svc_.n_iter_
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the state of every frame.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_frames, n_features)
+            Frames.
+
+        Returns
+        -------
+        ndarray of shape (n_frames,)
+            States.
+        """
+        check_is_fitted(self)
+        return self.svc_.predict(validate_data(self, X, dtype=np.float64, reset=False))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Give the signed distance from the boundary, one column a state where there are more than two.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_frames, n_features)
+            Frames.
+
+        Returns
+        -------
+        ndarray of shape (n_frames,) or (n_frames, n_states)
+            Distances.
+        """
+        check_is_fitted(self)
+        return self.svc_.decision_function(validate_data(self, X, dtype=np.float64, reset=False))

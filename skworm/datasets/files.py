@@ -1,0 +1,305 @@
+"""Read recordings from files, and write them."""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from skworm.datasets.conventions import translate_states
+from skworm.datasets.matlab import read_matlab
+from skworm.datasets.tables import read_table
+from skworm.recording import Recording
+
+_SUFFIXES = (".npz", ".mat", ".csv", ".parquet")
+_REQUIRED = ("traces", "neuron_names", "fps")
+_BEHAVIOR_PREFIX = "behavior_"
+
+
+def load_recordings(
+    path_or_paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    dataset: str | None = None,
+    rename_states: Mapping[str, str] | None = None,
+    fps: float | None = None,
+) -> list[Recording]:
+    """Read recordings from files of any supported format.
+
+    ================  ===================================================================================
+    ``.npz``          one worm, as :func:`save_recordings` writes it
+    ``.mat``          MATLAB v5 or v7.3, one or many worms, in the layouts of Kato et al. 2015 and Nichols
+                      et al. 2017
+    ``.csv``,         one worm, one row a frame: optional columns ``time`` (seconds), ``state`` and
+    ``.parquet``      ``behavior:<name>``; every other column is a neuron
+    ================  ===================================================================================
+
+    Parameters
+    ----------
+    path_or_paths : path or iterable of paths
+        A file, or a folder whose supported files are read in natural order (``worm_2`` before ``worm_10``).
+    dataset : str, optional
+        Data set of recordings whose file names none; by default the name of the folder.
+    rename_states : mapping of str to str, optional
+        Name of a state in the file to its name in skworm. The codes of Kato et al. (``"REVSUS"``) and of Nichols et
+        al. (``"Reversal"``) are known without it; other names are kept as they are.
+    fps : float, optional
+        Frames a second, used for tables without a column ``time`` only.
+
+    Returns
+    -------
+    list of Recording
+        The worms, each named by its file, or else after the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is absent, or a folder holds none.
+    ValueError
+        If a file cannot be read, or two worms of one data set have the same name.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from skworm.datasets import load_recordings, save_recordings
+    >>> from skworm.recording import Recording
+    >>> worm = Recording("worm-a", [[0.1, 0.2], [0.3, 0.1]], ["AVAL", "2"], fps=3.0, states=["forward", "unknown"])
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = save_recordings([worm], folder)
+    ...     load_recordings(folder)
+    [Recording('worm-a': 2 frames at 3.00 a second, 2 neurons, 1 identified, with states)]
+    """
+    paths = [path_or_paths] if isinstance(path_or_paths, str | os.PathLike) else list(path_or_paths)
+    if not paths:
+        raise ValueError("there are no paths to read; pass a file, a folder, or several of them")
+    recordings: list[Recording] = []
+    origin: dict[tuple[str, str], Path] = {}
+    for path in (file for entry in paths for file in _files(Path(entry).expanduser())):
+        for recording in _read_file(path, dataset, fps):
+            key = (recording.dataset, recording.worm)
+            if key in origin:
+                raise ValueError(
+                    f"{path} and {origin[key]} both hold a worm {recording.worm!r} of the data set "
+                    f"{recording.dataset!r}; rename one of the files, or load them apart with another dataset=..."
+                )
+            origin[key] = path
+            if recording.states is not None:
+                recording = replace(recording, states=translate_states(recording.states, rename_states))
+            recordings.append(recording)
+    return recordings
+
+
+def save_recordings(
+    recordings: Recording | Iterable[Recording], folder: str | os.PathLike[str], *, overwrite: bool = False
+) -> list[Path]:
+    """Write recordings as ``.npz`` files, one a worm.
+
+    The files hold plain arrays and load with ``numpy.load(path, allow_pickle=False)``: ``traces`` (n_frames,
+    n_neurons), ``neuron_names``, ``fps``, ``time``, ``worm``, ``dataset``, ``source``, and where the recording has
+    them ``labels`` (indices into ``state_names``), ``derivatives`` and ``behavior_<name>``. Each is written under
+    a temporary name and moved when whole.
+
+    Parameters
+    ----------
+    recordings : Recording or iterable of Recording
+        The worms, each with its own name.
+    folder : path
+        Where to write; made if absent.
+    overwrite : bool, default=False
+        Whether existing files may be replaced.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files, in the order of the recordings, named after the worms; characters that a file name cannot hold
+        are percent-encoded.
+
+    Raises
+    ------
+    FileExistsError
+        If a file exists and `overwrite` is False; nothing is written then.
+    ValueError
+        If two worms have the same name.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from skworm.datasets import save_recordings
+    >>> from skworm.recording import Recording
+    >>> worm = Recording("n2/3", [[0.1, 0.2], [0.3, 0.1]], ["AVAL", "2"], fps=3.0)
+    >>> with TemporaryDirectory() as folder:
+    ...     [path.name for path in save_recordings(worm, folder)]
+    ['n2%2F3.npz']
+    """
+    worms = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    target = Path(folder).expanduser()
+    paths = [target / f"{quote(worm.worm, safe='')}.npz" for worm in worms]
+    for position, path in enumerate(paths):
+        if path in paths[:position]:
+            raise ValueError(
+                f"two recordings are named {worms[position].worm!r}; rename one, so that each has its file"
+            )
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"{path} exists; pass overwrite=True to replace it, or another folder")
+    target.mkdir(parents=True, exist_ok=True)
+    for worm, path in zip(worms, paths, strict=True):
+        temporary = path.with_name(f"{path.name}.part")
+        try:
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, **_arrays_of(worm))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return paths
+
+
+def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
+    """Read one worm from an ``.npz`` file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File with the arrays ``traces``, ``neuron_names`` and ``fps``, and the optional ones that
+        :func:`save_recordings` names.
+    dataset : str, optional
+        Data set where the file names none; by default the name of the folder.
+
+    Returns
+    -------
+    Recording
+        The worm; state names are as in the file.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, holds pickled objects, lacks an array, or a label has no name.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from skworm.datasets.files import read_npz
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "worm_0.npz")
+    ...     np.savez(path, traces=np.zeros((4, 2)), neuron_names=["AVAL", "2"], fps=2.9)
+    ...     read_npz(path)
+    Recording('worm_0': 4 frames at 2.90 a second, 2 neurons, 1 identified, no states)
+    """
+    arrays = _load_arrays(path)
+    missing = [name for name in _REQUIRED if name not in arrays]
+    if missing:
+        raise ValueError(
+            f"the arrays {missing} are missing, only {sorted(arrays)} are there; write {', '.join(_REQUIRED)}, for "
+            "example with save_recordings"
+        )
+    own_dataset = str(arrays["dataset"].item()) if "dataset" in arrays else None
+    if not own_dataset and (dataset is not None or own_dataset is None):
+        own_dataset = _dataset_of(path, dataset)
+    return Recording(
+        worm=str(arrays["worm"].item()) if "worm" in arrays else path.stem,
+        traces=arrays["traces"],
+        neurons=tuple(arrays["neuron_names"].astype(str).tolist()),
+        fps=float(arrays["fps"].item()),
+        dataset=own_dataset or "",
+        time=arrays.get("time"),  # type: ignore[arg-type]  # filled from fps
+        states=_states_of(arrays) if "labels" in arrays else None,
+        derivatives=arrays.get("derivatives"),
+        behavior={
+            name.removeprefix(_BEHAVIOR_PREFIX): values
+            for name, values in arrays.items()
+            if name.startswith(_BEHAVIOR_PREFIX)
+        },
+        source=str(arrays["source"].item()) if "source" in arrays else str(path),
+    )
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    files = [file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and file.is_file()]
+    if not files:
+        raise FileNotFoundError(f"folder {path} holds no recordings; put files ending in {', '.join(_SUFFIXES)} there")
+    yield from sorted(files, key=_natural_order)
+
+
+def _natural_order(path: Path) -> list[Any]:
+    parts = re.split(r"(\d+)", path.name)
+    return [int(part) if position % 2 else part for position, part in enumerate(parts)]
+
+
+def _read_file(path: Path, dataset: str | None, fps: float | None) -> list[Recording]:
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise ValueError(f"{path}: {suffix!r} is no supported format; convert it to one of {', '.join(_SUFFIXES)}")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; check the path, or the working folder {Path.cwd()}")
+    try:
+        if suffix == ".npz":
+            return [read_npz(path, dataset=dataset)]
+        if suffix == ".mat":
+            return read_matlab(path, dataset=_dataset_of(path, dataset))
+        return [read_table(path, dataset=_dataset_of(path, dataset), fps=fps)]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _dataset_of(path: Path, dataset: str | None) -> str:
+    return path.resolve().parent.name if dataset is None else dataset
+
+
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+    if not zipfile.is_zipfile(path):
+        raise ValueError("this is no whole .npz archive: it is truncated or has another format; copy or write it again")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise ValueError(f"the archive is damaged ({error}); copy or write it again") from error
+    except ValueError as error:
+        raise ValueError(
+            f"an array cannot be read ({error}); write plain arrays of numbers and text, no pickled objects, for "
+            "example with save_recordings"
+        ) from error
+
+
+def _states_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    labels = arrays["labels"]
+    if "state_names" not in arrays:
+        raise ValueError("there are 'labels' but no 'state_names'; write the name of each label")
+    names = arrays["state_names"].astype(str)
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"'labels' are {labels.dtype}; write whole numbers, indices into 'state_names'")
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
+    if len(wrong):
+        raise ValueError(
+            f"label {labels.ravel()[wrong[0]]} at frame {wrong[0]} is no index into the {len(names)} 'state_names' "
+            f"{names.tolist()}; labels count from 0"
+        )
+    return names[labels]
+
+
+def _arrays_of(recording: Recording) -> dict[str, Any]:
+    arrays: dict[str, Any] = {
+        "traces": recording.traces,
+        "neuron_names": np.array(recording.neurons, dtype=str),
+        "fps": recording.fps,
+        "time": recording.time,
+        "worm": recording.worm,
+        "dataset": recording.dataset,
+        "source": recording.source,
+    }
+    if recording.states is not None:
+        arrays["state_names"], labels = np.unique(recording.states, return_inverse=True)
+        arrays["labels"] = labels.astype(np.int64)
+    if recording.derivatives is not None:
+        arrays["derivatives"] = recording.derivatives
+    return arrays | {f"{_BEHAVIOR_PREFIX}{name}": values for name, values in recording.behavior.items()}

@@ -1,0 +1,357 @@
+"""Simulated worms: recordings that need no network, and the interaction graph behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_random_state
+
+from skworm.recording import Recording
+
+# Transitions between bouts, counted over the five worms of Kato et al. 2015 (WT_NoStim).
+_CYCLE = ("forward", "slowing", "reverse_1", "reverse_2", "sustained_reverse", "dorsal_turn", "ventral_turn", "unknown")
+_TRANSITIONS = np.array(
+    [
+        [0, 56, 2, 8, 0, 0, 0, 0],
+        [35, 0, 57, 53, 2, 0, 0, 3],
+        [0, 0, 0, 0, 59, 0, 0, 0],
+        [0, 0, 0, 0, 61, 0, 0, 0],
+        [0, 0, 0, 0, 0, 38, 81, 4],
+        [17, 21, 0, 0, 0, 0, 0, 0],
+        [12, 69, 0, 0, 0, 0, 0, 0],
+        [2, 2, 0, 0, 2, 0, 0, 0],
+    ]
+)
+# Deciles of the dwell time in seconds, from the shortest bout to the longest, over the same worms; whole bouts only.
+_DWELL_SECONDS = np.array(
+    [
+        [0.3, 0.9, 2.5, 3.6, 4.8, 5.7, 7.9, 8.8, 11.4, 15.4, 48.2],
+        [0.3, 0.3, 0.4, 0.4, 0.7, 2.1, 4.4, 7.2, 11.5, 26.3, 141.2],
+        [1.3, 1.9, 2.4, 2.8, 2.9, 3.1, 3.2, 3.4, 3.8, 4.2, 7.4],
+        [2.3, 2.6, 2.9, 2.9, 3.1, 3.4, 3.4, 3.8, 4.1, 4.6, 7.4],
+        [3.9, 7.3, 8.5, 10.0, 11.3, 13.0, 14.9, 16.5, 19.8, 23.6, 47.2],
+        [1.6, 6.1, 6.4, 6.6, 7.1, 7.2, 7.3, 7.6, 8.3, 9.4, 11.7],
+        [1.3, 3.9, 4.6, 5.3, 6.2, 6.5, 6.9, 7.5, 8.2, 9.0, 14.4],
+        [3.2, 3.2, 3.2, 5.4, 7.6, 7.6, 7.6, 10.0, 12.4, 15.2, 18.0],
+    ]
+)
+
+# Where each state lies on the loop: reverse against forward, reversal onset against turn, dorsal against ventral.
+_LOOP = np.array(
+    [
+        [-1.0, -0.1, 0.3],
+        [-0.9, 0.1, -0.3],
+        [0.1, 0.8, 0.4],
+        [0.2, 0.8, -0.4],
+        [1.1, 0.2, 0.0],
+        [0.0, -0.8, 0.7],
+        [0.1, -0.8, -0.7],
+        [0.0, 0.0, 0.0],
+    ]
+)
+# How strongly a neuron follows each axis of the loop, read off its mean z-scored trace in each state of those worms.
+_TUNING = {
+    "AIBL": (1.0, -0.2, -0.3),
+    "AIBR": (1.0, -0.2, -0.3),
+    "ALA": (0.2, 0.2, 0.1),
+    "AVAL": (1.1, 0.1, -0.1),
+    "AVAR": (1.1, 0.2, -0.1),
+    "AVBL": (-0.6, 0.1, -0.3),
+    "AVER": (1.0, -0.6, -0.2),
+    "RID": (-0.5, -0.1, -0.3),
+    "RIML": (1.1, -0.3, -0.2),
+    "RIMR": (1.1, -0.1, -0.2),
+    "RMED": (-0.9, 0.0, 0.6),
+    "RMEL": (-0.8, 0.1, 0.3),
+    "RMER": (-0.8, 0.1, 0.3),
+    "VB01": (-0.8, 0.2, 0.2),
+    "VB02": (-0.9, 0.3, 0.1),
+}
+_OTHER_TUNING_SPREAD = (0.8, 0.4, 0.4)
+
+_EDGE_PROBABILITY = 0.15
+_LARGEST_SPECTRAL_RADIUS = 0.8
+_LOOP_SECONDS = 0.35
+_NEURON_SECONDS = 0.5
+_BURN_IN_SECONDS = 60.0
+_BOUT_SPREAD = 0.25
+_PRIVATE_SPREAD = 0.25
+_PRIVATE_SECONDS = 8.0
+_LARGEST_BLEACHING = 0.15
+# Steepness of the smooth rectifier through which activity shows as calcium: neurons out of their state are silent.
+_RECTIFICATION = 3.0
+
+
+@dataclass(frozen=True)
+class _Lab:
+    fps: float
+    noise: float
+    gain: float
+    gain_log_spread: float
+    calcium_seconds: float
+
+
+def make_worms(
+    n_worms: int = 5,
+    n_frames: int = 3100,
+    *,
+    neurons: Sequence[str] = tuple(_TUNING),
+    n_unidentified: int = 20,
+    identification_rate: float = 1.0,
+    fps: float | None = None,
+    noise: float | None = None,
+    mixing: float = 0.35,
+    lab: int = 0,
+    worm_prefix: str = "simulated",
+    graph: pd.DataFrame | None = None,
+    random_state: Any = None,
+    return_graph: bool = False,
+) -> Any:
+    """Simulate worms whose interaction graph is known.
+
+    A cycle of motor commands, with the transitions and dwell times of the five worms of Kato et al. 2015, moves a
+    point on a three-dimensional loop. Each neuron is driven by that point and by activity of its own, and what it does
+    propagates along the graph by leaky linear dynamics. A linear mixing of each worm's own, a rectifier, calcium kinetics,
+    bleaching and noise turn activity into dF/F.
+
+    Cycle, tuning and graph belong to the species: they depend on the names of the neurons alone, and not on `lab` or
+    `random_state`.
+
+    Parameters
+    ----------
+    n_worms : int, default=5
+        Number of worms.
+    n_frames : int, default=3100
+        Frames of each worm.
+    neurons : sequence of str, default=the 15 neurons of Wang et al. 2021
+        Names of the neurons that can be identified.
+    n_unidentified : int, default=20
+        Further neurons of each worm, named by decimal numbers, which follow the loop but stand outside the graph.
+    identification_rate : float in [0, 1], default=1.0
+        Probability that a neuron is identified in a worm; it has a decimal number for a name otherwise.
+    fps : float, optional
+        Frames a second; the lab's own where None, 2.9 in lab 0.
+    noise : float, optional
+        Standard deviation of the measurement noise, relative to that of the trace; the lab's own where None, 0.08 in
+        lab 0.
+    mixing : float, default=0.35
+        Individuality: each worm's traces are mixed by the identity plus a random matrix, whose rows have about this
+        length.
+    lab : int, default=0
+        Number of the lab, which decides frame rate, noise, gains and calcium kinetics. Other labs serve as external
+        data.
+    worm_prefix : str, default="simulated"
+        The worms are named ``"simulated-0"``, ``"simulated-1"`` and so on.
+    graph : pandas.DataFrame of shape (n_neurons, n_neurons), optional
+        Interaction graph [pre, post] in place of the species' own, with the names of `neurons` on both axes.
+    random_state : int, RandomState instance or None, default=None
+        Seed; the same seed gives other worms in another lab.
+    return_graph : bool, default=False
+        Whether the graph is returned as well.
+
+    Returns
+    -------
+    recordings : list of Recording, length n_worms
+        The worms, with the states of every frame.
+    graph : pandas.DataFrame of shape (n_neurons, n_neurons)
+        Weight of each edge, rows ``"pre"``, columns ``"post"``; only with ``return_graph=True``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or `graph` is not stable or does not fit `neurons`.
+
+    References
+    ----------
+    Kato et al. 2015, Cell 163, 656-669: the cycle, its states and its low-dimensional loop.
+
+    Examples
+    --------
+    >>> from skworm.datasets.simulated import make_worms
+    >>> worms, graph = make_worms(n_worms=2, n_frames=300, random_state=0, return_graph=True)
+    >>> worms[0]
+    Recording('simulated-0': 300 frames at 2.90 a second, 35 neurons, 15 identified, with states)
+    >>> graph.shape
+    (15, 15)
+    """
+    _check_counts(n_worms=(n_worms, 1), n_frames=(n_frames, 2), n_unidentified=(n_unidentified, 0), lab=(lab, 0))
+    setup = _lab(lab, fps, noise)
+    _check_number("mixing", mixing, "of at least 0", lambda value: value >= 0)
+    _check_number("identification_rate", identification_rate, "between 0 and 1", lambda value: 0 <= value <= 1)
+    names = _check_neurons(neurons)
+    weights = _species_graph(names) if graph is None else _check_graph(graph, names)
+    recordings = []
+    seeds = check_random_state(random_state).randint(2**31 - 1, size=n_worms)
+    for number, seed in enumerate(seeds):
+        rng = np.random.default_rng([lab, seed])
+        states, activity = _live(rng, n_frames, setup, names, n_unidentified, weights.to_numpy())
+        traces = _record(rng, activity, setup, mixing)
+        columns = rng.permutation(traces.shape[1])
+        recording = Recording(
+            worm=f"{worm_prefix}-{number}",
+            traces=traces[:, columns],
+            neurons=_identify(rng, names, columns, identification_rate),
+            fps=setup.fps,
+            dataset=f"{worm_prefix}, lab {lab}",
+            states=states,
+            source=f"skworm.datasets.make_worms, lab {lab}, seed {seed}",
+        )
+        recordings.append(recording)
+    return (recordings, weights) if return_graph else recordings
+
+
+def _lab(number: int, fps: float | None, noise: float | None) -> _Lab:
+    lab = _Lab(fps=2.9, noise=0.08, gain=0.4, gain_log_spread=0.15, calcium_seconds=0.8)
+    if number > 0:
+        rng = np.random.default_rng([crc32(b"lab"), number])
+        change = dict(zip(lab.__dataclass_fields__, rng.uniform(0.7, 1.5, size=5), strict=True))
+        lab = _Lab(**{name: getattr(lab, name) * factor for name, factor in change.items()})
+    if fps is not None:
+        _check_number("fps", fps, "greater than 0", lambda value: value > 0)
+        lab = replace(lab, fps=float(fps))
+    if noise is not None:
+        _check_number("noise", noise, "of at least 0", lambda value: value >= 0)
+        lab = replace(lab, noise=float(noise))
+    return lab
+
+
+def _live(
+    rng: np.random.Generator, n_frames: int, lab: _Lab, names: list[str], n_unidentified: int, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    burn_in = int(np.ceil(_BURN_IN_SECONDS * lab.fps))
+    n_steps = burn_in + n_frames
+    state, target = _bouts(rng, n_steps, lab.fps)
+    loop = _low_pass(_low_pass(target, _LOOP_SECONDS, lab.fps), _LOOP_SECONDS, lab.fps)
+    tuning = np.array([_tuning_of(name) for name in names])
+    strangers = rng.normal(0, _OTHER_TUNING_SPREAD, size=(n_unidentified, loop.shape[1]))
+    tuning = np.concatenate([tuning, strangers])
+    drive = loop @ tuning.T + _private_activity(rng, n_steps, len(tuning), lab.fps)
+    full = np.zeros((len(tuning), len(tuning)))
+    full[: len(names), : len(names)] = weights
+    activity = _propagate(drive, full, lab.fps)
+    return np.array(_CYCLE)[state[burn_in:]], activity[burn_in:]
+
+
+def _bouts(rng: np.random.Generator, n_steps: int, fps: float) -> tuple[np.ndarray, np.ndarray]:
+    probabilities = _TRANSITIONS / _TRANSITIONS.sum(axis=1, keepdims=True)
+    deciles = np.arange(_DWELL_SECONDS.shape[1])
+    state = int(rng.integers(len(_CYCLE)))
+    states, durations, filled = [], [], 0
+    while filled < n_steps:
+        seconds = np.exp(np.interp(rng.uniform(0, deciles[-1]), deciles, np.log(_DWELL_SECONDS[state])))
+        states.append(state)
+        durations.append(max(1, round(seconds * fps)))
+        filled += durations[-1]
+        state = int(rng.choice(len(_CYCLE), p=probabilities[state]))
+    targets = _LOOP[states] + rng.normal(0, _BOUT_SPREAD, size=(len(states), _LOOP.shape[1]))
+    return np.repeat(states, durations)[:n_steps], np.repeat(targets, durations, axis=0)[:n_steps]
+
+
+def _tuning_of(neuron: str) -> np.ndarray:
+    if neuron in _TUNING:
+        return np.array(_TUNING[neuron])
+    return np.random.default_rng(crc32(neuron.encode())).normal(0, _OTHER_TUNING_SPREAD)
+
+
+def _private_activity(rng: np.random.Generator, n_steps: int, n_neurons: int, fps: float) -> np.ndarray:
+    # Low-passed white noise of coefficient a has the variance (1 - a) / (1 + a); dividing by it makes the spread exact.
+    keep = np.exp(-1 / (_PRIVATE_SECONDS * fps))
+    white = rng.normal(0, _PRIVATE_SPREAD * np.sqrt((1 + keep) / (1 - keep)), size=(n_steps, n_neurons))
+    return _low_pass(white, _PRIVATE_SECONDS, fps)
+
+
+def _low_pass(values: np.ndarray, seconds: float, fps: float) -> np.ndarray:
+    from scipy.signal import lfilter
+
+    keep = np.exp(-1 / (seconds * fps))
+    return lfilter([1 - keep], [1, -keep], values, axis=0)
+
+
+def _propagate(drive: np.ndarray, weights: np.ndarray, fps: float) -> np.ndarray:
+    keep = np.exp(-1 / (_NEURON_SECONDS * fps))
+    step = keep * np.eye(len(weights)) + (1 - keep) * weights
+    activity = np.empty_like(drive)
+    activity[0] = drive[0]
+    for frame in range(1, len(drive)):
+        activity[frame] = activity[frame - 1] @ step + (1 - keep) * drive[frame]
+    return activity
+
+
+def _record(rng: np.random.Generator, activity: np.ndarray, lab: _Lab, mixing: float) -> np.ndarray:
+    n_frames, n_neurons = activity.shape
+    own_mixing = np.eye(n_neurons) + rng.normal(0, mixing / np.sqrt(n_neurons), size=(n_neurons, n_neurons))
+    firing = np.logaddexp(0, _RECTIFICATION * (activity @ own_mixing)) / _RECTIFICATION
+    calcium = _low_pass(firing - firing[0], lab.calcium_seconds, lab.fps)
+    calcium -= calcium.min(axis=0)
+    bleaching = rng.uniform(0, _LARGEST_BLEACHING, size=n_neurons)
+    calcium *= np.exp(-bleaching * np.linspace(0, 1, n_frames)[:, np.newaxis])
+    calcium += rng.normal(0, lab.noise, size=calcium.shape) * calcium.std(axis=0)
+    gain = lab.gain * rng.lognormal(0, lab.gain_log_spread) * rng.lognormal(0, lab.gain_log_spread, size=n_neurons)
+    offset = rng.uniform(0, 0.1, size=n_neurons)
+    return gain * (calcium + offset)
+
+
+def _identify(rng: np.random.Generator, names: list[str], columns: np.ndarray, rate: float) -> tuple[str, ...]:
+    identified = rng.random(len(names)) < rate
+    return tuple(
+        names[column] if column < len(names) and identified[column] else str(position + 1)
+        for position, column in enumerate(columns)
+    )
+
+
+def _species_graph(names: list[str]) -> pd.DataFrame:
+    weights = np.zeros((len(names), len(names)))
+    for pre, sender in enumerate(names):
+        for post, receiver in enumerate(names):
+            rng = np.random.default_rng([crc32(sender.encode()), crc32(receiver.encode())])
+            exists, excites = rng.random(2) < (_EDGE_PROBABILITY, 0.7)
+            if exists and pre != post:
+                weights[pre, post] = (1 if excites else -1) * rng.uniform(0.15, 0.45)
+    weights *= min(1.0, _LARGEST_SPECTRAL_RADIUS / max(_spectral_radius(weights), 1e-12))
+    return pd.DataFrame(weights, index=pd.Index(names, name="pre"), columns=pd.Index(names, name="post"))
+
+
+def _spectral_radius(weights: np.ndarray) -> float:
+    return float(np.abs(np.linalg.eigvals(weights)).max())
+
+
+def _check_graph(graph: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    axes = graph.axes if isinstance(graph, pd.DataFrame) else [()]
+    if any(sorted(map(str, axis)) != sorted(names) for axis in axes):
+        raise ValueError(f"graph must be a DataFrame [pre, post] with each of the neurons {names} on both axes")
+    weights = graph.loc[names, names].astype(float).rename_axis(index="pre", columns="post")
+    if not np.isfinite(weights.to_numpy()).all():
+        raise ValueError("graph holds NaN or infinite weights; write 0 where there is no edge")
+    radius = _spectral_radius(weights.to_numpy())
+    if radius >= 1:
+        raise ValueError(
+            f"graph has a spectral radius of {radius:.2f}, so activity grows without bound; scale it below 1"
+        )
+    return weights
+
+
+def _check_neurons(neurons: Sequence[str]) -> list[str]:
+    names = [] if isinstance(neurons, str) else [str(name) for name in neurons]
+    if not names or len(set(names)) < len(names) or any(name.isdecimal() for name in names):
+        raise ValueError(
+            f"neurons={neurons!r} must be at least one name, each once, none of them a number, such as ('AVAL', 'RID')"
+        )
+    # A recording writes VB1 as VB01, and the graph has to use the same names.
+    return list(Recording("simulated", np.zeros((1, len(names))), tuple(names), fps=1.0).neurons)
+
+
+def _check_counts(**counts: tuple[Any, int]) -> None:
+    for name, (value, least) in counts.items():
+        if not isinstance(value, Integral) or value < least:
+            raise ValueError(f"{name}={value!r} must be a whole number, at least {least}")
+
+
+def _check_number(name: str, value: Any, expected: str, valid: Callable[[float], bool]) -> None:
+    if not isinstance(value, Real) or not np.isfinite(float(value)) or not valid(float(value)):
+        raise ValueError(f"{name}={value!r} must be a number {expected}")

@@ -1,0 +1,23 @@
+"""Recordings become frames: a table of node features, scaled worm by worm, and the state of every row."""
+
+from skworm.frames.scaling import WormMinMaxScaler
+from skworm.frames.table import (
+    DERIVATIVE_LOOKS_AHEAD,
+    NODE_FEATURES,
+    PAPER_NEURONS,
+    SHARED_WITH_NICHOLS,
+    make_frames,
+)
+from skworm.states import STATES, UNKNOWN, map_states
+
+__all__ = [
+    "DERIVATIVE_LOOKS_AHEAD",
+    "NODE_FEATURES",
+    "PAPER_NEURONS",
+    "SHARED_WITH_NICHOLS",
+    "STATES",
+    "UNKNOWN",
+    "WormMinMaxScaler",
+    "make_frames",
+    "map_states",
+]

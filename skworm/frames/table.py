@@ -1,0 +1,288 @@
+"""A table of node features, and the state of every row, from recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from skworm.frames.scaling import check_choice, is_constant, range_of, scale
+from skworm.layout import FRAME_LEVEL, WORM_LEVEL, column_names
+from skworm.recording import Recording
+from skworm.states import UNKNOWN, map_states
+
+PAPER_NEURONS = (
+    *("AIBL", "AIBR", "ALA", "AVAL", "AVAR", "AVBL", "AVER", "RID"),
+    *("RIML", "RIMR", "RMED", "RMEL", "RMER", "VB01", "VB02"),
+)
+"""The 15 neurons of Wang et al. 2021, identified in every worm of Kato et al. 2015."""
+
+SHARED_WITH_NICHOLS = ("AIBR", "AVAL", "VB02")
+"""The neurons of :data:`PAPER_NEURONS` that are identified in the worms of Nichols et al. 2017 as well."""
+
+NODE_FEATURES = ("trace", "derivative")
+"""What can be known of a neuron in one frame."""
+
+DERIVATIVE_LOOKS_AHEAD: Mapping[str, bool] = MappingProxyType(
+    {"file": True, "backward": False, "central": True, "savgol": True}
+)
+"""Whether the derivative at a frame may depend on later frames, by method."""
+
+_SAVGOL_WINDOW = 7
+_SAVGOL_ORDER = 2
+
+
+def make_frames(
+    recordings: Recording | Iterable[Recording],
+    *,
+    neurons: Literal["shared"] | Sequence[str] = "shared",
+    exclude: Sequence[str] = (),
+    states: str | Mapping[str, str] | None = "7",
+    derivative: str = "auto",
+    fit_scope: str = "recording",
+    missing: str = "raise",
+    unknown: str = "drop",
+    node_features: Sequence[str] = NODE_FEATURES,
+) -> tuple[pd.DataFrame, pd.Series | None]:
+    """Make a table of frames and their states from recordings.
+
+    Parameters
+    ----------
+    recordings : Recording or iterable of Recording
+        The worms, each with its own name.
+    neurons : "shared" or sequence of str, default="shared"
+        Neurons to keep, in this order. ``"shared"`` takes those identified in every recording, in alphabetical order.
+        :data:`PAPER_NEURONS` and :data:`SHARED_WITH_NICHOLS` are ready-made choices.
+    exclude : sequence of str, default=()
+        Neurons to leave out of that choice.
+    states : {"7", "4", "nichols", "2", "as_recorded"}, mapping of str to str, or None, default="7"
+        Vocabulary of the states, see :func:`map_states`. With None there are no states and every frame is kept.
+    derivative : {"auto", "file", "backward", "central", "savgol"}, default="auto"
+        Time derivative of the traces, in dF/F a second before scaling:
+
+        - ``"file"``: the recording's own;
+        - ``"backward"``: difference from the frame before, 0 in the first frame; the only one that is sure not to
+          look ahead;
+        - ``"central"``: second-order central difference over the recording's time stamps;
+        - ``"savgol"``: slope of a parabola fitted to 7 frames (Savitzky-Golay), frames taken as equally spaced;
+        - ``"auto"``: the file's own where every recording has one, else central.
+    fit_scope : {"recording", "train"}, default="recording"
+        Where the scaling to [0, 1] is learned. ``"recording"`` scales each neuron's trace and derivative over the
+        worm's whole recording, as the paper does; the range then depends on frames that are later held out.
+        ``"train"`` leaves dF/F and dF/F a second as they are, for :class:`WormMinMaxScaler` in a pipeline to scale on
+        training rows only.
+    missing : {"raise", "nan"}, default="raise"
+        What becomes of a neuron that some worm lacks: an error, or columns of NaN for that worm.
+    unknown : {"drop", "keep"}, default="drop"
+        Whether frames without a known state are left out.
+    node_features : sequence of {"trace", "derivative"}, default=("trace", "derivative")
+        Features of each neuron, in this order.
+
+    Returns
+    -------
+    X : pandas.DataFrame of shape (n_frames, n_neurons * n_node_features)
+        One row a frame, index levels ``("worm", "frame")``, columns ``"AVAL:trace", "AVAL:derivative", ...``.
+        ``X.attrs`` tells ``"derivative"``, ``"derivative_looks_ahead"`` and ``"fit_scope"``.
+    y : pandas.Series of shape (n_frames,) or None
+        State names, with the same index.
+
+    Raises
+    ------
+    ValueError
+        If there are no recordings, names of worms or neurons repeat, a worm lacks a neuron or states, no frame of a
+        worm has a known state, or a chosen trace is constant or holds NaN.
+    TypeError
+        If something other than a recording is passed.
+
+    References
+    ----------
+    Wang et al. 2021, "Data Processing" and "Neuron-level Trajectory Prediction".
+
+    Examples
+    --------
+    >>> from skworm.frames import make_frames
+    >>> from skworm.recording import Recording
+    >>> traces = [[0.0, 0.5], [0.5, 0.0], [1.0, 0.25], [0.5, 1.0]]
+    >>> states = ["forward", "forward", "unknown", "reverse_1"]
+    >>> worm = Recording("worm-a", traces, ["AVAL", "RID"], fps=2.0, states=states)
+    >>> X, y = make_frames(worm, states="2", derivative="backward")
+    >>> X
+                AVAL:trace  AVAL:derivative  RID:trace  RID:derivative
+    worm   frame
+    worm-a 0           0.0              0.5        0.5             0.4
+           1           0.5              1.0        0.0             0.0
+           3           0.5              0.0        1.0             1.0
+    >>> y.tolist()
+    ['forward', 'forward', 'reverse']
+    """
+    worms = _list_recordings(recordings)
+    check_choice("fit_scope", fit_scope, ("recording", "train"))
+    check_choice("missing", missing, ("raise", "nan"))
+    check_choice("unknown", unknown, ("drop", "keep"))
+    node_features = _check_node_features(node_features)
+    method = _choose_derivative(worms, derivative)
+    chosen = _choose_neurons(worms, neurons, exclude, missing)
+    tables, labels = [], []
+    for worm in worms:
+        table = _node_features_of(worm, chosen, node_features, method, scaled=fit_scope == "recording")
+        if states is not None:
+            names = _states_of(worm, states, unknown)
+            kept = slice(None) if unknown == "keep" else names != UNKNOWN
+            table = table[kept]
+            labels.append(names[kept])
+        tables.append(table)
+    X = pd.concat(tables)
+    has_derivative = "derivative" in node_features
+    X.attrs = {
+        "derivative": method if has_derivative else None,
+        "derivative_looks_ahead": has_derivative and DERIVATIVE_LOOKS_AHEAD[method],
+        "fit_scope": fit_scope,
+    }
+    return X, None if states is None else pd.Series(np.concatenate(labels), index=X.index, name="state")
+
+
+def _check_names(name: str, values: Any, example: str) -> list[str]:
+    if isinstance(values, str):
+        raise ValueError(f"{name}={values!r} is one string; pass a sequence, such as {example}")
+    names = [str(value) for value in values]
+    repeated = sorted({value for value in names if names.count(value) > 1})
+    if repeated:
+        raise ValueError(f"{name} repeats {repeated}; name each one once")
+    return names
+
+
+def _check_node_features(node_features: Sequence[str]) -> list[str]:
+    names = _check_names("node_features", node_features, "node_features=('trace',)")
+    if not names or not set(names) <= set(NODE_FEATURES):
+        raise ValueError(f"node_features={node_features!r} must be one or both of {NODE_FEATURES}")
+    return names
+
+
+def _list_recordings(recordings: Recording | Iterable[Recording]) -> list[Recording]:
+    worms = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    if not worms:
+        raise ValueError("recordings is empty; pass at least one Recording, for example from make_worms()")
+    for worm in worms:
+        if not isinstance(worm, Recording):
+            raise TypeError(f"recordings holds a {type(worm).__name__}; pass skworm.recording.Recording objects")
+    names = [worm.worm for worm in worms]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(
+            f"several recordings are of worms named {repeated}; rename them with "
+            "dataclasses.replace(recording, worm='another name')"
+        )
+    return worms
+
+
+def _choose_neurons(worms: list[Recording], neurons: Any, exclude: Any, missing: str) -> list[str]:
+    excluded = _check_names("exclude", exclude, f"exclude=({exclude!r},)")
+    nowhere = sorted(set(excluded).difference(*(worm.neurons for worm in worms)))
+    if nowhere:
+        raise ValueError(f"exclude names {nowhere}, which no worm has; take them out, or correct their spelling")
+    if isinstance(neurons, str) and neurons == "shared":
+        candidates = sorted(set(worms[0].identified).intersection(*(worm.identified for worm in worms)))
+        if not candidates:
+            raise ValueError(
+                f"no neuron is identified in all {len(worms)} recordings; name some with neurons=[...] and "
+                "missing='nan', or leave worms out"
+            )
+    else:
+        candidates = _check_names("neurons", neurons, "neurons=('AVAL', 'AVAR'), or neurons='shared'")
+    chosen = [neuron for neuron in candidates if neuron not in excluded]
+    if not chosen:
+        raise ValueError(f"no neuron is left of neurons={neurons!r} with exclude={excluded}; keep at least one")
+    lacking = [(worm.worm, lacks) for worm in worms if (lacks := [n for n in chosen if n not in worm.neurons])]
+    if lacking and missing == "raise":
+        listing = "; ".join(f"worm {worm!r} has no {', '.join(map(repr, lacks))}" for worm, lacks in lacking)
+        raise ValueError(f"{listing}: drop them with exclude=(...) or neurons='shared', or pass missing='nan'")
+    return chosen
+
+
+def _choose_derivative(worms: list[Recording], derivative: str) -> str:
+    check_choice("derivative", derivative, ("auto", *DERIVATIVE_LOOKS_AHEAD))
+    without = [worm.worm for worm in worms if worm.derivatives is None]
+    if derivative == "auto":
+        return "central" if without else "file"
+    if derivative == "file" and without:
+        raise ValueError(
+            f"the recordings of worms {without} bring no derivatives; compute them with derivative='central' or "
+            "'backward'"
+        )
+    return derivative
+
+
+def _states_of(worm: Recording, vocabulary: str | Mapping[str, str], unknown: str) -> np.ndarray:
+    if worm.states is None:
+        raise ValueError(f"worm {worm.worm!r} has no states; pass states=None to make frames without them")
+    names = worm.states
+    if not (isinstance(vocabulary, str) and vocabulary == "as_recorded"):
+        try:
+            names = map_states(names, vocabulary)
+        except ValueError as error:
+            raise ValueError(f"worm {worm.worm!r}: {error}") from error
+    if unknown == "drop" and (names == UNKNOWN).all():
+        raise ValueError(
+            f"worm {worm.worm!r} has no frame with a known state in states={vocabulary!r}; leave the worm out, or pass "
+            "unknown='keep'"
+        )
+    return names
+
+
+def _node_features_of(
+    worm: Recording, chosen: list[str], node_features: list[str], method: str, scaled: bool
+) -> pd.DataFrame:
+    present = [neuron for neuron in chosen if neuron in worm.neurons]
+    columns = [worm.neurons.index(neuron) for neuron in present]
+    trace = worm.traces[:, columns]
+    _check_signal(worm, present, "trace", trace)
+    features = {"trace": trace}
+    if "derivative" in node_features:
+        features["derivative"] = _differentiate(worm, columns, method)
+        _check_signal(worm, present, "derivative", features["derivative"])
+    if scaled:
+        features = {name: scale(values, range_of(values)) for name, values in features.items()}
+    values = np.full((worm.n_frames, len(chosen), len(node_features)), np.nan)
+    values[:, [chosen.index(neuron) for neuron in present]] = np.stack([features[n] for n in node_features], axis=-1)
+    index = pd.MultiIndex.from_product([[worm.worm], range(worm.n_frames)], names=[WORM_LEVEL, FRAME_LEVEL])
+    return pd.DataFrame(values.reshape(worm.n_frames, -1), index=index, columns=column_names(chosen, node_features))
+
+
+def _check_signal(worm: Recording, neurons: list[str], feature: str, values: np.ndarray) -> None:
+    is_nan = np.isnan(values)
+    if is_nan.any():
+        column = int(np.flatnonzero(is_nan.any(axis=0))[0])
+        neuron, frames = neurons[column], np.flatnonzero(is_nan[:, column])
+        raise ValueError(
+            f"worm {worm.worm!r}: the {feature} of neuron {neuron!r} is NaN in {len(frames)} of {len(values)} frames, "
+            f"first in frame {frames[0]}; interpolate it, or leave the neuron out with exclude=({neuron!r},)"
+        )
+    constant = np.flatnonzero(is_constant(range_of(values)))
+    if len(constant):
+        neuron = neurons[constant[0]]
+        raise ValueError(
+            f"worm {worm.worm!r}: the {feature} of neuron {neuron!r} is constant and cannot be scaled to [0, 1]; "
+            f"leave the neuron out with exclude=({neuron!r},)"
+        )
+
+
+def _differentiate(worm: Recording, columns: list[int], method: str) -> np.ndarray:
+    if method == "file" and worm.derivatives is not None:
+        return worm.derivatives[:, columns]
+    trace = worm.traces[:, columns]
+    if method == "backward":
+        return np.diff(trace, axis=0, prepend=trace[:1]) / np.diff(worm.time, prepend=worm.time[0] - 1)[:, np.newaxis]
+    if method == "central":
+        return np.gradient(trace, worm.time, axis=0)
+    if worm.n_frames < _SAVGOL_WINDOW:
+        raise ValueError(
+            f"worm {worm.worm!r} has {worm.n_frames} frames, too few for derivative='savgol'; give at least "
+            f"{_SAVGOL_WINDOW}, or pass derivative='central'"
+        )
+    from scipy.signal import savgol_filter
+
+    seconds_a_frame = (worm.time[-1] - worm.time[0]) / (worm.n_frames - 1)
+    return savgol_filter(trace, _SAVGOL_WINDOW, _SAVGOL_ORDER, deriv=1, delta=seconds_a_frame, axis=0)

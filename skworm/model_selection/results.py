@@ -1,0 +1,202 @@
+"""Results of a cross-validation: kept on disk fit by fit, and summarised over worms."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from skworm.model_selection.evaluation_sets import EvaluationSet
+from skworm.model_selection.splits import WormSplit
+
+SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
+_PACKAGES = ("skworm", "scikit-learn", "torch", "numpy")
+
+
+class ResultStore:
+    """Rows of finished fits, one JSON line a fit, in the file ``scores.jsonl`` of a folder.
+
+    A line is on the disk before the next fit is recorded. A line that a killed process left unfinished is removed when
+    the store is opened.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Where the file is kept; made where absent.
+
+    Raises
+    ------
+    ValueError
+        If a line that was written whole cannot be read.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from skworm.model_selection.results import ResultStore
+    >>> with TemporaryDirectory() as folder:
+    ...     ResultStore(folder).append("digest-1", [{"model": "svm", "accuracy": 0.9}])
+    ...     ResultStore(folder).rows_by_digest
+    {'digest-1': [{'model': 'svm', 'accuracy': 0.9}]}
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.path = Path(folder) / "scores.jsonl"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.touch()
+        self.rows_by_digest: dict[str, list[dict[str, Any]]] = {}
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        if lines and not lines[-1].endswith(b"\n"):
+            os.truncate(self.path, sum(map(len, lines[:-1])))
+            lines.pop()
+        for number, line in enumerate(lines, start=1):
+            self._read(number, line)
+
+    def append(self, digest: str, rows: list[dict[str, Any]]) -> None:
+        """Record the rows of one fit, and wait until they are on the disk."""
+        line = json.dumps({"digest": digest, "rows": rows})
+        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.rows_by_digest[digest] = rows
+
+    def _read(self, number: int, line: bytes) -> None:
+        try:
+            record = json.loads(line)
+            self.rows_by_digest[record["digest"]] = record["rows"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"line {number} of {self.path} is no record of a fit; delete the line, and its fit runs again"
+            ) from error
+
+
+def digest_of_inputs(train: EvaluationSet, external: dict[str, EvaluationSet], cv: Any) -> str:
+    """Digest everything that the fits of one cross-validation share: data, splitter and package versions.
+
+    Parameters
+    ----------
+    train : EvaluationSet
+        The frames that are split.
+    external : dict of str to EvaluationSet
+        External sets.
+    cv : WormGroupKFold
+        The splitter.
+
+    Returns
+    -------
+    str
+        The same in every process, as long as nothing in it changes.
+
+    Examples
+    --------
+    >>> from skworm.model_selection import WormGroupKFold
+    >>> from skworm.model_selection.evaluation_sets import training_set
+    >>> from skworm.model_selection.results import digest_of_inputs
+    >>> train = training_set([[0.0], [1.0]], ["forward", "reverse"], groups=["a", "a"])
+    >>> digest_of_inputs(train, {}, WormGroupKFold(4)) == digest_of_inputs(train, {}, WormGroupKFold(5))
+    False
+    """
+    parts = {
+        "train": _digest_of_frames(train),
+        "external": [(name, _digest_of_frames(frames)) for name, frames in external.items()],
+        "splitter": [(name, joblib.hash(value)) for name, value in sorted(vars(cv).items())],
+        "versions": [(package, version(package)) for package in _PACKAGES],
+    }
+    return joblib.hash(parts)
+
+
+def digest_of_fit(inputs: str, name: str, estimator: Any, split: WormSplit) -> str:
+    """Digest one fit: the shared inputs, the model with its parameters, and the rows of the split.
+
+    Parameters
+    ----------
+    inputs : str
+        What :func:`digest_of_inputs` returned.
+    name : str
+        Name of the model.
+    estimator : scikit-learn estimator
+        The model. Its class counts by name, so a change of its code goes unnoticed.
+    split : WormSplit
+        The split.
+
+    Returns
+    -------
+    str
+        The same in every process, as long as nothing in it changes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.svm import SVC
+    >>> from skworm.model_selection import WormSplit
+    >>> from skworm.model_selection.results import digest_of_fit
+    >>> split = WormSplit(("a",), 0, np.array([1, 2]), np.array([0]), np.array([3, 4]))
+    >>> digest_of_fit("", "svm", SVC(C=1.0), split) == digest_of_fit("", "svm", SVC(C=10.0), split)
+    False
+    """
+    parameters = sorted(estimator.get_params(deep=True).items())
+    values = [(key, _class_name(value) if _is_estimator(value) else joblib.hash(value)) for key, value in parameters]
+    rows = [joblib.hash(np.asarray(rows, dtype=np.int64)) for rows in (split.train, split.held_out, split.unseen)]
+    return joblib.hash([inputs, name, _class_name(estimator), values, rows])
+
+
+def summarize_worms(results: pd.DataFrame) -> pd.DataFrame:
+    """Summarise the scores of :func:`cross_validate_worms` over worms.
+
+    The worm is the unit. Fits that score the same worm are no independent samples, so the scores of each worm are
+    averaged over its fits first; mean and standard deviation are then taken over the worms.
+
+    Parameters
+    ----------
+    results : pandas.DataFrame
+        The table of :func:`cross_validate_worms`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per model and evaluation; columns ``model, evaluation, n_worms, n_fits``, and ``accuracy_mean,
+        accuracy_std`` and so on for each score. The standard deviation is that of a sample (NaN with one worm).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.model_selection import summarize_worms
+    >>> results = pd.DataFrame({
+    ...     "model": "svm", "train_worms": "a", "fold": [0, 0, 1, 1], "evaluation": "unseen_worms",
+    ...     "worm": ["b", "c", "b", "c"], "accuracy": [0.8, 0.6, 1.0, 0.6], "balanced_accuracy": 0.5, "macro_f1": 0.5,
+    ... })
+    >>> summarize_worms(results)[["n_worms", "n_fits", "accuracy_mean", "accuracy_std"]].round(3)
+       n_worms  n_fits  accuracy_mean  accuracy_std
+    0        2       2           0.75         0.212
+    """
+    keys = ["model", "evaluation"]
+    by_worm = results.groupby([*keys, "worm"], sort=False)[list(SCORES)].mean().groupby(level=keys, sort=False)
+    fits = results.drop_duplicates([*keys, "train_worms", "fold"]).groupby(keys, sort=False).size()
+    summary = pd.DataFrame({"n_worms": by_worm.size(), "n_fits": fits})
+    for score in SCORES:
+        summary[f"{score}_mean"] = by_worm[score].mean()
+        summary[f"{score}_std"] = by_worm[score].std()
+    return summary.reset_index()
+
+
+def _digest_of_frames(frames: EvaluationSet) -> str:
+    index = frames.X.index.to_frame(index=False)
+    # joblib's hash depends on the memory layout of arrays, and on the identity of repeated objects other than strings.
+    arrays = [np.ascontiguousarray(values) for values in (frames.X.to_numpy(), frames.y, index["frame"])]
+    names = [np.asarray(labels, dtype=str) for labels in (index["worm"], frames.X.columns)]
+    return joblib.hash([joblib.hash(array) for array in arrays + names])
+
+
+def _is_estimator(value: Any) -> bool:
+    return isinstance(value, BaseEstimator)
+
+
+def _class_name(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"

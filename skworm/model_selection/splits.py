@@ -1,0 +1,338 @@
+"""Cross-validation splits by worm and by window of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from math import comb
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_random_state
+
+from skworm.layout import frame_of_rows, window_of_rows
+
+_TEST_ON = ("unseen_worms", "held_out_windows")
+_FOLD_BY = ("shuffled_windows", "contiguous_blocks")
+
+
+class WormSplit(NamedTuple):
+    """Rows of one fit: one combination of training worms, one fold.
+
+    Parameters
+    ----------
+    train_worms : tuple
+        The training worms, sorted.
+    fold : int
+        The fold that is held out, counted from 0.
+    train : numpy.ndarray of int
+        Rows to fit on.
+    held_out : numpy.ndarray of int
+        Rows of the training worms in the fold.
+    unseen : numpy.ndarray of int
+        All rows of all other worms.
+
+    Examples
+    --------
+    >>> from skworm.model_selection import WormGroupKFold
+    >>> splitter = WormGroupKFold(n_splits=2, window=1, fold_by="contiguous_blocks")
+    >>> split = next(splitter.split_worms([[0], [1], [2], [3]], groups=["a", "a", "b", "b"]))
+    >>> split.train_worms, split.train, split.held_out, split.unseen
+    (('a',), array([1]), array([0]), array([2, 3]))
+    """
+
+    train_worms: tuple[Any, ...]
+    fold: int
+    train: np.ndarray
+    held_out: np.ndarray
+    unseen: np.ndarray
+
+
+class WormGroupKFold(BaseCrossValidator):
+    """Every combination of training worms, times folds of whole windows.
+
+    The rows of each worm are cut into windows of consecutive frames, and its windows into `n_splits` folds, as equal
+    as can be. A worm has the same folds in every combination. A fit sees the training worms without one fold; it is
+    tested on the held-out fold of the same worms, or on all rows of all other worms.
+
+    Neighbouring frames resemble each other, so shuffled windows let a model recognise the moment rather than the
+    state. Contiguous blocks, with a `gap`, measure what holds beyond the moment; scores on unseen worms are not
+    affected.
+
+    Parameters
+    ----------
+    n_splits : int, default=10
+        Folds a worm, at least 2.
+    n_train_worms : int, default=1
+        Worms in the training set; every combination of that many is used.
+    test_on : {"unseen_worms", "held_out_windows"}, default="unseen_worms"
+        Whether `split` yields all rows of all other worms as the test set, or the held-out fold of the training worms.
+    fold_by : {"shuffled_windows", "contiguous_blocks"}, default="shuffled_windows"
+        Whether a fold is made of windows drawn at random, or of windows that follow each other.
+    window : int, default=8
+        Frames a window. Windows are counted by the index level ``"frame"`` of `X`, so that dropped rows shift no
+        boundary; without it, by row order within each worm.
+    gap : int, default=0
+        Frames: training rows this near to a held-out window of the same worm, or nearer, are left out.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the shuffle. An int gives the same splits at every call.
+
+    References
+    ----------
+    Wang et al. 2021, "Experiments": training on every combination of worms ("permutations"), ten folds of windows of
+    8 frames.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn.svm import SVC
+    >>> import numpy as np
+    >>> from skworm.model_selection import WormGroupKFold
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.tile(np.repeat(["forward", "reverse"], 20), 3)
+    >>> X = rng.normal(size=(120, 2)) + 5.0 * (y == "forward")[:, None]
+    >>> worm = np.repeat(["worm-a", "worm-b", "worm-c"], 40)
+    >>> cv = WormGroupKFold(n_splits=5, n_train_worms=2, random_state=0)
+    >>> scores = cross_val_score(SVC(), X, y, groups=worm, cv=cv)
+    >>> scores.shape, bool(scores.mean() > 0.95)
+    ((15,), True)
+    """
+
+    __metadata_request__split = {"groups": True}  # noqa: RUF012  # scikit-learn reads a plain dict
+
+    def __init__(
+        self,
+        n_splits: int = 10,
+        *,
+        n_train_worms: int = 1,
+        test_on: str = "unseen_worms",
+        fold_by: str = "shuffled_windows",
+        window: int = 8,
+        gap: int = 0,
+        random_state: Any = None,
+    ) -> None:
+        self.n_splits = n_splits
+        self.n_train_worms = n_train_worms
+        self.test_on = test_on
+        self.fold_by = fold_by
+        self.window = window
+        self.gap = gap
+        self.random_state = random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Count the splits: combinations of training worms times folds.
+
+        Parameters
+        ----------
+        X : object, default=None
+            Ignored.
+        y : object, default=None
+            Ignored.
+        groups : array-like of shape (n_frames,)
+            Worm of each row.
+
+        Returns
+        -------
+        int
+            Number of splits.
+
+        Raises
+        ------
+        ValueError
+            If `groups` is missing, or a parameter does not fit the worms.
+
+        Examples
+        --------
+        >>> from skworm.model_selection import WormGroupKFold
+        >>> WormGroupKFold(n_train_worms=2).get_n_splits(groups=["a", "b", "c", "d", "e"])
+        100
+        """
+        self._check_parameters()
+        names = np.unique(_check_groups(groups)).tolist()
+        self._check_worms(names, unseen_needed=self.test_on == "unseen_worms")
+        return comb(len(names), self.n_train_worms) * self.n_splits
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield training and test rows of every split.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame, shape (n_frames, ...)
+            Frames; the index level ``"frame"`` counts the windows where there is one.
+        y : object, default=None
+            Ignored.
+        groups : array-like of shape (n_frames,)
+            Worm of each row.
+
+        Yields
+        ------
+        train : numpy.ndarray of int
+            Rows to fit on.
+        test : numpy.ndarray of int
+            Rows to score on.
+
+        Raises
+        ------
+        ValueError
+            If `groups` is missing or does not fit `X`, or a parameter does not fit the worms.
+
+        Examples
+        --------
+        >>> from skworm.model_selection import WormGroupKFold
+        >>> cv = WormGroupKFold(n_splits=2, window=1, fold_by="contiguous_blocks")
+        >>> for train, test in cv.split([[0], [1], [2], [3]], groups=["a", "a", "b", "b"]):
+        ...     print(train, test)
+        [1] [2 3]
+        [0] [2 3]
+        [3] [0 1]
+        [2] [0 1]
+        """
+        on_unseen = self.test_on == "unseen_worms"
+        for split in self._splits(X, groups, unseen_needed=on_unseen):
+            yield split.train, split.unseen if on_unseen else split.held_out
+
+    def split_worms(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[WormSplit]:
+        """Yield training, held-out and unseen rows of every split at once, whatever `test_on` says.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame, shape (n_frames, ...)
+            Frames; the index level ``"frame"`` counts the windows where there is one.
+        y : object, default=None
+            Ignored.
+        groups : array-like of shape (n_frames,)
+            Worm of each row.
+
+        Yields
+        ------
+        WormSplit
+            Training worms, fold, and rows. `unseen` is empty where all worms train.
+
+        Raises
+        ------
+        ValueError
+            If `groups` is missing or does not fit `X`, or a parameter does not fit the worms.
+
+        Examples
+        --------
+        >>> from skworm.model_selection import WormGroupKFold
+        >>> cv = WormGroupKFold(n_splits=2, window=1, fold_by="contiguous_blocks")
+        >>> for split in cv.split_worms([[0], [1], [2], [3]], groups=["a", "a", "b", "b"]):
+        ...     print(split.train_worms, split.fold, split.train, split.held_out, split.unseen)
+        ('a',) 0 [1] [0] [2 3]
+        ('a',) 1 [0] [1] [2 3]
+        ('b',) 0 [3] [2] [0 1]
+        ('b',) 1 [2] [3] [0 1]
+        """
+        yield from self._splits(X, groups, unseen_needed=False)
+
+    def _splits(self, X: Any, groups: Any, *, unseen_needed: bool) -> Iterator[WormSplit]:
+        self._check_parameters()
+        worm = _check_groups(groups, n_rows=X.shape[0] if hasattr(X, "shape") else len(X))
+        frame = frame_of_rows(X, worm)
+        unique_worms, worm_codes = np.unique(worm, return_inverse=True)
+        names = unique_worms.tolist()
+        self._check_worms(names, unseen_needed=unseen_needed)
+        _check_frames_unique(worm, frame)
+        window = window_of_rows(X, worm, self.window)
+        folds = self._folds(names, worm_codes, frame, window)
+        for combination in combinations(range(len(names)), self.n_train_worms):
+            unseen = np.flatnonzero(~np.isin(worm_codes, combination))
+            for fold in range(self.n_splits):
+                train, held_out = zip(*(folds[code][fold] for code in combination), strict=True)
+                yield WormSplit(
+                    train_worms=tuple(names[code] for code in combination),
+                    fold=fold,
+                    train=np.sort(np.concatenate(train)),
+                    held_out=np.sort(np.concatenate(held_out)),
+                    unseen=unseen,
+                )
+
+    def _folds(
+        self, names: list[Any], worm_codes: np.ndarray, frame: np.ndarray, window: np.ndarray
+    ) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+        rng = check_random_state(self.random_state)
+        folds = []
+        for code, name in enumerate(names):
+            rows = np.flatnonzero(worm_codes == code)
+            windows = np.unique(window[rows])
+            if len(windows) < self.n_splits:
+                raise ValueError(
+                    f"worm {name!r} has {len(windows)} windows of {self.window} frames, too few for "
+                    f"n_splits={self.n_splits}; lower n_splits or window, or leave the worm out"
+                )
+            if self.fold_by == "shuffled_windows":
+                windows = rng.permutation(windows)
+            parts = np.array_split(windows, self.n_splits)
+            folds.append([self._fold_rows(name, rows, frame[rows], window[rows], part) for part in parts])
+        return folds
+
+    def _fold_rows(
+        self, name: Any, rows: np.ndarray, frame: np.ndarray, window: np.ndarray, held_out_windows: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        held_out = np.isin(window, held_out_windows)
+        train = ~held_out & (_distance_to_windows(frame, held_out_windows, self.window) > self.gap)
+        if not train.any():
+            raise ValueError(
+                f"gap={self.gap} leaves worm {name!r} no training rows in a fold; lower gap, or use "
+                "fold_by='contiguous_blocks'"
+            )
+        return rows[train], rows[held_out]
+
+    def _check_parameters(self) -> None:
+        for name, allowed in (("test_on", _TEST_ON), ("fold_by", _FOLD_BY)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r} is not known; choose one of {allowed}")
+        for name, least in (("n_splits", 2), ("n_train_worms", 1), ("window", 1), ("gap", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < least:
+                raise ValueError(f"{name}={value!r} must be a whole number, at least {least}")
+
+    def _check_worms(self, names: list[Any], *, unseen_needed: bool) -> None:
+        if self.n_train_worms > len(names):
+            raise ValueError(
+                f"n_train_worms={self.n_train_worms}, but groups has {len(names)} worms; lower n_train_worms or add "
+                "worms"
+            )
+        if unseen_needed and self.n_train_worms == len(names):
+            raise ValueError(
+                f"n_train_worms={self.n_train_worms} uses all {len(names)} worms, so none is unseen; lower "
+                "n_train_worms, or use test_on='held_out_windows'"
+            )
+
+
+def _check_groups(groups: Any, n_rows: int | None = None) -> np.ndarray:
+    if groups is None:
+        raise ValueError(
+            "groups is None, but WormGroupKFold splits by worm; pass groups=X.index.get_level_values('worm'), or any "
+            "array with one worm name a row"
+        )
+    worm = np.asarray(groups)
+    if worm.ndim != 1 or (n_rows is not None and len(worm) != n_rows):
+        expected = "(n_frames,)" if n_rows is None else f"({n_rows},), as many rows as X"
+        raise ValueError(f"groups has shape {worm.shape}; pass one worm name a row, shape {expected}")
+    missing = np.flatnonzero(pd.isna(worm))
+    if len(missing):
+        raise ValueError(f"groups has no worm at row {missing[0]}; name the worm of every row, or drop the row")
+    return worm
+
+
+def _check_frames_unique(worm: np.ndarray, frame: np.ndarray) -> None:
+    repeated = np.flatnonzero(pd.DataFrame({"worm": worm, "frame": frame}).duplicated())
+    if len(repeated):
+        row = int(repeated[0])
+        raise ValueError(
+            f"worm {worm.tolist()[row]!r} has frame {frame[row]} more than once (row {row}), and its copies could fall "
+            "on both sides of a split; drop repeated rows, or give each recording its own worm name"
+        )
+
+
+def _distance_to_windows(frame: np.ndarray, windows: np.ndarray, length: int) -> np.ndarray:
+    first = np.sort(windows).astype(np.int64) * length
+    after = np.searchsorted(first, frame, side="right")
+    since_last = np.where(after > 0, frame - first[after - 1] - (length - 1), np.inf)
+    until_next = np.where(after < len(first), first[np.minimum(after, len(first) - 1)] - frame, np.inf)
+    return np.minimum(np.maximum(since_last, 0), until_next)

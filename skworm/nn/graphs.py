@@ -1,0 +1,173 @@
+"""Weighted graphs between neurons: inferred a group of frames, inferred a frame, learned freely, or given.
+
+Every graph module maps frames to edge weights of shape (n_graphs, n_neurons, n_neurons), whose entry [i, j] is the
+weight w_ij with which neuron i receives from neuron j (equation 12). There are as many graphs as groups of frames
+(static), as frames (dynamic), or a single one (free, fixed).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from skworm.nn.blocks import group_means, perceptron
+
+
+class EdgeEncoder(nn.Module):
+    """Encode each pair of neurons and weigh the edge between them (equations 8 to 11).
+
+    Parameters
+    ----------
+    n_neurons, n_node_features : int
+        Shape of a frame.
+    n_hidden : int
+        Hidden features of a neuron and of an edge.
+    neuron_embedding : int
+        Learned features that are appended to each neuron's hidden features, so that the encoder can tell neurons
+        apart; 0 for none.
+    edge_aggregation : {"concatenate", "sum"}
+        How the hidden features of two neurons come together; their sum gives a symmetric graph.
+    temperature : float
+        Divides the two logits of an edge before the softmax; small values push weights to 0 or 1.
+    batch_norm : bool
+        Normalise the hidden features of neurons and of edges.
+
+    References
+    ----------
+    Wang et al. 2021, equations 8 to 11; "One-hot encoding of edges" in the Supplementary Information.
+    """
+
+    def __init__(
+        self,
+        n_neurons: int,
+        n_node_features: int,
+        *,
+        n_hidden: int,
+        neuron_embedding: int,
+        edge_aggregation: str,
+        temperature: float,
+        batch_norm: bool,
+    ) -> None:
+        super().__init__()
+        norm = "output" if batch_norm else None
+        self.edge_aggregation = edge_aggregation
+        self.temperature = temperature
+        self.neuron = perceptron(n_node_features, n_hidden, 2, norm)
+        self.embedding = nn.Parameter(torch.randn(n_neurons, neuron_embedding))
+        n_inputs = n_hidden + neuron_embedding
+        self.receiver = nn.Linear(n_inputs, n_hidden)
+        self.sender = nn.Linear(n_inputs, n_hidden, bias=False)
+        self.edge = perceptron(n_hidden, n_hidden, 1, norm)
+        self.logits = nn.Linear(n_hidden, 2)
+
+    def hidden_neurons(self, nodes: Tensor) -> Tensor:
+        """Encode neurons (equation 8): (..., n_neurons, n_node_features) to (..., n_neurons, n_hidden)."""
+        return self.neuron(nodes)
+
+    def hidden_edges(self, neurons: Tensor) -> Tensor:
+        """Encode pairs (equation 9): (..., n_neurons, n_hidden) to (..., n_neurons, n_neurons, n_hidden)."""
+        identity = self.embedding.expand(*neurons.shape[:-1], -1)
+        neurons = torch.cat([neurons, identity], dim=-1)
+        # A linear layer on a concatenated pair is a sum of two linear maps, so no concatenated pair is ever stored.
+        receiver = self.receiver(neurons)
+        sender = self.receiver(neurons) if self.edge_aggregation == "sum" else self.sender(neurons)
+        return self.edge(torch.relu(receiver.unsqueeze(-2) + sender.unsqueeze(-3)))
+
+    def weights(self, edges: Tensor) -> Tensor:
+        """Weigh edges (equations 10 and 11): (..., n_neurons, n_neurons, n_hidden) to (..., n_neurons, n_neurons)."""
+        return torch.softmax(self.logits(edges) / self.temperature, dim=-1)[..., 1]
+
+
+class StaticGraph(nn.Module):
+    """One graph a group of frames, such as a worm, inferred from all its frames together.
+
+    Parameters
+    ----------
+    encoder : EdgeEncoder
+        Weighs the edges.
+    average : {"node_features", "hidden_neurons", "hidden_edges", "edge_weights"}
+        What is averaged over the frames of a group: the features that come in, the hidden features of neurons, the
+        hidden features of edges, or the weights that come out. The paper says that "the aggregation step in (9) also
+        averages hidden features across all timesteps".
+    """
+
+    dynamic = False
+
+    def __init__(self, encoder: EdgeEncoder, average: str) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.average = average
+
+    def forward(self, nodes: Tensor, group: Tensor, n_groups: int) -> Tensor:
+        """Infer edge weights of shape (n_groups, n_neurons, n_neurons)."""
+
+        def averaged(values: Tensor, stage: str) -> Tensor:
+            return group_means(values, group, n_groups) if self.average == stage else values
+
+        nodes = averaged(nodes, "node_features")
+        neurons = averaged(self.encoder.hidden_neurons(nodes), "hidden_neurons")
+        edges = averaged(self.encoder.hidden_edges(neurons), "hidden_edges")
+        return averaged(self.encoder.weights(edges), "edge_weights")
+
+
+class DynamicGraph(nn.Module):
+    """One graph a frame.
+
+    Parameters
+    ----------
+    encoder : EdgeEncoder
+        Weighs the edges.
+    """
+
+    dynamic = True
+
+    def __init__(self, encoder: EdgeEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, nodes: Tensor, group: Tensor, n_groups: int) -> Tensor:
+        """Infer edge weights of shape (n_frames, n_neurons, n_neurons)."""
+        return self.encoder.weights(self.encoder.hidden_edges(self.encoder.hidden_neurons(nodes)))
+
+
+class FreeGraph(nn.Module):
+    """One graph for all frames, its weights learned as parameters.
+
+    Parameters
+    ----------
+    n_neurons : int
+        Number of neurons.
+    temperature : float
+        See :class:`EdgeEncoder`.
+    """
+
+    dynamic = False
+
+    def __init__(self, n_neurons: int, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.logits = nn.Parameter(0.1 * torch.randn(n_neurons, n_neurons, 2))
+
+    def forward(self, nodes: Tensor, group: Tensor, n_groups: int) -> Tensor:
+        """Return edge weights of shape (1, n_neurons, n_neurons)."""
+        return torch.softmax(self.logits / self.temperature, dim=-1)[None, ..., 1]
+
+
+class FixedGraph(nn.Module):
+    """One given graph for all frames, such as a connectome.
+
+    Parameters
+    ----------
+    weights : Tensor of shape (n_neurons, n_neurons)
+        Entry [i, j] is the weight with which neuron i receives from neuron j.
+    """
+
+    dynamic = False
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weights", weights[None])
+
+    def forward(self, nodes: Tensor, group: Tensor, n_groups: int) -> Tensor:
+        """Return edge weights of shape (1, n_neurons, n_neurons)."""
+        return self.get_buffer("weights")

@@ -1,0 +1,78 @@
+"""Augmentation: train on individuals that do not exist."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+
+class VirtualWorms(BaseEstimator):
+    """Split the training frames into random groups and give each group its own gain and offset.
+
+    Individuals differ by roughly linear maps of their node features. At every epoch the frames are dealt anew into
+    `n_groups` groups; each group is a worm that does not exist, whose every column is scaled and shifted by random
+    amounts of its own. A static graph is inferred for each group by itself. Validation and prediction see frames as
+    they are.
+
+    Parameters
+    ----------
+    gain : float, default=0.3
+        Gains are drawn uniformly from 1 - gain to 1 + gain.
+    offset : float, default=0.2
+        Offsets are drawn uniformly from -offset to offset, in units of the scaled features.
+    n_groups : int, default=20
+        Virtual worms an epoch, and for each training worm.
+
+    References
+    ----------
+    Wang et al. 2021, "Discussion": individuals are "loosely related by linear transformations of node features".
+
+    Examples
+    --------
+    >>> from skworm import MLPStateClassifier, VirtualWorms
+    >>> MLPStateClassifier(augmentation=VirtualWorms(gain=0.5)).get_params()["augmentation__gain"]
+    0.5
+    """
+
+    def __init__(self, gain: float = 0.3, offset: float = 0.2, n_groups: int = 20) -> None:
+        self.gain = gain
+        self.offset = offset
+        self.n_groups = n_groups
+
+    def check(self) -> None:
+        """Raise ValueError if a parameter cannot be used."""
+        for name in ("gain", "offset"):
+            value = getattr(self, name)
+            if not isinstance(value, Real) or not 0 <= value < float("inf"):
+                raise ValueError(f"VirtualWorms: {name}={value!r} must be a finite number, 0 or greater")
+        if not isinstance(self.n_groups, Integral) or self.n_groups < 1:
+            raise ValueError(f"VirtualWorms: n_groups={self.n_groups!r} must be a whole number, 1 or greater")
+
+    def __call__(self, X: Tensor, group: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw one epoch's virtual worms.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_frames, n_features)
+            Frames.
+        group : LongTensor of shape (n_frames,)
+            Group of each frame.
+        generator : torch.Generator
+            Source of randomness, on the device of `X`.
+
+        Returns
+        -------
+        X : Tensor of shape (n_frames, n_features)
+            Scaled and shifted frames.
+        group : LongTensor of shape (n_frames,)
+            The virtual worm of each frame; frames of different groups never share one.
+        """
+        n_frames, n_features = X.shape
+        options = {"generator": generator, "device": X.device}
+        dealt = torch.randint(self.n_groups, (n_frames,), **options)
+        gain = 1 + self.gain * (2 * torch.rand(self.n_groups, n_features, **options) - 1)
+        offset = self.offset * (2 * torch.rand(self.n_groups, n_features, **options) - 1)
+        return torch.addcmul(offset[dealt], X, gain[dealt]), group * self.n_groups + dealt

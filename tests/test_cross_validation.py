@@ -1,0 +1,376 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skworm.model_selection import WormGroupKFold, cross_validate_worms, summarize_worms
+
+CV = WormGroupKFold(n_splits=2, window=4, random_state=0)
+
+
+def make_data(names=("a", "b", "c"), n_frames=80, dwell=10, states=("forward", "reverse"), seed=0):
+    """Worms that dwell in each state for some frames, with one neuron that tells the state and one that does not."""
+    rng = np.random.default_rng(seed)
+    index = pd.MultiIndex.from_product([names, range(n_frames)], names=["worm", "frame"])
+    codes = np.concatenate([np.repeat(rng.permutation(n_frames // dwell) % len(states), dwell) for _ in names])
+    X = pd.DataFrame({"AVAL:trace": codes + rng.normal(0, 0.4, len(index)), "RID:trace": rng.normal(size=len(index))})
+    return X.set_axis(index), pd.Series(np.array(states)[codes], index=index)
+
+
+def without_time(results):
+    return results.drop(columns="fit_seconds")
+
+
+def cross_validate(estimators, X, y, **keywords):
+    return cross_validate_worms(estimators, X, y, **{"cv": CV, "baselines": False, "verbose": 0, **keywords})
+
+
+class Spy(ClassifierMixin, BaseEstimator):
+    """Predicts one state, and notes which rows it is given."""
+
+    def __init__(self, calls=None, fails_on=None):
+        self.calls = calls
+        self.fails_on = fails_on
+
+    def fit(self, X, y):
+        if self.fails_on is not None and self.fails_on in X.index.unique("worm"):
+            raise ArithmeticError("division by worm")
+        CALLS.append(("fit", X.index, np.asarray(y)))
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        CALLS.append(("predict", X.index, list(X.columns)))
+        return np.full(len(X), self.classes_[0])
+
+
+CALLS: list = []
+
+
+@pytest.fixture(autouse=True)
+def forget_calls():
+    CALLS.clear()
+
+
+def test_there_is_one_row_for_each_model_split_evaluation_and_worm():
+    X, y = make_data()
+    other_X, other_y = make_data(names=("x", "y"), seed=1)
+    results = cross_validate(
+        {"logistic": LogisticRegression()}, X, y, external={"elsewhere": (other_X, other_y)}, baselines=True
+    )
+    assert list(results.columns) == [
+        *("model", "train_worms", "fold", "evaluation", "worm", "n_frames"),
+        *("accuracy", "balanced_accuracy", "macro_f1", "fit_seconds"),
+    ]
+    assert len(results) == 3 * 6 * (1 + 2 + 2)
+    assert list(results["model"].unique()) == ["logistic", "majority", "clock"]
+    assert not results.duplicated(["model", "train_worms", "fold", "evaluation", "worm"]).any()
+    held_out = results[results["evaluation"] == "held_out_windows"]
+    assert (held_out["worm"] == held_out["train_worms"]).all()
+    unseen = results[results["evaluation"] == "unseen_worms"]
+    assert (unseen["worm"] != unseen["train_worms"]).all()
+    assert set(results[results["evaluation"] == "elsewhere"]["worm"]) == {"x", "y"}
+
+
+def test_scores_are_those_of_a_fit_by_hand():
+    X, y = make_data()
+    cv = WormGroupKFold(2, n_train_worms=2, random_state=0)
+    results = cross_validate({"knn": KNeighborsClassifier(3)}, X, y, cv=cv)
+    split = next(cv.split_worms(X, groups=X.index.get_level_values("worm")))
+    model = KNeighborsClassifier(3).fit(X.iloc[split.train], y.iloc[split.train])
+    first = results[(results["train_worms"] == "a+b") & (results["fold"] == 0)].set_index("worm")
+    for worm, rows in (("a", split.held_out[split.held_out < 80]), ("c", split.unseen)):
+        assert first.loc[worm, "n_frames"] == len(rows)
+        assert first.loc[worm, "accuracy"] == accuracy_score(y.iloc[rows], model.predict(X.iloc[rows]))
+
+
+def test_a_model_is_fitted_once_a_split_and_sees_whole_evaluation_sets_at_once():
+    X, y = make_data()
+    y = y.mask(np.arange(len(y)) % 16 == 0, "unknown")
+    other_X, other_y = make_data(names=("x", "y"), seed=1)
+    cross_validate({"spy": Spy()}, X, y, external={"elsewhere": (other_X, other_y)})
+    fits = [call for call in CALLS if call[0] == "fit"]
+    assert len(fits) == 6
+    for _, index, labels in fits:
+        assert "unknown" not in labels
+        assert list(y.loc[index]) == list(labels)
+    seen = [index for kind, index, _ in CALLS if kind == "predict"]
+    assert [len(index) for index in seen[:3]] == [40, 160, 160]
+    assert set(seen[1].unique("worm")) == {"b", "c"}
+    assert seen[2].equals(other_X.index)
+
+
+def test_unknown_frames_are_not_scored():
+    X, y = make_data()
+    unknown = np.arange(len(y)) % 16 < 5
+    results = cross_validate({"spy": Spy()}, X, y.mask(unknown, "unknown"))
+    unseen = results[results["evaluation"] == "unseen_worms"]
+    assert (unseen["n_frames"] == 55).all()
+
+
+def test_worms_come_from_groups_where_X_is_an_array():
+    X, y = make_data()
+    by_index = cross_validate({"knn": KNeighborsClassifier()}, X, y, baselines=True)
+    by_groups = cross_validate(
+        {"knn": KNeighborsClassifier()}, X.to_numpy(), list(y), groups=X.index.get_level_values("worm"), baselines=True
+    )
+    pd.testing.assert_frame_equal(without_time(by_index), without_time(by_groups))
+
+
+def test_external_columns_are_put_in_the_order_of_X():
+    X, y = make_data()
+    other = X.rename({"a": "x", "b": "y", "c": "z"}, level="worm").iloc[:, ::-1].assign(extra=0.0)
+    results = cross_validate({"knn": KNeighborsClassifier(1)}, X, y, external={"twins": (other, list(y))})
+    cross_validate({"spy": Spy()}, X, y, external={"twins": (other, list(y))})
+    assert CALLS[3][2] == ["AVAL:trace", "RID:trace"]
+    scores = results.set_index(["train_worms", "evaluation", "worm"]).sort_index()["accuracy"]
+    twin_of_b = scores.loc["a", "twins", "y"].to_numpy()
+    np.testing.assert_array_equal(twin_of_b, scores.loc["a", "unseen_worms", "b"].to_numpy())
+
+
+@pytest.mark.parametrize("coarse_side", ["external", "training"])
+def test_turns_without_a_side_are_compared_as_turns(coarse_side):
+    fine = ("forward", "dorsal_turn", "ventral_turn")
+    coarse = ("forward", "turn", "turn")
+    X, y = make_data(states=fine if coarse_side == "external" else coarse)
+    other_X, other_y = make_data(names=("x",), states=coarse if coarse_side == "external" else fine, seed=1)
+    with pytest.warns(UserWarning, match=r"'nichols' is scored with dorsal_turn and ventral_turn counted as turn") as w:
+        results = cross_validate({"knn": KNeighborsClassifier(5)}, X, y, external={"nichols": (other_X, other_y)})
+    assert len(w) == 1
+    model = KNeighborsClassifier(5).fit(X.loc[["a"]], y.loc[["a"]])
+    expected = accuracy_score(other_y == "forward", model.predict(other_X) == "forward")
+    found = results[(results["evaluation"] == "nichols") & (results["train_worms"] == "a")]["accuracy"]
+    assert found.mean() == pytest.approx(expected, abs=0.1)
+    assert found.min() > 0.7
+
+
+def test_the_clock_knows_shuffled_windows_and_not_contiguous_blocks():
+    X, y = make_data(n_frames=800, dwell=80)
+    accuracy = {}
+    for fold_by in ("shuffled_windows", "contiguous_blocks"):
+        cv = WormGroupKFold(10, fold_by=fold_by, random_state=0)
+        summary = summarize_worms(cross_validate({}, X, y, cv=cv, baselines=True)).set_index(["model", "evaluation"])
+        accuracy[fold_by] = summary["accuracy_mean"]
+    assert accuracy["shuffled_windows"]["clock", "held_out_windows"] > 0.95
+    assert accuracy["contiguous_blocks"]["clock", "held_out_windows"] < 0.75
+    assert accuracy["shuffled_windows"]["clock", "unseen_worms"] < 0.75
+    assert accuracy["shuffled_windows"]["majority", "held_out_windows"] < 0.6
+
+
+def real_states():
+    folder = os.environ.get("SKWORM_DATA")
+    if not folder or not (Path(folder) / "kato2015").is_dir():
+        pytest.skip("SKWORM_DATA names no folder with kato2015/")
+    two = {"fwd": "forward", "slow": "forward", "rev1": "reverse", "rev2": "reverse", "revsus": "reverse"}
+    series = {}
+    for path in sorted((Path(folder) / "kato2015").glob("*.npz")):
+        with np.load(path, allow_pickle=False) as file:
+            series[path.stem] = pd.Series(file["state_names"][file["labels"]]).map(two).fillna("unknown")
+    return pd.concat(series, names=["worm", "frame"])
+
+
+@pytest.mark.parametrize(
+    ("fold_by", "lowest", "highest"), [("shuffled_windows", 0.97, 0.98), ("contiguous_blocks", 0.57, 0.74)]
+)
+def test_the_clock_on_real_recordings(fold_by, lowest, highest):
+    cv = WormGroupKFold(10, fold_by=fold_by, random_state=0)
+    accuracy = {}
+    for worm, y in real_states().groupby(level="worm"):
+        results = cross_validate({}, pd.DataFrame({"nothing": 0.0}, index=y.index), y, cv=cv, baselines=True)
+        accuracy[worm] = results[results["model"] == "clock"]["accuracy"].mean()
+    assert len(accuracy) == 5
+    assert pd.Series(accuracy).round(2).between(lowest, highest).all()
+
+
+def test_parallel_tasks_give_the_same_table(tmp_path):
+    X, y = make_data()
+    models = {"forest": RandomForestClassifier(3, random_state=0)}
+    alone = cross_validate(models, X, y, baselines=True)
+    together = cross_validate(models, X, y, baselines=True, n_jobs=2, out=tmp_path)
+    pd.testing.assert_frame_equal(without_time(alone), without_time(together))
+
+
+def test_torch_runs_on_one_thread_and_gets_its_threads_back():
+    torch = pytest.importorskip("torch")
+
+    class Threads(Spy):
+        def fit(self, X, y):
+            assert torch.get_num_threads() == 1
+            return super().fit(X, y)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        cross_validate({"threads": Threads()}, *make_data())
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_verbose_0_is_silent_and_1_shows_one_bar(capsys):
+    X, y = make_data()
+    cross_validate({"dummy": DummyClassifier()}, X, y)
+    assert capsys.readouterr() == ("", "")
+    cross_validate({"dummy": DummyClassifier()}, X, y, verbose=1)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "6/6" in shown.err
+
+
+def n_fits():
+    return sum(kind == "fit" for kind, *_ in CALLS)
+
+
+def test_a_second_run_reuses_every_fit(tmp_path):
+    X, y = make_data()
+    first = cross_validate({"spy": Spy()}, X, y, out=tmp_path)
+    assert n_fits() == 6
+    second = cross_validate(
+        {"spy": Spy()}, pd.DataFrame(np.asfortranarray(X), X.index, X.columns), list(y), out=tmp_path
+    )
+    assert n_fits() == 6
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_nan_scores_survive_the_disk(tmp_path):
+    X, y = make_data()
+    y = y.mask(y.index.get_level_values("worm") == "c", "unknown")
+    cv = WormGroupKFold(2, n_train_worms=2, random_state=0)
+    first = cross_validate({"spy": Spy()}, X, y, cv=cv, out=tmp_path)
+    second = cross_validate({"spy": Spy()}, X, y, cv=cv, out=tmp_path)
+    unscored = second[second["n_frames"] == 0]
+    assert set(unscored["worm"]) == {"c"}
+    assert unscored["accuracy"].isna().all()
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_a_model_without_random_state_resumes(tmp_path):
+    X, y = make_data()
+    models = {"forest": RandomForestClassifier(2, random_state=None)}
+    first = cross_validate(models, X, y, out=tmp_path)
+    pd.testing.assert_frame_equal(first, cross_validate(models, X, y, out=tmp_path))
+
+
+def test_a_model_that_was_fitted_before_resumes(tmp_path):
+    X, y = make_data()
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    first = cross_validate({"logistic": model}, X, y, out=tmp_path)
+    model.fit(X, y)
+    pd.testing.assert_frame_equal(first, cross_validate({"logistic": model}, X, y, out=tmp_path))
+
+
+def changed_value(X, y):
+    X = X.copy()
+    X.iloc[3, 0] += 1e-6
+    return {"X": X, "y": y}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        changed_value,
+        lambda X, y: {"X": X.rename(columns={"RID:trace": "RIS:trace"}), "y": y},
+        lambda X, y: {"X": X.rename({"c": "d"}, level="worm"), "y": y.rename({"c": "d"}, level="worm")},
+        lambda X, y: {"X": X, "y": y.where(np.arange(len(y)) > 0, "unknown")},
+        lambda X, y: {"X": X, "y": y, "cv": WormGroupKFold(2, window=4, random_state=1)},
+        lambda X, y: {"X": X, "y": y, "cv": WormGroupKFold(2, window=4, gap=1, random_state=0)},
+        lambda X, y: {"X": X, "y": y, "estimators": {"spy": Spy(calls=1)}},
+        lambda X, y: {"X": X, "y": y, "external": {"other": make_data(names=("x",))}},
+    ],
+    ids=["value", "column", "worm", "state", "seed", "gap", "parameter", "external"],
+)
+def test_a_change_fits_again(tmp_path, change):
+    X, y = make_data()
+    cross_validate({"spy": Spy()}, X, y, out=tmp_path)
+    changed = {"estimators": {"spy": Spy()}, **change(X, y)}
+    cross_validate(out=tmp_path, **changed)
+    assert n_fits() == 12
+
+
+def test_other_versions_fit_again(tmp_path, monkeypatch):
+    X, y = make_data()
+    cross_validate({"spy": Spy()}, X, y, out=tmp_path)
+    monkeypatch.setattr("skworm.model_selection.results.version", lambda package: "0.0")
+    cross_validate({"spy": Spy()}, X, y, out=tmp_path)
+    assert n_fits() == 12
+
+
+def test_an_added_model_leaves_the_others_alone(tmp_path):
+    X, y = make_data()
+    cross_validate({"spy": Spy()}, X, y, out=tmp_path)
+    results = cross_validate({"dummy": DummyClassifier(), "spy": Spy()}, X, y, out=tmp_path)
+    assert n_fits() == 6
+    assert list(results["model"].unique()) == ["dummy", "spy"]
+
+
+@pytest.mark.parametrize("kept_bytes", [1, 60, -1])
+def test_a_line_cut_short_is_written_again(tmp_path, kept_bytes):
+    X, y = make_data()
+    first = cross_validate({"spy": Spy()}, X, y, out=tmp_path)
+    path = tmp_path / "scores.jsonl"
+    *lines, last = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines) + last[:kept_bytes])
+    second = cross_validate({"spy": Spy()}, X, y, out=tmp_path)
+    assert n_fits() == 7
+    pd.testing.assert_frame_equal(without_time(first), without_time(second))
+    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 6
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_failing_fit_is_named_and_loses_no_finished_one(tmp_path, n_jobs):
+    X, y = make_data()
+    with pytest.raises(RuntimeError, match=r"model 'spy' on worms b, fold 0 failed with ArithmeticError: division"):
+        cross_validate({"spy": Spy(fails_on="b")}, X, y, out=tmp_path, n_jobs=n_jobs)
+    assert len((tmp_path / "scores.jsonl").read_text().splitlines()) >= 2
+
+
+def external(change):
+    X, y = make_data(names=("x", "y"), seed=1)
+    return {"external": {"elsewhere": change(X, y)}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cv": 5}, r"cv=5 does not split by worm; pass a WormGroupKFold"),
+        ({"estimators": [DummyClassifier()]}, r"estimators is a list; pass a mapping"),
+        ({"estimators": {"svm": "SVC"}}, r"model 'svm' is 'SVC'; pass a classifier with fit and predict"),
+        ({"estimators": {"clock": Spy()}, "baselines": True}, r"model 'clock' has the name of a baseline; rename it"),
+        ({"X": np.zeros((240, 2))}, r"X does not say to which worm.*pass groups="),
+        ({"groups": ["a"] * 5}, r"worm has shape \(5,\), but X has 240 rows"),
+        ({"y": ["forward"] * 5}, r"X has 240 rows, but its y has shape \(5,\); pass one state a row"),
+        ({"y": make_data()[1].iloc[::-1]}, r"X and its y have different indices.*y.loc\[X.index\]"),
+        ({"y": [None] + ["forward"] * 239}, r"X has no state at row 0 of its y; write 'unknown'"),
+        ({"y": ["forward"] * 240}, r"worms a, fold 0: the training rows have only the states \['forward'\].*train on"),
+        (
+            external(lambda X, y: (X[["RID:trace"]], y)),
+            r"external set 'elsewhere' lacks the columns \['AVAL:trace'\].*make_frames\(recordings, neurons=",
+        ),
+        (
+            external(lambda X, y: (X.rename({"x": "a"}, level="worm"), list(y))),
+            r"external set 'elsewhere' has worms \['a'\], which X has too.*rename them",
+        ),
+        (
+            external(lambda X, y: (X, y.replace("forward", "quiescence"))),
+            r"external set 'elsewhere' has states \['quiescence'\].*y.replace\('quiescence', 'unknown'\)",
+        ),
+        (external(lambda X, y: (X.reset_index(drop=True), list(y))), r"external set 'elsewhere' does not say to which"),
+        ({"external": {"unseen_worms": make_data(names=("x",))}}, r"external set 'unseen_worms' has the name.*rename"),
+    ],
+)
+def test_bad_input_is_refused_with_its_mend(changes, message):
+    X, y = make_data()
+    call = {"estimators": {"dummy": DummyClassifier()}, "X": X, "y": y, **changes}
+    with pytest.raises((ValueError, TypeError), match=message):
+        cross_validate(**call)
