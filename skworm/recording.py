@@ -165,7 +165,7 @@ class Recording:
         return times
 
     def _per_frame(self, name: str, values: Any, dtype: type) -> np.ndarray:
-        array = np.array(values, dtype=dtype)
+        array: np.ndarray = np.array(values, dtype=dtype)
         if array.shape != (self.n_frames,):
             raise ValueError(
                 f"worm {self.worm!r}: {name} has shape {array.shape}, but there are {self.n_frames} frames; "

@@ -1,6 +1,4 @@
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skworm.frames import make_frames
 from skworm.model_selection import WormGroupKFold, cross_validate_worms, summarize_worms
 
 CV = WormGroupKFold(n_splits=2, window=4, random_state=0)
@@ -168,27 +167,16 @@ def test_the_clock_knows_shuffled_windows_and_not_contiguous_blocks():
     assert accuracy["shuffled_windows"]["majority", "held_out_windows"] < 0.6
 
 
-def real_states():
-    folder = os.environ.get("SKWORM_DATA")
-    if not folder or not (Path(folder) / "kato2015").is_dir():
-        pytest.skip("SKWORM_DATA names no folder with kato2015/")
-    two = {"fwd": "forward", "slow": "forward", "rev1": "reverse", "rev2": "reverse", "revsus": "reverse"}
-    series = {}
-    for path in sorted((Path(folder) / "kato2015").glob("*.npz")):
-        with np.load(path, allow_pickle=False) as file:
-            series[path.stem] = pd.Series(file["state_names"][file["labels"]]).map(two).fillna("unknown")
-    return pd.concat(series, names=["worm", "frame"])
-
-
 @pytest.mark.parametrize(
     ("fold_by", "lowest", "highest"), [("shuffled_windows", 0.97, 0.98), ("contiguous_blocks", 0.57, 0.74)]
 )
-def test_the_clock_on_real_recordings(fold_by, lowest, highest):
+def test_the_clock_on_real_recordings(fold_by, lowest, highest, recordings_kato2015):
     cv = WormGroupKFold(10, fold_by=fold_by, random_state=0)
     accuracy = {}
-    for worm, y in real_states().groupby(level="worm"):
-        results = cross_validate({}, pd.DataFrame({"nothing": 0.0}, index=y.index), y, cv=cv, baselines=True)
-        accuracy[worm] = results[results["model"] == "clock"]["accuracy"].mean()
+    for recording in recordings_kato2015:
+        X, y = make_frames(recording, states="2", unknown="keep")
+        results = cross_validate({}, X, y, cv=cv, baselines=True)
+        accuracy[recording.worm] = results[results["model"] == "clock"]["accuracy"].mean()
     assert len(accuracy) == 5
     assert pd.Series(accuracy).round(2).between(lowest, highest).all()
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -317,9 +316,8 @@ def test_nichols(remote, tmp_path):
         fetch_nichols2017(tmp_path, strain="n3")
 
 
+@pytest.mark.usefixtures("kato2015_folder")
 def test_kato_recordings_of_the_environment():
-    if not Path(os.environ.get("SKWORM_DATA", "absent"), "kato2015").is_dir():
-        pytest.skip("SKWORM_DATA names no folder with kato2015/")
     worms = fetch_kato2015(download_if_missing=False)
     assert [worm.worm for worm in worms] == ["kato-0", "kato-1", "kato-2", "kato-3", "kato-4"]
     assert [worm.n_neurons for worm in worms] == [109, 135, 131, 125, 129]

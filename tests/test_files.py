@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -61,13 +60,8 @@ def write_table(path: Path, table: pd.DataFrame) -> Path:
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_kato_recordings_load(number):
-    if "SKWORM_DATA" not in os.environ:
-        pytest.skip("SKWORM_DATA is not set: it names the folder of the recordings")
-    path = Path(os.environ["SKWORM_DATA"], "kato2015", f"worm_{number}.npz")
-    if not path.exists():
-        pytest.skip(f"{path} is absent")
-    (worm,) = load_recordings(path)
+def test_kato_recordings_load(number, kato2015_folder):
+    (worm,) = load_recordings(kato2015_folder / f"worm_{number}.npz")
     assert (worm.worm, worm.dataset) == (f"worm_{number}", "kato2015")
     assert 31 <= len(worm.identified) <= 47
     assert ("VB01" in worm.identified) == (number != 4)

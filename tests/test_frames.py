@@ -1,6 +1,4 @@
 import dataclasses
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,16 +16,6 @@ from skworm.recording import Recording
 
 METHODS = ("backward", "central", "savgol")
 STATES = np.array(["forward", "slowing", "reverse_1", "dorsal_turn"])
-KATO_STATES = {
-    "fwd": "forward",
-    "slow": "slowing",
-    "rev1": "reverse_1",
-    "rev2": "reverse_2",
-    "revsus": "sustained_reverse",
-    "dt": "dorsal_turn",
-    "vt": "ventral_turn",
-    "nostate": "unknown",
-}
 
 
 def record(worm="a", neurons=("AVAL", "RID", "3"), n_frames=24, seed=0, **changes):
@@ -38,20 +26,6 @@ def record(worm="a", neurons=("AVAL", "RID", "3"), n_frames=24, seed=0, **change
         "fps": 3.0,
     }
     return Recording(worm=worm, neurons=neurons, **(values | changes))
-
-
-@pytest.fixture(scope="module")
-def kato():
-    folder = Path(os.environ.get("SKWORM_DATA", "")) / "kato2015"
-    if not os.environ.get("SKWORM_DATA") or not folder.is_dir():
-        pytest.skip("SKWORM_DATA names no folder with the recordings kato2015")
-    recordings = []
-    for number in range(5):
-        with np.load(folder / f"worm_{number}.npz", allow_pickle=False) as file:
-            states = np.array([KATO_STATES[name] for name in file["state_names"]])[file["labels"]]
-            names = file["neuron_names"].tolist()
-            recordings.append(Recording(f"worm_{number}", file["traces"], names, float(file["fps"]), states=states))
-    return recordings
 
 
 def test_rows_are_frames_and_columns_are_neuron_major():
@@ -200,7 +174,7 @@ def with_value(value, frames, **changes):
         (record(), {"derivative": "forward"}, r"derivative='forward' does not exist.*'backward'"),
         (record(n_frames=6), {"derivative": "savgol"}, r"worm 'a' has 6 frames, too few.*'central'"),
         (record(), {"fit_scope": "test"}, r"fit_scope='test' does not exist.*'recording', 'train'"),
-        (record(), {"missing": "drop"}, r"missing='drop' does not exist.*'raise', 'nan'"),
+        (record(), {"missing": "ignore"}, r"missing='ignore' does not exist.*'raise', 'drop', 'nan'"),
         (record(), {"unknown": "nan"}, r"unknown='nan' does not exist.*'drop', 'keep'"),
         (record(), {"node_features": []}, r"node_features=\[\] must be one or both of \('trace', 'derivative'\)"),
         (record(), {"node_features": ["speed"]}, r"node_features=\['speed'\] must be one or both"),
@@ -281,18 +255,21 @@ def test_scaler_works_in_a_pipeline_under_cross_validation():
     assert len(scores) == 3
 
 
-def test_real_worms_share_14_of_the_15_neurons_of_the_paper(kato):
+def test_real_worms_share_14_of_the_15_neurons_of_the_paper(recordings_kato2015):
     with pytest.raises(ValueError, match=r"^worm 'worm_4' has no 'VB01': drop them"):
-        make_frames(kato, neurons=PAPER_NEURONS)
-    X, y = make_frames(kato, neurons=PAPER_NEURONS, exclude=["VB01"])
+        make_frames(recordings_kato2015, neurons=PAPER_NEURONS)
+    X, y = make_frames(recordings_kato2015, neurons=PAPER_NEURONS, exclude=["VB01"])
     assert X.shape == (15486, 28)
     assert len(y.unique()) == 7
-    assert len(make_frames(kato, neurons=SHARED_WITH_NICHOLS, states="2")[0]) == 13127
-    missing, _ = make_frames(kato, neurons=PAPER_NEURONS, missing="nan")
+    assert len(make_frames(recordings_kato2015, neurons=SHARED_WITH_NICHOLS, states="2")[0]) == 13127
+    everywhere, _ = make_frames(recordings_kato2015, neurons=PAPER_NEURONS, missing="drop")
+    without, _ = make_frames(recordings_kato2015, neurons=[n for n in PAPER_NEURONS if n != "VB01"])
+    pd.testing.assert_frame_equal(everywhere, without)
+    missing, _ = make_frames(recordings_kato2015, neurons=PAPER_NEURONS, missing="nan")
     assert missing.columns[missing.isna().any()].tolist() == ["VB01:trace", "VB01:derivative"]
 
 
-def test_shared_neurons_of_the_real_worms_hold_those_of_the_paper(kato):
-    neurons, _ = parse_column_names(make_frames(kato)[0].columns)
+def test_shared_neurons_of_the_real_worms_hold_those_of_the_paper(recordings_kato2015):
+    neurons, _ = parse_column_names(make_frames(recordings_kato2015)[0].columns)
     assert set(PAPER_NEURONS) - set(neurons) == {"VB01"}
     assert neurons == sorted(neurons)

@@ -41,9 +41,10 @@ def encode_states(estimator: BaseEstimator, y: np.ndarray) -> tuple[np.ndarray, 
     check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
+        found = f"1 class, {classes.tolist()[0]!r}" if len(classes) else "no class"
         raise ValueError(
-            f"{type(estimator).__name__} needs at least two states (classes) to tell apart, but y holds only "
-            f"{classes.tolist()} beside {UNKNOWN!r}; train on frames of more states, or use a coarser exclusion"
+            f"{type(estimator).__name__} needs at least two states (classes) to tell apart, but the known frames of y "
+            f"hold {found}; train on frames of more states"
         )
     return classes, codes
 
@@ -167,7 +168,8 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
         ndarray of shape (n_frames,)
             The most probable states (equation 3).
         """
-        return self.classes_[self.predict_proba(X, worm=worm).argmax(axis=1)]
+        probabilities = self.predict_proba(X, worm=worm)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def _read_columns(self, X: Any) -> None:
         names = parse_column_names(X.columns) if hasattr(X, "columns") else None

@@ -200,7 +200,7 @@ class GNNStateClassifier(NeuralStateClassifier):
 
     def _build_graph(self) -> nn.Module:
         if self.graph is not None:
-            return FixedGraph(torch.tensor(self._aligned_graph().to_numpy().T, dtype=torch.float32))
+            return FixedGraph(torch.tensor(self._aligned(self.graph).to_numpy().T, dtype=torch.float32))
         if self.edges == "free":
             return FreeGraph(len(self.neurons_), self.edge_temperature)
         encoder = EdgeEncoder(
@@ -214,14 +214,14 @@ class GNNStateClassifier(NeuralStateClassifier):
         )
         return DynamicGraph(encoder) if self.edges == "dynamic" else StaticGraph(encoder, self.static_average)
 
-    def _aligned_graph(self) -> pd.DataFrame:
-        missing = [name for name in self.neurons_ if name not in self.graph.index or name not in self.graph.columns]
+    def _aligned(self, graph: pd.DataFrame) -> pd.DataFrame:
+        missing = [name for name in self.neurons_ if name not in graph.index or name not in graph.columns]
         if missing:
             raise ValueError(
                 f"graph has no row or no column for neurons {missing}; it needs one of each for every neuron of X, "
                 "named as in the columns of X ('AVAL:trace')"
             )
-        aligned = self.graph.loc[self.neurons_, self.neurons_]
+        aligned = graph.loc[self.neurons_, self.neurons_]
         if aligned.shape != (len(self.neurons_), len(self.neurons_)):
             raise ValueError("graph names a neuron more than once; give each neuron one row and one column")
         if not np.isfinite(aligned.to_numpy(dtype=float)).all():

@@ -117,8 +117,8 @@ def make_worms(
 
     A cycle of motor commands, with the transitions and dwell times of the five worms of Kato et al. 2015, moves a
     point on a three-dimensional loop. Each neuron is driven by that point and by activity of its own, and what it does
-    propagates along the graph by leaky linear dynamics. A linear mixing of each worm's own, a rectifier, calcium kinetics,
-    bleaching and noise turn activity into dF/F.
+    propagates along the graph by leaky linear dynamics. A linear mixing of each worm's own, a rectifier, calcium
+    kinetics, bleaching and noise turn activity into dF/F.
 
     Cycle, tuning and graph belong to the species: they depend on the names of the neurons alone, and not on `lab` or
     `random_state`.
@@ -207,7 +207,7 @@ def make_worms(
 
 
 def _lab(number: int, fps: float | None, noise: float | None) -> _Lab:
-    lab = _Lab(fps=2.9, noise=0.08, gain=0.4, gain_log_spread=0.15, calcium_seconds=0.8)
+    lab = _Lab(fps=2.9, noise=0.08, gain=0.8, gain_log_spread=0.15, calcium_seconds=0.8)
     if number > 0:
         rng = np.random.default_rng([crc32(b"lab"), number])
         change = dict(zip(lab.__dataclass_fields__, rng.uniform(0.7, 1.5, size=5), strict=True))

@@ -74,8 +74,8 @@ def make_frames(
         worm's whole recording, as the paper does; the range then depends on frames that are later held out.
         ``"train"`` leaves dF/F and dF/F a second as they are, for :class:`WormMinMaxScaler` in a pipeline to scale on
         training rows only.
-    missing : {"raise", "nan"}, default="raise"
-        What becomes of a neuron that some worm lacks: an error, or columns of NaN for that worm.
+    missing : {"raise", "drop", "nan"}, default="raise"
+        What becomes of a neuron that some worm lacks: an error, left out for all, or columns of NaN for that worm.
     unknown : {"drop", "keep"}, default="drop"
         Whether frames without a known state are left out.
     node_features : sequence of {"trace", "derivative"}, default=("trace", "derivative")
@@ -120,7 +120,7 @@ def make_frames(
     """
     worms = _list_recordings(recordings)
     check_choice("fit_scope", fit_scope, ("recording", "train"))
-    check_choice("missing", missing, ("raise", "nan"))
+    check_choice("missing", missing, ("raise", "drop", "nan"))
     check_choice("unknown", unknown, ("drop", "keep"))
     node_features = _check_node_features(node_features)
     method = _choose_derivative(worms, derivative)
@@ -196,9 +196,14 @@ def _choose_neurons(worms: list[Recording], neurons: Any, exclude: Any, missing:
     if not chosen:
         raise ValueError(f"no neuron is left of neurons={neurons!r} with exclude={excluded}; keep at least one")
     lacking = [(worm.worm, lacks) for worm in worms if (lacks := [n for n in chosen if n not in worm.neurons])]
+    if missing == "drop":
+        absent = {neuron for _, lacks in lacking for neuron in lacks}
+        chosen = [neuron for neuron in chosen if neuron not in absent]
+        if not chosen:
+            raise ValueError(f"each of the neurons {sorted(absent)} is absent in some worm; name others")
     if lacking and missing == "raise":
         listing = "; ".join(f"worm {worm!r} has no {', '.join(map(repr, lacks))}" for worm, lacks in lacking)
-        raise ValueError(f"{listing}: drop them with exclude=(...) or neurons='shared', or pass missing='nan'")
+        raise ValueError(f"{listing}: drop them with exclude=(...), neurons='shared' or missing='drop', or pass missing='nan'")
     return chosen
 
 

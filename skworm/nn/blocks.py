@@ -107,3 +107,36 @@ def group_means(values: Tensor, group: Tensor, n_groups: int) -> Tensor:
     sums = values.new_zeros(n_groups, *values.shape[1:]).index_add(0, group, values)
     counts = torch.bincount(group, minlength=n_groups).clamp(min=1).to(values.dtype)
     return sums / counts.view(-1, *[1] * (values.dim() - 1))
+
+
+def group_messages(weights: Tensor, nodes: Tensor, group: Tensor) -> Tensor:
+    """Pass messages along the graph of each frame's group (equation 12).
+
+    Frames are lined up group by group, so that a group takes one matrix product; a product a frame, with its graph
+    copied for it, takes several times as long.
+
+    Parameters
+    ----------
+    weights : Tensor of shape (n_groups, n_neurons, n_neurons)
+        Entry [g, i, j] is the weight with which neuron i receives from neuron j; a single graph serves all groups.
+    nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
+        Features that are sent.
+    group : LongTensor of shape (n_frames,)
+        Group of each frame.
+
+    Returns
+    -------
+    Tensor of shape (n_frames, n_neurons, n_node_features)
+        Sums of weighted messages.
+    """
+    signals = nodes.transpose(1, 2)
+    if len(weights) == 1:
+        return (signals @ weights[0].T).transpose(1, 2)
+    counts = torch.bincount(group, minlength=len(weights))
+    order = torch.argsort(group)
+    place = torch.empty_like(group)
+    place[order] = torch.arange(len(group), device=group.device) - (counts.cumsum(0) - counts)[group[order]]
+    lined_up = signals.new_zeros(len(weights), int(counts.max()), *signals.shape[1:])
+    lined_up[group, place] = signals
+    messages = lined_up.flatten(1, 2) @ weights.transpose(1, 2)
+    return messages.view_as(lined_up)[group, place].transpose(1, 2)

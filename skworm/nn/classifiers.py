@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from skworm.nn.blocks import Readout, group_means
+from skworm.nn.blocks import Readout, group_means, group_messages
 
 
 class MLPClassifierModule(nn.Module):
@@ -108,10 +108,8 @@ class GNNClassifierModule(nn.Module):
         nodes = X.unflatten(1, self.frame_shape)
         weights = self._weights(nodes, group) if graphs is None else graphs
         adjacency = self._normalized(weights)
-        if not self.graph.dynamic:
-            adjacency = adjacency[0] if len(adjacency) == 1 else adjacency[group]
         for _ in range(self.n_message_steps):
-            messages = adjacency @ nodes
+            messages = adjacency @ nodes if self.graph.dynamic else group_messages(adjacency, nodes, group)
             nodes = nodes + messages if self.residual else messages
         return self.readout(nodes)
 

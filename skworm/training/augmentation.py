@@ -46,7 +46,7 @@ class VirtualWorms(BaseEstimator):
         """Raise ValueError if a parameter cannot be used."""
         for name in ("gain", "offset"):
             value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 <= value < float("inf"):
+            if not isinstance(value, Real) or not 0 <= float(value) < float("inf"):
                 raise ValueError(f"VirtualWorms: {name}={value!r} must be a finite number, 0 or greater")
         if not isinstance(self.n_groups, Integral) or self.n_groups < 1:
             raise ValueError(f"VirtualWorms: n_groups={self.n_groups!r} must be a whole number, 1 or greater")
@@ -71,8 +71,7 @@ class VirtualWorms(BaseEstimator):
             The virtual worm of each frame; frames of different groups never share one.
         """
         n_frames, n_features = X.shape
-        options = {"generator": generator, "device": X.device}
-        dealt = torch.randint(self.n_groups, (n_frames,), **options)
-        gain = 1 + self.gain * (2 * torch.rand(self.n_groups, n_features, **options) - 1)
-        offset = self.offset * (2 * torch.rand(self.n_groups, n_features, **options) - 1)
+        dealt = torch.randint(self.n_groups, (n_frames,), generator=generator, device=X.device)
+        draws = 2 * torch.rand(2, self.n_groups, n_features, generator=generator, device=X.device) - 1
+        gain, offset = 1 + self.gain * draws[0], self.offset * draws[1]
         return torch.addcmul(offset[dealt], X, gain[dealt]), group * self.n_groups + dealt

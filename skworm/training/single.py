@@ -75,17 +75,15 @@ class WholeBatch:
         self,
         dataset: WholeTensors,
         batch_size: int = -1,
-        augmentation: Augmentation | None = None,
-        generator: torch.Generator | None = None,
+        augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self.dataset = dataset
-        self.augmentation = augmentation
-        self.generator = generator
+        self.augment = augment
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         X, group = self.dataset.X, self.dataset.group
-        if self.augmentation is not None:
-            X, group = self.augmentation(X, group, self.generator)
+        if self.augment is not None:
+            X, group = self.augment(X, group)
         yield {"X": X, "group": group}, self.dataset.y
 
 
@@ -192,6 +190,7 @@ def train(
     if settings.verbose:
         callbacks.append(("progress", EpochProgress()))
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
+    augment = None if augmentation is None else partial(augmentation, generator=generator)
     net = NeuralNet(
         module,
         criterion=loss,
@@ -200,7 +199,7 @@ def train(
         lr=settings.learning_rate,
         max_epochs=settings.max_epochs,
         batch_size=-1,
-        iterator_train=partial(WholeBatch, augmentation=augmentation, generator=generator),
+        iterator_train=partial(WholeBatch, augment=augment),
         iterator_valid=WholeBatch,
         train_split=None if judging is None else predefined_split(judging),
         callbacks=callbacks,

@@ -1,0 +1,142 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, GNNClassifierModule, StaticGraph
+from skworm.nn.blocks import FeatureBatchNorm, Readout, group_means, group_messages
+
+N_FRAMES, N_NEURONS, N_NODE_FEATURES, N_STATES = 30, 5, 2, 3
+
+
+def encoder(**changes):
+    options = {"n_hidden": 4, "neuron_embedding": 3, "edge_aggregation": "concatenate", "temperature": 1.0}
+    return EdgeEncoder(N_NEURONS, N_NODE_FEATURES, **{**options, "batch_norm": False, **changes})
+
+
+def readout(aggregation="concatenate"):
+    shape = (N_NEURONS, N_NODE_FEATURES, N_STATES)
+    return Readout(*shape, n_hidden=4, n_layers=1, batch_norm=None, aggregation=aggregation)
+
+
+def network(graph, aggregation="concatenate", **changes):
+    options = {"self_edges": True, "message_normalization": None, "residual": False, "n_message_steps": 1}
+    return GNNClassifierModule(N_NEURONS, N_NODE_FEATURES, graph, readout(aggregation), **{**options, **changes})
+
+
+@pytest.fixture
+def frames():
+    return torch.rand(N_FRAMES, N_NEURONS * N_NODE_FEATURES)
+
+
+@pytest.fixture
+def group():
+    return torch.arange(N_FRAMES) % 3
+
+
+def test_feature_batch_norm_spans_all_but_the_last_axis():
+    values = torch.randn(6, 5, 4) * 3 + 2
+    normalised = FeatureBatchNorm(4)(values)
+    torch.testing.assert_close(normalised.mean((0, 1)), torch.zeros(4), atol=1e-5, rtol=0)
+
+
+def test_group_means_of_an_empty_group_are_zero():
+    means = group_means(torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 2]), 3)
+    assert means.flatten().tolist() == [2.0, 0.0, 5.0]
+
+
+def test_messages_follow_equation_12(group):
+    weights, nodes = torch.rand(3, N_NEURONS, N_NEURONS), torch.rand(N_FRAMES, N_NEURONS, N_NODE_FEATURES)
+    expected = torch.einsum("tij,tjf->tif", weights[group], nodes)
+    torch.testing.assert_close(group_messages(weights, nodes, group), expected)
+    shared = torch.einsum("ij,tjf->tif", weights[0], nodes)
+    torch.testing.assert_close(group_messages(weights[:1], nodes, group), shared)
+
+
+def test_edge_encoder_equals_a_perceptron_on_concatenated_pairs():
+    edges = encoder(neuron_embedding=0)
+    neurons = edges.hidden_neurons(torch.rand(N_NEURONS, N_NODE_FEATURES))
+    pairs = torch.cat([neurons[:, None].expand(-1, N_NEURONS, -1), neurons[None].expand(N_NEURONS, -1, -1)], dim=-1)
+    first = torch.nn.functional.linear(
+        pairs, torch.cat([edges.receiver.weight, edges.sender.weight], dim=1), edges.receiver.bias
+    )
+    torch.testing.assert_close(edges.hidden_edges(neurons), edges.edge(torch.relu(first)))
+
+
+def test_summed_pairs_make_a_symmetric_graph(frames):
+    weights = DynamicGraph(encoder(edge_aggregation="sum"))(frames.unflatten(1, (N_NEURONS, -1)), None, 1)
+    torch.testing.assert_close(weights, weights.transpose(1, 2))
+
+
+def test_low_temperature_pushes_weights_to_zero_or_one(frames, group):
+    torch.manual_seed(0)
+    warm = network(StaticGraph(encoder(), "hidden_neurons"))
+    cold = network(StaticGraph(encoder(temperature=1e-4), "hidden_neurons"))
+    cold.load_state_dict(warm.state_dict())
+
+    def indecision(module):
+        weights = module.group_graphs(frames, group)
+        return float((weights * (1 - weights)).detach().mean())
+
+    assert indecision(cold) < 0.01 < 0.1 < indecision(warm)
+
+
+@pytest.mark.parametrize("average", ["node_features", "hidden_neurons", "hidden_edges", "edge_weights"])
+def test_static_graph_of_a_group_depends_on_its_frames_alone(average, frames, group):
+    module = network(StaticGraph(encoder(), average))
+    graphs = module.group_graphs(frames, group)
+    alone = module.group_graphs(frames[group == 1], torch.zeros(int((group == 1).sum()), dtype=torch.long))
+    torch.testing.assert_close(graphs[1], alone[0])
+    assert not torch.allclose(graphs[0], graphs[1], atol=1e-7)
+
+
+def test_averages_at_different_stages_differ(frames, group):
+    edges = encoder()
+    stages = ["node_features", "hidden_neurons", "hidden_edges", "edge_weights"]
+    graphs = [network(StaticGraph(edges, average)).group_graphs(frames, group) for average in stages]
+    for first, second in pairwise(graphs):
+        assert not torch.equal(first, second)
+
+
+def test_dynamic_graph_depends_on_the_frame_alone(frames, group):
+    module = network(DynamicGraph(encoder()))
+    torch.testing.assert_close(module(frames, group)[:7], module(frames[:7], torch.zeros(7, dtype=torch.long)))
+
+
+@pytest.mark.parametrize("graph", [DynamicGraph(encoder()), StaticGraph(encoder(), "node_features")])
+def test_given_graphs_take_the_place_of_inferred_ones(graph, frames, group):
+    module = network(graph)
+    if graph.dynamic:
+        assert module.group_graphs(frames, group).shape == (3, N_NEURONS, N_NEURONS)
+        return
+    graphs = module.group_graphs(frames, group)
+    torch.testing.assert_close(module(frames, group, graphs=graphs), module(frames, group))
+    assert not torch.allclose(module(frames, group, graphs=0 * graphs), module(frames, group))
+
+
+def test_row_normalised_messages_of_an_isolated_neuron_are_zero(frames, group):
+    weights = torch.ones(N_NEURONS, N_NEURONS)
+    weights[2] = 0
+    module = network(FixedGraph(weights), message_normalization="row")
+    module.readout = torch.nn.Identity()
+    nodes = module(frames, group)
+    assert torch.equal(nodes[:, 2], torch.zeros(N_FRAMES, N_NODE_FEATURES))
+    torch.testing.assert_close(nodes[:, 0], frames.unflatten(1, (N_NEURONS, -1)).mean(1))
+
+
+def test_residual_and_self_edges(frames, group):
+    without_edges = network(FixedGraph(torch.eye(N_NEURONS)), self_edges=False, residual=True)
+    without_edges.readout = torch.nn.Identity()
+    torch.testing.assert_close(without_edges(frames, group).flatten(1), frames)
+    doubled = network(FixedGraph(torch.eye(N_NEURONS)), residual=True, n_message_steps=2)
+    doubled.readout = torch.nn.Identity()
+    torch.testing.assert_close(doubled(frames, group).flatten(1), 4 * frames)
+
+
+@pytest.mark.parametrize("aggregation", ["sum", "mean"])
+def test_symmetric_aggregations_do_not_depend_on_the_order_of_neurons(aggregation, frames):
+    module, order = readout(aggregation), torch.tensor(np.random.default_rng(0).permutation(N_NEURONS))
+    nodes = frames.unflatten(1, (N_NEURONS, -1))
+    torch.testing.assert_close(module(nodes), module(nodes[:, order]))
+    assert not torch.allclose(readout()(nodes), readout()(nodes[:, order]))

@@ -1,0 +1,188 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from skworm.nn import MLPClassifierModule
+from skworm.nn.blocks import Readout
+from skworm.training import (
+    TrainingSettings,
+    VirtualWorms,
+    held_out_windows,
+    one_thread,
+    resolve_device,
+    seeded,
+    train,
+)
+
+SETTINGS = {
+    "max_epochs": 30,
+    "learning_rate": 0.02,
+    "weight_decay": 0.0,
+    "learning_rate_factor": 0.25,
+    "learning_rate_patience": 3,
+    "device": "cpu",
+    "seed": 0,
+    "verbose": 0,
+}
+
+
+def perceptron_module():
+    readout = Readout(2, 1, 2, n_hidden=8, n_layers=1, batch_norm="output", aggregation="concatenate")
+    return MLPClassifierModule(2, 1, readout)
+
+
+def separable(n_samples=80):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_samples, 2)).astype(np.float32)
+    return X, np.zeros(n_samples, dtype=int), (X[:, 0] > 0).astype(int)
+
+
+def bare_loop(module, X, y, held_out, settings):
+    """What `train` does, in plain torch."""
+    X, y, held_out = torch.tensor(X), torch.tensor(y), torch.tensor(held_out)
+    optimizer = torch.optim.Adam(module.parameters(), lr=settings["learning_rate"])
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.25, patience=3)
+    losses, best = [], np.inf
+    for _ in range(settings["max_epochs"]):
+        module.train()
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(module(X[~held_out], None), y[~held_out])
+        loss.backward()
+        optimizer.step()
+        module.eval()
+        with torch.no_grad():
+            judged = nn.functional.cross_entropy(module(X[held_out], None), y[held_out]).item()
+        plateau.step(judged)
+        losses.append((loss.item(), judged))
+        if judged < best:
+            best, weights = judged, {name: value.clone() for name, value in module.state_dict().items()}
+    module.load_state_dict(weights)
+    return losses
+
+
+def test_training_equals_a_bare_loop_and_keeps_the_best_epoch():
+    X, group, y = separable()
+    held_out = np.arange(len(y)) % 4 == 0
+    with seeded(1, "cpu"):
+        module = perceptron_module()
+    twin = pickle.loads(pickle.dumps(module))
+    net = train(module, nn.CrossEntropyLoss, X, group, y, held_out, TrainingSettings(**SETTINGS))
+    losses = bare_loop(twin, X, y, held_out, SETTINGS)
+    np.testing.assert_allclose(net.history[:, ("train_loss", "valid_loss")], losses, rtol=1e-5)
+    for name, value in twin.state_dict().items():
+        torch.testing.assert_close(net.module_.state_dict()[name], value)
+
+
+def test_without_held_out_samples_the_training_loss_judges():
+    X, group, y = separable()
+    net = train(perceptron_module(), nn.CrossEntropyLoss, X, group, y, np.zeros(80, bool), TrainingSettings(**SETTINGS))
+    best = dict(net.callbacks_)["best_epoch"].best_epoch_
+    assert best == 1 + int(np.argmin(net.history[:, "train_loss"]))
+
+
+def test_the_learning_rate_falls_on_a_plateau():
+    X, group, _ = separable()
+    y = np.random.default_rng(1).integers(2, size=80)
+    held_out = np.arange(80) % 2 == 0
+    settings = TrainingSettings(**{**SETTINGS, "learning_rate": 0.5})
+    net = train(perceptron_module(), nn.CrossEntropyLoss, X, group, y, held_out, settings)
+    assert net.optimizer_.param_groups[0]["lr"] < 0.5
+
+
+def test_infinite_losses_are_an_error():
+    X, group, y = separable()
+    X[:] = np.nan
+    with pytest.raises(ValueError, match=r"valid_loss was never a finite number in 30 epochs.*lower learning_rate"):
+        train(perceptron_module(), nn.CrossEntropyLoss, X, group, y, np.arange(80) < 9, TrainingSettings(**SETTINGS))
+
+
+def test_progress_is_shown_only_when_asked_for(capsys):
+    X, group, y = separable()
+    for verbose in (0, 1):
+        settings = TrainingSettings(**{**SETTINGS, "verbose": verbose})
+        train(perceptron_module(), nn.CrossEntropyLoss, X, group, y, np.arange(80) < 9, settings)
+        shown = "".join(capsys.readouterr())
+        assert ("30/30" in shown) == bool(verbose)
+
+
+def test_seeding_leaves_the_global_state_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    with seeded(0, "cpu"):
+        first = torch.rand(3)
+    assert torch.equal(torch.rand(3), expected)
+    with seeded(0, "cpu"):
+        assert torch.equal(torch.rand(3), first)
+
+
+def test_one_thread_is_given_back():
+    before = torch.get_num_threads()
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_devices_without_a_gpu():
+    assert resolve_device("auto") == "cpu"
+    with pytest.raises(ValueError, match=r"device='cuda', but torch finds no CUDA GPU.*device='auto'"):
+        resolve_device("cuda")
+
+
+class TestVirtualWorms:
+    def draw(self, worms, n_frames=200, n_features=3):
+        X, group = torch.rand(n_frames, n_features), torch.arange(n_frames) // 100
+        return X, group, *worms(X, group, torch.Generator().manual_seed(0))
+
+    def test_each_virtual_worm_is_an_affine_map_within_bounds(self):
+        worms = VirtualWorms(gain=0.3, offset=0.2, n_groups=4)
+        X, group, changed, virtual = self.draw(worms)
+        assert len(virtual.unique()) == 8
+        gains = []
+        for number in virtual.unique():
+            rows = virtual == number
+            assert len(group[rows].unique()) == 1
+            for column in range(X.shape[1]):
+                gain, offset = np.polyfit(X[rows, column].numpy(), changed[rows, column].numpy(), 1)
+                assert 0.699 < gain < 1.301
+                assert abs(offset) < 0.201
+                gains.append(gain)
+        assert np.std(gains) > 0.05
+
+    def test_no_gain_and_no_offset_change_nothing(self):
+        X, _, changed, _ = self.draw(VirtualWorms(gain=0, offset=0))
+        assert torch.equal(X, changed)
+
+    def test_epochs_differ(self):
+        worms, generator = VirtualWorms(), torch.Generator().manual_seed(0)
+        X, group = torch.rand(20, 2), torch.zeros(20, dtype=torch.long)
+        assert not torch.equal(worms(X, group, generator)[0], worms(X, group, generator)[0])
+
+    @pytest.mark.parametrize(
+        ("parameters", "match"),
+        [
+            ({"gain": -1}, r"VirtualWorms: gain=-1 must be a finite number, 0 or greater"),
+            ({"offset": float("nan")}, r"offset=nan must be a finite number"),
+            ({"gain": "large"}, r"gain='large' must be a finite number"),
+            ({"n_groups": 0}, r"n_groups=0 must be a whole number, 1 or greater"),
+            ({"n_groups": 2.5}, r"n_groups=2.5 must be a whole number"),
+        ],
+    )
+    def test_bad_parameters(self, parameters, match):
+        with pytest.raises(ValueError, match=match):
+            VirtualWorms(**parameters).check()
+
+
+def test_held_out_windows_are_whole_and_shared_over_groups():
+    group, window = np.repeat([0, 1, 2], [80, 80, 4]), np.concatenate([np.arange(80) // 8, np.arange(80) // 8, [0] * 4])
+    held_out = held_out_windows(group, window, 0.2, np.random.RandomState(0))
+    for member in (0, 1):
+        rows = group == member
+        by_window = [set(held_out[rows & (window == number)]) for number in range(10)]
+        assert all(len(values) == 1 for values in by_window)
+        assert sum(values == {True} for values in by_window) == 2
+    assert not held_out[group == 2].any(), "a single window must be trained on"
