@@ -217,7 +217,11 @@ NAMES = ["AVAL", "AVAR", "RID", "RIML", "AVBL"]
             lambda X, y: (X.to_numpy(), y),
             r"X has 10 columns, not a multiple of n_node_features=3",
         ),
-        (MLPStateClassifier(), lambda X, y: (X[[*X.columns[::2], *X.columns[1::2]]], y), r"neuron-major.*make_frames, or reorder"),
+        (
+            MLPStateClassifier(),
+            lambda X, y: (X[[*X.columns[::2], *X.columns[1::2]]], y),
+            r"neuron-major.*make_frames, or reorder",
+        ),
         (MLPStateClassifier(), lambda X, y: (X.mask(X > 0.9), y), r"contains NaN"),
         (MLPStateClassifier(n_hidden=0), lambda X, y: (X, y), r"'n_hidden' parameter.*range \[1, inf\)"),
         (GNNStateClassifier(edges="none"), lambda X, y: (X, y), r"'edges' parameter.*'dynamic'"),

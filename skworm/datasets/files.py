@@ -238,10 +238,10 @@ def _natural_order(path: Path) -> list[Any]:
 
 def _read_file(path: Path, dataset: str | None, fps: float | None) -> list[Recording]:
     suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise ValueError(f"{path}: {suffix!r} is no supported format; convert it to one of {', '.join(_SUFFIXES)}")
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; check the path, or the working folder {Path.cwd()}")
+    if suffix not in _SUFFIXES:
+        raise ValueError(f"{path}: {suffix!r} is no supported format; convert it to one of {', '.join(_SUFFIXES)}")
     try:
         if suffix == ".npz":
             return [read_npz(path, dataset=dataset)]

@@ -1,0 +1,1 @@
+"""The comparisons of the paper, repeated: who is compared with whom, on what, and each table and figure."""

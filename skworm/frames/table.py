@@ -203,7 +203,9 @@ def _choose_neurons(worms: list[Recording], neurons: Any, exclude: Any, missing:
             raise ValueError(f"each of the neurons {sorted(absent)} is absent in some worm; name others")
     if lacking and missing == "raise":
         listing = "; ".join(f"worm {worm!r} has no {', '.join(map(repr, lacks))}" for worm, lacks in lacking)
-        raise ValueError(f"{listing}: drop them with exclude=(...), neurons='shared' or missing='drop', or pass missing='nan'")
+        raise ValueError(
+            f"{listing}: drop them with exclude=(...), neurons='shared' or missing='drop', or pass missing='nan'"
+        )
     return chosen
 
 

@@ -190,7 +190,6 @@ def train(
     if settings.verbose:
         callbacks.append(("progress", EpochProgress()))
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
-    augment = None if augmentation is None else partial(augmentation, generator=generator)
     net = NeuralNet(
         module,
         criterion=loss,
@@ -199,7 +198,7 @@ def train(
         lr=settings.learning_rate,
         max_epochs=settings.max_epochs,
         batch_size=-1,
-        iterator_train=partial(WholeBatch, augment=augment),
+        iterator_train=partial(WholeBatch, augment=_bound(augmentation, generator)),
         iterator_valid=WholeBatch,
         train_split=None if judging is None else predefined_split(judging),
         callbacks=callbacks,
@@ -213,3 +212,9 @@ def train(
     net.train_split = None
     net.iterator_train = WholeBatch
     return net
+
+
+def _bound(
+    augmentation: Augmentation | None, generator: torch.Generator
+) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
+    return None if augmentation is None else lambda X, group: augmentation(X, group, generator)

@@ -1,0 +1,153 @@
+"""The ``skworm`` command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+_INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="skworm")
+def main() -> None:
+    """Read C. elegans behaviour from calcium traces."""
+
+
+@main.group()
+def reproduce() -> None:
+    """Repeat the comparisons of the paper, on real or simulated worms.
+
+    Wang et al. 2021, "Generalizable Machine Learning in Neuroscience using Graph Neural Networks". A run that was
+    stopped continues where it ended: call it again with the same options.
+    """
+
+
+def _names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+@reproduce.command()
+@click.option(
+    "--data",
+    default="simulated",
+    show_default=True,
+    metavar="PATH|kato2015|simulated",
+    help="Worms to train on and to score: a file or folder of recordings, or a data set by name.",
+)
+@click.option(
+    "--external",
+    metavar="PATH|nichols2017|simulated|none",
+    help="Worms that are only scored.  [default: a second simulated lab beside simulated data, else none]",
+)
+@click.option(
+    "--states",
+    type=click.Choice(["2", "4", "7", "nichols"]),
+    default="2",
+    show_default=True,
+    help="Which behavioural states to tell apart.",
+)
+@click.option(
+    "--neurons",
+    default="shared",
+    show_default=True,
+    metavar="shared|paper|NAME,...",
+    help="All neurons identified in every worm, those among them that the paper used, or a list of names.",
+)
+@click.option(
+    "--train-worms", type=click.IntRange(1), default=1, show_default=True, help="Worms that a model trains on."
+)
+@click.option("--folds", type=click.IntRange(2), help="Folds of windows.  [default: 10; 5 on simulated worms]")
+@click.option(
+    "--epochs", type=click.IntRange(1), default=800, show_default=True, help="Training epochs of the neural models."
+)
+@click.option(
+    "--models",
+    default="svm,mlp,gnn,mlp-virtual-worms,gnn-virtual-worms",
+    show_default=True,
+    callback=_names,
+    metavar="NAME,...",
+    help="Also known: mlp-published, gnn-published, gnn-dynamic, gnn-free. Two baselines, clock and majority, are "
+    "always added.",
+)
+@click.option(
+    "--fold-by",
+    type=click.Choice(["shuffled_windows", "contiguous_blocks", "both"]),
+    default="both",
+    show_default=True,
+    help="Windows of a fold drawn at random, as in the paper, or following each other.",
+)
+@click.option("--n-jobs", default=-1, metavar="N", help="Fits at a time.  [default: one a core]")
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="Where neural models train; on models this small a process a core usually wins.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("skworm_results/table1"),
+    show_default=True,
+    help="Folder for results, finished fits included.",
+)
+@click.option("--quiet", is_flag=True, help="Print the table and nothing else.")
+def table1(quiet: bool, out: Path, n_jobs: int, **options: Any) -> None:
+    """Compare state classifiers as in Table 1: on the training worms, on unseen worms, on external recordings."""
+    from skworm.experiments import paper, protocol, report
+
+    say = _silent if quiet else click.echo
+    with _one_line_errors(out):
+        settings = _protocol(**options)
+        material = protocol.load_material(settings)
+        say(report.describe_settings(settings, material))
+        scores = protocol.run_protocol(settings, material, out, n_jobs=n_jobs, verbose=int(not quiet))
+        columns = paper.table_1_columns(settings, material)
+        table = paper.table_1(scores, columns, with_paper=settings.is_of_table_1)
+        say("")
+        click.echo(report.format_text(table))
+        say("\n" + report.describe_reading(settings, material, table) + "\n")
+        for path in paper.write_table_1(settings, material, scores, out):
+            say(path)
+
+
+def _protocol(
+    *, train_worms: int, folds: int | None, epochs: int, neurons: str, fold_by: str, seed: int, **others: Any
+) -> Any:
+    from skworm.experiments.protocol import FOLD_KINDS, Protocol
+
+    preset = neurons in ("shared", "paper")
+    return Protocol(
+        neurons=neurons if preset else tuple(name.strip() for name in neurons.split(",") if name.strip()),
+        n_train_worms=train_worms,
+        n_folds=folds,
+        max_epochs=epochs,
+        fold_by=FOLD_KINDS if fold_by == "both" else (fold_by,),
+        random_state=seed,
+        **others,
+    )
+
+
+def _silent(message: Any) -> None:
+    pass
+
+
+class _UserError(click.ClickException):
+    exit_code = 2
+
+
+@contextmanager
+def _one_line_errors(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"\nInterrupted; finished fits are kept in {out}: run the same command again to continue.", err=True)
+        raise SystemExit(_INTERRUPTED) from None
+    except (ValueError, ImportError, OSError) as error:
+        raise _UserError(" ".join(str(error).split())) from error

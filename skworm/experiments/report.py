@@ -1,0 +1,196 @@
+"""The words and the layout around a table of scores: settings, cells, how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from skworm.experiments.protocol import Material, Protocol, count_fits
+
+
+def format_text(table: pd.DataFrame) -> str:
+    """Lay the table out for a terminal, the paper's figures in square brackets.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table of :func:`skworm.experiments.paper.table_1`.
+
+    Returns
+    -------
+    str
+        One line a model, below a heading of two lines.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.experiments.report import format_text
+    >>> cell = {"mean": 96.0, "std": 2.0, "paper_mean": 97.7, "paper_std": 3.1}
+    >>> table = pd.DataFrame([{"label": "GNN", "column": "unseen worms", **cell}])
+    >>> print(format_text(table).splitlines()[-1])
+    GNN   96.0 ± 2.0 [97.7 ± 3.1]
+    """
+    cells = _cell_texts(table)
+    headings = [tuple(title.replace(": ", ", ").partition(", ")[::2]) for title in cells.columns]
+    grid = [["", *(top for top, _ in headings)], ["", *(below for _, below in headings)]]
+    grid += [[label, *row] for label, row in zip(cells.index, cells.to_numpy(), strict=True)]
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    lines = ["   ".join(map(str.ljust, row, widths)).rstrip() for row in grid]
+    rule = "-" * max(map(len, lines))
+    return "\n".join([*lines[:2], rule, *lines[2:]])
+
+
+def format_markdown(table: pd.DataFrame) -> str:
+    """Lay the table out as Markdown, the paper's figures in square brackets.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table of :func:`skworm.experiments.paper.table_1`.
+
+    Returns
+    -------
+    str
+        A Markdown table, one row a model.
+    """
+    cells = _cell_texts(table)
+    lines = [["model", *cells.columns], ["---"] * (len(cells.columns) + 1)]
+    lines += [[label, *row] for label, row in zip(cells.index, cells.to_numpy(), strict=True)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def describe_settings(protocol: Protocol, material: Material) -> str:
+    """Write down what is compared on what, one setting a line.
+
+    Parameters
+    ----------
+    protocol : Protocol
+        Settings.
+    material : Material
+        Recordings.
+
+    Returns
+    -------
+    str
+        The lines.
+
+    Examples
+    --------
+    >>> from skworm.experiments.report import describe_settings
+    >>> from skworm.experiments.protocol import Protocol, load_material
+    >>> protocol = Protocol(external="none")
+    >>> print(describe_settings(protocol, load_material(protocol)).splitlines()[0])
+    data:     simulated, 5 worms, 15500 frames (3100 to 3100)
+    """
+    n_frames = [recording.n_frames for recording in material.recordings]
+    neurons = f"{len(material.neurons)}: {', '.join(material.neurons)}"
+    if material.neurons_left_out:
+        neurons += f" (left out, not in every worm: {', '.join(material.neurons_left_out)})"
+    external = "none"
+    if material.external:
+        external = f"{material.external_name}, {len(material.external)} worms"
+        if material.external_apart:
+            external += f", by fits on the shared neurons {', '.join(material.external_neurons)}"
+    lines = {
+        "data": f"{protocol.data}, {len(n_frames)} worms, {sum(n_frames)} frames ({min(n_frames)} to {max(n_frames)})",
+        "neurons": neurons,
+        "states": f"{protocol.states}",
+        "training": f"{protocol.n_train_worms} of {len(n_frames)} worms, every combination; {protocol.n_folds} folds "
+        f"of windows of 8 frames ({', '.join(protocol.fold_by).replace('_', ' ')})",
+        "epochs": f"{protocol.max_epochs}",
+        "fits": f"{count_fits(protocol, material)}, baselines included",
+        "external": external,
+    }
+    return "\n".join(f"{name + ':':<10}{value}" for name, value in lines.items())
+
+
+def describe_reading(protocol: Protocol, material: Material, table: pd.DataFrame) -> str:
+    """Say how the table is to be read.
+
+    Parameters
+    ----------
+    protocol : Protocol
+        Settings.
+    material : Material
+        Recordings.
+    table : pandas.DataFrame
+        The table of :func:`skworm.experiments.paper.table_1`.
+
+    Returns
+    -------
+    str
+        One sentence or two a line.
+    """
+    return "\n".join(_sentences(protocol, material, table))
+
+
+def turns_merged(protocol: Protocol, material: Material) -> bool:
+    """Tell whether the external score counts dorsal and ventral turns as one state.
+
+    Parameters
+    ----------
+    protocol : Protocol
+        Settings.
+    material : Material
+        Recordings.
+
+    Returns
+    -------
+    bool
+        True where only one side of the comparison tells the side of a turn.
+    """
+    worms = (*material.recordings, *material.external)
+    states = {str(state) for worm in worms if worm.states is not None for state in np.unique(worm.states)}
+    sided = not states.isdisjoint({"dorsal_turn", "ventral_turn"})
+    return bool(material.external) and protocol.states == "4" and sided and "turn" in states
+
+
+def _cell_texts(table: pd.DataFrame) -> pd.DataFrame:
+    ours = map(_number, table["mean"], table["std"])
+    published = map(_number, table["paper_mean"], table["paper_std"])
+    texts = [
+        " ".join(filter(None, [own, f"[{paper.removesuffix('.0')}]" if paper else ""])) or "–"
+        for own, paper in zip(ours, published, strict=True)
+    ]
+    cells = table.assign(text=texts).pivot(index="label", columns="column", values="text")
+    return cells.loc[table["label"].unique(), table["column"].unique()]
+
+
+def _number(mean: float, std: float) -> str:
+    if np.isnan(mean):
+        return ""
+    return f"{mean:.1f}" if np.isnan(std) else f"{mean:.1f} ± {std:.1f}"
+
+
+def _sentences(protocol: Protocol, material: Material, table: pd.DataFrame) -> Iterator[str]:
+    n_scored = table.groupby("column", sort=False)["n_worms"].max()
+    each = [f"{n} in '{column}'" for column, n in n_scored.items()]
+    worms = f"{n_scored.iloc[0]} in every column" if n_scored.nunique() == 1 else ", ".join(each)
+    yield (
+        f"Accuracy in per cent, mean ± standard deviation over worms ({worms}); each worm's score is first averaged "
+        "over the fits that score it."
+    )
+    yield (
+        "'Same worm' is scored on the fold of windows held out from the training worms, 'unseen worms' and 'external' "
+        f"on all frames of other worms, by the fits with {protocol.fold_by[0].replace('_', ' ')}."
+    )
+    clock = table[(table["model"] == "clock") & (table["evaluation"] == "held_out_windows")]
+    values = " and ".join(f"{row.mean:.1f} in '{row.column}'" for row in clock.itertuples())
+    yield (
+        f"Clock is 1-nearest neighbour on the frame number alone, without any neural data: {values}. Where a same-worm "
+        "score comes near its clock, remembering the moment explains it (leakage); other worms have no such shortcut."
+    )
+    n_worms = len(material.recordings)
+    yield f"With {n_worms} worms, the smallest two-sided p of a sign-flip test across worms is 1/{2 ** (n_worms - 1)}."
+    if turns_merged(protocol, material):
+        yield "On the external recordings dorsal and ventral turns count as one state, turn."
+    if material.external_apart:
+        yield f"The external column comes from fits on {len(material.external_neurons)} neurons that all worms share."
+    if protocol.is_of_table_1:
+        simulated = " They are for real worms, and these worms are simulated." if protocol.data == "simulated" else ""
+        yield (
+            "In square brackets: Wang et al. 2021, Table 1, trained on Kato et al. 2015 (15 neurons), its external "
+            f"recordings those of Nichols et al. 2017 (3 neurons).{simulated}"
+        )

@@ -1,0 +1,198 @@
+"""What the GNN's score on unseen worms owes to each reading of the paper's equations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
+from skworm.frames import PAPER_NEURONS, make_frames
+from skworm.model_selection import WormGroupKFold, WormSplit, cross_validate_worms
+from skworm.recording import Recording
+from skworm.training import VirtualWorms
+
+_LITERAL = GNNStateClassifier.as_published().get_params(deep=False)
+_DEFAULT = GNNStateClassifier().get_params(deep=False)
+
+READINGS: Mapping[str, Mapping[str, Any]] = {
+    "published": _LITERAL,
+    "published, row-normalised messages": {**_LITERAL, "message_normalization": "row"},
+    "published, residual": {**_LITERAL, "residual": True},
+    "published, neuron embedding": {**_LITERAL, "neuron_embedding": 8},
+    "published, no batch norm in the edge encoder": {**_LITERAL, "encoder_batch_norm": False},
+    "published, no batch norm in the readout": {**_LITERAL, "batch_norm": None, "n_layers": 1},
+    "published, dynamic edges": {**_LITERAL, "edges": "dynamic", "encoder_batch_norm": False},
+    "published, one-hot edges": {**_LITERAL, "edge_temperature": 0.1},
+    "published, free adjacency": {**_LITERAL, "edges": "free"},
+    "default": _DEFAULT,
+    "default, messages not normalised": {**_DEFAULT, "message_normalization": None},
+    "default, no residual": {**_DEFAULT, "residual": False},
+    "default, no neuron embedding": {**_DEFAULT, "neuron_embedding": 0},
+    "default, no self edges": {**_DEFAULT, "self_edges": False},
+    "default, hidden features averaged": {**_DEFAULT, "static_average": "hidden_neurons"},
+    "default, edge weights averaged": {**_DEFAULT, "static_average": "edge_weights"},
+    "default, batch norm always": {**_DEFAULT, "batch_norm": "output"},
+    "default, batch norm never": {**_DEFAULT, "batch_norm": None},
+    "default, dynamic edges": {**_DEFAULT, "edges": "dynamic"},
+    "default, one-hot edges": {**_DEFAULT, "edge_temperature": 0.1},
+    "default, free adjacency": {**_DEFAULT, "edges": "free"},
+    "default, summed neurons": {**_DEFAULT, "aggregation": "sum"},
+}
+"""Parameters of :class:`~skworm.GNNStateClassifier` for each reading."""
+
+AUGMENTATIONS: Mapping[str, VirtualWorms | None] = {"plain": None, "virtual worms": VirtualWorms()}
+
+
+@dataclass(frozen=True)
+class FirstFolds:
+    """The first folds of a splitter, so that a wide comparison need not pay for all of them.
+
+    Parameters
+    ----------
+    cv : WormGroupKFold
+        Splits by worm.
+    n_folds : int
+        Folds to keep.
+    """
+
+    cv: WormGroupKFold
+    n_folds: int
+
+    def split_worms(self, X: Any, y: Any, groups: Any) -> Iterator[WormSplit]:
+        """Yield the splits of the first folds."""
+        return (split for split in self.cv.split_worms(X, y, groups) if split.fold < self.n_folds)
+
+
+def score_readings(
+    recordings: Sequence[Recording],
+    out: str | os.PathLike[str],
+    *,
+    states: Sequence[str] = ("2", "4"),
+    readings: Sequence[str] | None = None,
+    n_folds: int = 2,
+    max_epochs: int = 800,
+    n_jobs: int | None = None,
+    device: str = "auto",
+    random_state: int = 0,
+    verbose: int = 1,
+) -> pd.DataFrame:
+    """Score every reading with and without virtual worms, trained on one worm, beside the SVM and the MLP.
+
+    The neurons are those of the paper's fifteen that every worm has.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        At least three worms with states.
+    out : str or path-like
+        Folder that keeps every finished fit; a second call goes on where the first ended.
+    states : sequence of str, default=("2", "4")
+        Vocabularies of :func:`skworm.frames.map_states`.
+    readings : sequence of str, default=None
+        Names among :data:`READINGS`; all of them by default.
+    n_folds : int, default=2
+        Folds out of ten.
+    max_epochs : int, default=800
+        Epochs of each fit.
+    n_jobs : int, default=None
+        Fits at a time.
+    device : {"auto", "cpu", "cuda"}, default="auto"
+        Where to compute.
+    random_state : int, default=0
+        Seed of splits and models.
+    verbose : int, default=1
+        0 is silent.
+
+    Returns
+    -------
+    DataFrame
+        The rows of :func:`~skworm.model_selection.cross_validate_worms`, with columns ``states``, ``reading`` and
+        ``augmentation`` in place of ``model``.
+    """
+    models = _models(readings, max_epochs=max_epochs, device=device, random_state=random_state)
+    cv = FirstFolds(WormGroupKFold(n_splits=10, n_train_worms=1, random_state=random_state), n_folds)
+    tables = []
+    for vocabulary in states:
+        X, y = make_frames(recordings, neurons=PAPER_NEURONS, missing="drop", states=vocabulary)
+        scores = cross_validate_worms(
+            models, X, y, cv=cv, baselines=False, n_jobs=n_jobs, out=Path(out) / f"states_{vocabulary}", verbose=verbose
+        )
+        names = scores.pop("model").str.rsplit(" | ", n=1, expand=True)
+        tables.append(scores.assign(states=vocabulary, reading=names[0], augmentation=names[1]))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _models(readings: Sequence[str] | None, **shared: Any) -> dict[str, Any]:
+    chosen = list(READINGS) if readings is None else list(readings)
+    unknown = [name for name in chosen if name not in READINGS]
+    if unknown:
+        raise ValueError(f"{unknown} are no readings; choose among {list(READINGS)}")
+    models: dict[str, Any] = {"SVM | plain": SVMStateClassifier()}
+    for label, augmentation in AUGMENTATIONS.items():
+        models[f"MLP | {label}"] = MLPStateClassifier(augmentation=augmentation, **shared)
+        models[f"MLP published | {label}"] = MLPStateClassifier.as_published(augmentation=augmentation, **shared)
+        for name in chosen:
+            parameters = {**READINGS[name], "augmentation": augmentation, **shared}
+            models[f"{name} | {label}"] = GNNStateClassifier(**parameters)
+    return models
+
+
+def sensitivity_table(scores: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the accuracy on unseen worms, in per cent, mean and standard deviation over the scored worms.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        What :func:`score_readings` returns.
+
+    Returns
+    -------
+    DataFrame
+        One row a reading; columns are (states, augmentation).
+    """
+    unseen = scores[scores["evaluation"] == "unseen_worms"]
+    by_worm = unseen.groupby(["reading", "states", "augmentation", "worm"], sort=False)["accuracy"].mean()
+    over_worms = 100 * by_worm.groupby(level=[0, 1, 2], sort=False).agg(["mean", "std"])
+    cells = over_worms.apply(lambda row: f"{row['mean']:.1f} ± {row['std']:.1f}", axis=1)
+    order = [reading for reading in ["SVM", "MLP", "MLP published", *READINGS] if reading in set(unseen["reading"])]
+    return cells.unstack(["states", "augmentation"]).loc[order].fillna("")
+
+
+def choose_without_scored_worm(scores: pd.DataFrame) -> pd.DataFrame:
+    """Choose a reading for each worm from scores that this worm has no part in.
+
+    For every worm, the reading with the highest accuracy on unseen worms is chosen among the fits that neither
+    trained on this worm nor scored it, averaged over states and over plain and augmented training; the choice is
+    then scored on this worm.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        What :func:`score_readings` returns, for at least three worms.
+
+    Returns
+    -------
+    DataFrame
+        One row a worm: the ``reading`` chosen, and a column (states, augmentation) with its accuracy on this worm.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three worms.
+    """
+    unseen = scores[(scores["evaluation"] == "unseen_worms") & scores["reading"].isin(READINGS)]
+    worms = sorted(unseen["worm"].unique())
+    if len(worms) < 3:
+        raise ValueError(f"choosing without the scored worm needs at least three worms, got {worms}")
+    rows = {}
+    for worm in worms:
+        elsewhere = unseen[(unseen["worm"] != worm) & (unseen["train_worms"] != worm)]
+        reading = elsewhere.groupby("reading", sort=False)["accuracy"].mean().idxmax()
+        here = unseen[(unseen["worm"] == worm) & (unseen["reading"] == reading)]
+        rows[worm] = {"reading": reading, **here.groupby(["states", "augmentation"])["accuracy"].mean().to_dict()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("worm")

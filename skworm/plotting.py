@@ -1,0 +1,396 @@
+"""Pictures of scores and recordings, as scikit-learn style displays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from skworm.recording import Recording
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STATE_COLORS: Mapping[str, str] = MappingProxyType(
+    {
+        "forward": "#0072B2",
+        "slowing": "#56B4E9",
+        "reverse_1": "#F5C98A",
+        "reverse_2": "#E69F00",
+        "sustained_reverse": "#8C2D04",
+        "dorsal_turn": "#009E73",
+        "ventral_turn": "#CC79A7",
+        "reverse": "#D55E00",
+        "turn": "#882255",
+        "quiescence": "#F0E442",
+        "unknown": "#BBBBBB",
+    }
+)
+"""Colour of every state: forward blue, reverse orange to brown, turns green and purple (after Okabe & Ito 2008)."""
+
+_DOT, _MEAN, _BASELINE, _REFERENCE = "#56B4E9", "#000000", "#666666", "#D55E00"
+_BAND_OF_DOTS = (0.08, 0.32)
+_INCHES_A_MODEL, _INCHES_A_PANEL, _INCHES_A_NEURON, _INCHES_STRIP = 0.42, 1.75, 0.13, 0.2
+
+
+class WormScoresDisplay:
+    """Scores of models, one panel an evaluation: a dot a worm, with mean and standard deviation over worms.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        One row per panel, model and worm; columns ``panel, model, worm, score``, where the score is a fraction.
+    models : mapping of str to str
+        Model to label, in the order from top to bottom.
+    baseline : str, optional
+        Model that is drawn as a dashed line.
+    reference : mapping of (panel, model) to float, optional
+        Published scores, as fractions.
+    reference_label : str, default="published"
+        What the legend calls them.
+    xlabel : str, default="Accuracy (%)"
+        Label of the axes.
+
+    Attributes
+    ----------
+    figure_ : matplotlib.figure.Figure
+        The figure.
+    axes_ : list of matplotlib.axes.Axes
+        The panels.
+    dots_, means_, baselines_, references_ : dict
+        Artists: dots and means by (panel, model), baselines by panel, reference diamonds by (panel, model).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.plotting import WormScoresDisplay
+    >>> results = pd.DataFrame({
+    ...     "model": ["svm", "svm", "clock", "clock"], "evaluation": "unseen_worms", "worm": ["a", "b", "a", "b"],
+    ...     "accuracy": [0.9, 0.8, 0.5, 0.6],
+    ... })
+    >>> display = WormScoresDisplay.from_results(results)
+    >>> display.axes_[0].get_title()
+    'unseen worms'
+    """
+
+    def __init__(
+        self,
+        scores: pd.DataFrame,
+        *,
+        models: Mapping[str, str],
+        baseline: str | None = None,
+        reference: Mapping[tuple[str, str], float] | None = None,
+        reference_label: str = "published",
+        xlabel: str = "Accuracy (%)",
+    ) -> None:
+        self.scores = scores
+        self.models = models
+        self.baseline = baseline
+        self.reference = reference
+        self.reference_label = reference_label
+        self.xlabel = xlabel
+
+    @classmethod
+    def from_results(
+        cls,
+        results: pd.DataFrame,
+        *,
+        score: str = "accuracy",
+        panels: Mapping[str, Mapping[str, str]] | None = None,
+        models: Mapping[str, str] | None = None,
+        baseline: str | None = "clock",
+        reference: Mapping[tuple[str, str], float] | None = None,
+        reference_label: str = "published",
+        ax: Any = None,
+    ) -> WormScoresDisplay:
+        """Draw the results of a cross-validation by worm.
+
+        Parameters
+        ----------
+        results : pandas.DataFrame
+            The table of :func:`skworm.model_selection.cross_validate_worms`. The scores of a worm are averaged over the
+            fits that score it.
+        score : str, default="accuracy"
+            Column with the score.
+        panels : mapping of str to mapping, optional
+            Title of each panel to the values that columns have in its rows, such as ``{"unseen worms": {"evaluation":
+            "unseen_worms"}}``; by default a panel an evaluation.
+        models : mapping of str to str, optional
+            Model to label, in the order from top to bottom; by default all but the baseline.
+        baseline : str or None, default="clock"
+            Model that is drawn as a dashed line, where the results have it.
+        reference : mapping of (panel, model) to float, optional
+            Published scores, as fractions.
+        reference_label : str, default="published"
+            What the legend calls them.
+        ax : matplotlib Axes or sequence of them, optional
+            One for each panel; by default a new figure.
+
+        Returns
+        -------
+        WormScoresDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
+        """
+        for column in ("model", "evaluation", "worm", score):
+            if column not in results:
+                raise ValueError(f"results have no column {column!r}; pass the table of cross_validate_worms")
+        if panels is None:
+            panels = {str(name).replace("_", " "): {"evaluation": name} for name in results["evaluation"].unique()}
+        parts = {title: _rows_where(results, title, values) for title, values in panels.items()}
+        by_worm = {title: part.groupby(["model", "worm"], sort=False)[score].mean() for title, part in parts.items()}
+        scores = pd.concat(by_worm, names=["panel"]).rename("score").reset_index()
+        known = scores["model"].unique()
+        models = models or {name: name for name in known if name != baseline}
+        absent = [name for name in models if name not in known]
+        if absent:
+            raise ValueError(f"results have no model {absent[0]!r}; choose among {', '.join(sorted(known))}")
+        display = cls(
+            scores,
+            models=models,
+            baseline=baseline if baseline in known else None,
+            reference=reference,
+            reference_label=reference_label,
+            xlabel=f"{score.replace('_', ' ').capitalize()} (%)",
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> WormScoresDisplay:
+        """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
+        panels = list(self.scores["panel"].unique())
+        self.axes_ = self._new_axes(len(panels)) if ax is None else list(np.atleast_1d(ax).ravel())
+        if len(self.axes_) != len(panels):
+            raise ValueError(f"ax holds {len(self.axes_)} axes for {len(panels)} panels; pass one for each")
+        self.figure_ = self.axes_[0].figure
+        self.dots_: dict[tuple[str, str], Any] = {}
+        self.means_: dict[tuple[str, str], Any] = {}
+        self.references_: dict[tuple[str, str], Any] = {}
+        self.baselines_: dict[str, Any] = {}
+        for axes, panel in zip(self.axes_, panels, strict=True):
+            self._draw_panel(axes, panel)
+        self._name_models(own_figure=ax is None)
+        self._add_legend(own_figure=ax is None)
+        return self
+
+    def _new_axes(self, n_panels: int) -> list[Axes]:
+        figure = _new_figure((1.6 + _INCHES_A_PANEL * n_panels, 1.3 + _INCHES_A_MODEL * len(self.models)))
+        return list(figure.subplots(1, n_panels, sharex=True, sharey=True, squeeze=False)[0])
+
+    def _draw_panel(self, axes: Axes, panel: str) -> None:
+        rows = self.scores[self.scores["panel"] == panel]
+        scores = {str(name): 100 * group.to_numpy() for name, group in rows.groupby("model")["score"]}
+        for position, model in enumerate(self.models):
+            if model in scores:
+                self._draw_model(axes, (panel, model), position, scores[model])
+        if self.baseline in scores:
+            value = float(np.nanmean(scores[self.baseline]))
+            self.baselines_[panel] = axes.axvline(value, color=_BASELINE, linestyle="--", linewidth=1, zorder=0)
+        axes.set_title(panel.replace(", ", ",\n").replace(": ", ":\n"), fontsize="medium")
+        axes.set_xlabel(self.xlabel)
+        axes.grid(axis="x", color="#E5E5E5", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+
+    def _draw_model(self, axes: Axes, key: tuple[str, str], position: int, values: np.ndarray) -> None:
+        below = position + np.linspace(*_BAND_OF_DOTS, len(values))
+        self.dots_[key] = axes.plot(values, below, "o", color=_DOT, markersize=3.5, markeredgewidth=0)[0]
+        spread = float(np.nanstd(values, ddof=1)) if len(values) > 1 else None
+        above = position - 0.12
+        self.means_[key] = axes.errorbar(float(np.nanmean(values)), above, xerr=spread, fmt="|", color=_MEAN, ms=8)
+        published = (self.reference or {}).get(key)
+        if published is not None:
+            diamond = axes.plot(100 * published, above, "D", color=_REFERENCE, markersize=5, zorder=4)[0]
+            diamond.set_markerfacecolor("none")
+            self.references_[key] = diamond
+
+    def _name_models(self, own_figure: bool) -> None:
+        for axes in self.axes_:
+            axes.set_ylim(len(self.models) - 0.5, -0.5)
+            axes.set_yticks(range(len(self.models)), list(self.models.values()))
+            axes.tick_params(axis="y", length=0)
+            if own_figure:
+                axes.label_outer()
+
+    def _add_legend(self, own_figure: bool) -> None:
+        handles = {
+            "one worm": next(iter(self.dots_.values())),
+            "mean ± SD over worms": next(iter(self.means_.values())),
+        }
+        if self.baselines_:
+            handles[f"{self.baseline} baseline"] = next(iter(self.baselines_.values()))
+        if self.references_:
+            handles[self.reference_label] = next(iter(self.references_.values()))
+        where: Any = self.figure_ if own_figure else self.axes_[-1]
+        place = {"loc": "outside lower center", "ncols": len(handles)} if own_figure else {}
+        where.legend(list(handles.values()), list(handles), frameon=False, fontsize="small", **place)
+
+
+class RecordingDisplay:
+    """Heat map of a worm's traces, above a strip that tells its behavioural state.
+
+    Parameters
+    ----------
+    recording : Recording
+        The worm.
+    neurons : sequence of str, optional
+        Neurons to show, from top to bottom; by default those identified, or all where none is.
+
+    Attributes
+    ----------
+    figure_ : matplotlib.figure.Figure
+        The figure.
+    ax_ : matplotlib.axes.Axes
+        The heat map.
+    image_ : matplotlib.collections.QuadMesh
+        Its cells.
+    colorbar_ : matplotlib.colorbar.Colorbar
+        Its colour bar, in dF/F; colours span the 1st to the 99th percentile.
+    ethogram_ax_ : matplotlib.axes.Axes or None
+        The strip of states; None for a recording without.
+
+    Examples
+    --------
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.plotting import RecordingDisplay
+    >>> worm = make_worms(1, n_frames=200, random_state=0)[0]
+    >>> display = RecordingDisplay.from_recording(worm, neurons=["AVAL", "RID"])
+    >>> display.ethogram_ax_.get_xlabel()
+    'Time (s)'
+    """
+
+    def __init__(self, recording: Recording, *, neurons: Sequence[str] | None = None) -> None:
+        self.recording = recording
+        self.neurons = neurons
+
+    @classmethod
+    def from_recording(
+        cls, recording: Recording, neurons: Sequence[str] | None = None, *, ax: Axes | None = None
+    ) -> RecordingDisplay:
+        """Draw a recording.
+
+        Parameters
+        ----------
+        recording : Recording
+            The worm.
+        neurons : sequence of str, optional
+            Neurons to show, from top to bottom; by default those identified, or all where none is.
+        ax : matplotlib Axes, optional
+            Where to draw the heat map; the strip stands right below it. By default a new figure.
+
+        Returns
+        -------
+        RecordingDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the worm lacks a neuron, or has a state without a colour.
+        """
+        return cls(recording, neurons=neurons).plot(ax=ax)
+
+    def plot(self, ax: Axes | None = None) -> RecordingDisplay:
+        """Draw into `ax`, a matplotlib Axes, or into a new figure; return the display itself."""
+        worm = self.recording
+        neurons = list(worm.identified or worm.neurons) if self.neurons is None else list(self.neurons)
+        lacking = [neuron for neuron in neurons if neuron not in worm.neurons]
+        if lacking or not neurons:
+            found = f"has no neuron {lacking[0]!r}" if lacking else "is to be shown without neurons"
+            raise ValueError(f"worm {worm.worm!r} {found}; choose among {', '.join(worm.neurons)}")
+        present = _states_present(worm)
+        self.ax_, strip = self._new_axes(len(neurons)) if ax is None else (ax, None)
+        self.figure_ = self.ax_.figure
+        edges = _edges(worm.time)
+        self._draw_traces(worm.traces[:, [worm.neurons.index(neuron) for neuron in neurons]].T, edges)
+        self.ax_.set_yticks(range(len(neurons)), neurons[::-1], fontsize="x-small")
+        self.ax_.tick_params(axis="y", length=0)
+        self.ethogram_ax_ = strip
+        if worm.states is not None:
+            self._draw_states(worm.states, present, edges)
+        else:
+            self.ax_.set_title(worm.worm, fontsize="medium")
+        (self.ethogram_ax_ or self.ax_).set_xlabel("Time (s)")
+        return self
+
+    def _new_axes(self, n_neurons: int) -> tuple[Axes, Axes | None]:
+        height = max(0.6, _INCHES_A_NEURON * n_neurons)
+        figure = _new_figure((7.0, 1.6 + height))
+        if self.recording.states is None:
+            return figure.subplots(), None
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[height, _INCHES_STRIP])
+        return upper, lower
+
+    def _draw_traces(self, traces: np.ndarray, edges: np.ndarray) -> None:
+        low, high = np.nanpercentile(traces, [1, 99])
+        rows = np.arange(len(traces) + 1) - 0.5
+        self.image_ = self.ax_.pcolormesh(
+            edges, rows, traces[::-1], vmin=low, vmax=high, cmap="viridis", rasterized=True
+        )
+        self.ax_.set_facecolor("#DDDDDD")
+        beside = self.ax_.inset_axes((1.015, 0, 0.015, 1))
+        self.colorbar_ = self.figure_.colorbar(self.image_, cax=beside, label="ΔF/F", extend="both")
+
+    def _draw_states(self, states: np.ndarray, present: list[str], edges: np.ndarray) -> None:
+        from matplotlib.colors import ListedColormap
+        from matplotlib.patches import Patch
+
+        if self.ethogram_ax_ is None:
+            self.ethogram_ax_ = self.ax_.inset_axes((0, -0.09, 1, 0.06))
+            self.ethogram_ax_.sharex(self.ax_)
+        strip = self.ethogram_ax_
+        colors = ListedColormap([STATE_COLORS[state] for state in present])
+        codes = pd.Index(present).get_indexer(pd.Index(states))[np.newaxis]
+        strip.pcolormesh(edges, [0, 1], codes, cmap=colors, vmin=-0.5, vmax=len(present) - 0.5, rasterized=True)
+        strip.set_yticks([0.5], ["state"], fontsize="x-small")
+        strip.tick_params(axis="y", length=0)
+        self.ax_.tick_params(axis="x", bottom=False, labelbottom=False)
+        self.ax_.legend(
+            handles=[Patch(color=STATE_COLORS[state], label=state.replace("_", " ")) for state in present],
+            title=self.recording.worm,
+            ncols=min(len(present), 4),
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            frameon=False,
+            fontsize="x-small",
+        )
+
+
+def _new_figure(size: tuple[float, float]) -> Figure:
+    # Apart from pyplot, a figure needs no window, and goes when nobody refers to it.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=size, layout="constrained")
+
+
+def _rows_where(results: pd.DataFrame, title: str, values: Mapping[str, str]) -> pd.DataFrame:
+    chosen = np.logical_and.reduce([results[column] == value for column, value in values.items()])
+    if not chosen.any():
+        wanted = ", ".join(f"{column}={value!r}" for column, value in values.items())
+        raise ValueError(f"panel {title!r} has no rows: none of the results has {wanted}; drop the panel")
+    return results[chosen]
+
+
+def _edges(time: np.ndarray) -> np.ndarray:
+    if len(time) == 1:
+        return time[0] + np.array([-0.5, 0.5])
+    middles = (time[1:] + time[:-1]) / 2
+    return np.concatenate([[2 * time[0] - middles[0]], middles, [2 * time[-1] - middles[-1]]])
+
+
+def _states_present(worm: Recording) -> list[str]:
+    found = [] if worm.states is None else np.unique(worm.states).tolist()
+    strange = [state for state in found if state not in STATE_COLORS]
+    if strange:
+        raise ValueError(
+            f"worm {worm.worm!r} has the state {strange[0]!r}, which has no colour; translate it with "
+            f"load_recordings(..., rename_states={{{strange[0]!r}: 'forward'}}), or to any of {', '.join(STATE_COLORS)}"
+        )
+    return [state for state in STATE_COLORS if state in found]

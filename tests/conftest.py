@@ -1,0 +1,32 @@
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skworm.datasets import load_recordings
+
+
+@pytest.fixture(autouse=True)
+def seeded_global_generators():
+    np.random.seed(0)  # noqa: NPY002  # random_state=None draws from this generator
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def kato2015_folder():
+    """The folder of the five real worms."""
+    if not os.environ.get("SKWORM_DATA"):
+        pytest.skip("SKWORM_DATA is not set: it names the folder that holds kato2015/")
+    folder = Path(os.environ["SKWORM_DATA"], "kato2015")
+    if not folder.is_dir():
+        pytest.skip(f"SKWORM_DATA names a folder without kato2015/: {folder} is absent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recordings_kato2015(kato2015_folder):
+    """The five real worms, ``"worm_0"`` to ``"worm_4"``."""
+    return load_recordings(kato2015_folder)

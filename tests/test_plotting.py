@@ -1,0 +1,202 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from skworm.datasets import make_worms
+from skworm.plotting import STATE_COLORS, RecordingDisplay, WormScoresDisplay
+from skworm.states import STATES
+
+# Machado et al. 2009, "A physiologically-based model for simulation of color vision deficiency", severity 1.
+DEUTERANOPIA = np.array(
+    [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+)
+PROTANOPIA = np.array(
+    [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+)
+
+
+@pytest.fixture
+def results():
+    scores = {"svm": 0.9, "mlp": 0.8, "clock": 0.5}
+    rows = [
+        {"model": model, "fold_by": fold_by, "evaluation": evaluation, "worm": worm, "fold": fold,
+         "accuracy": score + 0.01 * fold + 0.02 * (worm == "b"), "macro_f1": score / 2}
+        for model, score in scores.items()
+        for fold_by in ("shuffled_windows", "contiguous_blocks")
+        for evaluation in ("held_out_windows", "unseen_worms")
+        for worm in ("a", "b")
+        for fold in (0, 2)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def worm():
+    return make_worms(1, n_frames=120, n_unidentified=2, random_state=0)[0]
+
+
+def draw(display):
+    canvas = FigureCanvasAgg(display.figure_)
+    canvas.draw()
+    return canvas.get_renderer()
+
+
+def test_every_state_has_a_colour_of_its_own():
+    assert set(STATE_COLORS) == set(STATES)
+    assert len(set(STATE_COLORS.values())) == len(STATES)
+
+
+@pytest.mark.parametrize("sees", [np.eye(3), DEUTERANOPIA, PROTANOPIA], ids=["all", "deuteranopia", "protanopia"])
+@pytest.mark.parametrize(
+    "states",
+    [
+        ("forward", "slowing", "reverse_1", "reverse_2", "sustained_reverse", "dorsal_turn", "ventral_turn", "unknown"),
+        ("forward", "reverse", "dorsal_turn", "ventral_turn", "unknown"),
+        ("forward", "reverse", "turn", "quiescence", "unknown"),
+    ],
+    ids=["7", "4", "nichols"],
+)
+def test_colours_of_a_vocabulary_stay_apart_without_red_or_green_cones(states, sees):
+    colors = np.array([sees @ to_rgb(STATE_COLORS[state]) for state in states])
+    distances = np.linalg.norm(colors[:, np.newaxis] - colors, axis=-1)
+    assert distances[np.triu_indices(len(states), k=1)].min() > 0.19
+
+
+def test_plotting_leaves_matplotlib_for_later():
+    code = "import sys, skworm.plotting; sys.exit(any(name.startswith('matplotlib') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_scores_are_averaged_over_fits_and_drawn_in_per_cent(results):
+    display = WormScoresDisplay.from_results(results[results["fold_by"] == "shuffled_windows"])
+    assert [axes.get_title() for axes in display.axes_] == ["held out windows", "unseen worms"]
+    np.testing.assert_allclose(display.dots_["unseen worms", "svm"].get_xdata(), [91, 93])
+    line, _, (bar,) = display.means_["unseen worms", "svm"].lines
+    assert line.get_xdata() == pytest.approx([92])
+    np.testing.assert_allclose(
+        np.asarray(bar.get_segments()[0], dtype=float)[:, 0], 92 + np.sqrt(2) * np.array([-1, 1])
+    )
+    np.testing.assert_allclose(display.baselines_["unseen worms"].get_xdata(), [52, 52])
+    assert display.axes_[0].get_xlabel() == "Accuracy (%)"
+    assert [text.get_text() for text in display.axes_[0].get_yticklabels()] == ["svm", "mlp"]
+    draw(display)
+
+
+def test_panels_models_and_references_are_as_asked(results):
+    display = WormScoresDisplay.from_results(
+        results,
+        score="macro_f1",
+        panels={
+            "same worm, blocks": {"fold_by": "contiguous_blocks", "evaluation": "held_out_windows"},
+            "unseen": {"fold_by": "shuffled_windows", "evaluation": "unseen_worms"},
+        },
+        models={"mlp": "Perceptron", "svm": "SVM"},
+        baseline=None,
+        reference={("unseen", "svm"): 0.977},
+        reference_label="paper",
+    )
+    assert [axes.get_title() for axes in display.axes_] == ["same worm,\nblocks", "unseen"]
+    assert [text.get_text() for text in display.axes_[0].get_yticklabels()] == ["Perceptron", "SVM"]
+    assert list(display.references_) == [("unseen", "svm")]
+    diamond = display.references_["unseen", "svm"]
+    assert diamond.get_xdata().tolist() == [pytest.approx(97.7)]
+    assert (diamond.get_marker(), diamond.get_markerfacecolor()) == ("D", "none")
+    assert display.axes_[1].get_xlabel() == "Macro f1 (%)"
+    legend = [text.get_text() for text in display.figure_.legends[0].get_texts()]
+    assert legend == ["one worm", "mean ± SD over worms", "paper"]
+    assert not display.baselines_
+
+
+def test_labels_do_not_overlap(results):
+    names = {"svm": "Support vector machine", "mlp": "Multi-layer perceptron, virtual worms"}
+    display = WormScoresDisplay.from_results(results, models=names)
+    renderer = draw(display)
+    texts = [*display.axes_[0].get_yticklabels(), *(axes.title for axes in display.axes_)]
+    boxes = [text.get_window_extent(renderer) for text in texts]
+    boxes.append(display.figure_.legends[0].get_window_extent(renderer))
+    boxes += [axes.xaxis.label.get_window_extent(renderer) for axes in display.axes_]
+    assert not any(box.overlaps(other) for i, box in enumerate(boxes) for other in boxes[:i])
+    assert all(box.x0 >= 0 and box.x1 <= display.figure_.bbox.x1 and box.y0 >= 0 for box in boxes)
+
+
+def test_one_worm_has_no_spread(results):
+    display = WormScoresDisplay.from_results(results[results["worm"] == "a"])
+    assert display.means_["unseen worms", "svm"].has_xerr is False
+
+
+def test_scores_go_into_given_axes(results):
+    figure = Figure()
+    axes = figure.subplots(1, 2)
+    display = WormScoresDisplay.from_results(results, ax=axes)
+    assert display.figure_ is figure
+    assert display.axes_ == list(axes)
+    assert axes[1].get_legend() is not None
+
+
+def test_bad_results_are_refused(results):
+    with pytest.raises(ValueError, match="no column 'accuracy'; pass the table of cross_validate_worms"):
+        WormScoresDisplay.from_results(results.drop(columns="accuracy"))
+    with pytest.raises(ValueError, match=r"panel 'elsewhere' has no rows.*evaluation='nichols'; drop the panel"):
+        WormScoresDisplay.from_results(results, panels={"elsewhere": {"evaluation": "nichols"}})
+    with pytest.raises(ValueError, match="no model 'gnn'; choose among clock, mlp, svm"):
+        WormScoresDisplay.from_results(results, models={"gnn": "GNN"})
+    with pytest.raises(ValueError, match="ax holds 1 axes for 2 panels; pass one for each"):
+        WormScoresDisplay.from_results(results, ax=Figure().subplots())
+
+
+def test_a_recording_shows_its_traces_in_seconds(worm):
+    display = RecordingDisplay.from_recording(worm, neurons=["RID", "AVAL"])
+    columns = [worm.neurons.index(neuron) for neuron in ("AVAL", "RID")]
+    np.testing.assert_array_equal(display.image_.get_array(), worm.traces[:, columns].T)
+    assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["AVAL", "RID"]
+    frame = 0.5 / worm.fps
+    np.testing.assert_allclose(display.ax_.get_xlim(), (-frame, worm.time[-1] + frame))
+    assert display.colorbar_.ax.get_ylabel() == "ΔF/F"
+    assert display.ethogram_ax_.get_xlabel() == "Time (s)"
+    draw(display)
+
+
+def test_the_strip_has_the_colour_of_each_state(worm):
+    display = RecordingDisplay.from_recording(worm)
+    mesh = display.ethogram_ax_.collections[0]
+    mesh.update_scalarmappable()
+    expected = [to_rgb(STATE_COLORS[state]) for state in worm.states]
+    np.testing.assert_allclose(mesh.to_rgba(mesh.get_array()).reshape(-1, 4)[:, :3], expected)
+    shown = {text.get_text().replace(" ", "_") for text in display.ax_.get_legend().get_texts()}
+    assert shown == set(worm.states)
+
+
+def test_neurons_without_a_name_are_shown_only_where_none_has_one(worm):
+    assert len(RecordingDisplay.from_recording(worm).ax_.get_yticks()) == len(worm.identified)
+    nameless = replace(worm, neurons=tuple(map(str, range(worm.n_neurons))), states=None)
+    display = RecordingDisplay.from_recording(nameless)
+    assert len(display.ax_.get_yticks()) == worm.n_neurons
+    assert display.ethogram_ax_ is None
+    assert (display.ax_.get_title(), display.ax_.get_xlabel()) == (worm.worm, "Time (s)")
+
+
+def test_a_recording_goes_into_given_axes(worm):
+    figure = Figure(layout="constrained")
+    axes = figure.subplots()
+    display = RecordingDisplay.from_recording(worm, ax=axes)
+    assert display.ax_ is axes
+    assert display.figure_ is figure
+    assert display.ethogram_ax_ in axes.child_axes
+    draw(display)
+
+
+def test_bad_recordings_are_refused(worm):
+    with pytest.raises(ValueError, match=r"worm 'simulated-0' has no neuron 'VB09'; choose among .*AVAL"):
+        RecordingDisplay.from_recording(worm, neurons=["VB09"])
+    with pytest.raises(ValueError, match="'simulated-0' is to be shown without neurons; choose among"):
+        RecordingDisplay.from_recording(worm, neurons=[])
+    feeding = replace(worm, states=np.full(worm.n_frames, "feeding"))
+    with pytest.raises(ValueError, match="state 'feeding', which has no colour; translate it with load_recordings"):
+        RecordingDisplay.from_recording(feeding)
