@@ -53,10 +53,10 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> tu
 )
 @click.option(
     "--neurons",
-    default="shared",
+    default="paper",
     show_default=True,
-    metavar="shared|paper|NAME,...",
-    help="All neurons identified in every worm, those among them that the paper used, or a list of names.",
+    metavar="paper|shared|NAME,...",
+    help="The paper's neurons, or all neurons, that are identified in every worm; or a list of names.",
 )
 @click.option(
     "--train-worms", type=click.IntRange(1), default=1, show_default=True, help="Worms that a model trains on."

@@ -86,7 +86,7 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
         "n_node_features": [Interval(Integral, 1, None, closed="left"), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "learning_rate_factor": [Interval(Real, 0, 1, closed="neither")],
         "learning_rate_patience": [Interval(Integral, 0, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
@@ -194,7 +194,7 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
         settings = TrainingSettings(
             max_epochs=self.max_epochs,
             learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
+            weight_decay=self._weight_decay(),
             learning_rate_factor=self.learning_rate_factor,
             learning_rate_patience=self.learning_rate_patience,
             device=resolve_device(self.device),
@@ -224,6 +224,11 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.as_tensor(array, device=self.net_.device)
+
+    def _weight_decay(self) -> float:
+        if self.weight_decay == "auto":
+            return 0.01 if self.augmentation is None else 0.0
+        return float(self.weight_decay)
 
     def _readout(self) -> Readout:
         batch_norm = self.batch_norm

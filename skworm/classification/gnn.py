@@ -52,7 +52,9 @@ class GNNStateClassifier(NeuralStateClassifier):
     aggregation, n_hidden, n_layers, batch_norm, augmentation, n_node_features
         See :class:`MLPStateClassifier`; they shape the readout (equation 13). `n_hidden` is the size of the edge
         encoder too.
-    max_epochs, learning_rate, weight_decay, learning_rate_factor, learning_rate_patience
+    weight_decay : float or "auto", default="auto"
+        Penalty on squared weights; ``"auto"`` is 0.01 without augmentation and 0 with it.
+    max_epochs, learning_rate, learning_rate_factor, learning_rate_patience
         See :class:`MLPStateClassifier`.
     validation_fraction, window, device, random_state, verbose
         See :class:`MLPStateClassifier`.
@@ -120,7 +122,7 @@ class GNNStateClassifier(NeuralStateClassifier):
         n_node_features: int | None = None,
         max_epochs: int = 800,
         learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
+        weight_decay: float | str = "auto",
         learning_rate_factor: float = 0.25,
         learning_rate_patience: int = 50,
         validation_fraction: float = 0.1,
@@ -163,7 +165,7 @@ class GNNStateClassifier(NeuralStateClassifier):
 
         Hidden features of neurons are averaged over a worm's frames before edges are encoded, neurons have no
         identity, messages are summed without normalisation or residual, every perceptron has two layers with batch
-        normalisation on its output, and nothing is augmented.
+        normalisation on its output, and nothing is penalised or augmented.
 
         Parameters
         ----------
@@ -183,6 +185,7 @@ class GNNStateClassifier(NeuralStateClassifier):
             "residual": False,
             "n_layers": 2,
             "batch_norm": "output",
+            "weight_decay": 0.0,
         }
         return cls(**{**published, **parameters})
 

@@ -35,8 +35,9 @@ class MLPStateClassifier(NeuralStateClassifier):
         Epochs, each one step on all training frames.
     learning_rate : float, default=1e-3
         Adam's first learning rate.
-    weight_decay : float, default=0.0
-        Penalty on squared weights.
+    weight_decay : float or "auto", default=0.0
+        Penalty on squared weights. ``"auto"`` is 0.01 without augmentation and 0 with it: on real worms either keeps a
+        model from holding on to its training worms, and both together are too much.
     learning_rate_factor : float, default=0.25
         Multiplies the learning rate when the validation loss has not improved for `learning_rate_patience` epochs.
     learning_rate_patience : int, default=50
@@ -100,7 +101,7 @@ class MLPStateClassifier(NeuralStateClassifier):
         n_node_features: int | None = None,
         max_epochs: int = 800,
         learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
+        weight_decay: float | str = 0.0,
         learning_rate_factor: float = 0.25,
         learning_rate_patience: int = 50,
         validation_fraction: float = 0.1,

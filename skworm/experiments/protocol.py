@@ -54,8 +54,8 @@ class Protocol:
         simulated lab beside simulated data, else none.
     states : {"2", "4", "7", "nichols"}, default="2"
         Vocabulary of states.
-    neurons : "shared", "paper" or sequence of str, default="shared"
-        Neurons to use: all that are identified in every worm, those among them that the paper used, or a list.
+    neurons : "paper", "shared" or sequence of str, default="paper"
+        Neurons to use: the paper's, or all, that are identified in every worm; or a list.
     n_train_worms : int, default=1
         Worms that a model trains on; every combination of that many is used.
     n_folds : int, optional
@@ -91,7 +91,7 @@ class Protocol:
     data: str = "simulated"
     external: str | None = None
     states: str = "2"
-    neurons: str | Sequence[str] = "shared"
+    neurons: str | Sequence[str] = "paper"
     n_train_worms: int = 1
     n_folds: int | None = None
     max_epochs: int = 800

@@ -36,14 +36,24 @@ READINGS: Mapping[str, Mapping[str, Any]] = {
     "default, no self edges": {**_DEFAULT, "self_edges": False},
     "default, hidden features averaged": {**_DEFAULT, "static_average": "hidden_neurons"},
     "default, edge weights averaged": {**_DEFAULT, "static_average": "edge_weights"},
+    "default, no weight decay": {**_DEFAULT, "weight_decay": 0.0},
     "default, batch norm always": {**_DEFAULT, "batch_norm": "output"},
-    "default, batch norm never": {**_DEFAULT, "batch_norm": None},
     "default, dynamic edges": {**_DEFAULT, "edges": "dynamic"},
     "default, one-hot edges": {**_DEFAULT, "edge_temperature": 0.1},
     "default, free adjacency": {**_DEFAULT, "edges": "free"},
     "default, summed neurons": {**_DEFAULT, "aggregation": "sum"},
+    "default, two message steps": {**_DEFAULT, "n_message_steps": 2},
 }
 """Parameters of :class:`~skworm.GNNStateClassifier` for each reading."""
+
+SVM = "SVM"
+
+MLPS: Mapping[str, Mapping[str, Any]] = {
+    "MLP published": MLPStateClassifier.as_published().get_params(deep=False),
+    "MLP": {},
+    "MLP, weight decay": {"weight_decay": "auto"},
+}
+"""Parameters of :class:`~skworm.MLPStateClassifier`, for comparison."""
 
 AUGMENTATIONS: Mapping[str, VirtualWorms | None] = {"plain": None, "virtual worms": VirtualWorms()}
 
@@ -132,10 +142,10 @@ def _models(readings: Sequence[str] | None, **shared: Any) -> dict[str, Any]:
     unknown = [name for name in chosen if name not in READINGS]
     if unknown:
         raise ValueError(f"{unknown} are no readings; choose among {list(READINGS)}")
-    models: dict[str, Any] = {"SVM | plain": SVMStateClassifier()}
+    models: dict[str, Any] = {f"{SVM} | plain": SVMStateClassifier()}
     for label, augmentation in AUGMENTATIONS.items():
-        models[f"MLP | {label}"] = MLPStateClassifier(augmentation=augmentation, **shared)
-        models[f"MLP published | {label}"] = MLPStateClassifier.as_published(augmentation=augmentation, **shared)
+        for name, parameters in MLPS.items():
+            models[f"{name} | {label}"] = MLPStateClassifier(**{**parameters, "augmentation": augmentation, **shared})
         for name in chosen:
             parameters = {**READINGS[name], "augmentation": augmentation, **shared}
             models[f"{name} | {label}"] = GNNStateClassifier(**parameters)
@@ -159,7 +169,7 @@ def sensitivity_table(scores: pd.DataFrame) -> pd.DataFrame:
     by_worm = unseen.groupby(["reading", "states", "augmentation", "worm"], sort=False)["accuracy"].mean()
     over_worms = 100 * by_worm.groupby(level=[0, 1, 2], sort=False).agg(["mean", "std"])
     cells = over_worms.apply(lambda row: f"{row['mean']:.1f} ± {row['std']:.1f}", axis=1)
-    order = [reading for reading in ["SVM", "MLP", "MLP published", *READINGS] if reading in set(unseen["reading"])]
+    order = [reading for reading in [SVM, *MLPS, *READINGS] if reading in set(unseen["reading"])]
     return cells.unstack(["states", "augmentation"]).loc[order].fillna("")
 
 
