@@ -31,6 +31,29 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> tu
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+_RUN_OPTIONS = (
+    click.option(
+        "--epochs", type=click.IntRange(1), default=800, show_default=True, help="Training epochs of the neural models."
+    ),
+    click.option("--n-jobs", default=-1, metavar="N", help="Fits at a time.  [default: one a core]"),
+    click.option(
+        "--device",
+        type=click.Choice(["cpu", "cuda", "auto"]),
+        default="cpu",
+        show_default=True,
+        help="Where neural models train; on models this small a process a core usually wins.",
+    ),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random."),
+    click.option("--quiet", is_flag=True, help="Print the table and nothing else."),
+)
+
+
+def _run_options(command: Any) -> Any:
+    for option in reversed(_RUN_OPTIONS):
+        command = option(command)
+    return command
+
+
 @reproduce.command()
 @click.option(
     "--data",
@@ -63,9 +86,6 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> tu
 )
 @click.option("--folds", type=click.IntRange(2), help="Folds of windows.  [default: 10; 5 on simulated worms]")
 @click.option(
-    "--epochs", type=click.IntRange(1), default=800, show_default=True, help="Training epochs of the neural models."
-)
-@click.option(
     "--models",
     default="svm,mlp,gnn,mlp-virtual-worms,gnn-virtual-worms",
     show_default=True,
@@ -81,15 +101,6 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> tu
     show_default=True,
     help="Windows of a fold drawn at random, as in the paper, or following each other.",
 )
-@click.option("--n-jobs", default=-1, metavar="N", help="Fits at a time.  [default: one a core]")
-@click.option(
-    "--device",
-    type=click.Choice(["cpu", "cuda", "auto"]),
-    default="cpu",
-    show_default=True,
-    help="Where neural models train; on models this small a process a core usually wins.",
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -97,7 +108,7 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> tu
     show_default=True,
     help="Folder for results, finished fits included.",
 )
-@click.option("--quiet", is_flag=True, help="Print the table and nothing else.")
+@_run_options
 def table1(quiet: bool, out: Path, n_jobs: int, **options: Any) -> None:
     """Compare state classifiers as in Table 1: on the training worms, on unseen worms, on external recordings."""
     from skworm.experiments import paper, protocol, report
@@ -115,6 +126,59 @@ def table1(quiet: bool, out: Path, n_jobs: int, **options: Any) -> None:
         say("\n" + report.describe_reading(settings, material, table) + "\n")
         for path in paper.write_table_1(settings, material, scores, out):
             say(path)
+
+
+@reproduce.command()
+@click.option(
+    "--data",
+    default="simulated",
+    show_default=True,
+    metavar="PATH|kato2015|simulated",
+    help="Worms to train on and to score, at least three.",
+)
+@click.option("--states", default="2,4", show_default=True, callback=_names, help="Vocabularies of states.")
+@click.option(
+    "--folds", type=click.IntRange(1, 10), default=1, show_default=True, help="Folds out of ten that are fitted."
+)
+@_run_options
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("skworm_results/sensitivity"),
+    show_default=True,
+    help="Folder for results, finished fits included.",
+)
+def sensitivity(
+    data: str,
+    states: tuple[str, ...],
+    folds: int,
+    epochs: int,
+    n_jobs: int,
+    device: str,
+    seed: int,
+    quiet: bool,
+    out: Path,
+) -> None:
+    """Score each reading of the paper's GNN on unseen worms, with and without virtual worms."""
+    from skworm.experiments.sensitivity import score_readings, sensitivity_table, write_sensitivity
+    from skworm.experiments.worms import load_worms
+
+    with _one_line_errors(out):
+        scores = score_readings(
+            load_worms(data, seed),
+            out,
+            states=states,
+            n_folds=folds,
+            max_epochs=epochs,
+            n_jobs=n_jobs,
+            device=device,
+            random_state=seed,
+            verbose=int(not quiet),
+        )
+        click.echo(sensitivity_table(scores).to_string())
+        for path in write_sensitivity(scores, out):
+            if not quiet:
+                click.echo(path)
 
 
 def _protocol(

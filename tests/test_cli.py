@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -82,7 +81,7 @@ def test_quiet_prints_the_table_alone(folder, tmp_path):
 
 
 def test_the_simulated_default_has_a_second_lab(tmp_path, monkeypatch):
-    monkeypatch.setattr("skworm.experiments.protocol.make_worms", partial(make_worms, n_frames=400))
+    monkeypatch.setattr("skworm.experiments.worms._N_FRAMES", 400)
     few = ("--models", "svm", "--folds", 2, "--neurons", "AVAL", "--fold-by", "shuffled_windows", "--n-jobs", 1)
     result = call("reproduce", "table1", *few, "--out", tmp_path)
     assert result.exit_code == 0, result.output

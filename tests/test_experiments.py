@@ -137,7 +137,7 @@ def test_a_digest_changes_with_the_data():
         ({"neurons": "some"}, "neurons='some' is no choice; pass 'shared', 'paper', or several names"),
         ({"data": "/nowhere"}, "/nowhere does not exist; check the path"),
         ({"external": "simulated", "neurons": ("AVAL", "AVDL")}, "has no 'AVDL'"),
-        ({"data": "nameless"}, "neurons='shared' finds no neuron that is identified in every worm; name some"),
+        ({"data": "nameless"}, "neurons='paper' finds no neuron that is identified in every worm; name some"),
         ({"external": "nameless"}, "external recordings .* share none of the neurons AIBL.*; name neurons .*'none'"),
     ],
 )

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
-from skworm.datasets import fetch_kato2015, fetch_nichols2017, load_recordings, make_worms
+from skworm.experiments.worms import load_worms
 from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.model_selection import WormGroupKFold, cross_validate_worms
 from skworm.recording import Recording
@@ -37,7 +37,6 @@ _NEURAL_MODELS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
 MODELS = ("svm", *_NEURAL_MODELS)
 """Every model that can be compared, in the order of a table."""
 
-_N_SIMULATED = 5
 _EXTERNAL_LAB = 1
 
 
@@ -201,12 +200,12 @@ def load_material(protocol: Protocol) -> Material:
     >>> len(material.neurons), material.external
     (15, [])
     """
-    recordings = _load(protocol.data, protocol.random_state, lab=0)
+    recordings = load_worms(protocol.data, protocol.random_state, lab=0)
     neurons, left_out = _choose_neurons(recordings, protocol.neurons)
     wanted = str(protocol.external)
     if wanted == "none":
         return Material(recordings, neurons, left_out, "", [], ())
-    external = _tell_apart(_load(wanted, protocol.random_state, lab=_EXTERNAL_LAB), recordings)
+    external = _tell_apart(load_worms(wanted, protocol.random_state, lab=_EXTERNAL_LAB), recordings)
     shared = tuple(neuron for neuron in neurons if all(neuron in worm.neurons for worm in external))
     if not shared:
         raise ValueError(
@@ -325,14 +324,6 @@ def digest_recordings(recordings: Sequence[Recording]) -> str:
         for array in (recording.traces, recording.time, recording.derivatives):
             digest.update(b"" if array is None else array.tobytes())
     return digest.hexdigest()
-
-
-def _load(wanted: str, random_state: int, lab: int) -> list[Recording]:
-    if wanted == "simulated":
-        prefix = f"lab-{lab}" if lab else "simulated"
-        return make_worms(_N_SIMULATED, lab=lab, worm_prefix=prefix, random_state=random_state)
-    fetchers = {"kato2015": fetch_kato2015, "nichols2017": fetch_nichols2017}
-    return fetchers[wanted]() if wanted in fetchers else load_recordings(wanted)
 
 
 def _choose_neurons(

@@ -55,8 +55,32 @@ def format_markdown(table: pd.DataFrame) -> str:
     str
         A Markdown table, one row a model.
     """
-    cells = _cell_texts(table)
-    lines = [["model", *cells.columns], ["---"] * (len(cells.columns) + 1)]
+    return markdown(_cell_texts(table).rename_axis("model"))
+
+
+def markdown(cells: pd.DataFrame) -> str:
+    """Write a table of texts as Markdown, its index in the first column.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame of str
+        The texts.
+
+    Returns
+    -------
+    str
+        A Markdown table.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.experiments.report import markdown
+    >>> print(markdown(pd.DataFrame({"accuracy": ["96.0"]}, index=pd.Index(["GNN"], name="model"))))
+    | model | accuracy |
+    | --- | --- |
+    | GNN | 96.0 |
+    """
+    lines = [[str(cells.index.name), *cells.columns], ["---"] * (len(cells.columns) + 1)]
     lines += [[label, *row] for label, row in zip(cells.index, cells.to_numpy(), strict=True)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -82,7 +106,7 @@ def describe_settings(protocol: Protocol, material: Material) -> str:
     >>> from skworm.experiments.protocol import Protocol, load_material
     >>> protocol = Protocol(external="none")
     >>> print(describe_settings(protocol, load_material(protocol)).splitlines()[0])
-    data:     simulated, 5 worms, 15500 frames (3100 to 3100)
+    data:     simulated, 5 worms, 7500 frames (1500 to 1500)
     """
     n_frames = [recording.n_frames for recording in material.recordings]
     neurons = f"{len(material.neurons)}: {', '.join(material.neurons)}"

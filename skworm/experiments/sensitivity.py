@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
+from skworm.experiments.report import markdown
 from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.model_selection import WormGroupKFold, WormSplit, cross_validate_worms
 from skworm.recording import Recording
@@ -206,3 +207,33 @@ def choose_without_scored_worm(scores: pd.DataFrame) -> pd.DataFrame:
         here = unseen[(unseen["worm"] == worm) & (unseen["reading"] == reading)]
         rows[worm] = {"reading": reading, **here.groupby(["states", "augmentation"])["accuracy"].mean().to_dict()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("worm")
+
+
+def write_sensitivity(scores: pd.DataFrame, out: str | os.PathLike[str]) -> list[Path]:
+    """Write the scores, the table of readings and the choice made without each scored worm.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        What :func:`score_readings` returns.
+    out : str or path-like
+        Folder to write to. Files that are there are replaced.
+
+    Returns
+    -------
+    list of pathlib.Path
+        ``scores.csv``, ``sensitivity.md`` and ``choice.md``.
+    """
+    folder = Path(out)
+    choice = choose_without_scored_worm(scores).set_index("reading", append=True)
+    choice = (100 * choice).round(1).astype(str).reset_index("reading")
+    paths = [folder / name for name in ("scores.csv", "sensitivity.md", "choice.md")]
+    scores.to_csv(paths[0], index=False)
+    for path, table in zip(paths[1:], (sensitivity_table(scores), choice), strict=True):
+        columns = [column if isinstance(column, str) else _column_title(*column) for column in table.columns]
+        path.write_text(markdown(table.set_axis(columns, axis=1)) + "\n", encoding="utf-8")
+    return paths
+
+
+def _column_title(states: str, augmentation: str) -> str:
+    return f"{states} states, {augmentation}"
