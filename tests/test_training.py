@@ -21,6 +21,7 @@ SETTINGS = {
     "max_epochs": 30,
     "learning_rate": 0.02,
     "weight_decay": 0.0,
+    "decayed": "*",
     "learning_rate_factor": 0.25,
     "learning_rate_patience": 3,
     "device": "cpu",
@@ -90,6 +91,18 @@ def test_the_learning_rate_falls_on_a_plateau():
     settings = TrainingSettings(**{**SETTINGS, "learning_rate": 0.5})
     net = train(perceptron_module(), nn.CrossEntropyLoss, X, group, y, held_out, settings)
     assert net.optimizer_.param_groups[0]["lr"] < 0.5
+
+
+def test_weight_decay_holds_for_the_named_parameters_alone():
+    X, group, y = separable()
+    module = perceptron_module()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    settings = TrainingSettings(**{**SETTINGS, "weight_decay": 1e4, "decayed": "readout.output.*"})
+    net = train(module, nn.CrossEntropyLoss, X, group, y * 0, np.zeros(80, bool), settings)
+    after = net.module_.state_dict()
+    assert after["readout.output.weight"].abs().max() < before["readout.output.weight"].abs().max()
+    groups = {group["weight_decay"]: len(group["params"]) for group in net.optimizer_.param_groups}
+    assert groups == {1e4: 2, 0: len(list(module.parameters())) - 2}
 
 
 def test_infinite_losses_are_an_error():

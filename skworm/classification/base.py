@@ -77,6 +77,7 @@ class StateClassifierMixin(ClassifierMixin):
 class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
     """A torch module that maps frames to logits, trained through skorch."""
 
+    _decayed = "readout.*"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "aggregation": [StrOptions({"concatenate", "sum", "mean"})],
         "n_hidden": [Interval(Integral, 1, None, closed="left")],
@@ -95,6 +96,43 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    def __init__(
+        self,
+        *,
+        aggregation: str = "concatenate",
+        n_hidden: int = 16,
+        n_layers: int = 1,
+        batch_norm: str | None = "auto",
+        augmentation: VirtualWorms | None = None,
+        n_node_features: int | None = None,
+        max_epochs: int = 800,
+        learning_rate: float = 1e-3,
+        weight_decay: float | str = 0.0,
+        learning_rate_factor: float = 0.25,
+        learning_rate_patience: int = 50,
+        validation_fraction: float = 0.1,
+        window: int = 8,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.aggregation = aggregation
+        self.n_hidden = n_hidden
+        self.n_layers = n_layers
+        self.batch_norm = batch_norm
+        self.augmentation = augmentation
+        self.n_node_features = n_node_features
+        self.max_epochs = max_epochs
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.learning_rate_factor = learning_rate_factor
+        self.learning_rate_patience = learning_rate_patience
+        self.validation_fraction = validation_fraction
+        self.window = window
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any, worm: Any = None) -> NeuralStateClassifier:
         """Train on frames.
@@ -195,6 +233,7 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
             max_epochs=self.max_epochs,
             learning_rate=self.learning_rate,
             weight_decay=self._weight_decay(),
+            decayed=self._decayed,
             learning_rate_factor=self.learning_rate_factor,
             learning_rate_patience=self.learning_rate_patience,
             device=resolve_device(self.device),

@@ -43,7 +43,7 @@ class GNNStateClassifier(NeuralStateClassifier):
         Batch normalisation inside the edge encoder.
     self_edges : bool, default=True
         Whether a neuron sends a message to itself (equation 12).
-    message_normalization : {"row", "mean"} or None, default="row"
+    message_normalization : {"row", "mean"} or None, default="mean"
         Divide a neuron's messages by the sum of its incoming weights, by the number of neurons, or not.
     residual : bool, default=True
         Add a neuron's own features to its messages.
@@ -53,7 +53,8 @@ class GNNStateClassifier(NeuralStateClassifier):
         See :class:`MLPStateClassifier`; they shape the readout (equation 13). `n_hidden` is the size of the edge
         encoder too.
     weight_decay : float or "auto", default="auto"
-        Penalty on squared weights; ``"auto"`` is 0.01 without augmentation and 0 with it.
+        Penalty on the squared weights of the readout; ``"auto"`` is 0.01 without augmentation and 0 with it. The edge
+        encoder is spared: a penalty on it makes every graph uniform.
     max_epochs, learning_rate, learning_rate_factor, learning_rate_patience
         See :class:`MLPStateClassifier`.
     validation_fraction, window, device, random_state, verbose
@@ -111,7 +112,7 @@ class GNNStateClassifier(NeuralStateClassifier):
         neuron_embedding: int = 8,
         encoder_batch_norm: bool = False,
         self_edges: bool = True,
-        message_normalization: str | None = "row",
+        message_normalization: str | None = "mean",
         residual: bool = True,
         n_message_steps: int = 1,
         aggregation: str = "concatenate",
@@ -131,6 +132,24 @@ class GNNStateClassifier(NeuralStateClassifier):
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
+        super().__init__(
+            aggregation=aggregation,
+            n_hidden=n_hidden,
+            n_layers=n_layers,
+            batch_norm=batch_norm,
+            augmentation=augmentation,
+            n_node_features=n_node_features,
+            max_epochs=max_epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            learning_rate_factor=learning_rate_factor,
+            learning_rate_patience=learning_rate_patience,
+            validation_fraction=validation_fraction,
+            window=window,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.edges = edges
         self.graph = graph
         self.static_average = static_average
@@ -142,22 +161,6 @@ class GNNStateClassifier(NeuralStateClassifier):
         self.message_normalization = message_normalization
         self.residual = residual
         self.n_message_steps = n_message_steps
-        self.aggregation = aggregation
-        self.n_hidden = n_hidden
-        self.n_layers = n_layers
-        self.batch_norm = batch_norm
-        self.augmentation = augmentation
-        self.n_node_features = n_node_features
-        self.max_epochs = max_epochs
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.learning_rate_factor = learning_rate_factor
-        self.learning_rate_patience = learning_rate_patience
-        self.validation_fraction = validation_fraction
-        self.window = window
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
 
     @classmethod
     def as_published(cls, **parameters: Any) -> GNNStateClassifier:

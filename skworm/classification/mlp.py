@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from skworm.classification.base import NeuralStateClassifier
 from skworm.nn import MLPClassifierModule
-from skworm.training import VirtualWorms
 
 
 class MLPStateClassifier(NeuralStateClassifier):
@@ -36,7 +34,7 @@ class MLPStateClassifier(NeuralStateClassifier):
     learning_rate : float, default=1e-3
         Adam's first learning rate.
     weight_decay : float or "auto", default=0.0
-        Penalty on squared weights. ``"auto"`` is 0.01 without augmentation and 0 with it: on real worms either keeps a
+        Penalty on the squared weights of the readout. ``"auto"`` is 0.01 without augmentation and 0 with it: on real worms either keeps a
         model from holding on to its training worms, and both together are too much.
     learning_rate_factor : float, default=0.25
         Multiplies the learning rate when the validation loss has not improved for `learning_rate_patience` epochs.
@@ -89,43 +87,6 @@ class MLPStateClassifier(NeuralStateClassifier):
     >>> mlp.score(X, y) > 0.8
     True
     """
-
-    def __init__(
-        self,
-        *,
-        aggregation: str = "concatenate",
-        n_hidden: int = 16,
-        n_layers: int = 1,
-        batch_norm: str | None = "auto",
-        augmentation: VirtualWorms | None = None,
-        n_node_features: int | None = None,
-        max_epochs: int = 800,
-        learning_rate: float = 1e-3,
-        weight_decay: float | str = 0.0,
-        learning_rate_factor: float = 0.25,
-        learning_rate_patience: int = 50,
-        validation_fraction: float = 0.1,
-        window: int = 8,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.aggregation = aggregation
-        self.n_hidden = n_hidden
-        self.n_layers = n_layers
-        self.batch_norm = batch_norm
-        self.augmentation = augmentation
-        self.n_node_features = n_node_features
-        self.max_epochs = max_epochs
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.learning_rate_factor = learning_rate_factor
-        self.learning_rate_patience = learning_rate_patience
-        self.validation_fraction = validation_fraction
-        self.window = window
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
 
     @classmethod
     def as_published(cls, **parameters: Any) -> MLPStateClassifier:

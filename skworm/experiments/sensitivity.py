@@ -23,6 +23,7 @@ _DEFAULT = GNNStateClassifier().get_params(deep=False)
 READINGS: Mapping[str, Mapping[str, Any]] = {
     "published": _LITERAL,
     "published, row-normalised messages": {**_LITERAL, "message_normalization": "row"},
+    "published, averaged messages": {**_LITERAL, "message_normalization": "mean"},
     "published, residual": {**_LITERAL, "residual": True},
     "published, neuron embedding": {**_LITERAL, "neuron_embedding": 8},
     "published, no batch norm in the edge encoder": {**_LITERAL, "encoder_batch_norm": False},
@@ -31,6 +32,7 @@ READINGS: Mapping[str, Mapping[str, Any]] = {
     "published, one-hot edges": {**_LITERAL, "edge_temperature": 0.1},
     "published, free adjacency": {**_LITERAL, "edges": "free"},
     "default": _DEFAULT,
+    "default, row-normalised messages": {**_DEFAULT, "message_normalization": "row"},
     "default, messages not normalised": {**_DEFAULT, "message_normalization": None},
     "default, no residual": {**_DEFAULT, "residual": False},
     "default, no neuron embedding": {**_DEFAULT, "neuron_embedding": 0},

@@ -31,6 +31,8 @@ class TrainingSettings:
         Adam's first learning rate.
     weight_decay : float
         Adam's penalty on squared weights.
+    decayed : str
+        Pattern of the names of the parameters that `weight_decay` holds for, such as ``"readout.*"``.
     learning_rate_factor : float
         Multiplies the learning rate after `learning_rate_patience` epochs without improvement.
     learning_rate_patience : int
@@ -46,6 +48,7 @@ class TrainingSettings:
     max_epochs: int
     learning_rate: float
     weight_decay: float
+    decayed: str
     learning_rate_factor: float
     learning_rate_patience: int
     device: str
@@ -194,7 +197,7 @@ def train(
         module,
         criterion=loss,
         optimizer=torch.optim.Adam,
-        optimizer__weight_decay=settings.weight_decay,
+        optimizer__param_groups=[(settings.decayed, {"weight_decay": settings.weight_decay})],
         lr=settings.learning_rate,
         max_epochs=settings.max_epochs,
         batch_size=-1,
