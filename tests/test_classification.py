@@ -115,7 +115,8 @@ def test_worms_come_from_the_index_or_by_name(two_worms, unseen):
 class TestWhichGraphServes:
     @pytest.fixture
     def model(self, two_worms):
-        return GNNStateClassifier(**FAST).fit(*two_worms)
+        # Warm edges do not saturate, so that the graphs of two worms differ visibly.
+        return GNNStateClassifier(edge_temperature=5.0, **FAST).fit(*two_worms)
 
     def test_a_training_worm_keeps_its_graph_whatever_rows_come(self, model, two_worms):
         X = two_worms[0]

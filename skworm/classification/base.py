@@ -185,11 +185,11 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
             Probabilities, in the order of ``classes_``.
         """
         check_is_fitted(self)
-        frames = validate_data(self, X, dtype=np.float32, reset=False)
+        frames = validate_data(self, X, dtype=np.float64, reset=False)
         self.net_.module_.eval()
         with one_thread(), torch.inference_mode():
             logits = self._logits(self._tensor(frames), worm_of_rows(X, worm))
-            return torch.softmax(logits.double(), dim=1).cpu().numpy()
+            return torch.softmax(logits, dim=1).cpu().numpy()
 
     def predict(self, X: Any, worm: Any = None) -> np.ndarray:
         """Predict the state of every frame.
@@ -243,6 +243,8 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
         with one_thread(), seeded(seed, settings.device):
             module = self._build_module()
             self.net_ = train(module, nn.CrossEntropyLoss, X, group, targets, held_out, settings, self.augmentation)
+        # In single precision a frame's probabilities would depend, if slightly, on the frames that come with it.
+        self.net_.module_.double()
         self.n_iter_ = len(self.net_.history)
         self.best_epoch_ = dict(self.net_.callbacks_)["best_epoch"].best_epoch_
 

@@ -235,7 +235,7 @@ class GNNStateClassifier(NeuralStateClassifier):
         return aligned
 
     def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
-        frames = self._tensor(X)
+        frames = self._tensor(X.astype(np.float64))
         everyone = torch.zeros(len(frames), dtype=torch.long, device=frames.device)
         self.graph_ = self._labelled(self._infer(frames, everyone)[0])
         self.graphs_ = {}
@@ -251,7 +251,7 @@ class GNNStateClassifier(NeuralStateClassifier):
 
     def _labelled(self, weights: Tensor) -> pd.DataFrame:
         pre = pd.Index(self.neurons_, name="pre")
-        return pd.DataFrame(weights.T.double().cpu().numpy(), index=pre, columns=pre.rename("post"))
+        return pd.DataFrame(weights.T.cpu().numpy(), index=pre, columns=pre.rename("post"))
 
     def _logits(self, X: Tensor, worms: np.ndarray | None) -> Tensor:
         if self.net_.module_.graph.dynamic:
@@ -262,7 +262,7 @@ class GNNStateClassifier(NeuralStateClassifier):
         else:
             names, codes = np.unique(worms, return_inverse=True)
             graphs = [self._graph_of(name, X, codes == code) for code, name in enumerate(names)]
-        weights = self._tensor(np.stack([graph.to_numpy().T for graph in graphs]).astype(np.float32))
+        weights = self._tensor(np.stack([graph.to_numpy().T for graph in graphs]))
         return self._forward_in_chunks(X, self._tensor(codes), graphs=weights)
 
     def _graph_of(self, worm: Any, X: Tensor, rows: np.ndarray) -> pd.DataFrame:

@@ -34,8 +34,8 @@ class MLPStateClassifier(NeuralStateClassifier):
     learning_rate : float, default=1e-3
         Adam's first learning rate.
     weight_decay : float or "auto", default=0.0
-        Penalty on the squared weights of the readout. ``"auto"`` is 0.01 without augmentation and 0 with it: on real worms either keeps a
-        model from holding on to its training worms, and both together are too much.
+        Penalty on the squared weights of the readout. ``"auto"`` is 0.01 without augmentation and 0 with it: on real
+        worms either keeps a model from holding on to its training worms, and both together are too much.
     learning_rate_factor : float, default=0.25
         Multiplies the learning rate when the validation loss has not improved for `learning_rate_patience` epochs.
     learning_rate_patience : int, default=50
