@@ -89,8 +89,8 @@ def map_states(states: Any, vocabulary: str | Mapping[str, str]) -> Any:
     if missing:
         raise ValueError(
             f"states {missing} have no translation into the vocabulary {vocabulary!r}, which knows "
-            f"{sorted(translation)}; translate them first, for example with "
-            f"map_states(states, {{{missing[0]!r}: 'forward', ...}})"
+            f"{sorted(translation)}; rename them, for example with "
+            f"load_recordings(..., rename_states={{{missing[0]!r}: 'forward'}}), or pass a mapping of your state names"
         )
     translated = np.array([translation[name] for name in names], dtype=str)[codes]
     if isinstance(states, pd.Series):

@@ -108,8 +108,11 @@ class BestEpoch(Callback):
         self.best_weights_: dict[str, Tensor] | None = None
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Remember the weights if this epoch is the best so far."""
-        loss = net.history[-1, self.monitor]
+        """Record the losses, and remember the weights if this epoch is the best so far."""
+        epoch = net.history[-1]
+        # skorch's own recorders average over batches by slicing the history, which costs more than a small model.
+        epoch.update({name: value for batch in epoch["batches"] for name, value in batch.items() if "loss" in name})
+        loss = epoch[self.monitor]
         self.scheduler_.step(loss)
         if loss < self.best_loss_:
             self.best_loss_ = loss
@@ -206,6 +209,8 @@ def train(
         train_split=None if judging is None else predefined_split(judging),
         callbacks=callbacks,
         callbacks__epoch_timer=None,
+        callbacks__train_loss=None,
+        callbacks__valid_loss=None,
         callbacks__print_log=None,
         device=settings.device,
         verbose=0,
