@@ -1,5 +1,6 @@
 import pickle
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,17 @@ def test_same_seed_same_model_and_pickles_predict_alike(estimator, two_worms, un
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(first)).predict_proba(unseen[0]), expected)
     other = clone(estimator).set_params(random_state=1).fit(*two_worms)
     assert not np.allclose(other.predict_proba(unseen[0]), expected)
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=str)
+def test_read_only_frames_will_do(estimator, two_worms):
+    # Workers get large arrays as read-only memory maps, of which torch warns.
+    X = two_worms[0].to_numpy(copy=True)
+    X.setflags(write=False)
+    model = clone(estimator).fit(X, two_worms[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(model.predict(X)) == len(X)
 
 
 def test_a_pickled_model_does_not_take_the_frames_along(two_worms):

@@ -264,7 +264,7 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
         return torch.cat([module(part, members, **others) for part, members in chunks])
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.as_tensor(array, device=self.net_.device)
+        return torch.tensor(array, device=self.net_.device)
 
     def _weight_decay(self) -> float:
         if self.weight_decay == "auto":
