@@ -84,7 +84,7 @@ def _run_options(command: Any) -> Any:
 @click.option(
     "--train-worms", type=click.IntRange(1), default=1, show_default=True, help="Worms that a model trains on."
 )
-@click.option("--folds", type=click.IntRange(2), help="Folds of windows.  [default: 10; 5 on simulated worms]")
+@click.option("--folds", type=click.IntRange(2), help="Folds of windows.  [default: 10; 3 on simulated worms]")
 @click.option(
     "--models",
     default="svm,mlp,gnn,mlp-virtual-worms,gnn-virtual-worms",

@@ -81,7 +81,7 @@ def test_models_are_the_readings_that_their_names_say():
 
 
 def test_defaults_follow_the_data():
-    assert (Protocol().external, Protocol().n_folds) == ("simulated", 5)
+    assert (Protocol().external, Protocol().n_folds) == ("simulated", 3)
     given = Protocol(data="my_worms")
     assert (given.external, given.n_folds) == ("none", 10)
 

@@ -58,7 +58,7 @@ class Protocol:
     n_train_worms : int, default=1
         Worms that a model trains on; every combination of that many is used.
     n_folds : int, optional
-        Folds of windows; by default 5 on simulated data, else 10.
+        Folds of windows; by default 3 on simulated data, else 10.
     max_epochs : int, default=800
         Epochs of the neural models.
     models : sequence of str, default=DEFAULT_MODELS
@@ -84,7 +84,7 @@ class Protocol:
     >>> from skworm.experiments.protocol import Protocol
     >>> protocol = Protocol(models=("svm", "mlp"))
     >>> protocol.external, protocol.n_folds
-    ('simulated', 5)
+    ('simulated', 3)
     """
 
     data: str = "simulated"
@@ -111,7 +111,7 @@ class Protocol:
         if self.external is None:
             object.__setattr__(self, "external", "simulated" if simulated else "none")
         if self.n_folds is None:
-            object.__setattr__(self, "n_folds", 5 if simulated else 10)
+            object.__setattr__(self, "n_folds", 3 if simulated else 10)
 
     @property
     def is_of_table_1(self) -> bool:
@@ -290,7 +290,7 @@ def count_fits(protocol: Protocol, material: Material) -> int:
     >>> from skworm.experiments.protocol import Protocol, count_fits, load_material
     >>> protocol = Protocol(models=("svm",))
     >>> count_fits(protocol, load_material(protocol))
-    150
+    90
     """
     n_splits = comb(len(material.recordings), protocol.n_train_worms) * int(protocol.n_folds or 0)
     n_runs = len(protocol.fold_by) + material.external_apart

@@ -23,10 +23,8 @@ _DEFAULT = GNNStateClassifier().get_params(deep=False)
 READINGS: Mapping[str, Mapping[str, Any]] = {
     "published": _LITERAL,
     "published, row-normalised messages": {**_LITERAL, "message_normalization": "row"},
-    "published, averaged messages": {**_LITERAL, "message_normalization": "mean"},
     "published, residual": {**_LITERAL, "residual": True},
     "published, neuron embedding": {**_LITERAL, "neuron_embedding": 8},
-    "published, no batch norm in the edge encoder": {**_LITERAL, "encoder_batch_norm": False},
     "published, no batch norm in the readout": {**_LITERAL, "batch_norm": None, "n_layers": 1},
     "published, dynamic edges": {**_LITERAL, "edges": "dynamic", "encoder_batch_norm": False},
     "published, one-hot edges": {**_LITERAL, "edge_temperature": 0.1},
@@ -36,16 +34,12 @@ READINGS: Mapping[str, Mapping[str, Any]] = {
     "default, messages not normalised": {**_DEFAULT, "message_normalization": None},
     "default, no residual": {**_DEFAULT, "residual": False},
     "default, no neuron embedding": {**_DEFAULT, "neuron_embedding": 0},
-    "default, no self edges": {**_DEFAULT, "self_edges": False},
     "default, hidden features averaged": {**_DEFAULT, "static_average": "hidden_neurons"},
-    "default, edge weights averaged": {**_DEFAULT, "static_average": "edge_weights"},
     "default, no weight decay": {**_DEFAULT, "weight_decay": 0.0},
     "default, batch norm always": {**_DEFAULT, "batch_norm": "output"},
     "default, dynamic edges": {**_DEFAULT, "edges": "dynamic"},
     "default, one-hot edges": {**_DEFAULT, "edge_temperature": 0.1},
     "default, free adjacency": {**_DEFAULT, "edges": "free"},
-    "default, summed neurons": {**_DEFAULT, "aggregation": "sum"},
-    "default, two message steps": {**_DEFAULT, "n_message_steps": 2},
 }
 """Parameters of :class:`~skworm.GNNStateClassifier` for each reading."""
 
