@@ -90,6 +90,24 @@ class WholeBatch:
         yield {"X": X, "group": group}, self.dataset.y
 
 
+class WholeTensorNet(NeuralNet):
+    """A net whose epoch is one step, without the bookkeeping of batches, which costs more than a small model."""
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Take one optimizer step."""
+        self.optimizer_.zero_grad()
+        step = self.train_step_single(batch, **fit_params)
+        self.optimizer_.step()
+        return step
+
+    def run_single_epoch(
+        self, iterator: WholeBatch | None, training: bool, prefix: str, step_fn: Callable[..., Any], **fit_params: Any
+    ) -> None:
+        """Take the one step and record its loss; without judging samples there is nothing to iterate over."""
+        for batch in iterator or ():
+            self.history.record(f"{prefix}_loss", step_fn(batch, **fit_params)["loss"].item())
+
+
 class BestEpoch(Callback):
     """Lower the learning rate on a plateau, and go back to the weights of the best epoch at the end."""
 
@@ -108,11 +126,8 @@ class BestEpoch(Callback):
         self.best_weights_: dict[str, Tensor] | None = None
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Record the losses, and remember the weights if this epoch is the best so far."""
-        epoch = net.history[-1]
-        # skorch's own recorders average over batches by slicing the history, which costs more than a small model.
-        epoch.update({name: value for batch in epoch["batches"] for name, value in batch.items() if "loss" in name})
-        loss = epoch[self.monitor]
+        """Remember the weights if this epoch is the best so far."""
+        loss = net.history[-1, self.monitor]
         self.scheduler_.step(loss)
         if loss < self.best_loss_:
             self.best_loss_ = loss
@@ -196,7 +211,7 @@ def train(
     if settings.verbose:
         callbacks.append(("progress", EpochProgress()))
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
-    net = NeuralNet(
+    net = WholeTensorNet(
         module,
         criterion=loss,
         optimizer=torch.optim.Adam,

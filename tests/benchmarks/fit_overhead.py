@@ -1,7 +1,8 @@
 """Time of an estimator's fit over the time of a bare torch loop that does the same epochs.
 
 Both train the same module on the same frames of one worm, full batch, on one CPU thread, with a validation pass, a
-learning-rate plateau and a copy of the best weights. They take turns, and the ratio of the medians is printed.
+learning-rate plateau and a copy of the best weights. They take turns; printed are the medians of their CPU seconds, and
+the ratio.
 
     python tests/benchmarks/fit_overhead.py [--data FOLDER] [--epochs 800] [--repeats 3]
 """
@@ -46,9 +47,10 @@ def bare_loop(module, X, y, held_out, epochs, augmentation):
 
 
 def seconds(function, *arguments):
-    start = time.perf_counter()
+    # CPU time of the one thread, so that other processes on the machine weigh less.
+    start = time.process_time()
     function(*arguments)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def main():
@@ -72,7 +74,7 @@ def main():
             ours, bare = [], []
             for _ in range(options.repeats):
                 ours.append(seconds(model.fit, X, y))
-                module = copy.deepcopy(fresh)
+                module = copy.deepcopy(fresh).float()
                 bare.append(seconds(bare_loop, module, values, codes, held_out, options.epochs, augmentation))
             name = estimator.__name__.removesuffix("StateClassifier") + (" + virtual worms" if augmentation else "")
             fit, loop = statistics.median(ours), statistics.median(bare)
