@@ -120,16 +120,21 @@ def test_a_value_that_no_option_takes_is_refused(option, value):
 
 def test_an_interrupted_run_says_how_to_continue(folder, tmp_path):
     arguments = ("--data", folder, "--models", "mlp", "--epochs", "4000", "--folds", "2", "--n-jobs", "1")
-    command = [sys.executable, "-c", "from skworm.cli import main; main()", "reproduce", "table1", *arguments]
-    process = subprocess.Popen(
-        [*map(str, command), "--out", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    # A background shell, as some machines for tests have, makes its children deaf to Ctrl-C.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from skworm.cli import main; main()"
     )
+    command = [sys.executable, "-c", code, "reproduce", "table1", *map(str, arguments), "--out", str(tmp_path)]
     store = tmp_path / "scores.jsonl"
-    while not store.exists():
-        assert process.poll() is None
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while not store.exists():
+                assert process.poll() is None
+                time.sleep(0.05)
+            os.kill(process.pid, signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     last = errors.strip().splitlines()[-1]
     assert last == f"Interrupted; finished fits are kept in {tmp_path}: run the same command again to continue."
