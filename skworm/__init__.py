@@ -10,11 +10,23 @@ if TYPE_CHECKING:
     from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
     from skworm.model_selection import WormGroupKFold
     from skworm.training import VirtualWorms
+    from skworm.trajectory import (
+        GNNTrajectoryRegressor,
+        LinearTrajectoryRegressor,
+        MLPTrajectoryRegressor,
+        NodeMLPTrajectoryRegressor,
+        PersistenceRegressor,
+    )
 
 # Estimators bring torch along, so each is imported when first asked for.
 _HOMES = {
     "GNNStateClassifier": "skworm.classification",
+    "GNNTrajectoryRegressor": "skworm.trajectory",
+    "LinearTrajectoryRegressor": "skworm.trajectory",
     "MLPStateClassifier": "skworm.classification",
+    "MLPTrajectoryRegressor": "skworm.trajectory",
+    "NodeMLPTrajectoryRegressor": "skworm.trajectory",
+    "PersistenceRegressor": "skworm.trajectory",
     "SVMStateClassifier": "skworm.classification",
     "VirtualWorms": "skworm.training",
     "WormGroupKFold": "skworm.model_selection",
@@ -22,7 +34,12 @@ _HOMES = {
 
 __all__ = [
     "GNNStateClassifier",
+    "GNNTrajectoryRegressor",
+    "LinearTrajectoryRegressor",
     "MLPStateClassifier",
+    "MLPTrajectoryRegressor",
+    "NodeMLPTrajectoryRegressor",
+    "PersistenceRegressor",
     "SVMStateClassifier",
     "VirtualWorms",
     "WormGroupKFold",

@@ -1,7 +1,8 @@
-"""How frames are laid out as rows and columns: index levels, column names, windows."""
+"""How frames are laid out as rows and columns: index levels, column names, windows, steps."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ import pandas as pd
 WORM_LEVEL = "worm"
 FRAME_LEVEL = "frame"
 SEPARATOR = ":"
+STEP_SEPARATOR = "@"
+
+_STEP_NAME = re.compile(r".+@-?\d+$", re.DOTALL)
 
 
 def column_names(neurons: Iterable[str], node_features: Sequence[str]) -> list[str]:
@@ -118,3 +122,42 @@ def window_of_rows(X: Any, worm: np.ndarray, window: int) -> np.ndarray:
     if not isinstance(window, (int, np.integer)) or window < 1:
         raise ValueError(f"window={window!r} must be a whole number of frames, at least 1")
     return frame_of_rows(X, worm) // window
+
+
+def step_column_names(columns: Iterable[str], steps: Iterable[int]) -> list[str]:
+    """Name the columns of trajectories, time-major: ``"AVAL:trace@0", "RID:trace@0", "AVAL:trace@1", ...``."""
+    columns = list(columns)
+    return [f"{column}{STEP_SEPARATOR}{step}" for step in steps for column in columns]
+
+
+def parse_step_column_names(columns: Iterable[Any]) -> tuple[list[str], list[int]] | None:
+    """Read the columns of a frame, and the steps, back from the column names of trajectories.
+
+    Parameters
+    ----------
+    columns : iterable
+        Column labels of a table of trajectories.
+
+    Returns
+    -------
+    (columns, steps) or None
+        Names of the columns of one frame, and steps in order, or None where the labels are no ``"name@step"`` at all.
+
+    Raises
+    ------
+    ValueError
+        If the labels are such names, but not time-major over consecutive steps with the same columns in each.
+    """
+    labels = list(columns)
+    if not labels or not all(isinstance(label, str) and _STEP_NAME.match(label) for label in labels):
+        return None
+    pairs = [label.rsplit(STEP_SEPARATOR, 1) for label in labels]
+    names = list(dict.fromkeys(name for name, _ in pairs))
+    steps = list(dict.fromkeys(int(step) for _, step in pairs))
+    if labels != step_column_names(names, range(steps[0], steps[0] + len(steps))):
+        raise ValueError(
+            "columns named 'name@step' must be time-major, with the same columns in the same order in consecutive "
+            f"steps, such as {step_column_names(names[:2], steps[:2])}; got {labels[:6]}; make the table with "
+            "make_trajectories, or reorder its columns"
+        )
+    return names, steps

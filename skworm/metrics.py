@@ -1,12 +1,14 @@
-"""Scores of predicted behavioural states."""
+"""Scores of predicted behavioural states and of predicted trajectories."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
+from skworm.layout import parse_column_names, parse_step_column_names
 from skworm.states import UNKNOWN
 
 
@@ -55,3 +57,128 @@ def score_states(y_true: Any, y_pred: Any) -> dict[str, float]:
         "balanced_accuracy": float(np.mean(recall)),
         "macro_f1": float(np.mean(f1)),
     }
+
+
+def mse_by_step(y_true: Any, y_pred: Any, *, horizon: int | None = None, node_feature: str | None = None) -> pd.Series:
+    """Give the mean squared error of predicted trajectories at every step.
+
+    Parameters
+    ----------
+    y_true : DataFrame or array-like of shape (n_trajectories, horizon * n_columns)
+        True frames, time-major, as :func:`skworm.frames.make_trajectories` returns them.
+    y_pred : array-like of shape (n_trajectories, horizon * n_columns)
+        Predicted frames.
+    horizon : int, optional
+        Number of steps; by default from the column names of `y_true`.
+    node_feature : str, optional
+        Take the columns of one node feature only, such as ``"trace"`` or ``"derivative"``; by default all.
+
+    Returns
+    -------
+    pandas.Series of float, shape (horizon,)
+        Mean over trajectories and columns, in squared units of the scaled features; the index ``"step"`` counts
+        predicted frames from 1.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, the number of steps is not known or does not fit, or there is no such node feature.
+
+    References
+    ----------
+    Wang et al. 2021, "Neuron-level Trajectory Prediction": "we averaged the loss per prediction timestep across all
+    batches"; Figure 4C.
+
+    Examples
+    --------
+    >>> from skworm.metrics import mse_by_step
+    >>> mse_by_step([[1.0, 1.0], [3.0, 3.0]], [[1.0, 2.0], [2.0, 5.0]], horizon=2)
+    step
+    1    0.5
+    2    2.5
+    Name: mse, dtype: float64
+    """
+    true, predicted, columns = _steps(y_true, y_pred, horizon)
+    squared = (true - predicted) ** 2
+    if node_feature is not None:
+        squared = squared[..., _columns_of(node_feature, columns)]
+    steps = pd.RangeIndex(1, squared.shape[1] + 1, name="step")
+    return pd.Series(squared.mean(axis=(0, 2)), index=steps, name="mse")
+
+
+def skill_by_step(
+    y_true: Any, y_pred: Any, X: Any, *, horizon: int | None = None, node_feature: str | None = None
+) -> pd.Series:
+    """Give the skill of predicted trajectories over persistence at every step.
+
+    Parameters
+    ----------
+    y_true : DataFrame or array-like of shape (n_trajectories, horizon * n_columns)
+        True frames, time-major, as :func:`skworm.frames.make_trajectories` returns them.
+    y_pred : array-like of shape (n_trajectories, horizon * n_columns)
+        Predicted frames.
+    X : DataFrame or array-like of shape (n_trajectories, burn_in * n_columns)
+        Observed frames, whose last one persistence repeats.
+    horizon : int, optional
+        Number of steps; by default from the column names of `y_true`.
+    node_feature : str, optional
+        Take the columns of one node feature only, such as ``"trace"`` or ``"derivative"``; by default all.
+
+    Returns
+    -------
+    pandas.Series of float, shape (horizon,)
+        1 - MSE / MSE of persistence: 1 for a perfect forecast, 0 for one that is no better than repeating the last
+        observed frame, negative for a worse one. NaN where persistence makes no error.
+
+    Raises
+    ------
+    ValueError
+        As :func:`mse_by_step`, or if `X` does not fit `y_true`.
+
+    Examples
+    --------
+    >>> from skworm.metrics import skill_by_step
+    >>> skill_by_step([[1.0, 2.0]], [[0.5, 2.0]], [[0.0]], horizon=2).tolist()
+    [0.75, 1.0]
+    """
+    true, _, _ = _steps(y_true, y_pred, horizon)
+    observed = np.asarray(X, dtype=float)
+    n_columns = true.shape[2]
+    if observed.ndim != 2 or len(observed) != len(true) or observed.shape[1] % n_columns:
+        raise ValueError(
+            f"X has shape {observed.shape}, but y_true has {len(true)} trajectories of {n_columns} columns a step; "
+            "pass the observed frames of the same trajectories, the first table of make_trajectories"
+        )
+    persistence = np.tile(observed[:, -n_columns:], true.shape[1])
+    scope: dict[str, Any] = {"horizon": true.shape[1], "node_feature": node_feature}
+    reference = mse_by_step(y_true, persistence, **scope)
+    return (1 - mse_by_step(y_true, y_pred, **scope) / reference.where(reference > 0)).rename("skill")
+
+
+def _steps(y_true: Any, y_pred: Any, horizon: int | None) -> tuple[np.ndarray, np.ndarray, list[str] | None]:
+    true, predicted = np.asarray(y_true, dtype=float), np.asarray(y_pred, dtype=float)
+    if true.ndim != 2 or true.shape != predicted.shape or not true.size:
+        raise ValueError(
+            f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass trajectories of shape "
+            "(n_trajectories, horizon * n_columns) in both"
+        )
+    parsed = parse_step_column_names(y_true.columns) if hasattr(y_true, "columns") else None
+    columns, steps = (None, None) if parsed is None else (parsed[0], len(parsed[1]))
+    if horizon is None and steps is None:
+        raise ValueError("the number of steps is not known: y_true has no columns named 'AVAL:trace@1'; pass horizon=")
+    horizon = horizon or steps
+    if horizon is None or true.shape[1] % horizon or steps not in (None, horizon):
+        found = f"{true.shape[1]} columns" if steps is None else f"{steps} steps"
+        raise ValueError(f"horizon={horizon} does not fit the {found} of y_true; leave it out, or correct it")
+    return true.reshape(len(true), horizon, -1), predicted.reshape(len(true), horizon, -1), columns
+
+
+def _columns_of(node_feature: str, columns: list[str] | None) -> list[int]:
+    parsed = None if columns is None else parse_column_names(columns)
+    known = [] if parsed is None else parsed[1]
+    if parsed is None or node_feature not in known:
+        raise ValueError(
+            f"node_feature={node_feature!r} is not among the node features {known} that the columns of y_true name; "
+            "pass a table of make_trajectories, and one of its features"
+        )
+    return list(range(known.index(node_feature), len(parsed[0]) * len(known), len(known)))

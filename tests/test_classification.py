@@ -156,7 +156,7 @@ class TestWhichGraphServes:
         assert model.graph_.to_numpy().sum() == 3.0
         assert (model.graph_.index.name, model.graph_.columns.name) == ("pre", "post")
         receiver, sender = neurons.index("RID"), neurons.index("AVAL")
-        assert float(model.net_.module_.graph.weights[0, receiver, sender]) == 3.0
+        assert float(model.net_.module_.messages.graph.weights[0, receiver, sender]) == 3.0
 
 
 def test_a_given_graph_is_aligned_by_name(two_worms):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, GNNClassifierModule, StaticGraph
+from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, GNNClassifierModule, MessagePassing, StaticGraph
 from skworm.nn.blocks import FeatureBatchNorm, Readout, group_means, group_messages
 
 N_FRAMES, N_NEURONS, N_NODE_FEATURES, N_STATES = 30, 5, 2, 3
@@ -22,7 +22,12 @@ def readout(aggregation="concatenate"):
 
 def network(graph, aggregation="concatenate", **changes):
     options = {"self_edges": True, "message_normalization": None, "residual": False, "n_message_steps": 1}
-    return GNNClassifierModule(N_NEURONS, N_NODE_FEATURES, graph, readout(aggregation), **{**options, **changes})
+    messages = MessagePassing(graph, **{**options, **changes})
+    return GNNClassifierModule(N_NEURONS, N_NODE_FEATURES, messages, readout(aggregation))
+
+
+def graphs_of(module, frames, group):
+    return module.messages.group_graphs(module.nodes(frames), group)
 
 
 @pytest.fixture
@@ -76,7 +81,7 @@ def test_low_temperature_pushes_weights_to_zero_or_one(frames, group):
     cold.load_state_dict(warm.state_dict())
 
     def indecision(module):
-        weights = module.group_graphs(frames, group)
+        weights = graphs_of(module, frames, group)
         return float((weights * (1 - weights)).detach().mean())
 
     assert indecision(cold) < 0.01 < 0.1 < indecision(warm)
@@ -85,8 +90,8 @@ def test_low_temperature_pushes_weights_to_zero_or_one(frames, group):
 @pytest.mark.parametrize("average", ["node_features", "hidden_neurons", "hidden_edges", "edge_weights"])
 def test_static_graph_of_a_group_depends_on_its_frames_alone(average, frames, group):
     module = network(StaticGraph(encoder(), average))
-    graphs = module.group_graphs(frames, group)
-    alone = module.group_graphs(frames[group == 1], torch.zeros(int((group == 1).sum()), dtype=torch.long))
+    graphs = graphs_of(module, frames, group)
+    alone = graphs_of(module, frames[group == 1], torch.zeros(int((group == 1).sum()), dtype=torch.long))
     torch.testing.assert_close(graphs[1], alone[0])
     assert not torch.allclose(graphs[0], graphs[1], atol=1e-7)
 
@@ -94,7 +99,7 @@ def test_static_graph_of_a_group_depends_on_its_frames_alone(average, frames, gr
 def test_averages_at_different_stages_differ(frames, group):
     edges = encoder()
     stages = ["node_features", "hidden_neurons", "hidden_edges", "edge_weights"]
-    graphs = [network(StaticGraph(edges, average)).group_graphs(frames, group) for average in stages]
+    graphs = [graphs_of(network(StaticGraph(edges, average)), frames, group) for average in stages]
     for first, second in pairwise(graphs):
         assert not torch.equal(first, second)
 
@@ -108,9 +113,9 @@ def test_dynamic_graph_depends_on_the_frame_alone(frames, group):
 def test_given_graphs_take_the_place_of_inferred_ones(graph, frames, group):
     module = network(graph)
     if graph.dynamic:
-        assert module.group_graphs(frames, group).shape == (3, N_NEURONS, N_NEURONS)
+        assert graphs_of(module, frames, group).shape == (3, N_NEURONS, N_NEURONS)
         return
-    graphs = module.group_graphs(frames, group)
+    graphs = graphs_of(module, frames, group)
     torch.testing.assert_close(module(frames, group, graphs=graphs), module(frames, group))
     assert not torch.allclose(module(frames, group, graphs=0 * graphs), module(frames, group))
 

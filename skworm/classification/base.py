@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,23 +9,16 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from skworm.layout import parse_column_names, window_of_rows, worm_of_rows
+from skworm.layout import window_of_rows, worm_of_rows
+from skworm.neural import NeuralEstimator
 from skworm.nn.blocks import Readout
 from skworm.states import UNKNOWN
-from skworm.training import (
-    TrainingSettings,
-    VirtualWorms,
-    held_out_windows,
-    one_thread,
-    resolve_device,
-    seeded,
-    train,
-)
+from skworm.training import Batch, Preparation, VirtualWorms, held_out_windows, one_thread
 
 _FRAMES_A_CHUNK = 4096
 
@@ -74,27 +66,12 @@ class StateClassifierMixin(ClassifierMixin):
         return accuracy_score(np.asarray(y)[known], self.predict(X)[known], sample_weight=weights)
 
 
-class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
+class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
     """A torch module that maps frames to logits, trained through skorch."""
 
-    _decayed = "readout.*"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **NeuralEstimator._parameter_constraints,
         "aggregation": [StrOptions({"concatenate", "sum", "mean"})],
-        "n_hidden": [Interval(Integral, 1, None, closed="left")],
-        "n_layers": [Interval(Integral, 1, None, closed="left")],
-        "batch_norm": [StrOptions({"auto", "output", "before_activation"}), None],
-        "augmentation": [VirtualWorms, None],
-        "n_node_features": [Interval(Integral, 1, None, closed="left"), None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-        "learning_rate_factor": [Interval(Real, 0, 1, closed="neither")],
-        "learning_rate_patience": [Interval(Integral, 0, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "window": [Interval(Integral, 1, None, closed="left")],
-        "device": [StrOptions({"auto", "cpu", "cuda"})],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -117,22 +94,24 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
+        super().__init__(
+            n_hidden=n_hidden,
+            n_layers=n_layers,
+            batch_norm=batch_norm,
+            augmentation=augmentation,
+            n_node_features=n_node_features,
+            max_epochs=max_epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            learning_rate_factor=learning_rate_factor,
+            learning_rate_patience=learning_rate_patience,
+            validation_fraction=validation_fraction,
+            window=window,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.aggregation = aggregation
-        self.n_hidden = n_hidden
-        self.n_layers = n_layers
-        self.batch_norm = batch_norm
-        self.augmentation = augmentation
-        self.n_node_features = n_node_features
-        self.max_epochs = max_epochs
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.learning_rate_factor = learning_rate_factor
-        self.learning_rate_patience = learning_rate_patience
-        self.validation_fraction = validation_fraction
-        self.window = window
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
 
     def fit(self, X: Any, y: Any, worm: Any = None) -> NeuralStateClassifier:
         """Train on frames.
@@ -155,7 +134,7 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
         if self.augmentation is not None:
             self.augmentation.check()
         frames, states = validate_data(self, X, y, dtype=np.float32)
-        self._read_columns(X)
+        self._name_columns(getattr(X, "columns", None), frames.shape[1])
         known = known_states(states)
         self.classes_, targets = encode_states(self, states[known])
         worms = worm_of_rows(X, worm)
@@ -165,7 +144,7 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(np.iinfo(np.int32).max)
         held_out = held_out_windows(group, window, self.validation_fraction, random_state)
-        self._train(frames[known], group, targets, held_out, seed)
+        self._train(nn.CrossEntropyLoss, frames[known], group, targets, held_out, seed, self._preparation())
         self._after_training(frames[known], None if worms is None else group)
         return self
 
@@ -209,47 +188,16 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
         probabilities = self.predict_proba(X, worm=worm)
         return self.classes_[probabilities.argmax(axis=1)]
 
-    def _read_columns(self, X: Any) -> None:
-        names = parse_column_names(X.columns) if hasattr(X, "columns") else None
-        if names is not None:
-            self.neurons_, self.node_features_ = names
-            if self.n_node_features not in (None, len(self.node_features_)):
-                raise ValueError(
-                    f"n_node_features={self.n_node_features}, but the columns of X name "
-                    f"{len(self.node_features_)}: {self.node_features_}; leave n_node_features=None"
-                )
-            return
-        n_node_features = self.n_node_features or 1
-        if self.n_features_in_ % n_node_features:
-            raise ValueError(
-                f"X has {self.n_features_in_} columns, not a multiple of n_node_features={n_node_features}; columns "
-                "are neuron-major, n_node_features a neuron"
-            )
-        self.neurons_ = [str(neuron) for neuron in range(self.n_features_in_ // n_node_features)]
-        self.node_features_ = [str(feature) for feature in range(n_node_features)]
+    def _preparation(self) -> Preparation | None:
+        augmentation = self.augmentation
+        if augmentation is None:
+            return None
 
-    def _train(self, X: np.ndarray, group: np.ndarray, targets: np.ndarray, held_out: np.ndarray, seed: int) -> None:
-        settings = TrainingSettings(
-            max_epochs=self.max_epochs,
-            learning_rate=self.learning_rate,
-            weight_decay=self._weight_decay(),
-            decayed=self._decayed,
-            learning_rate_factor=self.learning_rate_factor,
-            learning_rate_patience=self.learning_rate_patience,
-            device=resolve_device(self.device),
-            seed=seed,
-            verbose=int(self.verbose),
-        )
-        with one_thread(), seeded(seed, settings.device):
-            module = self._build_module()
-            self.net_ = train(module, nn.CrossEntropyLoss, X, group, targets, held_out, settings, self.augmentation)
-        # In single precision a frame's probabilities would depend, if slightly, on the frames that come with it.
-        self.net_.module_.double()
-        self.n_iter_ = len(self.net_.history)
-        self.best_epoch_ = dict(self.net_.callbacks_)["best_epoch"].best_epoch_
+        def prepare(epoch: int, X: Tensor, group: Tensor, y: Tensor, generator: torch.Generator) -> Batch:
+            frames, worms = augmentation(X, group, generator)
+            return {"X": frames, "group": worms}, y
 
-    def _build_module(self) -> nn.Module:
-        raise NotImplementedError
+        return prepare
 
     def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
         pass
@@ -263,24 +211,13 @@ class NeuralStateClassifier(StateClassifierMixin, BaseEstimator):
         chunks = zip(X.split(_FRAMES_A_CHUNK), group.split(_FRAMES_A_CHUNK), strict=True)
         return torch.cat([module(part, members, **others) for part, members in chunks])
 
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.tensor(array, device=self.net_.device)
-
-    def _weight_decay(self) -> float:
-        if self.weight_decay == "auto":
-            return 0.01 if self.augmentation is None else 0.0
-        return float(self.weight_decay)
-
     def _readout(self) -> Readout:
-        batch_norm = self.batch_norm
-        if batch_norm == "auto":
-            batch_norm = None if self.augmentation is None else "output"
         return Readout(
             len(self.neurons_),
             len(self.node_features_),
             len(self.classes_),
             n_hidden=self.n_hidden,
             n_layers=self.n_layers,
-            batch_norm=batch_norm,
+            batch_norm=self._batch_norm(),
             aggregation=self.aggregation,
         )

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
-from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from skworm.classification.base import NeuralStateClassifier
-from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, FreeGraph, GNNClassifierModule, StaticGraph
-from skworm.training import VirtualWorms, one_thread
+from skworm.neural import GraphEstimator
+from skworm.nn import GNNClassifierModule
+from skworm.training import VirtualWorms
 
 
-class GNNStateClassifier(NeuralStateClassifier):
+class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
     """Read the behavioural state with a graph neural network on an inferred weighted graph.
 
     `fit` infers one graph a training worm (``graphs_``) and one of all their frames (``graph_``). With static edges,
@@ -88,17 +86,7 @@ class GNNStateClassifier(NeuralStateClassifier):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NeuralStateClassifier._parameter_constraints,
-        "edges": [StrOptions({"static", "dynamic", "free"})],
-        "graph": [pd.DataFrame, None],
-        "static_average": [StrOptions({"node_features", "hidden_neurons", "hidden_edges", "edge_weights"})],
-        "edge_aggregation": [StrOptions({"concatenate", "sum"})],
-        "edge_temperature": [Interval(Real, 0, None, closed="neither")],
-        "neuron_embedding": [Interval(Integral, 0, None, closed="left")],
-        "encoder_batch_norm": ["boolean"],
-        "self_edges": ["boolean"],
-        "message_normalization": [StrOptions({"row", "mean"}), None],
-        "residual": ["boolean"],
-        "n_message_steps": [Interval(Integral, 1, None, closed="left")],
+        **GraphEstimator._graph_constraints,
     }
 
     def __init__(
@@ -193,80 +181,14 @@ class GNNStateClassifier(NeuralStateClassifier):
         return cls(**{**published, **parameters})
 
     def _build_module(self) -> nn.Module:
-        return GNNClassifierModule(
-            len(self.neurons_),
-            len(self.node_features_),
-            self._build_graph(),
-            self._readout(),
-            self_edges=self.self_edges,
-            message_normalization=self.message_normalization,
-            residual=self.residual,
-            n_message_steps=self.n_message_steps,
-        )
-
-    def _build_graph(self) -> nn.Module:
-        if self.graph is not None:
-            return FixedGraph(torch.tensor(self._aligned(self.graph).to_numpy().T, dtype=torch.float32))
-        if self.edges == "free":
-            return FreeGraph(len(self.neurons_), self.edge_temperature)
-        encoder = EdgeEncoder(
-            len(self.neurons_),
-            len(self.node_features_),
-            n_hidden=self.n_hidden,
-            neuron_embedding=self.neuron_embedding,
-            edge_aggregation=self.edge_aggregation,
-            temperature=self.edge_temperature,
-            batch_norm=self.encoder_batch_norm,
-        )
-        return DynamicGraph(encoder) if self.edges == "dynamic" else StaticGraph(encoder, self.static_average)
-
-    def _aligned(self, graph: pd.DataFrame) -> pd.DataFrame:
-        missing = [name for name in self.neurons_ if name not in graph.index or name not in graph.columns]
-        if missing:
-            raise ValueError(
-                f"graph has no row or no column for neurons {missing}; it needs one of each for every neuron of X, "
-                "named as in the columns of X ('AVAL:trace')"
-            )
-        aligned = graph.loc[self.neurons_, self.neurons_]
-        if aligned.shape != (len(self.neurons_), len(self.neurons_)):
-            raise ValueError("graph names a neuron more than once; give each neuron one row and one column")
-        if not np.isfinite(aligned.to_numpy(dtype=float)).all():
-            raise ValueError("graph holds NaN or infinite weights; fill them in, for example with graph.fillna(0)")
-        return aligned
+        shape = len(self.neurons_), len(self.node_features_)
+        return GNNClassifierModule(*shape, self._build_messages(shape[1], self.n_hidden), self._readout())
 
     def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
-        frames = self._tensor(X.astype(np.float64))
-        everyone = torch.zeros(len(frames), dtype=torch.long, device=frames.device)
-        self.graph_ = self._labelled(self._infer(frames, everyone)[0])
-        self.graphs_ = {}
-        if group is not None:
-            graphs = self._infer(frames, torch.as_tensor(group, device=frames.device))
-            self.graphs_ = {worm: self._labelled(graph) for worm, graph in zip(self.worms_, graphs, strict=True)}
-
-    def _infer(self, X: Tensor, group: Tensor) -> Tensor:
-        module = self.net_.module_
-        module.eval()
-        with one_thread(), torch.inference_mode():
-            return module.group_graphs(X, group)
-
-    def _labelled(self, weights: Tensor) -> pd.DataFrame:
-        pre = pd.Index(self.neurons_, name="pre")
-        return pd.DataFrame(weights.T.cpu().numpy(), index=pre, columns=pre.rename("post"))
+        self._keep_graphs(self._tensor(X.astype(np.float64)), group)
 
     def _logits(self, X: Tensor, worms: np.ndarray | None) -> Tensor:
-        if self.net_.module_.graph.dynamic:
+        if self.net_.module_.messages.graph.dynamic:
             return super()._logits(X, worms)
-        if worms is None:
-            graphs = [self.graph_]
-            codes = np.zeros(len(X), dtype=int)
-        else:
-            names, codes = np.unique(worms, return_inverse=True)
-            graphs = [self._graph_of(name, X, codes == code) for code, name in enumerate(names)]
-        weights = self._tensor(np.stack([graph.to_numpy().T for graph in graphs]))
-        return self._forward_in_chunks(X, self._tensor(codes), graphs=weights)
-
-    def _graph_of(self, worm: Any, X: Tensor, rows: np.ndarray) -> pd.DataFrame:
-        if worm in self.graphs_:
-            return self.graphs_[worm]
-        frames = X[self._tensor(rows)]
-        return self._labelled(self._infer(frames, torch.zeros(len(frames), dtype=torch.long, device=X.device))[0])
+        graphs, rows = self._graphs_of_rows(X, worms)
+        return self._forward_in_chunks(X, rows, graphs=graphs)

@@ -8,6 +8,7 @@ from skworm.frames.table import (
     SHARED_WITH_NICHOLS,
     make_frames,
 )
+from skworm.frames.trajectories import contains_transition, make_trajectories
 from skworm.states import STATES, UNKNOWN, map_states
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "STATES",
     "UNKNOWN",
     "WormMinMaxScaler",
+    "contains_transition",
     "make_frames",
+    "make_trajectories",
     "map_states",
 ]

@@ -2,6 +2,7 @@
 
 from skworm.nn.classifiers import GNNClassifierModule, MLPClassifierModule
 from skworm.nn.graphs import DynamicGraph, EdgeEncoder, FixedGraph, FreeGraph, StaticGraph
+from skworm.nn.messages import MessagePassing
 
 __all__ = [
     "DynamicGraph",
@@ -10,5 +11,6 @@ __all__ = [
     "FreeGraph",
     "GNNClassifierModule",
     "MLPClassifierModule",
+    "MessagePassing",
     "StaticGraph",
 ]

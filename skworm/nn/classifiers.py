@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from skworm.nn.blocks import Readout, group_means, group_messages
+from skworm.nn.blocks import Readout
+from skworm.nn.messages import MessagePassing
 
 
 class MLPClassifierModule(nn.Module):
@@ -49,44 +49,21 @@ class GNNClassifierModule(nn.Module):
     ----------
     n_neurons, n_node_features : int
         Shape of a frame.
-    graph : StaticGraph, DynamicGraph, FreeGraph or FixedGraph
-        Gives the edge weights.
+    messages : MessagePassing
+        Graph and messages.
     readout : Readout
         Aggregation and perceptron.
-    self_edges : bool
-        Whether a neuron sends a message to itself.
-    message_normalization : {"row", "mean"} or None
-        Divide the messages that a neuron receives by the sum of its edge weights, or by the number of neurons.
-    residual : bool
-        Add a neuron's own features to the messages that it receives.
-    n_message_steps : int
-        How many times messages are passed along the same graph.
 
     References
     ----------
     Wang et al. 2021, equations 8 to 14.
     """
 
-    def __init__(
-        self,
-        n_neurons: int,
-        n_node_features: int,
-        graph: nn.Module,
-        readout: Readout,
-        *,
-        self_edges: bool,
-        message_normalization: str | None,
-        residual: bool,
-        n_message_steps: int,
-    ) -> None:
+    def __init__(self, n_neurons: int, n_node_features: int, messages: MessagePassing, readout: Readout) -> None:
         super().__init__()
         self.frame_shape = (n_neurons, n_node_features)
-        self.graph = graph
+        self.messages = messages
         self.readout = readout
-        self.self_edges = self_edges
-        self.message_normalization = message_normalization
-        self.residual = residual
-        self.n_message_steps = n_message_steps
 
     def forward(self, X: Tensor, group: Tensor, graphs: Tensor | None = None) -> Tensor:
         """Map frames to logits.
@@ -105,46 +82,19 @@ class GNNClassifierModule(nn.Module):
         Tensor of shape (n_frames, n_states)
             Logits.
         """
-        nodes = X.unflatten(1, self.frame_shape)
-        weights = self._weights(nodes, group) if graphs is None else graphs
-        adjacency = self._normalized(weights)
-        for _ in range(self.n_message_steps):
-            messages = adjacency @ nodes if self.graph.dynamic else group_messages(adjacency, nodes, group)
-            nodes = nodes + messages if self.residual else messages
-        return self.readout(nodes)
+        return self.readout(self.messages(self.nodes(X), group, graphs))
 
-    def group_graphs(self, X: Tensor, group: Tensor) -> Tensor:
-        """Infer one graph a group of frames; that of dynamic edges is their average over the group.
+    def nodes(self, X: Tensor) -> Tensor:
+        """Tell the features of every neuron, from which graphs are inferred.
 
         Parameters
         ----------
         X : Tensor of shape (n_frames, n_neurons * n_node_features)
             Frames, neuron-major.
-        group : LongTensor of shape (n_frames,)
-            Group of each frame.
 
         Returns
         -------
-        Tensor of shape (n_groups, n_neurons, n_neurons)
-            Entry [g, i, j] is the weight with which neuron i receives from neuron j, before messages are normalised.
+        Tensor of shape (n_frames, n_neurons, n_node_features)
+            Node features.
         """
-        n_groups = int(group.max()) + 1
-        weights = self._weights(X.unflatten(1, self.frame_shape), group)
-        if self.graph.dynamic:
-            return group_means(weights, group, n_groups)
-        return weights.expand(n_groups, -1, -1)
-
-    def _weights(self, nodes: Tensor, group: Tensor) -> Tensor:
-        weights = self.graph(nodes, group, int(group.max()) + 1)
-        if self.self_edges:
-            return weights
-        return weights * (1 - torch.eye(weights.shape[-1], device=weights.device, dtype=weights.dtype))
-
-    def _normalized(self, weights: Tensor) -> Tensor:
-        if self.message_normalization == "row":
-            # A neuron without incoming edges gets no message, rather than NaN.
-            sums = weights.sum(-1, keepdim=True)
-            return weights / torch.where(sums > 0, sums, torch.ones_like(sums))
-        if self.message_normalization == "mean":
-            return weights / weights.shape[-1]
-        return weights
+        return X.unflatten(1, self.frame_shape)

@@ -50,6 +50,8 @@ class EdgeEncoder(nn.Module):
     ) -> None:
         super().__init__()
         norm = "output" if batch_norm else None
+        self.n_hidden = n_hidden
+        self.has_batch_norm = batch_norm
         self.edge_aggregation = edge_aggregation
         self.temperature = temperature
         self.neuron = perceptron(n_node_features, n_hidden, 2, norm)
@@ -171,3 +173,7 @@ class FixedGraph(nn.Module):
     def forward(self, nodes: Tensor, group: Tensor, n_groups: int) -> Tensor:
         """Return edge weights of shape (1, n_neurons, n_neurons)."""
         return self.get_buffer("weights")
+
+
+Graph = StaticGraph | DynamicGraph | FreeGraph | FixedGraph
+"""Any of the graphs."""

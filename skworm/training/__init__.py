@@ -2,10 +2,12 @@
 
 from skworm.training.augmentation import VirtualWorms
 from skworm.training.devices import one_thread, resolve_device, seeded
-from skworm.training.single import TrainingSettings, train
+from skworm.training.single import Batch, Preparation, TrainingSettings, train
 from skworm.training.validation import held_out_windows
 
 __all__ = [
+    "Batch",
+    "Preparation",
     "TrainingSettings",
     "VirtualWorms",
     "held_out_windows",

@@ -51,27 +51,30 @@ class VirtualWorms(BaseEstimator):
         if not isinstance(self.n_groups, Integral) or self.n_groups < 1:
             raise ValueError(f"VirtualWorms: n_groups={self.n_groups!r} must be a whole number, 1 or greater")
 
-    def __call__(self, X: Tensor, group: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def __call__(self, X: Tensor, group: Tensor, generator: torch.Generator, n_steps: int = 1) -> tuple[Tensor, Tensor]:
         """Draw one epoch's virtual worms.
 
         Parameters
         ----------
-        X : Tensor of shape (n_frames, n_features)
-            Frames.
-        group : LongTensor of shape (n_frames,)
-            Group of each frame.
+        X : Tensor of shape (n_samples, n_steps * n_columns)
+            Frames, or trajectories, time-major.
+        group : LongTensor of shape (n_samples,)
+            Group of each sample.
         generator : torch.Generator
             Source of randomness, on the device of `X`.
+        n_steps : int, default=1
+            Frames a sample; all frames of a trajectory have the same gain and offset.
 
         Returns
         -------
-        X : Tensor of shape (n_frames, n_features)
-            Scaled and shifted frames.
-        group : LongTensor of shape (n_frames,)
-            The virtual worm of each frame; frames of different groups never share one.
+        X : Tensor of shape (n_samples, n_steps * n_columns)
+            Scaled and shifted samples.
+        group : LongTensor of shape (n_samples,)
+            The virtual worm of each sample; samples of different groups never share one.
         """
-        n_frames, n_features = X.shape
-        dealt = torch.randint(self.n_groups, (n_frames,), generator=generator, device=X.device)
-        draws = 2 * torch.rand(2, self.n_groups, n_features, generator=generator, device=X.device) - 1
+        n_samples, n_features = X.shape
+        dealt = torch.randint(self.n_groups, (n_samples,), generator=generator, device=X.device)
+        draws = 2 * torch.rand(2, self.n_groups, n_features // n_steps, generator=generator, device=X.device) - 1
+        draws = draws.repeat(1, 1, n_steps)
         gain, offset = 1 + self.gain * draws[0], self.offset * draws[1]
         return torch.addcmul(offset[dealt], X, gain[dealt]), group * self.n_groups + dealt

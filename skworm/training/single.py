@@ -16,7 +16,11 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-Augmentation = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+Batch = tuple[dict[str, Tensor], Tensor]
+"""Inputs of a module by name, and targets."""
+
+Preparation = Callable[[int, Tensor, Tensor, Tensor, torch.Generator], Batch]
+"""Makes an epoch's own batch of (epoch, X, group, y, generator); epochs count from 0."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class TrainingSettings:
     device : str
         ``"cpu"`` or ``"cuda"``.
     seed : int
-        Seed of the augmentation's randomness.
+        Seed of what `prepare` draws.
     verbose : int
         0 is silent, 1 shows a progress bar.
     """
@@ -78,16 +82,21 @@ class WholeBatch:
         self,
         dataset: WholeTensors,
         batch_size: int = -1,
-        augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+        prepare: Preparation | None = None,
+        generator: torch.Generator | None = None,
     ) -> None:
         self.dataset = dataset
-        self.augment = augment
+        self.prepare = prepare
+        self.generator = generator
+        self.epoch = 0
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        X, group = self.dataset.X, self.dataset.group
-        if self.augment is not None:
-            X, group = self.augment(X, group)
-        yield {"X": X, "group": group}, self.dataset.y
+    def __iter__(self) -> Iterator[Batch]:
+        X, group, y = self.dataset.X, self.dataset.group, self.dataset.y
+        if self.prepare is None or self.generator is None:
+            yield {"X": X, "group": group}, y
+        else:
+            yield self.prepare(self.epoch, X, group, y, self.generator)
+        self.epoch += 1
 
 
 class WholeTensorNet(NeuralNet):
@@ -170,7 +179,7 @@ def train(
     y: np.ndarray,
     held_out: np.ndarray,
     settings: TrainingSettings,
-    augmentation: Augmentation | None = None,
+    prepare: Preparation | None = None,
 ) -> NeuralNet:
     """Train a module on whole tensors and keep the epoch with the lowest loss on the rows held out.
 
@@ -190,8 +199,8 @@ def train(
         Samples that judge the epochs and are not trained on. Where there is none, the training loss judges.
     settings : TrainingSettings
         How to train.
-    augmentation : callable, optional
-        Maps (X, group, generator) to an epoch's own (X, group).
+    prepare : callable, optional
+        Makes each epoch's own training batch, see :data:`Preparation`. Held-out samples are judged as they are.
 
     Returns
     -------
@@ -219,7 +228,7 @@ def train(
         lr=settings.learning_rate,
         max_epochs=settings.max_epochs,
         batch_size=-1,
-        iterator_train=partial(WholeBatch, augment=_bound(augmentation, generator)),
+        iterator_train=partial(WholeBatch, prepare=prepare, generator=generator),
         iterator_valid=WholeBatch,
         train_split=None if judging is None else predefined_split(judging),
         callbacks=callbacks,
@@ -235,9 +244,3 @@ def train(
     net.train_split = None
     net.iterator_train = WholeBatch
     return net
-
-
-def _bound(
-    augmentation: Augmentation | None, generator: torch.Generator
-) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
-    return None if augmentation is None else lambda X, group: augmentation(X, group, generator)

@@ -1,0 +1,6 @@
+"""What neural estimators of every task share: parameters, columns, training, graphs between neurons."""
+
+from skworm.neural.base import NeuralEstimator
+from skworm.neural.graphs import GraphEstimator
+
+__all__ = ["GraphEstimator", "NeuralEstimator"]

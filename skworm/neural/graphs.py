@@ -1,0 +1,125 @@
+"""Graphs between neurons in an estimator: how one is parametrised, built, inferred and labelled."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor
+
+from skworm.neural.base import NeuralEstimator
+from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, FreeGraph, MessagePassing, StaticGraph
+from skworm.nn.graphs import Graph
+from skworm.training import one_thread
+
+
+class GraphEstimator(NeuralEstimator):
+    """A neural estimator whose module passes messages along a graph, as ``module.messages``."""
+
+    _graph_constraints: ClassVar[dict[str, list[Any]]] = {
+        "edges": [StrOptions({"static", "dynamic", "free"})],
+        "graph": [pd.DataFrame, None],
+        "static_average": [StrOptions({"node_features", "hidden_neurons", "hidden_edges", "edge_weights"})],
+        "edge_aggregation": [StrOptions({"concatenate", "sum"})],
+        "edge_temperature": [Interval(Real, 0, None, closed="neither")],
+        "neuron_embedding": [Interval(Integral, 0, None, closed="left")],
+        "encoder_batch_norm": ["boolean"],
+        "self_edges": ["boolean"],
+        "message_normalization": [StrOptions({"row", "mean"}), None],
+        "residual": ["boolean"],
+        "n_message_steps": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    edges: str
+    graph: pd.DataFrame | None
+    static_average: str
+    edge_aggregation: str
+    edge_temperature: float
+    neuron_embedding: int
+    encoder_batch_norm: bool
+    self_edges: bool
+    message_normalization: str | None
+    residual: bool
+    n_message_steps: int
+
+    def _build_messages(self, n_node_features: int, n_hidden: int) -> MessagePassing:
+        return MessagePassing(
+            self._build_graph(n_node_features, n_hidden),
+            self_edges=self.self_edges,
+            message_normalization=self.message_normalization,
+            residual=self.residual,
+            n_message_steps=self.n_message_steps,
+        )
+
+    def _build_graph(self, n_node_features: int, n_hidden: int) -> Graph:
+        if self.graph is not None:
+            return FixedGraph(torch.tensor(self._aligned(self.graph).to_numpy().T, dtype=torch.float32))
+        if self.edges == "free":
+            return FreeGraph(len(self.neurons_), self.edge_temperature)
+        encoder = EdgeEncoder(
+            len(self.neurons_),
+            n_node_features,
+            n_hidden=n_hidden,
+            neuron_embedding=self.neuron_embedding,
+            edge_aggregation=self.edge_aggregation,
+            temperature=self.edge_temperature,
+            batch_norm=self.encoder_batch_norm,
+        )
+        return DynamicGraph(encoder) if self.edges == "dynamic" else StaticGraph(encoder, self.static_average)
+
+    def _aligned(self, graph: pd.DataFrame) -> pd.DataFrame:
+        missing = [name for name in self.neurons_ if name not in graph.index or name not in graph.columns]
+        if missing:
+            raise ValueError(
+                f"graph has no row or no column for neurons {missing}; it needs one of each for every neuron of X, "
+                "named as in the columns of X ('AVAL:trace')"
+            )
+        aligned = graph.loc[self.neurons_, self.neurons_]
+        if aligned.shape != (len(self.neurons_), len(self.neurons_)):
+            raise ValueError("graph names a neuron more than once; give each neuron one row and one column")
+        if not np.isfinite(aligned.to_numpy(dtype=float)).all():
+            raise ValueError("graph holds NaN or infinite weights; fill them in, for example with graph.fillna(0)")
+        return aligned
+
+    def _keep_graphs(self, X: Tensor, group: np.ndarray | None) -> None:
+        """Set ``graph_`` from all training rows and ``graphs_`` from those of each worm."""
+        everyone = torch.zeros(len(X), dtype=torch.long, device=X.device)
+        self.graph_ = self._labelled(self._infer(X, everyone)[0])
+        self.graphs_ = {}
+        if group is not None:
+            graphs = self._infer(X, torch.as_tensor(group, device=X.device))
+            self.graphs_ = {worm: self._labelled(graph) for worm, graph in zip(self.worms_, graphs, strict=True)}
+
+    def _graphs_of_rows(self, X: Tensor, worms: np.ndarray | None) -> tuple[Tensor, Tensor]:
+        """Tell the graphs of some rows, and which of them each row has.
+
+        A training worm has the graph that was kept, a new worm one that is inferred from its rows, and rows without a
+        worm that of all training rows.
+        """
+        if worms is None:
+            graphs = [self.graph_]
+            codes = np.zeros(len(X), dtype=int)
+        else:
+            names, codes = np.unique(worms, return_inverse=True)
+            graphs = [self._graph_of(name, X, codes == code) for code, name in enumerate(names)]
+        return self._tensor(np.stack([graph.to_numpy().T for graph in graphs])), self._tensor(codes)
+
+    def _graph_of(self, worm: Any, X: Tensor, rows: np.ndarray) -> pd.DataFrame:
+        if worm in self.graphs_:
+            return self.graphs_[worm]
+        frames = X[self._tensor(rows)]
+        return self._labelled(self._infer(frames, torch.zeros(len(frames), dtype=torch.long, device=X.device))[0])
+
+    def _infer(self, X: Tensor, group: Tensor) -> Tensor:
+        module = self.net_.module_
+        module.eval()
+        with one_thread(), torch.inference_mode():
+            return module.messages.group_graphs(module.nodes(X), group)
+
+    def _labelled(self, weights: Tensor) -> pd.DataFrame:
+        pre = pd.Index(self.neurons_, name="pre")
+        return pd.DataFrame(weights.T.cpu().numpy(), index=pre, columns=pre.rename("post"))

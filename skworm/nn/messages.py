@@ -1,0 +1,148 @@
+"""Messages between neurons along a weighted graph (equations 12 and 14)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from skworm.nn.blocks import group_means, group_messages
+from skworm.nn.graphs import EdgeEncoder, Graph
+
+_HIDDEN_EDGES_AT_A_TIME = 2**22
+
+
+class MessagePassing(nn.Module):
+    """Send every neuron's features along a graph, and add up what each neuron receives.
+
+    With dynamic edges the hidden features of all pairs of neurons are by far the largest tensors. They are computed for
+    a few frames at a time, and once more in the backward pass instead of being kept, so that the memory for them grows
+    with the square of the number of neurons, but neither with the number of frames nor with the steps of a rollout.
+
+    Parameters
+    ----------
+    graph : StaticGraph, DynamicGraph, FreeGraph or FixedGraph
+        Gives the edge weights.
+    self_edges : bool
+        Whether a neuron sends a message to itself.
+    message_normalization : {"row", "mean"} or None
+        Divide the messages that a neuron receives by the sum of its edge weights, or by the number of neurons.
+    residual : bool
+        Add a neuron's own features to the messages that it receives.
+    n_message_steps : int
+        How many times messages are passed along the same graph.
+
+    References
+    ----------
+    Wang et al. 2021, equations 12 and 14.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        self_edges: bool,
+        message_normalization: str | None,
+        residual: bool,
+        n_message_steps: int,
+    ) -> None:
+        super().__init__()
+        self.graph = graph
+        self.self_edges = self_edges
+        self.message_normalization = message_normalization
+        self.residual = residual
+        self.n_message_steps = n_message_steps
+
+    def forward(self, nodes: Tensor, group: Tensor, graphs: Tensor | None = None) -> Tensor:
+        """Pass messages.
+
+        Parameters
+        ----------
+        nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
+            Features that are sent.
+        group : LongTensor of shape (n_frames,)
+            Group of each frame; frames of one group share a static graph.
+        graphs : Tensor of shape (n_groups, n_neurons, n_neurons), optional
+            Edge weights that are already known, in place of inferred ones.
+
+        Returns
+        -------
+        Tensor of shape (n_frames, n_neurons, n_node_features)
+            What each neuron received, with its own features where `residual` is set.
+        """
+        if self.graph.dynamic and graphs is None:
+            return self._frame_by_frame(nodes, self._frames_at_a_time(nodes))
+        adjacency = self._normalized(self.weights(nodes, group) if graphs is None else graphs)
+        for _ in range(self.n_message_steps):
+            messages = group_messages(adjacency, nodes, group)
+            nodes = nodes + messages if self.residual else messages
+        return nodes
+
+    def group_graphs(self, nodes: Tensor, group: Tensor) -> Tensor:
+        """Infer one graph a group of frames; that of dynamic edges is their average over the group.
+
+        Parameters
+        ----------
+        nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
+            Features of the neurons.
+        group : LongTensor of shape (n_frames,)
+            Group of each frame.
+
+        Returns
+        -------
+        Tensor of shape (n_groups, n_neurons, n_neurons)
+            Entry [g, i, j] is the weight with which neuron i receives from neuron j, before messages are normalised.
+        """
+        n_groups = int(group.max()) + 1
+        if self.graph.dynamic:
+            parts = nodes.split(self._frames_at_a_time(nodes))
+            return group_means(torch.cat([self.weights(part, group) for part in parts]), group, n_groups)
+        return self.weights(nodes, group).expand(n_groups, -1, -1)
+
+    def weights(self, nodes: Tensor, group: Tensor) -> Tensor:
+        """Infer edge weights of shape (n_graphs, n_neurons, n_neurons), self edges only where wanted."""
+        weights = self.graph(nodes, group, int(group.max()) + 1)
+        if self.self_edges:
+            return weights
+        return weights * (1 - torch.eye(weights.shape[-1], device=weights.device, dtype=weights.dtype))
+
+    def _frame_by_frame(self, nodes: Tensor, frames_at_a_time: int) -> Tensor:
+        parts = nodes.split(frames_at_a_time)
+        if not torch.is_grad_enabled() or self._has_batch_norm:
+            return torch.cat([self._pass_along_own_graphs(part) for part in parts])
+        return torch.cat(
+            [
+                checkpoint(self._pass_along_own_graphs, part, use_reentrant=False, preserve_rng_state=False)
+                for part in parts
+            ]
+        )
+
+    @property
+    def _encoder(self) -> EdgeEncoder:
+        return self.get_submodule("graph.encoder")  # type: ignore[return-value]  # only dynamic edges ask for it
+
+    @property
+    def _has_batch_norm(self) -> bool:
+        return self._encoder.has_batch_norm
+
+    def _pass_along_own_graphs(self, nodes: Tensor) -> Tensor:
+        adjacency = self._normalized(self.weights(nodes, torch.zeros(1, dtype=torch.long, device=nodes.device)))
+        for _ in range(self.n_message_steps):
+            messages = adjacency @ nodes
+            nodes = nodes + messages if self.residual else messages
+        return nodes
+
+    def _frames_at_a_time(self, nodes: Tensor) -> int:
+        # In training, batch normalisation takes its statistics over all frames.
+        if self.training and self._has_batch_norm:
+            return len(nodes)
+        return max(1, _HIDDEN_EDGES_AT_A_TIME // (nodes.shape[1] ** 2 * self._encoder.n_hidden))
+
+    def _normalized(self, weights: Tensor) -> Tensor:
+        if self.message_normalization == "row":
+            # A neuron without incoming edges gets no message, rather than NaN.
+            sums = weights.sum(-1, keepdim=True)
+            return weights / torch.where(sums > 0, sums, torch.ones_like(sums))
+        if self.message_normalization == "mean":
+            return weights / weights.shape[-1]
+        return weights

@@ -1,0 +1,214 @@
+"""The graph neural network, which infers the relations between neurons at every step of a trajectory."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor, nn
+
+from skworm.neural import GraphEstimator
+from skworm.nn.dynamics import Step
+from skworm.nn.memory import FrameLSTM, NeuronGRU
+from skworm.training import VirtualWorms
+from skworm.trajectory.neural import PUBLISHED, NeuralTrajectoryRegressor
+
+
+class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
+    """Predict trajectories with a graph neural network on an inferred weighted graph.
+
+    Every predicted frame is the one before it plus a change, X(t + 1) = X(t) + f(X(t)). f passes messages along a graph
+    and reads the change out of what the neurons received, by default with a linear map beside it. By default the graph
+    is inferred anew from every frame, predicted ones included.
+
+    Parameters
+    ----------
+    edges : {"dynamic", "static", "free"}, default="dynamic"
+        One graph a frame; one graph a worm, inferred from its observed frames; or one freely learned graph for all.
+    graph : DataFrame of shape (n_neurons, n_neurons), default=None
+        A given graph in place of inferred edges: weights from the neuron of the row (pre) to the neuron of the
+        column (post), aligned by name; further neurons are ignored.
+    static_average, edge_aggregation, edge_temperature, neuron_embedding, encoder_batch_norm
+        See :class:`GNNStateClassifier`.
+    n_hidden_edges : int, default=16
+        Hidden features of a neuron and of an edge in the edge encoder.
+    self_edges, message_normalization, residual, n_message_steps
+        See :class:`GNNStateClassifier`.
+    memory : {"lstm", "gated"} or None, default=None
+        ``"lstm"`` puts a long short-term memory of `n_hidden` features between messages and perceptron; ``"gated"``
+        gives every neuron a gated recurrent memory of what it received, a recurrent graph network.
+    n_memory : int, default=16
+        Features of a neuron's gated memory.
+    burn_in, train_horizon, center, linear, linear_alpha, random_start, clip_margin
+        See :class:`MLPTrajectoryRegressor`.
+    n_hidden, n_layers, batch_norm, augmentation, n_node_features
+        See :class:`MLPTrajectoryRegressor`.
+    scheduled_sampling_end, scheduled_sampling_unit
+        See :class:`MLPTrajectoryRegressor`.
+    max_epochs, learning_rate, weight_decay, learning_rate_factor, learning_rate_patience
+        See :class:`MLPTrajectoryRegressor`.
+    validation_fraction, window, device, random_state, verbose
+        See :class:`MLPTrajectoryRegressor`.
+
+    Attributes
+    ----------
+    graph_ : DataFrame of shape (n_neurons, n_neurons)
+        Graph of all observed training frames together, dynamic ones averaged; weight from the neuron of the row (pre)
+        to that of the column (post).
+    graphs_ : dict of DataFrame
+        Graph of each training worm; empty where training named no worms.
+    neurons_, node_features_, worms_, level_, levels_, burn_in_, horizon_, n_columns_, net_, n_iter_, best_epoch_, \
+n_features_in_, feature_names_in_
+        See :class:`MLPTrajectoryRegressor`.
+
+    References
+    ----------
+    Wang et al. 2021, equations 4, 5 and 8 to 14; Supplementary Information, "Model Implementation".
+
+    Examples
+    --------
+    >>> from skworm import GNNTrajectoryRegressor
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.frames import make_frames, make_trajectories
+    >>> frames, _ = make_frames(make_worms(2, n_frames=400, random_state=0), states=None, derivative="backward")
+    >>> X, Y = make_trajectories(frames)
+    >>> gnn = GNNTrajectoryRegressor(n_hidden=16, max_epochs=5, random_state=0).fit(X, Y)
+    >>> gnn.predict(X).shape == Y.shape
+    True
+    >>> gnn.predict(X.iloc[:1], horizon=100).shape == (1, 100 * gnn.n_columns_)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **NeuralTrajectoryRegressor._parameter_constraints,
+        **GraphEstimator._graph_constraints,
+        "n_hidden_edges": [Interval(Integral, 1, None, closed="left")],
+        "n_memory": [Interval(Integral, 1, None, closed="left")],
+        "memory": [StrOptions({"lstm", "gated"}), None],
+    }
+
+    def __init__(
+        self,
+        *,
+        edges: str = "dynamic",
+        graph: pd.DataFrame | None = None,
+        static_average: str = "node_features",
+        edge_aggregation: str = "concatenate",
+        edge_temperature: float = 1.0,
+        neuron_embedding: int = 8,
+        n_hidden_edges: int = 16,
+        n_memory: int = 16,
+        encoder_batch_norm: bool = False,
+        self_edges: bool = True,
+        message_normalization: str | None = "mean",
+        residual: bool = True,
+        n_message_steps: int = 1,
+        burn_in: int | None = None,
+        train_horizon: int = 8,
+        center: str = "worm",
+        linear: bool = True,
+        linear_alpha: float = 1.0,
+        n_hidden: int = 256,
+        n_layers: int = 1,
+        memory: str | None = None,
+        batch_norm: str | None = None,
+        augmentation: VirtualWorms | None = None,
+        n_node_features: int | None = None,
+        random_start: bool = True,
+        scheduled_sampling_end: float = 0,
+        scheduled_sampling_unit: str = "epochs",
+        clip_margin: float | None = 0.5,
+        max_epochs: int = 300,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+        learning_rate_factor: float = 0.25,
+        learning_rate_patience: int = 50,
+        validation_fraction: float = 0.1,
+        window: int = 8,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            burn_in=burn_in,
+            train_horizon=train_horizon,
+            center=center,
+            linear=linear,
+            linear_alpha=linear_alpha,
+            n_hidden=n_hidden,
+            n_layers=n_layers,
+            memory=memory,
+            batch_norm=batch_norm,
+            augmentation=augmentation,
+            n_node_features=n_node_features,
+            random_start=random_start,
+            scheduled_sampling_end=scheduled_sampling_end,
+            scheduled_sampling_unit=scheduled_sampling_unit,
+            clip_margin=clip_margin,
+            max_epochs=max_epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            learning_rate_factor=learning_rate_factor,
+            learning_rate_patience=learning_rate_patience,
+            validation_fraction=validation_fraction,
+            window=window,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.edges = edges
+        self.graph = graph
+        self.static_average = static_average
+        self.edge_aggregation = edge_aggregation
+        self.edge_temperature = edge_temperature
+        self.neuron_embedding = neuron_embedding
+        self.n_hidden_edges = n_hidden_edges
+        self.n_memory = n_memory
+        self.encoder_batch_norm = encoder_batch_norm
+        self.self_edges = self_edges
+        self.message_normalization = message_normalization
+        self.residual = residual
+        self.n_message_steps = n_message_steps
+
+    @classmethod
+    def as_published(cls, **parameters: Any) -> GNNTrajectoryRegressor:
+        """Make the network that the paper's equations describe, read literally.
+
+        Neurons have no identity, messages are summed without normalisation or residual, edges and readout have 256
+        hidden features, and the readout is that of :meth:`MLPTrajectoryRegressor.as_published`.
+
+        Parameters
+        ----------
+        **parameters
+            Other parameters, or changes to these.
+
+        Returns
+        -------
+        GNNTrajectoryRegressor
+            Not yet fitted.
+        """
+        literal = {"neuron_embedding": 0, "n_hidden_edges": 256, "message_normalization": None, "residual": False}
+        return cls(**{**PUBLISHED, **literal, **parameters})
+
+    def _build_step(self) -> Step:
+        n_neurons, n_features = len(self.neurons_), len(self.node_features_)
+        memory: nn.Module | None = None
+        n_seen = n_features if self.memory else self.burn_in_ * n_features
+        inputs = (n_neurons, n_seen)
+        if self.memory == "lstm":
+            memory, inputs = FrameLSTM(n_neurons * n_features, self.n_hidden), (1, self.n_hidden)
+        elif self.memory == "gated":
+            memory, inputs = NeuronGRU(n_features, self.n_memory), (n_neurons, n_features + self.n_memory)
+        return Step(self._build_messages(n_seen, self.n_hidden_edges), memory, self._readout(*inputs))
+
+    def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
+        self._keep_graphs(self._tensor(X.astype(np.float64)), group)
+
+    def _roll_out(self, X: Tensor, worms: np.ndarray | None, n_steps: int) -> Tensor:
+        if self.net_.module_.messages.graph.dynamic:
+            return super()._roll_out(X, worms, n_steps)
+        graphs, rows = self._graphs_of_rows(X, worms)
+        return self._in_chunks(X, rows, n_steps, graphs=graphs)
