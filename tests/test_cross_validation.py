@@ -333,7 +333,7 @@ def external(change):
     [
         ({"cv": 5}, r"cv=5 does not split by worm; pass a WormGroupKFold"),
         ({"estimators": [DummyClassifier()]}, r"estimators is a list; pass a mapping"),
-        ({"estimators": {"svm": "SVC"}}, r"model 'svm' is 'SVC'; pass a classifier with fit and predict"),
+        ({"estimators": {"svm": "SVC"}}, r"model 'svm' is 'SVC'; pass an estimator with fit and predict"),
         ({"estimators": {"clock": Spy()}, "baselines": True}, r"model 'clock' has the name of a baseline; rename it"),
         ({"X": np.zeros((240, 2))}, r"X does not say to which worm.*pass groups="),
         ({"groups": ["a"] * 5}, r"worm has shape \(5,\), but X has 240 rows"),

@@ -189,12 +189,12 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
         return self.classes_[probabilities.argmax(axis=1)]
 
     def _preparation(self) -> Preparation | None:
-        augmentation = self.augmentation
+        augmentation, n_node_features = self.augmentation, len(self.node_features_)
         if augmentation is None:
             return None
 
         def prepare(epoch: int, X: Tensor, group: Tensor, y: Tensor, generator: torch.Generator) -> Batch:
-            frames, worms = augmentation(X, group, generator)
+            frames, worms = augmentation(X, group, generator, n_node_features=n_node_features)
             return {"X": frames, "group": worms}, y
 
         return prepare

@@ -3,5 +3,13 @@
 from skworm.model_selection.cross_validation import cross_validate_worms
 from skworm.model_selection.results import summarize_worms
 from skworm.model_selection.splits import WormGroupKFold, WormSplit
+from skworm.model_selection.trajectory_validation import cross_validate_trajectories, summarize_trajectories
 
-__all__ = ["WormGroupKFold", "WormSplit", "cross_validate_worms", "summarize_worms"]
+__all__ = [
+    "WormGroupKFold",
+    "WormSplit",
+    "cross_validate_trajectories",
+    "cross_validate_worms",
+    "summarize_trajectories",
+    "summarize_worms",
+]

@@ -55,12 +55,28 @@ class EvaluationSet:
         """The known states among the frames."""
         return {str(state) for state in np.unique(self.y)} - {UNKNOWN}
 
+    def fit(self, model: Any, rows: np.ndarray) -> None:
+        """Fit a model to those of the rows whose state is known."""
+        known = rows[self.y[rows] != UNKNOWN]
+        model.fit(self.X.iloc[known], self.y[known])
+
+    def arrays(self) -> list[np.ndarray]:
+        """All that a score depends on."""
+        return [*arrays_of_table(self.X), self.y]
+
     def scores_by_worm(self, rows: np.ndarray, y_pred: Any) -> list[tuple[str, dict[str, float]]]:
         """Score the predictions for `rows`, each worm by itself."""
         worm, y_true, predicted = self.worm[rows], self.y[rows], np.asarray(y_pred, dtype=str)
         if self.merge_turns:
             y_true, predicted = _merge_turns(y_true), _merge_turns(predicted)
         return [(str(name), score_states(y_true[worm == name], predicted[worm == name])) for name in np.unique(worm)]
+
+
+def arrays_of_table(table: pd.DataFrame) -> list[np.ndarray]:
+    """Values, worms, frame numbers and column names of a table."""
+    index = table.index.to_frame(index=False)
+    names = [np.asarray(labels, dtype=str) for labels in (index[WORM_LEVEL], table.columns)]
+    return [table.to_numpy(), index[FRAME_LEVEL].to_numpy(), *names]
 
 
 def training_set(X: Any, y: Any, groups: Any) -> EvaluationSet:

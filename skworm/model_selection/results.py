@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from skworm.model_selection.evaluation_sets import EvaluationSet
 from skworm.model_selection.splits import WormSplit
 
 SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
@@ -77,14 +77,14 @@ class ResultStore:
             ) from error
 
 
-def digest_of_inputs(train: EvaluationSet, external: dict[str, EvaluationSet], cv: Any) -> str:
+def digest_of_inputs(train: Any, external: Mapping[str, Any], cv: Any) -> str:
     """Digest everything that the fits of one cross-validation share: data, splitter and package versions.
 
     Parameters
     ----------
-    train : EvaluationSet
-        The frames that are split.
-    external : dict of str to EvaluationSet
+    train : EvaluationSet or TrajectorySet
+        The samples that are split.
+    external : mapping of str to EvaluationSet or TrajectorySet
         External sets.
     cv : WormGroupKFold
         The splitter.
@@ -104,8 +104,8 @@ def digest_of_inputs(train: EvaluationSet, external: dict[str, EvaluationSet], c
     False
     """
     parts = {
-        "train": _digest_of_frames(train),
-        "external": [(name, _digest_of_frames(frames)) for name, frames in external.items()],
+        "train": _digest_of_set(train),
+        "external": [(name, _digest_of_set(part)) for name, part in external.items()],
         "splitter": [(name, joblib.hash(value)) for name, value in sorted(vars(cv).items())],
         "versions": [(package, version(package)) for package in _PACKAGES],
     }
@@ -186,12 +186,9 @@ def summarize_worms(results: pd.DataFrame) -> pd.DataFrame:
     return summary.reset_index()
 
 
-def _digest_of_frames(frames: EvaluationSet) -> str:
-    index = frames.X.index.to_frame(index=False)
+def _digest_of_set(part: Any) -> str:
     # joblib's hash depends on the memory layout of arrays, and on the identity of repeated objects other than strings.
-    arrays = [np.ascontiguousarray(values) for values in (frames.X.to_numpy(), frames.y, index["frame"])]
-    names = [np.asarray(labels, dtype=str) for labels in (index["worm"], frames.X.columns)]
-    return joblib.hash([joblib.hash(array) for array in arrays + names])
+    return joblib.hash([joblib.hash(np.ascontiguousarray(array)) for array in part.arrays()])
 
 
 def _is_estimator(value: Any) -> bool:

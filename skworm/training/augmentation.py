@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
@@ -10,12 +11,12 @@ from torch import Tensor
 
 
 class VirtualWorms(BaseEstimator):
-    """Split the training frames into random groups and give each group its own gain and offset.
+    """Split the training frames into random groups and give each group its own gain, offset and mixing of neurons.
 
     Individuals differ by roughly linear maps of their node features. At every epoch the frames are dealt anew into
-    `n_groups` groups; each group is a worm that does not exist, whose every column is scaled and shifted by random
-    amounts of its own. A static graph is inferred for each group by itself. Validation and prediction see frames as
-    they are.
+    `n_groups` groups; each group is a worm that does not exist, whose neurons are mixed with each other, and whose
+    every column is then scaled and shifted, by random amounts of its own. A static graph is inferred for each group by
+    itself. Validation and prediction see frames as they are.
 
     Parameters
     ----------
@@ -25,6 +26,9 @@ class VirtualWorms(BaseEstimator):
         Offsets are drawn uniformly from -offset to offset, in units of the scaled features.
     n_groups : int, default=20
         Virtual worms an epoch, and for each training worm.
+    mixing : float, default=0.0
+        Each neuron becomes itself plus a share of every neuron, itself included, that is drawn from a normal
+        distribution of this standard deviation; the same for all its node features.
 
     References
     ----------
@@ -37,44 +41,54 @@ class VirtualWorms(BaseEstimator):
     0.5
     """
 
-    def __init__(self, gain: float = 0.3, offset: float = 0.2, n_groups: int = 20) -> None:
+    def __init__(self, gain: float = 0.3, offset: float = 0.2, n_groups: int = 20, mixing: float = 0.0) -> None:
         self.gain = gain
         self.offset = offset
         self.n_groups = n_groups
+        self.mixing = mixing
 
     def check(self) -> None:
         """Raise ValueError if a parameter cannot be used."""
-        for name in ("gain", "offset"):
+        for name in ("gain", "offset", "mixing"):
             value = getattr(self, name)
             if not isinstance(value, Real) or not 0 <= float(value) < float("inf"):
                 raise ValueError(f"VirtualWorms: {name}={value!r} must be a finite number, 0 or greater")
         if not isinstance(self.n_groups, Integral) or self.n_groups < 1:
             raise ValueError(f"VirtualWorms: n_groups={self.n_groups!r} must be a whole number, 1 or greater")
 
-    def __call__(self, X: Tensor, group: Tensor, generator: torch.Generator, n_steps: int = 1) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, X: Tensor, group: Tensor, generator: torch.Generator, n_steps: int = 1, n_node_features: int = 1
+    ) -> tuple[Tensor, Tensor]:
         """Draw one epoch's virtual worms.
 
         Parameters
         ----------
         X : Tensor of shape (n_samples, n_steps * n_columns)
-            Frames, or trajectories, time-major.
+            Frames, or trajectories, time-major; each frame neuron-major.
         group : LongTensor of shape (n_samples,)
             Group of each sample.
         generator : torch.Generator
             Source of randomness, on the device of `X`.
         n_steps : int, default=1
-            Frames a sample; all frames of a trajectory have the same gain and offset.
+            Frames a sample; all frames of a trajectory have the same gain, offset and mixing.
+        n_node_features : int, default=1
+            Columns a neuron.
 
         Returns
         -------
         X : Tensor of shape (n_samples, n_steps * n_columns)
-            Scaled and shifted samples.
+            Mixed, scaled and shifted samples.
         group : LongTensor of shape (n_samples,)
             The virtual worm of each sample; samples of different groups never share one.
         """
         n_samples, n_features = X.shape
-        dealt = torch.randint(self.n_groups, (n_samples,), generator=generator, device=X.device)
-        draws = 2 * torch.rand(2, self.n_groups, n_features // n_steps, generator=generator, device=X.device) - 1
+        on_device: Any = {"generator": generator, "device": X.device}
+        dealt = torch.randint(self.n_groups, (n_samples,), **on_device)
+        draws = 2 * torch.rand(2, self.n_groups, n_features // n_steps, **on_device) - 1
         draws = draws.repeat(1, 1, n_steps)
         gain, offset = 1 + self.gain * draws[0], self.offset * draws[1]
+        if self.mixing:
+            frames = X.view(n_samples, n_steps, -1, n_node_features)
+            share = self.mixing * torch.randn(self.n_groups, frames.shape[2], frames.shape[2], **on_device)
+            X = (frames + torch.einsum("tij,tsjf->tsif", share[dealt], frames)).flatten(1)
         return torch.addcmul(offset[dealt], X, gain[dealt]), group * self.n_groups + dealt

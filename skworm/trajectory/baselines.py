@@ -48,6 +48,11 @@ class PersistenceRegressor(TrajectoryRegressor):
     def __init__(self, *, burn_in: int | None = None) -> None:
         self.burn_in = burn_in
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = True
+        return tags
+
     def _fit(self, X: Any, frames: np.ndarray, worms: np.ndarray | None) -> None:
         pass
 

@@ -185,7 +185,8 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     def _preparation(self) -> Preparation:
         n_columns, burn_in, horizon = self.n_columns_, self.burn_in_, self.train_horizon
         n_starts = self.horizon_ - horizon + 1 if self.random_start else 1
-        n_features = (burn_in + horizon) * n_columns
+        n_steps, n_node_features = burn_in + horizon, len(self.node_features_)
+        n_features = n_steps * n_columns
         end = self.scheduled_sampling_end * (1 if self.scheduled_sampling_unit == "epochs" else self.max_epochs)
         augmentation = self.augmentation
 
@@ -197,7 +198,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
                 frames = frames.gather(1, columns)
             frames = frames[:, :n_features]
             if augmentation is not None:
-                frames, group = augmentation(frames, group, generator, n_steps=burn_in + horizon)
+                frames, group = augmentation(frames, group, generator, n_steps, n_node_features)
             X, y = frames[:, : burn_in * n_columns], frames[:, burn_in * n_columns :]
             batch = {"X": X, "group": group}
             if epoch < end:
