@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ import pandas as pd
 
 from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
 from skworm.experiments.report import markdown
+from skworm.experiments.worms import FirstFolds
 from skworm.frames import PAPER_NEURONS, make_frames
-from skworm.model_selection import WormGroupKFold, WormSplit, cross_validate_worms
+from skworm.model_selection import WormGroupKFold, cross_validate_worms
 from skworm.recording import Recording
 from skworm.training import VirtualWorms
 
@@ -53,26 +53,6 @@ MLPS: Mapping[str, Mapping[str, Any]] = {
 """Parameters of :class:`~skworm.MLPStateClassifier`, for comparison."""
 
 AUGMENTATIONS: Mapping[str, VirtualWorms | None] = {"plain": None, "virtual worms": VirtualWorms()}
-
-
-@dataclass(frozen=True)
-class FirstFolds:
-    """The first folds of a splitter, so that a wide comparison need not pay for all of them.
-
-    Parameters
-    ----------
-    cv : WormGroupKFold
-        Splits by worm.
-    n_folds : int
-        Folds to keep.
-    """
-
-    cv: WormGroupKFold
-    n_folds: int
-
-    def split_worms(self, X: Any, y: Any, groups: Any) -> Iterator[WormSplit]:
-        """Yield the splits of the first folds."""
-        return (split for split in self.cv.split_worms(X, y, groups) if split.fold < self.n_folds)
 
 
 def score_readings(

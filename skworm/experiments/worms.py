@@ -1,8 +1,13 @@
-"""Recordings by path, by the name of a data set, or simulated."""
+"""Recordings by path, by the name of a data set, or simulated; and fewer folds of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
 from skworm.datasets import fetch_kato2015, fetch_nichols2017, load_recordings, make_worms
+from skworm.model_selection import WormGroupKFold, WormSplit
 from skworm.recording import Recording
 
 _N_WORMS = 5
@@ -42,3 +47,23 @@ def load_worms(wanted: str, random_state: int = 0, lab: int = 0) -> list[Recordi
         return make_worms(_N_WORMS, _N_FRAMES, lab=lab, worm_prefix=prefix, random_state=random_state)
     fetchers = {"kato2015": fetch_kato2015, "nichols2017": fetch_nichols2017}
     return fetchers[wanted]() if wanted in fetchers else load_recordings(wanted)
+
+
+@dataclass(frozen=True)
+class FirstFolds:
+    """The first folds of a splitter, so that a wide comparison need not pay for all of them.
+
+    Parameters
+    ----------
+    cv : WormGroupKFold
+        Splits by worm.
+    n_folds : int
+        Folds to keep.
+    """
+
+    cv: WormGroupKFold
+    n_folds: int
+
+    def split_worms(self, X: Any, y: Any, groups: Any) -> Iterator[WormSplit]:
+        """Yield the splits of the first folds."""
+        return (split for split in self.cv.split_worms(X, y, groups) if split.fold < self.n_folds)

@@ -188,7 +188,7 @@ class TrajectorySet:
         """Measure the errors of the predictions for `rows`: a dictionary a step for each worm."""
         worm, predicted = self.worm[rows], np.asarray(predicted)
         return [
-            (str(name), errors)
+            (str(name), {str(column): value for column, value in errors.items()})
             for name in np.unique(worm)
             for errors in self._errors(rows[worm == name], predicted[worm == name]).reset_index().to_dict("records")
         ]

@@ -52,7 +52,7 @@ class NeuralEstimator(BaseEstimator):
         n_hidden: int,
         n_layers: int,
         batch_norm: str | None,
-        augmentation: VirtualWorms | None,
+        augmentation: Any,
         n_node_features: int | None,
         max_epochs: int,
         learning_rate: float,
@@ -136,12 +136,15 @@ class NeuralEstimator(BaseEstimator):
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, device=self.net_.device)
 
+    def _virtual_worms(self) -> VirtualWorms | None:
+        return self.augmentation
+
     def _weight_decay(self) -> float:
         if self.weight_decay == "auto":
-            return 0.01 if self.augmentation is None else 0.0
+            return 0.01 if self._virtual_worms() is None else 0.0
         return float(self.weight_decay)
 
     def _batch_norm(self) -> str | None:
         if self.batch_norm == "auto":
-            return None if self.augmentation is None else "output"
+            return None if self._virtual_worms() is None else "output"
         return self.batch_norm

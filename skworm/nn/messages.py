@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from skworm.nn.blocks import group_means, group_messages
 from skworm.nn.graphs import EdgeEncoder, Graph
 
-_HIDDEN_EDGES_AT_A_TIME = 2**22
+_HIDDEN_EDGES_AT_A_TIME = 2**20
 
 
 class MessagePassing(nn.Module):

@@ -39,8 +39,9 @@ class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
         one after the other.
     batch_norm : {"auto", "output", "before_activation"} or None, default=None
         Where batch normalisation stands, see :class:`MLPStateClassifier`.
-    augmentation : VirtualWorms or None, default=None
-        Augmentation of the training trajectories; all frames of one have the same gain and offset.
+    augmentation : VirtualWorms, "auto" or None, default="auto"
+        Augmentation of the training trajectories; all frames of one have the same gain, offset and mixing of neurons.
+        ``"auto"`` is ``VirtualWorms(gain=0.3, offset=0, mixing=0.2)``.
     n_node_features : int, default=None
         Columns a neuron in a frame; by default from the column names ``"neuron:feature@step"``, else 1.
     random_start : bool, default=True
@@ -55,7 +56,7 @@ class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
         Predicted frames are kept within the range of each column over the training frames, widened on either side by
         this share of it, so that no rollout runs off. None sets no bounds; a rollout that ends in infinity is then an
         error.
-    max_epochs : int, default=300
+    max_epochs : int, default=200
         Epochs, each one step on all training trajectories.
     learning_rate : float, default=1e-3
         Adam's first learning rate.
@@ -122,8 +123,8 @@ class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
     def as_published(cls, **parameters: Any) -> MLPTrajectoryRegressor:
         """Make the perceptron that the paper describes.
 
-        Two layers with batch normalisation on their output, no linear map, no centring, scheduled sampling that ends
-        at epoch 300 of 800.
+        Two layers with batch normalisation on their output, no linear map, no centring, no virtual worms, scheduled
+        sampling that ends at epoch 300 of 800.
 
         Parameters
         ----------

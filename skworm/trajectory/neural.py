@@ -30,6 +30,7 @@ PUBLISHED: Mapping[str, Any] = MappingProxyType(
         "random_start": False,
         "scheduled_sampling_end": 300,
         "clip_margin": None,
+        "augmentation": None,
         "max_epochs": 800,
     }
 )
@@ -45,6 +46,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NeuralEstimator._parameter_constraints,
         **TrajectoryRegressor._trajectory_constraints,
+        "augmentation": [VirtualWorms, StrOptions({"auto"}), None],
         "memory": [StrOptions({"lstm"}), None],
         "train_horizon": [Interval(Integral, 1, None, closed="left")],
         "linear": ["boolean"],
@@ -67,13 +69,13 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         n_layers: int = 1,
         memory: str | None = None,
         batch_norm: str | None = None,
-        augmentation: VirtualWorms | None = None,
+        augmentation: VirtualWorms | str | None = "auto",
         n_node_features: int | None = None,
         random_start: bool = True,
         scheduled_sampling_end: float = 0,
         scheduled_sampling_unit: str = "epochs",
         clip_margin: float | None = 0.5,
-        max_epochs: int = 300,
+        max_epochs: int = 200,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
         learning_rate_factor: float = 0.25,
@@ -112,6 +114,9 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         self.scheduled_sampling_unit = scheduled_sampling_unit
         self.clip_margin = clip_margin
 
+    def _virtual_worms(self) -> VirtualWorms | None:
+        return VirtualWorms(gain=0.3, offset=0.0, mixing=0.2) if self.augmentation == "auto" else self.augmentation
+
     def _build_step(self) -> Step:
         raise NotImplementedError
 
@@ -130,8 +135,9 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         pass
 
     def _fit(self, X: Any, frames: np.ndarray, worms: np.ndarray | None) -> None:
-        if self.augmentation is not None:
-            self.augmentation.check()
+        augmentation = self._virtual_worms()
+        if augmentation is not None:
+            augmentation.check()
         if self.train_horizon > self.horizon_:
             raise ValueError(
                 f"train_horizon={self.train_horizon} is longer than the {self.horizon_} frames that Y holds; lower it, "
@@ -188,7 +194,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         n_steps, n_node_features = burn_in + horizon, len(self.node_features_)
         n_features = n_steps * n_columns
         end = self.scheduled_sampling_end * (1 if self.scheduled_sampling_unit == "epochs" else self.max_epochs)
-        augmentation = self.augmentation
+        augmentation = self._virtual_worms()
 
         def prepare(epoch: int, X: Tensor, group: Tensor, y: Tensor, generator: torch.Generator) -> Batch:
             frames = torch.cat([X, y], dim=1)

@@ -1,40 +1,21 @@
-"""Pictures of scores and recordings, as scikit-learn style displays."""
+"""Scores of models on worms."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from skworm.recording import Recording
+from skworm.plotting.common import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-STATE_COLORS: Mapping[str, str] = MappingProxyType(
-    {
-        "forward": "#0072B2",
-        "slowing": "#56B4E9",
-        "reverse_1": "#F5C98A",
-        "reverse_2": "#E69F00",
-        "sustained_reverse": "#8C2D04",
-        "dorsal_turn": "#009E73",
-        "ventral_turn": "#CC79A7",
-        "reverse": "#D55E00",
-        "turn": "#882255",
-        "quiescence": "#F0E442",
-        "unknown": "#BBBBBB",
-    }
-)
-"""Colour of every state: forward blue, reverse orange to brown, turns green and purple (after Okabe & Ito 2008)."""
 
 _DOT, _MEAN, _BASELINE, _REFERENCE = "#56B4E9", "#000000", "#666666", "#D55E00"
 _BAND_OF_DOTS = (0.08, 0.32)
-_INCHES_A_MODEL, _INCHES_A_PANEL, _INCHES_A_NEURON, _INCHES_STRIP = 0.42, 1.75, 0.13, 0.2
+_INCHES_A_MODEL, _INCHES_A_PANEL = 0.42, 1.75
 
 
 class WormScoresDisplay:
@@ -145,7 +126,7 @@ class WormScoresDisplay:
                 raise ValueError(f"results have no column {column!r}; pass the table of cross_validate_worms")
         if panels is None:
             panels = {str(name).replace("_", " "): {"evaluation": name} for name in results["evaluation"].unique()}
-        parts = {title: _rows_where(results, title, values) for title, values in panels.items()}
+        parts = {title: rows_where(results, title, values) for title, values in panels.items()}
         by_worm = {title: part.groupby(["model", "worm"], sort=False)[score].mean() for title, part in parts.items()}
         scores = pd.concat(by_worm, names=["panel"]).rename("score").reset_index()
         known = scores["model"].unique()
@@ -181,7 +162,7 @@ class WormScoresDisplay:
         return self
 
     def _new_axes(self, n_panels: int) -> list[Axes]:
-        figure = _new_figure((1.6 + _INCHES_A_PANEL * n_panels, 1.3 + _INCHES_A_MODEL * len(self.models)))
+        figure = new_figure((1.6 + _INCHES_A_PANEL * n_panels, 1.3 + _INCHES_A_MODEL * len(self.models)))
         return list(figure.subplots(1, n_panels, sharex=True, sharey=True, squeeze=False)[0])
 
     def _draw_panel(self, axes: Axes, panel: str) -> None:
@@ -233,164 +214,10 @@ class WormScoresDisplay:
         where.legend(list(handles.values()), list(handles), frameon=False, fontsize="small", **place)
 
 
-class RecordingDisplay:
-    """Heat map of a worm's traces, above a strip that tells its behavioural state.
-
-    Parameters
-    ----------
-    recording : Recording
-        The worm.
-    neurons : sequence of str, optional
-        Neurons to show, from top to bottom; by default those identified, or all where none is.
-
-    Attributes
-    ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
-    ax_ : matplotlib.axes.Axes
-        The heat map.
-    image_ : matplotlib.collections.QuadMesh
-        Its cells.
-    colorbar_ : matplotlib.colorbar.Colorbar
-        Its colour bar, in dF/F; colours span the 1st to the 99th percentile.
-    ethogram_ax_ : matplotlib.axes.Axes or None
-        The strip of states; None for a recording without.
-
-    Examples
-    --------
-    >>> from skworm.datasets import make_worms
-    >>> from skworm.plotting import RecordingDisplay
-    >>> worm = make_worms(1, n_frames=200, random_state=0)[0]
-    >>> display = RecordingDisplay.from_recording(worm, neurons=["AVAL", "RID"])
-    >>> display.ethogram_ax_.get_xlabel()
-    'Time (s)'
-    """
-
-    def __init__(self, recording: Recording, *, neurons: Sequence[str] | None = None) -> None:
-        self.recording = recording
-        self.neurons = neurons
-
-    @classmethod
-    def from_recording(
-        cls, recording: Recording, neurons: Sequence[str] | None = None, *, ax: Axes | None = None
-    ) -> RecordingDisplay:
-        """Draw a recording.
-
-        Parameters
-        ----------
-        recording : Recording
-            The worm.
-        neurons : sequence of str, optional
-            Neurons to show, from top to bottom; by default those identified, or all where none is.
-        ax : matplotlib Axes, optional
-            Where to draw the heat map; the strip stands right below it. By default a new figure.
-
-        Returns
-        -------
-        RecordingDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError
-            If the worm lacks a neuron, or has a state without a colour.
-        """
-        return cls(recording, neurons=neurons).plot(ax=ax)
-
-    def plot(self, ax: Axes | None = None) -> RecordingDisplay:
-        """Draw into `ax`, a matplotlib Axes, or into a new figure; return the display itself."""
-        worm = self.recording
-        neurons = list(worm.identified or worm.neurons) if self.neurons is None else list(self.neurons)
-        lacking = [neuron for neuron in neurons if neuron not in worm.neurons]
-        if lacking or not neurons:
-            found = f"has no neuron {lacking[0]!r}" if lacking else "is to be shown without neurons"
-            raise ValueError(f"worm {worm.worm!r} {found}; choose among {', '.join(worm.neurons)}")
-        present = _states_present(worm)
-        self.ax_, strip = self._new_axes(len(neurons)) if ax is None else (ax, None)
-        self.figure_ = self.ax_.figure
-        edges = _edges(worm.time)
-        self._draw_traces(worm.traces[:, [worm.neurons.index(neuron) for neuron in neurons]].T, edges)
-        self.ax_.set_yticks(range(len(neurons)), neurons[::-1], fontsize="x-small")
-        self.ax_.tick_params(axis="y", length=0)
-        self.ethogram_ax_ = strip
-        if worm.states is not None:
-            self._draw_states(worm.states, present, edges)
-        else:
-            self.ax_.set_title(worm.worm, fontsize="medium")
-        (self.ethogram_ax_ or self.ax_).set_xlabel("Time (s)")
-        return self
-
-    def _new_axes(self, n_neurons: int) -> tuple[Axes, Axes | None]:
-        height = max(0.6, _INCHES_A_NEURON * n_neurons)
-        figure = _new_figure((7.0, 1.6 + height))
-        if self.recording.states is None:
-            return figure.subplots(), None
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[height, _INCHES_STRIP])
-        return upper, lower
-
-    def _draw_traces(self, traces: np.ndarray, edges: np.ndarray) -> None:
-        low, high = np.nanpercentile(traces, [1, 99])
-        rows = np.arange(len(traces) + 1) - 0.5
-        self.image_ = self.ax_.pcolormesh(
-            edges, rows, traces[::-1], vmin=low, vmax=high, cmap="viridis", rasterized=True
-        )
-        self.ax_.set_facecolor("#DDDDDD")
-        beside = self.ax_.inset_axes((1.015, 0, 0.015, 1))
-        self.colorbar_ = self.figure_.colorbar(self.image_, cax=beside, label="ΔF/F", extend="both")
-
-    def _draw_states(self, states: np.ndarray, present: list[str], edges: np.ndarray) -> None:
-        from matplotlib.colors import ListedColormap
-        from matplotlib.patches import Patch
-
-        if self.ethogram_ax_ is None:
-            self.ethogram_ax_ = self.ax_.inset_axes((0, -0.09, 1, 0.06))
-            self.ethogram_ax_.sharex(self.ax_)
-        strip = self.ethogram_ax_
-        colors = ListedColormap([STATE_COLORS[state] for state in present])
-        codes = pd.Index(present).get_indexer(pd.Index(states))[np.newaxis]
-        strip.pcolormesh(edges, [0, 1], codes, cmap=colors, vmin=-0.5, vmax=len(present) - 0.5, rasterized=True)
-        strip.set_yticks([0.5], ["state"], fontsize="x-small")
-        strip.tick_params(axis="y", length=0)
-        self.ax_.tick_params(axis="x", bottom=False, labelbottom=False)
-        self.ax_.legend(
-            handles=[Patch(color=STATE_COLORS[state], label=state.replace("_", " ")) for state in present],
-            title=self.recording.worm,
-            ncols=min(len(present), 4),
-            loc="lower center",
-            bbox_to_anchor=(0.5, 1.0),
-            frameon=False,
-            fontsize="x-small",
-        )
-
-
-def _new_figure(size: tuple[float, float]) -> Figure:
-    # Apart from pyplot, a figure needs no window, and goes when nobody refers to it.
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=size, layout="constrained")
-
-
-def _rows_where(results: pd.DataFrame, title: str, values: Mapping[str, str]) -> pd.DataFrame:
+def rows_where(results: pd.DataFrame, title: str, values: Mapping[str, Any]) -> pd.DataFrame:
+    """Select the rows of a panel: those whose columns have these values."""
     chosen = np.logical_and.reduce([results[column] == value for column, value in values.items()])
     if not chosen.any():
         wanted = ", ".join(f"{column}={value!r}" for column, value in values.items())
         raise ValueError(f"panel {title!r} has no rows: none of the results has {wanted}; drop the panel")
     return results[chosen]
-
-
-def _edges(time: np.ndarray) -> np.ndarray:
-    if len(time) == 1:
-        return time[0] + np.array([-0.5, 0.5])
-    middles = (time[1:] + time[:-1]) / 2
-    return np.concatenate([[2 * time[0] - middles[0]], middles, [2 * time[-1] - middles[-1]]])
-
-
-def _states_present(worm: Recording) -> list[str]:
-    found = [] if worm.states is None else np.unique(worm.states).tolist()
-    strange = [state for state in found if state not in STATE_COLORS]
-    if strange:
-        raise ValueError(
-            f"worm {worm.worm!r} has the state {strange[0]!r}, which has no colour; translate it with "
-            f"load_recordings(..., rename_states={{{strange[0]!r}: 'forward'}}), or to any of {', '.join(STATE_COLORS)}"
-        )
-    return [state for state in STATE_COLORS if state in found]

@@ -1,0 +1,15 @@
+"""Pictures of recordings, scores and trajectories, as scikit-learn style displays."""
+
+from skworm.plotting.common import LINE_COLORS, STATE_COLORS
+from skworm.plotting.recordings import RecordingDisplay
+from skworm.plotting.scores import WormScoresDisplay
+from skworm.plotting.trajectories import TrajectoryDisplay, TrajectoryErrorDisplay
+
+__all__ = [
+    "LINE_COLORS",
+    "STATE_COLORS",
+    "RecordingDisplay",
+    "TrajectoryDisplay",
+    "TrajectoryErrorDisplay",
+    "WormScoresDisplay",
+]

@@ -1,0 +1,38 @@
+"""What all displays share: colours of states and of models, figures apart from pyplot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STATE_COLORS: Mapping[str, str] = MappingProxyType(
+    {
+        "forward": "#0072B2",
+        "slowing": "#56B4E9",
+        "reverse_1": "#F5C98A",
+        "reverse_2": "#E69F00",
+        "sustained_reverse": "#8C2D04",
+        "dorsal_turn": "#009E73",
+        "ventral_turn": "#CC79A7",
+        "reverse": "#D55E00",
+        "turn": "#882255",
+        "quiescence": "#F0E442",
+        "unknown": "#BBBBBB",
+    }
+)
+"""Colour of every state: forward blue, reverse orange to brown, turns green and purple (after Okabe & Ito 2008)."""
+
+LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#44AA99")
+"""Colours of models, in turn (after Okabe & Ito 2008)."""
+
+
+def new_figure(size: tuple[float, float]) -> Figure:
+    """Make a figure of that width and height in inches."""
+    # Apart from pyplot, a figure needs no window, and goes when nobody refers to it.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=size, layout="constrained")

@@ -1,0 +1,389 @@
+"""Predicted trajectories: errors by step, and predicted beside true traces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from skworm.layout import FRAME_LEVEL, SEPARATOR, WORM_LEVEL, parse_column_names
+from skworm.plotting.common import LINE_COLORS, STATE_COLORS, new_figure
+from skworm.plotting.scores import rows_where
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_REFERENCES: Mapping[str, tuple[str, str]] = {
+    "persistence": ("#000000", "--"),
+    "linear": ("#666666", ":"),
+    "linear-direct": ("#666666", "-."),
+    "linear-uncentred": ("#AAAAAA", ":"),
+    "mean": ("#AAAAAA", "--"),
+}
+_TRUE = "#000000"
+
+
+class TrajectoryErrorDisplay:
+    """Error of predicted trajectories against the prediction step, one panel an evaluation.
+
+    Parameters
+    ----------
+    errors : pandas.DataFrame
+        One row per panel, model, worm and step; columns ``panel, model, worm, step, error``.
+    models : mapping of str to str
+        Model to label, in the order of the legend. Models named as baselines are drawn grey or black and dashed.
+    ylabel : str, default="Mean squared error"
+        Label of the axes.
+
+    Attributes
+    ----------
+    figure_ : matplotlib.figure.Figure
+        The figure.
+    axes_ : list of matplotlib.axes.Axes
+        The panels.
+    lines_ : dict
+        Lines by (panel, model): the mean over worms.
+    bands_ : dict
+        Bands by (panel, model): the standard deviation over worms, of models that are no baselines.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.plotting import TrajectoryErrorDisplay
+    >>> results = pd.DataFrame({
+    ...     "model": ["gnn"] * 4, "evaluation": "unseen_worms", "worm": ["a", "a", "b", "b"], "step": [1, 2, 1, 2],
+    ...     "mse": [0.01, 0.02, 0.02, 0.03], "persistence_mse": [0.02, 0.03, 0.03, 0.04],
+    ... })
+    >>> display = TrajectoryErrorDisplay.from_results(results)
+    >>> display.axes_[0].get_xlabel(), sorted(model for _, model in display.lines_)
+    ('Prediction step (frames)', ['gnn', 'persistence'])
+    """
+
+    def __init__(self, errors: pd.DataFrame, *, models: Mapping[str, str], ylabel: str = "Mean squared error") -> None:
+        self.errors = errors
+        self.models = models
+        self.ylabel = ylabel
+
+    @classmethod
+    def from_results(
+        cls,
+        results: pd.DataFrame,
+        *,
+        error: str = "mse",
+        panels: Mapping[str, Mapping[str, Any]] | None = None,
+        models: Mapping[str, str] | None = None,
+        ax: Any = None,
+    ) -> TrajectoryErrorDisplay:
+        """Draw the results of a cross-validation of trajectory regressors.
+
+        Parameters
+        ----------
+        results : pandas.DataFrame
+            The table of :func:`skworm.model_selection.cross_validate_trajectories`. The errors of a worm are averaged
+            over the fits that score it.
+        error : str, default="mse"
+            Column with the error, such as ``"mse_trace"``. Persistence is added from ``"persistence_" + error``.
+        panels : mapping of str to mapping, optional
+            Title of each panel to the values that columns have in its rows; by default a panel an evaluation.
+        models : mapping of str to str, optional
+            Model to label, in the order of the legend; by default all, persistence last.
+        ax : matplotlib Axes or sequence of them, optional
+            One for each panel; by default a new figure.
+
+        Returns
+        -------
+        TrajectoryErrorDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
+        """
+        for column in ("model", "evaluation", "worm", "step", error):
+            if column not in results:
+                raise ValueError(f"results have no column {column!r}; pass the table of cross_validate_trajectories")
+        if panels is None:
+            panels = {str(name).replace("_", " "): {"evaluation": name} for name in results["evaluation"].unique()}
+        parts = {
+            title: _with_persistence(rows_where(results, title, values), error) for title, values in panels.items()
+        }
+        by_worm = {
+            title: part.groupby(["model", "worm", "step"], sort=False)["error"].mean() for title, part in parts.items()
+        }
+        errors = pd.concat(by_worm, names=["panel"]).reset_index()
+        known = list(errors["model"].unique())
+        models = models or {name: name for name in known}
+        absent = [name for name in models if name not in known]
+        if absent:
+            raise ValueError(f"results have no model {absent[0]!r}; choose among {', '.join(sorted(known))}")
+        ylabel = "Mean squared error" if error == "mse" else f"Mean squared error ({error.removeprefix('mse_')})"
+        return cls(errors, models=models, ylabel=f"{ylabel},\nscaled features").plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> TrajectoryErrorDisplay:
+        """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
+        panels = list(self.errors["panel"].unique())
+        if ax is None:
+            figure = new_figure((1.6 + 2.4 * len(panels), 3.6))
+            self.axes_: list[Axes] = list(figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0])
+        else:
+            self.axes_ = list(np.atleast_1d(ax).ravel())
+        if len(self.axes_) != len(panels):
+            raise ValueError(f"ax holds {len(self.axes_)} axes for {len(panels)} panels; pass one for each")
+        self.figure_ = self.axes_[0].figure
+        self.lines_: dict[tuple[str, str], Any] = {}
+        self.bands_: dict[tuple[str, str], Any] = {}
+        for axes, panel in zip(self.axes_, panels, strict=True):
+            self._draw_panel(axes, panel)
+        self.axes_[0].set_ylabel(self.ylabel)
+        self.axes_[0].set_ylim(bottom=0)
+        self._add_legend(own_figure=ax is None)
+        return self
+
+    def _draw_panel(self, axes: Axes, panel: str) -> None:
+        rows = self.errors[self.errors["panel"] == panel]
+        networks = [name for name in self.models if name not in _REFERENCES]
+        for model in self.models:
+            table = rows[rows["model"] == model].pivot(index="step", columns="worm", values="error")
+            if table.empty:
+                continue
+            mean, deviation = table.mean(axis=1), table.std(axis=1)
+            color, style = _REFERENCES.get(model, ("", "-"))
+            color = color or LINE_COLORS[networks.index(model) % len(LINE_COLORS)]
+            self.lines_[panel, model] = axes.plot(mean.index, mean, color=color, linestyle=style, linewidth=1.5)[0]
+            if model in networks and table.shape[1] > 1:
+                self.bands_[panel, model] = axes.fill_between(
+                    mean.index, mean - deviation, mean + deviation, color=color, alpha=0.1, linewidth=0
+                )
+        axes.set_title(panel.replace(", ", ",\n"), fontsize="medium")
+        axes.set_xlabel("Prediction step (frames)")
+        axes.spines[["top", "right"]].set_visible(False)
+
+    def _add_legend(self, own_figure: bool) -> None:
+        drawn = {model: line for (_, model), line in self.lines_.items()}
+        labels = [self.models[model] for model in self.models if model in drawn]
+        handles = [drawn[model] for model in self.models if model in drawn]
+        where: Any = self.figure_ if own_figure else self.axes_[-1]
+        place = {"loc": "outside lower center", "ncols": min(4, len(labels))} if own_figure else {}
+        where.legend(handles, labels, frameon=False, fontsize="small", **place)
+
+
+class TrajectoryDisplay:
+    """Predicted beside true traces of some neurons, over the states that the worm was in.
+
+    Parameters
+    ----------
+    true : pandas.DataFrame of shape (n_frames, n_columns)
+        Frames around a prediction, columns ``"AVAL:trace"`` and so on; the index counts frames from the last observed
+        one, 0.
+    predicted : mapping of str to pandas.DataFrame
+        Predicted frames by model, with the same columns; the index begins at 1.
+    neurons : sequence of str
+        Neurons to show, from top to bottom.
+    node_feature : str, default="trace"
+        Node feature to show.
+    states : pandas.Series of str, optional
+        States of the frames of `true`.
+    fps : float, optional
+        Frames a second; with it the axis is in seconds.
+    title : str, default=""
+        Title.
+
+    Attributes
+    ----------
+    figure_ : matplotlib.figure.Figure
+        The figure.
+    axes_ : list of matplotlib.axes.Axes
+        One for each neuron.
+    lines_ : dict
+        Lines by (neuron, model); the model of the true trace is ``"true"``.
+
+    Examples
+    --------
+    >>> from skworm import PersistenceRegressor
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.frames import make_frames, make_trajectories
+    >>> from skworm.plotting import TrajectoryDisplay
+    >>> frames, _ = make_frames(make_worms(1, n_frames=200, random_state=0), states=None, derivative="backward")
+    >>> X, Y = make_trajectories(frames)
+    >>> predicted = {"persistence": PersistenceRegressor().fit(X, Y).predict(X)}
+    >>> display = TrajectoryDisplay.from_predictions(frames, Y, predicted, row=3, neurons=["AVAL", "RID"], fps=3.0)
+    >>> display.axes_[-1].get_xlabel()
+    'Time after the last observed frame (s)'
+    """
+
+    def __init__(
+        self,
+        true: pd.DataFrame,
+        predicted: Mapping[str, pd.DataFrame],
+        *,
+        neurons: Sequence[str],
+        node_feature: str = "trace",
+        states: pd.Series | None = None,
+        fps: float | None = None,
+        title: str = "",
+    ) -> None:
+        self.true = true
+        self.predicted = predicted
+        self.neurons = neurons
+        self.node_feature = node_feature
+        self.states = states
+        self.fps = fps
+        self.title = title
+
+    @classmethod
+    def from_predictions(
+        cls,
+        frames: pd.DataFrame,
+        Y: pd.DataFrame,
+        predicted: Mapping[str, Any],
+        *,
+        row: int,
+        neurons: Sequence[str] | None = None,
+        node_feature: str = "trace",
+        states: pd.Series | None = None,
+        n_before: int = 16,
+        fps: float | None = None,
+        ax: Any = None,
+    ) -> TrajectoryDisplay:
+        """Draw one row of predicted trajectories.
+
+        Parameters
+        ----------
+        frames : pandas.DataFrame of shape (n_frames, n_columns)
+            The frames that the trajectories were made of, of :func:`skworm.frames.make_frames`.
+        Y : pandas.DataFrame of shape (n_trajectories, horizon * n_columns)
+            True frames of :func:`skworm.frames.make_trajectories`.
+        predicted : mapping of str to array-like of shape (n_trajectories, horizon * n_columns)
+            What models predicted for `Y`, by name.
+        row : int
+            Row of `Y` to show.
+        neurons : sequence of str, optional
+            Neurons to show, from top to bottom; by default the first four.
+        node_feature : str, default="trace"
+            Node feature to show.
+        states : pandas.Series of str, optional
+            States of `frames`, same index levels.
+        n_before : int, default=16
+            Frames to show before the prediction.
+        fps : float, optional
+            Frames a second; with it the axis is in seconds.
+        ax : sequence of matplotlib Axes, optional
+            One for each neuron; by default a new figure.
+
+        Returns
+        -------
+        TrajectoryDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If predictions do not fit `Y`, or a neuron or node feature is not among the columns.
+        """
+        worm, frame = Y.index.get_level_values(WORM_LEVEL)[row], Y.index.get_level_values(FRAME_LEVEL)[row]
+        columns = list(frames.columns)
+        horizon = Y.shape[1] // len(columns)
+        stretch = frames.xs(worm, level=WORM_LEVEL).reindex(range(frame - n_before, frame + horizon + 1))
+        steps = pd.RangeIndex(1, horizon + 1)
+        tables = {}
+        for name, values in predicted.items():
+            array = np.asarray(values)
+            if array.shape != Y.shape:
+                raise ValueError(f"the predictions of {name!r} have shape {array.shape}, but Y has {Y.shape}")
+            tables[name] = pd.DataFrame(array[row].reshape(horizon, -1), index=steps, columns=columns)
+        if states is not None:
+            states = states.xs(worm, level=WORM_LEVEL).reindex(stretch.index).set_axis(stretch.index - frame)
+        display = cls(
+            stretch.set_axis(stretch.index - frame),
+            tables,
+            neurons=_chosen(columns, neurons, node_feature),
+            node_feature=node_feature,
+            states=states,
+            fps=fps,
+            title=f"{worm}, frame {frame}",
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> TrajectoryDisplay:
+        """Draw into `ax`, one matplotlib Axes for each neuron, or into a new figure; return the display itself."""
+        if ax is None:
+            figure = new_figure((5.5, 1.5 + 0.95 * len(self.neurons)))
+            self.axes_: list[Axes] = list(figure.subplots(len(self.neurons), 1, sharex=True, squeeze=False)[:, 0])
+        else:
+            self.axes_ = list(np.atleast_1d(ax).ravel())
+        if len(self.axes_) != len(self.neurons):
+            raise ValueError(f"ax holds {len(self.axes_)} axes for {len(self.neurons)} neurons; pass one for each")
+        self.figure_ = self.axes_[0].figure
+        self.lines_: dict[tuple[str, str], Any] = {}
+        for axes, neuron in zip(self.axes_, self.neurons, strict=True):
+            self._draw_neuron(axes, neuron)
+        unit = "frames" if self.fps is None else "s"
+        self.axes_[-1].set_xlabel(f"Time after the last observed frame ({unit})")
+        self.axes_[0].set_title(self.title, fontsize="medium")
+        self._add_legend(own_figure=ax is None)
+        return self
+
+    def _draw_neuron(self, axes: Axes, neuron: str) -> None:
+        column = f"{neuron}{SEPARATOR}{self.node_feature}"
+        seconds = 1 / (self.fps or 1)
+        self._shade_states(axes, seconds)
+        line = axes.plot(self.true.index * seconds, self.true[column], color=_TRUE, linewidth=1.2)[0]
+        self.lines_[neuron, "true"] = line
+        networks = [name for name in self.predicted if name not in _REFERENCES]
+        for name, table in self.predicted.items():
+            color, style = _REFERENCES.get(name, ("", "-"))
+            color = color or LINE_COLORS[networks.index(name) % len(LINE_COLORS)]
+            # The prediction goes on from the last observed frame.
+            values = [self.true.loc[0, column], *table[column]]
+            time = np.array([0, *table.index]) * seconds
+            self.lines_[neuron, name] = axes.plot(time, values, color=color, linestyle=style, linewidth=1.5)[0]
+        axes.axvline(0, color="#666666", linewidth=0.8)
+        axes.set_ylabel(f"{neuron}\n{self.node_feature}", fontsize="small")
+        axes.set_xlim(self.true.index[0] * seconds, self.true.index[-1] * seconds)
+        axes.spines[["top", "right"]].set_visible(False)
+
+    def _shade_states(self, axes: Axes, seconds: float) -> None:
+        if self.states is None:
+            return
+        names = self.states.fillna("unknown")
+        bouts = (names != names.shift()).cumsum()
+        for _, bout in names.groupby(bouts):
+            start, end = (bout.index[0] - 0.5) * seconds, (bout.index[-1] + 0.5) * seconds
+            axes.axvspan(start, end, color=STATE_COLORS.get(str(bout.iloc[0]), "#FFFFFF"), alpha=0.25, linewidth=0)
+
+    def _add_legend(self, own_figure: bool) -> None:
+        from matplotlib.patches import Patch
+
+        first = self.neurons[0]
+        handles: dict[str, Any] = {name: line for (neuron, name), line in self.lines_.items() if neuron == first}
+        if self.states is not None:
+            for state in pd.unique(self.states.dropna()):
+                if state in STATE_COLORS:
+                    handles[state.replace("_", " ")] = Patch(color=STATE_COLORS[state], alpha=0.25)
+        where: Any = self.figure_ if own_figure else self.axes_[-1]
+        place = {"loc": "outside lower center", "ncols": min(4, len(handles))} if own_figure else {}
+        where.legend(list(handles.values()), list(handles), frameon=False, fontsize="small", **place)
+
+
+def _with_persistence(rows: pd.DataFrame, error: str) -> pd.DataFrame:
+    own = rows.assign(error=rows[error])
+    persistence = f"persistence_{error}"
+    if persistence not in rows or "persistence" in set(rows["model"]):
+        return own
+    first = rows["model"] == rows["model"].iloc[0]
+    return pd.concat([own, rows[first].assign(model="persistence", error=rows.loc[first, persistence])])
+
+
+def _chosen(columns: list[str], neurons: Sequence[str] | None, node_feature: str) -> list[str]:
+    parsed = parse_column_names(columns)
+    if parsed is None or node_feature not in parsed[1]:
+        raise ValueError(f"frames have no node feature {node_feature!r}; their columns are {columns[:4]} and so on")
+    chosen = list(parsed[0][:4] if neurons is None else neurons)
+    lacking = [neuron for neuron in chosen if neuron not in parsed[0]]
+    if lacking or not chosen:
+        found = f"no neuron {lacking[0]!r}" if lacking else "no neuron to show"
+        raise ValueError(f"frames have {found}; choose among {', '.join(parsed[0])}")
+    return chosen
