@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,15 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> tu
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+def _counts(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        return tuple(int(number) for number in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no list of whole numbers, such as 1,4") from None
+
+
 _RUN_OPTIONS = (
     click.option(
         "--epochs", type=click.IntRange(1), default=800, show_default=True, help="Training epochs of the neural models."
@@ -48,25 +57,39 @@ _RUN_OPTIONS = (
 )
 
 
-def _run_options(command: Any) -> Any:
-    for option in reversed(_RUN_OPTIONS):
-        command = option(command)
-    return command
+def _options(options: Sequence[Any]) -> Any:
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
-@reproduce.command()
-@click.option(
+_DATA = click.option(
     "--data",
     default="simulated",
     show_default=True,
     metavar="PATH|kato2015|simulated",
     help="Worms to train on and to score: a file or folder of recordings, or a data set by name.",
 )
-@click.option(
+_EXTERNAL = click.option(
     "--external",
     metavar="PATH|nichols2017|simulated|none",
     help="Worms that are only scored.  [default: a second simulated lab beside simulated data, else none]",
 )
+_NEURONS = click.option(
+    "--neurons",
+    default="paper",
+    show_default=True,
+    metavar="paper|shared|NAME,...",
+    help="The paper's neurons, or all neurons, that are identified in every worm; or a list of names.",
+)
+
+
+@reproduce.command()
+@_DATA
+@_EXTERNAL
 @click.option(
     "--states",
     type=click.Choice(["2", "4", "7", "nichols"]),
@@ -74,13 +97,7 @@ def _run_options(command: Any) -> Any:
     show_default=True,
     help="Which behavioural states to tell apart.",
 )
-@click.option(
-    "--neurons",
-    default="paper",
-    show_default=True,
-    metavar="paper|shared|NAME,...",
-    help="The paper's neurons, or all neurons, that are identified in every worm; or a list of names.",
-)
+@_NEURONS
 @click.option(
     "--train-worms", type=click.IntRange(1), default=1, show_default=True, help="Worms that a model trains on."
 )
@@ -108,7 +125,7 @@ def _run_options(command: Any) -> Any:
     show_default=True,
     help="Folder for results, finished fits included.",
 )
-@_run_options
+@_options(_RUN_OPTIONS)
 def table1(quiet: bool, out: Path, n_jobs: int, **options: Any) -> None:
     """Compare state classifiers as in Table 1: on the training worms, on unseen worms, on external recordings."""
     from skworm.experiments import paper, protocol, report
@@ -128,6 +145,98 @@ def table1(quiet: bool, out: Path, n_jobs: int, **options: Any) -> None:
             say(path)
 
 
+_FORECAST_OPTIONS = (
+    _DATA,
+    _EXTERNAL,
+    click.option(
+        "--states",
+        type=click.Choice(["2", "4", "7", "nichols"]),
+        default="4",
+        show_default=True,
+        help="States whose changes count as transitions.",
+    ),
+    _NEURONS,
+    click.option(
+        "--train-worms",
+        "n_train_worms",
+        callback=_counts,
+        metavar="N,...",
+        help="Worms that a model trains on.  [default: one, and all but one]",
+    ),
+    click.option(
+        "--folds",
+        "n_folds",
+        type=click.IntRange(1, 10),
+        default=1,
+        show_default=True,
+        help="Folds out of ten that are held out in turn.",
+    ),
+    click.option(
+        "--models",
+        "networks",
+        default="mlp,node-mlp,gnn,mlp-lstm",
+        show_default=True,
+        callback=_names,
+        metavar="NAME,...",
+        help="Also known: gnn-static, mlp-plain, mlp-uncentred, mlp-lags, node-mlp-lstm, gnn-gated, mlp-published, "
+        "node-mlp-published, gnn-published. Persistence, the training mean and three linear maps are always added.",
+    ),
+    click.option("--epochs", type=click.IntRange(1), help="Training epochs.  [default: 200; 800 as published]"),
+    *_RUN_OPTIONS[1:],
+    click.option(
+        "--out",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("skworm_results/figure4"),
+        show_default=True,
+        help="Folder for results, finished fits included; both commands share it.",
+    ),
+)
+
+
+@reproduce.command()
+@_options(_FORECAST_OPTIONS)
+def figure4c(**options: Any) -> None:
+    """Draw the errors of predicted trajectories against the prediction step, and an example beside the truth."""
+    _figure4(with_example=True, **options)
+
+
+@reproduce.command()
+@_options(_FORECAST_OPTIONS)
+def figure4d(**options: Any) -> None:
+    """Tabulate the errors of predicted trajectories at 1, 8 and 16 steps, and the skill over persistence."""
+    _figure4(with_example=False, **options)
+
+
+def _figure4(
+    *,
+    with_example: bool,
+    epochs: int | None,
+    seed: int,
+    n_jobs: int,
+    quiet: bool,
+    out: Path,
+    neurons: str,
+    **others: Any,
+) -> None:
+    from skworm.experiments import figure4, forecasts, protocol
+
+    say = _silent if quiet else click.echo
+    with _one_line_errors(out):
+        settings = forecasts.ForecastProtocol(neurons=_neurons(neurons), max_epochs=epochs, random_state=seed, **others)
+        material = protocol.load_material(settings)
+        scores = forecasts.run_forecasts(settings, material, out, n_jobs=n_jobs, verbose=int(not quiet))
+        for title, block in figure4.blocks_of_figure_4d(figure4.figure_4d(scores)).items():
+            click.echo(f"\n{title}\n{block.to_string()}")
+        say("\n" + figure4.describe_forecasts(settings) + "\n")
+        paths = figure4.write_figure_4(settings, material, scores, out)
+        if with_example:
+            say("Training the models of the example picture ...")
+            example = figure4.example_figure(settings, material)
+            paths += [] if example is None else figure4.save_figure(example.figure_, out / "example")
+        for path in paths:
+            say(path)
+
+
 @reproduce.command()
 @click.option(
     "--data",
@@ -140,7 +249,7 @@ def table1(quiet: bool, out: Path, n_jobs: int, **options: Any) -> None:
 @click.option(
     "--folds", type=click.IntRange(1, 10), default=1, show_default=True, help="Folds out of ten that are fitted."
 )
-@_run_options
+@_options(_RUN_OPTIONS)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -186,9 +295,8 @@ def _protocol(
 ) -> Any:
     from skworm.experiments.protocol import FOLD_KINDS, Protocol
 
-    preset = neurons in ("shared", "paper")
     return Protocol(
-        neurons=neurons if preset else tuple(name.strip() for name in neurons.split(",") if name.strip()),
+        neurons=_neurons(neurons),
         n_train_worms=train_worms,
         n_folds=folds,
         max_epochs=epochs,
@@ -196,6 +304,10 @@ def _protocol(
         random_state=seed,
         **others,
     )
+
+
+def _neurons(neurons: str) -> str | tuple[str, ...]:
+    return neurons if neurons in ("shared", "paper") else tuple(filter(None, map(str.strip, neurons.split(","))))
 
 
 def _silent(message: Any) -> None:

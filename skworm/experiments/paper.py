@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from skworm.experiments.protocol import BASELINES, MODELS, Material, Protocol, count_fits, digest_recordings
-from skworm.experiments.report import describe_reading, describe_settings, format_markdown, turns_merged
+from skworm.experiments.report import (
+    describe_reading,
+    describe_settings,
+    format_markdown,
+    package_versions,
+    turns_merged,
+)
 from skworm.model_selection import summarize_worms
 
 if TYPE_CHECKING:
@@ -51,7 +55,6 @@ PAPER_TABLE_1: Mapping[str, Mapping[str, tuple[float, float | None]]] = MappingP
 """Accuracy in per cent, mean and standard deviation, of Wang et al. 2021, Table 1 (2 states, one training worm)."""
 
 _IN_PAPER_AS = {"mlp-published": "mlp", "gnn-published": "gnn"}
-_PACKAGES = ("skworm", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "skorch", "matplotlib")
 
 _CELL = ["model", "label", "column", "fold_by", "evaluation", "n_worms", "n_fits"]
 _CELL += ["mean", "std", "paper_mean", "paper_std"]
@@ -255,7 +258,7 @@ def _settings_record(protocol: Protocol, material: Material) -> dict[str, Any]:
         "turns_merged_on_external": turns_merged(protocol, material),
         "derivative": material.derivative,
         "n_fits": count_fits(protocol, material),
-        "versions": {"python": platform.python_version()} | {package: version(package) for package in _PACKAGES},
+        "versions": package_versions(),
     }
 
 

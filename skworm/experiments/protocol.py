@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import typing
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +39,26 @@ MODELS = ("svm", *_NEURAL_MODELS)
 """Every model that can be compared, in the order of a table."""
 
 _EXTERNAL_LAB = 1
+
+
+class DataSettings(typing.Protocol):
+    """Which recordings and neurons a comparison uses."""
+
+    @property
+    def data(self) -> str:
+        """Worms to train on and to score."""
+
+    @property
+    def external(self) -> str | None:
+        """Worms that are only scored."""
+
+    @property
+    def neurons(self) -> str | Sequence[str]:
+        """Neurons to use."""
+
+    @property
+    def random_state(self) -> int:
+        """Seed of simulated data."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +194,7 @@ class Material:
         return bool(self.external) and self.external_neurons != self.neurons
 
 
-def load_material(protocol: Protocol) -> Material:
+def load_material(protocol: DataSettings) -> Material:
     """Load or simulate the recordings of a comparison, and choose the neurons.
 
     Parameters

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
 
 from skworm.experiments.protocol import Material, Protocol, count_fits
+
+_PACKAGES = ("skworm", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "skorch", "matplotlib")
 
 
 def format_text(table: pd.DataFrame) -> str:
@@ -83,6 +87,17 @@ def markdown(cells: pd.DataFrame) -> str:
     lines = [[str(cells.index.name), *cells.columns], ["---"] * (len(cells.columns) + 1)]
     lines += [[label, *row] for label, row in zip(cells.index, cells.to_numpy(), strict=True)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def package_versions() -> dict[str, str]:
+    """Tell the versions of Python and of the packages that scores depend on.
+
+    Returns
+    -------
+    dict of str
+        Versions by name.
+    """
+    return {"python": platform.python_version()} | {package: version(package) for package in _PACKAGES}
 
 
 def describe_settings(protocol: Protocol, material: Material) -> str:

@@ -286,7 +286,7 @@ class TrajectoryDisplay:
         worm, frame = Y.index.get_level_values(WORM_LEVEL)[row], Y.index.get_level_values(FRAME_LEVEL)[row]
         columns = list(frames.columns)
         horizon = Y.shape[1] // len(columns)
-        stretch = frames.xs(worm, level=WORM_LEVEL).reindex(range(frame - n_before, frame + horizon + 1))
+        stretch = frames.loc[worm].reindex(range(frame - n_before, frame + horizon + 1))
         steps = pd.RangeIndex(1, horizon + 1)
         tables = {}
         for name, values in predicted.items():
@@ -295,7 +295,7 @@ class TrajectoryDisplay:
                 raise ValueError(f"the predictions of {name!r} have shape {array.shape}, but Y has {Y.shape}")
             tables[name] = pd.DataFrame(array[row].reshape(horizon, -1), index=steps, columns=columns)
         if states is not None:
-            states = states.xs(worm, level=WORM_LEVEL).reindex(stretch.index).set_axis(stretch.index - frame)
+            states = states.loc[worm].reindex(stretch.index).set_axis(stretch.index - frame)
         display = cls(
             stretch.set_axis(stretch.index - frame),
             tables,
