@@ -158,6 +158,8 @@ def contains_transition(states: pd.Series, Y: pd.DataFrame) -> pd.Series:
 def _check_frames(frames: Any) -> None:
     if not isinstance(frames, pd.DataFrame) or not {WORM_LEVEL, FRAME_LEVEL} <= set(frames.index.names):
         raise ValueError("frames do not tell worm and frame by index levels of these names; make them with make_frames")
+    if frames.empty:
+        raise ValueError("frames have no row or no column; pass the table of make_frames")
     if not all(isinstance(column, str) for column in frames.columns):
         raise ValueError("frames have columns that are not named by strings; name them as in 'AVAL:trace'")
     worm, frame = (frames.index.get_level_values(level) for level in (WORM_LEVEL, FRAME_LEVEL))

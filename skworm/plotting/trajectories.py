@@ -144,21 +144,20 @@ class TrajectoryErrorDisplay:
 
     def _draw_panel(self, axes: Axes, panel: str) -> None:
         rows = self.errors[self.errors["panel"] == panel]
-        networks = [name for name in self.models if name not in _REFERENCES]
         for model in self.models:
             table = rows[rows["model"] == model].pivot(index="step", columns="worm", values="error")
             if table.empty:
                 continue
             mean, deviation = table.mean(axis=1), table.std(axis=1)
-            color, style = _REFERENCES.get(model, ("", "-"))
-            color = color or LINE_COLORS[networks.index(model) % len(LINE_COLORS)]
+            color, style = _style(model, self.models)
             self.lines_[panel, model] = axes.plot(mean.index, mean, color=color, linestyle=style, linewidth=1.5)[0]
-            if model in networks and table.shape[1] > 1:
+            if model not in _REFERENCES and table.shape[1] > 1:
                 self.bands_[panel, model] = axes.fill_between(
                     mean.index, mean - deviation, mean + deviation, color=color, alpha=0.1, linewidth=0
                 )
         axes.set_title(panel.replace(", ", ",\n"), fontsize="medium")
         axes.set_xlabel("Prediction step (frames)")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
 
     def _add_legend(self, own_figure: bool) -> None:
@@ -190,6 +189,8 @@ class TrajectoryDisplay:
         Frames a second; with it the axis is in seconds.
     title : str, default=""
         Title.
+    models : mapping of str to str, optional
+        Model to label; colours follow its order, which may name further models. By default those of `predicted`.
 
     Attributes
     ----------
@@ -224,6 +225,7 @@ class TrajectoryDisplay:
         states: pd.Series | None = None,
         fps: float | None = None,
         title: str = "",
+        models: Mapping[str, str] | None = None,
     ) -> None:
         self.true = true
         self.predicted = predicted
@@ -232,6 +234,7 @@ class TrajectoryDisplay:
         self.states = states
         self.fps = fps
         self.title = title
+        self.models = models or {name: name for name in predicted}
 
     @classmethod
     def from_predictions(
@@ -246,6 +249,7 @@ class TrajectoryDisplay:
         states: pd.Series | None = None,
         n_before: int = 16,
         fps: float | None = None,
+        models: Mapping[str, str] | None = None,
         ax: Any = None,
     ) -> TrajectoryDisplay:
         """Draw one row of predicted trajectories.
@@ -270,6 +274,8 @@ class TrajectoryDisplay:
             Frames to show before the prediction.
         fps : float, optional
             Frames a second; with it the axis is in seconds.
+        models : mapping of str to str, optional
+            Model to label; colours follow its order, which may name further models. By default those of `predicted`.
         ax : sequence of matplotlib Axes, optional
             One for each neuron; by default a new figure.
 
@@ -304,6 +310,7 @@ class TrajectoryDisplay:
             states=states,
             fps=fps,
             title=f"{worm}, frame {frame}",
+            models=models,
         )
         return display.plot(ax=ax)
 
@@ -332,10 +339,8 @@ class TrajectoryDisplay:
         self._shade_states(axes, seconds)
         line = axes.plot(self.true.index * seconds, self.true[column], color=_TRUE, linewidth=1.2)[0]
         self.lines_[neuron, "true"] = line
-        networks = [name for name in self.predicted if name not in _REFERENCES]
         for name, table in self.predicted.items():
-            color, style = _REFERENCES.get(name, ("", "-"))
-            color = color or LINE_COLORS[networks.index(name) % len(LINE_COLORS)]
+            color, style = _style(name, self.models)
             # The prediction goes on from the last observed frame.
             values = [self.true.loc[0, column], *table[column]]
             time = np.array([0, *table.index]) * seconds
@@ -358,7 +363,10 @@ class TrajectoryDisplay:
         from matplotlib.patches import Patch
 
         first = self.neurons[0]
-        handles: dict[str, Any] = {name: line for (neuron, name), line in self.lines_.items() if neuron == first}
+        labels = {"true": "true", **self.models}
+        handles: dict[str, Any] = {
+            labels[name]: line for (neuron, name), line in self.lines_.items() if neuron == first
+        }
         if self.states is not None:
             for state in pd.unique(self.states.dropna()):
                 if state in STATE_COLORS:
@@ -366,6 +374,13 @@ class TrajectoryDisplay:
         where: Any = self.figure_ if own_figure else self.axes_[-1]
         place = {"loc": "outside lower center", "ncols": min(4, len(handles))} if own_figure else {}
         where.legend(list(handles.values()), list(handles), frameon=False, fontsize="small", **place)
+
+
+def _style(model: str, models: Mapping[str, str]) -> tuple[str, str]:
+    if model in _REFERENCES:
+        return _REFERENCES[model]
+    networks = [name for name in models if name not in _REFERENCES]
+    return LINE_COLORS[networks.index(model) % len(LINE_COLORS)], "-"
 
 
 def _with_persistence(rows: pd.DataFrame, error: str) -> pd.DataFrame:
