@@ -10,7 +10,15 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from skworm.datasets import make_worms
-from skworm.plotting import STATE_COLORS, RecordingDisplay, WormScoresDisplay
+from skworm.frames import make_frames, make_trajectories
+from skworm.plotting import (
+    LINE_COLORS,
+    STATE_COLORS,
+    RecordingDisplay,
+    TrajectoryDisplay,
+    TrajectoryErrorDisplay,
+    WormScoresDisplay,
+)
 from skworm.states import STATES
 
 # Machado et al. 2009, "A physiologically-based model for simulation of color vision deficiency", severity 1.
@@ -200,3 +208,61 @@ def test_bad_recordings_are_refused(worm):
     feeding = replace(worm, states=np.full(worm.n_frames, "feeding"))
     with pytest.raises(ValueError, match="state 'feeding', which has no colour; translate it with load_recordings"):
         RecordingDisplay.from_recording(feeding)
+
+
+@pytest.fixture
+def trajectories():
+    worms = make_worms(2, n_frames=120, random_state=0)
+    frames, _ = make_frames(worms, neurons=["AVAL", "RID"], states=None, derivative="backward")
+    _, states = make_frames(worms, neurons=["AVAL", "RID"], states="4", unknown="keep")
+    return frames, states, *make_trajectories(frames, burn_in=2, horizon=6)
+
+
+def test_errors_are_drawn_by_step_with_persistence(results):
+    steps = pd.concat(
+        [
+            results.rename(columns={"accuracy": "mse"}).assign(step=step, persistence_mse=step * results["macro_f1"])
+            for step in (1, 2, 3)
+        ]
+    )
+    display = TrajectoryErrorDisplay.from_results(steps, models={"mlp": "MLP", "svm": "SVM", "persistence": "Again"})
+    draw(display)
+    assert [axes.get_title() for axes in display.axes_] == ["held out windows", "unseen worms"]
+    assert set(display.lines_) == {
+        (panel, model) for panel in ("held out windows", "unseen worms") for model in ("mlp", "svm", "persistence")
+    }
+    line = display.lines_["unseen worms", "mlp"]
+    np.testing.assert_allclose(line.get_ydata(), [0.82] * 3)
+    np.testing.assert_allclose(display.lines_["unseen worms", "persistence"].get_ydata(), [0.45, 0.9, 1.35])
+    assert display.lines_["unseen worms", "persistence"].get_linestyle() == "--"
+    assert ("unseen worms", "persistence") not in display.bands_
+    assert [text.get_text() for text in display.figure_.legends[0].get_texts()] == ["MLP", "SVM", "Again"]
+    with pytest.raises(ValueError, match="no model 'gnn'"):
+        TrajectoryErrorDisplay.from_results(steps, models={"gnn": "GNN"})
+    with pytest.raises(ValueError, match="no column 'mse_trace'"):
+        TrajectoryErrorDisplay.from_results(steps, error="mse_trace")
+
+
+def test_predicted_traces_go_on_from_the_last_observed_frame(trajectories):
+    frames, states, X, Y = trajectories
+    predicted = {"gnn": Y.to_numpy() + 0.1, "persistence": np.tile(X.to_numpy()[:, -4:], 6)}
+    models = {"mlp": "MLP", "gnn": "GNN", "persistence": "Again"}
+    options = {"row": 3, "states": states, "fps": 2.0, "n_before": 5, "models": models}
+    display = TrajectoryDisplay.from_predictions(frames, Y, predicted, **options)
+    draw(display)
+    worm, frame = Y.index[3]
+    true = frames.loc[worm, "RID:trace"]
+    line = display.lines_["RID", "gnn"]
+    np.testing.assert_allclose(line.get_xdata(), np.arange(7) / 2)
+    np.testing.assert_allclose(line.get_ydata(), [true[frame], *(true.loc[frame + 1 : frame + 6] + 0.1)])
+    # The second model of the legend has the second colour, though the first is not drawn here.
+    assert to_rgb(line.get_color()) == to_rgb(LINE_COLORS[1])
+    np.testing.assert_allclose(display.lines_["RID", "true"].get_ydata(), true.loc[frame - 5 : frame + 6])
+    labels = {text.get_text() for text in display.figure_.legends[0].get_texts()}
+    assert {"true", "GNN", "Again"} <= labels
+    with pytest.raises(ValueError, match="no neuron 'ALA'; choose among AVAL, RID"):
+        TrajectoryDisplay.from_predictions(frames, Y, predicted, row=0, neurons=["ALA"])
+    with pytest.raises(ValueError, match="predictions of 'gnn' have shape"):
+        TrajectoryDisplay.from_predictions(frames, Y, {"gnn": Y.iloc[:-1]}, row=0)
+    with pytest.raises(ValueError, match="no node feature 'voltage'"):
+        TrajectoryDisplay.from_predictions(frames, Y, predicted, row=0, node_feature="voltage")

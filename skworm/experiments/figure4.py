@@ -272,8 +272,8 @@ def describe_forecasts(protocol: ForecastProtocol) -> str:
     return "\n".join(
         [
             "'MSE 8' is the mean squared error at step 8, times 1000, over traces and derivatives, each scaled to "
-            "[0, 1] over the worm's recording; mean ± standard deviation over worms, each worm's error averaged over the "
-            "fits that score it first.",
+            "[0, 1] over the worm's recording; mean ± standard deviation over worms, each worm's error averaged over "
+            "the fits that score it first.",
             "Skill is 1 - MSE / MSE of persistence, of the mean errors; 'worst' is the lowest of any worm.",
             "Every model but those 'not centred' or 'as published' measures each column from the worm's own mean, "
             "which for a worm that it has not seen is taken from its observed frames, all together.",

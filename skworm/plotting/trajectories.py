@@ -143,6 +143,8 @@ class TrajectoryErrorDisplay:
         return self
 
     def _draw_panel(self, axes: Axes, panel: str) -> None:
+        from matplotlib.ticker import MaxNLocator
+
         rows = self.errors[self.errors["panel"] == panel]
         for model in self.models:
             table = rows[rows["model"] == model].pivot(index="step", columns="worm", values="error")
@@ -157,7 +159,7 @@ class TrajectoryErrorDisplay:
                 )
         axes.set_title(panel.replace(", ", ",\n"), fontsize="medium")
         axes.set_xlabel("Prediction step (frames)")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
 
     def _add_legend(self, own_figure: bool) -> None:

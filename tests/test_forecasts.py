@@ -1,0 +1,166 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from skworm.cli import main
+from skworm.datasets import make_worms, save_recordings
+from skworm.experiments import figure4
+from skworm.experiments.forecasts import BASELINES, NETWORKS, ForecastProtocol, run_forecasts
+from skworm.experiments.protocol import load_material
+
+FILES = ("scores.csv", "figure4d.csv", "figure4d.md", "settings.json", "figure4c.png", "figure4c.pdf")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("labs")
+    save_recordings(make_worms(3, n_frames=400, worm_prefix="ours", random_state=0), folder / "ours")
+    theirs = make_worms(2, n_frames=400, lab=1, worm_prefix="theirs", random_state=0)
+    save_recordings(theirs, folder / "theirs")
+    return folder
+
+
+def settings(lab, **changes):
+    few = {"max_epochs": 2, "networks": ("mlp", "mlp-lstm"), "neurons": ("AVAL", "RID", "AVBL")}
+    return ForecastProtocol(data=str(lab / "ours"), **{**few, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(lab, tmp_path_factory):
+    protocol = settings(lab, external=str(lab / "theirs"))
+    material = load_material(protocol)
+    return protocol, material, run_forecasts(protocol, material, tmp_path_factory.mktemp("out"), n_jobs=1, verbose=0)
+
+
+def test_networks_are_what_their_names_say():
+    protocol = ForecastProtocol(networks=NETWORKS, max_epochs=7, random_state=3)
+    parameters = {name: protocol.network(name).get_params() for name in NETWORKS}
+    assert {values["max_epochs"] for values in parameters.values()} == {7}
+    assert {values["random_state"] for values in parameters.values()} == {3}
+    assert {name for name, values in parameters.items() if values["memory"]} == {
+        "mlp-lstm",
+        "node-mlp-lstm",
+        "gnn-gated",
+    }
+    assert {name for name, values in parameters.items() if values["augmentation"] is None} == {
+        "mlp-plain",
+        "mlp-published",
+        "node-mlp-published",
+        "gnn-published",
+    }
+    assert parameters["gnn-published"]["scheduled_sampling_end"] == 300
+    assert set(NETWORKS) | set(BASELINES) == set(figure4.LABELS)
+
+
+def test_defaults_follow_the_data():
+    assert ForecastProtocol().external == "simulated"
+    assert ForecastProtocol(data="mine").external == "none"
+    assert ForecastProtocol().train_counts(5) == (1, 4)
+    assert ForecastProtocol(networks=("gnn", "gnn-gated")).burn_ins() == (1, 4)
+    with pytest.raises(ValueError, match="unknown name 'rnn'; choose one or several of mlp"):
+        ForecastProtocol(networks=("rnn",))
+
+
+def test_every_model_is_scored_on_one_and_on_all_but_one_worm(finished):
+    _, _, scores = finished
+    assert set(scores["n_train_worms"]) == {1, 2}
+    assert set(scores["evaluation"]) == {"held_out_windows", "unseen_worms", "theirs"}
+    by_burn_in = scores.groupby("burn_in")["model"].unique().map(set)
+    assert by_burn_in[1] == {*BASELINES, "mlp"}
+    assert by_burn_in[4] == {*BASELINES, "mlp-lstm"}
+
+
+def test_external_worms_that_lack_neurons_have_fits_of_their_own(lab, tmp_path):
+    fewer = make_worms(2, n_frames=400, lab=1, worm_prefix="theirs", random_state=0)
+    fewer = [
+        type(worm)(**{**vars(worm), "traces": worm.traces[:, :-1], "neurons": worm.neurons[:-1]}) for worm in fewer
+    ]
+    save_recordings(fewer, tmp_path / "fewer")
+    lost = make_worms(1, n_frames=10, random_state=0)[0].neurons[-1]
+    protocol = settings(
+        lab, external=str(tmp_path / "fewer"), neurons=("AVAL", "RID", lost), networks=("mlp",), n_train_worms=(1,)
+    )
+    scores = run_forecasts(protocol, load_material(protocol), tmp_path, n_jobs=1, verbose=0)
+    n_neurons = scores.groupby("evaluation")["n_neurons"].unique().map(list)
+    assert n_neurons["fewer"] == [2]
+    assert n_neurons["unseen_worms"] == [3]
+
+
+def test_table_and_blocks_hold_the_summary(finished):
+    _, _, scores = finished
+    table = figure4.figure_4d(scores)
+    assert set(table["step"]) == {1, 8, 16}
+    row = table.query(
+        "model == 'mlp' and evaluation == 'unseen_worms' and n_train_worms == 2 and burn_in == 1 and step == 8"
+    ).iloc[0]
+    chosen = scores.query(
+        "model == 'mlp' and evaluation == 'unseen_worms' and n_train_worms == 2 and burn_in == 1 and step == 8"
+    )
+    assert row["mse"] == pytest.approx(chosen.groupby("worm")["mse"].mean().mean())
+    blocks = figure4.blocks_of_figure_4d(table)
+    block = blocks["unseen worms, 2 training worms, 1 observed frame, 3 scored"]
+    assert block.loc["MLP", "MSE 8"].startswith(f"{1000 * row['mse']:.1f} ± ")
+    assert block.loc["Persistence", "skill 8"] == "0.000"
+    assert {"transition 16", "steady 16", "worst 1"} <= set(block.columns)
+
+
+def test_picture_has_persistence_and_linear_maps_in_every_panel(finished):
+    display = figure4.figure_4c(finished[2])
+    panels = {panel for panel, _ in display.lines_}
+    assert len(panels) == 4
+    for panel in panels:
+        assert {"persistence", "linear", "linear-direct", "mlp", "mlp-lstm"} <= {
+            model for where, model in display.lines_ if where == panel
+        }
+
+
+def test_example_shows_an_unseen_worm_through_a_transition(finished):
+    protocol, material, _ = finished
+    display = figure4.example_figure(protocol, material)
+    assert display.title.startswith("ours-2, frame ")
+    assert {model for _, model in display.lines_} == {"true", "linear", "mlp"}
+    future = display.states.loc[0:16]
+    assert future[future != "unknown"].nunique() > 1
+
+
+def test_command_writes_everything_and_continues(lab, tmp_path):
+    arguments = ["--data", lab / "ours", "--out", tmp_path, "--epochs", 2, "--models", "mlp", "--n-jobs", 1]
+    arguments += ["--neurons", "AVAL,RID", "--train-worms", "1"]
+    first = CliRunner().invoke(main, ["reproduce", "figure4d", *map(str, arguments)])
+    assert first.exit_code == 0, first.output
+    assert "unseen worms, 1 training worm, 1 observed frame, 3 scored" in first.stdout
+    for name in FILES:
+        assert str(tmp_path / name) in first.stdout
+        assert (tmp_path / name).stat().st_size
+    assert json.loads((tmp_path / "settings.json").read_text())["neurons"] == ["AVAL", "RID"]
+    stored = (tmp_path / "scores.jsonl").read_bytes()
+    second = CliRunner().invoke(main, ["reproduce", "figure4c", *map(str, arguments)])
+    assert second.exit_code == 0, second.output
+    assert (tmp_path / "scores.jsonl").read_bytes() == stored
+    assert (tmp_path / "example.png").stat().st_size
+    written = pd.read_csv(tmp_path / "figure4d.csv")
+    assert np.isfinite(written["skill"]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--models", "rnn"], "unknown name 'rnn'"),
+        (["--train-worms", "one"], "'one' is no list of whole numbers"),
+        (["--train-worms", "4"], "n_train_worms=4, but groups has 3 worms"),
+    ],
+)
+def test_wrong_options_end_with_one_line(lab, tmp_path, options, message):
+    call = ["reproduce", "figure4d", "--data", str(lab / "ours"), "--out", str(tmp_path), "--n-jobs", "1", *options]
+    result = CliRunner().invoke(main, call)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_help_names_every_network():
+    text = CliRunner().invoke(main, ["reproduce", "figure4c", "--help"]).output
+    joined = "".join(line.strip() + " " for line in text.splitlines()).replace("- ", "-")
+    assert all(name in joined for name in NETWORKS)
