@@ -15,6 +15,28 @@ from skworm.states import UNKNOWN
 _ONE_DIGIT_MOTOR_NEURON = re.compile(r"^(AS|DA|DB|DD|VA|VB|VC|VD)(\d)$")
 
 
+def neuron_name(name: Any) -> str:
+    """Write the name of a neuron as skworm does: motor neurons of one digit with two.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+
+    Returns
+    -------
+    str
+        The same name, or that with two digits.
+
+    Examples
+    --------
+    >>> from skworm.recording import neuron_name
+    >>> neuron_name("VB1"), neuron_name("VB01"), neuron_name("AVAL")
+    ('VB01', 'VB01', 'AVAL')
+    """
+    return _ONE_DIGIT_MOTOR_NEURON.sub(r"\g<1>0\2", str(name))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Recording:
     """Calcium traces of one worm, with neuron names and behavioural states.
@@ -138,7 +160,7 @@ class Recording:
         return table
 
     def _names(self, neurons: Any, n_neurons: int) -> tuple[str, ...]:
-        names = tuple(_ONE_DIGIT_MOTOR_NEURON.sub(r"\g<1>0\2", str(name)) for name in neurons)
+        names = tuple(map(neuron_name, neurons))
         if len(names) != n_neurons:
             raise ValueError(
                 f"worm {self.worm!r}: {len(names)} neuron names for {n_neurons} traces; traces are "

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from skworm.recording import Recording
+from skworm.recording import Recording, neuron_name
 
 # Transitions between bouts, counted over the five worms of Kato et al. 2015 (WT_NoStim).
 _CYCLE = ("forward", "slowing", "reverse_1", "reverse_2", "sustained_reverse", "dorsal_turn", "ventral_turn", "unknown")
@@ -337,13 +337,13 @@ def _check_graph(graph: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def _check_neurons(neurons: Sequence[str]) -> list[str]:
-    names = [] if isinstance(neurons, str) else [str(name) for name in neurons]
+    # A recording writes VB1 as VB01, and the graph has to use the same names.
+    names = [] if isinstance(neurons, str) else [neuron_name(name) for name in neurons]
     if not names or len(set(names)) < len(names) or any(name.isdecimal() for name in names):
         raise ValueError(
             f"neurons={neurons!r} must be at least one name, each once, none of them a number, such as ('AVAL', 'RID')"
         )
-    # A recording writes VB1 as VB01, and the graph has to use the same names.
-    return list(Recording("simulated", np.zeros((1, len(names))), tuple(names), fps=1.0).neurons)
+    return names
 
 
 def _check_counts(**counts: tuple[Any, int]) -> None:

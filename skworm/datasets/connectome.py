@@ -1,0 +1,193 @@
+"""Connectomes: the synapses between neurons, as electron microscopy shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from importlib.resources import files
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from skworm.recording import neuron_name
+
+_TABLES = "skworm.datasets.connectomes"
+_KINDS = ("both", "chemical", "electrical")
+_SELF_LOOP_WEIGHT = 1.0
+
+
+def load_connectome(
+    source: str = "white1986",
+    neurons: Iterable[str] | None = None,
+    *,
+    kind: Literal["both", "chemical", "electrical"] = "both",
+    weighted: bool = True,
+    symmetric: bool = False,
+    self_loops: bool | Literal["keep"] = False,
+    missing: Literal["raise", "zero"] = "raise",
+) -> pd.DataFrame:
+    """Load the connectome of the hermaphrodite, or the part of it between some neurons.
+
+    Needs no download. Chemical synapses have a direction; gap junctions have none, and their matrix is symmetric.
+
+    =====================================  =================================================================
+    ``"white1986"``                        whole animal with its pharynx, put together from several animals,
+                                           as re-read by Varshney et al. 2011
+    ``"white1986_adult"``,                 nerve ring of an old adult (series N2U) and of an L4 larva
+    ``"white1986_l4"``                     (series JSH), the same authors
+    ``"varshney2011"``                     White et al. corrected and completed, without the pharynx
+    ``"cook2019"``                         whole adult with its pharynx, all 302 neurons
+    ``"witvliet2021_1"`` to                brains of eight animals: 1 to 4 are L1, 5 is L2, 6 is L3, 7 and 8
+    ``"witvliet2021_8"``                   are adults; their gap junctions are incomplete
+    =====================================  =================================================================
+
+    Parameters
+    ----------
+    source : str, default="white1986"
+        Name of the source.
+    neurons : iterable of str, default=None
+        Neurons to keep, in this order; ``"VB1"`` and ``"VB01"`` are the same. With None all neurons that the source
+        has, in alphabetical order: those of the pharynx where it was traced, and never muscles or other cells.
+    kind : {"both", "chemical", "electrical"}, default="both"
+        Chemical synapses, gap junctions, or the sum of their weights.
+    weighted : bool, default=True
+        Keep the weights of the source, or write 1 for every edge. A weight counts synaptic contacts (White et al.,
+        Varshney et al.), synapses (Witvliet et al.), or micrograph sections in which contacts are seen (Cook et al.):
+        weights of different sources do not compare.
+    symmetric : bool, default=False
+        Forget the direction of chemical synapses: both neurons get the sum of the weights of both directions. Gap
+        junctions, which are symmetric already, stay as they are.
+    self_loops : bool or "keep", default=False
+        - False: no neuron has an edge to itself, and those that the source has are dropped;
+        - True: every neuron has an edge to itself of weight 1, in place of one that the source may have;
+        - ``"keep"``: what the source has, such as the gap junction of RID with itself in ``"white1986"``.
+    missing : {"raise", "zero"}, default="raise"
+        What becomes of a neuron that the source lacks: an error, or a row and a column of zeros. Those zeros mean that
+        the source tells nothing of the neuron, not that it has no synapses.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_neurons, n_neurons)
+        Weight of each edge, from the neuron of the row (index ``"pre"``) to that of the column (columns ``"post"``).
+        ``attrs`` tells ``"source"``, ``"kind"``, the paper's ``"doi"`` and ``"reference"``, and what a ``"weight"``
+        counts.
+
+    Raises
+    ------
+    ValueError
+        If a source, option or neuron does not exist, a neuron is named twice, or the source lacks one and
+        ``missing="raise"``.
+
+    Notes
+    -----
+    The table goes straight into ``GNNStateClassifier(graph=...)``, which finds its neurons by name. There a neuron
+    without incoming edges gets no message, and one without any edges is not seen at all, such as RMED, RMEL and RMER
+    among the 15 neurons of the paper. ``residual=True``, the classifier's default, lets it see every neuron itself; so
+    does ``self_loops=True`` here, unless the classifier has ``self_edges=False``.
+
+    References
+    ----------
+    White et al. 1986, https://doi.org/10.1098/rstb.1986.0056. Varshney et al. 2011,
+    https://doi.org/10.1371/journal.pcbi.1001066. Cook et al. 2019, https://doi.org/10.1038/s41586-019-1352-7.
+    Witvliet et al. 2021, https://doi.org/10.1038/s41586-021-03778-8. The data are those that OpenWorm's package cect
+    0.3.5 (MIT licence) collects from these papers.
+
+    Examples
+    --------
+    >>> from skworm.datasets import load_connectome
+    >>> connectome = load_connectome(neurons=["AVER", "AVAR", "RIMR", "VB1"])
+    >>> connectome.astype(int)
+    post  AVER  AVAR  RIMR  VB01
+    pre
+    AVER     0    16     2     0
+    AVAR     2     0     1     0
+    RIMR     2     1     0     0
+    VB01     0     0     0     0
+    >>> connectome.attrs["doi"]
+    '10.1098/rstb.1986.0056'
+    """
+    sources = _read("sources.csv", index="source")
+    _check_choice("source", source, sources.index)
+    _check_choice("kind", kind, _KINDS)
+    _check_choice("weighted", weighted, (True, False))
+    _check_choice("symmetric", symmetric, (True, False))
+    _check_choice("self_loops", self_loops, (True, False, "keep"))
+    _check_choice("missing", missing, ("raise", "zero"))
+    presence = _read("neurons.csv.gz", index="neuron").astype(bool)
+    names = presence.index[presence[source]].tolist() if neurons is None else _check_neurons(neurons, presence.index)
+    if missing == "raise":
+        _check_present(names, source, presence)
+    chemical, electrical = _matrices(source, names)
+    if symmetric:
+        chemical = _mirrored(chemical)
+    weights = {"both": chemical + electrical, "chemical": chemical, "electrical": electrical}[kind]
+    if not weighted:
+        weights = (weights > 0).astype(float)
+    if self_loops != "keep":
+        np.fill_diagonal(weights, _SELF_LOOP_WEIGHT if self_loops else 0.0)
+    connectome = pd.DataFrame(weights, index=pd.Index(names, name="pre"), columns=pd.Index(names, name="post"))
+    about = sources.loc[source, ["doi", "reference", "weight"]].to_dict()
+    connectome.attrs = {"source": source, "kind": kind, **about}
+    return connectome
+
+
+def _read(name: str, index: str | None = None) -> pd.DataFrame:
+    with files(_TABLES).joinpath(name).open("rb") as stream:
+        return pd.read_csv(stream, index_col=index, compression="gzip" if name.endswith(".gz") else None)
+
+
+def _check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
+    if value not in (choices := tuple(choices)):
+        raise ValueError(f"{name}={value!r} does not exist; choose one of {choices}")
+
+
+def _check_neurons(neurons: Iterable[str], known: Iterable[str]) -> list[str]:
+    if isinstance(neurons, str):
+        raise ValueError(f"neurons={neurons!r} is one string; pass a sequence, such as neurons=['AVAL', 'AVAR']")
+    names = [neuron_name(name) for name in neurons]
+    if not names:
+        raise ValueError("neurons is empty; name at least one, or pass neurons=None for all that the source has")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"neurons names {repeated} more than once; name each one once ('VB1' and 'VB01' are the same)")
+    known = list(known)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(
+            f"the hermaphrodite has no neurons {', '.join(_with_suggestion(name, known) for name in unknown)}; correct "
+            "their names, or leave them out"
+        )
+    return names
+
+
+def _with_suggestion(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(neuron_name(name.upper()), known)
+    return f"{name!r} (did you mean {', '.join(map(repr, close))}?)" if close else repr(name)
+
+
+def _check_present(names: list[str], source: str, presence: pd.DataFrame) -> None:
+    lacking = [name for name in names if not presence.loc[name, source]]
+    if lacking:
+        complete = presence.columns[presence.loc[names].all()].tolist()
+        elsewhere = f", or take a source that has all of these neurons: {complete}" if complete else ""
+        raise ValueError(
+            f"source {source!r} lacks the neurons {lacking}; leave them out, pass missing='zero' for rows and columns "
+            f"of zeros{elsewhere}"
+        )
+
+
+def _matrices(source: str, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    edges = _read(f"{source}.csv.gz")
+    index = pd.Index(names)
+    pre, post = (index.get_indexer(pd.Index(edges[end])) for end in ("pre", "post"))
+    kept = (pre >= 0) & (post >= 0)
+    chemical, electrical = np.zeros((2, len(names), len(names)))
+    chemical[pre[kept], post[kept]] = edges["chemical"][kept]
+    electrical[pre[kept], post[kept]] = edges["electrical"][kept]
+    # A gap junction stands once in the table.
+    return chemical, _mirrored(electrical)
+
+
+def _mirrored(weights: np.ndarray) -> np.ndarray:
+    return weights + weights.T - np.diag(np.diag(weights))
