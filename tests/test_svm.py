@@ -110,7 +110,7 @@ def test_of_classes_with_equally_many_votes_the_first_wins():
     assert machine.predict(np.ones((1, 3)) / 3) == ["a"]
 
 
-@parametrize_with_checks([SVMStateClassifier(device="cpu"), SolvedInTorch(), SolvedInTorch(class_weight="balanced")])
+@parametrize_with_checks([SolvedInTorch(), SolvedInTorch(class_weight="balanced")])
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 

@@ -14,7 +14,7 @@ from skworm.training import decision_values, fit_support_vectors
 
 
 class PairwiseSVC:
-    """What :class:`sklearn.svm.SVC` does for dense frames, on any device of torch.
+    """What ``sklearn.svm.SVC`` does for dense frames, on any device of torch.
 
     Parameters
     ----------

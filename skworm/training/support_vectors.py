@@ -68,7 +68,7 @@ def fit_support_vectors(
     gamma : float or array of shape (n_problems,), default=1.0
         Kernel coefficient; the linear kernel has none.
     kernel : {"rbf", "linear", "poly", "sigmoid"}, default="rbf"
-        Kernel, as in :class:`sklearn.svm.SVC`.
+        Kernel, as in ``sklearn.svm.SVC``.
     degree : int, default=3
         Degree of the polynomial kernel.
     coef0 : float, default=0.0
