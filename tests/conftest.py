@@ -15,6 +15,14 @@ def seeded_global_generators():
         sys.modules["torch"].manual_seed(0)
 
 
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("torch finds no CUDA GPU here")
+
+
 @pytest.fixture(scope="session")
 def kato2015_folder():
     """The folder of the five real worms."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -12,6 +13,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skworm.classification.base import StateClassifierMixin, encode_states, known_states
+from skworm.classification.pairwise import PairwiseSVC
+from skworm.training import resolve_device
 
 
 class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
@@ -27,13 +30,19 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         Kernel coefficient.
     class_weight : dict or "balanced", default=None
         Weights of the states.
+    device : {"auto", "cpu", "cuda"}, default="auto"
+        Where to fit and to predict: on the CPU by libsvm, on a GPU by a solver in torch that takes the same steps for
+        all pairs of states at once. ``"auto"`` takes the GPU if there is one. What was fitted on a GPU predicts on a
+        CPU where there is none.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_states,)
         State names.
-    svc_ : sklearn.svm.SVC
-        The fitted machine.
+    svc_ : sklearn.svm.SVC or skworm.classification.pairwise.PairwiseSVC
+        The fitted machine; the second is that of the GPU.
+    n_iter_ : ndarray of shape (n_pairs,)
+        Steps of the solver, for each pair of states.
     n_features_in_ : int
         Columns of `X`.
     feature_names_in_ : ndarray of str
@@ -58,6 +67,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         "kernel": [StrOptions({"rbf", "linear", "poly", "sigmoid"})],
         "gamma": [StrOptions({"scale", "auto"}), Interval(Real, 0, None, closed="left")],
         "class_weight": [StrOptions({"balanced"}), dict, None],
+        "device": [StrOptions({"auto", "cpu", "cuda"})],
     }
 
     def __init__(
@@ -67,11 +77,13 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         kernel: str = "rbf",
         gamma: str | float = "scale",
         class_weight: dict[str, float] | str | None = None,
+        device: str = "auto",
     ) -> None:
         self.C = C
         self.kernel = kernel
         self.gamma = gamma
         self.class_weight = class_weight
+        self.device = device
 
     def fit(self, X: Any, y: Any) -> SVMStateClassifier:
         """Fit to frames.
@@ -92,8 +104,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         frames, states = validate_data(self, X, y, dtype=np.float64)
         known = known_states(states)
         self.classes_, _ = encode_states(self, states[known])
-        self.svc_ = SVC(C=self.C, kernel=self.kernel, gamma=self.gamma, class_weight=self.class_weight)
-        self.svc_.fit(frames[known], states[known])
+        self.svc_ = self._machine().fit(frames[known], states[known])
         self.n_iter_ = self.svc_.n_iter_
         return self
 
@@ -128,3 +139,8 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self.svc_.decision_function(validate_data(self, X, dtype=np.float64, reset=False))
+
+    def _machine(self) -> SVC | PairwiseSVC:
+        device = resolve_device(self.device)
+        machine = SVC if device == "cpu" else partial(PairwiseSVC, device=device)
+        return machine(C=self.C, kernel=self.kernel, gamma=self.gamma, class_weight=self.class_weight)
