@@ -29,7 +29,12 @@ def folder(tmp_path_factory):
 
 
 def test_every_example_is_tested():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"first_steps.py", "grid_search.py", "own_recordings.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "first_steps.py",
+        "forecasting.py",
+        "grid_search.py",
+        "own_recordings.py",
+    }
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["simulated", "own"])
@@ -63,3 +68,11 @@ def test_own_recordings_of_a_folder(run, folder, tmp_path):
     printed = run("own_recordings.py", folder, "--out", tmp_path, "--epochs", 5)
     assert "accuracy on mine-3, unseen: 0." in printed
     assert not (tmp_path / "csv").exists()
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["simulated", "own"])
+def test_forecasting(run, folder, tmp_path, given):
+    printed = run("forecasting.py", *([folder] if given else []), "--epochs", 3, "--out", tmp_path / "forecast.png")
+    assert f"skill over persistence on {'mine' if given else 'simulated'}-3, by step:" in printed
+    assert printed.count("step 16: ") == 2
+    assert (tmp_path / "forecast.png").read_bytes().startswith(b"\x89PNG")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -74,15 +75,10 @@ def test_every_model_is_scored_on_one_and_on_all_but_one_worm(finished):
 
 
 def test_external_worms_that_lack_neurons_have_fits_of_their_own(lab, tmp_path):
-    fewer = make_worms(2, n_frames=400, lab=1, worm_prefix="theirs", random_state=0)
-    fewer = [
-        type(worm)(**{**vars(worm), "traces": worm.traces[:, :-1], "neurons": worm.neurons[:-1]}) for worm in fewer
-    ]
-    save_recordings(fewer, tmp_path / "fewer")
-    lost = make_worms(1, n_frames=10, random_state=0)[0].neurons[-1]
-    protocol = settings(
-        lab, external=str(tmp_path / "fewer"), neurons=("AVAL", "RID", lost), networks=("mlp",), n_train_worms=(1,)
-    )
+    worms = make_worms(2, n_frames=400, lab=1, worm_prefix="theirs", random_state=0)
+    renamed = [replace(worm, neurons=["900" if name == "RID" else name for name in worm.neurons]) for worm in worms]
+    save_recordings(renamed, tmp_path / "fewer")
+    protocol = settings(lab, external=str(tmp_path / "fewer"), networks=("mlp",), n_train_worms=(1,))
     scores = run_forecasts(protocol, load_material(protocol), tmp_path, n_jobs=1, verbose=0)
     n_neurons = scores.groupby("evaluation")["n_neurons"].unique().map(list)
     assert n_neurons["fewer"] == [2]

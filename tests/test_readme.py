@@ -20,7 +20,7 @@ def names():
 
 
 def test_the_settings_that_the_test_makes_smaller_are_there():
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
     assert "max_epochs=100" in BLOCKS[0]
     assert "n_frames=1500" in BLOCKS[0]
 
@@ -44,6 +44,11 @@ def test_search_tries_every_setting(names):
     scores = names["search"].cv_results_["mean_test_score"]
     assert scores.shape == (4,)
     assert np.isfinite(scores).all()
+
+
+def test_trajectories_of_the_unseen_worm_are_predicted(names):
+    assert names["forecast"].shape == names["Y"][names["unseen"]].shape
+    assert np.isfinite(names["forecast"]).all()
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8")))

@@ -142,7 +142,7 @@ class Protocol:
     def estimators(self) -> dict[str, Any]:
         """Make the models, not yet fitted, by name."""
         shared = {"max_epochs": self.max_epochs, "device": self.device, "random_state": self.random_state}
-        estimators: dict[str, Any] = {"svm": SVMStateClassifier()}
+        estimators: dict[str, Any] = {"svm": SVMStateClassifier(device=self.device)}
         for name, (make, parameters) in _NEURAL_MODELS.items():
             estimators[name] = make(**parameters, **shared)
         return {name: estimators[name] for name in self.models}

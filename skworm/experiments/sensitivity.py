@@ -119,7 +119,7 @@ def _models(readings: Sequence[str] | None, **shared: Any) -> dict[str, Any]:
     unknown = [name for name in chosen if name not in READINGS]
     if unknown:
         raise ValueError(f"{unknown} are no readings; choose among {list(READINGS)}")
-    models: dict[str, Any] = {f"{SVM} | plain": SVMStateClassifier()}
+    models: dict[str, Any] = {f"{SVM} | plain": SVMStateClassifier(device=shared["device"])}
     for label, augmentation in AUGMENTATIONS.items():
         for name, parameters in MLPS.items():
             models[f"{name} | {label}"] = MLPStateClassifier(**{**parameters, "augmentation": augmentation, **shared})

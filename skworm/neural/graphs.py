@@ -82,7 +82,10 @@ class GraphEstimator(NeuralEstimator):
         if aligned.shape != (len(self.neurons_), len(self.neurons_)):
             raise ValueError("graph names a neuron more than once; give each neuron one row and one column")
         if not np.isfinite(aligned.to_numpy(dtype=float)).all():
-            raise ValueError("graph holds NaN or infinite weights; fill them in, for example with graph.fillna(0)")
+            raise ValueError(
+                "graph holds NaN or infinite weights between the neurons of X; NaN is unknown, which is not 0: leave "
+                "out neurons, or decide what an unknown weight counts as, and fill it in with graph.fillna(...)"
+            )
         return aligned
 
     def _keep_graphs(self, X: Tensor, group: np.ndarray | None) -> None:
