@@ -16,7 +16,7 @@ class Step(nn.Module):
     messages : MessagePassing or None
         Messages between neurons; None for a network that is blind to the graph.
     memory : torch.nn.Module or None
-        Maps (nodes, state) to (nodes, state), see :mod:`skworm.nn.memory`; None for a network that sees the last
+        Maps (nodes, state) to (nodes, state), such as :class:`FrameLSTM`; None for a network that sees the last
         frames alone.
     readout : torch.nn.Module
         Maps nodes of shape (n_samples, n_neurons, n_features) to (n_samples, n_columns).

@@ -122,7 +122,7 @@ class NeuronReadout(nn.Module):
     n_hidden, n_layers : int
         Hidden features and hidden layers of each.
     batch_norm : {"output", "before_activation"} or None
-        Where hidden features are normalised, see :func:`skworm.nn.blocks.perceptron`.
+        Where hidden features are normalised, see :class:`skworm.MLPStateClassifier`.
 
     References
     ----------

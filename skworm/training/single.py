@@ -200,7 +200,8 @@ def train(
     settings : TrainingSettings
         How to train.
     prepare : callable, optional
-        Makes each epoch's own training batch, see :data:`Preparation`. Held-out samples are judged as they are.
+        Makes each epoch's own training batch of (epoch, X, group, y, generator): inputs of the module by name, and
+        targets. Held-out samples are judged as they are.
 
     Returns
     -------

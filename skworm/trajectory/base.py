@@ -98,6 +98,26 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         _check_finite(predicted)
         return predicted.reshape(len(observed), -1)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Give the coefficient of determination, averaged over all columns of all steps.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trajectories, burn_in * n_columns)
+            Observed frames, time-major.
+        y : array-like of shape (n_trajectories, horizon * n_columns)
+            True frames after them.
+        sample_weight : array-like of shape (n_trajectories,), optional
+            Weights of the trajectories.
+
+        Returns
+        -------
+        float
+            R²: 1 for a perfect forecast, 0 for one as good as each column's mean. :func:`skworm.metrics.skill_by_step`
+            compares with persistence instead, step by step.
+        """
+        return super().score(X, y, sample_weight)
+
     def _fit(self, X: Any, frames: np.ndarray, worms: np.ndarray | None) -> None:
         """Learn from centred frames of shape (n_trajectories, burn_in + horizon, n_columns)."""
         raise NotImplementedError
