@@ -161,7 +161,7 @@ _FORECAST_OPTIONS = (
         "n_train_worms",
         callback=_counts,
         metavar="N,...",
-        help="Worms that a model trains on.  [default: one, and all but one]",
+        help="Worms that a model trains on.  [default: one, all but one, and all beside external recordings]",
     ),
     click.option(
         "--folds",
@@ -218,7 +218,7 @@ def _figure4(
     neurons: str,
     **others: Any,
 ) -> None:
-    from skworm.experiments import figure4, forecasts, protocol
+    from skworm.experiments import figure4, forecasts, protocol, report
 
     say = _silent if quiet else click.echo
     with _one_line_errors(out):
@@ -232,7 +232,7 @@ def _figure4(
         if with_example:
             say("Training the models of the example picture ...")
             example = figure4.example_figure(settings, material)
-            paths += [] if example is None else figure4.save_figure(example.figure_, out / "example")
+            paths += [] if example is None else report.save_figure(example.figure_, out / "example")
         for path in paths:
             say(path)
 
@@ -286,6 +286,58 @@ def sensitivity(
         )
         click.echo(sensitivity_table(scores).to_string())
         for path in write_sensitivity(scores, out):
+            if not quiet:
+                click.echo(path)
+
+
+@reproduce.command()
+@click.option(
+    "--data",
+    default="simulated",
+    show_default=True,
+    metavar="PATH|kato2015|simulated",
+    help="Worms to train on and to score, at least three.",
+)
+@click.option(
+    "--train-worms", type=click.IntRange(1), default=1, show_default=True, help="Worms that a model trains on."
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(1, 10),
+    default=1,
+    show_default=True,
+    help="Folds out of ten that are held out in turn.",
+)
+@click.option("--epochs", type=click.IntRange(1), default=200, show_default=True, help="Training epochs.")
+@_options(_RUN_OPTIONS[1:])
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("skworm_results/forecast_sensitivity"),
+    show_default=True,
+    help="Folder for results, finished fits included.",
+)
+def forecast_sensitivity(
+    data: str, train_worms: int, folds: int, epochs: int, n_jobs: int, device: str, seed: int, quiet: bool, out: Path
+) -> None:
+    """Score each setting of the trajectory MLP on unseen worms, and choose one without each scored worm."""
+    from skworm.experiments import forecast_sensitivity as experiment
+    from skworm.experiments.worms import load_worms
+
+    with _one_line_errors(out):
+        scores = experiment.score_settings(
+            load_worms(data, seed),
+            out,
+            n_train_worms=train_worms,
+            n_folds=folds,
+            max_epochs=epochs,
+            n_jobs=n_jobs,
+            device=device,
+            random_state=seed,
+            verbose=int(not quiet),
+        )
+        click.echo(experiment.settings_table(scores).round(3).to_string())
+        for path in experiment.write_forecast_sensitivity(scores, out):
             if not quiet:
                 click.echo(path)
 

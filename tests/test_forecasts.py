@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 
 from skworm.cli import main
 from skworm.datasets import make_worms, save_recordings
-from skworm.experiments import figure4
+from skworm.experiments import figure4, forecast_sensitivity
 from skworm.experiments.forecasts import BASELINES, NETWORKS, ForecastProtocol, run_forecasts
 from skworm.experiments.protocol import load_material
 
@@ -59,7 +60,8 @@ def test_networks_are_what_their_names_say():
 def test_defaults_follow_the_data():
     assert ForecastProtocol().external == "simulated"
     assert ForecastProtocol(data="mine").external == "none"
-    assert ForecastProtocol().train_counts(5) == (1, 4)
+    assert ForecastProtocol().train_counts(5) == (1, 4, 5)
+    assert ForecastProtocol(data="mine").train_counts(5) == (1, 4)
     assert ForecastProtocol(networks=("gnn", "gnn-gated")).burn_ins() == (1, 4)
     with pytest.raises(ValueError, match="unknown name 'rnn'; choose one or several of mlp"):
         ForecastProtocol(networks=("rnn",))
@@ -67,7 +69,7 @@ def test_defaults_follow_the_data():
 
 def test_every_model_is_scored_on_one_and_on_all_but_one_worm(finished):
     _, _, scores = finished
-    assert set(scores["n_train_worms"]) == {1, 2}
+    assert set(scores["n_train_worms"]) == {1, 2, 3}
     assert set(scores["evaluation"]) == {"held_out_windows", "unseen_worms", "theirs"}
     by_burn_in = scores.groupby("burn_in")["model"].unique().map(set)
     assert by_burn_in[1] == {*BASELINES, "mlp"}
@@ -106,7 +108,7 @@ def test_table_and_blocks_hold_the_summary(finished):
 def test_picture_has_persistence_and_linear_maps_in_every_panel(finished):
     display = figure4.figure_4c(finished[2])
     panels = {panel for panel, _ in display.lines_}
-    assert len(panels) == 4
+    assert len(panels) == 5
     for panel in panels:
         assert {"persistence", "linear", "linear-direct", "mlp", "mlp-lstm"} <= {
             model for where, model in display.lines_ if where == panel
@@ -160,3 +162,40 @@ def test_help_names_every_network():
     text = CliRunner().invoke(main, ["reproduce", "figure4c", "--help"]).output
     joined = "".join(line.strip() + " " for line in text.splitlines()).replace("- ", "-")
     assert all(name in joined for name in NETWORKS)
+
+
+@pytest.fixture(scope="module")
+def settings_scores(tmp_path_factory):
+    rows = []
+    for model, error in {"default": 0.6, "two layers": 0.5, "linear": 0.1}.items():
+        for train, worm in permutations("abc", 2):
+            # Two layers are best on every worm but b.
+            own = 0.9 if model == "two layers" and worm == "b" else error
+            for step in (1, 8, 16):
+                rows.append({"model": model, "train_worms": train, "worm": worm, "step": step, "mse": own})
+    return pd.DataFrame(rows).assign(fold=0, evaluation="unseen_worms", persistence_mse=1.0)
+
+
+def test_table_of_settings_is_the_skill_on_unseen_worms(settings_scores):
+    table = forecast_sensitivity.settings_table(settings_scores)
+    assert table.index.tolist() == ["default", "two layers", "linear"]
+    assert table.loc["default"].tolist() == pytest.approx([0.4] * 4)
+    assert table.loc["two layers", "worst 16"] == pytest.approx(0.1)
+
+
+def test_a_setting_is_chosen_without_the_worm_that_scores_it(settings_scores):
+    choice = forecast_sensitivity.choose_without_scored_worm(settings_scores)
+    # With b out of sight two layers look best, and are not; baselines are no settings to choose.
+    assert choice["setting"].to_dict() == {"a": "default", "b": "two layers", "c": "default"}
+    assert choice.loc["b", "skill 8"] == pytest.approx(0.1)
+    two = settings_scores[settings_scores["worm"] != "c"]
+    with pytest.raises(ValueError, match="needs at least three worms"):
+        forecast_sensitivity.choose_without_scored_worm(two)
+
+
+def test_command_scores_every_setting(lab, tmp_path):
+    arguments = ["--data", lab / "ours", "--epochs", 1, "--out", tmp_path, "--n-jobs", 1, "--quiet"]
+    result = CliRunner().invoke(main, ["reproduce", "forecast-sensitivity", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    assert all(name in result.stdout for name in (*forecast_sensitivity.SETTINGS, *BASELINES))
+    assert (tmp_path / "choice.md").read_text().startswith("| worm | setting |")

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from skworm.experiments.forecasts import HORIZON, MARKOVIAN, ForecastProtocol, trajectories_of
 from skworm.experiments.protocol import Material, digest_recordings
-from skworm.experiments.report import markdown, package_versions
+from skworm.experiments.report import markdown, package_versions, save_figure
 from skworm.frames import contains_transition
 from skworm.model_selection import summarize_trajectories
 
@@ -230,30 +230,6 @@ def write_figure_4(protocol: ForecastProtocol, material: Material, scores: pd.Da
     }
     paths[3].write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     return [*paths, *save_figure(figure_4c(scores).figure_, folder / "figure4c")]
-
-
-def save_figure(figure: Any, path: Path) -> list[Path]:
-    """Save a figure as ``.png`` and ``.pdf``, with fonts that can be edited.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-    path : pathlib.Path
-        File name without ending.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files.
-    """
-    from matplotlib import rc_context
-
-    paths = [path.with_suffix(ending) for ending in (".png", ".pdf")]
-    with rc_context({"pdf.fonttype": 42}):
-        for file in paths:
-            figure.savefig(file, dpi=300)
-    return paths
 
 
 def describe_forecasts(protocol: ForecastProtocol) -> str:

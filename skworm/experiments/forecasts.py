@@ -75,7 +75,8 @@ class ForecastProtocol:
     neurons : "paper", "shared" or sequence of str, default="paper"
         Neurons to use: the paper's, or all, that are identified in every worm; or a list.
     n_train_worms : sequence of int, optional
-        Worms that a model trains on, every combination of each number; by default one, and all but one.
+        Worms that a model trains on, every combination of each number; by default one, all but one, and, where there
+        are external recordings, all.
     n_folds : int, default=1
         Folds, out of ten contiguous blocks, that are held out in turn.
     max_epochs : int, optional
@@ -125,7 +126,9 @@ class ForecastProtocol:
 
     def train_counts(self, n_worms: int) -> tuple[int, ...]:
         """Tell how many worms models train on, given how many there are."""
-        counts = (1, n_worms - 1) if self.n_train_worms is None else self.n_train_worms
+        counts = self.n_train_worms
+        if counts is None:
+            counts = (1, n_worms - 1) if self.external == "none" else (1, n_worms - 1, n_worms)
         return tuple(sorted(set(counts)))
 
     def burn_ins(self) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from skworm.experiments.report import (
     describe_settings,
     format_markdown,
     package_versions,
+    save_figure,
     turns_merged,
 )
 from skworm.model_selection import summarize_worms
@@ -224,8 +225,6 @@ def write_table_1(protocol: Protocol, material: Material, scores: pd.DataFrame, 
     list of pathlib.Path
         ``scores.csv``, ``table.csv``, ``table.md``, ``settings.json``, ``table1.png`` and ``table1.pdf``.
     """
-    from matplotlib import rc_context
-
     columns = table_1_columns(protocol, material)
     table = table_1(scores, columns, with_paper=protocol.is_of_table_1)
     paths = [folder / name for name in ("scores.csv", "table.csv", "table.md", "settings.json")]
@@ -236,12 +235,7 @@ def write_table_1(protocol: Protocol, material: Material, scores: pd.DataFrame, 
     settings = describe_settings(protocol, material).replace("\n", "  \n")
     paths[2].write_text(f"{settings}\n\n{format_markdown(table)}\n\n{reading}\n", encoding="utf-8")
     paths[3].write_text(json.dumps(_settings_record(protocol, material), indent=2) + "\n", encoding="utf-8")
-    figure: Any = table_1_figure(scores, table, columns).figure_
-    with rc_context({"pdf.fonttype": 42}):
-        for name in ("table1.png", "table1.pdf"):
-            figure.savefig(folder / name, dpi=300)
-            paths.append(folder / name)
-    return paths
+    return [*paths, *save_figure(table_1_figure(scores, table, columns).figure_, folder / "table1")]
 
 
 def _settings_record(protocol: Protocol, material: Material) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,6 +89,30 @@ def markdown(cells: pd.DataFrame) -> str:
     lines = [[str(cells.index.name), *cells.columns], ["---"] * (len(cells.columns) + 1)]
     lines += [[label, *row] for label, row in zip(cells.index, cells.to_numpy(), strict=True)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def save_figure(figure: Any, path: Path) -> list[Path]:
+    """Save a figure as ``.png`` and ``.pdf``, with fonts that can be edited.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    path : pathlib.Path
+        File name without ending.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files.
+    """
+    from matplotlib import rc_context
+
+    paths = [path.with_suffix(ending) for ending in (".png", ".pdf")]
+    with rc_context({"pdf.fonttype": 42}):
+        for file in paths:
+            figure.savefig(file, dpi=300)
+    return paths
 
 
 def package_versions() -> dict[str, str]:
