@@ -252,7 +252,7 @@ def describe_forecasts(protocol: ForecastProtocol) -> str:
             "the fits that score it first.",
             "Skill is 1 - MSE / MSE of persistence, of the mean errors; 'worst' is the lowest of any worm.",
             "Every model but those 'not centred' or 'as published' measures each column from the worm's own mean, "
-            "which for a worm that it has not seen is taken from its observed frames, all together.",
+            "which for a worm that it has not seen is that of all its observed frames together.",
             f"Networks are trained on rollouts of 8 frames, and predict {HORIZON}. 'Transition' is the skill in "
             f"trajectories with a change of state ({protocol.states} states) between the last observed and the last "
             "predicted frame, 'steady' that in all others.",

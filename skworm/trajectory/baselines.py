@@ -72,9 +72,9 @@ class LinearTrajectoryRegressor(TrajectoryRegressor):
         Strength of the penalty on squared coefficients.
     center : {"worm", "population"}, default="worm"
         What the columns are measured from. ``"worm"`` is each worm's own mean, which scaling to [0, 1] has moved to a
-        different place in every worm; a new worm's is taken from the observed frames that are passed together, never
-        from the frames to predict, and weighed against that of the population where they are few. ``"population"`` is
-        the mean of the training worms.
+        different place in every worm; a new worm's is that of all observed frames that are passed together, weighed
+        against the population's where they are few. Pass a whole recording; to use its first minutes alone, set
+        ``levels_[worm]``. ``"population"`` is the mean of the training worms.
     burn_in : int, default=None
         Observed frames a row of `X`; by default from the column names ``"AVAL:trace@0"``, else 1.
 

@@ -68,7 +68,8 @@ class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
         Epochs.
     validation_fraction : float, default=0.1
         Share of each worm's windows whose trajectories judge the epochs and are not trained on; the epoch with the
-        lowest loss on them is kept. With 0 the training loss judges.
+        lowest loss on them is kept. With 0 the training loss judges. Neighbouring trajectories share frames, so this
+        finds the best epoch for the training worms, not for others.
     window : int, default=8
         Frames a window.
     device : {"auto", "cpu", "cuda"}, default="auto"
