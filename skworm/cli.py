@@ -238,13 +238,7 @@ def _figure4(
 
 
 @reproduce.command()
-@click.option(
-    "--data",
-    default="simulated",
-    show_default=True,
-    metavar="PATH|kato2015|simulated",
-    help="Worms to train on and to score, at least three.",
-)
+@_DATA
 @click.option("--states", default="2,4", show_default=True, callback=_names, help="Vocabularies of states.")
 @click.option(
     "--folds", type=click.IntRange(1, 10), default=1, show_default=True, help="Folds out of ten that are fitted."
@@ -291,13 +285,7 @@ def sensitivity(
 
 
 @reproduce.command()
-@click.option(
-    "--data",
-    default="simulated",
-    show_default=True,
-    metavar="PATH|kato2015|simulated",
-    help="Worms to train on and to score, at least three.",
-)
+@_DATA
 @click.option(
     "--train-worms", type=click.IntRange(1), default=1, show_default=True, help="Worms that a model trains on."
 )

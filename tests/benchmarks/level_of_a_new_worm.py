@@ -1,9 +1,9 @@
 """What a forecast loses when the level of a new worm is known from its first seconds alone.
 
-Trajectory regressors measure every column from the worm's own mean. For a worm that was not in training that is the mean
-of all observed frames that are passed together, later ones included. Here it is taken from the first seconds instead,
-and the forecasts of all trajectories that begin after them are scored: skill over persistence at steps 1, 8 and 16, every
-worm in turn left out of training.
+Trajectory regressors measure every column from the worm's own mean. For a worm that was not in training that is the
+mean of all observed frames that are passed together, later ones included. Here it is taken from the first seconds
+instead, and the forecasts of all trajectories that begin after them are scored: skill over persistence at steps 1, 8
+and 16, every worm in turn left out of training.
 
     python tests/benchmarks/level_of_a_new_worm.py --data FOLDER [--epochs 200] [--seconds 30 60 120]
 """
