@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,19 +121,13 @@ class WormScoresDisplay:
         ValueError
             If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
         """
-        for column in ("model", "evaluation", "worm", score):
-            if column not in results:
-                raise ValueError(f"results have no column {column!r}; pass the table of cross_validate_worms")
-        if panels is None:
-            panels = {str(name).replace("_", " "): {"evaluation": name} for name in results["evaluation"].unique()}
-        parts = {title: rows_where(results, title, values) for title, values in panels.items()}
+        columns = ("model", "evaluation", "worm", score)
+        parts = rows_of_panels(results, columns, panels, made_by="cross_validate_worms")
         by_worm = {title: part.groupby(["model", "worm"], sort=False)[score].mean() for title, part in parts.items()}
         scores = pd.concat(by_worm, names=["panel"]).rename("score").reset_index()
         known = scores["model"].unique()
         models = models or {name: name for name in known if name != baseline}
-        absent = [name for name in models if name not in known]
-        if absent:
-            raise ValueError(f"results have no model {absent[0]!r}; choose among {', '.join(sorted(known))}")
+        check_models(models, known)
         display = cls(
             scores,
             models=models,
@@ -214,8 +208,31 @@ class WormScoresDisplay:
         where.legend(list(handles.values()), list(handles), frameon=False, fontsize="small", **place)
 
 
-def rows_where(results: pd.DataFrame, title: str, values: Mapping[str, Any]) -> pd.DataFrame:
-    """Select the rows of a panel: those whose columns have these values."""
+def rows_of_panels(
+    results: pd.DataFrame,
+    columns: Iterable[str],
+    panels: Mapping[str, Mapping[str, Any]] | None,
+    *,
+    made_by: str,
+) -> dict[str, pd.DataFrame]:
+    """Check that results have some columns, and select the rows of each panel, by default a panel an evaluation."""
+    for column in columns:
+        if column not in results:
+            raise ValueError(f"results have no column {column!r}; pass the table of {made_by}")
+    if panels is None:
+        panels = {str(name).replace("_", " "): {"evaluation": name} for name in results["evaluation"].unique()}
+    return {title: _rows_where(results, title, values) for title, values in panels.items()}
+
+
+def check_models(models: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse models that results do not have."""
+    known = list(known)
+    absent = [name for name in models if name not in known]
+    if absent:
+        raise ValueError(f"results have no model {absent[0]!r}; choose among {', '.join(sorted(known))}")
+
+
+def _rows_where(results: pd.DataFrame, title: str, values: Mapping[str, Any]) -> pd.DataFrame:
     chosen = np.logical_and.reduce([results[column] == value for column, value in values.items()])
     if not chosen.any():
         wanted = ", ".join(f"{column}={value!r}" for column, value in values.items())

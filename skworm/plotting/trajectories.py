@@ -10,7 +10,7 @@ import pandas as pd
 
 from skworm.layout import FRAME_LEVEL, SEPARATOR, WORM_LEVEL, parse_column_names
 from skworm.plotting.common import LINE_COLORS, STATE_COLORS, new_figure
-from skworm.plotting.scores import rows_where
+from skworm.plotting.scores import check_models, rows_of_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,23 +102,16 @@ class TrajectoryErrorDisplay:
         ValueError
             If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
         """
-        for column in ("model", "evaluation", "worm", "step", error):
-            if column not in results:
-                raise ValueError(f"results have no column {column!r}; pass the table of cross_validate_trajectories")
-        if panels is None:
-            panels = {str(name).replace("_", " "): {"evaluation": name} for name in results["evaluation"].unique()}
-        parts = {
-            title: _with_persistence(rows_where(results, title, values), error) for title, values in panels.items()
-        }
+        columns = ("model", "evaluation", "worm", "step", error)
+        parts = rows_of_panels(results, columns, panels, made_by="cross_validate_trajectories")
         by_worm = {
-            title: part.groupby(["model", "worm", "step"], sort=False)["error"].mean() for title, part in parts.items()
+            title: _with_persistence(part, error).groupby(["model", "worm", "step"], sort=False)["error"].mean()
+            for title, part in parts.items()
         }
         errors = pd.concat(by_worm, names=["panel"]).reset_index()
         known = list(errors["model"].unique())
         models = models or {name: name for name in known}
-        absent = [name for name in models if name not in known]
-        if absent:
-            raise ValueError(f"results have no model {absent[0]!r}; choose among {', '.join(sorted(known))}")
+        check_models(models, known)
         ylabel = "Mean squared error" if error == "mse" else f"Mean squared error ({error.removeprefix('mse_')})"
         return cls(errors, models=models, ylabel=f"{ylabel},\nscaled features").plot(ax=ax)
 
