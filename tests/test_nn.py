@@ -69,6 +69,12 @@ def test_edge_encoder_equals_a_perceptron_on_concatenated_pairs():
     torch.testing.assert_close(edges.hidden_edges(neurons), edges.edge(torch.relu(first)))
 
 
+def test_edge_weight_is_the_second_of_two_softmax_probabilities():
+    edges, hidden = encoder(temperature=0.5), torch.randn(7, 3, 3, 4)
+    expected = torch.softmax(edges.logits(hidden) / 0.5, dim=-1)[..., 1]
+    torch.testing.assert_close(edges.weights(hidden), expected)
+
+
 def test_summed_pairs_make_a_symmetric_graph(frames):
     weights = DynamicGraph(encoder(edge_aggregation="sum"))(frames.unflatten(1, (N_NEURONS, -1)), None, 1)
     torch.testing.assert_close(weights, weights.transpose(1, 2))
