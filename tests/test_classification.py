@@ -247,7 +247,7 @@ NAMES = ["AVAL", "AVAR", "RID", "RIML", "AVBL"]
         (
             GNNStateClassifier(graph=pd.DataFrame(np.nan, index=NAMES, columns=NAMES)),
             lambda X, y: (X, y),
-            r"graph holds NaN.*fillna\(0\)",
+            r"graph holds NaN .*unknown, which is not 0.*fillna",
         ),
         (
             GNNStateClassifier(graph=pd.DataFrame(1.0, index=[*NAMES, "RID"], columns=NAMES)),
