@@ -100,7 +100,7 @@ def test_dynamic_edges_in_parts_give_the_same_messages_and_gradients(monkeypatch
 
     whole = run()
     # Room for the hidden edges of two frames and a half.
-    monkeypatch.setattr(messages_module, "_HIDDEN_EDGES_AT_A_TIME", int(2.5 * N_NEURONS**2 * 6))
+    monkeypatch.setattr(messages_module, "HIDDEN_EDGES_AT_A_TIME", int(2.5 * N_NEURONS**2 * 6))
     for ours, expected in zip(run(), whole, strict=True):
         torch.testing.assert_close(ours, expected)
     with torch.no_grad():
@@ -109,7 +109,7 @@ def test_dynamic_edges_in_parts_give_the_same_messages_and_gradients(monkeypatch
 
 def test_hidden_edges_of_one_part_at_a_time_are_kept(monkeypatch):
     """What waits for the backward pass does not grow with the number of frames times that of pairs."""
-    monkeypatch.setattr(messages_module, "_HIDDEN_EDGES_AT_A_TIME", 1)
+    monkeypatch.setattr(messages_module, "HIDDEN_EDGES_AT_A_TIME", 1)
     messages, kept = passing(DynamicGraph(encoder())), []
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.numel()) or tensor, lambda t: t):
         messages(torch.rand(N_SAMPLES, N_NEURONS, N_NODE_FEATURES, requires_grad=True), GROUP)

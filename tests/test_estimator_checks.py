@@ -14,6 +14,7 @@ ESTIMATORS = [
     GNNStateClassifier(**FEW),
     GNNStateClassifier(edges="dynamic", **FEW),
     GNNStateClassifier(edges="free", **FEW),
+    GNNStateClassifier(convolution="gatv2", **FEW),
 ]
 
 

@@ -31,6 +31,7 @@ ESTIMATORS = [
     GNNTrajectoryRegressor(**FEW),
     GNNTrajectoryRegressor(edges="static", **FEW),
     GNNTrajectoryRegressor(memory="gated", **FEW),
+    GNNTrajectoryRegressor(convolution="gin", **FEW),
 ]
 
 _REASON = "y is no multiple of the columns of a frame; the check runs on trajectories below"

@@ -211,10 +211,10 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
         chunks = zip(X.split(_FRAMES_A_CHUNK), group.split(_FRAMES_A_CHUNK), strict=True)
         return torch.cat([module(part, members, **others) for part, members in chunks])
 
-    def _readout(self) -> Readout:
+    def _readout(self, n_features: int) -> Readout:
         return Readout(
             len(self.neurons_),
-            len(self.node_features_),
+            n_features,
             len(self.classes_),
             n_hidden=self.n_hidden,
             n_layers=self.n_layers,

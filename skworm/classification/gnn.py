@@ -20,7 +20,7 @@ class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
     `fit` infers one graph a training worm (``graphs_``) and one of all their frames (``graph_``). With static edges,
     `predict` takes the stored graph for a training worm, infers the graph of a worm it has not seen from the frames
     that it is given (never from labels), and uses ``graph_`` for frames that name no worm. Dynamic edges are
-    inferred frame by frame, so that every frame stands alone.
+    inferred frame by frame, so that every frame stands alone, as it does with `convolution`.
 
     Parameters
     ----------
@@ -29,6 +29,14 @@ class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
     graph : DataFrame of shape (n_neurons, n_neurons), default=None
         A given graph in place of inferred edges: weights from the neuron of the row (pre) to the neuron of the
         column (post), aligned by name; further neurons are ignored.
+    convolution : {"gin0", "gin", "sage", "gat", "gatv2", "attention"} or None, default=None
+        An established graph module in place of equations 8 to 12, which None keeps: GIN-0, GIN-ε, GraphSAGE with the
+        mean, GAT, GATv2 or global attention, each to `n_hidden` features and followed by a rectifier. It runs on the
+        fully connected graph, or on `graph`: an entry that is not 0 is an edge, whatever its weight, and the diagonal
+        does not count. `edges`, the parameters of inferred edges, `self_edges`, `message_normalization` and `residual`
+        then have no effect, and `n_message_steps` must be 1.
+    n_heads : int, default=1
+        Heads of ``"gat"`` and ``"gatv2"``, each of `n_hidden` features, set side by side.
     static_average : {"node_features", "hidden_neurons", "hidden_edges", "edge_weights"}, default="node_features"
         What a static graph averages over a worm's frames (equations 8 to 11).
     edge_aggregation : {"concatenate", "sum"}, default="concatenate"
@@ -62,6 +70,7 @@ class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
     ----------
     graph_ : DataFrame of shape (n_neurons, n_neurons)
         Graph of all training frames together; weight from the neuron of the row (pre) to that of the column (post).
+        With `convolution`, the attention averaged over frames and heads, or for GIN and GraphSAGE 1 for every edge.
     graphs_ : dict of DataFrame
         Graph of each training worm; empty where training named no worms.
     classes_, neurons_, node_features_, worms_, net_, n_iter_, best_epoch_, n_features_in_, feature_names_in_
@@ -69,7 +78,7 @@ class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
 
     References
     ----------
-    Wang et al. 2021, equations 8 to 14.
+    Wang et al. 2021, equations 8 to 14; Supplementary Information, "Model Selection".
 
     Examples
     --------
@@ -94,6 +103,8 @@ class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
         *,
         edges: str = "static",
         graph: pd.DataFrame | None = None,
+        convolution: str | None = None,
+        n_heads: int = 1,
         static_average: str = "node_features",
         edge_aggregation: str = "concatenate",
         edge_temperature: float = 1.0,
@@ -140,6 +151,8 @@ class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
         )
         self.edges = edges
         self.graph = graph
+        self.convolution = convolution
+        self.n_heads = n_heads
         self.static_average = static_average
         self.edge_aggregation = edge_aggregation
         self.edge_temperature = edge_temperature
@@ -182,13 +195,14 @@ class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
 
     def _build_module(self) -> nn.Module:
         shape = len(self.neurons_), len(self.node_features_)
-        return GNNClassifierModule(*shape, self._build_messages(shape[1], self.n_hidden), self._readout())
+        messages = self._build_messages(shape[1], self.n_hidden)
+        return GNNClassifierModule(*shape, messages, self._readout(self._n_received(shape[1], self.n_hidden)))
 
     def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
         self._keep_graphs(self._tensor(X.astype(np.float64)), group)
 
     def _logits(self, X: Tensor, worms: np.ndarray | None) -> Tensor:
-        if self.net_.module_.messages.graph.dynamic:
+        if not self.net_.module_.messages.takes_group_graphs:
             return super()._logits(X, worms)
         graphs, rows = self._graphs_of_rows(X, worms)
         return self._forward_in_chunks(X, rows, graphs=graphs)

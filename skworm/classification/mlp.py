@@ -105,4 +105,5 @@ class MLPStateClassifier(NeuralStateClassifier):
         return cls(**{"batch_norm": "output", "n_layers": 2, **parameters})
 
     def _build_module(self) -> nn.Module:
-        return MLPClassifierModule(len(self.neurons_), len(self.node_features_), self._readout())
+        shape = len(self.neurons_), len(self.node_features_)
+        return MLPClassifierModule(*shape, self._readout(shape[1]))

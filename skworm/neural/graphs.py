@@ -12,7 +12,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from skworm.neural.base import NeuralEstimator
-from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, FreeGraph, MessagePassing, StaticGraph
+from skworm.nn import (
+    DynamicGraph,
+    EdgeEncoder,
+    FixedGraph,
+    FreeGraph,
+    GraphConvolution,
+    MessagePassing,
+    StaticGraph,
+)
+from skworm.nn.convolutions import CONVOLUTIONS, HEADED
 from skworm.nn.graphs import Graph
 from skworm.training import one_thread
 
@@ -23,6 +32,8 @@ class GraphEstimator(NeuralEstimator):
     _graph_constraints: ClassVar[dict[str, list[Any]]] = {
         "edges": [StrOptions({"static", "dynamic", "free"})],
         "graph": [pd.DataFrame, None],
+        "convolution": [StrOptions(set(CONVOLUTIONS)), None],
+        "n_heads": [Interval(Integral, 1, None, closed="left")],
         "static_average": [StrOptions({"node_features", "hidden_neurons", "hidden_edges", "edge_weights"})],
         "edge_aggregation": [StrOptions({"concatenate", "sum"})],
         "edge_temperature": [Interval(Real, 0, None, closed="neither")],
@@ -36,6 +47,8 @@ class GraphEstimator(NeuralEstimator):
 
     edges: str
     graph: pd.DataFrame | None
+    convolution: str | None
+    n_heads: int
     static_average: str
     edge_aggregation: str
     edge_temperature: float
@@ -46,7 +59,9 @@ class GraphEstimator(NeuralEstimator):
     residual: bool
     n_message_steps: int
 
-    def _build_messages(self, n_node_features: int, n_hidden: int) -> MessagePassing:
+    def _build_messages(self, n_node_features: int, n_hidden: int) -> MessagePassing | GraphConvolution:
+        if self.convolution is not None:
+            return self._build_convolution(self.convolution, n_node_features, n_hidden)
         return MessagePassing(
             self._build_graph(n_node_features, n_hidden),
             self_edges=self.self_edges,
@@ -55,9 +70,29 @@ class GraphEstimator(NeuralEstimator):
             n_message_steps=self.n_message_steps,
         )
 
+    def _build_convolution(self, name: str, n_node_features: int, n_hidden: int) -> GraphConvolution:
+        if self.n_message_steps != 1:
+            raise ValueError(
+                f"n_message_steps={self.n_message_steps}, but convolution={name!r} passes messages once; leave "
+                "n_message_steps=1, or leave convolution=None"
+            )
+        heads = {"n_heads": self.n_heads} if name in HEADED else {}
+        n_neurons = len(self.neurons_)
+        adjacency = torch.ones(n_neurons, n_neurons) if self.graph is None else self._receiving(self.graph)
+        return GraphConvolution(CONVOLUTIONS[name](n_node_features, n_hidden, **heads), adjacency)
+
+    def _n_received(self, n_node_features: int, n_hidden: int) -> int:
+        """Tell how many features a neuron has after messages."""
+        if self.convolution is None:
+            return n_node_features
+        return n_hidden * self.n_heads if self.convolution in HEADED else n_hidden
+
+    def _receiving(self, graph: pd.DataFrame) -> Tensor:
+        return torch.tensor(self._aligned(graph).to_numpy().T, dtype=torch.float32)
+
     def _build_graph(self, n_node_features: int, n_hidden: int) -> Graph:
         if self.graph is not None:
-            return FixedGraph(torch.tensor(self._aligned(self.graph).to_numpy().T, dtype=torch.float32))
+            return FixedGraph(self._receiving(self.graph))
         if self.edges == "free":
             return FreeGraph(len(self.neurons_), self.edge_temperature)
         encoder = EdgeEncoder(

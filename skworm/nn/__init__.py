@@ -1,23 +1,37 @@
-"""Torch modules: perceptrons, graphs between neurons, memories, and the classifiers and rollouts built of them."""
+"""Torch modules: perceptrons, graphs between neurons, convolutions, memories, and the networks built of them."""
 
 from skworm.nn.classifiers import GNNClassifierModule, MLPClassifierModule
+from skworm.nn.convolutions import (
+    AttentionConvolution,
+    GATConvolution,
+    GATv2Convolution,
+    GINConvolution,
+    GraphConvolution,
+    SAGEConvolution,
+)
 from skworm.nn.dynamics import Step, TrajectoryModule
 from skworm.nn.graphs import DynamicGraph, EdgeEncoder, FixedGraph, FreeGraph, StaticGraph
 from skworm.nn.memory import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout
 from skworm.nn.messages import MessagePassing
 
 __all__ = [
+    "AttentionConvolution",
     "DynamicGraph",
     "EdgeEncoder",
     "FixedGraph",
     "FrameLSTM",
     "FreeGraph",
+    "GATConvolution",
+    "GATv2Convolution",
+    "GINConvolution",
     "GNNClassifierModule",
+    "GraphConvolution",
     "MLPClassifierModule",
     "MessagePassing",
     "NeuronGRU",
     "NeuronLSTM",
     "NeuronReadout",
+    "SAGEConvolution",
     "StaticGraph",
     "Step",
     "TrajectoryModule",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from skworm.nn.blocks import Readout
+from skworm.nn.convolutions import GraphConvolution
 from skworm.nn.messages import MessagePassing
 
 
@@ -49,7 +50,7 @@ class GNNClassifierModule(nn.Module):
     ----------
     n_neurons, n_node_features : int
         Shape of a frame.
-    messages : MessagePassing
+    messages : MessagePassing or GraphConvolution
         Graph and messages.
     readout : Readout
         Aggregation and perceptron.
@@ -59,7 +60,9 @@ class GNNClassifierModule(nn.Module):
     Wang et al. 2021, equations 8 to 14.
     """
 
-    def __init__(self, n_neurons: int, n_node_features: int, messages: MessagePassing, readout: Readout) -> None:
+    def __init__(
+        self, n_neurons: int, n_node_features: int, messages: MessagePassing | GraphConvolution, readout: Readout
+    ) -> None:
         super().__init__()
         self.frame_shape = (n_neurons, n_node_features)
         self.messages = messages

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from skworm.nn.convolutions import GraphConvolution
 from skworm.nn.messages import MessagePassing
 
 
@@ -13,7 +14,7 @@ class Step(nn.Module):
 
     Parameters
     ----------
-    messages : MessagePassing or None
+    messages : MessagePassing, GraphConvolution or None
         Messages between neurons; None for a network that is blind to the graph.
     memory : torch.nn.Module or None
         Maps (nodes, state) to (nodes, state), such as :class:`FrameLSTM`; None for a network that sees the last
@@ -22,7 +23,9 @@ class Step(nn.Module):
         Maps nodes of shape (n_samples, n_neurons, n_features) to (n_samples, n_columns).
     """
 
-    def __init__(self, messages: MessagePassing | None, memory: nn.Module | None, readout: nn.Module) -> None:
+    def __init__(
+        self, messages: MessagePassing | GraphConvolution | None, memory: nn.Module | None, readout: nn.Module
+    ) -> None:
         super().__init__()
         self.messages = messages
         self.memory = memory
@@ -87,7 +90,7 @@ class TrajectoryModule(nn.Module):
         self.register_buffer("bounds", bounds)
 
     @property
-    def messages(self) -> MessagePassing | None:
+    def messages(self) -> MessagePassing | GraphConvolution | None:
         """The messages between neurons, None where there are none."""
         return self.step.messages
 
@@ -124,7 +127,7 @@ class TrajectoryModule(nn.Module):
         """
         frames = list(X.unflatten(1, (self.burn_in, -1)).unbind(1))
         true_frames = None if true is None else true.unflatten(1, (-1, X.shape[1] // self.burn_in))
-        if self.messages is not None and not self.messages.graph.dynamic and graphs is None:
+        if self.messages is not None and self.messages.takes_group_graphs and graphs is None:
             graphs = self.messages.weights(self.nodes(X), group)
         state = None
         if self.step.memory is not None:

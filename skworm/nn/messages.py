@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -9,7 +11,8 @@ from torch.utils.checkpoint import checkpoint
 from skworm.nn.blocks import group_means, group_messages
 from skworm.nn.graphs import EdgeEncoder, Graph
 
-_HIDDEN_EDGES_AT_A_TIME = 2**20
+HIDDEN_EDGES_AT_A_TIME = 2**20
+"""Hidden features of pairs of neurons that are held at once."""
 
 
 class MessagePassing(nn.Module):
@@ -53,6 +56,11 @@ class MessagePassing(nn.Module):
         self.residual = residual
         self.n_message_steps = n_message_steps
 
+    @property
+    def takes_group_graphs(self) -> bool:
+        """Whether frames take the graph of their group, which can be told beforehand."""
+        return not self.graph.dynamic
+
     def forward(self, nodes: Tensor, group: Tensor, graphs: Tensor | None = None) -> Tensor:
         """Pass messages.
 
@@ -71,7 +79,8 @@ class MessagePassing(nn.Module):
             What each neuron received, with its own features where `residual` is set.
         """
         if self.graph.dynamic and graphs is None:
-            return self._frame_by_frame(nodes, self._frames_at_a_time(nodes))
+            again = torch.is_grad_enabled() and not self._has_batch_norm
+            return frame_by_frame(self._pass_along_own_graphs, (nodes,), self._frames_at_a_time(nodes), again)
         adjacency = self._normalized(self.weights(nodes, group) if graphs is None else graphs)
         for _ in range(self.n_message_steps):
             messages = group_messages(adjacency, nodes, group)
@@ -106,17 +115,6 @@ class MessagePassing(nn.Module):
             return weights
         return weights * (1 - torch.eye(weights.shape[-1], device=weights.device, dtype=weights.dtype))
 
-    def _frame_by_frame(self, nodes: Tensor, frames_at_a_time: int) -> Tensor:
-        parts = nodes.split(frames_at_a_time)
-        if not torch.is_grad_enabled() or self._has_batch_norm:
-            return torch.cat([self._pass_along_own_graphs(part) for part in parts])
-        return torch.cat(
-            [
-                checkpoint(self._pass_along_own_graphs, part, use_reentrant=False, preserve_rng_state=False)
-                for part in parts
-            ]
-        )
-
     @property
     def _encoder(self) -> EdgeEncoder:
         return self.get_submodule("graph.encoder")  # type: ignore[return-value]  # only dynamic edges ask for it
@@ -136,7 +134,7 @@ class MessagePassing(nn.Module):
         # In training, batch normalisation takes its statistics over all frames.
         if self.training and self._has_batch_norm:
             return len(nodes)
-        return max(1, _HIDDEN_EDGES_AT_A_TIME // (nodes.shape[1] ** 2 * self._encoder.n_hidden))
+        return max(1, HIDDEN_EDGES_AT_A_TIME // (nodes.shape[1] ** 2 * self._encoder.n_hidden))
 
     def _normalized(self, weights: Tensor) -> Tensor:
         if self.message_normalization == "row":
@@ -146,3 +144,30 @@ class MessagePassing(nn.Module):
         if self.message_normalization == "mean":
             return weights / weights.shape[-1]
         return weights
+
+
+def frame_by_frame(
+    function: Callable[..., Tensor], values: tuple[Tensor, ...], frames_at_a_time: int, again: bool
+) -> Tensor:
+    """Apply a function that treats every frame by itself to a few frames at a time.
+
+    Parameters
+    ----------
+    function : callable
+        Maps tensors of some frames to a tensor of these frames.
+    values : tuple of Tensor of shape (n_frames, ...)
+        Its arguments.
+    frames_at_a_time : int
+        Frames.
+    again : bool
+        Compute everything once more in the backward pass, instead of keeping it.
+
+    Returns
+    -------
+    Tensor of shape (n_frames, ...)
+        What the function gives.
+    """
+    parts = zip(*(value.split(frames_at_a_time) for value in values), strict=True)
+    if not again:
+        return torch.cat([function(*part) for part in parts])
+    return torch.cat([checkpoint(function, *part, use_reentrant=False, preserve_rng_state=False) for part in parts])

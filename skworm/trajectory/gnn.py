@@ -31,6 +31,8 @@ class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
     graph : DataFrame of shape (n_neurons, n_neurons), default=None
         A given graph in place of inferred edges: weights from the neuron of the row (pre) to the neuron of the
         column (post), aligned by name; further neurons are ignored.
+    convolution, n_heads
+        See :class:`GNNStateClassifier`; a convolution has `n_hidden_edges` features.
     static_average, edge_aggregation, edge_temperature, neuron_embedding, encoder_batch_norm
         See :class:`GNNStateClassifier`.
     n_hidden_edges : int, default=16
@@ -57,7 +59,8 @@ class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
     ----------
     graph_ : DataFrame of shape (n_neurons, n_neurons)
         Graph of all observed training frames together, dynamic ones averaged; weight from the neuron of the row (pre)
-        to that of the column (post).
+        to that of the column (post). With `convolution`, the attention averaged over frames and heads, or for GIN and
+        GraphSAGE 1 for every edge.
     graphs_ : dict of DataFrame
         Graph of each training worm; empty where training named no worms.
     neurons_, node_features_, worms_, level_, levels_, burn_in_, horizon_, n_columns_, net_, n_iter_, best_epoch_, \
@@ -66,7 +69,8 @@ n_features_in_, feature_names_in_
 
     References
     ----------
-    Wang et al. 2021, equations 4, 5 and 8 to 14; Supplementary Information, "Model Implementation".
+    Wang et al. 2021, equations 4, 5 and 8 to 14; Supplementary Information, "Model Selection" and "Model
+    Implementation".
 
     Examples
     --------
@@ -95,6 +99,8 @@ n_features_in_, feature_names_in_
         *,
         edges: str = "dynamic",
         graph: pd.DataFrame | None = None,
+        convolution: str | None = None,
+        n_heads: int = 1,
         static_average: str = "node_features",
         edge_aggregation: str = "concatenate",
         edge_temperature: float = 1.0,
@@ -161,6 +167,8 @@ n_features_in_, feature_names_in_
         )
         self.edges = edges
         self.graph = graph
+        self.convolution = convolution
+        self.n_heads = n_heads
         self.static_average = static_average
         self.edge_aggregation = edge_aggregation
         self.edge_temperature = edge_temperature
@@ -197,18 +205,19 @@ n_features_in_, feature_names_in_
         n_neurons, n_features = len(self.neurons_), len(self.node_features_)
         memory: nn.Module | None = None
         n_seen = n_features if self.memory else self.burn_in_ * n_features
-        inputs = (n_neurons, n_seen)
+        n_received = self._n_received(n_seen, self.n_hidden_edges)
+        inputs = (n_neurons, n_received)
         if self.memory == "lstm":
-            memory, inputs = FrameLSTM(n_neurons * n_features, self.n_hidden), (1, self.n_hidden)
+            memory, inputs = FrameLSTM(n_neurons * n_received, self.n_hidden), (1, self.n_hidden)
         elif self.memory == "gated":
-            memory, inputs = NeuronGRU(n_features, self.n_memory), (n_neurons, n_features + self.n_memory)
+            memory, inputs = NeuronGRU(n_received, self.n_memory), (n_neurons, n_received + self.n_memory)
         return Step(self._build_messages(n_seen, self.n_hidden_edges), memory, self._readout(*inputs))
 
     def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
         self._keep_graphs(self._tensor(X.astype(np.float64)), group)
 
     def _roll_out(self, X: Tensor, worms: np.ndarray | None, n_steps: int) -> Tensor:
-        if self.net_.module_.messages.graph.dynamic:
+        if not self.net_.module_.messages.takes_group_graphs:
             return super()._roll_out(X, worms, n_steps)
         graphs, rows = self._graphs_of_rows(X, worms)
         return self._in_chunks(X, rows, n_steps, graphs=graphs)
