@@ -15,6 +15,7 @@ from skworm.model_selection import WormGroupKFold, WormSplit
 from skworm.model_selection.cross_validation import baseline_models, check_states
 from skworm.model_selection.evaluation_sets import EvaluationSet, training_set
 from skworm.model_selection.runs import check_splitter, one_torch_thread
+from skworm.states import UNKNOWN
 
 _KEYS = ["fold_by", "gap", "worm"]
 
@@ -44,7 +45,8 @@ def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold, es
     -------
     pandas.DataFrame
         One row for each kind of fold and worm. Columns: ``fold_by``; ``gap``, frames; ``worm``; ``share_touching``, the
-        share of its held-out windows with training frames in the window right before or right after;
+        share of its held-out windows with training frames in the window right before or right after, frames of unknown
+        state aside;
         ``accuracy_majority``, of the most frequent training state; ``accuracy_clock``; with an estimator,
         ``accuracy_estimator``. All are means over the fits that train on the worm, on its held-out windows.
 
@@ -167,10 +169,12 @@ def _share_touching(frames: EvaluationSet, splits: list[WormSplit], length: int)
     window = np.asarray(frames.X.index.get_level_values(FRAME_LEVEL)) // length
     # Numbers that leave one free between worms, so that the last window of a worm is no neighbour of the next worm.
     number = codes * (int(np.ptp(window)) + 2) + window - window.min()
+    known = frames.y != UNKNOWN
     shares = []
     for split in splits:
-        held_out, first = np.unique(number[split.held_out], return_index=True)
-        trained = number[split.train]
+        scored = split.held_out[known[split.held_out]]
+        held_out, first = np.unique(number[scored], return_index=True)
+        trained = number[split.train[known[split.train]]]
         touching = np.isin(held_out - 1, trained) | np.isin(held_out + 1, trained)
-        shares.append(pd.Series(touching).groupby(names[codes[split.held_out[first]]]).mean())
+        shares.append(pd.Series(touching).groupby(names[codes[scored[first]]]).mean())
     return pd.concat(shares).groupby(level=0).mean().rename("share_touching")

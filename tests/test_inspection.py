@@ -46,6 +46,16 @@ def test_a_window_touches_only_windows_of_its_own_worm():
     np.testing.assert_allclose(blocks["share_touching"], 1 / 3)
 
 
+def test_unknown_frames_count_no_more_than_dropped_ones():
+    X, y = make_data()
+    unknown = np.arange(len(y)) % 24 >= 16
+    cv = WormGroupKFold(2, window=4, random_state=0)
+    kept = leakage_report(X, y.mask(unknown, "unknown"), cv=cv).query("fold_by == 'contiguous_blocks' and gap == 0")
+    # Two blocks of 12 windows, of which the last 2 of the first are unknown: nothing known lies on both sides.
+    assert (kept["share_touching"] == 0).all()
+    assert (leakage_report(X, y, cv=cv).query("gap == 0")["share_touching"] > 0).all()
+
+
 def test_the_splitter_is_left_as_it_was_and_arrays_do_as_well():
     X, y = make_data()
     cv = WormGroupKFold(4, window=4, gap=1, random_state=0)
