@@ -111,20 +111,34 @@ def cross_validate_worms(
     True
     """
     check_splitter(cv)
-    models = named_models(estimators, _baselines() if baselines else {})
+    models = named_models(estimators, baseline_models() if baselines else {})
     train = training_set(X, y, groups)
     data = Data(train, external_sets(external, train))
     # Before splitting, which draws from a random_state that is a generator.
     inputs = None if out is None else digest_of_inputs(data.train, data.external, cv)
     splits = list(cv.split_worms(train.X, train.y, train.worm))
     for split in splits:
-        _check_states(split, train.y[split.train])
+        check_states(split, train.y[split.train])
     return pd.DataFrame(
         run_fits(models, data, splits, inputs, n_jobs=n_jobs, out=out, verbose=verbose), columns=_COLUMNS
     )
 
 
-def _baselines() -> dict[str, Any]:
+def baseline_models() -> dict[str, Any]:
+    """Make the models that a score on held-out windows is measured by.
+
+    Returns
+    -------
+    dict of str to scikit-learn classifier
+        ``"majority"`` predicts the most frequent training state, ``"clock"`` the state of the training frame with the
+        nearest frame number; both are fitted on DataFrames with the index level ``"frame"``.
+
+    Examples
+    --------
+    >>> from skworm.model_selection.cross_validation import baseline_models
+    >>> list(baseline_models())
+    ['majority', 'clock']
+    """
     clock = make_pipeline(FunctionTransformer(_frame_number), KNeighborsClassifier(n_neighbors=1))
     return {"majority": DummyClassifier(strategy="most_frequent"), "clock": clock}
 
@@ -133,7 +147,8 @@ def _frame_number(X: pd.DataFrame) -> np.ndarray:
     return np.asarray(X.index.get_level_values(FRAME_LEVEL), dtype=np.float64)[:, None]
 
 
-def _check_states(split: WormSplit, y: np.ndarray) -> None:
+def check_states(split: WormSplit, y: np.ndarray) -> None:
+    """Raise a ValueError unless the training rows of a split, whose states are `y`, have two known states."""
     states = [str(state) for state in np.unique(y) if state != UNKNOWN]
     if len(states) < 2:
         raise ValueError(

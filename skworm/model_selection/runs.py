@@ -178,7 +178,7 @@ def _rows_of_fit(task: Task, data: Data) -> list[dict[str, Any]]:
     model = clone(task.estimator)
     parts = [("held_out_windows", train, split.held_out), ("unseen_worms", train, split.unseen)]
     parts += [(name, part, np.arange(len(part.X))) for name, part in data.external.items()]
-    with _one_torch_thread(model):
+    with one_torch_thread(model):
         start = time.perf_counter()
         train.fit(model, split.train)
         fit_seconds = time.perf_counter() - start
@@ -196,7 +196,8 @@ def _rows_of_fit(task: Task, data: Data) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _one_torch_thread(model: Any) -> Iterator[None]:
+def one_torch_thread(model: Any) -> Iterator[None]:
+    """Let torch use one thread within the context, where the model may use torch at all."""
     # Small models are slower on two threads than on one, and a worker a core leaves no core for a second.
     nested = [model, *model.get_params(deep=True).values()]
     own = any(isinstance(value, BaseEstimator) and type(value).__module__.startswith("skworm.") for value in nested)

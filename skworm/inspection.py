@@ -1,0 +1,180 @@
+"""How much of a score on held-out windows is memory of the moment."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+
+from skworm.layout import FRAME_LEVEL
+from skworm.model_selection import WormGroupKFold, WormSplit
+from skworm.model_selection.cross_validation import baseline_models, check_states
+from skworm.model_selection.evaluation_sets import EvaluationSet, training_set
+from skworm.model_selection.runs import check_splitter, one_torch_thread
+from skworm.states import UNKNOWN
+
+_KEYS = ["fold_by", "gap", "worm"]
+
+
+def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold, estimator: Any = None) -> pd.DataFrame:
+    """Measure what remembering the moment is worth, for shuffled windows and for contiguous blocks.
+
+    Behaviour and activity change slowly, so the frames next to a held-out window tell much of it. The clock, which
+    gives each held-out frame the state of the training frame with the nearest frame number, looks at no neuron: what it
+    scores says nothing of the brain. A model deserves credit for what it scores beyond the clock.
+
+    Parameters
+    ----------
+    X : DataFrame or array-like, shape (n_frames, n_columns)
+        Frames, as :func:`skworm.frames.make_frames` returns them.
+    y : Series or array-like of str, shape (n_frames,)
+        State of each frame, ``"unknown"`` where none is known.
+    groups : array-like of shape (n_frames,), optional
+        Worm of each row; from the index level ``"worm"`` of `X` where absent.
+    cv : WormGroupKFold
+        The splits. Its `fold_by` and `gap` are replaced by those of the report, one after the other: shuffled windows,
+        contiguous blocks, and contiguous blocks with a gap of one window.
+    estimator : scikit-learn classifier, optional
+        A model to score beside the clock, on the same splits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each kind of fold and worm. Columns: ``fold_by``; ``gap``, frames; ``worm``; ``share_touching``, the
+        share of its held-out windows with training frames in the window right before or right after, frames of unknown
+        state aside;
+        ``accuracy_majority``, of the most frequent training state; ``accuracy_clock``; with an estimator,
+        ``accuracy_estimator``. All are means over the fits that train on the worm, on its held-out windows.
+
+    Raises
+    ------
+    ValueError
+        If worms or states are missing, `y` does not fit `X`, or training rows of a split have fewer than two states.
+    TypeError
+        If `cv` does not split by worm.
+
+    See Also
+    --------
+    describe_leakage : The table in a sentence.
+
+    References
+    ----------
+    Wang et al. 2021, "Experiments", whose folds are shuffled windows of 8 frames.
+
+    Examples
+    --------
+    >>> from skworm import WormGroupKFold
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.frames import make_frames
+    >>> from skworm.inspection import leakage_report
+    >>> X, y = make_frames(make_worms(2, n_frames=800, random_state=0), states="2")
+    >>> report = leakage_report(X, y, cv=WormGroupKFold(4, random_state=0))
+    >>> clock = report.groupby(["fold_by", "gap"])["accuracy_clock"].mean()
+    >>> bool(clock["shuffled_windows", 0] > clock["contiguous_blocks", 8] + 0.1)
+    True
+    """
+    check_splitter(cv)
+    frames = training_set(X, y, groups)
+    models = baseline_models() if estimator is None else {**baseline_models(), "estimator": estimator}
+    # The same shuffle in every call of a splitter, whatever kind of random_state cv has.
+    seed = int(check_random_state(cv.random_state).randint(2**31 - 1))
+    parts = []
+    for fold_by, gap in (("shuffled_windows", 0), ("contiguous_blocks", 0), ("contiguous_blocks", cv.window)):
+        splitter = copy.copy(cv)
+        splitter.fold_by, splitter.gap, splitter.random_state = fold_by, gap, seed
+        splits = list(splitter.split_worms(frames.X, frames.y, frames.worm))
+        part = pd.concat([_share_touching(frames, splits, cv.window), _accuracies(models, frames, splits)], axis=1)
+        parts.append(part.rename_axis("worm").reset_index().assign(fold_by=fold_by, gap=gap))
+    report = pd.concat(parts, ignore_index=True)
+    return report[[*_KEYS, *report.columns.drop(_KEYS)]]
+
+
+def describe_leakage(report: pd.DataFrame) -> str:
+    """Say in a sentence what remembering the moment is worth.
+
+    Parameters
+    ----------
+    report : pandas.DataFrame
+        What :func:`leakage_report` returned.
+
+    Returns
+    -------
+    str
+        The sentence; its numbers are means over worms.
+
+    Raises
+    ------
+    ValueError
+        If columns of the report are missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.inspection import describe_leakage
+    >>> report = pd.DataFrame({
+    ...     "fold_by": ["shuffled_windows", "contiguous_blocks"], "gap": 0, "worm": "worm-a",
+    ...     "share_touching": [0.99, 0.05], "accuracy_majority": 0.6, "accuracy_clock": [0.97, 0.65],
+    ... })
+    >>> describe_leakage(report)
+    'On held-out windows (mean of 1 worm), the frame number alone, without any neuron, predicts states with an accuracy
+     of 0.970 under shuffled windows, where 99 % of held-out windows touch a training window in time (most frequent
+     state: 0.600); 0.650 under contiguous blocks, where 5 % of held-out windows touch a training window in time (most
+     frequent state: 0.600).'
+    """
+    missing = [name for name in (*_KEYS, "share_touching", "accuracy_majority", "accuracy_clock") if name not in report]
+    if missing:
+        raise ValueError(f"report lacks the columns {missing}; pass what leakage_report returned")
+    n_worms = report["worm"].nunique()
+    means = report.groupby(["fold_by", "gap"], sort=False).mean(numeric_only=True)
+    clauses = []
+    for row in means.reset_index().to_dict("records"):
+        folds = row["fold_by"].replace("_", " ") + (f" with a gap of {row['gap']} frames" if row["gap"] else "")
+        others = f"most frequent state: {row['accuracy_majority']:.3f}"
+        if "accuracy_estimator" in row:
+            others += f"; the estimator: {row['accuracy_estimator']:.3f}"
+        clauses.append(
+            f"{row['accuracy_clock']:.3f} under {folds}, where {100 * row['share_touching']:.0f} % of held-out windows "
+            f"touch a training window in time ({others})"
+        )
+    worms = "1 worm" if n_worms == 1 else f"{n_worms} worms"
+    return (
+        f"On held-out windows (mean of {worms}), the frame number alone, without any neuron, predicts states with an "
+        f"accuracy of {'; '.join(clauses)}."
+    )
+
+
+def _accuracies(models: dict[str, Any], frames: EvaluationSet, splits: list[WormSplit]) -> pd.DataFrame:
+    """Give the mean accuracy of each model on the held-out windows of each worm."""
+    rows = []
+    for split in splits:
+        check_states(split, frames.y[split.train])
+        for name, model in models.items():
+            fitted = clone(model)
+            with one_torch_thread(fitted):
+                frames.fit(fitted, split.train)
+                predicted = fitted.predict(frames.X.iloc[split.held_out])
+            for worm, scores in frames.scores_by_worm(split.held_out, predicted):
+                rows.append({"worm": worm, "model": f"accuracy_{name}", "accuracy": scores["accuracy"]})
+    by_worm = pd.DataFrame(rows).groupby(["worm", "model"])["accuracy"].mean().unstack("model")
+    return by_worm[[f"accuracy_{name}" for name in models]]
+
+
+def _share_touching(frames: EvaluationSet, splits: list[WormSplit], length: int) -> pd.Series:
+    """Give the share of held-out windows next to a window with training rows, by worm."""
+    names, codes = np.unique(frames.worm.astype(str), return_inverse=True)
+    window = np.asarray(frames.X.index.get_level_values(FRAME_LEVEL)) // length
+    # Numbers that leave one free between worms, so that the last window of a worm is no neighbour of the next worm.
+    number = codes * (int(np.ptp(window)) + 2) + window - window.min()
+    known = frames.y != UNKNOWN
+    shares = []
+    for split in splits:
+        scored = split.held_out[known[split.held_out]]
+        held_out, first = np.unique(number[scored], return_index=True)
+        trained = number[split.train[known[split.train]]]
+        touching = np.isin(held_out - 1, trained) | np.isin(held_out + 1, trained)
+        shares.append(pd.Series(touching).groupby(names[codes[scored[first]]]).mean())
+    return pd.concat(shares).groupby(level=0).mean().rename("share_touching")

@@ -1,0 +1,211 @@
+"""Tests and intervals that take the worm as their unit, on plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+MOST_WORMS_FOR_ALL_FLIPS = 20
+_ROUNDING = 1e-12
+
+
+def sign_flip_test(differences: np.ndarray, *, n_resamples: int = 10_000, seed: int = 0) -> float:
+    """Test by sign flips whether paired differences are symmetric about zero.
+
+    If the two models are exchangeable on each worm, every difference could as well have had the other sign. The p is
+    the share of sign patterns whose sum is at least as far from zero as the observed one. Up to 20 worms all patterns
+    are taken, so that the test is exact; beyond, `n_resamples` random ones and the observed one.
+
+    Parameters
+    ----------
+    differences : array of shape (n_worms,)
+        Difference between two models on each worm.
+    n_resamples : int, default=10_000
+        Random sign patterns, with more than 20 worms.
+    seed : int, default=0
+        Seed of the random sign patterns.
+
+    Returns
+    -------
+    float
+        Two-sided p, in (0, 1].
+
+    References
+    ----------
+    Fisher 1935, "The Design of Experiments", section 21; Phipson & Smyth 2010, for random patterns.
+
+    Examples
+    --------
+    >>> from skworm.model_selection.paired_tests import sign_flip_test
+    >>> sign_flip_test([0.1, 0.2, 0.1, 0.3, 0.2])
+    0.0625
+    """
+    values = np.asarray(differences, dtype=float)
+    least = abs(values.sum()) - _ROUNDING * np.abs(values).sum()
+    if len(values) <= MOST_WORMS_FOR_ALL_FLIPS:
+        # Flipping every sign leaves the distance from zero as it is: half of the patterns tell all.
+        sums = values[:1]
+        for value in values[1:]:
+            sums = np.concatenate([sums + value, sums - value])
+        return float(np.mean(np.abs(sums) >= least))
+    rng = np.random.RandomState(seed)
+    sums = np.zeros(n_resamples)
+    for value in values:
+        sums += np.where(rng.randint(2, size=n_resamples), value, -value)
+    return float((1 + np.sum(np.abs(sums) >= least)) / (1 + n_resamples))
+
+
+def smallest_sign_flip_p(n_worms: int, *, n_resamples: int = 10_000) -> float:
+    """Give the smallest p that :func:`sign_flip_test` can reach with this number of worms.
+
+    Parameters
+    ----------
+    n_worms : int
+        Number of worms.
+    n_resamples : int, default=10_000
+        Random sign patterns, with more than 20 worms.
+
+    Returns
+    -------
+    float
+        2 / 2^n_worms up to 20 worms, 1 / (n_resamples + 1) beyond.
+
+    Examples
+    --------
+    >>> from skworm.model_selection.paired_tests import smallest_sign_flip_p
+    >>> smallest_sign_flip_p(5)
+    0.0625
+    """
+    return 2.0 ** (1 - n_worms) if n_worms <= MOST_WORMS_FOR_ALL_FLIPS else 1 / (n_resamples + 1)
+
+
+def corrected_resampled_t_test(differences: np.ndarray, test_to_train: float) -> float:
+    """Test differences over fits by Student's t, corrected for training sets that overlap.
+
+    Parameters
+    ----------
+    differences : array of shape (n_fits,)
+        Difference between two models in each fit.
+    test_to_train : float
+        Number of test samples over number of training samples of a fit.
+
+    Returns
+    -------
+    float
+        Two-sided p; NaN with fewer than two fits, without a ratio, or where all fits differ equally.
+
+    References
+    ----------
+    Nadeau & Bengio 2003, "Inference for the generalization error", section 3.
+
+    Examples
+    --------
+    >>> from skworm.model_selection.paired_tests import corrected_resampled_t_test
+    >>> round(corrected_resampled_t_test([0.1, 0.2, 0.1, 0.3, 0.2], test_to_train=0.25), 4)
+    0.0327
+    """
+    values = np.asarray(differences, dtype=float)
+    deviation = sample_deviation(values)
+    if not (deviation > 0 and np.isfinite(test_to_train)):
+        return float("nan")
+    t = values.mean() / (deviation * np.sqrt(1 / len(values) + test_to_train))
+    return float(2 * stats.t.sf(abs(t), len(values) - 1))
+
+
+def sample_deviation(values: np.ndarray) -> float:
+    """Give the standard deviation of a sample; 0 where it is only rounding, NaN for fewer than two values.
+
+    Parameters
+    ----------
+    values : array of shape (n,)
+        The sample.
+
+    Returns
+    -------
+    float
+        Square root of the unbiased variance.
+
+    Examples
+    --------
+    >>> from skworm.model_selection.paired_tests import sample_deviation
+    >>> sample_deviation([0.1, 0.1, 0.1])
+    0.0
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return float("nan")
+    deviation = float(values.std(ddof=1))
+    return deviation if deviation > _ROUNDING * np.abs(values).max() else 0.0
+
+
+def holm_correction(p: np.ndarray) -> np.ndarray:
+    """Correct the p of several tests, so that the chance of any false rejection stays below the level.
+
+    Parameters
+    ----------
+    p : array of shape (n_tests,)
+        One p a test.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_tests,)
+        Corrected p, in the same order.
+
+    References
+    ----------
+    Holm 1979, "A simple sequentially rejective multiple test procedure".
+
+    Examples
+    --------
+    >>> from skworm.model_selection.paired_tests import holm_correction
+    >>> holm_correction([0.01, 0.04, 0.03]).round(2).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values)
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)))
+    return corrected
+
+
+def bootstrap_over_worms(scores: Sequence[np.ndarray], *, n_resamples: int, rng: np.random.RandomState) -> np.ndarray:
+    """Resample worms, then the fits within each drawn worm, and take the mean over worms each time.
+
+    Parameters
+    ----------
+    scores : sequence of arrays of shape (n_fits, n_models)
+        One array a worm; worms may have different numbers of fits.
+    n_resamples : int
+        Number of resamples.
+    rng : numpy.random.RandomState
+        Source of the draws, which are the same for all models.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_resamples, n_models)
+        Mean over the drawn worms of the mean over their drawn fits.
+
+    References
+    ----------
+    Saravanan, Berman & Sober 2020, "Application of the hierarchical bootstrap to multi-level data in neuroscience".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skworm.model_selection.paired_tests import bootstrap_over_worms
+    >>> scores = [np.array([[0.8], [0.9]]), np.array([[0.6], [0.7]])]
+    >>> means = bootstrap_over_worms(scores, n_resamples=2_000, rng=np.random.RandomState(0))
+    >>> np.quantile(means, [0.025, 0.5, 0.975]).round(2).tolist()
+    [0.62, 0.75, 0.88]
+    """
+    n_worms, n_models = len(scores), scores[0].shape[1]
+    drawn = rng.randint(n_worms, size=(n_resamples, n_worms))
+    means = np.empty((n_resamples, n_worms, n_models))
+    for worm, of_worm in enumerate(scores):
+        places = drawn == worm
+        fits = rng.randint(len(of_worm), size=(places.sum(), len(of_worm)))
+        for model in range(n_models):
+            means[places, model] = of_worm[fits, model].mean(axis=1)
+    return means.mean(axis=1)
