@@ -23,6 +23,7 @@ _REFERENCES: Mapping[str, tuple[str, str]] = {
     "mean": ("#AAAAAA", "--"),
 }
 _TRUE = "#000000"
+_LEGEND_COLUMNS = 3
 
 
 class TrajectoryErrorDisplay:
@@ -119,7 +120,8 @@ class TrajectoryErrorDisplay:
         """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
         panels = list(self.errors["panel"].unique())
         if ax is None:
-            figure = new_figure((1.6 + 2.4 * len(panels), 3.6))
+            rows_of_legend = -(-len(self.models) // _LEGEND_COLUMNS)
+            figure = new_figure((max(7.5, 1.6 + 2.4 * len(panels)), 3.2 + 0.2 * rows_of_legend))
             self.axes_: list[Axes] = list(figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0])
         else:
             self.axes_ = list(np.atleast_1d(ax).ravel())
@@ -160,7 +162,7 @@ class TrajectoryErrorDisplay:
         labels = [self.models[model] for model in self.models if model in drawn]
         handles = [drawn[model] for model in self.models if model in drawn]
         where: Any = self.figure_ if own_figure else self.axes_[-1]
-        place = {"loc": "outside lower center", "ncols": min(4, len(labels))} if own_figure else {}
+        place = {"loc": "outside lower center", "ncols": _LEGEND_COLUMNS} if own_figure else {}
         where.legend(handles, labels, frameon=False, fontsize="small", **place)
 
 
@@ -367,7 +369,7 @@ class TrajectoryDisplay:
                 if state in STATE_COLORS:
                     handles[state.replace("_", " ")] = Patch(color=STATE_COLORS[state], alpha=0.25)
         where: Any = self.figure_ if own_figure else self.axes_[-1]
-        place = {"loc": "outside lower center", "ncols": min(4, len(handles))} if own_figure else {}
+        place = {"loc": "outside lower center", "ncols": _LEGEND_COLUMNS} if own_figure else {}
         where.legend(list(handles.values()), list(handles), frameon=False, fontsize="small", **place)
 
 
