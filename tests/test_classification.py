@@ -50,10 +50,13 @@ ALL = [SVMStateClassifier(), *NEURAL]
 
 @pytest.mark.parametrize("estimator", ALL, ids=str)
 def test_states_of_an_unseen_worm_are_read_better_than_by_chance(estimator, two_worms, unseen):
-    model = clone(estimator).set_params(**({} if estimator in ALL[:1] else {"max_epochs": 150}))
-    model.fit(*two_worms)
+    models = [clone(estimator)]
+    if estimator in NEURAL:
+        # What the GNN's published reading makes of an unseen worm hangs on the seed, down to the rounding.
+        seeds = range(5) if estimator.get_params().get("encoder_batch_norm") else [0]
+        models = [clone(estimator).set_params(max_epochs=150, random_state=seed) for seed in seeds]
     majority = unseen[1].value_counts(normalize=True).max()
-    assert model.score(*unseen) > majority + 0.1
+    assert np.median([model.fit(*two_worms).score(*unseen) for model in models]) > majority + 0.1
 
 
 @pytest.mark.parametrize("estimator", NEURAL, ids=str)

@@ -3,8 +3,8 @@
 Both roll the same GNN with dynamic edges out over the same 8-step trajectories of one worm, full batch, on one CPU
 thread. The bare loop keeps the hidden features of all pairs of neurons at every step for the backward pass, which is
 what plain PyTorch does; skworm computes them for a few frames at a time, and once more in the backward pass. Each runs
-in a process of its own. Printed are the CPU seconds of an epoch, their ratio, the memory that an epoch adds to the
-process at its peak, and the size of one tensor (n_samples, n_neurons, n_neurons, n_hidden) for comparison. The bare
+in a process of its own. Printed are the CPU seconds of an epoch, their ratio, the memory that the process takes at its
+peak beyond its imports, and the size of one tensor (n_samples, n_neurons, n_neurons, n_hidden) for comparison. The bare
 loop is left out where its tensors would not fit.
 
     python tests/benchmarks/rollout.py [--neurons 15 50 100 302] [--hidden 256] [--epochs 3] [--samples 390]
@@ -46,6 +46,7 @@ def bare_rollout(module, X):
 
 
 def measure(kind, n_samples, n_neurons, n_hidden, n_epochs, answers):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     model = GNNTrajectoryRegressor(
         n_hidden=n_hidden,
         n_hidden_edges=n_hidden,
@@ -61,7 +62,6 @@ def measure(kind, n_samples, n_neurons, n_hidden, n_epochs, answers):
     with one_thread():
         X, Y, group = torch.tensor(X), torch.tensor(Y), torch.zeros(n_samples, dtype=torch.long)
         optimizer = torch.optim.Adam(module.parameters())
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         seconds = []
         for _ in range(n_epochs):
             start = time.process_time()
