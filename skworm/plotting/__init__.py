@@ -3,7 +3,8 @@
 from skworm.plotting.common import LINE_COLORS, STATE_COLORS
 from skworm.plotting.recordings import RecordingDisplay
 from skworm.plotting.scores import WormScoresDisplay
-from skworm.plotting.trajectories import TrajectoryDisplay, TrajectoryErrorDisplay
+from skworm.plotting.trajectories import TrajectoryDisplay
+from skworm.plotting.trajectory_errors import TrajectoryErrorDisplay
 
 __all__ = [
     "LINE_COLORS",

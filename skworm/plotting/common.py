@@ -30,9 +30,32 @@ LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
 """Colours of models, in turn (after Okabe & Ito 2008)."""
 
 
+BASELINE_STYLES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "persistence": ("#000000", "--"),
+        "linear": ("#666666", ":"),
+        "linear-direct": ("#666666", "-."),
+        "linear-uncentred": ("#AAAAAA", ":"),
+        "mean": ("#AAAAAA", "--"),
+    }
+)
+"""Colour and line style of baselines."""
+
+LEGEND_COLUMNS = 3
+"""Columns of a legend below a figure."""
+
+
 def new_figure(size: tuple[float, float]) -> Figure:
     """Make a figure of that width and height in inches."""
     # Apart from pyplot, a figure needs no window, and goes when nobody refers to it.
     from matplotlib.figure import Figure
 
     return Figure(figsize=size, layout="constrained")
+
+
+def style_of_model(model: str, models: Mapping[str, str]) -> tuple[str, str]:
+    """Tell colour and line style of a model: grey or black for baselines, else by its place among the others."""
+    if model in BASELINE_STYLES:
+        return BASELINE_STYLES[model]
+    networks = [name for name in models if name not in BASELINE_STYLES]
+    return LINE_COLORS[networks.index(model) % len(LINE_COLORS)], "-"
