@@ -199,3 +199,11 @@ def test_command_scores_every_setting(lab, tmp_path):
     assert result.exit_code == 0, result.output
     assert all(name in result.stdout for name in (*forecast_sensitivity.SETTINGS, *BASELINES))
     assert (tmp_path / "choice.md").read_text().startswith("| worm | setting |")
+
+
+def test_settings_that_no_worm_could_choose_are_refused_before_any_fit(lab, tmp_path):
+    arguments = ["--data", lab / "ours", "--train-worms", 2, "--out", tmp_path, "--n-jobs", 1]
+    result = CliRunner().invoke(main, ["reproduce", "forecast-sensitivity", *map(str, arguments)])
+    assert result.exit_code == 2
+    assert "n_train_worms=2 of 3 worms leaves no fit" in result.stderr
+    assert not (tmp_path / "scores.jsonl").exists()

@@ -186,6 +186,30 @@ def test_training_lowers_the_error(name, one_observed):
     assert min(losses[-5:]) < losses[0]
 
 
+@pytest.mark.parametrize("network", [MLPTrajectoryRegressor, NodeMLPTrajectoryRegressor, GNNTrajectoryRegressor])
+@pytest.mark.parametrize("center", ["worm", "population"])
+def test_networks_start_as_the_linear_map(network, center, two_observed):
+    X, Y = two_observed
+    untrained = {**FEW, "max_epochs": 1, "learning_rate": 1e-12, "validation_fraction": 0, "clip_margin": None}
+    # The network's map is penalised for the change of a frame, the other for the frame: without a penalty they agree.
+    model = network(center=center, linear_alpha=0, **untrained).fit(X, Y)
+    linear = LinearTrajectoryRegressor(center=center, alpha=0).fit(X, Y)
+    unseen = X.rename(index={"simulated-0": "new"}, level="worm")
+    np.testing.assert_allclose(model.predict(unseen), linear.predict(unseen), atol=1e-4)
+    without = network(center=center, linear=False, **untrained).fit(X, Y)
+    assert np.abs(without.predict(unseen) - linear.predict(unseen)).max() > 0.05
+
+
+def test_virtual_worms_are_on_by_default(one_observed):
+    X, Y = one_observed
+    default, named, plain = (
+        MLPTrajectoryRegressor(**FEW, **changes).fit(X, Y).predict(X)
+        for changes in ({}, {"augmentation": VirtualWorms(gain=0.3, offset=0, mixing=0.2)}, {"augmentation": None})
+    )
+    np.testing.assert_array_equal(default, named)
+    assert not np.array_equal(default, plain)
+
+
 def test_scheduled_sampling_ends(one_observed, monkeypatch):
     X, Y = one_observed
     shares = []

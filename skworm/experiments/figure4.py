@@ -178,7 +178,7 @@ def example_figure(protocol: ForecastProtocol, material: Material) -> Trajectory
     changes = contains_transition(labels, Y)[test].to_numpy() if labels is not None else None
     if changes is None or not changes.any():
         return None
-    models = {**protocol.models(MARKOVIAN)}
+    models = protocol.models(MARKOVIAN)
     predicted = {name: models[name].fit(X[~test], Y[~test]).predict(X[test]) for name in names}
     places = changes.nonzero()[0]
     neurons = [neuron for neuron in _EXAMPLE_NEURONS if neuron in material.neurons] or list(material.neurons[:6])
@@ -251,8 +251,8 @@ def describe_forecasts(protocol: ForecastProtocol) -> str:
             "[0, 1] over the worm's recording; mean ± standard deviation over worms, each worm's error averaged over "
             "the fits that score it first.",
             "Skill is 1 - MSE / MSE of persistence, of the mean errors; 'worst' is the lowest of any worm.",
-            "Every model but those 'not centred' or 'as published' measures each column from the worm's own mean, "
-            "which for a worm that it has not seen is that of all its observed frames together.",
+            "Every model but the training mean and those 'not centred' or 'as published' measures each column from the "
+            "worm's own mean, which for a worm that it has not seen is that of all its observed frames together.",
             f"Networks are trained on rollouts of 8 frames, and predict {HORIZON}. 'Transition' is the skill in "
             f"trajectories with a change of state ({protocol.states} states) between the last observed and the last "
             "predicted frame, 'steady' that in all others.",

@@ -75,7 +75,7 @@ def score_settings(
     out : str or path-like
         Folder that keeps every finished fit; a second call goes on where the first ended.
     n_train_worms : int, default=1
-        Worms that a model trains on, every combination.
+        Worms that a model trains on, every combination; at least two fewer than there are.
     n_folds : int, default=1
         Folds out of ten contiguous blocks that are held out in turn.
     max_epochs : int, default=200
@@ -93,7 +93,17 @@ def score_settings(
     -------
     DataFrame
         The rows of :func:`~skworm.model_selection.cross_validate_trajectories`.
+
+    Raises
+    ------
+    ValueError
+        If too many worms train for a setting to be chosen without each scored worm.
     """
+    if n_train_worms > len(recordings) - 2:
+        raise ValueError(
+            f"n_train_worms={n_train_worms} of {len(recordings)} worms leaves no fit that a worm has no part in, to "
+            "choose its setting by; train on fewer worms, or give more"
+        )
     present = set.intersection(*(set(recording.neurons) for recording in recordings))
     neurons = [neuron for neuron in PAPER_NEURONS if neuron in present]
     _, X, Y, _ = trajectories_of(recordings, neurons, "4", MARKOVIAN)

@@ -183,16 +183,13 @@ def run_forecasts(
         If settings and recordings do not fit each other.
     """
     run = {"out": out, "n_jobs": n_jobs, "verbose": verbose}
-    n_worms = len(material.recordings)
     tables = []
     for burn_in in protocol.burn_ins():
-        for n_train in protocol.train_counts(n_worms):
+        for n_train in protocol.train_counts(len(material.recordings)):
             external = [] if material.external_apart else material.external
-            tables.append(_cross_validate(protocol, material.recordings, external, material, n_train, burn_in, **run))
+            tables.append(_cross_validate(protocol, material, external, n_train, burn_in, **run))
             if material.external_apart:
-                scores = _cross_validate(
-                    protocol, material.recordings, material.external, material, n_train, burn_in, **run
-                )
+                scores = _cross_validate(protocol, material, material.external, n_train, burn_in, **run)
                 tables.append(scores[scores["evaluation"] == material.external_name])
     return pd.concat(tables, ignore_index=True)
 
@@ -222,19 +219,16 @@ def trajectories_of(
     labels : Series or None
         States, ``"unknown"`` frames included; None where some worm has no states.
     """
-    frames, _ = make_frames(recordings, neurons=neurons, states=None, derivative="backward")
+    vocabulary = None if any(recording.states is None for recording in recordings) else states
+    frames, labels = make_frames(recordings, neurons=neurons, states=vocabulary, derivative="backward", unknown="keep")
     X, Y = make_trajectories(frames, burn_in=burn_in, horizon=HORIZON)
-    if any(recording.states is None for recording in recordings):
-        return frames, X, Y, None
-    _, labels = make_frames(recordings, neurons=neurons, states=states, derivative="backward", unknown="keep")
     return frames, X, Y, labels
 
 
 def _cross_validate(
     protocol: ForecastProtocol,
-    recordings: Sequence[Recording],
-    external: Sequence[Recording],
     material: Material,
+    external: Sequence[Recording],
     n_train: int,
     burn_in: int,
     **run: Any,
@@ -244,7 +238,7 @@ def _cross_validate(
         observed = f"{burn_in} observed frame{'s' if burn_in > 1 else ''}"
         worms = f"{n_train} training worm{'s' if n_train > 1 else ''}"
         print(f"{observed}, {worms}, {len(neurons)} neurons:", file=sys.stderr)
-    _, X, Y, labels = trajectories_of(recordings, neurons, protocol.states, burn_in)
+    _, X, Y, labels = trajectories_of(material.recordings, neurons, protocol.states, burn_in)
     transitions = [] if labels is None else [contains_transition(labels, Y)]
     sets = None
     if external:

@@ -69,7 +69,8 @@ class LinearTrajectoryRegressor(TrajectoryRegressor):
         Apply a map of one step again and again (vector autoregression), or learn a map of its own for each step. A
         direct map cannot predict beyond the horizon that it was trained on.
     alpha : float, default=1.0
-        Strength of the penalty on squared coefficients.
+        Strength of the penalty on squared coefficients. It pulls predictions towards the level that columns are
+        measured from, not towards persistence.
     center : {"worm", "population"}, default="worm"
         What the columns are measured from. ``"worm"`` is each worm's own mean, which scaling to [0, 1] has moved to a
         different place in every worm; a new worm's is that of all observed frames that are passed together, weighed

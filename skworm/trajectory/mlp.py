@@ -26,10 +26,10 @@ class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
     center : {"worm", "population"}, default="worm"
         What the columns are measured from, see :class:`LinearTrajectoryRegressor`.
     linear : bool, default=True
-        Add a linear map of the last `burn_in` frames to f. It starts as the ridge regression of one step, the
-        perceptron at nothing, and both are trained together.
+        Add a linear map of the last `burn_in` frames to f. It starts as the ridge regression of the change
+        in one step, the perceptron at nothing, and both are trained together.
     linear_alpha : float, default=1.0
-        Penalty of that ridge regression.
+        Penalty of that ridge regression; it pulls towards no change.
     n_hidden : int, default=256
         Hidden features of a layer.
     n_layers : int, default=1
