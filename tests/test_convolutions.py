@@ -8,7 +8,7 @@ import torch
 from skworm import GNNStateClassifier, GNNTrajectoryRegressor
 from skworm.datasets import make_worms
 from skworm.frames import make_frames, make_trajectories
-from skworm.nn import GraphConvolution
+from skworm.nn import GraphConvolution, Groups
 from skworm.nn.convolutions import CONVOLUTIONS, HEADED
 
 N_FRAMES, N_NEURONS, N_INPUTS, N_HIDDEN, N_HEADS = 6, 5, 2, 4, 2
@@ -41,7 +41,7 @@ def adjacency():
     return edges
 
 
-GROUP = torch.zeros(N_FRAMES, dtype=torch.long)
+GROUP = Groups.one(N_FRAMES)
 SENDERS = {0: [1, 2], 1: [0], 2: [], 3: [0, 1, 2, 4], 4: []}
 
 
@@ -132,16 +132,16 @@ def test_a_neuron_hears_its_senders_alone(name, nodes, adjacency):
 
 @every_convolution
 def test_every_group_has_its_graph(name, nodes, adjacency):
-    layer, group = layer_of(name), torch.arange(N_FRAMES) % 2
+    layer, group = layer_of(name), Groups(torch.arange(N_FRAMES) % 2, 2)
     graphs = torch.stack([adjacency, adjacency.T])
     result = layer(nodes, graphs, group)
     for code, graph in enumerate(graphs):
-        torch.testing.assert_close(result[group == code], layer(nodes, graph[None], GROUP)[group == code])
+        torch.testing.assert_close(result[group.index == code], layer(nodes, graph[None], GROUP)[group.index == code])
 
 
 @every_convolution
 def test_a_few_frames_at_a_time_give_the_same_and_the_same_gradients(name, nodes, adjacency, monkeypatch):
-    messages, group = GraphConvolution(layer_of(name), adjacency), torch.arange(N_FRAMES) % 3
+    messages, group = GraphConvolution(layer_of(name), adjacency), Groups(torch.arange(N_FRAMES) % 3, 3)
 
     def everything():
         messages.zero_grad()
@@ -158,9 +158,9 @@ def test_a_few_frames_at_a_time_give_the_same_and_the_same_gradients(name, nodes
 
 @pytest.mark.parametrize("name", ATTENTIVE)
 def test_graphs_of_attention_average_frames_and_divide_a_whole(name, nodes, adjacency):
-    messages, group = GraphConvolution(layer_of(name), adjacency), torch.arange(N_FRAMES) % 2
+    messages, group = GraphConvolution(layer_of(name), adjacency), Groups(torch.arange(N_FRAMES) % 2, 2)
     graphs = messages.group_graphs(nodes, group)
-    torch.testing.assert_close(graphs[1], messages.weights(nodes, group)[group == 1].mean(0))
+    torch.testing.assert_close(graphs[1], messages.weights(nodes, group)[group.index == 1].mean(0))
     torch.testing.assert_close(graphs.sum(-1), torch.ones(2, N_NEURONS, dtype=torch.float64))
     assert torch.equal(graphs[0] != 0, (adjacency + torch.eye(N_NEURONS)) != 0)
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, MessagePassing, StaticGraph
+from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, Groups, MessagePassing, StaticGraph
 from skworm.nn import messages as messages_module
 from skworm.nn.blocks import Readout
 from skworm.nn.dynamics import Step, TrajectoryModule
@@ -10,7 +10,7 @@ from skworm.nn.memory import FrameLSTM, NeuronGRU, NeuronLinear, NeuronLSTM, Neu
 
 N_SAMPLES, N_NEURONS, N_NODE_FEATURES = 12, 4, 2
 N_COLUMNS = N_NEURONS * N_NODE_FEATURES
-GROUP = torch.zeros(N_SAMPLES, dtype=torch.long)
+GROUP = Groups.one(N_SAMPLES)
 
 
 def encoder():

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, GNNClassifierModule, MessagePassing, StaticGraph
-from skworm.nn.blocks import FeatureBatchNorm, Readout, group_means, group_messages
+from skworm.nn.blocks import FeatureBatchNorm, Readout
+from skworm.nn.groups import Groups
 
 N_FRAMES, N_NEURONS, N_NODE_FEATURES, N_STATES = 30, 5, 2, 3
 
@@ -37,7 +38,7 @@ def frames():
 
 @pytest.fixture
 def group():
-    return torch.arange(N_FRAMES) % 3
+    return Groups(torch.arange(N_FRAMES) % 3, 3)
 
 
 def test_feature_batch_norm_spans_all_but_the_last_axis():
@@ -47,16 +48,28 @@ def test_feature_batch_norm_spans_all_but_the_last_axis():
 
 
 def test_group_means_of_an_empty_group_are_zero():
-    means = group_means(torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 2]), 3)
+    means = Groups(torch.tensor([0, 0, 2]), 3).means(torch.tensor([[1.0], [3.0], [5.0]]))
     assert means.flatten().tolist() == [2.0, 0.0, 5.0]
+
+
+def test_rows_that_fill_up_do_not_count_in_means_or_batch_norm():
+    values, weight = torch.randn(6, 2, 4), torch.tensor([1.0, 1, 1, 1, 0, 0])
+    index = torch.tensor([0, 1, 0, 0, 0, 1])
+    means = Groups(index, 2, weight).means(values)
+    torch.testing.assert_close(means, Groups(index[:4], 2).means(values[:4]))
+    norm, filled = FeatureBatchNorm(4), FeatureBatchNorm(4)
+    filled.row_weights = weight
+    torch.testing.assert_close(filled(values)[:4], norm(values[:4]))
+    torch.testing.assert_close(filled.state_dict(), norm.state_dict())
+    torch.testing.assert_close(filled.eval()(values), norm.eval()(values))
 
 
 def test_messages_follow_equation_12(group):
     weights, nodes = torch.rand(3, N_NEURONS, N_NEURONS), torch.rand(N_FRAMES, N_NEURONS, N_NODE_FEATURES)
-    expected = torch.einsum("tij,tjf->tif", weights[group], nodes)
-    torch.testing.assert_close(group_messages(weights, nodes, group), expected)
+    expected = torch.einsum("tij,tjf->tif", weights[group.index], nodes)
+    torch.testing.assert_close(group.messages(weights, nodes), expected)
     shared = torch.einsum("ij,tjf->tif", weights[0], nodes)
-    torch.testing.assert_close(group_messages(weights[:1], nodes, group), shared)
+    torch.testing.assert_close(group.messages(weights[:1], nodes), shared)
 
 
 def test_edge_encoder_equals_a_perceptron_on_concatenated_pairs():
@@ -76,7 +89,7 @@ def test_edge_weight_is_the_second_of_two_softmax_probabilities():
 
 
 def test_summed_pairs_make_a_symmetric_graph(frames):
-    weights = DynamicGraph(encoder(edge_aggregation="sum"))(frames.unflatten(1, (N_NEURONS, -1)), None, 1)
+    weights = DynamicGraph(encoder(edge_aggregation="sum"))(frames.unflatten(1, (N_NEURONS, -1)), None)
     torch.testing.assert_close(weights, weights.transpose(1, 2))
 
 
@@ -97,7 +110,7 @@ def test_low_temperature_pushes_weights_to_zero_or_one(frames, group):
 def test_static_graph_of_a_group_depends_on_its_frames_alone(average, frames, group):
     module = network(StaticGraph(encoder(), average))
     graphs = graphs_of(module, frames, group)
-    alone = graphs_of(module, frames[group == 1], torch.zeros(int((group == 1).sum()), dtype=torch.long))
+    alone = graphs_of(module, frames[group.index == 1], Groups.one(int((group.index == 1).sum())))
     torch.testing.assert_close(graphs[1], alone[0])
     assert not torch.allclose(graphs[0], graphs[1], atol=1e-7)
 
@@ -112,7 +125,7 @@ def test_averages_at_different_stages_differ(frames, group):
 
 def test_dynamic_graph_depends_on_the_frame_alone(frames, group):
     module = network(DynamicGraph(encoder()))
-    torch.testing.assert_close(module(frames, group)[:7], module(frames[:7], torch.zeros(7, dtype=torch.long)))
+    torch.testing.assert_close(module(frames, group)[:7], module(frames[:7], Groups.one(7)))
 
 
 @pytest.mark.parametrize("graph", [DynamicGraph(encoder()), StaticGraph(encoder(), "node_features")])

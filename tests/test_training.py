@@ -8,6 +8,7 @@ from torch import nn
 from skworm.nn import MLPClassifierModule
 from skworm.nn.blocks import Readout
 from skworm.training import (
+    TrainingJob,
     TrainingSettings,
     VirtualWorms,
     held_out_windows,
@@ -33,6 +34,11 @@ SETTINGS = {
 def perceptron_module():
     readout = Readout(2, 1, 2, n_hidden=8, n_layers=1, batch_norm="output", aggregation="concatenate")
     return MLPClassifierModule(2, 1, readout)
+
+
+def job_of(module, X, group, y, held_out, settings=None):
+    settings = settings or TrainingSettings(**SETTINGS)
+    return TrainingJob(module, nn.CrossEntropyLoss, X, group, y, held_out, settings, None)
 
 
 def separable(n_samples=80):
@@ -70,7 +76,7 @@ def test_training_equals_a_bare_loop_and_keeps_the_best_epoch():
     with seeded(1, "cpu"):
         module = perceptron_module()
     twin = pickle.loads(pickle.dumps(module))
-    net = train(module, nn.CrossEntropyLoss, X, group, y, held_out, TrainingSettings(**SETTINGS))
+    net = train(job_of(module, X, group, y, held_out))
     losses = bare_loop(twin, X, y, held_out, SETTINGS)
     np.testing.assert_allclose(net.history[:, ("train_loss", "valid_loss")], losses, rtol=1e-5)
     for name, value in twin.state_dict().items():
@@ -79,7 +85,7 @@ def test_training_equals_a_bare_loop_and_keeps_the_best_epoch():
 
 def test_without_held_out_samples_the_training_loss_judges():
     X, group, y = separable()
-    net = train(perceptron_module(), nn.CrossEntropyLoss, X, group, y, np.zeros(80, bool), TrainingSettings(**SETTINGS))
+    net = train(job_of(perceptron_module(), X, group, y, np.zeros(80, bool)))
     best = dict(net.callbacks_)["best_epoch"].best_epoch_
     assert best == 1 + int(np.argmin(net.history[:, "train_loss"]))
 
@@ -89,7 +95,7 @@ def test_the_learning_rate_falls_on_a_plateau():
     y = np.random.default_rng(1).integers(2, size=80)
     held_out = np.arange(80) % 2 == 0
     settings = TrainingSettings(**{**SETTINGS, "learning_rate": 0.5})
-    net = train(perceptron_module(), nn.CrossEntropyLoss, X, group, y, held_out, settings)
+    net = train(job_of(perceptron_module(), X, group, y, held_out, settings))
     assert net.optimizer_.param_groups[0]["lr"] < 0.5
 
 
@@ -98,7 +104,7 @@ def test_weight_decay_holds_for_the_named_parameters_alone():
     module = perceptron_module()
     before = {name: value.clone() for name, value in module.state_dict().items()}
     settings = TrainingSettings(**{**SETTINGS, "weight_decay": 1e4, "decayed": "readout.output.*"})
-    net = train(module, nn.CrossEntropyLoss, X, group, y * 0, np.zeros(80, bool), settings)
+    net = train(job_of(module, X, group, y * 0, np.zeros(80, bool), settings))
     after = net.module_.state_dict()
     assert after["readout.output.weight"].abs().max() < before["readout.output.weight"].abs().max()
     groups = {group["weight_decay"]: len(group["params"]) for group in net.optimizer_.param_groups}
@@ -109,14 +115,14 @@ def test_infinite_losses_are_an_error():
     X, group, y = separable()
     X[:] = np.nan
     with pytest.raises(ValueError, match=r"valid_loss was never a finite number in 30 epochs.*lower learning_rate"):
-        train(perceptron_module(), nn.CrossEntropyLoss, X, group, y, np.arange(80) < 9, TrainingSettings(**SETTINGS))
+        train(job_of(perceptron_module(), X, group, y, np.arange(80) < 9))
 
 
 def test_progress_is_shown_only_when_asked_for(capsys):
     X, group, y = separable()
     for verbose in (0, 1):
         settings = TrainingSettings(**{**SETTINGS, "verbose": verbose})
-        train(perceptron_module(), nn.CrossEntropyLoss, X, group, y, np.arange(80) < 9, settings)
+        train(job_of(perceptron_module(), X, group, y, np.arange(80) < 9, settings))
         shown = "".join(capsys.readouterr())
         assert ("30/30" in shown) == bool(verbose)
 

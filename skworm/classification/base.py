@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,8 +19,9 @@ from torch import Tensor, nn
 from skworm.layout import window_of_rows, worm_of_rows
 from skworm.neural import NeuralEstimator
 from skworm.nn.blocks import Readout
+from skworm.nn.groups import Groups
 from skworm.states import UNKNOWN
-from skworm.training import Batch, Preparation, VirtualWorms, held_out_windows, one_thread
+from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, held_out_windows, one_thread
 
 _FRAMES_A_CHUNK = 4096
 
@@ -64,6 +67,28 @@ class StateClassifierMixin(ClassifierMixin):
         known = known_states(np.asarray(y))
         weights = None if sample_weight is None else np.asarray(sample_weight)[known]
         return accuracy_score(np.asarray(y)[known], self.predict(X)[known], sample_weight=weights)
+
+
+@dataclass(frozen=True)
+class _VirtualFrames:
+    """Every epoch's frames are those of virtual worms."""
+
+    augmentation: VirtualWorms
+    n_node_features: int
+
+    @property
+    def structure(self) -> Hashable:
+        return self.augmentation.n_groups, self.augmentation.mixing > 0, self.n_node_features
+
+    def n_groups(self, n_groups: int) -> int:
+        return n_groups * self.augmentation.n_groups
+
+    def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
+        return self.augmentation.draw(n_samples, n_features, generator, self.n_node_features)
+
+    def __call__(self, X: Tensor, group: Tensor, y: Tensor, **drawn: Tensor) -> Batch:
+        frames, worms = self.augmentation.apply(X, group, **drawn)
+        return {"X": frames, "group": worms}, y
 
 
 class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
@@ -130,6 +155,11 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
         self
             The fitted classifier.
         """
+        super().fit(X, y, worm)
+        return self
+
+    def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
+        """Make all of a fit that precedes training; see :meth:`skworm.neural.NeuralEstimator.training_job`."""
         self._validate_params()
         if self.augmentation is not None:
             self.augmentation.check()
@@ -138,15 +168,15 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
         known = known_states(states)
         self.classes_, targets = encode_states(self, states[known])
         worms = worm_of_rows(X, worm)
+        self._has_worms = worms is not None
         population = np.zeros(len(frames), dtype=int) if worms is None else worms
         self.worms_, group = np.unique(population[known], return_inverse=True)
         window = window_of_rows(X, population, self.window)[known]
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(np.iinfo(np.int32).max)
         held_out = held_out_windows(group, window, self.validation_fraction, random_state)
-        self._train(nn.CrossEntropyLoss, frames[known], group, targets, held_out, seed, self._preparation())
-        self._after_training(frames[known], None if worms is None else group)
-        return self
+        prepare = None if self.augmentation is None else _VirtualFrames(self.augmentation, len(self.node_features_))
+        return self._job(nn.CrossEntropyLoss, frames[known], group, targets, held_out, seed, prepare)
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
         """Give the probability of every state.
@@ -188,28 +218,13 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
         probabilities = self.predict_proba(X, worm=worm)
         return self.classes_[probabilities.argmax(axis=1)]
 
-    def _preparation(self) -> Preparation | None:
-        augmentation, n_node_features = self.augmentation, len(self.node_features_)
-        if augmentation is None:
-            return None
-
-        def prepare(epoch: int, X: Tensor, group: Tensor, y: Tensor, generator: torch.Generator) -> Batch:
-            frames, worms = augmentation(X, group, generator, n_node_features=n_node_features)
-            return {"X": frames, "group": worms}, y
-
-        return prepare
-
-    def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
-        pass
-
     def _logits(self, X: Tensor, worms: np.ndarray | None) -> Tensor:
-        group = torch.zeros(len(X), dtype=torch.long, device=X.device)
-        return self._forward_in_chunks(X, group)
+        return self._forward_in_chunks(X, Groups.one(len(X), X.device))
 
-    def _forward_in_chunks(self, X: Tensor, group: Tensor, **others: Tensor) -> Tensor:
+    def _forward_in_chunks(self, X: Tensor, group: Groups, **others: Tensor) -> Tensor:
         module = self.net_.module_
-        chunks = zip(X.split(_FRAMES_A_CHUNK), group.split(_FRAMES_A_CHUNK), strict=True)
-        return torch.cat([module(part, members, **others) for part, members in chunks])
+        chunks = zip(X.split(_FRAMES_A_CHUNK), group.index.split(_FRAMES_A_CHUNK), strict=True)
+        return torch.cat([module(part, Groups(index, group.n_groups), **others) for part, index in chunks])
 
     def _readout(self, n_features: int) -> Readout:
         return Readout(

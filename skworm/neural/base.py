@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from skworm.layout import parse_column_names
 from skworm.training import (
     Preparation,
+    TrainingJob,
     TrainingSettings,
     VirtualWorms,
-    one_thread,
     resolve_device,
     seeded,
     train,
@@ -101,7 +101,50 @@ class NeuralEstimator(BaseEstimator):
         self.neurons_ = [str(neuron) for neuron in range(n_columns // n_node_features)]
         self.node_features_ = [str(feature) for feature in range(n_node_features)]
 
-    def _train(
+    def fit(self, X: Any, y: Any, worm: Any = None) -> NeuralEstimator:
+        """Train the module; see the estimators."""
+        job = self.training_job(X, y, worm)
+        return self.take_training(job, train(job))
+
+    def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
+        """Make all of a fit that precedes training, so that many can be trained together.
+
+        Parameters
+        ----------
+        X, y, worm
+            As `fit` takes them.
+
+        Returns
+        -------
+        TrainingJob
+            What :func:`skworm.training.train` trains; :meth:`take_training` ends the fit.
+        """
+        raise NotImplementedError
+
+    def take_training(self, job: TrainingJob, net: Any) -> NeuralEstimator:
+        """Make all of a fit that follows training.
+
+        Parameters
+        ----------
+        job : TrainingJob
+            What :meth:`training_job` returned.
+        net : skorch.NeuralNet
+            The trained net.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        self.net_ = net
+        # In single precision a row's prediction would depend, if slightly, on the rows that come with it.
+        net.module_.double()
+        self.n_iter_ = len(net.history)
+        self.best_epoch_ = dict(net.callbacks_)["best_epoch"].best_epoch_
+        self._after_training(job.X, job.group if self._has_worms else None)
+        return self
+
+    def _job(
         self,
         loss: type[nn.Module],
         X: np.ndarray,
@@ -110,7 +153,7 @@ class NeuralEstimator(BaseEstimator):
         held_out: np.ndarray,
         seed: int,
         prepare: Preparation | None,
-    ) -> None:
+    ) -> TrainingJob:
         settings = TrainingSettings(
             max_epochs=self.max_epochs,
             learning_rate=self.learning_rate,
@@ -122,16 +165,15 @@ class NeuralEstimator(BaseEstimator):
             seed=seed,
             verbose=int(self.verbose),
         )
-        with one_thread(), seeded(seed, settings.device):
+        with seeded(seed, settings.device):
             module = self._build_module()
-            self.net_ = train(module, loss, X, group, targets, held_out, settings, prepare)
-        # In single precision a row's prediction would depend, if slightly, on the rows that come with it.
-        self.net_.module_.double()
-        self.n_iter_ = len(self.net_.history)
-        self.best_epoch_ = dict(self.net_.callbacks_)["best_epoch"].best_epoch_
+        return TrainingJob(module, loss, X, group, targets, held_out, settings, prepare)
 
     def _build_module(self) -> nn.Module:
         raise NotImplementedError
+
+    def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
+        """Keep what follows from the training rows; `group` is None where they name no worms."""
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, device=self.net_.device)

@@ -18,6 +18,7 @@ from skworm.nn import (
     FixedGraph,
     FreeGraph,
     GraphConvolution,
+    Groups,
     MessagePassing,
     StaticGraph,
 )
@@ -125,14 +126,13 @@ class GraphEstimator(NeuralEstimator):
 
     def _keep_graphs(self, X: Tensor, group: np.ndarray | None) -> None:
         """Set ``graph_`` from all training rows and ``graphs_`` from those of each worm."""
-        everyone = torch.zeros(len(X), dtype=torch.long, device=X.device)
-        self.graph_ = self._labelled(self._infer(X, everyone)[0])
+        self.graph_ = self._labelled(self._infer(X, Groups.one(len(X), X.device))[0])
         self.graphs_ = {}
         if group is not None:
-            graphs = self._infer(X, torch.as_tensor(group, device=X.device))
+            graphs = self._infer(X, Groups(torch.as_tensor(group, device=X.device), len(self.worms_)))
             self.graphs_ = {worm: self._labelled(graph) for worm, graph in zip(self.worms_, graphs, strict=True)}
 
-    def _graphs_of_rows(self, X: Tensor, worms: np.ndarray | None) -> tuple[Tensor, Tensor]:
+    def _graphs_of_rows(self, X: Tensor, worms: np.ndarray | None) -> tuple[Tensor, Groups]:
         """Tell the graphs of some rows, and which of them each row has.
 
         A training worm has the graph that was kept, a new worm one that is inferred from its rows, and rows without a
@@ -144,15 +144,16 @@ class GraphEstimator(NeuralEstimator):
         else:
             names, codes = np.unique(worms, return_inverse=True)
             graphs = [self._graph_of(name, X, codes == code) for code, name in enumerate(names)]
-        return self._tensor(np.stack([graph.to_numpy().T for graph in graphs])), self._tensor(codes)
+        stacked = self._tensor(np.stack([graph.to_numpy().T for graph in graphs]))
+        return stacked, Groups(self._tensor(codes), len(graphs))
 
     def _graph_of(self, worm: Any, X: Tensor, rows: np.ndarray) -> pd.DataFrame:
         if worm in self.graphs_:
             return self.graphs_[worm]
         frames = X[self._tensor(rows)]
-        return self._labelled(self._infer(frames, torch.zeros(len(frames), dtype=torch.long, device=X.device))[0])
+        return self._labelled(self._infer(frames, Groups.one(len(frames), X.device))[0])
 
-    def _infer(self, X: Tensor, group: Tensor) -> Tensor:
+    def _infer(self, X: Tensor, group: Groups) -> Tensor:
         module = self.net_.module_
         module.eval()
         with one_thread(), torch.inference_mode():

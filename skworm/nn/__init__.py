@@ -11,6 +11,7 @@ from skworm.nn.convolutions import (
 )
 from skworm.nn.dynamics import Step, TrajectoryModule
 from skworm.nn.graphs import DynamicGraph, EdgeEncoder, FixedGraph, FreeGraph, StaticGraph
+from skworm.nn.groups import Groups
 from skworm.nn.memory import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout
 from skworm.nn.messages import MessagePassing
 
@@ -26,6 +27,7 @@ __all__ = [
     "GINConvolution",
     "GNNClassifierModule",
     "GraphConvolution",
+    "Groups",
     "MLPClassifierModule",
     "MessagePassing",
     "NeuronGRU",

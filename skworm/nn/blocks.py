@@ -7,11 +7,48 @@ from torch import Tensor, nn
 
 
 class FeatureBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation of the last axis, over all the others."""
+    """Batch normalisation of the last axis, over all the others.
+
+    Parameters
+    ----------
+    n_features : int
+        Size of the last axis.
+
+    Attributes
+    ----------
+    row_weights : Tensor of shape (n_rows,) or None
+        Where it is set, in training: 1 for a row, 0 for one that only fills up a batch and is left out of the
+        statistics. It holds for inputs whose first axis is the rows.
+    """
+
+    row_weights: Tensor | None
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__(n_features)
+        self.register_buffer("row_weights", None, persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalise `inputs` of shape (..., n_features)."""
+        if self.training and self.row_weights is not None and len(inputs) == len(self.row_weights):
+            return self._normalize_rows(inputs, self.row_weights)
         return super().forward(inputs.flatten(0, -2)).view_as(inputs)
+
+    def _normalize_rows(self, inputs: Tensor, row_weights: Tensor) -> Tensor:
+        others = tuple(range(inputs.dim() - 1))
+        weights = row_weights.view(-1, *[1] * (inputs.dim() - 1))
+        count = row_weights.sum() * inputs[0, ..., 0].numel()
+        mean = (inputs * weights).sum(others) / count
+        centred = inputs - mean
+        variance = (centred.square() * weights).sum(others) / count
+        with torch.no_grad():
+            self._keep("running_mean", mean)
+            self._keep("running_var", variance * count / (count - 1))
+            self.get_buffer("num_batches_tracked").add_(1)
+        return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+
+    def _keep(self, name: str, value: Tensor) -> None:
+        momentum = self.momentum or 0.0
+        self.get_buffer(name).mul_(1 - momentum).add_(value, alpha=momentum)
 
 
 def perceptron(n_inputs: int, n_hidden: int, n_layers: int, batch_norm: str | None) -> nn.Sequential:
@@ -85,58 +122,3 @@ class Readout(nn.Module):
         else:
             frames = nodes.mean(1)
         return self.output(self.hidden(frames))
-
-
-def group_means(values: Tensor, group: Tensor, n_groups: int) -> Tensor:
-    """Average rows group by group.
-
-    Parameters
-    ----------
-    values : Tensor of shape (n_frames, ...)
-        Rows.
-    group : LongTensor of shape (n_frames,)
-        Group of each row, from 0 to n_groups - 1.
-    n_groups : int
-        Number of groups.
-
-    Returns
-    -------
-    Tensor of shape (n_groups, ...)
-        Means; zero for a group without rows.
-    """
-    sums = values.new_zeros(n_groups, *values.shape[1:]).index_add(0, group, values)
-    counts = torch.bincount(group, minlength=n_groups).clamp(min=1).to(values.dtype)
-    return sums / counts.view(-1, *[1] * (values.dim() - 1))
-
-
-def group_messages(weights: Tensor, nodes: Tensor, group: Tensor) -> Tensor:
-    """Pass messages along the graph of each frame's group (equation 12).
-
-    Frames are lined up group by group, so that a group takes one matrix product; a product a frame, with its graph
-    copied for it, takes several times as long.
-
-    Parameters
-    ----------
-    weights : Tensor of shape (n_groups, n_neurons, n_neurons)
-        Entry [g, i, j] is the weight with which neuron i receives from neuron j; a single graph serves all groups.
-    nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
-        Features that are sent.
-    group : LongTensor of shape (n_frames,)
-        Group of each frame.
-
-    Returns
-    -------
-    Tensor of shape (n_frames, n_neurons, n_node_features)
-        Sums of weighted messages.
-    """
-    signals = nodes.transpose(1, 2)
-    if len(weights) == 1:
-        return (signals @ weights[0].T).transpose(1, 2)
-    counts = torch.bincount(group, minlength=len(weights))
-    order = torch.argsort(group)
-    place = torch.empty_like(group)
-    place[order] = torch.arange(len(group), device=group.device) - (counts.cumsum(0) - counts)[group[order]]
-    lined_up = signals.new_zeros(len(weights), int(counts.max()), *signals.shape[1:])
-    lined_up[group, place] = signals
-    messages = lined_up.flatten(1, 2) @ weights.transpose(1, 2)
-    return messages.view_as(lined_up)[group, place].transpose(1, 2)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from skworm.nn.blocks import Readout
 from skworm.nn.convolutions import GraphConvolution
+from skworm.nn.groups import Groups
 from skworm.nn.messages import MessagePassing
 
 
@@ -25,14 +26,14 @@ class MLPClassifierModule(nn.Module):
         self.frame_shape = (n_neurons, n_node_features)
         self.readout = readout
 
-    def forward(self, X: Tensor, group: Tensor) -> Tensor:
+    def forward(self, X: Tensor, group: Groups) -> Tensor:
         """Map frames to logits.
 
         Parameters
         ----------
         X : Tensor of shape (n_frames, n_neurons * n_node_features)
             Frames, neuron-major.
-        group : LongTensor of shape (n_frames,)
+        group : Groups
             Not used: every frame stands alone.
 
         Returns
@@ -68,15 +69,15 @@ class GNNClassifierModule(nn.Module):
         self.messages = messages
         self.readout = readout
 
-    def forward(self, X: Tensor, group: Tensor, graphs: Tensor | None = None) -> Tensor:
+    def forward(self, X: Tensor, group: Groups, graphs: Tensor | None = None) -> Tensor:
         """Map frames to logits.
 
         Parameters
         ----------
         X : Tensor of shape (n_frames, n_neurons * n_node_features)
             Frames, neuron-major.
-        group : LongTensor of shape (n_frames,)
-            Group of each frame; frames of one group share a static graph.
+        group : Groups
+            Groups of frames; frames of one group share a static graph.
         graphs : Tensor of shape (n_groups, n_neurons, n_neurons), optional
             Edge weights that are already known, in place of inferred ones.
 

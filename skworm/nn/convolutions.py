@@ -4,7 +4,7 @@ They are the modules of the supplement of Wang et al. 2021, as dense layers: for
 a whole matrix is faster than one with a list of edges.
 
 Every layer maps `nodes` of shape (n_frames, n_neurons, n_node_features), `adjacency` of shape
-(n_graphs, n_neurons, n_neurons) and `group` of shape (n_frames,), the graph of each frame, to nodes of shape
+(n_graphs, n_neurons, n_neurons) and `group`, which tells the graph of each frame, to nodes of shape
 (n_frames, n_neurons, n_outputs). Neuron i receives from neuron j where entry [i, j] is not zero. None of these modules
 knows weights of edges, so the size of an entry does not count. Each treats the neuron itself in a way of its own, so
 the diagonal does not count either. A single graph serves all frames.
@@ -18,7 +18,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from skworm.nn.blocks import group_means, group_messages, perceptron
+from skworm.nn.blocks import perceptron
+from skworm.nn.groups import Groups
 from skworm.nn.messages import HIDDEN_EDGES_AT_A_TIME, frame_by_frame
 
 
@@ -32,7 +33,7 @@ class _Convolution(nn.Module):
     n_outputs: int
     n_pair_features = 0
 
-    def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Tensor) -> Tensor:
+    def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
         """Tell how much each neuron takes of each other: of shape (n_graphs, ...) or (n_frames, ...)."""
         return _other_neurons(adjacency).to(nodes.dtype)
 
@@ -59,9 +60,9 @@ class GINConvolution(_Convolution):
         self.perceptron = perceptron(n_inputs, n_outputs, 2, None)
         self.epsilon = nn.Parameter(torch.zeros(()), requires_grad=learn_epsilon)
 
-    def forward(self, nodes: Tensor, adjacency: Tensor, group: Tensor) -> Tensor:
+    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
         """Map nodes to nodes."""
-        neighbours = group_messages(self.edge_weights(nodes, adjacency, group), nodes, group)
+        neighbours = group.messages(self.edge_weights(nodes, adjacency, group), nodes)
         return self.perceptron((1 + self.epsilon) * nodes + neighbours)
 
 
@@ -85,28 +86,28 @@ class SAGEConvolution(_Convolution):
         self.own = nn.Linear(n_inputs, n_outputs, bias=False)
         self.neighbours = nn.Linear(n_inputs, n_outputs)
 
-    def forward(self, nodes: Tensor, adjacency: Tensor, group: Tensor) -> Tensor:
+    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
         """Map nodes to nodes."""
         edges = self.edge_weights(nodes, adjacency, group)
-        means = group_messages(edges / edges.sum(-1, keepdim=True).clamp(min=1), nodes, group)
+        means = group.messages(edges / edges.sum(-1, keepdim=True).clamp(min=1), nodes)
         return self.own(nodes) + self.neighbours(means)
 
 
 class _Attention(_Convolution):
     """A layer whose neurons divide their attention over those that they receive from, and themselves."""
 
-    def attention(self, nodes: Tensor, adjacency: Tensor, group: Tensor) -> Tensor:
+    def attention(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
         """Tell the attention of shape (n_frames, n_heads, n_neurons, n_neurons), whose rows sum to 1."""
         itself = torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device)
         edges = _other_neurons(adjacency) | itself
-        edges = edges if len(edges) == 1 else edges[group]
+        edges = edges if len(edges) == 1 else edges[group.index]
         return self.scores(nodes).masked_fill(~edges.unsqueeze(1), -torch.inf).softmax(-1)
 
     def scores(self, nodes: Tensor) -> Tensor:
         """Score pairs of receiver and sender, a head and frame."""
         raise NotImplementedError
 
-    def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Tensor) -> Tensor:
+    def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
         """Tell the attention of every frame, averaged over heads: (n_frames, n_neurons, n_neurons)."""
         return self.attention(nodes, adjacency, group).mean(1)
 
@@ -124,7 +125,7 @@ class _HeadedAttention(_Attention):
         """Tell what neurons send: (n_frames, n_neurons, n_outputs)."""
         raise NotImplementedError
 
-    def forward(self, nodes: Tensor, adjacency: Tensor, group: Tensor) -> Tensor:
+    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
         """Map nodes to nodes."""
         values = self._heads(self.values(nodes)).transpose(1, 2)
         messages = self.attention(nodes, adjacency, group) @ values
@@ -243,7 +244,7 @@ class AttentionConvolution(_Attention):
         self.gate = nn.Sequential(perceptron(n_inputs, n_outputs, 1, None), nn.Linear(n_outputs, 1))
         self.perceptron = perceptron(n_inputs, n_outputs, 1, None)
 
-    def forward(self, nodes: Tensor, adjacency: Tensor, group: Tensor) -> Tensor:
+    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
         """Map nodes to nodes."""
         return self.attention(nodes, adjacency, group).squeeze(1) @ self.perceptron(nodes)
 
@@ -256,7 +257,7 @@ class GraphConvolution(nn.Module):
     """Send every neuron's features through a convolution and a rectifier, along a graph that is known beforehand.
 
     It stands where :class:`MessagePassing` stands. What it keeps of pairs of neurons is computed for a few frames at a
-    time, as there.
+    time, as there, unless ``in_parts`` is False.
 
     Parameters
     ----------
@@ -272,9 +273,9 @@ class GraphConvolution(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skworm.nn import GINConvolution, GraphConvolution
+    >>> from skworm.nn import GINConvolution, GraphConvolution, Groups
     >>> messages = GraphConvolution(GINConvolution(2, 16, learn_epsilon=True), torch.ones(15, 15))
-    >>> messages(torch.rand(100, 15, 2), group=torch.zeros(100, dtype=torch.long)).shape
+    >>> messages(torch.rand(100, 15, 2), Groups.one(100)).shape
     torch.Size([100, 15, 16])
     """
 
@@ -283,17 +284,18 @@ class GraphConvolution(nn.Module):
     def __init__(self, convolution: Convolution, adjacency: Tensor) -> None:
         super().__init__()
         self.convolution = convolution
+        self.in_parts = True
         self.register_buffer("adjacency", adjacency[None])
 
-    def forward(self, nodes: Tensor, group: Tensor, graphs: Tensor | None = None) -> Tensor:
+    def forward(self, nodes: Tensor, group: Groups, graphs: Tensor | None = None) -> Tensor:
         """Pass messages.
 
         Parameters
         ----------
         nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
             Features that are sent.
-        group : LongTensor of shape (n_frames,)
-            Group of each frame.
+        group : Groups
+            Groups of frames.
         graphs : Tensor of shape (n_groups, n_neurons, n_neurons), optional
             A graph a group, in place of `adjacency`.
 
@@ -304,40 +306,45 @@ class GraphConvolution(nn.Module):
         """
         adjacency = self.get_buffer("adjacency") if graphs is None else graphs
 
-        def convolve(nodes: Tensor, group: Tensor) -> Tensor:
+        if not self.in_parts or not self.convolution.n_pair_features:
             return torch.relu(self.convolution(nodes, adjacency, group))
 
-        again = torch.is_grad_enabled() and self.convolution.n_pair_features > 0
-        return frame_by_frame(convolve, (nodes, group), self._frames_at_a_time(nodes), again)
+        def convolve(nodes: Tensor, index: Tensor) -> Tensor:
+            return torch.relu(self.convolution(nodes, adjacency, Groups(index, group.n_groups)))
 
-    def weights(self, nodes: Tensor, group: Tensor) -> Tensor:
+        return frame_by_frame(
+            convolve, (nodes, group.index), self._frames_at_a_time(nodes), again=torch.is_grad_enabled()
+        )
+
+    def weights(self, nodes: Tensor, group: Groups) -> Tensor:
         """Tell the attention of every frame, or the edges as 0 and 1, without self edges, for layers that have none."""
         return self.convolution.edge_weights(nodes, self.get_buffer("adjacency"), group)
 
-    def group_graphs(self, nodes: Tensor, group: Tensor) -> Tensor:
+    def group_graphs(self, nodes: Tensor, group: Groups) -> Tensor:
         """Tell one graph a group of frames: attention averaged over the group, or the edges as 0 and 1.
 
         Parameters
         ----------
         nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
             Features of the neurons.
-        group : LongTensor of shape (n_frames,)
-            Group of each frame.
+        group : Groups
+            Groups of frames.
 
         Returns
         -------
         Tensor of shape (n_groups, n_neurons, n_neurons)
             Entry [g, i, j] is how much neuron i takes of neuron j.
         """
-        n_groups = int(group.max()) + 1
         if not self.convolution.n_pair_features:
-            return self.weights(nodes, group).expand(n_groups, -1, -1)
-        weights = frame_by_frame(self.weights, (nodes, group), self._frames_at_a_time(nodes), False)
-        return group_means(weights, group, n_groups)
+            return self.weights(nodes, group).expand(group.n_groups, -1, -1)
+
+        def weigh(nodes: Tensor, index: Tensor) -> Tensor:
+            return self.weights(nodes, Groups(index, group.n_groups))
+
+        return group.means(frame_by_frame(weigh, (nodes, group.index), self._frames_at_a_time(nodes), again=False))
 
     def _frames_at_a_time(self, nodes: Tensor) -> int:
-        n_hidden_edges = nodes.shape[1] ** 2 * self.convolution.n_pair_features
-        return max(1, HIDDEN_EDGES_AT_A_TIME // n_hidden_edges) if n_hidden_edges else len(nodes)
+        return max(1, HIDDEN_EDGES_AT_A_TIME // (nodes.shape[1] ** 2 * self.convolution.n_pair_features))
 
 
 Convolution = GINConvolution | SAGEConvolution | GATConvolution | GATv2Convolution | AttentionConvolution

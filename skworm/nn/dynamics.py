@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from skworm.nn.convolutions import GraphConvolution
+from skworm.nn.groups import Groups
 from skworm.nn.messages import MessagePassing
 
 
@@ -32,7 +33,7 @@ class Step(nn.Module):
         self.readout = readout
 
     def forward(
-        self, nodes: Tensor, group: Tensor, graphs: Tensor | None, state: tuple[Tensor, ...] | None
+        self, nodes: Tensor, group: Groups, graphs: Tensor | None, state: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
         """Map nodes to a change of the frame, of shape (n_samples, n_columns), and the next state of the memory."""
         if self.messages is not None:
@@ -97,7 +98,7 @@ class TrajectoryModule(nn.Module):
     def forward(
         self,
         X: Tensor,
-        group: Tensor,
+        group: Groups,
         true: Tensor | None = None,
         shown: Tensor | None = None,
         graphs: Tensor | None = None,
@@ -109,8 +110,8 @@ class TrajectoryModule(nn.Module):
         ----------
         X : Tensor of shape (n_samples, burn_in * n_columns)
             Observed frames, time-major; each neuron-major.
-        group : LongTensor of shape (n_samples,)
-            Group of each sample; samples of one group share a static graph.
+        group : Groups
+            Groups of samples; samples of one group share a static graph.
         true : Tensor of shape (n_samples, n_steps * n_columns), optional
             True frames, for scheduled sampling.
         shown : BoolTensor of shape (n_samples, n_steps), optional

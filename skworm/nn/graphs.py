@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from skworm.nn.blocks import group_means, perceptron
+from skworm.nn.blocks import perceptron
+from skworm.nn.groups import Groups
 
 
 class EdgeEncoder(nn.Module):
@@ -103,11 +104,11 @@ class StaticGraph(nn.Module):
         self.encoder = encoder
         self.average = average
 
-    def forward(self, nodes: Tensor, group: Tensor, n_groups: int) -> Tensor:
+    def forward(self, nodes: Tensor, group: Groups) -> Tensor:
         """Infer edge weights of shape (n_groups, n_neurons, n_neurons)."""
 
         def averaged(values: Tensor, stage: str) -> Tensor:
-            return group_means(values, group, n_groups) if self.average == stage else values
+            return group.means(values) if self.average == stage else values
 
         nodes = averaged(nodes, "node_features")
         neurons = averaged(self.encoder.hidden_neurons(nodes), "hidden_neurons")
@@ -130,7 +131,7 @@ class DynamicGraph(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, nodes: Tensor, group: Tensor, n_groups: int) -> Tensor:
+    def forward(self, nodes: Tensor, group: Groups) -> Tensor:
         """Infer edge weights of shape (n_frames, n_neurons, n_neurons)."""
         return self.encoder.weights(self.encoder.hidden_edges(self.encoder.hidden_neurons(nodes)))
 
@@ -153,7 +154,7 @@ class FreeGraph(nn.Module):
         self.temperature = temperature
         self.logits = nn.Parameter(0.1 * torch.randn(n_neurons, n_neurons, 2))
 
-    def forward(self, nodes: Tensor, group: Tensor, n_groups: int) -> Tensor:
+    def forward(self, nodes: Tensor, group: Groups) -> Tensor:
         """Return edge weights of shape (1, n_neurons, n_neurons)."""
         return torch.softmax(self.logits / self.temperature, dim=-1)[None, ..., 1]
 
@@ -173,7 +174,7 @@ class FixedGraph(nn.Module):
         super().__init__()
         self.register_buffer("weights", weights[None])
 
-    def forward(self, nodes: Tensor, group: Tensor, n_groups: int) -> Tensor:
+    def forward(self, nodes: Tensor, group: Groups) -> Tensor:
         """Return edge weights of shape (1, n_neurons, n_neurons)."""
         return self.get_buffer("weights")
 

@@ -13,6 +13,30 @@ from skworm.nn.blocks import FeatureBatchNorm
 State = tuple[Tensor, ...]
 
 
+class _LSTMCell(nn.LSTMCell):
+    """torch's cell in plain operations: its own kernel cannot be stacked with ``torch.func.vmap``."""
+
+    def forward(self, inputs: Tensor, state: State | None) -> State:  # type: ignore[override]
+        hidden, cell = state or (inputs.new_zeros(len(inputs), self.hidden_size),) * 2
+        gates = nn.functional.linear(inputs, self.weight_ih, self.bias_ih)
+        gates = gates + nn.functional.linear(hidden, self.weight_hh, self.bias_hh)
+        let_in, forget, change, let_out = gates.chunk(4, dim=1)
+        cell = torch.sigmoid(forget) * cell + torch.sigmoid(let_in) * torch.tanh(change)
+        return torch.sigmoid(let_out) * torch.tanh(cell), cell
+
+
+class _GRUCell(nn.GRUCell):
+    """As :class:`_LSTMCell`."""
+
+    def forward(self, inputs: Tensor, hidden: Tensor | None) -> Tensor:  # type: ignore[override]
+        hidden = inputs.new_zeros(len(inputs), self.hidden_size) if hidden is None else hidden
+        new = nn.functional.linear(inputs, self.weight_ih, self.bias_ih).chunk(3, dim=1)
+        old = nn.functional.linear(hidden, self.weight_hh, self.bias_hh).chunk(3, dim=1)
+        reset, update = torch.sigmoid(new[0] + old[0]), torch.sigmoid(new[1] + old[1])
+        candidate = torch.tanh(new[2] + reset * old[2])
+        return candidate + update * (hidden - candidate)
+
+
 class FrameLSTM(nn.Module):
     """Long short-term memory of whole frames: the LSTM before the MLP.
 
@@ -30,7 +54,7 @@ class FrameLSTM(nn.Module):
 
     def __init__(self, n_inputs: int, n_hidden: int) -> None:
         super().__init__()
-        self.cell = nn.LSTMCell(n_inputs, n_hidden)
+        self.cell = _LSTMCell(n_inputs, n_hidden)
 
     def forward(self, nodes: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Map nodes (n_samples, n_neurons, n_features) to one node of the memory (n_samples, 1, n_hidden)."""
@@ -56,7 +80,7 @@ class NeuronGRU(nn.Module):
 
     def __init__(self, n_inputs: int, n_hidden: int) -> None:
         super().__init__()
-        self.cell = nn.GRUCell(n_inputs, n_hidden)
+        self.cell = _GRUCell(n_inputs, n_hidden)
 
     def forward(self, nodes: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Append each neuron's memory to its features: (n_samples, n_neurons, n_inputs + n_hidden)."""

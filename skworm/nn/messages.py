@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from skworm.nn.blocks import group_means, group_messages
 from skworm.nn.graphs import EdgeEncoder, Graph
+from skworm.nn.groups import Groups
 
 HIDDEN_EDGES_AT_A_TIME = 2**20
 """Hidden features of pairs of neurons that are held at once."""
@@ -21,6 +21,7 @@ class MessagePassing(nn.Module):
     With dynamic edges the hidden features of all pairs of neurons are by far the largest tensors. They are computed for
     a few frames at a time, and once more in the backward pass instead of being kept, so that the memory for them grows
     with the square of the number of neurons, but neither with the number of frames nor with the steps of a rollout.
+    Setting ``in_parts`` to False computes all at once.
 
     Parameters
     ----------
@@ -55,21 +56,22 @@ class MessagePassing(nn.Module):
         self.message_normalization = message_normalization
         self.residual = residual
         self.n_message_steps = n_message_steps
+        self.in_parts = True
 
     @property
     def takes_group_graphs(self) -> bool:
         """Whether frames take the graph of their group, which can be told beforehand."""
         return not self.graph.dynamic
 
-    def forward(self, nodes: Tensor, group: Tensor, graphs: Tensor | None = None) -> Tensor:
+    def forward(self, nodes: Tensor, group: Groups, graphs: Tensor | None = None) -> Tensor:
         """Pass messages.
 
         Parameters
         ----------
         nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
             Features that are sent.
-        group : LongTensor of shape (n_frames,)
-            Group of each frame; frames of one group share a static graph.
+        group : Groups
+            Groups of frames; frames of one group share a static graph.
         graphs : Tensor of shape (n_groups, n_neurons, n_neurons), optional
             Edge weights that are already known, in place of inferred ones.
 
@@ -79,38 +81,39 @@ class MessagePassing(nn.Module):
             What each neuron received, with its own features where `residual` is set.
         """
         if self.graph.dynamic and graphs is None:
+            if not self.in_parts:
+                return self._pass_along_own_graphs(nodes)
             again = torch.is_grad_enabled() and not self._has_batch_norm
             return frame_by_frame(self._pass_along_own_graphs, (nodes,), self._frames_at_a_time(nodes), again)
         adjacency = self._normalized(self.weights(nodes, group) if graphs is None else graphs)
         for _ in range(self.n_message_steps):
-            messages = group_messages(adjacency, nodes, group)
+            messages = group.messages(adjacency, nodes)
             nodes = nodes + messages if self.residual else messages
         return nodes
 
-    def group_graphs(self, nodes: Tensor, group: Tensor) -> Tensor:
+    def group_graphs(self, nodes: Tensor, group: Groups) -> Tensor:
         """Infer one graph a group of frames; that of dynamic edges is their average over the group.
 
         Parameters
         ----------
         nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
             Features of the neurons.
-        group : LongTensor of shape (n_frames,)
-            Group of each frame.
+        group : Groups
+            Groups of frames.
 
         Returns
         -------
         Tensor of shape (n_groups, n_neurons, n_neurons)
             Entry [g, i, j] is the weight with which neuron i receives from neuron j, before messages are normalised.
         """
-        n_groups = int(group.max()) + 1
         if self.graph.dynamic:
             parts = nodes.split(self._frames_at_a_time(nodes))
-            return group_means(torch.cat([self.weights(part, group) for part in parts]), group, n_groups)
-        return self.weights(nodes, group).expand(n_groups, -1, -1)
+            return group.means(torch.cat([self.weights(part, group) for part in parts]))
+        return self.weights(nodes, group).expand(group.n_groups, -1, -1)
 
-    def weights(self, nodes: Tensor, group: Tensor) -> Tensor:
+    def weights(self, nodes: Tensor, group: Groups) -> Tensor:
         """Infer edge weights of shape (n_graphs, n_neurons, n_neurons), self edges only where wanted."""
-        weights = self.graph(nodes, group, int(group.max()) + 1)
+        weights = self.graph(nodes, group)
         if self.self_edges:
             return weights
         return weights * (1 - torch.eye(weights.shape[-1], device=weights.device, dtype=weights.dtype))
@@ -124,7 +127,7 @@ class MessagePassing(nn.Module):
         return self._encoder.has_batch_norm
 
     def _pass_along_own_graphs(self, nodes: Tensor) -> Tensor:
-        adjacency = self._normalized(self.weights(nodes, torch.zeros(1, dtype=torch.long, device=nodes.device)))
+        adjacency = self._normalized(self.weights(nodes, Groups.one(len(nodes), nodes.device)))
         for _ in range(self.n_message_steps):
             messages = adjacency @ nodes
             nodes = nodes + messages if self.residual else messages

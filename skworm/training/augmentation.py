@@ -9,6 +9,8 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from skworm.training.preparation import Draws
+
 
 class VirtualWorms(BaseEstimator):
     """Split the training frames into random groups and give each group its own gain, offset and mixing of neurons.
@@ -81,14 +83,44 @@ class VirtualWorms(BaseEstimator):
         group : LongTensor of shape (n_samples,)
             The virtual worm of each sample; samples of different groups never share one.
         """
-        n_samples, n_features = X.shape
-        on_device: Any = {"generator": generator, "device": X.device}
+        draws = self.draw(len(X), X.shape[1] // n_steps, generator, n_node_features)
+        return self.apply(X, group, **draws.by_sample, **draws.shared)
+
+    def draw(self, n_samples: int, n_columns: int, generator: torch.Generator, n_node_features: int = 1) -> Draws:
+        """Draw the virtual worm of each sample, and every virtual worm's gain, offset and mixing.
+
+        Parameters
+        ----------
+        n_samples, n_columns : int
+            Samples, and columns of a frame.
+        generator : torch.Generator
+            Source of randomness.
+        n_node_features : int, default=1
+            Columns a neuron.
+
+        Returns
+        -------
+        Draws
+            Arguments of :meth:`apply`.
+        """
+        on_device: Any = {"generator": generator, "device": generator.device}
         dealt = torch.randint(self.n_groups, (n_samples,), **on_device)
-        draws = 2 * torch.rand(2, self.n_groups, n_features // n_steps, **on_device) - 1
-        draws = draws.repeat(1, 1, n_steps)
-        gain, offset = 1 + self.gain * draws[0], self.offset * draws[1]
+        draws = 2 * torch.rand(2, self.n_groups, n_columns, **on_device) - 1
+        shared = {"gain": 1 + self.gain * draws[0], "offset": self.offset * draws[1]}
         if self.mixing:
-            frames = X.view(n_samples, n_steps, -1, n_node_features)
-            share = self.mixing * torch.randn(self.n_groups, frames.shape[2], frames.shape[2], **on_device)
-            X = (frames + torch.einsum("tij,tsjf->tsif", share[dealt], frames)).flatten(1)
-        return torch.addcmul(offset[dealt], X, gain[dealt]), group * self.n_groups + dealt
+            n_neurons = n_columns // n_node_features
+            shared["share"] = self.mixing * torch.randn(self.n_groups, n_neurons, n_neurons, **on_device)
+        return Draws({"dealt": dealt}, shared)
+
+    @staticmethod
+    def apply(
+        X: Tensor, group: Tensor, *, dealt: Tensor, gain: Tensor, offset: Tensor, share: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Make virtual worms of what was drawn; arguments and results are those of a call."""
+        n_groups, n_columns = gain.shape
+        n_steps = X.shape[1] // n_columns
+        if share is not None:
+            frames = X.view(len(X), n_steps, share.shape[1], -1)
+            X = (frames + torch.einsum("tij,tsjf->tsif", share.to(X.dtype)[dealt], frames)).flatten(1)
+        gain, offset = (values.to(X.dtype).repeat(1, n_steps) for values in (gain, offset))
+        return torch.addcmul(offset[dealt], X, gain[dealt]), group * n_groups + dealt

@@ -16,11 +16,9 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-Batch = tuple[dict[str, Tensor], Tensor]
-"""Inputs of a module by name, and targets."""
-
-Preparation = Callable[[int, Tensor, Tensor, Tensor, torch.Generator], Batch]
-"""Makes an epoch's own batch of (epoch, X, group, y, generator); epochs count from 0."""
+from skworm.nn.groups import Groups
+from skworm.training.devices import one_thread
+from skworm.training.preparation import Batch, Preparation
 
 
 @dataclass(frozen=True)
@@ -60,19 +58,77 @@ class TrainingSettings:
     verbose: int
 
 
-class WholeTensors(Dataset):
-    """Frames, groups and targets that are always handed over whole, on the training device."""
+@dataclass(frozen=True, eq=False)
+class TrainingJob:
+    """A module to be trained on whole tensors, to the epoch with the lowest loss on the rows held out.
 
-    def __init__(self, X: np.ndarray, group: np.ndarray, y: np.ndarray, device: str) -> None:
-        self.X = torch.as_tensor(X, dtype=torch.float32, device=device)
-        self.group = torch.as_tensor(group, dtype=torch.long, device=device)
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Takes ``X`` and ``group``, a :class:`skworm.nn.Groups`.
+    loss : type of torch.nn.Module
+        Takes the module's outputs and `y`, and a `reduction`.
+    X : array of shape (n_samples, n_features)
+        Inputs.
+    group : array of int, shape (n_samples,)
+        Group of each sample, from 0.
+    y : array of shape (n_samples, ...)
+        Targets.
+    held_out : array of bool, shape (n_samples,)
+        Samples that judge the epochs and are not trained on. Where there is none, the training loss judges.
+    settings : TrainingSettings
+        How to train.
+    prepare : Preparation, optional
+        Makes each epoch's own training batch. Held-out samples are judged as they are.
+    """
+
+    module: nn.Module
+    loss: type[nn.Module]
+    X: np.ndarray
+    group: np.ndarray
+    y: np.ndarray
+    held_out: np.ndarray
+    settings: TrainingSettings
+    prepare: Preparation | None
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups."""
+        return int(self.group.max()) + 1
+
+    @property
+    def monitor(self) -> str:
+        """The loss that judges the epochs."""
+        return "valid_loss" if self.held_out.any() else "train_loss"
+
+    @property
+    def generator(self) -> torch.Generator:
+        """A new source of randomness."""
+        return torch.Generator(self.settings.device).manual_seed(self.settings.seed)
+
+    def tensors(self, rows: np.ndarray) -> WholeTensors:
+        """Put some rows on the training device, in the module's precision."""
+        dtype = next(self.module.parameters()).dtype
+        return WholeTensors(self.X[rows], self.group[rows], self.y[rows], self.n_groups, self.settings.device, dtype)
+
+
+class WholeTensors(Dataset):
+    """Samples, groups and targets that are always handed over whole, on the training device."""
+
+    def __init__(
+        self, X: np.ndarray, group: np.ndarray, y: np.ndarray, n_groups: int, device: str, dtype: torch.dtype
+    ) -> None:
+        self.X = torch.as_tensor(X, dtype=dtype, device=device)
+        self.group = Groups(torch.as_tensor(group, dtype=torch.long, device=device), n_groups)
         self.y = torch.as_tensor(y, device=device)
+        if self.y.is_floating_point():
+            self.y = self.y.to(dtype)
 
     def __len__(self) -> int:
         return len(self.y)
 
-    def __getitem__(self, rows: Any) -> tuple[dict[str, Tensor], Tensor]:
-        return {"X": self.X[rows], "group": self.group[rows]}, self.y[rows]
+    def __getitem__(self, rows: Any) -> Batch:
+        raise TypeError("the samples are handed over whole")
 
 
 class WholeBatch:
@@ -94,13 +150,19 @@ class WholeBatch:
         X, group, y = self.dataset.X, self.dataset.group, self.dataset.y
         if self.prepare is None or self.generator is None:
             yield {"X": X, "group": group}, y
-        else:
-            yield self.prepare(self.epoch, X, group, y, self.generator)
+            return
+        draws = self.prepare.draw(self.epoch, len(X), X.shape[1], self.generator)
         self.epoch += 1
+        inputs, y = self.prepare(X, group.index, y, **draws.by_sample, **draws.shared)
+        yield inputs | {"group": Groups(inputs["group"], self.prepare.n_groups(group.n_groups))}, y
 
 
 class WholeTensorNet(NeuralNet):
     """A net whose epoch is one step, without the bookkeeping of batches, which costs more than a small model."""
+
+    def infer(self, x: dict[str, Any], **fit_params: Any) -> Any:
+        """Apply the module to inputs that are on its device already."""
+        return self.module_(**x)
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Take one optimizer step."""
@@ -146,12 +208,17 @@ class BestEpoch(Callback):
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Restore the best weights."""
         if self.best_weights_ is None:
-            raise ValueError(
-                f"the {self.monitor} was never a finite number in {len(net.history)} epochs; check that the features "
-                "are scaled, or lower learning_rate"
-            )
+            raise never_finite(self.monitor, len(net.history))
         net.module_.load_state_dict(self.best_weights_)
         self.best_weights_ = None
+
+
+def never_finite(monitor: str, n_epochs: int) -> ValueError:
+    """Make the error for a training without a single finite loss."""
+    return ValueError(
+        f"the {monitor} was never a finite number in {n_epochs} epochs; check that the features are scaled, or lower "
+        "learning_rate"
+    )
 
 
 class EpochProgress(Callback):
@@ -171,37 +238,13 @@ class EpochProgress(Callback):
         del self.bar_
 
 
-def train(
-    module: nn.Module,
-    loss: type[nn.Module],
-    X: np.ndarray,
-    group: np.ndarray,
-    y: np.ndarray,
-    held_out: np.ndarray,
-    settings: TrainingSettings,
-    prepare: Preparation | None = None,
-) -> NeuralNet:
-    """Train a module on whole tensors and keep the epoch with the lowest loss on the rows held out.
+def train(job: TrainingJob) -> NeuralNet:
+    """Train a module, with one CPU thread.
 
     Parameters
     ----------
-    module : torch.nn.Module
-        Takes ``X`` and ``group``.
-    loss : type of torch.nn.Module
-        Takes the module's outputs and `y`.
-    X : array of shape (n_samples, n_features)
-        Inputs.
-    group : array of int, shape (n_samples,)
-        Group of each sample, from 0.
-    y : array of shape (n_samples, ...)
-        Targets.
-    held_out : array of bool, shape (n_samples,)
-        Samples that judge the epochs and are not trained on. Where there is none, the training loss judges.
-    settings : TrainingSettings
-        How to train.
-    prepare : callable, optional
-        Makes each epoch's own training batch of (epoch, X, group, y, generator): inputs of the module by name, and
-        targets. Held-out samples are judged as they are.
+    job : TrainingJob
+        What to train.
 
     Returns
     -------
@@ -213,25 +256,50 @@ def train(
     ValueError
         If no epoch had a finite loss.
     """
-    training = WholeTensors(X[~held_out], group[~held_out], y[~held_out], settings.device)
-    judging = WholeTensors(X[held_out], group[held_out], y[held_out], settings.device) if held_out.any() else None
-    monitor = "train_loss" if judging is None else "valid_loss"
-    best = BestEpoch(monitor, settings.learning_rate_factor, settings.learning_rate_patience)
+    judging = job.tensors(job.held_out) if job.held_out.any() else None
+    net = make_net(
+        job,
+        iterator_train=partial(WholeBatch, prepare=job.prepare, generator=job.generator),
+        train_split=None if judging is None else predefined_split(judging),
+    )
+    with one_thread():
+        net.fit(job.tensors(~job.held_out), None)
+    # A fitted net travels: it must not take the frames or a generator bound to a device along.
+    net.train_split = None
+    net.iterator_train = WholeBatch
+    return net
+
+
+def make_net(job: TrainingJob, **others: Any) -> WholeTensorNet:
+    """Make the net of a job, not yet trained.
+
+    Parameters
+    ----------
+    job : TrainingJob
+        What it will train.
+    **others
+        Further parameters of a skorch net.
+
+    Returns
+    -------
+    WholeTensorNet
+        Net with the callback ``"best_epoch"``.
+    """
+    settings = job.settings
+    best = BestEpoch(job.monitor, settings.learning_rate_factor, settings.learning_rate_patience)
     callbacks: list[tuple[str, Callback]] = [("best_epoch", best)]
     if settings.verbose:
         callbacks.append(("progress", EpochProgress()))
-    generator = torch.Generator(settings.device).manual_seed(settings.seed)
-    net = WholeTensorNet(
-        module,
-        criterion=loss,
+    parameters: dict[str, Any] = {"iterator_train": WholeBatch, "train_split": None, **others}
+    return WholeTensorNet(
+        job.module,
+        criterion=job.loss,
         optimizer=torch.optim.Adam,
         optimizer__param_groups=[(settings.decayed, {"weight_decay": settings.weight_decay})],
         lr=settings.learning_rate,
         max_epochs=settings.max_epochs,
         batch_size=-1,
-        iterator_train=partial(WholeBatch, prepare=prepare, generator=generator),
         iterator_valid=WholeBatch,
-        train_split=None if judging is None else predefined_split(judging),
         callbacks=callbacks,
         callbacks__epoch_timer=None,
         callbacks__train_loss=None,
@@ -239,9 +307,5 @@ def train(
         callbacks__print_log=None,
         device=settings.device,
         verbose=0,
+        **parameters,
     )
-    net.fit(training, None)
-    # A fitted net travels: it must not take the frames or a generator bound to a device along.
-    net.train_split = None
-    net.iterator_train = WholeBatch
-    return net

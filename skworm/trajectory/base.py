@@ -55,15 +55,7 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ValueError
             If `Y` is no multiple of the columns of a frame, or `burn_in` or names do not fit `X` and `Y`.
         """
-        self._validate_params()
-        observed, future = validate_data(self, X, Y, dtype=np.float64, multi_output=True, y_numeric=True)
-        self._read_shapes(X, Y, observed, future)
-        worms = worm_of_rows(X, worm)
-        frames = np.concatenate([observed, future.reshape(len(future), -1)], axis=1)
-        frames = frames.reshape(len(frames), self.burn_in_ + self.horizon_, self.n_columns_)
-        self._learn_levels(frames, worms)
-        levels = self._levels_of_rows(frames, worms)
-        self._fit(X, frames - levels[:, None], worms)
+        self._fit(*self._centred(X, Y, worm))
         return self
 
     def predict(self, X: Any, worm: Any = None, horizon: int | None = None) -> np.ndarray:
@@ -118,7 +110,18 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         return super().score(X, y, sample_weight)
 
-    def _fit(self, X: Any, frames: np.ndarray, worms: np.ndarray | None) -> None:
+    def _centred(self, X: Any, Y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """Learn shapes and levels, and give frames measured from them, with their worms."""
+        self._validate_params()
+        observed, future = validate_data(self, X, Y, dtype=np.float64, multi_output=True, y_numeric=True)
+        self._read_shapes(X, Y, observed, future)
+        worms = worm_of_rows(X, worm)
+        frames = np.concatenate([observed, future.reshape(len(future), -1)], axis=1)
+        frames = frames.reshape(len(frames), self.burn_in_ + self.horizon_, self.n_columns_)
+        self._learn_levels(frames, worms)
+        return frames - self._levels_of_rows(frames, worms)[:, None], worms
+
+    def _fit(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
         """Learn from centred frames of shape (n_trajectories, burn_in + horizon, n_columns)."""
         raise NotImplementedError
 

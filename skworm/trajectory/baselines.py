@@ -53,7 +53,7 @@ class PersistenceRegressor(TrajectoryRegressor):
         tags.regressor_tags.poor_score = True
         return tags
 
-    def _fit(self, X: Any, frames: np.ndarray, worms: np.ndarray | None) -> None:
+    def _fit(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
         pass
 
     def _predict(self, frames: np.ndarray, worms: np.ndarray | None, n_steps: int) -> np.ndarray:
@@ -126,7 +126,7 @@ class LinearTrajectoryRegressor(TrajectoryRegressor):
         self.center = center
         self.burn_in = burn_in
 
-    def _fit(self, X: Any, frames: np.ndarray, worms: np.ndarray | None) -> None:
+    def _fit(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
         if self.strategy == "direct":
             before, after = (part.reshape(len(frames), -1) for part in np.split(frames, [self.burn_in_], axis=1))
         else:

@@ -18,8 +18,10 @@ from skworm.layout import window_of_rows
 from skworm.neural import NeuralEstimator
 from skworm.nn.blocks import Readout
 from skworm.nn.dynamics import Step, TrajectoryModule
-from skworm.training import Batch, Preparation, VirtualWorms, held_out_windows, one_thread
+from skworm.nn.groups import Groups
+from skworm.training import TrainingJob, VirtualWorms, held_out_windows, one_thread
 from skworm.trajectory.base import TrajectoryRegressor, steps_of_pairs
+from skworm.trajectory.windows import TrainingWindows
 
 PUBLISHED: Mapping[str, Any] = MappingProxyType(
     {
@@ -131,10 +133,14 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
             aggregation="concatenate",
         )
 
-    def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
-        pass
+    def fit(self, X: Any, Y: Any, worm: Any = None) -> NeuralTrajectoryRegressor:
+        """Train on trajectories; see :meth:`skworm.trajectory.base.TrajectoryRegressor.fit`."""
+        NeuralEstimator.fit(self, X, Y, worm)
+        return self
 
-    def _fit(self, X: Any, frames: np.ndarray, worms: np.ndarray | None) -> None:
+    def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
+        """Make all of a fit that precedes training; see :meth:`skworm.neural.NeuralEstimator.training_job`."""
+        frames, worms = self._centred(X, y, worm)
         augmentation = self._virtual_worms()
         if augmentation is not None:
             augmentation.check()
@@ -145,6 +151,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
             )
         self._name_columns(self._frame_columns, self.n_columns_)
         population = np.zeros(len(frames), dtype=int) if worms is None else worms
+        self._has_worms = worms is not None
         self.worms_, group = np.unique(population, return_inverse=True)
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(np.iinfo(np.int32).max)
@@ -153,8 +160,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         self._learn_linear_part(frames[~held_out])
         flat = frames.reshape(len(frames), -1).astype(np.float32)
         observed, future = np.split(flat, [self.burn_in_ * self.n_columns_], axis=1)
-        self._train(nn.MSELoss, observed, group, future, held_out, seed, self._preparation())
-        self._after_training(observed, None if worms is None else group)
+        return self._job(nn.MSELoss, observed, group, future, held_out, seed, self._preparation())
 
     def _learn_linear_part(self, frames: np.ndarray) -> None:
         before, after = steps_of_pairs(frames, self.burn_in_)
@@ -188,31 +194,18 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
             bounds=None if self._bounds is None else torch.from_numpy(self._bounds).float(),
         )
 
-    def _preparation(self) -> Preparation:
-        n_columns, burn_in, horizon = self.n_columns_, self.burn_in_, self.train_horizon
-        n_starts = self.horizon_ - horizon + 1 if self.random_start else 1
-        n_steps, n_node_features = burn_in + horizon, len(self.node_features_)
-        n_features = n_steps * n_columns
+    def _preparation(self) -> TrainingWindows:
         end = self.scheduled_sampling_end * (1 if self.scheduled_sampling_unit == "epochs" else self.max_epochs)
-        augmentation = self._virtual_worms()
-
-        def prepare(epoch: int, X: Tensor, group: Tensor, y: Tensor, generator: torch.Generator) -> Batch:
-            frames = torch.cat([X, y], dim=1)
-            if n_starts > 1:
-                start = torch.randint(n_starts, (len(X), 1), generator=generator, device=X.device)
-                columns = start * n_columns + torch.arange(n_features, device=X.device)
-                frames = frames.gather(1, columns)
-            frames = frames[:, :n_features]
-            if augmentation is not None:
-                frames, group = augmentation(frames, group, generator, n_steps, n_node_features)
-            X, y = frames[:, : burn_in * n_columns], frames[:, burn_in * n_columns :]
-            batch = {"X": X, "group": group}
-            if epoch < end:
-                shown = torch.rand(len(X), horizon, generator=generator, device=X.device) < 1 - epoch / end
-                batch |= {"true": y, "shown": shown}
-            return batch, y
-
-        return prepare
+        n_starts = self.horizon_ - self.train_horizon + 1 if self.random_start else 1
+        return TrainingWindows(
+            burn_in=self.burn_in_,
+            horizon=self.train_horizon,
+            n_columns=self.n_columns_,
+            n_node_features=len(self.node_features_),
+            n_starts=n_starts,
+            sampling_end=end,
+            augmentation=self._virtual_worms(),
+        )
 
     def _predict(self, frames: np.ndarray, worms: np.ndarray | None, n_steps: int) -> np.ndarray:
         module = self.net_.module_
@@ -223,9 +216,10 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
             return predicted.cpu().numpy().reshape(len(frames), n_steps, -1)
 
     def _roll_out(self, X: Tensor, worms: np.ndarray | None, n_steps: int) -> Tensor:
-        return self._in_chunks(X, torch.zeros(len(X), dtype=torch.long, device=X.device), n_steps)
+        return self._in_chunks(X, Groups.one(len(X), X.device), n_steps)
 
-    def _in_chunks(self, X: Tensor, group: Tensor, n_steps: int, **others: Tensor) -> Tensor:
+    def _in_chunks(self, X: Tensor, group: Groups, n_steps: int, **others: Tensor) -> Tensor:
         module = self.net_.module_
-        chunks = zip(X.split(_SAMPLES_A_CHUNK), group.split(_SAMPLES_A_CHUNK), strict=True)
-        return torch.cat([module(part, members, n_steps=n_steps, **others) for part, members in chunks])
+        chunks = zip(X.split(_SAMPLES_A_CHUNK), group.index.split(_SAMPLES_A_CHUNK), strict=True)
+        parts = [module(part, Groups(index, group.n_groups), n_steps=n_steps, **others) for part, index in chunks]
+        return torch.cat(parts)

@@ -1,0 +1,208 @@
+"""The stack trains what one-by-one training trains."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from skworm import (
+    GNNStateClassifier,
+    GNNTrajectoryRegressor,
+    MLPStateClassifier,
+    MLPTrajectoryRegressor,
+    NodeMLPTrajectoryRegressor,
+    VirtualWorms,
+)
+from skworm.datasets import make_worms
+from skworm.frames import make_frames, make_trajectories
+from skworm.training import fused, memory, train, train_together
+
+NEURONS = ["AVAL", "AVAR", "AVBL", "VB02"]
+VIRTUAL = VirtualWorms(n_groups=3, mixing=0.1)
+TOGETHER = {"max_epochs": 12, "device": "cpu", "learning_rate": 0.02, "learning_rate_patience": 1, "n_hidden": 5}
+
+CLASSIFIERS = {
+    "mlp": MLPStateClassifier(weight_decay=0.1),
+    "mlp virtual worms": MLPStateClassifier(augmentation=VIRTUAL),
+    "mlp batch norm": MLPStateClassifier(batch_norm="before_activation", n_layers=2, aggregation="mean"),
+    "mlp training loss": MLPStateClassifier(validation_fraction=0),
+    "gnn": GNNStateClassifier(),
+    "gnn virtual worms": GNNStateClassifier(augmentation=VIRTUAL),
+    "gnn dynamic": GNNStateClassifier(edges="dynamic", augmentation=VIRTUAL),
+    "gnn free": GNNStateClassifier(edges="free", message_normalization="row"),
+    "gnn published": GNNStateClassifier.as_published(),
+    "gnn dynamic published": GNNStateClassifier.as_published(edges="dynamic"),
+    **{
+        f"gnn {stage}": GNNStateClassifier(static_average=stage, encoder_batch_norm=True)
+        for stage in ("hidden_edges", "edge_weights")
+    },
+    **{name: GNNStateClassifier(convolution=name) for name in ("gin0", "gin", "sage", "gat", "gatv2", "attention")},
+}
+REGRESSORS = {
+    "mlp": MLPTrajectoryRegressor(),
+    "mlp lstm": MLPTrajectoryRegressor(memory="lstm"),
+    "mlp published": MLPTrajectoryRegressor.as_published(),
+    "node mlp": NodeMLPTrajectoryRegressor(batch_norm="output"),
+    "node mlp lstm": NodeMLPTrajectoryRegressor(memory="lstm"),
+    "gnn": GNNTrajectoryRegressor(n_hidden_edges=4),
+    "gnn static": GNNTrajectoryRegressor(edges="static"),
+    "gnn free": GNNTrajectoryRegressor(edges="free"),
+    "gnn lstm": GNNTrajectoryRegressor(memory="lstm", n_hidden_edges=4),
+    "gnn gated": GNNTrajectoryRegressor(memory="gated", n_memory=3, n_hidden_edges=4),
+    "gnn published": GNNTrajectoryRegressor.as_published(n_hidden_edges=4),
+    "gat": GNNTrajectoryRegressor(convolution="gat", n_hidden_edges=4),
+}
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return make_frames(make_worms(3, n_frames=160, random_state=0), neurons=NEURONS, states="2", derivative="backward")
+
+
+@pytest.fixture(scope="module")
+def trajectories(frames):
+    return make_trajectories(frames[0], horizon=9)
+
+
+def fits_of(estimator, X, y):
+    """Unfitted copies that differ in seed and learning rate, with different rows of two of the worms for each."""
+    worm = X.index.get_level_values("worm").to_numpy()
+    fits = []
+    for seed, left_out in enumerate(np.unique(worm)):
+        rows = np.flatnonzero(worm != left_out)[: -4 * seed or None]
+        model = clone(estimator).set_params(**TOGETHER, random_state=seed)
+        fits.append((model.set_params(learning_rate=0.02 / (1 + seed)), X.iloc[rows], y.iloc[rows]))
+    return fits
+
+
+def in_double_precision(job):
+    # Rounding is amplified by an optimizer that divides by the size of gradients, even by that of gradients that are
+    # nothing but rounding, as those are of which batch normalisation takes away the effect.
+    return replace(job, module=job.module.double())
+
+
+def trained(fits, how):
+    jobs = [in_double_precision(model.training_job(X, y)) for model, X, y in fits]
+    return [model.take_training(job, net) for (model, _, _), job, net in zip(fits, jobs, how(jobs), strict=True)]
+
+
+def together(jobs):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fused, "train", None)  # nothing is trained by itself
+        return train_together(jobs)
+
+
+def assert_same(estimator, X, y, predict):
+    one_by_one = trained(fits_of(estimator, X, y), lambda jobs: [train(job) for job in jobs])
+    stacked = trained(fits_of(estimator, X, y), together)
+    for one, other in zip(one_by_one, stacked, strict=True):
+        np.testing.assert_allclose(predict(other, X), predict(one, X), rtol=0, atol=1e-6)
+        for name in ("train_loss", "valid_loss") if one.validation_fraction else ("train_loss",):
+            np.testing.assert_allclose(other.net_.history[:, name], one.net_.history[:, name], atol=1e-7)
+        assert (other.best_epoch_, other.n_iter_) == (one.best_epoch_, one.n_iter_)
+    predictions = [predict(model, X) for model in stacked]
+    assert not np.allclose(predictions[0], predictions[1], atol=1e-4), "the models must differ for this test to tell"
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_classifiers_come_out_as_one_by_one(name, frames):
+    assert_same(CLASSIFIERS[name], *frames, lambda model, X: model.predict_proba(X))
+
+
+@pytest.mark.parametrize("name", REGRESSORS)
+def test_trajectory_regressors_come_out_as_one_by_one(name, trajectories):
+    X, Y = trajectories
+    assert_same(REGRESSORS[name], X, Y, lambda model, X: model.predict(X))
+
+
+@pytest.mark.parametrize("name", ["gnn virtual worms", "mlp"])
+def test_in_single_precision_predictions_agree_within_rounding(name, frames):
+    X, y = frames
+    fits = fits_of(CLASSIFIERS[name], X, y)
+    jobs = [model.training_job(X, y) for model, X, y in fits]
+    stacked = [model.take_training(job, net) for (model, *_), job, net in zip(fits, jobs, together(jobs), strict=True)]
+    for model, (one, X_train, y_train) in zip(stacked, fits_of(CLASSIFIERS[name], X, y), strict=True):
+        np.testing.assert_allclose(model.predict_proba(X), one.fit(X_train, y_train).predict_proba(X), atol=0.01)
+
+
+def test_other_structures_make_other_stacks(frames):
+    X, y = frames
+    jobs = [
+        clone(model).set_params(max_epochs=3, device="cpu", random_state=0).training_job(X, y)
+        for model in (
+            MLPStateClassifier(),
+            MLPStateClassifier(n_hidden=7),
+            MLPStateClassifier(learning_rate=0.1, weight_decay=1.0),
+            MLPStateClassifier(augmentation=VIRTUAL),
+            MLPStateClassifier(augmentation=clone(VIRTUAL).set_params(gain=0.5)),
+            MLPStateClassifier(augmentation=clone(VIRTUAL).set_params(mixing=0)),
+            GNNStateClassifier(residual=True),
+            GNNStateClassifier(residual=False),
+        )
+    ]
+    structures = [fused.structure(job) for job in jobs]
+    assert [structures.index(own) for own in structures] == [0, 1, 0, 3, 3, 5, 6, 7]
+    nets = train_together(jobs)
+    for job, net in zip(jobs, nets, strict=True):
+        assert net.module_ is job.module
+
+
+def test_a_stack_for_which_memory_runs_out_is_halved(frames, monkeypatch):
+    X, y = frames
+    sizes = []
+
+    class Small(fused._Stack):
+        def __init__(self, jobs):
+            sizes.append(len(jobs))
+            if len(jobs) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            super().__init__(jobs)
+
+    monkeypatch.setattr(fused, "_Stack", Small)
+    monkeypatch.setattr(fused, "models_at_a_time", lambda job, n_processes: 100)
+    model = MLPStateClassifier(max_epochs=2, device="cpu")
+    nets = train_together([clone(model).set_params(random_state=seed).training_job(X, y) for seed in range(5)])
+    assert sizes == [5, 2, 3, 2]
+    assert all(len(net.history) == 2 for net in nets)
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(frames, monkeypatch):
+    monkeypatch.setattr(fused, "_Stack", lambda jobs: 1 / 0)
+    model = MLPStateClassifier(max_epochs=2, device="cpu")
+    with pytest.raises(ZeroDivisionError):
+        train_together([model.training_job(*frames), model.training_job(*frames)])
+
+
+def test_stacks_are_as_large_as_memory_allows(frames, monkeypatch):
+    X, y = frames
+    job = MLPStateClassifier(max_epochs=2, device="cpu").training_job(X, y)
+    large = GNNStateClassifier(edges="dynamic", max_epochs=2, device="cpu").training_job(X, y)
+    bytes_of_one = memory.bytes_of_a_model(job)
+    assert memory.bytes_of_a_model(large) > 3 * bytes_of_one
+    monkeypatch.setattr(memory, "_CPU_BYTES", 10 * bytes_of_one)
+    assert memory.models_at_a_time(job) == 10
+    assert memory.models_at_a_time(job, n_processes=5) == 2
+    assert memory.models_at_a_time(large) < 4
+    monkeypatch.setattr(memory, "_CPU_BYTES", 1)
+    assert memory.models_at_a_time(job) == 1
+
+
+def test_measuring_memory_leaves_the_module_as_it_is(frames):
+    job = MLPStateClassifier(batch_norm="output", augmentation=VIRTUAL, device="cpu").training_job(*frames)
+    before = {name: value.clone() for name, value in job.module.state_dict().items()}
+    memory.bytes_of_a_model(job)
+    torch.testing.assert_close(job.module.state_dict(), before)
+
+
+def test_one_model_without_a_finite_loss_does_not_end_the_others(frames):
+    X, y = frames
+    models = [MLPStateClassifier(max_epochs=2, device="cpu", random_state=0).set_params(learning_rate=rate)
+              for rate in (0.01, 1e30, 0.01)]  # fmt: skip
+    jobs = [model.training_job(X, y) for model in models]
+    jobs[1].X[:] = np.nan
+    nets = together(jobs)
+    assert isinstance(nets[1], ValueError)
+    assert "valid_loss was never a finite number in 2 epochs" in str(nets[1])
+    assert nets[0].history[:, "valid_loss"] == nets[2].history[:, "valid_loss"]
