@@ -94,7 +94,7 @@ def record_of_fit(digest: str, rows: list[dict[str, Any]]) -> str:
     --------
     >>> from skworm.model_selection.results import record_of_fit
     >>> record_of_fit("digest-1", [{"accuracy": 0.9}])
-    '{"digest": "digest-1", "rows": [{"accuracy": 0.9}]}\\n'
+    '{"digest": "digest-1", "rows": [{"accuracy": 0.9}]}\n'
     """
     return json.dumps({"digest": digest, "rows": rows}) + "\n"
 
