@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -362,8 +363,11 @@ class _UserError(click.ClickException):
 def _one_line_errors(out: Path) -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt:
-        click.echo(f"\nInterrupted; finished fits are kept in {out}: run the same command again to continue.", err=True)
+    except KeyboardInterrupt as interrupt:
+        message = str(interrupt) or f"interrupted; finished fits are kept in {out}; call again to go on"
+        click.echo(f"\n{message[0].upper()}{message[1:]}", err=True)
         raise SystemExit(_INTERRUPTED) from None
+    except BrokenExecutor as error:
+        raise click.ClickException(str(error)) from error
     except (ValueError, ImportError, OSError) as error:
         raise _UserError(" ".join(str(error).split())) from error

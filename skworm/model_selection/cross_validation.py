@@ -41,8 +41,8 @@ def cross_validate_worms(
     Frames whose state is ``"unknown"`` are neither trained on nor scored, but estimators see them when they predict:
     an estimator may use all frames of a new worm.
 
-    Every (model, split) is one joblib task, so ``joblib.parallel_config`` chooses where they run. torch uses one
-    thread a task.
+    Every (model, split) is one joblib task, so ``joblib.parallel_config`` chooses where they run: with ``"dask"``, on
+    the machines of a cluster. torch uses one thread a task.
 
     Parameters
     ----------
@@ -85,7 +85,11 @@ def cross_validate_worms(
     ValueError
         If data sets do not fit each other, or training rows of a split have fewer than two states.
     RuntimeError
-        If a fit fails. Fits that had finished are kept in `out`.
+        If a fit fails, or a worker process is killed. Fits that had finished are kept in `out`.
+    OSError
+        If `out` cannot be written, or another run is at work there.
+    KeyboardInterrupt
+        If it is interrupted, with what is kept as its message.
 
     References
     ----------

@@ -59,12 +59,22 @@ class ResultStore:
             self._read(number, line)
 
     def append(self, digest: str, rows: list[dict[str, Any]]) -> None:
-        """Record the rows of one fit, and wait until they are on the disk."""
-        line = json.dumps({"digest": digest, "rows": rows})
-        with self.path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Record the rows of one fit, and wait until they are on the disk.
+
+        Raises
+        ------
+        OSError
+            If they cannot be written whole. Nothing of them is left in the file.
+        """
+        size = self.path.stat().st_size
+        try:
+            with self.path.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(record_of_fit(digest, rows))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            os.truncate(self.path, size)
+            raise
         self.rows_by_digest[digest] = rows
 
     def _read(self, number: int, line: bytes) -> None:
@@ -75,6 +85,30 @@ class ResultStore:
             raise ValueError(
                 f"line {number} of {self.path} is no record of a fit; delete the line, and its fit runs again"
             ) from error
+
+
+def record_of_fit(digest: str, rows: list[dict[str, Any]]) -> str:
+    r"""Write the line of a :class:`ResultStore` for one fit.
+
+    Examples
+    --------
+    >>> from skworm.model_selection.results import record_of_fit
+    >>> record_of_fit("digest-1", [{"accuracy": 0.9}])
+    '{"digest": "digest-1", "rows": [{"accuracy": 0.9}]}\n'
+    """
+    return json.dumps({"digest": digest, "rows": rows}) + "\n"
+
+
+def package_versions() -> dict[str, str]:
+    """Look up the versions of the packages that scores depend on.
+
+    Examples
+    --------
+    >>> from skworm.model_selection.results import package_versions
+    >>> list(package_versions())
+    ['skworm', 'scikit-learn', 'torch', 'numpy']
+    """
+    return {package: version(package) for package in _PACKAGES}
 
 
 def digest_of_inputs(train: Any, external: Mapping[str, Any], cv: Any) -> str:
@@ -107,7 +141,7 @@ def digest_of_inputs(train: Any, external: Mapping[str, Any], cv: Any) -> str:
         "train": _digest_of_set(train),
         "external": [(name, _digest_of_set(part)) for name, part in external.items()],
         "splitter": [(name, joblib.hash(value)) for name, value in sorted(vars(cv).items())],
-        "versions": [(package, version(package)) for package in _PACKAGES],
+        "versions": list(package_versions().items()),
     }
     return joblib.hash(parts)
 

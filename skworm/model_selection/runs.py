@@ -7,17 +7,19 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone
-from tqdm import tqdm
 
+from skworm.model_selection.keeping import FitKeeper
+from skworm.model_selection.locks import sole_use
+from skworm.model_selection.progress import FitProgress
 from skworm.model_selection.results import ResultStore, digest_of_fit
 from skworm.model_selection.splits import WormSplit
+from skworm.model_selection.workers import Failure, finished_calls
 
 
 class ScoredSet(Protocol):
@@ -51,10 +53,6 @@ class Data(NamedTuple):
     train: ScoredSet
     external: dict[str, Any]
 
-    def __sizeof__(self) -> int:
-        # dask sends an argument once, instead of with each task, where it says that it is large.
-        return sum(array.nbytes for part in (self.train, *self.external.values()) for array in part.arrays())
-
 
 class Task(NamedTuple):
     """One fit.
@@ -75,19 +73,6 @@ class Task(NamedTuple):
 
     def __str__(self) -> str:
         return f"model {self.name!r} on {name_of_split(self.split)}"
-
-
-class Failure(NamedTuple):
-    """What ended a fit early.
-
-    Parameters
-    ----------
-    message, traceback : str
-        Of the exception.
-    """
-
-    message: str
-    traceback: str
 
 
 def run_fits(
@@ -123,46 +108,46 @@ def run_fits(
     Raises
     ------
     RuntimeError
-        If a fit fails. Fits that had finished are kept in `out`.
+        If a fit fails, or a worker process is killed. Fits that had finished are kept in `out`.
+    OSError
+        If `out` cannot be written, or another run is at work there.
+    KeyboardInterrupt
+        If it is interrupted, with what is kept as its message.
     """
     tasks = [Task(name, estimator, split) for name, estimator in models.items() for split in splits]
     if inputs is None or out is None:
-        digests, store = list(map(str, range(len(tasks)))), None
-    else:
-        digests, store = [digest_of_fit(inputs, *task) for task in tasks], ResultStore(out)
-    rows = _run(tasks, digests, store, data, n_jobs, verbose)
-    return [row for digest in digests for row in rows[digest]]
+        return _run(tasks, FitKeeper(None, list(map(str, range(len(tasks))))), data, n_jobs, verbose)
+    digests = [digest_of_fit(inputs, *task) for task in tasks]
+    with sole_use(out):
+        return _run(tasks, FitKeeper(ResultStore(out), digests), data, n_jobs, verbose)
 
 
-def _run(
-    tasks: list[Task],
-    digests: list[str],
-    store: ResultStore | None,
-    data: Data,
-    n_jobs: int | None,
-    verbose: int,
-) -> dict[str, list[dict[str, Any]]]:
-    rows = {} if store is None else {key: store.rows_by_digest[key] for key in digests if key in store.rows_by_digest}
+def _run(tasks: list[Task], keeper: FitKeeper, data: Data, n_jobs: int | None, verbose: int) -> list[dict[str, Any]]:
+    digests = keeper.digests
     failures: list[tuple[Task, Failure]] = []
-    # After a failure no further task starts, but those under way finish and are kept.
-    pending = (
-        delayed(_fit_and_score)(number, task, data)
+    # After a failure no further fit starts, but those under way finish and are kept.
+    calls = (
+        (number, task)
         for number, task in enumerate(tasks)
-        if digests[number] not in rows and not failures
+        if digests[number] not in keeper.rows_by_digest and not failures and not keeper.is_full
     )
-    finished = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")(pending)
-    with tqdm(total=len(tasks), initial=len(rows), unit="fit", disable=not verbose) as progress:
+    with (
+        keeper.clear_end(),
+        FitProgress(len(tasks), len(keeper.rows_by_digest), verbose) as progress,
+        closing(finished_calls(_fit_and_score, calls, data, n_jobs)) as finished,
+    ):
         for number, result in finished:
             if isinstance(result, Failure):
                 failures.append((tasks[number], result))
+                progress.stop(f"{len(failures)} failed")
                 continue
-            rows[digests[number]] = result
-            if store is not None:
-                store.append(digests[number], result)
-            progress.update()
+            keeper.keep(digests[number], result)
+            progress.finish(tasks[number].name)
+            if keeper.is_full:
+                progress.stop("disk full")
     if failures:
-        _raise_failure(*failures[0], store)
-    return rows
+        _raise_failure(*failures[0], keeper)
+    return [row for digest in digests for row in keeper.rows_by_digest[digest]]
 
 
 def _fit_and_score(number: int, task: Task, data: Data) -> tuple[int, list[dict[str, Any]] | Failure]:
@@ -257,8 +242,7 @@ def name_of_split(split: WormSplit) -> str:
     return f"worms {'+'.join(map(str, split.train_worms))}, fold {split.fold}"
 
 
-def _raise_failure(task: Task, failure: Failure, store: ResultStore | None) -> None:
-    kept = "pass out= to keep finished fits" if store is None else f"finished fits are kept in {store.path}"
-    error = RuntimeError(f"{task} failed with {failure.message}; {kept}; mend the model and call again")
+def _raise_failure(task: Task, failure: Failure, keeper: FitKeeper) -> None:
+    error = RuntimeError(f"{task} failed with {failure.message}; {keeper}; {failure.mend}, and call again")
     error.add_note(failure.traceback)
     raise error

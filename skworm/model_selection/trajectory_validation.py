@@ -68,7 +68,11 @@ def cross_validate_trajectories(
     ValueError
         If `X` and `Y` are no trajectories, or data sets do not fit each other.
     RuntimeError
-        If a fit fails. Fits that had finished are kept in `out`.
+        If a fit fails, or a worker process is killed. Fits that had finished are kept in `out`.
+    OSError
+        If `out` cannot be written, or another run is at work there.
+    KeyboardInterrupt
+        If it is interrupted, with what is kept as its message.
 
     References
     ----------

@@ -1,0 +1,181 @@
+"""Calls spread over worker processes: those of joblib, or those of a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import BrokenExecutor
+from itertools import islice
+from typing import Any, NamedTuple
+
+from joblib import Parallel, delayed
+from joblib.parallel import get_active_backend
+
+from skworm.model_selection.results import package_versions
+
+
+class Failure(NamedTuple):
+    """What ended a call early.
+
+    Parameters
+    ----------
+    message, traceback : str
+        Of the exception.
+    mend : str
+        What to do about it.
+    """
+
+    message: str
+    traceback: str
+    mend: str = "mend the model"
+
+
+Outcome = tuple[int, Any]
+
+
+def finished_calls(
+    function: Callable[..., Outcome], calls: Iterable[tuple], data: Any, n_jobs: int | None
+) -> Generator[Outcome, None, None]:
+    """Call a function in worker processes, and yield what it returns as calls end.
+
+    Within ``joblib.parallel_config("dask")`` calls go to the cluster of the Dask client, elsewhere to joblib's workers.
+    Calls are drawn when workers are free or nearly so: a generator of calls that ends early starts no more.
+
+    Parameters
+    ----------
+    function : callable
+        Called as ``function(*call, data)``; returns the first item of the call and a result.
+    calls : iterable of tuple
+        Arguments of each call; the first is its number.
+    data : object
+        Shared by all calls, and sent to a Dask worker once.
+    n_jobs : int or None
+        Calls at a time in joblib's workers.
+
+    Yields
+    ------
+    tuple of int and object
+        What the function returned; a :class:`Failure` as its result where a Dask worker could not make the call.
+
+    Raises
+    ------
+    BrokenExecutor
+        If a worker of joblib is killed, or the Dask cluster is lost. The message names the mend.
+
+    Examples
+    --------
+    >>> from skworm.model_selection.workers import finished_calls
+    >>> list(finished_calls(lambda number, data: (number, data[number]), [(0,), (2,)], "abc", 1))
+    [(0, 'a'), (2, 'c')]
+    """
+    backend, _ = get_active_backend()
+    client = getattr(backend, "client", None)
+    if client is None:
+        return _finished_in_joblib(function, calls, data, n_jobs)
+    return _finished_in_dask(client, backend.submit_kwargs, function, calls, data)
+
+
+def _finished_in_joblib(
+    function: Callable[..., Outcome], calls: Iterable[tuple], data: Any, n_jobs: int | None
+) -> Generator[Outcome, None, None]:
+    tasks = (delayed(_call_deaf_to_interrupts)(os.getpid(), function, call, data) for call in calls)
+    finished = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")(tasks)
+    try:
+        for outcome in finished:  # noqa: UP028  # `yield from` would hand the closing on before it gets here
+            yield outcome
+    except GeneratorExit:
+        with warnings.catch_warnings():
+            # That calls under way are given up is what closing means.
+            warnings.simplefilter("ignore")
+            finished.close()
+        raise
+    except BrokenExecutor:
+        raise BrokenExecutor(
+            "a worker process was killed, most often because memory ran out: pass a lower n_jobs"
+        ) from None
+
+
+def _call_deaf_to_interrupts(parent: int, function: Callable[..., Outcome], call: tuple, data: Any) -> Outcome:
+    # Ctrl-C reaches all processes of a terminal. The parent ends the workers, who would print tracebacks of their own.
+    if os.getpid() != parent and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return function(*call, data)
+
+
+def _finished_in_dask(
+    client: Any, keywords: dict[str, Any], function: Callable[..., Outcome], calls: Iterable[tuple], data: Any
+) -> Generator[Outcome, None, None]:
+    # Not through joblib: it never returns when a worker has been killed too often, or took scattered data with it, and
+    # makes the calls in this process where the cluster has one worker.
+    import dask
+    from distributed import as_completed
+
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"}):
+        # As the result of a task, data that were lost with their worker are made again.
+        shared = client.submit(_same, data, pure=False)
+    calls, versions = iter(calls), package_versions()
+    numbers: dict[Any, int] = {}
+    finished = as_completed()
+
+    def start() -> None:
+        # One call a worker: dask blames the death of a worker on the calls that wait there, too.
+        for call in islice(calls, max(1, _count_workers(client)) - len(numbers)):
+            future = client.submit(_call_with_versions, versions, function, call, shared, pure=False, **keywords)
+            numbers[future] = call[0]
+            finished.add(future)
+
+    try:
+        start()
+        for future in finished:
+            outcome = _outcome(future, numbers.pop(future))
+            # A result that is still referred to would be computed again if its worker died.
+            future.release()
+            yield outcome
+            start()
+    finally:
+        client.cancel([*numbers, shared])
+
+
+def _same(data: Any) -> Any:
+    return data
+
+
+def _count_workers(client: Any) -> int:
+    n_threads = client.nthreads()
+    for worker, n in n_threads.items():
+        if n > 1:
+            raise ValueError(
+                f"the Dask worker {worker} has {n} threads, which would share torch's random numbers; start workers of "
+                "one thread, by LocalCluster(threads_per_worker=1) or dask worker --nthreads 1"
+            )
+    return len(n_threads)
+
+
+def _call_with_versions(versions: dict[str, str], function: Callable[..., Outcome], call: tuple, data: Any) -> Outcome:
+    own = package_versions()
+    for package, wanted in versions.items():
+        if own[package] != wanted:
+            host = platform.node()
+            message = f"{package} {own[package]} on the Dask worker {host}, and {wanted} where the run was started"
+            return call[0], Failure(message, "", f"install {package} {wanted} there")
+    return function(*call, data)
+
+
+def _outcome(future: Any, number: int) -> Outcome:
+    from distributed import KilledWorker
+
+    if future.status == "finished":
+        return future.result()
+    if future.status != "error":
+        raise BrokenExecutor(f"the Dask cluster gave up fits under way ({future.status}): see that its scheduler runs")
+    error = future.exception()
+    if isinstance(error, KilledWorker):
+        message = (
+            f"the death of each worker that tried it ({error.allowed_failures + 1}), most often for want of memory"
+        )
+        return number, Failure(message, "", "start fewer workers on a machine")
+    return number, Failure(f"{type(error).__name__}: {error}", "")

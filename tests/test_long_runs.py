@@ -1,0 +1,269 @@
+import errno
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import BrokenExecutor
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+from skworm.model_selection import WormGroupKFold, cross_validate_worms
+from skworm.model_selection.results import ResultStore
+
+N_FITS = 8
+
+
+class Mortal(KNeighborsClassifier):
+    """Kills its process where it is trained on worm "b" and finds the file `bomb`, which it removes unless told."""
+
+    def __init__(self, n_neighbors=3, bomb=None, bomb_stays=False, seconds=0.0):
+        super().__init__(n_neighbors)
+        self.bomb = bomb
+        self.bomb_stays = bomb_stays
+        self.seconds = seconds
+
+    def fit(self, X, y):
+        time.sleep(self.seconds)
+        if self.bomb is not None and self.bomb.exists() and "b" in X.index.unique("worm"):
+            if not self.bomb_stays:
+                self.bomb.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().fit(X, y)
+
+
+def run(model=None, **keywords):
+    rng = np.random.default_rng(0)
+    index = pd.MultiIndex.from_product([["a", "b"], range(80)], names=["worm", "frame"])
+    X = pd.DataFrame(rng.normal(size=(160, 2)), index=index, columns=["AVAL:trace", "RID:trace"])
+    y = pd.Series(np.where(rng.random(160) < 0.5, "forward", "reverse"), index=index)
+    cv = WormGroupKFold(4, random_state=0)
+    keywords = {"cv": cv, "baselines": False, "verbose": 0, **keywords}
+    results = cross_validate_worms({"mortal": Mortal() if model is None else model}, X, y, **keywords)
+    return results.drop(columns="fit_seconds")
+
+
+def n_lines(folder):
+    store = folder / "scores.jsonl"
+    lines = store.read_text().splitlines(keepends=True) if store.exists() else []
+    assert all(line.endswith("}\n") for line in lines)
+    assert len(set(lines)) == len(ResultStore(folder).rows_by_digest) == len(lines)
+    return len(lines)
+
+
+@pytest.fixture
+def bomb(tmp_path):
+    path = tmp_path / "bomb"
+    path.touch()
+    return path
+
+
+def start_script(out, n_jobs, seconds=0.15):
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from pathlib import Path; import test_long_runs as t\n"
+        "out, n_jobs, seconds = sys.argv[1:]\n"
+        "t.run(t.Mortal(seconds=float(seconds)), out=out, n_jobs=int(n_jobs))"
+    )
+    path = os.pathsep.join([os.path.dirname(__file__), *filter(None, [os.environ.get("PYTHONPATH")])])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, out, str(n_jobs), str(seconds)],
+        env={**os.environ, "PYTHONPATH": path},
+        stderr=subprocess.PIPE,
+        text=True,
+        # A terminal's Ctrl-C reaches the whole group.
+        start_new_session=True,
+    )
+    store = out / "scores.jsonl"
+    while not store.exists() or store.read_bytes().count(b"\n") < 2:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    return process
+
+
+def test_a_killed_worker_is_told_from_a_failing_model_and_the_run_resumes(tmp_path, bomb):
+    model = Mortal(bomb=bomb)
+    message = (
+        r"^a worker process was killed, most often because memory ran out: pass a lower n_jobs; "
+        r"(\d) of 8 fits are kept in .*scores.jsonl; call again to go on$"
+    )
+    with pytest.raises(BrokenExecutor, match=message) as caught:
+        run(model, n_jobs=2, out=tmp_path / "out")
+    assert caught.value.__suppress_context__
+    assert int(re.match(message, str(caught.value))[1]) == n_lines(tmp_path / "out") < N_FITS
+    resumed = run(model, out=tmp_path / "out")
+    assert n_lines(tmp_path / "out") == N_FITS
+    pd.testing.assert_frame_equal(resumed, run(model))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_interrupt_says_what_is_kept_and_shows_no_inside(tmp_path, n_jobs):
+    process = start_script(tmp_path, n_jobs)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT
+    last = errors.splitlines()[-1]
+    kept = re.fullmatch(r"KeyboardInterrupt: interrupted; (\d) of 8 fits are kept in (.*); call again to go on", last)
+    assert kept[2] == str(tmp_path / "scores.jsonl")
+    assert 2 <= int(kept[1]) == n_lines(tmp_path) < N_FITS
+    assert errors.count("Traceback") == 1
+    assert "joblib" not in errors
+    assert "Warning" not in errors
+
+
+def test_two_runs_in_one_folder(tmp_path):
+    first = start_script(tmp_path, 2, seconds=5 / N_FITS)
+    message = (
+        rf"{tmp_path} is in use by process {first.pid} on {socket.gethostname()}; wait until it has ended, or pass"
+    )
+    try:
+        with pytest.raises(BlockingIOError, match=message):
+            run(out=tmp_path)
+        first.kill()
+        first.wait()
+        # What a killed process leaves behind, its workers among it, holds nobody up.
+        pd.testing.assert_frame_equal(run(out=tmp_path), run())
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.communicate()
+
+
+def test_a_folder_on_a_file_system_without_locks(tmp_path, monkeypatch):
+    def refuse(file):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("skworm.model_selection.locks._lock", refuse)
+    with pytest.warns(UserWarning, match=r"has no locks \(No locks available\); see that no other run writes there"):
+        run(out=tmp_path)
+    assert n_lines(tmp_path) == N_FITS
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_full_disk(tmp_path, monkeypatch, n_jobs):
+    synchronize, calls = os.fsync, []
+
+    def fill_up(handle):
+        calls.append(handle)
+        if len(calls) > 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        synchronize(handle)
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+    store = tmp_path / "scores.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", fill_up)
+        with pytest.raises(OSError, match="cannot be written") as caught:
+            run(out=tmp_path, n_jobs=n_jobs)
+    (rescued,) = elsewhere.iterdir()
+    n_rescued = rescued.read_text().count("\n")
+    assert caught.value.errno == errno.ENOSPC
+    assert str(caught.value) == (
+        f"{store} cannot be written (No space left on device); 3 of 8 fits are kept in {store}; {n_rescued} more had "
+        f"finished, and are in {rescued}, whose lines can be appended to it; free some space, and call again to go on"
+    )
+    assert n_lines(tmp_path) == 3
+    assert n_rescued == 1 if n_jobs == 1 else 1 <= n_rescued <= 5
+    with store.open("a") as file:
+        file.write(rescued.read_text())
+    pd.testing.assert_frame_equal(run(out=tmp_path), run())
+    assert n_lines(tmp_path) == N_FITS
+
+
+def test_a_disk_that_has_room_again_when_the_run_ends(tmp_path, monkeypatch):
+    synchronize, calls = os.fsync, []
+
+    def fail_once(handle):
+        calls.append(handle)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        synchronize(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", fail_once)
+        with pytest.raises(OSError, match=r"3 of 8 fits are kept in \S*scores.jsonl; free"):
+            run(out=tmp_path)
+    assert n_lines(tmp_path) == 3
+
+
+def test_half_a_line_does_not_stay(tmp_path):
+    store = ResultStore(tmp_path)
+    store.append("first", [{"accuracy": 0.5}])
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (store.path.stat().st_size + 10, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            store.append("second", [{"accuracy": 0.5}])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert n_lines(tmp_path) == 1
+
+
+def test_the_bar_of_a_resumed_run_counts_earlier_fits_and_times_its_own(tmp_path, capsys):
+    run(out=tmp_path)
+    lines = (tmp_path / "scores.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "scores.jsonl").write_text("".join(lines[:5]))
+    run(Mortal(), out=tmp_path, verbose=1)
+    first, *_, last = re.split(r"[\r\n]+", capsys.readouterr().err.strip())
+    assert re.match(r"5 kept earlier: +62%.*5/8 \[00:00<\?, \?fit/s\]", first)
+    assert "8/8" in last
+    assert last.endswith("last: mortal]")
+
+
+@pytest.fixture
+def make_cluster():
+    distributed = pytest.importorskip("distributed")
+    opened = []
+
+    def make(n_workers, **keywords):
+        keywords = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50, **keywords}
+        opened.append(distributed.LocalCluster(n_workers=n_workers, **keywords))
+        opened.append(distributed.Client(opened[0]))
+
+    yield make
+    for thing in reversed(opened):
+        thing.close()
+
+
+def test_dask_gives_the_fit_of_a_killed_worker_to_another(tmp_path, bomb, make_cluster, monkeypatch):
+    make_cluster(2)
+    model = Mortal(bomb=bomb, seconds=0.05)
+    with joblib.parallel_config("dask"):
+        spread = run(model, out=tmp_path / "out")
+    assert not bomb.exists()
+    assert n_lines(tmp_path / "out") == N_FITS
+    pd.testing.assert_frame_equal(spread, run(model))
+
+    monkeypatch.setattr("skworm.model_selection.workers.package_versions", lambda: {"numpy": "0.1"})
+    message = (
+        r"failed with numpy \S+ on the Dask worker .*, and 0.1 where the run was started.*; install numpy 0.1 there"
+    )
+    with joblib.parallel_config("dask"), pytest.raises(RuntimeError, match=message):
+        run()
+
+
+def test_dask_names_a_fit_that_kills_every_worker(tmp_path, bomb, make_cluster):
+    dask = pytest.importorskip("dask")
+    message = (
+        r"model 'mortal' on worms b, fold 0 failed with the death of each worker that tried it \(1\), most often for "
+        r"want of memory; 4 of 8 fits are kept in .*; start fewer workers on a machine, and call again"
+    )
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        make_cluster(1)
+        with joblib.parallel_config("dask"), pytest.raises(RuntimeError, match=message):
+            run(Mortal(bomb=bomb, bomb_stays=True), out=tmp_path / "out")
+    assert n_lines(tmp_path / "out") == 4
+
+
+def test_dask_workers_have_one_thread(make_cluster):
+    make_cluster(1, threads_per_worker=2, processes=False)
+    with joblib.parallel_config("dask"), pytest.raises(ValueError, match=r"has 2 threads.*--nthreads 1"):
+        run()
