@@ -155,7 +155,7 @@ def _accuracies(models: dict[str, Any], frames: EvaluationSet, splits: list[Worm
         for name, model in models.items():
             fitted = clone(model)
             with one_torch_thread(fitted):
-                frames.fit(fitted, split.train)
+                fitted.fit(*frames.training_samples(split.train))
                 predicted = fitted.predict(frames.X.iloc[split.held_out])
             for worm, scores in frames.scores_by_worm(split.held_out, predicted):
                 rows.append({"worm": worm, "model": f"accuracy_{name}", "accuracy": scores["accuracy"]})

@@ -4,6 +4,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skworm import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier, VirtualWorms
+from skworm.model_selection import FusedGridSearchCV
 
 FEW = {"max_epochs": 60, "learning_rate": 0.03, "random_state": 0, "device": "cpu"}
 
@@ -15,6 +16,9 @@ ESTIMATORS = [
     GNNStateClassifier(edges="dynamic", **FEW),
     GNNStateClassifier(edges="free", **FEW),
     GNNStateClassifier(convolution="gatv2", **FEW),
+    FusedGridSearchCV(
+        MLPStateClassifier(**{**FEW, "max_epochs": 20}), {"learning_rate": [0.05, 0.1]}, cv=2, error_score="raise"
+    ),
 ]
 
 

@@ -33,6 +33,7 @@ def cross_validate_worms(
     external: Mapping[str, tuple[Any, Any]] | None = None,
     baselines: bool = True,
     n_jobs: int | None = None,
+    engine: str = "auto",
     out: str | os.PathLike[str] | None = None,
     verbose: int = 1,
 ) -> pd.DataFrame:
@@ -65,6 +66,10 @@ def cross_validate_worms(
         is what remembering the moment is worth.
     n_jobs : int, optional
         Tasks at a time, as joblib understands it.
+    engine : {"auto", "fused", "joblib"}, default="auto"
+        How networks are trained: ``"fused"`` trains many splits of a model as one stack in each task, ``"joblib"`` one
+        split a task. Both give the same models, but for rounding. ``"auto"`` is ``"fused"`` on a GPU and ``"joblib"``
+        on a CPU. Models without a network of skworm have one split a task with any engine.
     out : str or path-like, optional
         A folder that keeps each finished fit at once. A call with the same folder takes from it what has been done for
         the same data, splits, parameters and package versions, and fits the rest; a random_state of None counts as
@@ -124,7 +129,7 @@ def cross_validate_worms(
     for split in splits:
         check_states(split, train.y[split.train])
     return pd.DataFrame(
-        run_fits(models, data, splits, inputs, n_jobs=n_jobs, out=out, verbose=verbose), columns=_COLUMNS
+        run_fits(models, data, splits, inputs, n_jobs=n_jobs, engine=engine, out=out, verbose=verbose), columns=_COLUMNS
     )
 
 

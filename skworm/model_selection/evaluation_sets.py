@@ -55,10 +55,10 @@ class EvaluationSet:
         """The known states among the frames."""
         return {str(state) for state in np.unique(self.y)} - {UNKNOWN}
 
-    def fit(self, model: Any, rows: np.ndarray) -> None:
-        """Fit a model to those of the rows whose state is known."""
+    def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+        """Give frames and states of those of the rows whose state is known."""
         known = rows[self.y[rows] != UNKNOWN]
-        model.fit(self.X.iloc[known], self.y[known])
+        return self.X.iloc[known], self.y[known]
 
     def arrays(self) -> list[np.ndarray]:
         """All that a score depends on."""

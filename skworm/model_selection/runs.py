@@ -1,4 +1,4 @@
-"""Runs of many fits: one joblib task a fit, kept as soon as it has finished."""
+"""Runs of many fits: one task a fit, or a stack of fits, kept as soon as it has finished."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, clone
 
 from skworm.model_selection.keeping import FitKeeper
@@ -19,6 +21,7 @@ from skworm.model_selection.locks import sole_use
 from skworm.model_selection.progress import FitProgress
 from skworm.model_selection.results import ResultStore, digest_of_fit
 from skworm.model_selection.splits import WormSplit
+from skworm.model_selection.together import fit_together, fits_at_a_time
 from skworm.model_selection.workers import Failure, finished_calls
 
 
@@ -29,8 +32,8 @@ class ScoredSet(Protocol):
     def X(self) -> pd.DataFrame:
         """Samples, indexed by worm and frame."""
 
-    def fit(self, model: Any, rows: np.ndarray) -> None:
-        """Fit a model to those of the rows that it may learn from."""
+    def training_samples(self, rows: np.ndarray) -> tuple[Any, Any]:
+        """Give X and y of those of the rows that a model may learn from."""
 
     def scores_by_worm(self, rows: np.ndarray, predicted: Any) -> list[tuple[str, dict[str, Any]]]:
         """Score the predictions for `rows`: one dictionary or several for each worm."""
@@ -82,6 +85,7 @@ def run_fits(
     inputs: str | None,
     *,
     n_jobs: int | None,
+    engine: str,
     out: str | os.PathLike[str] | None,
     verbose: int,
 ) -> list[dict[str, Any]]:
@@ -97,7 +101,7 @@ def run_fits(
         Rows of the fits.
     inputs : str or None
         What :func:`digest_of_inputs` returned; None where nothing is kept.
-    n_jobs, out, verbose
+    n_jobs, engine, out, verbose
         See :func:`cross_validate_worms`.
 
     Returns
@@ -116,33 +120,39 @@ def run_fits(
     """
     tasks = [Task(name, estimator, split) for name, estimator in models.items() for split in splits]
     if inputs is None or out is None:
-        return _run(tasks, FitKeeper(None, list(map(str, range(len(tasks))))), data, n_jobs, verbose)
+        return _run(tasks, FitKeeper(None, list(map(str, range(len(tasks))))), data, n_jobs, engine, verbose)
     digests = [digest_of_fit(inputs, *task) for task in tasks]
     with sole_use(out):
-        return _run(tasks, FitKeeper(ResultStore(out), digests), data, n_jobs, verbose)
+        return _run(tasks, FitKeeper(ResultStore(out), digests), data, n_jobs, engine, verbose)
 
 
-def _run(tasks: list[Task], keeper: FitKeeper, data: Data, n_jobs: int | None, verbose: int) -> list[dict[str, Any]]:
-    digests = keeper.digests
-    failures: list[tuple[Task, Failure]] = []
+def _run(
+    tasks: list[Task], keeper: FitKeeper, data: Data, n_jobs: int | None, engine: str, verbose: int
+) -> list[dict[str, Any]]:
+    digests, failures = keeper.digests, list[tuple[Task, Failure]]()
+    pending = [number for number, digest in enumerate(digests) if digest not in keeper.rows_by_digest]
+    n_processes = effective_n_jobs(n_jobs)
+    parts = _divided(tasks, pending, engine, n_processes)
     # After a failure no further fit starts, but those under way finish and are kept.
     calls = (
-        (number, task)
-        for number, task in enumerate(tasks)
-        if digests[number] not in keeper.rows_by_digest and not failures and not keeper.is_full
+        (number, [tasks[task] for task in part], n_processes)
+        for number, part in enumerate(parts)
+        if not failures and not keeper.is_full
     )
     with (
         keeper.clear_end(),
         FitProgress(len(tasks), len(keeper.rows_by_digest), verbose) as progress,
         closing(finished_calls(_fit_and_score, calls, data, n_jobs)) as finished,
     ):
-        for number, result in finished:
-            if isinstance(result, Failure):
-                failures.append((tasks[number], result))
-                progress.stop(f"{len(failures)} failed")
-                continue
-            keeper.keep(digests[number], result)
-            progress.finish(tasks[number].name)
+        for call, results in finished:
+            # A call that could not be made at all has a single failure.
+            for number, result in zip(parts[call], results if isinstance(results, list) else [results], strict=False):
+                if isinstance(result, Failure):
+                    failures.append((tasks[number], result))
+                    progress.stop(f"{len(failures)} failed")
+                    continue
+                keeper.keep(digests[number], result.rows)
+                progress.finish(tasks[number].name)
             if keeper.is_full:
                 progress.stop("disk full")
     if failures:
@@ -150,29 +160,61 @@ def _run(tasks: list[Task], keeper: FitKeeper, data: Data, n_jobs: int | None, v
     return [row for digest in digests for row in keeper.rows_by_digest[digest]]
 
 
-def _fit_and_score(number: int, task: Task, data: Data) -> tuple[int, list[dict[str, Any]] | Failure]:
+def _divided(tasks: list[Task], pending: list[int], engine: str, n_processes: int) -> list[list[int]]:
+    """Divide pending tasks into calls: several tasks of one model where it trains them together."""
+    parts = []
+    for _, group in groupby(pending, lambda number: tasks[number].name):
+        numbers = list(group)
+        size = fits_at_a_time(tasks[numbers[0]].estimator, engine, len(numbers), n_processes)
+        parts += [numbers[start : start + size] for start in range(0, len(numbers), size)]
+    return parts
+
+
+class _Finished(NamedTuple):
+    rows: list[dict[str, Any]]
+
+
+def _fit_and_score(
+    number: int, tasks: list[Task], n_processes: int, data: Data
+) -> tuple[int, list[_Finished | Failure]]:
+    estimator = tasks[0].estimator
+    samples = [data.train.training_samples(task.split.train) for task in tasks]
+    with one_torch_thread(estimator):
+        start = time.perf_counter()
+        models = _fitted(estimator, samples, n_processes)
+        seconds = (time.perf_counter() - start) / len(tasks)
+        return number, [_scored(task, model, seconds, data) for task, model in zip(tasks, models, strict=True)]
+
+
+def _fitted(estimator: Any, samples: list[tuple[Any, Any]], n_processes: int) -> list[Any | Exception]:
     # An exception would end the run before the parent has kept what other workers have finished.
     try:
-        return number, _rows_of_fit(task, data)
+        if len(samples) > 1:
+            return fit_together(estimator, samples, n_processes)
+        return [clone(estimator).fit(*samples[0])]
     except Exception as error:
-        return number, Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
+        return [error] * len(samples)
 
 
-def _rows_of_fit(task: Task, data: Data) -> list[dict[str, Any]]:
+def _scored(task: Task, model: Any, fit_seconds: float, data: Data) -> _Finished | Failure:
+    try:
+        if isinstance(model, Exception):
+            raise model
+        return _Finished(_rows_of_fit(task, model, fit_seconds, data))
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _rows_of_fit(task: Task, model: Any, fit_seconds: float, data: Data) -> list[dict[str, Any]]:
     train, split = data.train, task.split
-    model = clone(task.estimator)
     parts = [("held_out_windows", train, split.held_out), ("unseen_worms", train, split.unseen)]
     parts += [(name, part, np.arange(len(part.X))) for name, part in data.external.items()]
-    with one_torch_thread(model):
-        start = time.perf_counter()
-        train.fit(model, split.train)
-        fit_seconds = time.perf_counter() - start
-        scores = [
-            (evaluation, worm, score)
-            for evaluation, part, rows in parts
-            if len(rows)
-            for worm, score in part.scores_by_worm(rows, model.predict(part.X.iloc[rows]))
-        ]
+    scores = [
+        (evaluation, worm, score)
+        for evaluation, part, rows in parts
+        if len(rows)
+        for worm, score in part.scores_by_worm(rows, model.predict(part.X.iloc[rows]))
+    ]
     labels = {"model": task.name, "train_worms": "+".join(map(str, split.train_worms)), "fold": split.fold}
     return [
         {**labels, "evaluation": evaluation, "worm": worm, **score, "fit_seconds": fit_seconds}

@@ -28,6 +28,7 @@ def cross_validate_trajectories(
     transition: pd.Series | None = None,
     external: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]] | None = None,
     n_jobs: int | None = None,
+    engine: str = "auto",
     out: str | os.PathLike[str] | None = None,
     verbose: int = 1,
 ) -> pd.DataFrame:
@@ -50,7 +51,7 @@ def cross_validate_trajectories(
         Trajectories of external sets may be among them.
     external : mapping of str to (X, Y), optional
         Further data sets by name, with the columns of `X` and `Y`.
-    n_jobs, out, verbose
+    n_jobs, engine, out, verbose
         See :func:`cross_validate_worms`.
 
     Returns
@@ -99,7 +100,7 @@ def cross_validate_trajectories(
     sets = {name: _external_set(name, *tables, train, transition) for name, tables in (external or {}).items()}
     inputs = None if out is None else digest_of_inputs(train, sets, cv)
     splits = list(cv.split_worms(X, Y, train.worm))
-    rows = run_fits(models, Data(train, sets), splits, inputs, n_jobs=n_jobs, out=out, verbose=verbose)
+    rows = run_fits(models, Data(train, sets), splits, inputs, n_jobs=n_jobs, engine=engine, out=out, verbose=verbose)
     results = pd.DataFrame(rows)
     return results[[*results.columns.drop("fit_seconds"), "fit_seconds"]]
 
@@ -179,9 +180,9 @@ class TrajectorySet:
         """Worm of each trajectory."""
         return np.asarray(self.X.index.get_level_values(WORM_LEVEL))
 
-    def fit(self, model: Any, rows: np.ndarray) -> None:
-        """Fit a model to trajectories."""
-        model.fit(self.X.iloc[rows], self.Y.iloc[rows])
+    def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Give observed and future frames of the rows."""
+        return self.X.iloc[rows], self.Y.iloc[rows]
 
     def arrays(self) -> list[np.ndarray]:
         """All that an error depends on."""

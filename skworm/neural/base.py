@@ -18,6 +18,7 @@ from skworm.training import (
     TrainingJob,
     TrainingSettings,
     VirtualWorms,
+    net_trained_beforehand,
     resolve_device,
     seeded,
     train,
@@ -104,7 +105,8 @@ class NeuralEstimator(BaseEstimator):
     def fit(self, X: Any, y: Any, worm: Any = None) -> NeuralEstimator:
         """Train the module; see the estimators."""
         job = self.training_job(X, y, worm)
-        return self.take_training(job, train(job))
+        net = net_trained_beforehand(job)
+        return self.take_training(job, train(job) if net is None else net)
 
     def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
         """Make all of a fit that precedes training, so that many can be trained together.

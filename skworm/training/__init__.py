@@ -1,6 +1,7 @@
 """Training of torch modules on whole tensors: arrays, masks and modules, nothing about worms."""
 
 from skworm.training.augmentation import VirtualWorms
+from skworm.training.beforehand import net_trained_beforehand, trained_beforehand
 from skworm.training.devices import one_thread, resolve_device, seeded
 from skworm.training.fused import train_together
 from skworm.training.preparation import Batch, Draws, Preparation
@@ -19,9 +20,11 @@ __all__ = [
     "decision_values",
     "fit_support_vectors",
     "held_out_windows",
+    "net_trained_beforehand",
     "one_thread",
     "resolve_device",
     "seeded",
     "train",
     "train_together",
+    "trained_beforehand",
 ]

@@ -1,0 +1,125 @@
+"""Fits of one model to many sets of rows, trained together where its network allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+ENGINES = ("auto", "fused", "joblib")
+
+_FITS_AT_A_TIME = {"cuda": 320, "cpu": 16}
+
+
+def network_of(model: Any) -> Any:
+    """Find the estimator whose network a fit trains.
+
+    Parameters
+    ----------
+    model : scikit-learn estimator
+        A model.
+
+    Returns
+    -------
+    estimator or None
+        The model itself or the last step of a pipeline, if it is a neural estimator of skworm; else None.
+    """
+    while isinstance(model, Pipeline):
+        model = model.steps[-1][1]
+    return model if hasattr(model, "training_job") else None
+
+
+def fits_at_a_time(model: Any, engine: str, n_fits: int, n_processes: int) -> int:
+    """Tell how many fits of a model make up one task.
+
+    Parameters
+    ----------
+    model : scikit-learn estimator
+        The model.
+    engine : {"auto", "fused", "joblib"}
+        See :func:`cross_validate_worms`.
+    n_fits : int
+        Fits of this model.
+    n_processes : int
+        Processes among which they are divided.
+
+    Returns
+    -------
+    int
+        1 where each is trained by itself.
+
+    Raises
+    ------
+    ValueError
+        If there is no such engine.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"engine={engine!r}; choose one of {', '.join(map(repr, ENGINES))}")
+    network = network_of(model)
+    if engine == "joblib" or network is None:
+        return 1
+    from skworm.training import resolve_device
+
+    device = resolve_device(network.device)
+    if engine == "auto" and device == "cpu":
+        return 1
+    return max(1, min(_FITS_AT_A_TIME[device], -(-n_fits // n_processes)))
+
+
+def fit_together(model: Any, samples: Sequence[tuple[Any, Any]], n_processes: int) -> list[Any | Exception]:
+    """Fit clones of a model, each to samples of its own, and train their networks as one stack.
+
+    Parameters
+    ----------
+    model : scikit-learn estimator
+        A model with a network.
+    samples : sequence of (X, y)
+        Samples of each fit.
+    n_processes : int
+        Processes that share the memory.
+
+    Returns
+    -------
+    list of estimator or Exception
+        For each samples the fitted model, or what went wrong.
+    """
+    from skworm.training import train_together
+
+    models: list[Any] = [clone(model) for _ in samples]
+    jobs: dict[int, Any] = {}
+    for number, (own, (X, y)) in enumerate(zip(models, samples, strict=True)):
+        try:
+            jobs[number] = training_job(own, X, y)
+        except Exception as error:
+            models[number] = error
+    nets = train_together(list(jobs.values()), n_processes=n_processes)
+    for (number, job), net in zip(jobs.items(), nets, strict=True):
+        if isinstance(net, Exception):
+            models[number] = net
+        else:
+            network_of(models[number]).take_training(job, net)
+    return models
+
+
+def training_job(model: Any, X: Any, y: Any) -> Any:
+    """Fit all steps of a model before its network, and make what trains the network.
+
+    Parameters
+    ----------
+    model : scikit-learn estimator
+        A model with a network, see :func:`network_of`.
+    X, y : array-like
+        Samples.
+
+    Returns
+    -------
+    skworm.training.TrainingJob
+        What :meth:`take_training` of the network takes, once it is trained.
+    """
+    while isinstance(model, Pipeline):
+        if len(model.steps) > 1:
+            X = model[:-1].fit_transform(X, y)
+        model = model.steps[-1][1]
+    return model.training_job(X, y)
