@@ -51,7 +51,7 @@ def both_folds(lab, tmp_path_factory):
     protocol = Protocol(
         data=str(lab / "ours"),
         external=str(lab / "theirs"),
-        models=("mlp", "svm"),
+        models=("mlp", "svm", "diffusion-map"),
         max_epochs=3,
         n_folds=2,
         neurons=("AVAL", "AVAR", "RID"),
@@ -70,8 +70,9 @@ def test_models_stand_in_the_order_of_the_table():
 def test_models_are_the_readings_that_their_names_say():
     models = Protocol(models=MODELS, max_epochs=7, random_state=3).estimators()
     parameters = {name: model.get_params() for name, model in models.items()}
-    assert {values["max_epochs"] for name, values in parameters.items() if name != "svm"} == {7}
-    assert {values["random_state"] for name, values in parameters.items() if name != "svm"} == {3}
+    neural = [values for name, values in parameters.items() if name not in ("diffusion-map", "svm")]
+    assert {values["max_epochs"] for values in neural} == {7}
+    assert {values["random_state"] for values in neural} == {3}
     assert parameters["gnn-dynamic"]["edges"] == "dynamic"
     assert parameters["gnn-free"]["edges"] == "free"
     assert parameters["gnn-published"]["residual"] is False
@@ -158,7 +159,7 @@ def test_each_kind_of_fold_is_run_and_external_worms_are_scored_once(both_folds)
         "contiguous_blocks": {"held_out_windows", "unseen_worms"},
     }
     fits = scores.drop_duplicates(["fold_by", "model", "train_worms", "fold"])
-    assert len(fits) == count_fits(protocol, material) == 4 * 3 * 2 * 2
+    assert len(fits) == count_fits(protocol, material) == 5 * 3 * 2 * 2
 
 
 def test_external_worms_without_some_neurons_get_fits_of_their_own(lab, tmp_path):
@@ -215,7 +216,7 @@ def test_the_table_takes_worms_as_the_unit(both_folds):
     assert (cell["n_worms"], cell["n_fits"]) == (3, 6)
     np.testing.assert_allclose(cell[["mean", "std"]].astype(float), [by_worm.mean(), by_worm.std(ddof=1)])
     assert table.index.unique("model").tolist() == [
-        "brennan-proekt",
+        "diffusion-map",
         "svm",
         "mlp",
         "gnn-connectome",
@@ -231,15 +232,15 @@ def test_the_paper_stands_beside_its_own_models_only(both_folds):
     cells = table.set_index(["model", "column"])
     assert cells.loc[("svm", "unseen worms"), ["paper_mean", "paper_std"]].tolist() == [82.8, 7.6]
     assert cells.loc[("mlp", "external: theirs"), "paper_mean"] == 88.9
-    assert cells.loc[("brennan-proekt", "same worm, shuffled windows"), "paper_mean"] == 83
+    assert cells.loc[("diffusion-map", "same worm, shuffled windows"), "paper_mean"] == 83
     assert np.isnan(cells.loc["clock", "paper_mean"]).all()
     assert np.isnan(cells.xs("same worm, contiguous blocks", level="column")["paper_mean"]).all()
-    assert table[["mean", "paper_mean"]].notna().any(axis=1).sum() == 4 * 4 + 2 + 3
+    assert table[["mean", "paper_mean"]].notna().any(axis=1).sum() == 5 * 4 + 3
     for other in (replace(protocol, states="4"), replace(protocol, n_train_worms=2)):
         assert not other.is_of_table_1
     alone = paper.table_1(scores, columns, with_paper=False)
     assert alone["paper_mean"].isna().all()
-    assert "brennan-proekt" not in set(alone["model"])
+    assert "gnn-connectome" not in set(alone["model"])
 
 
 def test_cells_read_mean_plus_minus_deviation():
@@ -249,8 +250,8 @@ def test_cells_read_mean_plus_minus_deviation():
     )  # fmt: skip
     column = paper.Column("unseen worms", "shuffled_windows", "unseen_worms", "unseen_worms")
     text = report.format_text(paper.table_1(scores, [column]))
-    assert "SVM                     95.0 ± 7.1 [82.8 ± 7.6]" in text.splitlines()
-    assert "Brennan & Proekt 2019   [81]" in text.splitlines()
+    assert "SVM                95.0 ± 7.1 [82.8 ± 7.6]" in text.splitlines()
+    assert "GNN (connectome)   [96.8 ± 4.3]" in text.splitlines()
     one_worm = paper.table_1(scores.head(1), [column], with_paper=False)
     assert "SVM   90.0" in report.format_text(one_worm).splitlines()
 
