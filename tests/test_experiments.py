@@ -300,4 +300,4 @@ def test_the_figure_has_a_panel_a_column(both_folds):
     assert len(display.axes_) == len(columns)
     assert list(display.baselines_) == [column.title for column in columns]
     assert len(display.references_) == 2 + 2 * 3
-    assert list(display.models.values()) == ["SVM", "MLP"]
+    assert list(display.models.values()) == ["Asymmetric diffusion map", "SVM", "MLP"]
