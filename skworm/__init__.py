@@ -8,6 +8,7 @@ __version__ = version("skworm")
 
 if TYPE_CHECKING:
     from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
+    from skworm.manifold import AsymmetricDiffusionMap
     from skworm.model_selection import WormGroupKFold
     from skworm.training import VirtualWorms
     from skworm.trajectory import (
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # Estimators bring torch along, so each is imported when first asked for.
 _HOMES = {
+    "AsymmetricDiffusionMap": "skworm.manifold",
     "GNNStateClassifier": "skworm.classification",
     "GNNTrajectoryRegressor": "skworm.trajectory",
     "LinearTrajectoryRegressor": "skworm.trajectory",
@@ -33,6 +35,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsymmetricDiffusionMap",
     "GNNStateClassifier",
     "GNNTrajectoryRegressor",
     "LinearTrajectoryRegressor",

@@ -105,7 +105,7 @@ _NEURONS = click.option(
 @click.option("--folds", type=click.IntRange(2), help="Folds of windows.  [default: 10; 3 on simulated worms]")
 @click.option(
     "--models",
-    default="svm,mlp,gnn,mlp-virtual-worms,gnn-virtual-worms",
+    default="diffusion-map,svm,mlp,gnn,mlp-virtual-worms,gnn-virtual-worms",
     show_default=True,
     callback=_names,
     metavar="NAME,...",

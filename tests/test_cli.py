@@ -94,7 +94,10 @@ def test_the_simulated_default_has_a_second_lab(tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         (("--data", "/nowhere"), "/nowhere does not exist; check the path"),
-        (("--models", "svm,perceptron"), "models has the unknown name 'perceptron'; choose one or several of svm, mlp"),
+        (
+            ("--models", "svm,perceptron"),
+            "models has the unknown name 'perceptron'; choose one or several of diffusion-map",
+        ),
         (("--models", ","), "models is empty; choose"),
         (("--neurons", "AVAL,VB09"), "worm 'simulated-0' has no 'VB09'"),
         (("--external", "/elsewhere"), "/elsewhere does not exist; check the path"),

@@ -51,7 +51,7 @@ def both_folds(lab, tmp_path_factory):
     protocol = Protocol(
         data=str(lab / "ours"),
         external=str(lab / "theirs"),
-        models=("mlp", "svm"),
+        models=("mlp", "svm", "diffusion-map"),
         max_epochs=3,
         n_folds=2,
         neurons=("AVAL", "AVAR", "RID"),
@@ -70,8 +70,9 @@ def test_models_stand_in_the_order_of_the_table():
 def test_models_are_the_readings_that_their_names_say():
     models = Protocol(models=MODELS, max_epochs=7, random_state=3).estimators()
     parameters = {name: model.get_params() for name, model in models.items()}
-    assert {values["max_epochs"] for name, values in parameters.items() if name != "svm"} == {7}
-    assert {values["random_state"] for name, values in parameters.items() if name != "svm"} == {3}
+    neural = [values for name, values in parameters.items() if name not in ("diffusion-map", "svm")]
+    assert {values["max_epochs"] for values in neural} == {7}
+    assert {values["random_state"] for values in neural} == {3}
     assert parameters["gnn-dynamic"]["edges"] == "dynamic"
     assert parameters["gnn-free"]["edges"] == "free"
     assert parameters["gnn-published"]["residual"] is False
@@ -131,8 +132,11 @@ def test_a_digest_changes_with_the_data():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"models": ("svm", "transformer")}, "models has the unknown name 'transformer'; choose one or several of svm"),
-        ({"models": ()}, "models is empty; choose one or several of svm"),
+        (
+            {"models": ("svm", "transformer")},
+            "models has the unknown name 'transformer'; choose one or several of .*svm",
+        ),
+        ({"models": ()}, "models is empty; choose one or several of .*svm"),
         ({"fold_by": ("windows",)}, "fold_by has the unknown name 'windows'; choose .*contiguous_blocks"),
         ({"neurons": "some"}, "neurons='some' is no choice; pass 'shared', 'paper', or several names"),
         ({"data": "/nowhere"}, "/nowhere does not exist; check the path"),
@@ -158,7 +162,7 @@ def test_each_kind_of_fold_is_run_and_external_worms_are_scored_once(both_folds)
         "contiguous_blocks": {"held_out_windows", "unseen_worms"},
     }
     fits = scores.drop_duplicates(["fold_by", "model", "train_worms", "fold"])
-    assert len(fits) == count_fits(protocol, material) == 4 * 3 * 2 * 2
+    assert len(fits) == count_fits(protocol, material) == 5 * 3 * 2 * 2
 
 
 def test_external_worms_without_some_neurons_get_fits_of_their_own(lab, tmp_path):
@@ -215,7 +219,7 @@ def test_the_table_takes_worms_as_the_unit(both_folds):
     assert (cell["n_worms"], cell["n_fits"]) == (3, 6)
     np.testing.assert_allclose(cell[["mean", "std"]].astype(float), [by_worm.mean(), by_worm.std(ddof=1)])
     assert table.index.unique("model").tolist() == [
-        "brennan-proekt",
+        "diffusion-map",
         "svm",
         "mlp",
         "gnn-connectome",
@@ -231,15 +235,15 @@ def test_the_paper_stands_beside_its_own_models_only(both_folds):
     cells = table.set_index(["model", "column"])
     assert cells.loc[("svm", "unseen worms"), ["paper_mean", "paper_std"]].tolist() == [82.8, 7.6]
     assert cells.loc[("mlp", "external: theirs"), "paper_mean"] == 88.9
-    assert cells.loc[("brennan-proekt", "same worm, shuffled windows"), "paper_mean"] == 83
+    assert cells.loc[("diffusion-map", "same worm, shuffled windows"), "paper_mean"] == 83
     assert np.isnan(cells.loc["clock", "paper_mean"]).all()
     assert np.isnan(cells.xs("same worm, contiguous blocks", level="column")["paper_mean"]).all()
-    assert table[["mean", "paper_mean"]].notna().any(axis=1).sum() == 4 * 4 + 2 + 3
+    assert table[["mean", "paper_mean"]].notna().any(axis=1).sum() == 5 * 4 + 3
     for other in (replace(protocol, states="4"), replace(protocol, n_train_worms=2)):
         assert not other.is_of_table_1
     alone = paper.table_1(scores, columns, with_paper=False)
     assert alone["paper_mean"].isna().all()
-    assert "brennan-proekt" not in set(alone["model"])
+    assert "gnn-connectome" not in set(alone["model"])
 
 
 def test_cells_read_mean_plus_minus_deviation():
@@ -249,8 +253,8 @@ def test_cells_read_mean_plus_minus_deviation():
     )  # fmt: skip
     column = paper.Column("unseen worms", "shuffled_windows", "unseen_worms", "unseen_worms")
     text = report.format_text(paper.table_1(scores, [column]))
-    assert "SVM                     95.0 ± 7.1 [82.8 ± 7.6]" in text.splitlines()
-    assert "Brennan & Proekt 2019   [81]" in text.splitlines()
+    assert "SVM                95.0 ± 7.1 [82.8 ± 7.6]" in text.splitlines()
+    assert "GNN (connectome)   [96.8 ± 4.3]" in text.splitlines()
     one_worm = paper.table_1(scores.head(1), [column], with_paper=False)
     assert "SVM   90.0" in report.format_text(one_worm).splitlines()
 
@@ -282,7 +286,7 @@ def test_files_hold_what_is_needed_to_redraw_and_repeat(both_folds, tmp_path):
     assert all(path.stat().st_size > 0 for path in paths)
     pd.testing.assert_frame_equal(pd.read_csv(paths[0]), scores)
     settings = json.loads(paths[3].read_text())
-    assert settings["protocol"]["models"] == ["svm", "mlp"]
+    assert settings["protocol"]["models"] == ["diffusion-map", "svm", "mlp"]
     assert settings["recordings_sha256"] == digest_recordings(material.recordings)
     assert settings["external_worms"] == {"worm, lab 1/worm-0": 400, "worm, lab 1/worm-1": 400}
     assert {"skworm", "torch", "scikit-learn"} <= set(settings["versions"])
@@ -295,5 +299,5 @@ def test_the_figure_has_a_panel_a_column(both_folds):
     display = paper.table_1_figure(scores, paper.table_1(scores, columns), columns)
     assert len(display.axes_) == len(columns)
     assert list(display.baselines_) == [column.title for column in columns]
-    assert len(display.references_) == 2 * 3
-    assert list(display.models.values()) == ["SVM", "MLP"]
+    assert len(display.references_) == 2 + 2 * 3
+    assert list(display.models.values()) == ["Asymmetric diffusion map", "SVM", "MLP"]

@@ -8,12 +8,16 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 
+from skworm import AsymmetricDiffusionMap
 from skworm.datasets import make_worms
 from skworm.frames import make_frames, make_trajectories
 from skworm.plotting import (
     LINE_COLORS,
     STATE_COLORS,
+    ManifoldDisplay,
     RecordingDisplay,
     TrajectoryDisplay,
     TrajectoryErrorDisplay,
@@ -266,3 +270,55 @@ def test_predicted_traces_go_on_from_the_last_observed_frame(trajectories):
         TrajectoryDisplay.from_predictions(frames, Y, {"gnn": Y.iloc[:-1]}, row=0)
     with pytest.raises(ValueError, match="no node feature 'voltage'"):
         TrajectoryDisplay.from_predictions(frames, Y, predicted, row=0, node_feature="voltage")
+
+
+@pytest.fixture
+def on_manifold():
+    X, y = make_frames(make_worms(2, n_frames=150, random_state=0), states="4", unknown="keep")
+    return AsymmetricDiffusionMap(n_components=4).fit(X), X, y
+
+
+@pytest.mark.parametrize(("components", "dimensions"), [(None, 3), ((0, 1), 2), ((3, 1, 0), 3)])
+def test_a_manifold_shows_the_coordinates_that_are_asked_for_in_colours_of_states(on_manifold, components, dimensions):
+    manifold, X, y = on_manifold
+    display = ManifoldDisplay.from_estimator(manifold, X, y, components=components)
+    draw(display)
+    assert set(display.lines_) == set(y)
+    chosen = components or (0, 1, 2)
+    labels = [getattr(display.ax_, f"get_{axis}label")() for axis in "xyz"[:dimensions]]
+    assert labels == [f"Manifold coordinate {component + 1}" for component in chosen]
+    for state, lines in display.lines_.items():
+        np.testing.assert_allclose(lines.get_edgecolor()[0][:3], to_rgb(STATE_COLORS[state]))
+    low, high = display.ax_.get_xlim()
+    x = manifold.embedding_[:, chosen[0]]
+    assert low < x.min() < x.max() < high
+    legend = display.figure_.legends[0]
+    assert {text.get_text() for text in legend.get_texts()} == {state.replace("_", " ") for state in set(y)}
+
+
+def test_lines_on_a_manifold_cross_neither_worms_nor_gaps(on_manifold):
+    manifold, X, y = on_manifold
+    frame = X.index.get_level_values("frame")
+    kept = (frame < 60) | (frame >= 70)
+    display = ManifoldDisplay.from_estimator(manifold, X[kept], y[kept], components=(0, 1))
+    assert sum(len(lines.get_segments()) for lines in display.lines_.values()) == 2 * (59 + 79)
+    assert list(ManifoldDisplay.from_estimator(manifold, X, components=(0, 1)).lines_) == ["trajectory"]
+
+
+def test_a_pipeline_shows_the_manifold_below_its_classifier(on_manifold):
+    manifold, X, y = on_manifold
+    pipeline = make_pipeline(AsymmetricDiffusionMap(n_components=4), KNeighborsClassifier(5)).fit(X, y)
+    shown = ManifoldDisplay.from_estimator(pipeline, X, y).embedding.to_numpy()
+    np.testing.assert_allclose(shown, manifold.embedding_[:, :3], atol=1e-8)
+
+
+def test_a_manifold_that_cannot_be_drawn_is_refused(on_manifold):
+    manifold, X, y = on_manifold
+    with pytest.raises(ValueError, match=r"components=\(0, 4\) are not two or three of the 4 coordinates"):
+        ManifoldDisplay.from_estimator(manifold, X, components=(0, 4))
+    with pytest.raises(ValueError, match=r"the state 'dancing' has no colour; translate"):
+        ManifoldDisplay.from_estimator(manifold, X, np.full(len(X), "dancing"))
+    with pytest.raises(ValueError, match=r"y has shape \(3,\), but there are 300 frames"):
+        ManifoldDisplay.from_embedding(manifold.embedding_, y[:3])
+    with pytest.raises(ValueError, match=r"ax has the projection 'rectilinear' for 3 coordinates; make it with"):
+        ManifoldDisplay.from_estimator(manifold, X, ax=Figure().subplots())

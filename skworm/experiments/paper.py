@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LABELS: Mapping[str, str] = MappingProxyType(
     {
-        "brennan-proekt": "Brennan & Proekt 2019",
+        "diffusion-map": "Asymmetric diffusion map",
         "svm": "SVM",
         "mlp": "MLP",
         "mlp-published": "MLP, as published",
@@ -46,7 +46,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
 
 PAPER_TABLE_1: Mapping[str, Mapping[str, tuple[float, float | None]]] = MappingProxyType(
     {
-        "brennan-proekt": {"same_worm": (83, None), "unseen_worms": (81, None)},
+        "diffusion-map": {"same_worm": (83, None), "unseen_worms": (81, None)},
         "svm": {"same_worm": (98.8, 0.4), "unseen_worms": (82.8, 7.6), "external": (79.0, 11.7)},
         "mlp": {"same_worm": (99.3, 0.6), "unseen_worms": (93.9, 10.3), "external": (88.9, 11.4)},
         "gnn-connectome": {"same_worm": (99.5, 0.6), "unseen_worms": (96.8, 4.3), "external": (85.5, 12.9)},

@@ -1,6 +1,7 @@
-"""Pictures of recordings, scores and trajectories, as scikit-learn style displays."""
+"""Pictures of recordings, scores, manifolds and trajectories, as scikit-learn style displays."""
 
 from skworm.plotting.common import LINE_COLORS, STATE_COLORS
+from skworm.plotting.manifolds import ManifoldDisplay
 from skworm.plotting.recordings import RecordingDisplay
 from skworm.plotting.scores import WormScoresDisplay
 from skworm.plotting.trajectories import TrajectoryDisplay
@@ -9,6 +10,7 @@ from skworm.plotting.trajectory_errors import TrajectoryErrorDisplay
 __all__ = [
     "LINE_COLORS",
     "STATE_COLORS",
+    "ManifoldDisplay",
     "RecordingDisplay",
     "TrajectoryDisplay",
     "TrajectoryErrorDisplay",
