@@ -38,6 +38,8 @@ CLASSIFIERS = {
         f"gnn {stage}": GNNStateClassifier(static_average=stage, encoder_batch_norm=True)
         for stage in ("hidden_edges", "edge_weights")
     },
+    "mlp attention": MLPStateClassifier(aggregation="attention", augmentation=VIRTUAL),
+    "gnn attention pooling": GNNStateClassifier(aggregation="attention"),
     **{name: GNNStateClassifier(convolution=name) for name in ("gin0", "gin", "sage", "gat", "gatv2", "attention")},
 }
 REGRESSORS = {
@@ -201,7 +203,7 @@ def test_one_model_without_a_finite_loss_does_not_end_the_others(frames):
     models = [MLPStateClassifier(max_epochs=2, device="cpu", random_state=0).set_params(learning_rate=rate)
               for rate in (0.01, 1e30, 0.01)]  # fmt: skip
     jobs = [model.training_job(X, y) for model in models]
-    jobs[1].X[:] = np.nan
+    jobs[1].X[:] = np.inf
     nets = together(jobs)
     assert isinstance(nets[1], ValueError)
     assert "valid_loss was never a finite number in 2 epochs" in str(nets[1])

@@ -16,10 +16,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from skworm.classification.missing import check_neurons, match_neurons
 from skworm.layout import window_of_rows, worm_of_rows
 from skworm.neural import NeuralEstimator
-from skworm.nn.blocks import Readout
 from skworm.nn.groups import Groups
+from skworm.nn.readouts import Readout
 from skworm.states import UNKNOWN
 from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, held_out_windows, one_thread
 
@@ -78,7 +79,7 @@ class _VirtualFrames:
 
     @property
     def structure(self) -> Hashable:
-        return self.augmentation.n_groups, self.augmentation.mixing > 0, self.n_node_features
+        return self.augmentation.structure, self.n_node_features
 
     def n_groups(self, n_groups: int) -> int:
         return n_groups * self.augmentation.n_groups
@@ -96,7 +97,7 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NeuralEstimator._parameter_constraints,
-        "aggregation": [StrOptions({"concatenate", "sum", "mean"})],
+        "aggregation": [StrOptions({"concatenate", "sum", "mean", "attention"})],
     }
 
     def __init__(
@@ -145,6 +146,8 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
         ----------
         X : array-like of shape (n_frames, n_neurons * n_node_features)
             Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` carries worms and neurons.
+            A neuron with NaN in a frame is missing there; one that is missing in all training frames
+            (``neurons_without_data_``) is never looked at.
         y : array-like of shape (n_frames,)
             States; frames that are ``"unknown"`` are left out.
         worm : array-like of shape (n_frames,), optional
@@ -163,8 +166,9 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
         self._validate_params()
         if self.augmentation is not None:
             self.augmentation.check()
-        frames, states = validate_data(self, X, y, dtype=np.float32)
+        frames, states = validate_data(self, X, y, dtype=np.float32, ensure_all_finite="allow-nan")
         self._name_columns(getattr(X, "columns", None), frames.shape[1])
+        check_neurons(frames, self.neurons_, X, worm)
         known = known_states(states)
         self.classes_, targets = encode_states(self, states[known])
         worms = worm_of_rows(X, worm)
@@ -175,8 +179,22 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(np.iinfo(np.int32).max)
         held_out = held_out_windows(group, window, self.validation_fraction, random_state)
+        frames = self._without_unseen_neurons(frames[known], ~held_out)
         prepare = None if self.augmentation is None else _VirtualFrames(self.augmentation, len(self.node_features_))
-        return self._job(nn.CrossEntropyLoss, frames[known], group, targets, held_out, seed, prepare)
+        return self._job(nn.CrossEntropyLoss, frames, group, targets, held_out, seed, prepare)
+
+    def _without_unseen_neurons(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
+        """Set ``neurons_without_data_``, and let these be missing in the frames that judge as well."""
+        missing = np.isnan(frames[trained_on]).reshape(trained_on.sum(), len(self.neurons_), -1).any(axis=2).all(axis=0)
+        self.neurons_without_data_ = [name for name, lacks in zip(self.neurons_, missing, strict=True) if lacks]
+        return self._masked(frames)
+
+    def _masked(self, frames: np.ndarray) -> np.ndarray:
+        unseen = np.isin(self.neurons_, self.neurons_without_data_)
+        if unseen.any():
+            # What was drawn for a neuron at random and never learned must not speak.
+            frames = np.where(np.repeat(unseen, len(self.node_features_)), np.nan, frames).astype(frames.dtype)
+        return frames
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
         """Give the probability of every state.
@@ -184,7 +202,9 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
         Parameters
         ----------
         X : array-like of shape (n_frames, n_neurons * n_node_features)
-            Frames.
+            Frames; NaN where a neuron is missing. A DataFrame with columns ``"neuron:feature"``, on which the model was
+            trained too, is matched by name: columns may come in any order, neurons that it lacks count as missing, and
+            further ones are ignored.
         worm : array-like of shape (n_frames,), optional
             Worm of each frame; by default the index level ``"worm"`` of `X`.
 
@@ -194,7 +214,10 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
             Probabilities, in the order of ``classes_``.
         """
         check_is_fitted(self)
-        frames = validate_data(self, X, dtype=np.float64, reset=False)
+        X = match_neurons(X, getattr(self, "feature_names_in_", None))
+        frames = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite="allow-nan")
+        frames = self._masked(frames)
+        check_neurons(frames, self.neurons_, X, worm)
         self.net_.module_.eval()
         with one_thread(), torch.inference_mode():
             logits = self._logits(self._tensor(frames), worm_of_rows(X, worm))
@@ -206,7 +229,7 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
         Parameters
         ----------
         X : array-like of shape (n_frames, n_neurons * n_node_features)
-            Frames.
+            Frames, as :meth:`predict_proba` takes them.
         worm : array-like of shape (n_frames,), optional
             Worm of each frame; by default the index level ``"worm"`` of `X`.
 
@@ -235,4 +258,10 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
             n_layers=self.n_layers,
             batch_norm=self._batch_norm(),
             aggregation=self.aggregation,
+            fill_missing=True,
         )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags

@@ -50,25 +50,30 @@ class Groups:
         """Put all rows into one group."""
         return cls(torch.zeros(n_rows, dtype=torch.long, device=device), 1)
 
-    def means(self, values: Tensor) -> Tensor:
+    def means(self, values: Tensor, present: Tensor | None = None) -> Tensor:
         """Average rows group by group.
 
         Parameters
         ----------
         values : Tensor of shape (n_rows, ...)
             Rows.
+        present : Tensor, optional
+            1 for an entry that counts, 0 for one that does not; its axes are the first ones of `values`. By default
+            all count.
 
         Returns
         -------
         Tensor of shape (n_groups, ...)
-            Means; zero for a group without rows.
+            Means; zero for a group without rows, or without entries that count.
         """
-        extra = [1] * (values.dim() - 1)
         weight = values.new_ones(len(values)) if self.weight is None else self.weight.to(values.dtype)
-        counts = values.new_zeros(self.n_groups).index_add(0, self.index, weight)
-        weighted = values if self.weight is None else values * weight.view(-1, *extra)
+        if present is not None:
+            weight = weight.view(-1, *[1] * (present.dim() - 1)) * present
+        counts = values.new_zeros(self.n_groups, *weight.shape[1:]).index_add(0, self.index, weight)
+        extra = [1] * (values.dim() - weight.dim())
+        weighted = values if self.weight is None and present is None else values * weight.view(*weight.shape, *extra)
         sums = values.new_zeros(self.n_groups, *values.shape[1:]).index_add(0, self.index, weighted)
-        return sums / counts.clamp(min=1).view(-1, *extra)
+        return sums / counts.clamp(min=1).view(*counts.shape, *extra)
 
     def messages(self, weights: Tensor, nodes: Tensor) -> Tensor:
         """Pass messages along the graph of each row's group (equation 12).
