@@ -100,8 +100,3 @@ def check_neurons(frames: np.ndarray, neurons: Sequence[str], X: Any, worm: Any 
         f"{whose} has a value for none of the neurons {named} in {int(empty[rows].sum())} of {int(rows.sum())} frames, "
         f"first in frame {frame}; drop these rows, or interpolate them"
     )
-
-
-def without_values(frames: np.ndarray) -> np.ndarray:
-    """Tell the columns that are NaN in every row, as a mask of shape (n_columns,)."""
-    return np.isnan(frames).all(axis=0)

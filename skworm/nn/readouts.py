@@ -43,9 +43,7 @@ class Readout(nn.Module):
         n_inputs = {"concatenate": n_neurons * n_node_features, "attention": n_hidden}
         if aggregation == "attention":
             self.pooling = AttentionPooling(n_neurons, n_node_features, n_hidden)
-        self.typical = (
-            TypicalNodes(n_neurons, n_node_features) if fill_missing and aggregation == "concatenate" else None
-        )
+        self.fill = MissingNodes(n_neurons, n_node_features) if fill_missing and aggregation == "concatenate" else None
         self.hidden = perceptron(n_inputs.get(aggregation, n_node_features), n_hidden, n_layers, batch_norm)
         self.output = nn.Linear(n_hidden, n_outputs)
 
@@ -73,13 +71,13 @@ class Readout(nn.Module):
             return nodes.sum(1)
         if self.aggregation == "mean":
             return nodes.mean(1) if present is None else nodes.sum(1) / present.sum(1, keepdim=True).clamp(min=1)
-        if self.typical is not None and present is not None:
-            nodes = self.typical(nodes, present)
+        if self.fill is not None and present is not None:
+            nodes = self.fill(nodes, present)
         return nodes.flatten(1)
 
 
 class TypicalNodes(nn.Module):
-    """Put what is typical of a neuron where it is missing: its mean over the training frames in which it is there.
+    """Remember what is typical of each neuron: its mean over the training frames in which it is there.
 
     The mean is a running one, since what a neuron has after messages changes while a network learns.
 
@@ -97,10 +95,10 @@ class TypicalNodes(nn.Module):
         self.register_buffer("n_batches", torch.zeros(n_neurons, 1))
 
     def forward(self, nodes: Tensor, present: Tensor) -> Tensor:
-        """Fill nodes of shape (n_frames, n_neurons, n_node_features), 0 where `present` is 0."""
+        """Tell means of shape (n_neurons, n_node_features); in training, after those of these nodes were learned."""
         if self.training:
             self._learn(nodes.detach(), present)
-        return torch.where(present.unsqueeze(-1) > 0, nodes, self.get_buffer("mean"))
+        return self.get_buffer("mean")
 
     def _learn(self, nodes: Tensor, present: Tensor) -> None:
         count = present.sum(0).unsqueeze(-1)
@@ -111,13 +109,34 @@ class TypicalNodes(nn.Module):
         mean.add_(weight * (nodes.sum(0) / count.clamp(min=1) - mean))
 
 
+class MissingNodes(nn.Module):
+    """Fill in neurons that are missing: with what is typical of each, shifted by what training made of its absence.
+
+    The shift begins at 0, and stays there where no neuron was ever missing in training.
+
+    Parameters
+    ----------
+    n_neurons, n_node_features : int
+        Shape of a frame.
+    """
+
+    def __init__(self, n_neurons: int, n_node_features: int) -> None:
+        super().__init__()
+        self.typical = TypicalNodes(n_neurons, n_node_features)
+        self.shift = nn.Parameter(torch.zeros(n_neurons, n_node_features))
+
+    def forward(self, nodes: Tensor, present: Tensor) -> Tensor:
+        """Fill nodes of shape (n_frames, n_neurons, n_node_features), 0 where `present` is 0."""
+        return torch.where(present.unsqueeze(-1) > 0, nodes, self.typical(nodes, present) + self.shift)
+
+
 class AttentionPooling(nn.Module):
     r"""Pool the neurons that are there: :math:`n \sum_i \alpha_i (W_i x_i + b_i)`, in no order, each known by its name.
 
-    :math:`\alpha` is the softmax of :math:`w_i \cdot x_i + c_i` over the neurons that are there. :math:`W_i, b_i, w_i`
-    and :math:`c_i` are what is learned of neuron i, its embedding; n is the number of all neurons. With equal attention
-    and no neuron missing this is the first layer of a perceptron on concatenated neurons; where some are missing, the
-    others count for more.
+    :math:`x_i` is measured from what is typical of neuron i (:class:`TypicalNodes`), and :math:`\alpha` is the softmax
+    of :math:`w_i \cdot x_i + c_i` over the neurons that are there. :math:`W_i, b_i, w_i` and :math:`c_i` are what is
+    learned of neuron i, its embedding; n is the number of all neurons. With equal attention and no neuron missing this
+    is the first layer of a perceptron on concatenated neurons; where some are missing, the others count for more.
 
     Parameters
     ----------
@@ -128,6 +147,7 @@ class AttentionPooling(nn.Module):
     def __init__(self, n_neurons: int, n_inputs: int, n_outputs: int) -> None:
         super().__init__()
         self.n_neurons = n_neurons
+        self.typical = TypicalNodes(n_neurons, n_inputs)
         self.value = NeuronLinear(n_neurons, n_inputs, n_outputs)
         self.score = NeuronLinear(n_neurons, n_inputs, 1)
         with torch.no_grad():
@@ -139,6 +159,7 @@ class AttentionPooling(nn.Module):
 
     def forward(self, nodes: Tensor, present: Tensor) -> Tensor:
         """Map (n_frames, n_neurons, n_inputs), with `present` of (n_frames, n_neurons), to (n_frames, n_outputs)."""
+        nodes = (nodes - self.typical(nodes, present)) * present.unsqueeze(-1)
         attention = self.attention(nodes, present)
         return self.n_neurons * (attention.unsqueeze(1) @ self.value(nodes)).squeeze(1)
 
