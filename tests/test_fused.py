@@ -42,6 +42,19 @@ CLASSIFIERS = {
     "gnn attention pooling": GNNStateClassifier(aggregation="attention"),
     **{name: GNNStateClassifier(convolution=name) for name in ("gin0", "gin", "sage", "gat", "gatv2", "attention")},
 }
+DROPPED = VirtualWorms(n_groups=3, mixing=0.1, neuron_dropout=0.3)
+LACKING = {
+    "mlp": MLPStateClassifier(),
+    "mlp virtual worms": MLPStateClassifier(augmentation=DROPPED),
+    "mlp mean": MLPStateClassifier(augmentation=DROPPED, aggregation="mean"),
+    "mlp attention": MLPStateClassifier(augmentation=DROPPED, aggregation="attention"),
+    "gnn": GNNStateClassifier(),
+    "gnn virtual worms": GNNStateClassifier(augmentation=DROPPED, message_normalization="row"),
+    "gnn dynamic": GNNStateClassifier(edges="dynamic", augmentation=DROPPED),
+    "gnn edge weights": GNNStateClassifier(static_average="edge_weights", augmentation=DROPPED),
+    "gnn attention": GNNStateClassifier(augmentation=DROPPED, aggregation="attention"),
+    **{name: GNNStateClassifier(convolution=name) for name in ("gin", "sage", "gatv2")},
+}
 REGRESSORS = {
     "mlp": MLPTrajectoryRegressor(),
     "mlp lstm": MLPTrajectoryRegressor(memory="lstm"),
@@ -113,6 +126,14 @@ def test_classifiers_come_out_as_one_by_one(name, frames):
     assert_same(CLASSIFIERS[name], *frames, lambda model, X: model.predict_proba(X))
 
 
+@pytest.mark.parametrize("name", LACKING)
+def test_classifiers_of_worms_that_lack_neurons_come_out_as_one_by_one(name, frames):
+    X, y = frames[0].copy(), frames[1]
+    X.loc["simulated-1", ["AVAL:trace", "AVAL:derivative"]] = np.nan
+    X.iloc[5:9, -2:] = np.nan
+    assert_same(LACKING[name], X, y, lambda model, X: model.predict_proba(X))
+
+
 @pytest.mark.parametrize("name", REGRESSORS)
 def test_trajectory_regressors_come_out_as_one_by_one(name, trajectories):
     X, Y = trajectories
@@ -140,12 +161,14 @@ def test_other_structures_make_other_stacks(frames):
             MLPStateClassifier(augmentation=VIRTUAL),
             MLPStateClassifier(augmentation=clone(VIRTUAL).set_params(gain=0.5)),
             MLPStateClassifier(augmentation=clone(VIRTUAL).set_params(mixing=0)),
+            MLPStateClassifier(augmentation=DROPPED),
+            MLPStateClassifier(aggregation="attention"),
             GNNStateClassifier(residual=True),
             GNNStateClassifier(residual=False),
         )
     ]
     structures = [fused.structure(job) for job in jobs]
-    assert [structures.index(own) for own in structures] == [0, 1, 0, 3, 3, 5, 6, 7]
+    assert [structures.index(own) for own in structures] == [0, 1, 0, 3, 3, 5, 6, 7, 8, 9]
     nets = train_together(jobs)
     for job, net in zip(jobs, nets, strict=True):
         assert net.module_ is job.module

@@ -1,9 +1,9 @@
 """What neurons that a worm lacks cost, and what those that some worms have bring.
 
 First, the paper's neurons: those that every worm has, against all fifteen with NaN where a worm lacks one; models
-trained on one worm and scored on the others. Second, every worm in turn left out of training: the shared neurons against
-all that are identified in any worm. Third, the models of the second part, asked with fewer and fewer of the neurons
-that the new worm has. --what paper, union or both; the curve needs union. Rows and figure are kept in --out.
+trained on one worm and scored on the others. Second, every worm in turn left out of training: the shared neurons
+against all that are identified in any worm. Third, the models of the second part, asked with fewer and fewer of the
+neurons that the new worm has, as a figure.
 
     python tests/benchmarks/missing_neurons.py --data FOLDER --out FOLDER [--epochs 400] [--folds 1] [--models GNN MLP]
 """
@@ -22,14 +22,14 @@ from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.model_selection import cross_validate_worms
 
 CLASSES = {"GNN": GNNStateClassifier, "MLP": MLPStateClassifier}
-N_DRAWS = 10
+N_DRAWS = 5
 
 
-def models_of(options, dropouts, attention=False):
+def models_of(options, dropouts, aggregations=("concatenate",)):
     models = {}
     for name in options.models:
         for dropout in dropouts:
-            for aggregation in ("concatenate", "attention") if attention else ("concatenate",):
+            for aggregation in aggregations:
                 label = ", ".join([name, *(["attention"] * (aggregation == "attention")), f"dropout {dropout}"])
                 models[label] = CLASSES[name](
                     augmentation=VirtualWorms(neuron_dropout=dropout),
@@ -46,7 +46,7 @@ def score_paper_neurons(recordings, options):
     cv = FirstFolds(WormGroupKFold(n_splits=10, n_train_worms=1, random_state=0), options.folds)
     tables = []
     for states in ("2", "4"):
-        for missing, dropouts in (("drop", [0.0]), ("nan", [0.0, options.dropout])):
+        for missing, dropouts in (("drop", [0.0]), ("nan", options.dropouts)):
             X, y = make_frames(recordings, neurons=PAPER_NEURONS, missing=missing, states=states)
             out = options.out / f"paper_{states}_{missing}_{'_'.join(options.models)}"
             models = models_of(options, dropouts) | ({"SVM": SVMStateClassifier()} if options.svm else {})
@@ -63,14 +63,15 @@ def score_left_out_worms(recordings, options):
     for choice, neurons in (("shared", shared), ("union", "union")):
         X, y = make_frames(recordings, neurons=neurons, missing="nan", states="4")
         worm = X.index.get_level_values("worm")
-        dropouts = [0.0, options.dropout]
-        for name, model in models_of(options, dropouts, attention=choice == "union").items():
+        of_shared = [0.0], ["concatenate"]
+        of_union = options.dropouts, options.aggregations
+        for name, model in models_of(options, *(of_shared if choice == "shared" else of_union)).items():
             for left_out in worm.unique():
                 unseen = worm == left_out
                 model.fit(X[~unseen], y[~unseen])
                 own = {"choice": choice, "model": name, "worm": left_out}
                 rows.append({**own, "n_neurons": len(model.neurons_), "accuracy": model.score(X[unseen], y[unseen])})
-                if choice == "union" and model.augmentation.neuron_dropout:
+                if choice == "union":
                     curve += [{**own, **point} for point in curve_of(model, X[unseen], y[unseen])]
                 pd.DataFrame(rows).to_csv(options.out / f"union_{'_'.join(options.models)}.csv", index=False)
                 pd.DataFrame(curve).to_csv(options.out / f"curve_{'_'.join(options.models)}.csv", index=False)
@@ -108,7 +109,7 @@ def draw(out, figure):
         by_size = of_worms.groupby("size").agg(["mean", "std", "count"])
         by_size = by_size[by_size["count"] == points["worm"].nunique()]
         whole = points[points["all"]]
-        (line,) = ax.plot(by_size.index, by_size["mean"], marker="o", label=name.split(", dropout")[0])
+        (line,) = ax.plot(by_size.index, by_size["mean"], marker="o", label=name)
         ax.errorbar(whole["size"].mean(), whole["accuracy"].mean(), marker="*", markersize=12, color=line.get_color())
     ax.set(xlabel="neurons of the new worm (star: all that it has)", ylabel="accuracy, 4 states", ylim=(0, 1))
     ax.legend()
@@ -124,7 +125,8 @@ def main():
     parser.add_argument("--svm", action="store_true")
     parser.add_argument("--epochs", type=int, default=400)
     parser.add_argument("--folds", type=int, default=1)
-    parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--dropouts", type=float, nargs="+", default=[0.0, 0.2])
+    parser.add_argument("--aggregations", nargs="+", default=["concatenate", "attention"])
     parser.add_argument("--figure", type=Path, default=Path("docs/neuron_curve.png"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
