@@ -68,7 +68,7 @@ def score_left_out_worms(recordings, options):
         for name, model in models_of(options, *(of_shared if choice == "shared" else of_union)).items():
             for left_out in worm.unique():
                 unseen = worm == left_out
-                model.fit(X[~unseen], y[~unseen])
+                model.fit(X[~unseen][:: options.thin], y[~unseen][:: options.thin])
                 own = {"choice": choice, "model": name, "worm": left_out}
                 rows.append({**own, "n_neurons": len(model.neurons_), "accuracy": model.score(X[unseen], y[unseen])})
                 if choice == "union":
@@ -124,6 +124,7 @@ def main():
     parser.add_argument("--models", nargs="+", choices=list(CLASSES), default=list(CLASSES))
     parser.add_argument("--svm", action="store_true")
     parser.add_argument("--epochs", type=int, default=400)
+    parser.add_argument("--thin", type=int, default=1, help="train the second part on each n-th frame")
     parser.add_argument("--folds", type=int, default=1)
     parser.add_argument("--dropouts", type=float, nargs="+", default=[0.0, 0.2])
     parser.add_argument("--aggregations", nargs="+", default=["concatenate", "attention"])
