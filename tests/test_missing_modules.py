@@ -1,0 +1,179 @@
+"""Torch modules, and virtual worms, of which neurons are missing."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skworm import VirtualWorms
+from skworm.nn import (
+    AttentionPooling,
+    DynamicGraph,
+    EdgeEncoder,
+    FixedGraph,
+    GraphConvolution,
+    Groups,
+    MessagePassing,
+    Readout,
+    StaticGraph,
+)
+from skworm.nn.convolutions import CONVOLUTIONS, HEADED
+from skworm.nn.readouts import MissingNodes
+
+N_FRAMES, N_NEURONS, N_NODE_FEATURES = 12, 5, 2
+
+
+class TestModules:
+    """Neurons that are there are treated as if those that are missing did not exist."""
+
+    MISSING = torch.tensor([False, True, False, False, True])
+
+    @pytest.fixture
+    def nodes(self):
+        torch.manual_seed(1)
+        nodes = torch.rand(N_FRAMES, N_NEURONS, N_NODE_FEATURES, dtype=torch.float64)
+        nodes[:, self.MISSING] = 0
+        return nodes
+
+    @pytest.fixture
+    def present(self):
+        return (~self.MISSING).double().expand(N_FRAMES, -1)
+
+    def encoder(self, neurons=None):
+        torch.manual_seed(0)
+        options = {"n_hidden": 4, "neuron_embedding": 3, "edge_aggregation": "concatenate", "temperature": 1.0}
+        encoder = EdgeEncoder(N_NEURONS, N_NODE_FEATURES, **options, batch_norm=False).double()
+        if neurons is not None:
+            encoder.embedding = torch.nn.Parameter(encoder.embedding[neurons])
+        return encoder
+
+    def graph(self, name, neurons=None):
+        if name == "fixed":
+            torch.manual_seed(0)
+            weights = torch.rand(N_NEURONS, N_NEURONS, dtype=torch.float64)
+            return FixedGraph(weights if neurons is None else weights[neurons][:, neurons])
+        encoder = self.encoder(neurons)
+        return DynamicGraph(encoder) if name == "dynamic" else StaticGraph(encoder, name)
+
+    @pytest.mark.parametrize("normalization", ["row", "mean", None])
+    @pytest.mark.parametrize(
+        "name", ["node_features", "hidden_neurons", "hidden_edges", "edge_weights", "dynamic", "fixed"]
+    )
+    def test_messages(self, name, normalization, nodes, present):
+        options = {"self_edges": True, "message_normalization": normalization, "residual": True, "n_message_steps": 2}
+        there, group = ~self.MISSING, Groups(torch.arange(N_FRAMES) % 3, 3)
+        whole = MessagePassing(self.graph(name), **options)
+        part = MessagePassing(self.graph(name, there), **options)
+        received = whole(nodes, group, present=present)
+        torch.testing.assert_close(received[:, there], part(nodes[:, there], group))
+        assert not received[:, self.MISSING].any()
+        graphs = whole.group_graphs(nodes, group, present)
+        torch.testing.assert_close(graphs[:, there][:, :, there], part.group_graphs(nodes[:, there], group))
+        assert graphs[:, self.MISSING].isnan().all() == (name != "fixed")
+        if name != "dynamic":
+            torch.testing.assert_close(whole(nodes, group, graphs.nan_to_num(), present), received)
+
+    @pytest.mark.parametrize("name", CONVOLUTIONS)
+    def test_convolutions(self, name, nodes, present):
+        torch.manual_seed(0)
+        heads = {"n_heads": 2} if name in HEADED else {}
+        layer, there = CONVOLUTIONS[name](N_NODE_FEATURES, 4, **heads).double(), ~self.MISSING
+        adjacency = (torch.rand(N_NEURONS, N_NEURONS) < 0.6).double()
+        whole, part = GraphConvolution(layer, adjacency), GraphConvolution(layer, adjacency[there][:, there])
+        group = Groups.one(N_FRAMES)
+        convolved = whole(nodes, group, present=present)
+        torch.testing.assert_close(convolved[:, there], part(nodes[:, there], group))
+        assert not convolved[:, self.MISSING].any()
+        graphs = whole.group_graphs(nodes, group, present)
+        torch.testing.assert_close(graphs[:, there][:, :, there], part.group_graphs(nodes[:, there], group))
+
+    @pytest.mark.parametrize("stage", ["node_features", "hidden_neurons", "hidden_edges", "edge_weights"])
+    def test_a_graph_is_inferred_from_the_frames_in_which_both_neurons_are(self, stage):
+        nodes = torch.rand(N_FRAMES, N_NEURONS, N_NODE_FEATURES, dtype=torch.float64)
+        present = torch.ones(N_FRAMES, N_NEURONS, dtype=torch.float64)
+        present[:8, 0] = 0
+        graph, group = self.graph(stage), Groups.one(N_FRAMES)
+        masked = graph(nodes * present.unsqueeze(-1), group, present)
+        torch.testing.assert_close(masked[:, 1:, 1:], graph(nodes, group)[:, 1:, 1:])
+        if stage in ("hidden_edges", "edge_weights"):
+            torch.testing.assert_close(masked[0, 0], graph(nodes[8:], Groups.one(4))[0, 0])
+
+    def test_what_is_typical_is_a_mean_over_frames_in_which_a_neuron_is_there(self):
+        fill = MissingNodes(2, 1)
+        nodes, present = torch.tensor([[[1.0], [3.0]], [[2.0], [0.0]]]), torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+        assert fill(nodes, present)[1].flatten().tolist() == [2.0, 3.0]
+        fill.eval()
+        torch.testing.assert_close(fill(0 * nodes, 0 * present)[0].flatten(), torch.tensor([1.5, 3.0]))
+        fill.train()
+        fill(4 + 0 * nodes, torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+        torch.testing.assert_close(fill.typical.mean.flatten(), torch.tensor([2.75, 3.0]))
+
+    @given(order=st.permutations(range(N_NEURONS)), missing=st.sets(st.integers(0, N_NEURONS - 1)))
+    @settings(max_examples=25, deadline=None)
+    def test_attention_knows_no_order(self, order, missing):
+        torch.manual_seed(0)
+        pooling = AttentionPooling(N_NEURONS, N_NODE_FEATURES, 4).double().eval()
+        with torch.no_grad():
+            for parameter in pooling.parameters():
+                parameter.normal_()
+            pooling.typical.mean.normal_()
+        nodes = torch.rand(N_FRAMES, N_NEURONS, N_NODE_FEATURES, dtype=torch.float64)
+        present = torch.ones(N_FRAMES, N_NEURONS, dtype=torch.float64)
+        present[:, list(missing)] = 0
+        expected = pooling(nodes, present)
+        total = 0.0 if len(missing) == N_NEURONS else 1.0
+        torch.testing.assert_close(pooling.attention(nodes, present).sum(1), torch.full((N_FRAMES,), total).double())
+        for layer in (pooling.value, pooling.score):
+            layer.weight.data, layer.bias.data = layer.weight.data[list(order)], layer.bias.data[list(order)]
+        pooling.typical.mean.copy_(pooling.typical.mean[list(order)].clone())
+        torch.testing.assert_close(pooling(nodes[:, list(order)], present[:, list(order)]), expected)
+
+    def test_equal_attention_to_all_neurons_is_a_linear_layer(self):
+        pooling = AttentionPooling(N_NEURONS, N_NODE_FEATURES, 4).eval()
+        nodes = torch.rand(N_FRAMES, N_NEURONS, N_NODE_FEATURES)
+        expected = nodes.flatten(1) @ pooling.value.weight.flatten(0, 1) + pooling.value.bias.sum((0, 1))
+        torch.testing.assert_close(pooling(nodes, torch.ones(N_FRAMES, N_NEURONS)), expected)
+
+    def test_the_mean_is_over_neurons_that_are_there(self, nodes, present):
+        torch.manual_seed(0)
+        shape = {"n_hidden": 4, "n_layers": 1, "batch_norm": None, "aggregation": "mean"}
+        readout = Readout(N_NEURONS, N_NODE_FEATURES, 3, **shape).double()
+        torch.testing.assert_close(readout(nodes, present), readout(nodes[:, ~self.MISSING]))
+
+
+class TestVirtualWormsLackNeurons:
+    def draw(self, **parameters):
+        torch.manual_seed(1)
+        X, group = torch.rand(400, 8), torch.zeros(400, dtype=torch.long)
+        worms = VirtualWorms(n_groups=50, **parameters)
+        return X, *worms(X, group, torch.Generator().manual_seed(0), n_node_features=2)
+
+    def test_a_virtual_worm_lacks_whole_neurons_in_all_its_frames(self):
+        _, changed, group = self.draw(neuron_dropout=0.3)
+        missing = changed.isnan()
+        assert torch.equal(missing[:, ::2], missing[:, 1::2])
+        for worm in group.unique():
+            own = missing[group == worm]
+            assert torch.equal(own, own[:1].expand_as(own))
+        assert 0.2 < missing.double().mean() < 0.4
+
+    @pytest.mark.parametrize("mixing", [0.0, 0.2])
+    def test_what_is_there_is_as_without(self, mixing):
+        _, changed, _ = self.draw(neuron_dropout=0.3, mixing=mixing)
+        _, without, _ = self.draw(mixing=mixing)
+        there = ~changed.isnan()
+        torch.testing.assert_close(changed[there], without[there])
+
+    def test_missing_neurons_stay_missing_and_are_not_mixed_into_others(self):
+        X = torch.rand(30, 8)
+        X[:, :2] = torch.nan
+        worms, group = VirtualWorms(mixing=0.3, n_groups=3), torch.zeros(30, dtype=torch.long)
+        changed, _ = worms(X, group, torch.Generator().manual_seed(0), n_node_features=2)
+        assert changed[:, :2].isnan().all()
+        zeros, _ = worms(X.nan_to_num(), group, torch.Generator().manual_seed(0), n_node_features=2)
+        torch.testing.assert_close(changed[:, 2:], zeros[:, 2:])
+
+    @pytest.mark.parametrize("value", [-0.1, 1.0, float("nan"), "half"])
+    def test_a_wrong_probability(self, value):
+        with pytest.raises(ValueError, match=r"VirtualWorms: neuron_dropout=.* must be a probability"):
+            VirtualWorms(neuron_dropout=value).check()
