@@ -109,10 +109,13 @@ def draw(out, figure):
         by_size = of_worms.groupby("size").agg(["mean", "std", "count"])
         by_size = by_size[by_size["count"] == points["worm"].nunique()]
         whole = points[points["all"]]
-        (line,) = ax.plot(by_size.index, by_size["mean"], marker="o", label=name)
-        ax.errorbar(whole["size"].mean(), whole["accuracy"].mean(), marker="*", markersize=12, color=line.get_color())
-    ax.set(xlabel="neurons of the new worm (star: all that it has)", ylabel="accuracy, 4 states", ylim=(0, 1))
-    ax.legend()
+        sizes = [*by_size.index, whole["size"].mean()]
+        marks = range(len(by_size))
+        (line,) = ax.plot(sizes, [*by_size["mean"], whole["accuracy"].mean()], marker="o", markevery=marks, label=name)
+        ax.plot(sizes[-1:], [whole["accuracy"].mean()], marker="*", markersize=12, color=line.get_color())
+    ax.set(xlabel="neurons of the new worm (star: all that it has)", ylabel="accuracy, 4 states", ylim=(0.3, 1))
+    ax.grid(alpha=0.3)
+    ax.legend(loc="lower right")
     fig.savefig(figure, dpi=120)
 
 
