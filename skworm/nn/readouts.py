@@ -19,7 +19,7 @@ class Readout(nn.Module):
     n_outputs : int
         Outputs a frame, such as one logit a state.
     n_hidden, n_layers, batch_norm
-        See :func:`skworm.nn.blocks.perceptron`.
+        Shape of the perceptron, see :class:`skworm.MLPStateClassifier`.
     aggregation : {"concatenate", "sum", "mean", "attention"}
         How the neurons' features come together before the perceptron.
     fill_missing : bool, default=False
@@ -133,7 +133,7 @@ class MissingNodes(nn.Module):
 class AttentionPooling(nn.Module):
     r"""Pool the neurons that are there: :math:`n \sum_i \alpha_i (W_i x_i + b_i)`, in no order, each known by its name.
 
-    :math:`x_i` is measured from what is typical of neuron i (:class:`TypicalNodes`), and :math:`\alpha` is the softmax
+    :math:`x_i` is measured from what is typical of neuron i, its mean in training, and :math:`\alpha` is the softmax
     of :math:`w_i \cdot x_i + c_i` over the neurons that are there. :math:`W_i, b_i, w_i` and :math:`c_i` are what is
     learned of neuron i, its embedding; n is the number of all neurons. With equal attention and no neuron missing this
     is the first layer of a perceptron on concatenated neurons; where some are missing, the others count for more.
