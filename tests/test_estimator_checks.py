@@ -1,9 +1,17 @@
 """Every public estimator keeps scikit-learn's contract."""
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skworm import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier, VirtualWorms
+from skworm import (
+    ConformalStateClassifier,
+    GNNStateClassifier,
+    MLPStateClassifier,
+    SVMStateClassifier,
+    TemperatureScaledClassifier,
+    VirtualWorms,
+)
 
 FEW = {"max_epochs": 60, "learning_rate": 0.03, "random_state": 0, "device": "cpu"}
 
@@ -15,6 +23,8 @@ ESTIMATORS = [
     GNNStateClassifier(edges="dynamic", **FEW),
     GNNStateClassifier(edges="free", **FEW),
     GNNStateClassifier(convolution="gatv2", **FEW),
+    TemperatureScaledClassifier(SVMStateClassifier()),
+    ConformalStateClassifier(LogisticRegression()),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from skworm.plotting.common import LINE_COLORS, STATE_COLORS
 from skworm.plotting.recordings import RecordingDisplay
+from skworm.plotting.reliability import ReliabilityDisplay
 from skworm.plotting.scores import WormScoresDisplay
 from skworm.plotting.trajectories import TrajectoryDisplay
 from skworm.plotting.trajectory_errors import TrajectoryErrorDisplay
@@ -10,6 +11,7 @@ __all__ = [
     "LINE_COLORS",
     "STATE_COLORS",
     "RecordingDisplay",
+    "ReliabilityDisplay",
     "TrajectoryDisplay",
     "TrajectoryErrorDisplay",
     "WormScoresDisplay",
