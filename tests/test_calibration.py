@@ -258,6 +258,7 @@ def test_reliability_is_drawn_by_worm_and_model(worms):
     assert [axes.get_title().split("\n")[0] for axes in display.axes_] == ["two", "all"]
     rows = X.index.get_level_values("worm") == "simulated-1"
     curve = reliability_curve(y[rows], probabilities["two"][rows], classes=models["two"].classes_)
+    curve = curve[curve["n_frames"] >= 4]
     line = display.lines_["two", "simulated-1"]
     np.testing.assert_allclose(line.get_xdata(), curve["confidence"])
     np.testing.assert_allclose(line.get_ydata(), curve["accuracy"])

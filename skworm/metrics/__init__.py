@@ -3,7 +3,6 @@
 from skworm.metrics.bouts import (
     dwell_time_distance,
     find_bouts,
-    match_onsets,
     score_bouts,
     segment_f1,
     transition_agreement,
@@ -16,6 +15,7 @@ from skworm.metrics.calibration import (
     reliability_curve,
 )
 from skworm.metrics.frames import score_states
+from skworm.metrics.onsets import match_onsets
 from skworm.metrics.scorers import make_state_scorer
 from skworm.metrics.trajectories import mse_by_step, skill_by_step
 

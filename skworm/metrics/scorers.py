@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from skworm.layout import frame_of_rows, worm_of_rows
-from skworm.metrics.bouts import dwell_time_distance, match_onsets, segment_f1, transition_agreement
+from skworm.metrics.bouts import dwell_time_distance, segment_f1, transition_agreement
 from skworm.metrics.frames import score_states
+from skworm.metrics.onsets import match_onsets
 
 
 def make_state_scorer(metric: str, **options: Any) -> Callable[[Any, Any, Any], float]:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _INCHES_A_PANEL = 2.3
-_LARGEST_DOT = 90.0
+_PANELS_A_ROW = 3
+_DOT_OF_ALL_FRAMES = 60.0
+_LEAST_SHARE = 0.01
 _DIAGONAL = "#666666"
 
 
@@ -24,7 +26,7 @@ class ReliabilityDisplay:
     """How often the most probable state is right, against its probability: a panel a model, a line a worm.
 
     A line below the diagonal is that of a model too sure of itself. The area of a dot is the share of the worm's frames
-    in the bin.
+    in the bin; bins with less than 1 % of them are not drawn.
 
     Parameters
     ----------
@@ -148,19 +150,27 @@ class ReliabilityDisplay:
         return self
 
     def _new_axes(self, n_panels: int) -> list[Axes]:
-        figure = new_figure((0.8 + _INCHES_A_PANEL * n_panels, 0.9 + _INCHES_A_PANEL))
-        return list(figure.subplots(1, n_panels, sharex=True, sharey=True, squeeze=False)[0])
+        n_columns = min(n_panels, _PANELS_A_ROW)
+        n_rows = -(-n_panels // n_columns)
+        figure = new_figure((1.6 + _INCHES_A_PANEL * n_columns, 0.3 + (0.6 + _INCHES_A_PANEL) * n_rows))
+        places = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for unused in places[n_panels:]:
+            unused.remove()
+        return list(places[:n_panels])
 
     def _draw_panel(self, axes: Axes, panel: str) -> None:
         rows = self.curves[self.curves["panel"] == panel]
         axes.plot([0, 1], [0, 1], color=_DIAGONAL, linestyle="--", linewidth=1, zorder=0)
-        for worm, curve in rows.groupby("worm", sort=False):
+        for worm, bins in rows.groupby("worm", sort=False):
+            share = bins["n_frames"] / bins["n_frames"].sum()
+            curve, share = bins[share >= _LEAST_SHARE], share[share >= _LEAST_SHARE]
             color = LINE_COLORS[list(self.curves["worm"].unique()).index(worm) % len(LINE_COLORS)]
             place = curve["confidence"], curve["accuracy"]
-            area = _LARGEST_DOT * curve["n_frames"] / curve["n_frames"].sum()
             key = panel, str(worm)
             self.lines_[key] = axes.plot(*place, color=color, linewidth=1.2, label=str(worm))[0]
-            self.dots_[key] = axes.scatter(*place, s=area, color=color, linewidths=0, alpha=0.8, clip_on=False)
+            self.dots_[key] = axes.scatter(
+                *place, s=4 + _DOT_OF_ALL_FRAMES * share, color=color, linewidths=0, clip_on=False
+            )
         error = (self.errors or {}).get(panel)
         title = [panel] * bool(panel) + ([] if error is None else [f"calibration error {error:.3f}"])
         axes.set_title("\n".join(title), fontsize="medium")

@@ -74,17 +74,18 @@ def run(recordings, vocabulary, n_train, epochs):
             table, probabilities = scores_of(fitted, X[~seen], y[~seen], fps)
             tables.append(table.assign(states=vocabulary, train_worms=n_train, model=name, fit="+".join(chosen)))
             for when, values in probabilities.items():
-                kept.setdefault((name, when), []).append((y[~seen], values, fitted.classes_))
+                kept.setdefault((when, name), []).append((y[~seen], values, fitted.classes_))
         print(vocabulary, n_train, name, "done", flush=True)
     return pd.concat(tables).reset_index(), kept
 
 
 def draw(kept, path):
     panels, states = {}, None
-    for (name, when), parts in kept.items():
+    # Scores before scaling in the upper row, those after it in the lower one.
+    for (when, name), parts in sorted(kept.items(), key=lambda item: item[0][0], reverse=True):
         if all((classes == parts[0][2]).all() for _, _, classes in parts):
             states = pd.concat([part for part, _, _ in parts])
-            panels[f"{name},\n{when} scaling"] = np.concatenate([values for _, values, _ in parts])
+            panels[f"{name}, {when} scaling"] = np.concatenate([values for _, values, _ in parts])
     display = ReliabilityDisplay.from_predictions(states, panels, classes=next(iter(kept.values()))[0][2])
     display.figure_.savefig(path, dpi=130)
 
