@@ -9,6 +9,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 
+from skworm.frames import make_frames
 from skworm.metrics import (
     dwell_time_distance,
     find_bouts,
@@ -229,3 +230,17 @@ def test_scorers_refuse_what_they_cannot_score():
         make_state_scorer("onset_f1")
     with pytest.raises(ValueError, match="scores worm by worm, but X does not say"):
         make_state_scorer("accuracy")(DummyModel(y), X.reset_index(drop=True), y)
+
+
+def test_bouts_of_real_worms(recordings_kato2015):
+    _, y = make_frames(recordings_kato2015, states="7")
+    fps = {recording.worm: recording.fps for recording in recordings_kato2015}
+    scores = score_bouts(y, y, fps=fps)
+    assert scores["n_bouts"].between(99, 130).all()
+    # One frame late in everything: most bouts still overlap, and most onsets are found.
+    late = y.groupby(level="worm").transform(lambda states: states.shift(1).bfill())
+    scores = score_bouts(y, late, fps=fps)
+    # Some bouts are of one frame, and are lost.
+    assert scores["segment_f1_10"].between(0.8, 0.96).all()
+    assert (scores["onset_f1"] > 0.9).all()
+    np.testing.assert_allclose(scores["onset_delay"], [1 / fps[worm] for worm in scores.index])

@@ -268,3 +268,19 @@ def test_reliability_is_drawn_by_worm_and_model(worms):
     assert single.axes_[0].get_title() == f"TemperatureScaledClassifier\ncalibration error {error.mean():.3f}"
     with pytest.raises(ValueError, match="ax holds 1 axes for 2 panels"):
         display.plot(ax=single.axes_[0])
+
+
+def test_temperature_and_sets_on_real_worms(recordings_kato2015):
+    X, y = make_frames(recordings_kato2015, states="4")
+    seen = X.index.get_level_values("worm") < "worm_4"
+    model = ConformalStateClassifier(GaussianNB(), coverage=0.95).fit(X[seen], y[seen])
+    coverage = coverage_report(y[~seen], model.predict_set(X[~seen])).iloc[0]
+    assert 0.9 < coverage["coverage"] < 1
+    assert 1 < coverage["set_size"] < 2
+    scaled = TemperatureScaledClassifier(GaussianNB()).fit(X[seen], y[seen])
+    before, after = (
+        calibration_report(y[~seen], probabilities.predict_proba(X[~seen]), classes=scaled.classes_).iloc[0]
+        for probabilities in (model, scaled)
+    )
+    assert after["log_loss"] < before["log_loss"]
+    assert after["expected_calibration_error"] < before["expected_calibration_error"]

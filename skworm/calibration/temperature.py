@@ -21,6 +21,9 @@ class TemperatureScaledClassifier(InnerWormsClassifier):
     probabilities are divided by the temperature: above 1 it was too sure of itself. The most probable state stays what
     it was.
 
+    scikit-learn's `CalibratedClassifierCV` scales by temperature too, from version 1.8 on, with folds of frames unless
+    metadata routing brings it the worms.
+
     With a single training worm the inner fits leave contiguous blocks of its frames out. That tells how sure one may be
     on the same worm, and is too little on another.
 
@@ -44,11 +47,6 @@ class TemperatureScaledClassifier(InnerWormsClassifier):
         Columns of `X`.
     feature_names_in_ : ndarray of str
         Their names, where `X` had any.
-
-    See Also
-    --------
-    sklearn.calibration.CalibratedClassifierCV : From scikit-learn 1.8 on it scales by temperature too, with folds of
-        frames unless metadata routing brings it the worms.
 
     References
     ----------

@@ -144,8 +144,7 @@ class ReliabilityDisplay:
         self.dots_: dict[tuple[str, str], Any] = {}
         for axes, panel in zip(self.axes_, panels, strict=True):
             self._draw_panel(axes, panel)
-            if ax is None:
-                axes.label_outer()
+        self._set_limits(own_figure=ax is None)
         self._add_legend(own_figure=ax is None)
         return self
 
@@ -174,13 +173,22 @@ class ReliabilityDisplay:
         error = (self.errors or {}).get(panel)
         title = [panel] * bool(panel) + ([] if error is None else [f"calibration error {error:.3f}"])
         axes.set_title("\n".join(title), fontsize="medium")
-        axes.set_xlim(min(0.5, 0.1 * np.floor(10 * self.curves["confidence"].min())), 1)
-        axes.set_ylim(0, 1)
         axes.set_xlabel("Confidence")
         axes.set_ylabel("Accuracy")
         axes.grid(color="#E5E5E5", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
+
+    def _set_limits(self, own_figure: bool) -> None:
+        lowest = min(float(line.get_xdata().min()) for line in self.lines_.values())
+        for axes in self.axes_:
+            axes.set(xlim=(min(0.5, 0.1 * np.floor(10 * lowest)), 1), ylim=(0, 1))
+            if own_figure:
+                axes.label_outer()
+        # The last row may be shorter than the one above it, whose axes keep their labels then.
+        for axes in self.axes_[-_PANELS_A_ROW:] if own_figure else ():
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel("Confidence")
 
     def _add_legend(self, own_figure: bool) -> None:
         lines = {worm: line for (_, worm), line in self.lines_.items()}

@@ -6,6 +6,7 @@ them for states permuted frame by frame, which ignores that frames resemble thei
 200 repeats tell it to within 3 %. The last column is the share for worms whose states are their own.
 
     python tests/benchmarks/null_rejections.py [--repeats 200] [--controls 19] [--worms 2] [--frames 600] [--jobs 1]
+        [--only "circular shift"] [--first 1000]
 """
 
 import argparse
@@ -63,7 +64,7 @@ def p_values(repeat, related, options):
     cv = WormGroupKFold(2, n_train_worms=options.worms - 1, random_state=repeat)
     common = {"cv": cv, "n_repeats": options.controls, "min_lag": options.min_lag}
     common |= {"random_state": repeat, "scoring": accuracy}
-    return {name: null_score(NearestMean(), X, y, **common, **control).p_value for name, control in CONTROLS.items()}
+    return {name: null_score(NearestMean(), X, y, **common, **CONTROLS[name]).p_value for name in options.only}
 
 
 def main():
@@ -73,17 +74,21 @@ def main():
     parser.add_argument("--worms", type=int, default=2)
     parser.add_argument("--frames", type=int, default=600)
     parser.add_argument("--min-lag", type=int, default=100)
+    parser.add_argument("--only", nargs="+", choices=list(CONTROLS), default=list(CONTROLS))
+    parser.add_argument("--first", type=int, default=0, help="number of the first repeat, from which its seeds follow")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     shares = {}
     for related, repeats in ((False, options.repeats), (True, options.repeats // 10)):
         run = delayed(p_values)
-        results = Parallel(options.jobs)(run(repeat, related, options) for repeat in range(repeats))
+        results = Parallel(options.jobs)(
+            run(repeat, related, options) for repeat in range(options.first, options.first + repeats)
+        )
         shares[related] = (pd.DataFrame(results) <= LEVEL).mean()
     error = np.sqrt(LEVEL * (1 - LEVEL) / options.repeats)
     print(f"{options.repeats} repeats, {options.controls} controls each; an exact test has {LEVEL} ± {error:.3f}")
     print(f"{'control':25} {'unrelated':>10} {'related':>8}")
-    for name in CONTROLS:
+    for name in options.only:
         print(f"{name:25} {shares[False][name]:10.3f} {shares[True][name]:8.3f}")
 
 
