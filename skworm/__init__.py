@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = version("skworm")
 
 if TYPE_CHECKING:
+    from skworm.calibration import ConformalStateClassifier, TemperatureScaledClassifier
     from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
     from skworm.manifold import AsymmetricDiffusionMap
     from skworm.model_selection import WormGroupKFold
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # Estimators bring torch along, so each is imported when first asked for.
 _HOMES = {
     "AsymmetricDiffusionMap": "skworm.manifold",
+    "ConformalStateClassifier": "skworm.calibration",
     "GNNStateClassifier": "skworm.classification",
     "GNNTrajectoryRegressor": "skworm.trajectory",
     "LinearTrajectoryRegressor": "skworm.trajectory",
@@ -30,12 +32,14 @@ _HOMES = {
     "NodeMLPTrajectoryRegressor": "skworm.trajectory",
     "PersistenceRegressor": "skworm.trajectory",
     "SVMStateClassifier": "skworm.classification",
+    "TemperatureScaledClassifier": "skworm.calibration",
     "VirtualWorms": "skworm.training",
     "WormGroupKFold": "skworm.model_selection",
 }
 
 __all__ = [
     "AsymmetricDiffusionMap",
+    "ConformalStateClassifier",
     "GNNStateClassifier",
     "GNNTrajectoryRegressor",
     "LinearTrajectoryRegressor",
@@ -44,6 +48,7 @@ __all__ = [
     "NodeMLPTrajectoryRegressor",
     "PersistenceRegressor",
     "SVMStateClassifier",
+    "TemperatureScaledClassifier",
     "VirtualWorms",
     "WormGroupKFold",
     "__version__",

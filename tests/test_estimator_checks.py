@@ -1,9 +1,17 @@
 """Every public estimator keeps scikit-learn's contract."""
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skworm import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier, VirtualWorms
+from skworm import (
+    ConformalStateClassifier,
+    GNNStateClassifier,
+    MLPStateClassifier,
+    SVMStateClassifier,
+    TemperatureScaledClassifier,
+    VirtualWorms,
+)
 from skworm.model_selection import FusedGridSearchCV
 
 FEW = {"max_epochs": 60, "learning_rate": 0.03, "random_state": 0, "device": "cpu"}
@@ -19,6 +27,8 @@ ESTIMATORS = [
     FusedGridSearchCV(
         MLPStateClassifier(**{**FEW, "max_epochs": 20}), {"learning_rate": [0.05, 0.1]}, cv=2, error_score="raise"
     ),
+    TemperatureScaledClassifier(SVMStateClassifier()),
+    ConformalStateClassifier(LogisticRegression()),
 ]
 
 

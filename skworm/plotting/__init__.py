@@ -3,6 +3,7 @@
 from skworm.plotting.common import LINE_COLORS, STATE_COLORS
 from skworm.plotting.manifolds import ManifoldDisplay
 from skworm.plotting.recordings import RecordingDisplay
+from skworm.plotting.reliability import ReliabilityDisplay
 from skworm.plotting.scores import WormScoresDisplay
 from skworm.plotting.trajectories import TrajectoryDisplay
 from skworm.plotting.trajectory_errors import TrajectoryErrorDisplay
@@ -12,6 +13,7 @@ __all__ = [
     "STATE_COLORS",
     "ManifoldDisplay",
     "RecordingDisplay",
+    "ReliabilityDisplay",
     "TrajectoryDisplay",
     "TrajectoryErrorDisplay",
     "WormScoresDisplay",
