@@ -1,6 +1,8 @@
-"""Pictures of recordings, scores and trajectories, as scikit-learn style displays."""
+"""Pictures of recordings, scores, trajectories and graphs, as scikit-learn style displays."""
 
 from skworm.plotting.common import LINE_COLORS, STATE_COLORS
+from skworm.plotting.graphs import GraphDisplay
+from skworm.plotting.importance import NeuronImportanceDisplay
 from skworm.plotting.recordings import RecordingDisplay
 from skworm.plotting.scores import WormScoresDisplay
 from skworm.plotting.trajectories import TrajectoryDisplay
@@ -9,6 +11,8 @@ from skworm.plotting.trajectory_errors import TrajectoryErrorDisplay
 __all__ = [
     "LINE_COLORS",
     "STATE_COLORS",
+    "GraphDisplay",
+    "NeuronImportanceDisplay",
     "RecordingDisplay",
     "TrajectoryDisplay",
     "TrajectoryErrorDisplay",

@@ -89,14 +89,11 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             If `X` does not fit the training data, or a predicted frame is not finite.
         """
         check_is_fitted(self)
-        observed = validate_data(self, X, dtype=np.float64, reset=False)
         steps = self._check_horizon(horizon)
-        frames = observed.reshape(len(observed), self.burn_in_, self.n_columns_)
-        worms = worm_of_rows(X, worm)
-        levels = self._levels_of_rows(frames, worms)
-        predicted = self._predict(frames - levels[:, None], worms, steps) + levels[:, None]
+        frames, worms, levels = self._centred(X, worm)
+        predicted = self._predict(frames, worms, steps) + levels[:, None]
         _check_finite(predicted)
-        return predicted.reshape(len(observed), -1)
+        return predicted.reshape(len(frames), -1)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Give the coefficient of determination, averaged over all columns of all steps.
@@ -125,6 +122,14 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _predict(self, frames: np.ndarray, worms: np.ndarray | None, n_steps: int) -> np.ndarray:
         """Predict centred frames of shape (n_trajectories, n_steps, n_columns)."""
         raise NotImplementedError
+
+    def _centred(self, X: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Check observed frames, and give them measured from the level of their worm, with worms and levels."""
+        observed = validate_data(self, X, dtype=np.float64, reset=False)
+        frames = observed.reshape(len(observed), self.burn_in_, self.n_columns_)
+        worms = worm_of_rows(X, worm)
+        levels = self._levels_of_rows(frames, worms)
+        return frames - levels[:, None], worms, levels
 
     def _check_horizon(self, horizon: int | None) -> int:
         if horizon is None:
