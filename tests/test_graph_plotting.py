@@ -39,7 +39,9 @@ def test_a_matrix_has_senders_in_rows(graph):
     assert chosen.image_.get_array().tolist() == [[9, 7], [2, 9]]
 
 
-def test_signed_weights_have_white_at_zero(graph):
+def test_colours_begin_at_zero_and_signed_weights_have_white_there(graph):
+    assert GraphDisplay.from_graph(graph).image_.get_clim() == (0, 12)
+    assert GraphDisplay.from_graph(graph * 0).image_.get_clim() == (0, 1)
     graph.loc["RID", "AVAL"] = -20
     image = GraphDisplay.from_graph(graph).image_
     assert image.get_clim() == (-20, 20)

@@ -43,7 +43,7 @@ class GraphDisplay:
     ax_ : matplotlib.axes.Axes
         The axes.
     image_ : matplotlib.image.AxesImage or None
-        The cells of a matrix.
+        The cells of a matrix; colours begin at 0, or are white there where some weights are negative.
     colorbar_ : matplotlib.colorbar.Colorbar or None
         Its colour bar.
     reference_ : matplotlib.lines.Line2D, list of matplotlib.patches.FancyArrowPatch or None
@@ -197,9 +197,10 @@ class GraphDisplay:
     def _draw_matrix(self, weights: pd.DataFrame, marked: np.ndarray | None) -> None:
         values = weights.to_numpy()
         signed = bool((values < 0).any())
-        limit = np.nanmax(np.abs(values))
-        limits = {"vmin": -limit, "vmax": limit, "cmap": "RdBu"} if signed else {"cmap": "viridis"}
-        self.image_ = self.ax_.imshow(values, interpolation="nearest", **limits)
+        # From 0 on, so that differences too small to matter do not fill the scale.
+        limit = np.nanmax(np.abs(values)) or 1.0
+        low, colors = (-limit, "RdBu") if signed else (0, "viridis")
+        self.image_ = self.ax_.imshow(values, interpolation="nearest", vmin=low, vmax=limit, cmap=colors)
         self.ax_.set_facecolor(_SELF)
         self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label=self.label, fraction=0.046, pad=0.03)
         if marked is not None:
