@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
 from skworm.classification.base import NeuralStateClassifier
@@ -200,6 +201,9 @@ class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
 
     def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
         self._keep_graphs(self._tensor(X.astype(np.float64)), group)
+
+    def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
+        return self._tensor(validate_data(self, X, dtype=np.float64, reset=False))
 
     def _logits(self, X: Tensor, worms: np.ndarray | None) -> Tensor:
         if not self.net_.module_.messages.takes_group_graphs:

@@ -1,6 +1,8 @@
-"""Pictures of recordings, scores, manifolds and trajectories, as scikit-learn style displays."""
+"""Pictures of recordings, scores, manifolds, trajectories and graphs, as scikit-learn style displays."""
 
 from skworm.plotting.common import LINE_COLORS, STATE_COLORS
+from skworm.plotting.graphs import GraphDisplay
+from skworm.plotting.importance import NeuronImportanceDisplay
 from skworm.plotting.manifolds import ManifoldDisplay
 from skworm.plotting.recordings import RecordingDisplay
 from skworm.plotting.reliability import ReliabilityDisplay
@@ -11,7 +13,9 @@ from skworm.plotting.trajectory_errors import TrajectoryErrorDisplay
 __all__ = [
     "LINE_COLORS",
     "STATE_COLORS",
+    "GraphDisplay",
     "ManifoldDisplay",
+    "NeuronImportanceDisplay",
     "RecordingDisplay",
     "ReliabilityDisplay",
     "TrajectoryDisplay",

@@ -140,7 +140,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
 
     def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
         """Make all of a fit that precedes training; see :meth:`skworm.neural.NeuralEstimator.training_job`."""
-        frames, worms = self._centred(X, y, worm)
+        frames, worms = self._training_frames(X, y, worm)
         augmentation = self._virtual_worms()
         if augmentation is not None:
             augmentation.check()
