@@ -21,7 +21,7 @@ from skworm.training import fused, memory, train, train_together
 
 NEURONS = ["AVAL", "AVAR", "AVBL", "VB02"]
 VIRTUAL = VirtualWorms(n_groups=3, mixing=0.1)
-TOGETHER = {"max_epochs": 12, "device": "cpu", "learning_rate": 0.02, "learning_rate_patience": 1, "n_hidden": 5}
+TOGETHER = {"max_epochs": 12, "learning_rate": 0.02, "learning_rate_patience": 1, "n_hidden": 5}
 
 CLASSIFIERS = {
     "mlp": MLPStateClassifier(weight_decay=0.1),
@@ -66,13 +66,18 @@ def trajectories(frames):
     return make_trajectories(frames[0], horizon=9)
 
 
-def fits_of(estimator, X, y):
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request):
+    return request.param
+
+
+def fits_of(estimator, X, y, device="cpu"):
     """Unfitted copies that differ in seed and learning rate, with different rows of two of the worms for each."""
     worm = X.index.get_level_values("worm").to_numpy()
     fits = []
     for seed, left_out in enumerate(np.unique(worm)):
         rows = np.flatnonzero(worm != left_out)[: -4 * seed or None]
-        model = clone(estimator).set_params(**TOGETHER, random_state=seed)
+        model = clone(estimator).set_params(**TOGETHER, device=device, random_state=seed)
         fits.append((model.set_params(learning_rate=0.02 / (1 + seed)), X.iloc[rows], y.iloc[rows]))
     return fits
 
@@ -94,9 +99,9 @@ def together(jobs):
         return train_together(jobs)
 
 
-def assert_same(estimator, X, y, predict):
-    one_by_one = trained(fits_of(estimator, X, y), lambda jobs: [train(job) for job in jobs])
-    stacked = trained(fits_of(estimator, X, y), together)
+def assert_same(estimator, X, y, predict, device):
+    one_by_one = trained(fits_of(estimator, X, y, device), lambda jobs: [train(job) for job in jobs])
+    stacked = trained(fits_of(estimator, X, y, device), together)
     for one, other in zip(one_by_one, stacked, strict=True):
         np.testing.assert_allclose(predict(other, X), predict(one, X), rtol=0, atol=1e-6)
         for name in ("train_loss", "valid_loss") if one.validation_fraction else ("train_loss",):
@@ -107,14 +112,14 @@ def assert_same(estimator, X, y, predict):
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_classifiers_come_out_as_one_by_one(name, frames):
-    assert_same(CLASSIFIERS[name], *frames, lambda model, X: model.predict_proba(X))
+def test_classifiers_come_out_as_one_by_one(name, frames, device):
+    assert_same(CLASSIFIERS[name], *frames, lambda model, X: model.predict_proba(X), device)
 
 
 @pytest.mark.parametrize("name", REGRESSORS)
-def test_trajectory_regressors_come_out_as_one_by_one(name, trajectories):
+def test_trajectory_regressors_come_out_as_one_by_one(name, trajectories, device):
     X, Y = trajectories
-    assert_same(REGRESSORS[name], X, Y, lambda model, X: model.predict(X))
+    assert_same(REGRESSORS[name], X, Y, lambda model, X: model.predict(X), device)
 
 
 @pytest.mark.parametrize("name", ["gnn virtual worms", "mlp"])
