@@ -69,7 +69,11 @@ class EvaluationSet:
         worm, y_true, predicted = self.worm[rows], self.y[rows], np.asarray(y_pred, dtype=str)
         if self.merge_turns:
             y_true, predicted = _merge_turns(y_true), _merge_turns(predicted)
-        return [(str(name), score_states(y_true[worm == name], predicted[worm == name])) for name in np.unique(worm)]
+        codes, names = pd.factorize(worm, sort=True)
+        return [
+            (str(name), score_states(y_true[codes == code], predicted[codes == code]))
+            for code, name in enumerate(names)
+        ]
 
 
 def arrays_of_table(table: pd.DataFrame) -> list[np.ndarray]:
