@@ -164,3 +164,13 @@ def test_symmetric_aggregations_do_not_depend_on_the_order_of_neurons(aggregatio
     nodes = frames.unflatten(1, (N_NEURONS, -1))
     torch.testing.assert_close(module(nodes), module(nodes[:, order]))
     assert not torch.allclose(readout()(nodes), readout()(nodes[:, order]))
+
+
+def test_rows_that_come_group_by_group_give_the_same_as_mixed_ones():
+    index = torch.tensor([0, 0, 0, 2, 2, 3])
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    nodes, weights = torch.rand(6, N_NEURONS, N_NODE_FEATURES), torch.rand(5, N_NEURONS, N_NEURONS)
+    in_order, mixed = Groups(index, 5), Groups(index[order], 5)
+    torch.testing.assert_close(in_order.messages(weights, nodes)[order], mixed.messages(weights, nodes[order]))
+    torch.testing.assert_close(in_order.means(nodes), mixed.means(nodes[order]))
+    assert not in_order.means(nodes)[[1, 4]].any()
