@@ -8,7 +8,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-
 _WIDEST = 4
 """Node features up to which messages are products with whole frames."""
 
