@@ -31,8 +31,8 @@ def make_behavior(
     Returns
     -------
     pandas.Series of shape (n_frames,), or pandas.DataFrame of shape (n_frames, n_signals)
-        The signal in its own unit, named after it, or one column for each name of a sequence; with the index of `X`. NaN
-        where the recording has NaN: such frames are neither trained on nor scored.
+        The signal in its own unit, named after it, or one column for each name of a sequence; with the index of `X`.
+        NaN where the recording has NaN: such frames are neither trained on nor scored.
 
     Raises
     ------
