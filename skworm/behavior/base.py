@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
 from torch import nn
 
+from skworm.layout import signal_names
 from skworm.neural import FrameEstimator
 from skworm.training import TrainingJob, VirtualWorms
 
@@ -99,14 +100,14 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
         frames, signals = validate_data(self, X, y, validate_separately=({"dtype": np.float32}, _KNOWN_OR_NOT))
         check_consistent_length(frames, signals)
         self._name_columns(getattr(X, "columns", None), frames.shape[1])
-        self.signals_ = _names_of_signals(y, signals)
+        self.signals_ = signal_names(y)
         self._one_column = signals.ndim == 1
         signals = signals.reshape(len(signals), -1)
         known = np.isfinite(signals).all(axis=1)
         if known.sum() < 2:
             raise ValueError(
-                f"y has {known.sum()} frames with known signals {self.signals_} (n_samples={known.sum()}), and at least "
-                "two are needed; train on more frames, or leave signals out that are NaN"
+                f"y has {known.sum()} frames with known signals {self.signals_} (n_samples={known.sum()}), and at "
+                "least two are needed; train on more frames, or leave signals out that are NaN"
             )
         self.signal_mean_ = signals[known].mean(axis=0)
         spread = signals[known].std(axis=0)
@@ -177,11 +178,3 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
             for own, other, rows in zip(true.T, predicted.T, known.T, strict=True)
         ]
         return float(np.mean(scores))
-
-
-def _names_of_signals(y: Any, signals: np.ndarray) -> list[str]:
-    if hasattr(y, "columns"):
-        return [str(name) for name in y.columns]
-    if getattr(y, "name", None) is not None:
-        return [str(y.name)]
-    return [str(number) for number in range(1 if signals.ndim == 1 else signals.shape[1])]
