@@ -23,8 +23,8 @@ def score_behavior(y_true: Any, y_pred: Any) -> dict[str, float]:
         ``"n_frames"``, the number of frames scored; ``"r2"``, the coefficient of determination, 1 - mean squared
         error / variance, which is 0 for the mean of `y_true` itself and negative for worse; ``"correlation"``,
         Pearson's, which level and size of the predictions leave as it is; ``"rmse"``, the root of the mean squared
-        error in the unit of the signal. `r2` is NaN where `y_true` is constant, `correlation` where either is, and all are NaN where no
-        frame is known.
+        error in the unit of the signal. `r2` is NaN where `y_true` is constant, `correlation` where either is, and all
+        are NaN where no frame is known.
 
     Raises
     ------

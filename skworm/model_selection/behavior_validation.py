@@ -62,11 +62,11 @@ def cross_validate_behavior(
         The splits; its `test_on` has no effect here, since all evaluations are made. Signals change slowly, so held-out
         windows want ``fold_by="contiguous_blocks"`` and a `gap`.
     external : mapping of str to (X, y), optional
-        Further data sets by name, each a DataFrame with index level ``"worm"`` and the columns of `X`, in any order, and
-        the same signals.
+        Further data sets by name, each a DataFrame with index level ``"worm"`` and the columns of `X`, in any order,
+        and the same signals.
     baselines : bool, default=True
-        Add three models: ``"mean"`` predicts the mean over training frames, ``"clock"`` the signal of the training frame
-        with the nearest frame number, without looking at any neuron, and ``"linear"`` is scikit-learn's `Ridge`. A
+        Add three models: ``"mean"`` predicts the mean over training frames, ``"clock"`` the signal of the training
+        frame with the nearest frame number, without looking at any neuron, and ``"linear"`` is scikit-learn's `Ridge`. A
         network is worth what it adds to the last.
     n_jobs, engine, out, verbose
         See :func:`cross_validate_worms`.
@@ -74,8 +74,8 @@ def cross_validate_behavior(
     Returns
     -------
     pandas.DataFrame
-        One row per model, training worms, fold, evaluation, worm and signal. Columns: ``model``; ``train_worms``, joined
-        by ``"+"``; ``fold``; ``evaluation``, which is ``"held_out_windows"``, ``"unseen_worms"`` or the name of an
+        One row per model, training worms, fold, evaluation, worm and signal. Columns: ``model``; ``train_worms``,
+        joined by ``"+"``; ``fold``; ``evaluation``, which is ``"held_out_windows"``, ``"unseen_worms"`` or the name of an
         external set; ``worm``, the scored one; ``signal``; ``n_frames``, ``r2``, ``correlation`` and ``rmse`` of
         :func:`skworm.metrics.score_behavior`; ``fit_seconds``.
 
@@ -135,8 +135,8 @@ def behavior_baselines() -> dict[str, Any]:
     Returns
     -------
     dict of str to scikit-learn regressor
-        ``"mean"``, ``"clock"`` and ``"linear"``, see :func:`cross_validate_behavior`; fitted on DataFrames with the index
-        level ``"frame"``.
+        ``"mean"``, ``"clock"`` and ``"linear"``, see :func:`cross_validate_behavior`; fitted on DataFrames with the
+        index level ``"frame"``.
 
     Examples
     --------
@@ -166,8 +166,8 @@ def summarize_behavior(results: pd.DataFrame, *, n_resamples: int = 10_000, rand
     -------
     pandas.DataFrame
         One row per model, evaluation and signal; columns ``model, evaluation, signal, n_worms, n_fits``, and for each
-        score, ``r2``, ``correlation`` and ``rmse``: ``r2_mean``, ``r2_std``, the sample standard deviation over worms, and
-        ``r2_low`` and ``r2_high``, the 95 % interval of the mean from a bootstrap over worms and the fits within each.
+        score, ``r2``, ``correlation`` and ``rmse``: ``r2_mean``, ``r2_std``, the sample standard deviation over worms,
+        and ``r2_low`` and ``r2_high``, the 95 % interval of the mean from a bootstrap over worms and the fits within each.
         What is not known for a worm, such as the correlation of a constant prediction, leaves the mean NaN; deviation
         and interval are NaN with one worm. Intervals from few worms are too narrow, see :func:`compare_models`.
 
@@ -176,12 +176,13 @@ def summarize_behavior(results: pd.DataFrame, *, n_resamples: int = 10_000, rand
     >>> import pandas as pd
     >>> from skworm.model_selection import summarize_behavior
     >>> results = pd.DataFrame({
-    ...     "model": "mlp", "train_worms": "a", "fold": [0, 0, 1, 1], "evaluation": "unseen_worms", "signal": "velocity",
-    ...     "worm": ["b", "c", "b", "c"], "r2": [0.8, 0.6, 1.0, 0.6], "correlation": 0.9, "rmse": 0.02,
+    ...     "model": "mlp", "train_worms": "a", "fold": [0, 0, 1, 1], "evaluation": "unseen_worms",
+    ...     "worm": ["b", "c", "b", "c"], "signal": "velocity", "r2": [0.8, 0.6, 1.0, 0.6], "correlation": 0.9,
+    ...     "rmse": 0.02,
     ... })
     >>> summarize_behavior(results, random_state=0)[["n_worms", "n_fits", "r2_mean", "r2_low", "r2_high"]].round(3)
        n_worms  n_fits  r2_mean  r2_low  r2_high
-    0        2       2     0.75     0.6      1.0
+    0        2       2     0.75     0.6     0.95
     """
     keys = ["model", "evaluation", "signal"]
     seed = int(check_random_state(random_state).randint(2**31 - 1))
@@ -241,20 +242,17 @@ class BehaviorSet:
 
     def scores_by_worm(self, rows: np.ndarray, predicted: Any) -> list[tuple[str, dict[str, Any]]]:
         """Score the predictions for `rows`: one dictionary a signal for each worm."""
-        true, worm = self.y.iloc[rows].to_numpy(), self.worm[rows]
+        true = self.y.iloc[rows].to_numpy()
         values = np.asarray(predicted, dtype=float)
         if values.size != true.size or len(values) != len(true):
             raise ValueError(f"the model predicts values of shape {values.shape}, but the signals have {true.shape}")
         values = values.reshape(true.shape)
-        codes, names = pd.factorize(worm, sort=True)
-        return [
-            (
-                str(name),
-                {"signal": signal, **score_behavior(true[codes == code, column], values[codes == code, column])},
-            )
-            for code, name in enumerate(names)
-            for column, signal in enumerate(self.y.columns)
-        ]
+        codes, names = pd.factorize(self.worm[rows], sort=True)
+        scores = []
+        for code, name in enumerate(names):
+            own = zip(self.y.columns, true[codes == code].T, values[codes == code].T, strict=True)
+            scores += [(str(name), {"signal": signal, **score_behavior(*columns)}) for signal, *columns in own]
+        return scores
 
 
 def _behavior_set(name: str, X: Any, y: Any, groups: Any) -> BehaviorSet:
