@@ -66,8 +66,8 @@ def cross_validate_behavior(
         and the same signals.
     baselines : bool, default=True
         Add three models: ``"mean"`` predicts the mean over training frames, ``"clock"`` the signal of the training
-        frame with the nearest frame number, without looking at any neuron, and ``"linear"`` is scikit-learn's `Ridge`. A
-        network is worth what it adds to the last.
+        frame with the nearest frame number, without looking at any neuron, and ``"linear"`` is scikit-learn's `Ridge`.
+        A network is worth what it adds to the last.
     n_jobs, engine, out, verbose
         See :func:`cross_validate_worms`.
 
@@ -75,8 +75,8 @@ def cross_validate_behavior(
     -------
     pandas.DataFrame
         One row per model, training worms, fold, evaluation, worm and signal. Columns: ``model``; ``train_worms``,
-        joined by ``"+"``; ``fold``; ``evaluation``, which is ``"held_out_windows"``, ``"unseen_worms"`` or the name of an
-        external set; ``worm``, the scored one; ``signal``; ``n_frames``, ``r2``, ``correlation`` and ``rmse`` of
+        joined by ``"+"``; ``fold``; ``evaluation``, which is ``"held_out_windows"``, ``"unseen_worms"`` or the name of
+        an external set; ``worm``, the scored one; ``signal``; ``n_frames``, ``r2``, ``correlation`` and ``rmse`` of
         :func:`skworm.metrics.score_behavior`; ``fit_seconds``.
 
     Raises
@@ -167,9 +167,10 @@ def summarize_behavior(results: pd.DataFrame, *, n_resamples: int = 10_000, rand
     pandas.DataFrame
         One row per model, evaluation and signal; columns ``model, evaluation, signal, n_worms, n_fits``, and for each
         score, ``r2``, ``correlation`` and ``rmse``: ``r2_mean``, ``r2_std``, the sample standard deviation over worms,
-        and ``r2_low`` and ``r2_high``, the 95 % interval of the mean from a bootstrap over worms and the fits within each.
-        What is not known for a worm, such as the correlation of a constant prediction, leaves the mean NaN; deviation
-        and interval are NaN with one worm. Intervals from few worms are too narrow, see :func:`compare_models`.
+        and ``r2_low`` and ``r2_high``, the 95 % interval of the mean from a bootstrap over worms and the fits within
+        each. What is not known for a worm, such as the correlation of a constant prediction, leaves the mean NaN;
+        deviation and interval are NaN with one worm. Intervals from few worms are too narrow; see
+        :func:`compare_models`.
 
     Examples
     --------
