@@ -236,8 +236,6 @@ class TestCrossValidation:
         assert by_r2 == compare_models(results, reference="mean", score="rmse", random_state=0)["model"].tolist()
         of_fit = results.query("model == 'linear' and train_worms == 'simulated-0' and fold == 0")
         one = of_fit[of_fit["worm"] == "simulated-1"]
-            "model == 'linear' and train_worms == 'simulated-0' and worm == 'simulated-1' and fold == 0"
-        )
         split = next(iter(self.CV.split_worms(frames, None, frames.index.get_level_values("worm"))))
         model = Ridge().fit(frames.iloc[split.train], velocity.iloc[split.train])
         rows = frames.index.get_level_values("worm") == "simulated-1"
