@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from skworm.layout import window_of_rows, worm_of_rows
 from skworm.neural.base import NeuralEstimator
 from skworm.neural.graphs import GraphEstimator
-from skworm.nn import GNNClassifierModule, MLPClassifierModule
+from skworm.nn import GNNFrameModule, MLPFrameModule
 from skworm.nn.blocks import Readout
 from skworm.nn.groups import Groups
 from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, held_out_windows, one_thread
@@ -135,7 +135,7 @@ class FrameEstimator(NeuralEstimator):
 
     def _build_module(self) -> nn.Module:
         shape = len(self.neurons_), len(self.node_features_)
-        return MLPClassifierModule(*shape, self._readout(shape[1]))
+        return MLPFrameModule(*shape, self._readout(shape[1]))
 
     def _readout(self, n_features: int) -> Readout:
         return Readout(
@@ -155,7 +155,7 @@ class GraphFrameEstimator(FrameEstimator, GraphEstimator):
     def _build_module(self) -> nn.Module:
         shape = len(self.neurons_), len(self.node_features_)
         messages = self._build_messages(shape[1], self.n_hidden)
-        return GNNClassifierModule(*shape, messages, self._readout(self._n_received(shape[1], self.n_hidden)))
+        return GNNFrameModule(*shape, messages, self._readout(self._n_received(shape[1], self.n_hidden)))
 
     def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
         self._keep_graphs(self._tensor(X.astype(np.float64)), group)
