@@ -141,7 +141,7 @@ def signal_names(y: Any) -> list[str]:
         return [str(name) for name in y.columns]
     if getattr(y, "name", None) is not None:
         return [str(y.name)]
-    shape = np.shape(y)
+    shape = np.asarray(y).shape
     return [str(number) for number in range(shape[1] if len(shape) > 1 else 1)]
 
 
