@@ -95,7 +95,7 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
         return self
 
     def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
-        """Make all of a fit that precedes training; see :meth:`skworm.neural.NeuralEstimator.training_job`."""
+        """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
         self._check_parameters()
         frames, signals = validate_data(self, X, y, validate_separately=({"dtype": np.float32}, _KNOWN_OR_NOT))
         check_consistent_length(frames, signals)

@@ -26,7 +26,7 @@ def make_behavior(
         Frames of :func:`make_frames`, whole or in part. ``make_frames(..., states=None)`` keeps frames without a state,
         which may well have a velocity.
     signal : str or sequence of str, default="velocity"
-        Name of the signal in :attr:`Recording.behavior`, or names of several.
+        Name of the signal in ``behavior`` of the recordings, or names of several.
 
     Returns
     -------
