@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = version("skworm")
 
 if TYPE_CHECKING:
+    from skworm.behavior import GNNBehaviorRegressor, MLPBehaviorRegressor
     from skworm.calibration import ConformalStateClassifier, TemperatureScaledClassifier
     from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
     from skworm.manifold import AsymmetricDiffusionMap
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "AsymmetricDiffusionMap": "skworm.manifold",
     "ConformalStateClassifier": "skworm.calibration",
+    "GNNBehaviorRegressor": "skworm.behavior",
     "GNNStateClassifier": "skworm.classification",
     "GNNTrajectoryRegressor": "skworm.trajectory",
     "LinearTrajectoryRegressor": "skworm.trajectory",
+    "MLPBehaviorRegressor": "skworm.behavior",
     "MLPStateClassifier": "skworm.classification",
     "MLPTrajectoryRegressor": "skworm.trajectory",
     "NodeMLPTrajectoryRegressor": "skworm.trajectory",
@@ -40,9 +43,11 @@ _HOMES = {
 __all__ = [
     "AsymmetricDiffusionMap",
     "ConformalStateClassifier",
+    "GNNBehaviorRegressor",
     "GNNStateClassifier",
     "GNNTrajectoryRegressor",
     "LinearTrajectoryRegressor",
+    "MLPBehaviorRegressor",
     "MLPStateClassifier",
     "MLPTrajectoryRegressor",
     "NodeMLPTrajectoryRegressor",

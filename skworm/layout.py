@@ -124,6 +124,27 @@ def window_of_rows(X: Any, worm: np.ndarray, window: int) -> np.ndarray:
     return frame_of_rows(X, worm) // window
 
 
+def signal_names(y: Any) -> list[str]:
+    """Tell the names of behavioural signals: of the columns of a table, of a Series, else numbers.
+
+    Parameters
+    ----------
+    y : array-like, shape (n_frames,) or (n_frames, n_signals)
+        Signals.
+
+    Returns
+    -------
+    list of str, length n_signals
+        Names.
+    """
+    if hasattr(y, "columns"):
+        return [str(name) for name in y.columns]
+    if getattr(y, "name", None) is not None:
+        return [str(y.name)]
+    shape = np.asarray(y).shape
+    return [str(number) for number in range(shape[1] if len(shape) > 1 else 1)]
+
+
 def step_column_names(columns: Iterable[str], steps: Iterable[int]) -> list[str]:
     """Name the columns of trajectories, time-major: ``"AVAL:trace@0", "RID:trace@0", "AVAL:trace@1", ...``."""
     columns = list(columns)

@@ -8,15 +8,17 @@ import torch
 from sklearn.base import clone
 
 from skworm import (
+    GNNBehaviorRegressor,
     GNNStateClassifier,
     GNNTrajectoryRegressor,
+    MLPBehaviorRegressor,
     MLPStateClassifier,
     MLPTrajectoryRegressor,
     NodeMLPTrajectoryRegressor,
     VirtualWorms,
 )
 from skworm.datasets import make_worms
-from skworm.frames import make_frames, make_trajectories
+from skworm.frames import make_behavior, make_frames, make_trajectories
 from skworm.training import fused, memory, train, train_together
 
 NEURONS = ["AVAL", "AVAR", "AVBL", "VB02"]
@@ -40,6 +42,13 @@ CLASSIFIERS = {
     },
     **{name: GNNStateClassifier(convolution=name) for name in ("gin0", "gin", "sage", "gat", "gatv2", "attention")},
 }
+BEHAVIOR = {
+    "mlp": MLPBehaviorRegressor(),
+    "mlp huber": MLPBehaviorRegressor(loss="huber", augmentation=VIRTUAL),
+    "gnn": GNNBehaviorRegressor(),
+    "gnn virtual worms": GNNBehaviorRegressor(augmentation=VIRTUAL),
+    "gnn free": GNNBehaviorRegressor(edges="free"),
+}
 REGRESSORS = {
     "mlp": MLPTrajectoryRegressor(),
     "mlp lstm": MLPTrajectoryRegressor(memory="lstm"),
@@ -59,6 +68,16 @@ REGRESSORS = {
 @pytest.fixture(scope="module")
 def frames():
     return make_frames(make_worms(3, n_frames=160, random_state=0), neurons=NEURONS, states="2", derivative="backward")
+
+
+@pytest.fixture(scope="module")
+def behavior(frames):
+    """Frames with two signals, each unknown in other frames."""
+    X, _ = frames
+    signals = make_behavior(make_worms(3, n_frames=160, random_state=0), X, ["velocity"])
+    signals["speed"] = signals["velocity"].abs()
+    signals.iloc[5:15, 0], signals.iloc[-30:-20, 1] = np.nan, np.nan
+    return X, signals
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +133,11 @@ def assert_same(estimator, X, y, predict, device):
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_classifiers_come_out_as_one_by_one(name, frames, device):
     assert_same(CLASSIFIERS[name], *frames, lambda model, X: model.predict_proba(X), device)
+
+
+@pytest.mark.parametrize("name", BEHAVIOR)
+def test_behavior_regressors_come_out_as_one_by_one(name, behavior, device):
+    assert_same(BEHAVIOR[name], *behavior, lambda model, X: model.predict(X) / model.signal_scale_, device)
 
 
 @pytest.mark.parametrize("name", REGRESSORS)

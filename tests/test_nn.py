@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, GNNClassifierModule, MessagePassing, StaticGraph
+from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, GNNFrameModule, MessagePassing, StaticGraph
 from skworm.nn.blocks import FeatureBatchNorm, Readout
 from skworm.nn.groups import Groups
 
@@ -24,7 +24,7 @@ def readout(aggregation="concatenate"):
 def network(graph, aggregation="concatenate", **changes):
     options = {"self_edges": True, "message_normalization": None, "residual": False, "n_message_steps": 1}
     messages = MessagePassing(graph, **{**options, **changes})
-    return GNNClassifierModule(N_NEURONS, N_NODE_FEATURES, messages, readout(aggregation))
+    return GNNFrameModule(N_NEURONS, N_NODE_FEATURES, messages, readout(aggregation))
 
 
 def graphs_of(module, frames, group):

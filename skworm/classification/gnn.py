@@ -6,16 +6,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import validate_data
-from torch import Tensor, nn
 
 from skworm.classification.base import NeuralStateClassifier
-from skworm.neural import GraphEstimator
-from skworm.nn import GNNClassifierModule
+from skworm.neural import GraphFrameEstimator
 from skworm.training import VirtualWorms
 
 
-class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
+class GNNStateClassifier(NeuralStateClassifier, GraphFrameEstimator):
     """Read the behavioural state with a graph neural network on an inferred weighted graph.
 
     `fit` infers one graph a training worm (``graphs_``) and one of all their frames (``graph_``). With static edges,
@@ -96,7 +93,7 @@ class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NeuralStateClassifier._parameter_constraints,
-        **GraphEstimator._graph_constraints,
+        **GraphFrameEstimator._graph_constraints,
     }
 
     def __init__(
@@ -193,20 +190,3 @@ class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
             "weight_decay": 0.0,
         }
         return cls(**{**published, **parameters})
-
-    def _build_module(self) -> nn.Module:
-        shape = len(self.neurons_), len(self.node_features_)
-        messages = self._build_messages(shape[1], self.n_hidden)
-        return GNNClassifierModule(*shape, messages, self._readout(self._n_received(shape[1], self.n_hidden)))
-
-    def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
-        self._keep_graphs(self._tensor(X.astype(np.float64)), group)
-
-    def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
-        return self._tensor(validate_data(self, X, dtype=np.float64, reset=False))
-
-    def _logits(self, X: Tensor, worms: np.ndarray | None) -> Tensor:
-        if not self.net_.module_.messages.takes_group_graphs:
-            return super()._logits(X, worms)
-        graphs, rows = self._graphs_of_rows(X, worms)
-        return self._forward_in_chunks(X, rows, graphs=graphs)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from skworm.classification.base import NeuralStateClassifier
-from skworm.nn import MLPClassifierModule
 
 
 class MLPStateClassifier(NeuralStateClassifier):
@@ -103,7 +100,3 @@ class MLPStateClassifier(NeuralStateClassifier):
             Not yet fitted.
         """
         return cls(**{"batch_norm": "output", "n_layers": 2, **parameters})
-
-    def _build_module(self) -> nn.Module:
-        shape = len(self.neurons_), len(self.node_features_)
-        return MLPClassifierModule(*shape, self._readout(shape[1]))

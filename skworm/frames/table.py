@@ -118,7 +118,7 @@ def make_frames(
     >>> y.tolist()
     ['forward', 'forward', 'reverse']
     """
-    worms = _list_recordings(recordings)
+    worms = list_recordings(recordings)
     check_choice("fit_scope", fit_scope, ("recording", "train"))
     check_choice("missing", missing, ("raise", "drop", "nan"))
     check_choice("unknown", unknown, ("drop", "keep"))
@@ -161,7 +161,8 @@ def _check_node_features(node_features: Sequence[str]) -> list[str]:
     return names
 
 
-def _list_recordings(recordings: Recording | Iterable[Recording]) -> list[Recording]:
+def list_recordings(recordings: Recording | Iterable[Recording]) -> list[Recording]:
+    """Check that something is recordings of worms of different names, and list them."""
     worms = [recordings] if isinstance(recordings, Recording) else list(recordings)
     if not worms:
         raise ValueError("recordings is empty; pass at least one Recording, for example from make_worms()")

@@ -1,5 +1,6 @@
-"""Scores: of states by frame and by bout, of probabilities, and of trajectories."""
+"""Scores: of states by frame and by bout, of probabilities, of continuous behaviour, and of trajectories."""
 
+from skworm.metrics.behavior import score_behavior
 from skworm.metrics.bouts import (
     dwell_time_distance,
     find_bouts,
@@ -29,6 +30,7 @@ __all__ = [
     "match_onsets",
     "mse_by_step",
     "reliability_curve",
+    "score_behavior",
     "score_bouts",
     "score_states",
     "segment_f1",

@@ -1,5 +1,6 @@
 """Splits by worm, and cross-validation that knows the worm as its unit."""
 
+from skworm.model_selection.behavior_validation import cross_validate_behavior, summarize_behavior
 from skworm.model_selection.comparison import compare_models, describe_comparison
 from skworm.model_selection.cross_validation import cross_validate_worms
 from skworm.model_selection.grid_search import FusedGridSearchCV
@@ -16,12 +17,14 @@ __all__ = [
     "WormSplit",
     "circularly_shifted_states",
     "compare_models",
+    "cross_validate_behavior",
     "cross_validate_trajectories",
     "cross_validate_worms",
     "describe_comparison",
     "null_score",
     "phase_randomized",
     "shuffled_bouts",
+    "summarize_behavior",
     "summarize_trajectories",
     "summarize_worms",
 ]

@@ -1,5 +1,6 @@
-"""Pictures of recordings, scores, manifolds, trajectories and graphs, as scikit-learn style displays."""
+"""Pictures of recordings, behaviour, scores, manifolds, trajectories and graphs, as scikit-learn style displays."""
 
+from skworm.plotting.behavior import BehaviorDisplay
 from skworm.plotting.common import LINE_COLORS, STATE_COLORS
 from skworm.plotting.graphs import GraphDisplay
 from skworm.plotting.importance import NeuronImportanceDisplay
@@ -13,6 +14,7 @@ from skworm.plotting.trajectory_errors import TrajectoryErrorDisplay
 __all__ = [
     "LINE_COLORS",
     "STATE_COLORS",
+    "BehaviorDisplay",
     "GraphDisplay",
     "ManifoldDisplay",
     "NeuronImportanceDisplay",

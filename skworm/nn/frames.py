@@ -1,4 +1,4 @@
-"""State classifiers: frames in, one logit a state out (equation 1)."""
+"""Frames in, outputs of each frame out: one logit a state (equation 1), or one value a signal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from skworm.nn.groups import Groups
 from skworm.nn.messages import MessagePassing
 
 
-class MLPClassifierModule(nn.Module):
+class MLPFrameModule(nn.Module):
     """Aggregate the neurons and apply a perceptron (equations 6 and 7).
 
     Parameters
@@ -27,7 +27,7 @@ class MLPClassifierModule(nn.Module):
         self.readout = readout
 
     def forward(self, X: Tensor, group: Groups) -> Tensor:
-        """Map frames to logits.
+        """Map frames to outputs.
 
         Parameters
         ----------
@@ -38,13 +38,13 @@ class MLPClassifierModule(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_frames, n_states)
-            Logits.
+        Tensor of shape (n_frames, n_outputs)
+            Logits of states, or signals.
         """
         return self.readout(X.unflatten(1, self.frame_shape))
 
 
-class GNNClassifierModule(nn.Module):
+class GNNFrameModule(nn.Module):
     """Pass messages along a weighted graph, then aggregate and apply a perceptron (equations 12 to 14).
 
     Parameters
@@ -70,7 +70,7 @@ class GNNClassifierModule(nn.Module):
         self.readout = readout
 
     def forward(self, X: Tensor, group: Groups, graphs: Tensor | None = None) -> Tensor:
-        """Map frames to logits.
+        """Map frames to outputs.
 
         Parameters
         ----------
@@ -83,8 +83,8 @@ class GNNClassifierModule(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_frames, n_states)
-            Logits.
+        Tensor of shape (n_frames, n_outputs)
+            Logits of states, or signals.
         """
         return self.readout(self.messages(self.nodes(X), group, graphs))
 
