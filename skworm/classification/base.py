@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from skworm.expected_frames import frame_settings, validate_like_training
 from skworm.layout import window_of_rows, worm_of_rows
 from skworm.neural import NeuralEstimator
 from skworm.nn.blocks import Readout
@@ -164,6 +165,7 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
         if self.augmentation is not None:
             self.augmentation.check()
         frames, states = validate_data(self, X, y, dtype=np.float32)
+        self.frame_settings_ = frame_settings(X)
         self._name_columns(getattr(X, "columns", None), frames.shape[1])
         known = known_states(states)
         self.classes_, targets = encode_states(self, states[known])
@@ -194,7 +196,7 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
             Probabilities, in the order of ``classes_``.
         """
         check_is_fitted(self)
-        frames = validate_data(self, X, dtype=np.float64, reset=False)
+        frames = validate_like_training(self, X, dtype=np.float64)
         self.net_.module_.eval()
         with one_thread(), torch.inference_mode():
             logits = self._logits(self._tensor(frames), worm_of_rows(X, worm))
