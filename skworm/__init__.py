@@ -9,6 +9,7 @@ __version__ = version("skworm")
 if TYPE_CHECKING:
     from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
     from skworm.manifold import AsymmetricDiffusionMap
+    from skworm.model_files import load, save
     from skworm.model_selection import WormGroupKFold
     from skworm.training import VirtualWorms
     from skworm.trajectory import (
@@ -32,6 +33,8 @@ _HOMES = {
     "SVMStateClassifier": "skworm.classification",
     "VirtualWorms": "skworm.training",
     "WormGroupKFold": "skworm.model_selection",
+    "load": "skworm.model_files",
+    "save": "skworm.model_files",
 }
 
 __all__ = [
@@ -47,6 +50,8 @@ __all__ = [
     "VirtualWorms",
     "WormGroupKFold",
     "__version__",
+    "load",
+    "save",
 ]
 
 
