@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import validate_data
 
 from skworm.layout import WORM_LEVEL, parse_column_names, parse_step_column_names
@@ -67,6 +68,24 @@ def frame_settings(X: Any) -> dict[str, Any]:
     settings = {name: attrs[name] for name in _PASSED_ON if name in attrs}
     fps = frame_rate_of(X)
     return settings if fps is None else {**settings, "fps": fps}
+
+
+def learned_settings(model: Any) -> dict[str, Any]:
+    """Tell the settings of the frames that a fitted model, or the first step of a pipeline that knows, learned from.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted.
+
+    Returns
+    -------
+    dict
+        As :func:`frame_settings` gives them.
+    """
+    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
+    found = (getattr(step, "frame_settings_", {}) for step in steps)
+    return next((dict(settings) for settings in found if settings), {})
 
 
 def validate_like_training(estimator: Any, X: Any, **options: Any) -> Any:

@@ -21,8 +21,8 @@ def resample(recording: Recording, fps: float) -> Recording:
 
     Traces and behaviour are interpolated linearly between frames. Where the new rate is lower, each new frame is the
     mean of the frames within one new frame's time, weighed by a triangle, which keeps faster changes from showing up
-    as slow ones. A state is that of the nearest frame, or with a lower rate that of most frames around. Derivatives that
-    the file brought are dropped, since :func:`make_frames` computes them anew from the new traces.
+    as slow ones. A state is that of the nearest frame, or with a lower rate that of most frames around. Derivatives
+    that the file brought are dropped, since :func:`make_frames` computes them anew from the new traces.
 
     Parameters
     ----------

@@ -68,7 +68,9 @@ def read_container(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise ValueError("this is a safetensors file, but not of a skworm model; write one with skworm.save")
     layout, checksum, text = parts
     if layout != _VERSION:
-        raise ValueError(f"the file has the layout {layout!r}, and this skworm reads {_VERSION!r}; install a newer skworm")
+        raise ValueError(
+            f"the file has the layout {layout!r}, and this skworm reads {_VERSION!r}; install a newer skworm"
+        )
     if checksum != _digest(text, arrays):
         raise ValueError(f"the checksum does not fit the content, so the file is damaged; {_AGAIN}")
     try:

@@ -104,7 +104,11 @@ def encode_estimator(encoder: Encoder, value: Any, where: str) -> dict[str, Any]
     if isinstance(value, BaseEstimator):
         check_is_fitted(value)
     parameters = _parameters(value)
-    encoded: dict[str, Any] = {"type": kind.__name__, "parameters": _encode_parameters(encoder, value, where), "learned": {}}
+    encoded: dict[str, Any] = {
+        "type": kind.__name__,
+        "parameters": _encode_parameters(encoder, value, where),
+        "learned": {},
+    }
     strange = sorted(set(vars(value)).difference(parameters, LEARNED[kind], ("net_",)))
     if strange:
         raise TypeError(f"{where} has the attribute {strange[0]!r}, which a model file cannot hold; delete it")
@@ -191,7 +195,9 @@ def _encode_pipeline(encoder: Encoder, pipeline: Pipeline, where: str) -> dict[s
 
 def _decode_pipeline(decoder: Decoder, part: Mapping[str, Any]) -> Pipeline:
     steps = [(name, decoder(step)) for name, step in part["steps"]]
-    if not all(isinstance(name, str) and (step in (None, "passthrough") or _is_supported(step)) for name, step in steps):
+    if not all(
+        isinstance(name, str) and (step in (None, "passthrough") or _is_supported(step)) for name, step in steps
+    ):
         raise TypeError("a step of the pipeline is no estimator that a file can hold")
     pipeline = Pipeline(steps, transform_input=decoder(part["transform_input"]))
     pipeline._validate_steps()

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from skworm.expected_frames import learned_settings
 from skworm.layout import worm_of_rows
 from skworm.model_files.container import read_container, write_container
 from skworm.model_files.estimators import SUPPORTED, decode_estimator, encode_estimator
@@ -218,12 +219,6 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{source}: the model is not described as skworm does ({error}); save it anew") from error
 
 
-def frame_settings_of(model: Any) -> dict[str, Any]:
-    """Tell how the training frames of a model, or of a pipeline, were made."""
-    settings = (getattr(estimator, "frame_settings_", {}) for estimator in _estimators_of(model))
-    return next((dict(found) for found in settings if found), {})
-
-
 def _read(source: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if not source.is_file():
         raise FileNotFoundError(f"{source} does not exist; check the path")
@@ -278,7 +273,7 @@ def _versions(document: Mapping[str, Any]) -> str:
 
 
 def _about_training(estimator: Any, X: Any, y: Any) -> dict[str, Any]:
-    about: dict[str, Any] = {"frames": frame_settings_of(estimator)}
+    about: dict[str, Any] = {"frames": learned_settings(estimator)}
     if X is not None:
         table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
         digest = hashlib.sha256(np.ascontiguousarray(table.to_numpy(dtype=float)).tobytes())

@@ -22,7 +22,9 @@ def encode_network(encoder: Encoder, estimator: NeuralEstimator, where: str) -> 
     """Encode the weights and the history of an estimator's net."""
     net = estimator.net_
     weights = {name: tensor.detach().cpu().numpy() for name, tensor in net.module_.state_dict().items()}
-    losses = {name: np.array(net.history[:, name], dtype=float) for name in ("train_loss", "valid_loss") if _has(net, name)}
+    losses = {
+        name: np.array(net.history[:, name], dtype=float) for name in ("train_loss", "valid_loss") if _has(net, name)
+    }
     return {"weights": encoder(weights, f"{where}.net_"), "losses": encoder(losses, f"{where}.net_.history")}
 
 

@@ -1,6 +1,7 @@
 """Pictures of recordings, scores, manifolds and trajectories, as scikit-learn style displays."""
 
 from skworm.plotting.common import LINE_COLORS, STATE_COLORS
+from skworm.plotting.ethograms import EthogramDisplay
 from skworm.plotting.manifolds import ManifoldDisplay
 from skworm.plotting.recordings import RecordingDisplay
 from skworm.plotting.scores import WormScoresDisplay
@@ -10,6 +11,7 @@ from skworm.plotting.trajectory_errors import TrajectoryErrorDisplay
 __all__ = [
     "LINE_COLORS",
     "STATE_COLORS",
+    "EthogramDisplay",
     "ManifoldDisplay",
     "RecordingDisplay",
     "TrajectoryDisplay",
