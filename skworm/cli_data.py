@@ -230,10 +230,11 @@ def predict(
 
 
 def _shares(table: Any) -> dict[str, dict[str, float]]:
-    shares = table.groupby("worm", sort=False)["state"].value_counts(normalize=True)
     return {
-        str(worm): {str(state): round(100 * float(share), 1) for (_, state), share in part.items()}
-        for worm, part in shares.groupby(level="worm", sort=False)
+        str(worm): {
+            str(state): round(100 * float(share), 1) for state, share in states.value_counts(normalize=True).items()
+        }
+        for worm, states in table.groupby("worm", sort=False)["state"]
     }
 
 

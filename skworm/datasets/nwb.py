@@ -115,7 +115,7 @@ class _Candidate:
 
     def _labels(self, rois: np.ndarray | None) -> list[str]:
         reference = None if rois is None else self.node["rois"].attrs.get("table")
-        if reference is not None and rois is not None:
+        if reference and rois is not None:
             column = label_column(self._file[reference])
             if column is not None and len(rois) and rois.min() >= 0 and rois.max() < len(column):
                 return [_clean(column[row]) for row in rois]

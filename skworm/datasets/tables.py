@@ -292,8 +292,8 @@ def _frame_of_xarray(data: Any, columns: dict[str, str]) -> pd.DataFrame:
     if len(tables) != 1:
         dimensions = {name: array.dims for name, array in variables.items()}
         raise ValueError(
-            f"{len(tables)} variables have the dimension {time!r} and one of neurons, and one is expected; the dimensions "
-            f"are {dimensions}: select one, or name that of time by columns={{'time': ...}}"
+            f"{len(tables)} variables have the dimension {time!r} and one of neurons, and one is expected; the "
+            f"dimensions are {dimensions}: select one, or name that of time by columns={{'time': ...}}"
         )
     ((name, traces),) = tables.items()
     (dimension,) = (dimension for dimension in traces.dims if dimension != time)
