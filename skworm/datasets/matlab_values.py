@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from skworm.datasets.matlab_version_5 import check_version_5
 
 _HEADER = b"MATLAB 5.0 MAT-file"
 
@@ -100,8 +103,9 @@ def _read_version_5(path: Path) -> dict[str, Any]:
     from scipy.io.matlab import MatReadError
 
     try:
+        check_version_5(path.read_bytes())
         return loadmat(path, appendmat=False)
-    except (MatReadError, OSError, IndexError, KeyError, TypeError, ValueError, zlib.error) as error:
+    except (MatReadError, struct.error, OSError, IndexError, KeyError, TypeError, ValueError, zlib.error) as error:
         raise ValueError(f"the MATLAB file is truncated or damaged ({error}); copy it again") from error
 
 
