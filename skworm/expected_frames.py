@@ -128,7 +128,7 @@ def validate_like_training(estimator: Any, X: Any, **options: Any) -> Any:
 
 
 def _attrs(X: Any) -> Mapping[str, Any]:
-    return X.attrs if isinstance(X, pd.DataFrame) else {}
+    return {str(name): value for name, value in X.attrs.items()} if isinstance(X, pd.DataFrame) else {}
 
 
 def _warn_of_rate(estimator: Any, X: Any) -> None:

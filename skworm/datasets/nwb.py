@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from skworm.datasets.conventions import frame_rate, frames_first, one_name_each
+from skworm.datasets.hdf5 import read_dataset
 from skworm.datasets.nwb_behavior import read_behavior, read_states
-from skworm.datasets.nwb_values import groups_below, is_kind, label_column, read_dataset, read_text, times_of
+from skworm.datasets.nwb_values import groups_below, is_kind, label_column, read_text, times_of
 from skworm.recording import Recording
 
 _SERIES = "RoiResponseSeries"

@@ -7,25 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from skworm.datasets.hdf5 import read_dataset
+
 _LABEL_COLUMNS = (
     *("ID_labels", "ID_label", "labels", "label", "neuron_name", "neuron_names", "neuron_id", "neuron_ids"),
     *("cell_name", "cell_names", "roi_name", "roi_names", "ROI_ID", "names", "name"),
 )
-_LARGEST_EXPANSION = 2000
-_SMALLEST_LIMIT = 10_000_000
 
 
 def is_kind(node: Any, *kinds: str) -> bool:
     """Tell whether a group has one of these types."""
     return text_of(node.attrs.get("neurodata_type", "")) in kinds
-
-
-def read_dataset(node: Any) -> np.ndarray:
-    """Read a data set, unless it declares more than its file can hold."""
-    limit = max(_SMALLEST_LIMIT, _LARGEST_EXPANSION * node.file.id.get_filesize())
-    if node.shape is None or node.nbytes > limit:
-        raise ValueError(f"{node.name} declares the shape {node.shape}, more than the file holds; download it again")
-    return np.asarray(node[()])
 
 
 def text_of(value: Any) -> str:
@@ -81,13 +73,16 @@ def times_of(series: Any, n_frames: int) -> np.ndarray | None:
     return None
 
 
-def groups_below(node: Any) -> Iterator[Any]:
+def groups_below(node: Any, seen: set[Any] | None = None) -> Iterator[Any]:
     """Yield all groups below a group once, in the order of their names; links are not followed."""
     import h5py
 
+    # In a damaged file a group can stand within itself.
+    seen = set() if seen is None else seen
     for name in node:
         if isinstance(node.get(name, getlink=True), h5py.HardLink):
             child = node[name]
-            if isinstance(child, h5py.Group):
+            if isinstance(child, h5py.Group) and child.id not in seen:
+                seen.add(child.id)
                 yield child
-                yield from groups_below(child)
+                yield from groups_below(child, seen)

@@ -171,9 +171,10 @@ def _labels(labeled: Any, n_neurons: int) -> list[str]:
 
 
 def _behavior(content: Mapping[str, Any], n_frames: int) -> dict[str, np.ndarray]:
-    sources = [content, content.get("behavior")]
     found = {}
-    for source in filter(lambda source: isinstance(source, dict), sources):
+    for source in (content, content.get("behavior")):
+        if not isinstance(source, Mapping):
+            continue
         for name in _BEHAVIOR:
             if _is_list(source.get(name)):
                 values = _numbers(source[name], name)

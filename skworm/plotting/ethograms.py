@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,6 +112,13 @@ class EthogramDisplay:
             fontsize="small",
         )
         return self
+
+    def save(self, path: Path, *, dots_per_inch: int = 150) -> None:
+        """Write the figure, once drawn, to a file whose ending names the format."""
+        from matplotlib.figure import SubFigure
+
+        figure = self.figure_.figure if isinstance(self.figure_, SubFigure) else self.figure_
+        figure.savefig(path, dpi=dots_per_inch)
 
 
 def _colors(states: list[str]) -> dict[str, str]:
