@@ -36,7 +36,7 @@ def inspect_recordings(
     Returns
     -------
     dict
-        ``"worms"``, one dict a worm of :func:`summarize_recording`; ``"shared_neurons"``, those identified in every
+        ``"worms"``, one dict a worm of :func:`skworm.datasets.summary.summarize_recording`; ``"shared_neurons"``, those identified in every
         worm; and ``"problems"`` that concern whole files, such as one that cannot be read.
 
     Raises
@@ -117,7 +117,7 @@ def summarize_recording(recording: Recording, expected_neurons: Sequence[str] = 
 
 
 def describe_recordings(summary: dict[str, Any]) -> str:
-    """Put what :func:`inspect_recordings` found into words.
+    """Put what :func:`skworm.datasets.summary.inspect_recordings` found into words.
 
     Parameters
     ----------

@@ -113,7 +113,7 @@ def save(
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
-    """Read a model that :func:`save` wrote.
+    """Read a model that :func:`skworm.save` wrote.
 
     Predictions are those of the model that was saved. To make sure of it, the file holds the answers to a few random
     frames, and what answers otherwise is refused. Training cannot be continued; `fit` starts anew.
@@ -178,13 +178,13 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     Parameters
     ----------
     path : path
-        A file that :func:`save` wrote.
+        A file that :func:`skworm.save` wrote.
 
     Returns
     -------
     dict
         ``"class"``, ``"description"``, ``"training"`` (``"frames"``, how they were made; and where they were passed to
-        :func:`save`, ``"n_frames"``, ``"worms"``, ``"states"`` and the digest ``"sha256"``), and ``"versions"`` of
+        :func:`skworm.save`, ``"n_frames"``, ``"worms"``, ``"states"`` and the digest ``"sha256"``), and ``"versions"`` of
         packages.
 
     Raises
