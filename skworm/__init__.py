@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from skworm.calibration import ConformalStateClassifier, TemperatureScaledClassifier
     from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
     from skworm.manifold import AsymmetricDiffusionMap
+    from skworm.model_files import load, save
     from skworm.model_selection import WormGroupKFold
     from skworm.training import VirtualWorms
     from skworm.trajectory import (
@@ -38,6 +39,8 @@ _HOMES = {
     "TemperatureScaledClassifier": "skworm.calibration",
     "VirtualWorms": "skworm.training",
     "WormGroupKFold": "skworm.model_selection",
+    "load": "skworm.model_files",
+    "save": "skworm.model_files",
 }
 
 __all__ = [
@@ -57,6 +60,8 @@ __all__ = [
     "VirtualWorms",
     "WormGroupKFold",
     "__version__",
+    "load",
+    "save",
 ]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from skworm.cli_data import add_data_commands
+
 _INTERRUPTED = 130
 
 
@@ -17,6 +19,9 @@ _INTERRUPTED = 130
 @click.version_option(package_name="skworm")
 def main() -> None:
     """Read C. elegans behaviour from calcium traces."""
+
+
+add_data_commands(main)
 
 
 @main.group()

@@ -71,7 +71,8 @@ class GNNStateClassifier(NeuralStateClassifier, GraphFrameEstimator):
         With `convolution`, the attention averaged over frames and heads, or for GIN and GraphSAGE 1 for every edge.
     graphs_ : dict of DataFrame
         Graph of each training worm; empty where training named no worms.
-    classes_, neurons_, node_features_, worms_, net_, n_iter_, best_epoch_, n_features_in_, feature_names_in_
+    classes_, neurons_, node_features_, worms_, net_, n_iter_, best_epoch_, frame_settings_, n_features_in_, \
+feature_names_in_
         See :class:`MLPStateClassifier`.
 
     References

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skworm.classification.base import StateClassifierMixin, encode_states, known_states
 from skworm.classification.pairwise import PairwiseSVC
+from skworm.expected_frames import frame_settings, validate_like_training
 from skworm.training import resolve_device
 
 
@@ -43,6 +44,9 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         The fitted machine; the second is that of the GPU.
     n_iter_ : ndarray of shape (n_pairs,)
         Steps of the solver, for each pair of states.
+    frame_settings_ : dict
+        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
+        ``"fit_scope"``.
     n_features_in_ : int
         Columns of `X`.
     feature_names_in_ : ndarray of str
@@ -102,6 +106,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         """
         self._validate_params()
         frames, states = validate_data(self, X, y, dtype=np.float64)
+        self.frame_settings_ = frame_settings(X)
         known = known_states(states)
         self.classes_, _ = encode_states(self, states[known])
         self.svc_ = self._machine().fit(frames[known], states[known])
@@ -122,7 +127,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
             States.
         """
         check_is_fitted(self)
-        return self.svc_.predict(validate_data(self, X, dtype=np.float64, reset=False))
+        return self.svc_.predict(validate_like_training(self, X, dtype=np.float64))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Give the signed distance from the boundary, one column a state where there are more than two.
@@ -138,7 +143,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
             Distances.
         """
         check_is_fitted(self)
-        return self.svc_.decision_function(validate_data(self, X, dtype=np.float64, reset=False))
+        return self.svc_.decision_function(validate_like_training(self, X, dtype=np.float64))
 
     def _machine(self) -> SVC | PairwiseSVC:
         device = resolve_device(self.device)

@@ -1,5 +1,6 @@
 """Recordings become frames: a table of node features, scaled worm by worm, and the state of every row."""
 
+from skworm.frames.resampling import resample
 from skworm.frames.scaling import WormMinMaxScaler
 from skworm.frames.signals import make_behavior
 from skworm.frames.table import (
@@ -25,4 +26,5 @@ __all__ = [
     "make_frames",
     "make_trajectories",
     "map_states",
+    "resample",
 ]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from skworm.frames.resampling import resample
 from skworm.frames.scaling import check_choice, is_constant, range_of, scale
 from skworm.layout import FRAME_LEVEL, WORM_LEVEL, column_names
 from skworm.recording import Recording
@@ -46,6 +47,7 @@ def make_frames(
     missing: str = "raise",
     unknown: str = "drop",
     node_features: Sequence[str] = NODE_FEATURES,
+    resample_to: float | None = None,
 ) -> tuple[pd.DataFrame, pd.Series | None]:
     """Make a table of frames and their states from recordings.
 
@@ -80,12 +82,15 @@ def make_frames(
         Whether frames without a known state are left out.
     node_features : sequence of {"trace", "derivative"}, default=("trace", "derivative")
         Features of each neuron, in this order.
+    resample_to : float, optional
+        Frames a second to bring all recordings to first, see :func:`resample`; by default each keeps its own rate.
 
     Returns
     -------
     X : pandas.DataFrame of shape (n_frames, n_neurons * n_node_features)
         One row a frame, index levels ``("worm", "frame")``, columns ``"AVAL:trace", "AVAL:derivative", ...``.
-        ``X.attrs`` tells ``"derivative"``, ``"derivative_looks_ahead"`` and ``"fit_scope"``.
+        ``X.attrs`` tells ``"derivative"``, ``"derivative_looks_ahead"``, ``"fit_scope"``, and the frames a second of
+        each worm, ``"fps"``.
     y : pandas.Series of shape (n_frames,) or None
         State names, with the same index.
 
@@ -119,6 +124,8 @@ def make_frames(
     ['forward', 'forward', 'reverse']
     """
     worms = list_recordings(recordings)
+    if resample_to is not None:
+        worms = [resample(worm, resample_to) for worm in worms]
     check_choice("fit_scope", fit_scope, ("recording", "train"))
     check_choice("missing", missing, ("raise", "drop", "nan"))
     check_choice("unknown", unknown, ("drop", "keep"))
@@ -140,6 +147,7 @@ def make_frames(
         "derivative": method if has_derivative else None,
         "derivative_looks_ahead": has_derivative and DERIVATIVE_LOOKS_AHEAD[method],
         "fit_scope": fit_scope,
+        "fps": {worm.worm: worm.fps for worm in worms},
     }
     return X, None if states is None else pd.Series(np.concatenate(labels), index=X.index, name="state")
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
+from skworm.expected_frames import frame_settings, validate_like_training
 from skworm.layout import window_of_rows, worm_of_rows
 from skworm.neural.base import NeuralEstimator
 from skworm.neural.graphs import GraphEstimator
@@ -107,6 +107,7 @@ class FrameEstimator(NeuralEstimator):
         self, loss: type[nn.Module], X: Any, frames: np.ndarray, targets: np.ndarray, known: np.ndarray, worm: Any
     ) -> TrainingJob:
         """Make the job of the frames that are known, with the targets of these; worms and windows are those of `X`."""
+        self.frame_settings_ = frame_settings(X)
         worms = worm_of_rows(X, worm)
         self._has_worms = worms is not None
         population = np.zeros(len(frames), dtype=int) if worms is None else worms
@@ -120,7 +121,7 @@ class FrameEstimator(NeuralEstimator):
 
     def _outputs(self, X: Any, worm: Any) -> Tensor:
         """Check frames, and apply the module to them."""
-        frames = validate_data(self, X, dtype=np.float64, reset=False)
+        frames = validate_like_training(self, X, dtype=np.float64)
         self.net_.module_.eval()
         with one_thread(), torch.inference_mode():
             return self._forward(self._tensor(frames), worm_of_rows(X, worm))
@@ -161,7 +162,7 @@ class GraphFrameEstimator(FrameEstimator, GraphEstimator):
         self._keep_graphs(self._tensor(X.astype(np.float64)), group)
 
     def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
-        return self._tensor(validate_data(self, X, dtype=np.float64, reset=False))
+        return self._tensor(validate_like_training(self, X, dtype=np.float64))
 
     def _forward(self, X: Tensor, worms: np.ndarray | None) -> Tensor:
         if not self.net_.module_.messages.takes_group_graphs:

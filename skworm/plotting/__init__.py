@@ -2,6 +2,7 @@
 
 from skworm.plotting.behavior import BehaviorDisplay
 from skworm.plotting.common import LINE_COLORS, STATE_COLORS
+from skworm.plotting.ethograms import EthogramDisplay
 from skworm.plotting.graphs import GraphDisplay
 from skworm.plotting.importance import NeuronImportanceDisplay
 from skworm.plotting.manifolds import ManifoldDisplay
@@ -15,6 +16,7 @@ __all__ = [
     "LINE_COLORS",
     "STATE_COLORS",
     "BehaviorDisplay",
+    "EthogramDisplay",
     "GraphDisplay",
     "ManifoldDisplay",
     "NeuronImportanceDisplay",

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skworm.expected_frames import frame_settings, validate_like_training
 from skworm.layout import parse_step_column_names, worm_of_rows
 
 _ROWS_OF_THE_POPULATION = 10
@@ -111,6 +112,7 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Learn shapes and levels, and give frames measured from them, with their worms."""
         self._validate_params()
         observed, future = validate_data(self, X, Y, dtype=np.float64, multi_output=True, y_numeric=True)
+        self.frame_settings_ = frame_settings(X)
         self._read_shapes(X, Y, observed, future)
         worms = worm_of_rows(X, worm)
         frames = np.concatenate([observed, future.reshape(len(future), -1)], axis=1)
@@ -128,7 +130,7 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _centred(self, X: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """Check observed frames, and give them measured from the level of their worm, with worms and levels."""
-        observed = validate_data(self, X, dtype=np.float64, reset=False)
+        observed = validate_like_training(self, X, dtype=np.float64)
         frames = observed.reshape(len(observed), self.burn_in_, self.n_columns_)
         worms = worm_of_rows(X, worm)
         levels = self._levels_of_rows(frames, worms)

@@ -64,7 +64,7 @@ class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
     graphs_ : dict of DataFrame
         Graph of each training worm; empty where training named no worms.
     neurons_, node_features_, worms_, level_, levels_, burn_in_, horizon_, n_columns_, net_, n_iter_, best_epoch_, \
-n_features_in_, feature_names_in_
+frame_settings_, n_features_in_, feature_names_in_
         See :class:`MLPTrajectoryRegressor`.
 
     References
