@@ -14,6 +14,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
+from skworm.behavior import GNNBehaviorRegressor, MLPBehaviorRegressor
 from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
 from skworm.classification.pairwise import PairwiseSVC
 from skworm.frames import WormMinMaxScaler
@@ -36,6 +37,7 @@ _COLUMNS = ("n_features_in_", "feature_names_in_")
 _FRAMES = (*_COLUMNS, "frame_settings_")
 _NETWORK = ("neurons_", "node_features_", "worms_", "_has_worms", "n_iter_", "best_epoch_")
 _GRAPHS = ("graph_", "graphs_")
+_SIGNALS = ("signals_", "signal_mean_", "signal_scale_", "_one_column")
 _STEPS = ("burn_in_", "horizon_", "n_columns_", "_frame_columns", "level_", "levels_")
 _ROLLED_OUT = (*_FRAMES, *_STEPS, *_NETWORK, "_bounds", "_ridge")
 
@@ -43,6 +45,8 @@ LEARNED: Mapping[type, tuple[str, ...]] = {
     SVMStateClassifier: (*_FRAMES, "classes_", "svc_", "n_iter_"),
     MLPStateClassifier: (*_FRAMES, *_NETWORK, "classes_"),
     GNNStateClassifier: (*_FRAMES, *_NETWORK, *_GRAPHS, "classes_"),
+    MLPBehaviorRegressor: (*_FRAMES, *_NETWORK, *_SIGNALS),
+    GNNBehaviorRegressor: (*_FRAMES, *_NETWORK, *_GRAPHS, *_SIGNALS),
     PersistenceRegressor: (*_FRAMES, *_STEPS),
     LinearTrajectoryRegressor: (*_FRAMES, *_STEPS, "coef_", "intercept_"),
     MLPTrajectoryRegressor: _ROLLED_OUT,
