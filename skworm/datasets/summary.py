@@ -36,8 +36,8 @@ def inspect_recordings(
     Returns
     -------
     dict
-        ``"worms"``, one dict a worm of :func:`skworm.datasets.summary.summarize_recording`; ``"shared_neurons"``, those identified in every
-        worm; and ``"problems"`` that concern whole files, such as one that cannot be read.
+        ``"worms"``, one dict a worm of :func:`skworm.datasets.summary.summarize_recording`; ``"shared_neurons"``, those
+        identified in every worm; and ``"problems"`` that concern whole files, such as one that cannot be read.
 
     Raises
     ------

@@ -184,8 +184,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         ``"class"``, ``"description"``, ``"training"`` (``"frames"``, how they were made; and where they were passed to
-        :func:`skworm.save`, ``"n_frames"``, ``"worms"``, ``"states"`` and the digest ``"sha256"``), and ``"versions"`` of
-        packages.
+        :func:`skworm.save`, ``"n_frames"``, ``"worms"``, ``"states"`` and the digest ``"sha256"``), and
+        ``"versions"`` of packages.
 
     Raises
     ------
