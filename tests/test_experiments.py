@@ -13,10 +13,10 @@ from skworm.experiments.protocol import (
     MODELS,
     Protocol,
     count_fits,
-    digest_recordings,
     load_material,
     run_protocol,
 )
+from skworm.experiments.worms import digest_recordings
 from skworm.frames import PAPER_NEURONS
 
 FEW = {"models": ("svm",), "n_folds": 2, "neurons": ("AVAL", "AVAR", "RID"), "fold_by": ("shuffled_windows",)}

@@ -1,11 +1,13 @@
 """Pictures of recordings, scores, manifolds, trajectories and graphs, as scikit-learn style displays."""
 
 from skworm.plotting.common import LINE_COLORS, STATE_COLORS
+from skworm.plotting.confusion import ConfusionDisplay
 from skworm.plotting.graphs import GraphDisplay
 from skworm.plotting.importance import NeuronImportanceDisplay
 from skworm.plotting.manifolds import ManifoldDisplay
 from skworm.plotting.recordings import RecordingDisplay
 from skworm.plotting.reliability import ReliabilityDisplay
+from skworm.plotting.score_curves import ScoreCurveDisplay
 from skworm.plotting.scores import WormScoresDisplay
 from skworm.plotting.trajectories import TrajectoryDisplay
 from skworm.plotting.trajectory_errors import TrajectoryErrorDisplay
@@ -13,11 +15,13 @@ from skworm.plotting.trajectory_errors import TrajectoryErrorDisplay
 __all__ = [
     "LINE_COLORS",
     "STATE_COLORS",
+    "ConfusionDisplay",
     "GraphDisplay",
     "ManifoldDisplay",
     "NeuronImportanceDisplay",
     "RecordingDisplay",
     "ReliabilityDisplay",
+    "ScoreCurveDisplay",
     "TrajectoryDisplay",
     "TrajectoryErrorDisplay",
     "WormScoresDisplay",
