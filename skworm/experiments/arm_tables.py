@@ -63,7 +63,7 @@ def table_of_arms(
             arm = known.get(f"{block} | {label}")
             cells.append(cell | _of_arm(arm, of_block[0], str(evaluation), n_parameters))
     table = pd.DataFrame(cells)
-    facts = [name for name in dict.fromkeys(key for arm in arms for key in arm.facts)]
+    facts = list(dict.fromkeys(key for arm in arms for key in arm.facts))
     table = table.reindex(columns=[*_COLUMNS, *facts])
     table[_PER_CENT] = 100 * table[_PER_CENT].astype(float)
     return table.astype({"wins": "Int64"})
@@ -102,7 +102,8 @@ def texts_of_arms(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     -------
     dict of str to pandas.DataFrame of str
         Rows are arms. A cell is ``mean ± SD (95 % interval) [paper]``, and a second one beside it the paired
-        difference, its interval, the worms that it wins, and the p of the sign-flip test.
+        difference, its interval, the worms that it wins, and the p of the sign-flip test, before and after Holm's
+        correction.
     """
     blocks = {}
     for block, rows in table.groupby("block", sort=False):
@@ -180,5 +181,5 @@ def _difference(by_label: pd.DataFrame, label: str) -> str:
     row = by_label.loc[label]
     return (
         f"{row['difference']:+.1f} ({row['difference_low']:+.1f} to {row['difference_high']:+.1f}), "
-        f"{row['wins']}/{row['n_worms']}, p {row['p_sign_flip']:.2g}"
+        f"{row['wins']}/{row['n_worms']}, p {row['p_sign_flip']:.2g} (Holm {row['p_adjusted']:.2g})"
     )

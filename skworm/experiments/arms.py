@@ -1,4 +1,4 @@
-"""Comparisons of any classifiers on any states, neurons and numbers of training worms: their settings and their fits."""
+"""Comparisons of classifiers on any states, neurons and numbers of training worms: their settings and fits."""
 
 from __future__ import annotations
 

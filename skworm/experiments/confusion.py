@@ -197,8 +197,8 @@ def _figures(name: str, table: pd.DataFrame) -> dict[str, Any]:
     several = table[["block", "evaluation"]].drop_duplicates()
     for number, (block, evaluation) in enumerate(several.itertuples(index=False), start=1):
         rows = table[(table["block"] == block) & (table["evaluation"] == evaluation)]
-        where = str(evaluation).replace("_", " ")
-        drawn = rows.assign(panel=[f"{model}, {where}" for model in rows["model"]], percent=rows["mean"])
+        where = f"{block}, {str(evaluation).replace('_', ' ')}"
+        drawn = rows.assign(panel=[f"{model}\n{where}" for model in rows["model"]], percent=rows["mean"])
         ending = f"_{number}" if len(several) > 1 else ""
         figures[name + ending] = ConfusionDisplay.from_confusion(drawn).figure_
     return figures

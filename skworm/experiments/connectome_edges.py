@@ -46,8 +46,8 @@ def edges_vs_connectome(target: Target, settings: StudySettings, material: Mater
     notes = [
         "Graphs: each network is trained on all frames of every combination of training worms, and asked for the graph "
         "of every worm. Graphs are averaged over fits and worms and compared with the connectome between pairs of "
-        "different neurons. Rank correlation is of weights; AUROC is the probability that an edge of the connectome has "
-        "a larger inferred weight than a pair without one, .5 by chance. In round brackets the 95 % interval of the "
+        "different neurons. Rank correlation is of weights; AUROC is the probability that an edge of the connectome "
+        "has a larger inferred weight than a pair without one, .5 by chance. In round brackets the 95 % interval of the "
         "same for each worm's graph, over worms. p is one-sided, against neurons that swap names or a connectome whose "
         f"edges swap ends, {_N_PERMUTATIONS} times each.",
         "Classifier on the connectome: White et al. 1986, chemical synapses and gap junctions, weighted, without self "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -88,16 +89,16 @@ class Plan:
         return self.max_epochs or (QUICK_EPOCHS if self.quick else PAPER_EPOCHS)
 
     def protocol(self) -> Protocol:
-        """Settings of Table 1."""
+        """Give the settings of Table 1."""
         return Protocol(n_folds=QUICK_FOLDS if self.quick else None, max_epochs=self.epochs, **self._shared())
 
     def forecasts(self) -> ForecastProtocol:
-        """Settings of Figures 4C and 4D."""
+        """Give the settings of Figures 4C and 4D."""
         epochs = self.forecast_epochs or (QUICK_FORECAST_EPOCHS if self.quick else None)
         return ForecastProtocol(max_epochs=epochs, **self._shared())
 
     def study(self, name: str) -> StudySettings:
-        """Settings of a target of the catalogue."""
+        """Give the settings of a target of the catalogue."""
         target = TARGETS[name]
         return StudySettings(
             states=target.states,
@@ -110,8 +111,6 @@ class Plan:
 
     def command(self, name: str, out: str) -> str:
         """Tell the command that repeats one target alone."""
-        import shlex
-
         options = {"data": self.data, "external": self.external, "neurons": self._neurons()}
         options |= self._options_of(name) | {"seed": self.random_state, "device": self.device, "out": out}
         words = ["skworm", "reproduce", name]
@@ -215,6 +214,7 @@ def _run_table_1(plan: Plan, folder: Path, **run: Any) -> Outcome:
         {"Accuracy (%)": cell_texts(table).rename_axis(index="model", columns=None)},
         describe_reading(protocol, material, table),
         departure,
+        (),
         [folder / "table1.png"],
         files,
     )
@@ -233,7 +233,7 @@ def _run_figure_4(plan: Plan, name: str, folder: Path, **run: Any) -> Outcome:
     )
     if name == "figure4d":
         title = "Figure 4D: errors of predicted trajectories at 1, 8 and 16 steps"
-        return Outcome(title, settings, blocks, describe_forecasts(protocol), departure, [], files)
+        return Outcome(title, settings, blocks, describe_forecasts(protocol), departure, files=files)
     figures = [folder / "figure4c.png"]
     example = example_figure(protocol, material)
     if example is not None:
@@ -242,4 +242,4 @@ def _run_figure_4(plan: Plan, name: str, folder: Path, **run: Any) -> Outcome:
         figures.append(saved[0])
         files = [*files, *saved]
     title = "Figure 4C: errors of predicted trajectories against the prediction step"
-    return Outcome(title, settings, {}, describe_forecasts(protocol), departure, figures, files)
+    return Outcome(title, settings, {}, describe_forecasts(protocol), departure, figures=figures, files=files)

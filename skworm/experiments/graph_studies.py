@@ -76,14 +76,14 @@ def graph_ablation(target: Target, settings: StudySettings, material: Material, 
     notes = [
         "Every network has the same readout on the same features, a neuron's own plus what it receives. Given graphs "
         f"are scaled to the same sum of weights, {MEAN_WEIGHT:g} for each pair on average, where an untrained edge "
-        "encoder starts. They have no parameters, so networks on given graphs have the parameters of the readout alone; "
+        "encoder starts. They have no parameters, so networks on given graphs have those of the readout alone; "
         "a free graph adds two for each pair, and an inferred one its edge encoder.",
         "'Identity' passes no message between neurons: it is the MLP behind a scaling. 'Identity, wide readout' has as "
         "many hidden features as bring it nearest to the number of parameters of the inferred graph, so that "
         "what the encoder adds is not mistaken for what parameters add.",
         "Messages are linear and the readout begins with a linear layer on all neurons, so a given graph can be undone "
-        "by the readout: what it changes is how easily a solution is found, not which there are. Only an inferred graph "
-        "changes from worm to worm.",
+        "by the readout: what it changes is how easily a solution is found, not which there are. Only an inferred "
+        "graph changes from worm to worm.",
         "Random weights are even from 0 to 1. The connectome is White et al. 1986, chemical synapses and gap "
         "junctions, weighted, without self edges; shuffled, every neuron keeps its numbers of incoming and outgoing "
         f"edges. The numbers of random and shuffled graphs are their seeds.{silence}",

@@ -77,7 +77,8 @@ def write_index(
 
 def _page(folder: Path, finished: Sequence[Finished], waiting: Sequence[str], quick: bool) -> Iterator[str]:
     yield "<!DOCTYPE html>"
-    yield f'<html lang="en"><head><meta charset="utf-8"><title>skworm reproduce all</title><style>{_STYLE}</style></head>'
+    yield '<html lang="en"><head><meta charset="utf-8"><title>skworm reproduce all</title>'
+    yield f"<style>{_STYLE}</style></head>"
     yield "<body><h1>Wang et al. 2021, repeated by skworm</h1>"
     yield (
         "<p>P. Y. Wang, S. Sapra, V. K. George and G. A. Silva, “Generalizable Machine Learning in Neuroscience using "
@@ -98,8 +99,7 @@ def _page(folder: Path, finished: Sequence[Finished], waiting: Sequence[str], qu
     yield "</table>"
     for target in finished:
         yield from _section(folder, target)
-    versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
-    yield f"<h2>Versions</h2><p>{escape(versions)}</p></body></html>"
+    yield "</body></html>"
 
 
 def _section(folder: Path, target: Finished) -> Iterator[str]:
@@ -112,7 +112,8 @@ def _section(folder: Path, target: Finished) -> Iterator[str]:
     yield f"<p><strong>{escape(outcome.title)}</strong></p>"
     if outcome.departure:
         yield f'<p class="departure">Not the paper\'s protocol: {escape(outcome.departure)}.</p>'
-    yield f"<pre>{escape(outcome.settings)}</pre>"
+    versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
+    yield f"<pre>{escape(outcome.settings)}\nversions: {escape(versions)}</pre>"
     for picture in outcome.figures:
         code = base64.b64encode(picture.read_bytes()).decode("ascii")
         caption = escape(f"{outcome.title} ({picture.stem})")

@@ -29,6 +29,8 @@ class Outcome:
         How they are to be read, one sentence or two a line.
     departure : str
         What is less than in the paper; empty where nothing is.
+    sentences : sequence of str
+        How models differ, in words.
     figures : sequence of pathlib.Path
         Figures as ``.png``.
     files : sequence of pathlib.Path
@@ -40,6 +42,7 @@ class Outcome:
     tables: Mapping[str, pd.DataFrame]
     reading: str
     departure: str = ""
+    sentences: Sequence[str] = ()
     figures: Sequence[Path] = field(default_factory=list)
     files: Sequence[Path] = field(default_factory=list)
 
@@ -60,6 +63,7 @@ def write_outcome(
     reading: str,
     departure: str,
     figures: Mapping[str, Any],
+    sentences: Sequence[str] = (),
 ) -> Outcome:
     """Write all files of a target.
 
@@ -67,7 +71,7 @@ def write_outcome(
     ----------
     folder : pathlib.Path
         Where to write; made if absent. Files that are there are replaced.
-    title, settings, tables, reading, departure
+    title, settings, tables, reading, departure, sentences
         See :class:`Outcome`.
     record : mapping
         Settings for ``settings.json``, to which the versions of packages are added.
@@ -88,7 +92,7 @@ def write_outcome(
         files.append(folder / f"{name}.csv")
         table.to_csv(files[-1], index=False)
     blocks = [f"## {heading}\n\n{markdown(table)}" for heading, table in tables.items()]
-    page = [f"# {title}", settings.replace("\n", "  \n"), *blocks, reading.replace("\n", "\n\n")]
+    page = [f"# {title}", settings.replace("\n", "  \n"), *blocks, reading.replace("\n", "\n\n"), *sentences]
     files.append(folder / "table.md")
     files[-1].write_text("\n\n".join(page) + "\n", encoding="utf-8")
     files.append(folder / "settings.json")
@@ -99,4 +103,4 @@ def write_outcome(
         saved = save_figure(figure, folder / name)
         pictures.append(saved[0])
         files += saved
-    return Outcome(title, settings, tables, reading, departure, pictures, files)
+    return Outcome(title, settings, tables, reading, departure, sentences, pictures, files)

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 from skworm.experiments.protocol import Material, Protocol, count_fits
 
 _PACKAGES = ("skworm", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "skorch", "matplotlib")
+_LETTERS_AN_INCH = 13
 
 
 def format_text(table: pd.DataFrame) -> str:
@@ -126,7 +128,9 @@ def mark_departure(figure: Any, departure: str) -> None:
         Such as ``"1 of 10 folds"``; nothing is written where it is empty.
     """
     if departure:
-        figure.suptitle(f"Not the paper's protocol: {departure}", fontsize="small", color="#D55E00")
+        letters = int(_LETTERS_AN_INCH * figure.get_figwidth())
+        text = fill(f"Not the paper's protocol: {departure}", letters)
+        figure.suptitle(text, fontsize="small", color="#D55E00")
 
 
 def package_versions() -> dict[str, str]:

@@ -93,7 +93,6 @@ def run_study(
     scores = run_arms(arms, settings, material, out, n_jobs=n_jobs, verbose=verbose)
     table = table_of_arms(scores, arms, count_parameters(arms, material), settings.random_state)
     draw = figures or (lambda scores, table: {target.name: dots_figure(scores, table, arms)})
-    said = sentences(scores, arms, settings.random_state)
     return write_outcome(
         out,
         title=target.title,
@@ -101,9 +100,10 @@ def run_study(
         record=record_of_study(target, settings, material),
         data={"scores": scores, "table": table, **(data or {})},
         tables={**texts_of_arms(table), **(tables or {})},
-        reading="\n".join([*reading_of_study(target, settings, material), *notes, *said]),
+        reading="\n".join([*reading_of_study(target, settings, material), *notes]),
         departure=settings.departure,
         figures=draw(scores, table),
+        sentences=sentences(scores, arms, settings.random_state),
     )
 
 
@@ -156,7 +156,8 @@ def reading_of_study(target: Target, settings: StudySettings, material: Material
         "in round brackets the 95 % interval of a bootstrap over worms and fits, which from few worms is too narrow; "
         "in square brackets the paper.",
         "Differences are paired worm by worm, to the model named in the column 'against' of table.csv: mean, 95 % "
-        "interval, worms on which the model is better, and the p of a sign-flip test before Holm's correction. With "
+        "interval, worms on which the model is better, and the p of a sign-flip test before and after Holm's correction "
+        "over the comparisons of that column. With "
         f"{n_worms} worms no p is below 1/{2 ** (n_worms - 1)}.",
         "Held-out windows come from the training worms; there a clock that sees no neuron is a good model too.",
         f"The paper: {target.paper}",

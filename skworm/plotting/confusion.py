@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _INCHES_A_STATE = 0.44
 _DARK = 50
+_PANELS_A_ROW = 2
 
 
 class ConfusionDisplay:
@@ -101,8 +102,13 @@ class ConfusionDisplay:
         states = list(self.states or [state for state in STATES if state in named] + sorted(named - set(STATES)))
         side = 1.2 + _INCHES_A_STATE * len(states)
         if ax is None:
-            figure = new_figure((1.2 + side * len(panels), side + 0.7))
-            self.axes_: list[Axes] = list(figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0])
+            n_columns = min(_PANELS_A_ROW, len(panels))
+            n_rows = -(-len(panels) // n_columns)
+            figure = new_figure((1.6 + side * n_columns, 0.9 + side * n_rows))
+            grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
+            for unused in grid[len(panels) :]:
+                unused.remove()
+            self.axes_: list[Axes] = list(grid[: len(panels)])
         else:
             self.axes_ = list(np.atleast_1d(ax).ravel())
         if len(self.axes_) != len(panels):
@@ -111,12 +117,13 @@ class ConfusionDisplay:
         self.images_: dict[str, Any] = {}
         for axes, panel in zip(self.axes_, panels, strict=True):
             self._draw_panel(axes, panel, states)
-        self.axes_[0].set_ylabel("Labelled state")
         self.colorbar_ = None
         if ax is None:
             image = self.images_[panels[-1]]
             label = "Frames of the labelled state (%)"
-            self.colorbar_ = self.figure_.colorbar(image, ax=self.axes_, label=label, fraction=0.05, pad=0.02)
+            self.colorbar_ = self.figure_.colorbar(
+                image, ax=self.axes_, label=label, fraction=0.05, aspect=30, pad=0.02
+            )
         return self
 
     def _draw_panel(self, axes: Axes, panel: str, states: list[str]) -> None:
@@ -135,5 +142,6 @@ class ConfusionDisplay:
         axes.set_yticks(range(len(states)), names, fontsize="small")
         axes.tick_params(length=0)
         axes.set_xlabel("Predicted state")
-        axes.set_title(panel.replace(", ", ",\n"), fontsize="medium")
+        axes.set_ylabel("Labelled state")
+        axes.set_title(panel, fontsize="medium")
         axes.label_outer()

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _DOT, _MEAN, _BASELINE, _REFERENCE = "#56B4E9", "#000000", "#666666", "#D55E00"
 _BAND_OF_DOTS = (0.08, 0.32)
-_INCHES_A_MODEL, _INCHES_A_PANEL = 0.42, 1.75
+_INCHES_A_MODEL, _INCHES_A_PANEL, _INCHES_A_LETTER = 0.42, 1.75, 0.085
+_LEAST_INCHES_OF_LABELS, _INCHES_OF_HANDLE = 1.6, 0.7
 
 
 class WormScoresDisplay:
@@ -156,7 +157,8 @@ class WormScoresDisplay:
         return self
 
     def _new_axes(self, n_panels: int) -> list[Axes]:
-        figure = new_figure((1.6 + _INCHES_A_PANEL * n_panels, 1.3 + _INCHES_A_MODEL * len(self.models)))
+        labels = max(_LEAST_INCHES_OF_LABELS, 0.4 + _INCHES_A_LETTER * max(map(len, self.models.values())))
+        figure = new_figure((labels + _INCHES_A_PANEL * n_panels, 1.3 + _INCHES_A_MODEL * len(self.models)))
         return list(figure.subplots(1, n_panels, sharex=True, sharey=True, squeeze=False)[0])
 
     def _draw_panel(self, axes: Axes, panel: str) -> None:
@@ -204,7 +206,9 @@ class WormScoresDisplay:
         if self.references_:
             handles[self.reference_label] = next(iter(self.references_.values()))
         where: Any = self.figure_ if own_figure else self.axes_[-1]
-        place = {"loc": "outside lower center", "ncols": len(handles)} if own_figure else {}
+        widest = _INCHES_OF_HANDLE + _INCHES_A_LETTER * max(map(len, handles))
+        n_columns = max(1, min(len(handles), int(self.figure_.get_figwidth() / widest)))
+        place = {"loc": "outside lower center", "ncols": n_columns} if own_figure else {}
         where.legend(list(handles.values()), list(handles), frameon=False, fontsize="small", **place)
 
 
