@@ -49,14 +49,15 @@ def table_of_arms(
     cells = []
     for (block, evaluation), rows in scores.groupby(["block", "evaluation"], sort=False):
         of_block = [arm for arm in arms if arm.block == block]
-        paired = pd.concat([comparison[_PAIRED] for comparison in _comparisons(rows, of_block, random_state)] or [None])
+        compared = [comparison[_PAIRED] for comparison in _comparisons(rows, of_block, random_state)]
+        paired = pd.concat(compared) if compared else pd.DataFrame(columns=_PAIRED)
         if len(paired):
             paired["p_adjusted"] = holm_correction(paired["p_sign_flip"].to_numpy())
         present = set(rows["label"])
         for label in (*(arm.label for arm in of_block), *BASELINES.values()):
             if label not in present:
                 continue
-            cell = {"block": block, "label": label, "evaluation": evaluation}
+            cell: dict[Any, Any] = {"block": block, "label": label, "evaluation": evaluation}
             cell |= _spread(rows[rows["label"] == label], random_state)
             if label in paired.index:
                 cell |= paired.loc[label].to_dict()
@@ -165,7 +166,7 @@ def _of_arm(arm: Arm | None, beside: Arm, evaluation: str, n_parameters: Mapping
 def _cell(by_label: pd.DataFrame, label: str) -> str:
     if label not in by_label.index:
         return "–"
-    row = by_label.loc[label]
+    row: dict[Any, Any] = by_label.loc[label].to_dict()
     text = f"{row['mean']:.1f}"
     if row["n_worms"] > 1:
         text += f" ± {row['std']:.1f} ({row['mean_low']:.1f} to {row['mean_high']:.1f})"
@@ -176,9 +177,9 @@ def _cell(by_label: pd.DataFrame, label: str) -> str:
 
 
 def _difference(by_label: pd.DataFrame, label: str) -> str:
-    if label not in by_label.index or pd.isna(by_label.loc[label, "difference"]):
+    row: dict[Any, Any] = by_label.loc[label].to_dict() if label in by_label.index else {}
+    if pd.isna(row.get("difference", np.nan)):
         return ""
-    row = by_label.loc[label]
     return (
         f"{row['difference']:+.1f} ({row['difference_low']:+.1f} to {row['difference_high']:+.1f}), "
         f"{row['wins']}/{row['n_worms']}, p {row['p_sign_flip']:.2g} (Holm {row['p_adjusted']:.2g})"

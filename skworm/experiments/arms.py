@@ -108,6 +108,11 @@ class StudySettings:
         return counts
 
     @property
+    def of_networks(self) -> dict[str, Any]:
+        """Parameters that all networks share."""
+        return {"max_epochs": self.max_epochs, "device": self.device, "random_state": self.random_state}
+
+    @property
     def departure(self) -> str:
         """What is less than in the paper; empty where nothing is."""
         parts = [f"{self.n_folds} of {N_SPLITS} folds"] if self.n_folds < N_SPLITS else []
@@ -228,8 +233,11 @@ def splitter(settings: StudySettings, n_train: int) -> Any:
 def frames_of(
     material: Material, recordings: Sequence[Any], states: str, neurons: Sequence[str]
 ) -> tuple[pd.DataFrame, pd.Series]:
-    """Make the frames of some recordings."""
-    return make_frames(recordings, neurons=neurons, states=states, derivative=material.derivative)
+    """Make the frames of some recordings, all of which have states."""
+    X, y = make_frames(recordings, neurons=neurons, states=states, derivative=material.derivative)
+    if y is None:
+        raise ValueError(f"the recordings of {recordings[0].worm} and others have no states; give labelled recordings")
+    return X, y
 
 
 def count_parameters(arms: Sequence[Arm], material: Material) -> dict[str, float]:

@@ -38,7 +38,7 @@ _NICHOLS_4_STATES = 70.0
 
 def networks(settings: StudySettings) -> dict[str, Any]:
     """Make the networks that studies compare, not fitted, by label."""
-    shared = {"max_epochs": settings.max_epochs, "device": settings.device, "random_state": settings.random_state}
+    shared = settings.of_networks
     return {label: make(**parameters, **shared) for label, (make, parameters) in NETWORKS.items()}
 
 
@@ -143,8 +143,8 @@ def three_neurons(target: Target, settings: StudySettings, material: Material, o
 
 def one_hot_edges(target: Target, settings: StudySettings, material: Material, out: Path, **run: Any) -> Outcome:
     """Score the GNN, as it comes and as published, against the temperature of its edges."""
-    shared = {"max_epochs": settings.max_epochs, "device": settings.device, "random_state": settings.random_state}
-    families = {"GNN": GNNStateClassifier, "GNN, as published": GNNStateClassifier.as_published}
+    shared = settings.of_networks
+    families: dict[str, Any] = {"GNN": GNNStateClassifier, "GNN, as published": GNNStateClassifier.as_published}
     arms = [
         Arm(
             title,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +45,8 @@ class CountedSet(EvaluationSet):
             predicted = predicted.replace({"dorsal_turn": "turn", "ventral_turn": "turn"})
         table = pd.DataFrame({"worm": self.worm[rows], "state": self.y[rows], "predicted": predicted.to_numpy()})
         counts = table[table["state"] != UNKNOWN].value_counts(["worm", "state", "predicted"], sort=False)
-        return [
-            (str(worm), {"state": state, "predicted": taken_for, "n_frames": int(count)})
-            for (worm, state, taken_for), count in counts.items()
-        ]
+        rows_of_counts: list[dict[Any, Any]] = counts.reset_index(name="n_frames").to_dict("records")
+        return [(str(row.pop("worm")), row) for row in rows_of_counts]
 
 
 def figure_4b(
@@ -145,11 +142,13 @@ def texts_of_confusion(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     texts = {}
     for (block, evaluation, model), rows in table.groupby(["block", "evaluation", "model"], sort=False):
         interval = [
-            f"{row.mean:.1f} ({row.mean_low:.1f} to {row.mean_high:.1f})" if row.n_worms > 1 else f"{row.mean:.1f}"
-            for row in rows.itertuples()
+            f"{row['mean']:.1f} ({row['mean_low']:.1f} to {row['mean_high']:.1f})"
+            if row["n_worms"] > 1
+            else f"{row['mean']:.1f}"
+            for row in rows.to_dict("records")
         ]
         cells = rows.assign(text=interval).pivot(index="state", columns="predicted", values="text").fillna("0")
-        cells = cells.loc[_ordered(cells.index), _ordered(cells.columns)]
+        cells = cells.reindex(index=_ordered(cells.index), columns=_ordered(cells.columns))
         readable = cells.rename(index=_readable, columns=_readable).rename_axis(index="labelled", columns=None)
         texts[f"{model}, {block}, {str(evaluation).replace('_', ' ')}"] = readable
     return texts
@@ -204,7 +203,7 @@ def _figures(name: str, table: pd.DataFrame) -> dict[str, Any]:
     return figures
 
 
-def _ordered(names: Sequence[str]) -> list[str]:
+def _ordered(names: pd.Index) -> list[str]:
     return [state for state in STATES if state in set(names)]
 
 

@@ -47,9 +47,9 @@ def edges_vs_connectome(target: Target, settings: StudySettings, material: Mater
         "Graphs: each network is trained on all frames of every combination of training worms, and asked for the graph "
         "of every worm. Graphs are averaged over fits and worms and compared with the connectome between pairs of "
         "different neurons. Rank correlation is of weights; AUROC is the probability that an edge of the connectome "
-        "has a larger inferred weight than a pair without one, .5 by chance. In round brackets the 95 % interval of the "
-        "same for each worm's graph, over worms. p is one-sided, against neurons that swap names or a connectome whose "
-        f"edges swap ends, {_N_PERMUTATIONS} times each.",
+        "has a larger inferred weight than a pair without one, .5 by chance. In round brackets the 95 % interval of "
+        "the same for each worm's graph, over worms. p is one-sided, against neurons that swap names or a connectome "
+        f"whose edges swap ends, {_N_PERMUTATIONS} times each.",
         "Classifier on the connectome: White et al. 1986, chemical synapses and gap junctions, weighted, without self "
         "edges, aligned by name (VB1 is VB01). "
         + (f"No edge leads to {', '.join(silent)}. " if silent else "")
@@ -153,7 +153,7 @@ def compare_with_connectomes(graphs: Mapping[tuple[str, str], pd.DataFrame], ran
 
 
 def _networks(settings: StudySettings) -> dict[str, Any]:
-    shared = {"max_epochs": settings.max_epochs, "device": settings.device, "random_state": settings.random_state}
+    shared = settings.of_networks
     return {
         "GNN": GNNStateClassifier(**shared),
         "GNN, virtual worms": GNNStateClassifier(augmentation=VirtualWorms(), **shared),
@@ -162,7 +162,7 @@ def _networks(settings: StudySettings) -> dict[str, Any]:
 
 
 def _arms(settings: StudySettings, material: Material) -> list[Arm]:
-    shared = {"max_epochs": settings.max_epochs, "device": settings.device, "random_state": settings.random_state}
+    shared = settings.of_networks
     graph = connectome_graph(material.neurons)
     models = {
         "GNN": (GNNStateClassifier(**shared), None),
@@ -199,20 +199,18 @@ def _texts(similarity: pd.DataFrame) -> pd.DataFrame:
     rows = {}
     for (model, source), part in similarity.groupby(["model", "source"], sort=False):
         cells = {}
-        for row in part.itertuples():
-            title = _STATISTICS[row.statistic]
-            cells[title] = f"{row.value:.3f} ({row.worms_low:.3f} to {row.worms_high:.3f})"
-            cells[f"{title}, p {_NULLS[row.null]}"] = f"{row.p_value:.2g}"
+        for row in part.to_dict("records"):
+            title = _STATISTICS[row["statistic"]]
+            cells[title] = f"{row['value']:.3f} ({row['worms_low']:.3f} to {row['worms_high']:.3f})"
+            cells[f"{title}, p {_NULLS[row['null']]}"] = f"{row['p_value']:.2g}"
         rows[f"{model}, {source}"] = {**cells, "edges": str(part["n_edges"].iloc[0])}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("graph, connectome")
 
 
 def _long(graphs: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
-    parts = [
-        graph.stack().rename("weight").reset_index().assign(model=model, worm=worm)
-        for (model, worm), graph in graphs.items()
-    ]
-    return pd.concat(parts, ignore_index=True)[["model", "worm", "pre", "post", "weight"]]
+    long = pd.concat({key: graph.melt(ignore_index=False, value_name="weight") for key, graph in graphs.items()})
+    long = long.rename_axis(["model", "worm", "pre"]).reset_index()
+    return long[["model", "worm", "pre", "post", "weight"]]
 
 
 def _graph_figure(graphs: Mapping[tuple[str, str], pd.DataFrame], material: Material) -> Any:

@@ -33,7 +33,7 @@ from skworm.experiments.report import (
 )
 from skworm.experiments.study import run_target
 
-QUICK_EPOCHS, QUICK_FORECAST_EPOCHS, QUICK_FOLDS = 150, 20, 3
+QUICK_EPOCHS, QUICK_FORECAST_EPOCHS, QUICK_FOLDS = 150, 20, 2
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def run_all(
 
 def run_one(plan: Plan, name: str, folder: Path, *, n_jobs: int | None = -1, verbose: int = 1) -> Outcome:
     """Run one target of a plan."""
-    run = {"n_jobs": n_jobs, "verbose": verbose}
+    run: dict[str, Any] = {"n_jobs": n_jobs, "verbose": verbose}
     if name == "table1":
         return _run_table_1(plan, folder, **run)
     if name in FORECAST_TARGETS:

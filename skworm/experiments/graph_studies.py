@@ -45,7 +45,7 @@ _MOST_HIDDEN = 512
 
 def modules(target: Target, settings: StudySettings, material: Material, out: Path, **run: Any) -> Outcome:
     """Compare the GNN with established graph modules in place of its messages."""
-    shared = _shared(settings)
+    shared = settings.of_networks
     arms = []
     for states, n_train, title in tasks(settings, material):
         arms.append(Arm(title, "GNN", GNNStateClassifier(**shared), states, n_train, material.neurons))
@@ -122,7 +122,7 @@ def hidden_features_to_match(model: Any, wanted: float, X: pd.DataFrame, y: pd.S
 
 
 def _models_on_graphs(settings: StudySettings, material: Material, states: str) -> dict[str, Any]:
-    neurons, shared = material.neurons, _shared(settings)
+    neurons, shared = material.neurons, settings.of_networks
     inferred = GNNStateClassifier(**shared)
     identity = GNNStateClassifier(graph=identity_graph(neurons), **shared)
     X, y = frames_of(material, material.recordings, states, neurons)
@@ -142,7 +142,3 @@ def _models_on_graphs(settings: StudySettings, material: Material, states: str) 
         **{f"GNN, {name}": GNNStateClassifier(graph=graph, **shared) for name, graph in graphs.items()},
         "MLP": MLPStateClassifier(weight_decay="auto", **shared),
     }
-
-
-def _shared(settings: StudySettings) -> dict[str, Any]:
-    return {"max_epochs": settings.max_epochs, "device": settings.device, "random_state": settings.random_state}

@@ -156,8 +156,8 @@ def reading_of_study(target: Target, settings: StudySettings, material: Material
         "in round brackets the 95 % interval of a bootstrap over worms and fits, which from few worms is too narrow; "
         "in square brackets the paper.",
         "Differences are paired worm by worm, to the model named in the column 'against' of table.csv: mean, 95 % "
-        "interval, worms on which the model is better, and the p of a sign-flip test before and after Holm's correction "
-        "over the comparisons of that column. With "
+        "interval, worms on which the model is better, and the p of a sign-flip test before and after Holm's "
+        "correction over the comparisons of that column. With "
         f"{n_worms} worms no p is below 1/{2 ** (n_worms - 1)}.",
         "Held-out windows come from the training worms; there a clock that sees no neuron is a good model too.",
         f"The paper: {target.paper}",
@@ -176,14 +176,12 @@ def dots_figure(scores: pd.DataFrame, table: pd.DataFrame, arms: Sequence[Arm]) 
     drawn = scores[scores["evaluation"] != "held_out_windows"].rename(columns={"label": "model"})
     pairs = drawn[["block", "evaluation"]].drop_duplicates().itertuples(index=False)
     panels = {
-        f"{block}, {evaluation.replace('_', ' ')}": {"block": block, "evaluation": evaluation}
-        for block, evaluation in pairs
+        _panel(str(block), str(evaluation)): {"block": block, "evaluation": evaluation} for block, evaluation in pairs
     }
-    published = table.dropna(subset=["paper_mean"])
+    published = table[table["evaluation"] != "held_out_windows"].dropna(subset=["paper_mean"])
     reference = {
-        (f"{row.block}, {row.evaluation.replace('_', ' ')}", row.label): row.paper_mean / 100
-        for row in published.itertuples()
-        if row.evaluation != "held_out_windows"
+        (_panel(row["block"], row["evaluation"]), row["label"]): row["paper_mean"] / 100
+        for row in published.to_dict("records")
     }
     return WormScoresDisplay.from_results(
         drawn,
@@ -193,6 +191,10 @@ def dots_figure(scores: pd.DataFrame, table: pd.DataFrame, arms: Sequence[Arm]) 
         reference=reference,
         reference_label=_PAPER_LABEL,
     ).figure_
+
+
+def _panel(block: str, evaluation: str) -> str:
+    return f"{block}, {evaluation.replace('_', ' ')}"
 
 
 def curve_figure(

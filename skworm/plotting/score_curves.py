@@ -113,7 +113,7 @@ class ScoreCurveDisplay:
                 self._draw_model(axes, (panel, model), place - (len(models) - 1) / 2, place, by_worm)
         for (where, model, x), value in (self.reference or {}).items():
             if where == panel and model in models:
-                style = {"color": _REFERENCE, "markerfacecolor": "none", "zorder": 4}
+                style: dict[str, Any] = {"color": _REFERENCE, "markerfacecolor": "none", "zorder": 4}
                 self.references_[panel, model, x] = axes.plot(x, 100 * value, "D", markersize=6, **style)[0]
         axes.set_title(panel.replace(", ", ",\n"), fontsize="medium")
         axes.set_xlabel(self.xlabel)
@@ -133,7 +133,7 @@ class ScoreCurveDisplay:
         means, spreads = by_worm.groupby(level="x").mean(), by_worm.groupby(level="x").std()
         x = beside(by_worm.index.get_level_values("x"))
         self.dots_[key] = axes.plot(x, by_worm, ".", color=color, alpha=0.45, markersize=4, markeredgewidth=0)[0]
-        bars = {"yerr": spreads.fillna(0), "elinewidth": 1, "linewidth": 1.2, "markersize": 4}
+        bars: dict[str, Any] = {"yerr": spreads.fillna(0), "elinewidth": 1, "linewidth": 1.2, "markersize": 4}
         marker = _MARKERS[place % len(_MARKERS)]
         self.lines_[key] = axes.errorbar(beside(means.index), means, color=color, marker=marker, **bars)
 

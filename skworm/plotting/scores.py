@@ -207,7 +207,8 @@ class WormScoresDisplay:
             handles[self.reference_label] = next(iter(self.references_.values()))
         where: Any = self.figure_ if own_figure else self.axes_[-1]
         widest = _INCHES_OF_HANDLE + _INCHES_A_LETTER * max(map(len, handles))
-        n_columns = max(1, min(len(handles), int(self.figure_.get_figwidth() / widest)))
+        width = where.get_figwidth() if own_figure else widest
+        n_columns = max(1, min(len(handles), int(width / widest)))
         place = {"loc": "outside lower center", "ncols": n_columns} if own_figure else {}
         where.legend(list(handles.values()), list(handles), frameon=False, fontsize="small", **place)
 
