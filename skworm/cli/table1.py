@@ -37,7 +37,7 @@ from skworm.cli.options import (
 @click.option("--folds", type=click.IntRange(2), help="Folds of windows.  [default: 10; 3 on simulated worms]")
 @click.option(
     "--models",
-    default="diffusion-map,svm,mlp,gnn,mlp-virtual-worms,gnn-virtual-worms",
+    default="diffusion-map,svm,mlp,gnn-connectome,gnn,mlp-virtual-worms,gnn-virtual-worms",
     show_default=True,
     callback=names,
     metavar="NAME,...",
