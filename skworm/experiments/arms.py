@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -206,8 +205,9 @@ def run_arms(
     """
     run = {"out": out, "n_jobs": n_jobs, "verbose": verbose}
     tables = []
-    for (states, n_train, neurons), members in groupby(sorted(arms, key=lambda arm: arm.task), lambda arm: arm.task):
-        group = list(members)
+    for task in dict.fromkeys(arm.task for arm in arms):
+        states, n_train, neurons = task
+        group = [arm for arm in arms if arm.task == task]
         external = material.external if _knows_states(material, states) else []
         apart = bool(external) and not set(neurons) <= set(material.external_neurons)
         here = [] if apart else external
