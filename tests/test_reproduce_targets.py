@@ -202,7 +202,8 @@ def test_edges_are_compared_with_connectomes(folder, tmp_path, monkeypatch):
 def test_graph_ablation_counts_parameters_and_pairs_with_the_inferred_graph(folder, tmp_path):
     _, table = reproduce("graph-ablation", folder, tmp_path, "--states", "2")
     check_files(tmp_path, "graph-ablation")
-    unseen = table[table["evaluation"] == "unseen_worms"].set_index("label")
+    assert set(table["block"]) == {"2 states", "2 states, virtual worms"}
+    unseen = table.query("block == '2 states' and evaluation == 'unseen_worms'").set_index("label")
     assert unseen.loc[unseen["against"].notna(), "against"].unique().tolist() == [INFERRED]
     given = ["GNN, identity", "GNN, uniform graph", "GNN, connectome", "GNN, random graph 0", "GNN, random graph 1"]
     given += ["GNN, shuffled connectome 0", "GNN, shuffled connectome 1", "MLP"]

@@ -147,8 +147,9 @@ def texts_of_confusion(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
             else f"{row['mean']:.1f}"
             for row in rows.to_dict("records")
         ]
-        cells = rows.assign(text=interval).pivot(index="state", columns="predicted", values="text").fillna("0")
-        cells = cells.reindex(index=_ordered(cells.index), columns=_ordered(cells.columns))
+        cells = rows.assign(text=interval).pivot(index="state", columns="predicted", values="text")
+        columns = _ordered(cells.index.union(cells.columns))
+        cells = cells.reindex(index=_ordered(cells.index), columns=columns).fillna("0")
         readable = cells.rename(index=_readable, columns=_readable).rename_axis(index="labelled", columns=None)
         texts[f"{model}, {block}, {str(evaluation).replace('_', ' ')}"] = readable
     return texts

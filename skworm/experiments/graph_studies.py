@@ -25,6 +25,7 @@ from skworm.experiments.given_graphs import (
 from skworm.experiments.outcome import Outcome
 from skworm.experiments.protocol import Material
 from skworm.experiments.study import run_study
+from skworm.training import VirtualWorms
 
 MODULES: Mapping[str, str] = {
     "GIN-0": "gin0",
@@ -35,6 +36,9 @@ MODULES: Mapping[str, str] = {
     "Global attention": "attention",
 }
 """The supplement's modules, and GATv2, by label; their names in ``GNNStateClassifier(convolution=...)``."""
+
+AUGMENTATIONS: Mapping[str, VirtualWorms | None] = {"": None, ", virtual worms": VirtualWorms()}
+"""How networks on different graphs are trained, by what is added to the heading."""
 
 INFERRED = "GNN, inferred graph"
 N_DRAWS = 2
@@ -66,14 +70,16 @@ def graph_ablation(target: Target, settings: StudySettings, material: Material, 
     neurons = material.neurons
     arms = []
     for states, n_train, title in tasks(settings, material):
-        models = _models_on_graphs(settings, material, states)
-        arms += [
-            Arm(title, label, model, states, n_train, neurons, INFERRED if label != INFERRED else None)
-            for label, model in models.items()
-        ]
+        for suffix, augmentation in AUGMENTATIONS.items():
+            models = _models_on_graphs(settings, material, states, augmentation)
+            arms += [
+                Arm(title + suffix, label, model, states, n_train, neurons, INFERRED if label != INFERRED else None)
+                for label, model in models.items()
+            ]
     silent = silent_neurons(connectome_graph(neurons))
     silence = f" No edge of the connectome leads to {', '.join(silent)}, which hear themselves alone." if silent else ""
     notes = [
+        "Each comparison is made with training on the recorded frames and with virtual worms.",
         "Every network has the same readout on the same features, a neuron's own plus what it receives. Given graphs "
         f"are scaled to the same sum of weights, {MEAN_WEIGHT:g} for each pair on average, where an untrained edge "
         "encoder starts. They have no parameters, so networks on given graphs have those of the readout alone; "
@@ -121,8 +127,10 @@ def hidden_features_to_match(model: Any, wanted: float, X: pd.DataFrame, y: pd.S
     return min((low, high), key=lambda n_hidden: abs(missing(n_hidden)))
 
 
-def _models_on_graphs(settings: StudySettings, material: Material, states: str) -> dict[str, Any]:
-    neurons, shared = material.neurons, settings.of_networks
+def _models_on_graphs(
+    settings: StudySettings, material: Material, states: str, augmentation: VirtualWorms | None
+) -> dict[str, Any]:
+    neurons, shared = material.neurons, {**settings.of_networks, "augmentation": augmentation}
     inferred = GNNStateClassifier(**shared)
     identity = GNNStateClassifier(graph=identity_graph(neurons), **shared)
     X, y = frames_of(material, material.recordings, states, neurons)
