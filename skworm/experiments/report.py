@@ -15,7 +15,7 @@ import pandas as pd
 from skworm.experiments.protocol import Material, Protocol, count_fits
 
 _PACKAGES = ("skworm", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "skorch", "matplotlib")
-_LETTERS_AN_INCH = 13
+_LETTERS_AN_INCH, _INCHES_A_LINE = 13, 0.2
 
 
 def format_text(table: pd.DataFrame) -> str:
@@ -130,6 +130,7 @@ def mark_departure(figure: Any, departure: str) -> None:
     if departure:
         letters = int(_LETTERS_AN_INCH * figure.get_figwidth())
         text = fill(f"Not the paper's protocol: {departure}", letters)
+        figure.set_figheight(figure.get_figheight() + _INCHES_A_LINE * (1 + text.count("\n")))
         figure.suptitle(text, fontsize="small", color="#D55E00")
 
 
