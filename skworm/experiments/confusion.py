@@ -149,7 +149,9 @@ def texts_of_confusion(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
         ]
         cells = rows.assign(text=interval).pivot(index="state", columns="predicted", values="text")
         columns = _ordered(cells.index.union(cells.columns))
-        cells = cells.reindex(index=_ordered(cells.index), columns=columns).fillna("0")
+        # A column that is never predicted would be one of numbers.
+        square = cells.reindex(index=_ordered(cells.index), columns=columns).astype(object)
+        cells = square.where(square.notna(), "0")
         readable = cells.rename(index=_readable, columns=_readable).rename_axis(index="labelled", columns=None)
         texts[f"{model}, {block}, {str(evaluation).replace('_', ' ')}"] = readable
     return texts

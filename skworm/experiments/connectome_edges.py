@@ -49,7 +49,8 @@ def edges_vs_connectome(target: Target, settings: StudySettings, material: Mater
         "different neurons. Rank correlation is of weights; AUROC is the probability that an edge of the connectome "
         "has a larger inferred weight than a pair without one, .5 by chance. In round brackets the 95 % interval of "
         "the same for each worm's graph, over worms. p is one-sided, against neurons that swap names or a connectome "
-        f"whose edges swap ends, {_N_PERMUTATIONS} times each.",
+        f"whose edges swap ends, {_N_PERMUTATIONS} times each. All graphs are of one seed: "
+        "a likeness means something only where other seeds have it too.",
         "Classifier on the connectome: White et al. 1986, chemical synapses and gap junctions, weighted, without self "
         "edges, aligned by name (VB1 is VB01). "
         + (f"No edge leads to {', '.join(silent)}. " if silent else "")
