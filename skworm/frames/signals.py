@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,12 +65,24 @@ def make_behavior(
     if absent:
         raise ValueError(f"X has frames of worms {absent}, which are not among recordings {sorted(by_name)}; add them")
     _check_signals([by_name[name] for name in present], signals)
+    _check_rates([by_name[name] for name in present], X)
     values = np.full((len(X), len(signals)), np.nan)
     for name in present:
         rows = worm == name
         values[rows] = _values(by_name[name], signals, frame[rows])
     table = pd.DataFrame(values, index=X.index, columns=signals)
     return table[signal] if isinstance(signal, str) else table
+
+
+def _check_rates(worms: list[Recording], X: pd.DataFrame) -> None:
+    rates = X.attrs.get("fps", {})
+    for worm in worms:
+        rate = rates.get(worm.worm, worm.fps) if isinstance(rates, Mapping) else worm.fps
+        if not np.isclose(rate, worm.fps):
+            raise ValueError(
+                f"X has {rate:.3g} frames a second of worm {worm.worm!r}, and its recording {worm.fps:.3g}; pass the "
+                "recordings that X was made of, after skworm.frames.resample"
+            )
 
 
 def _check_signals(worms: list[Recording], signals: list[str]) -> None:
