@@ -9,6 +9,7 @@ __version__ = version("skworm")
 if TYPE_CHECKING:
     from skworm.calibration import ConformalStateClassifier, TemperatureScaledClassifier
     from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
+    from skworm.decoding import HiddenMarkovStateClassifier, StateStream
     from skworm.manifold import AsymmetricDiffusionMap
     from skworm.model_selection import WormGroupKFold
     from skworm.training import VirtualWorms
@@ -26,12 +27,14 @@ _HOMES = {
     "ConformalStateClassifier": "skworm.calibration",
     "GNNStateClassifier": "skworm.classification",
     "GNNTrajectoryRegressor": "skworm.trajectory",
+    "HiddenMarkovStateClassifier": "skworm.decoding",
     "LinearTrajectoryRegressor": "skworm.trajectory",
     "MLPStateClassifier": "skworm.classification",
     "MLPTrajectoryRegressor": "skworm.trajectory",
     "NodeMLPTrajectoryRegressor": "skworm.trajectory",
     "PersistenceRegressor": "skworm.trajectory",
     "SVMStateClassifier": "skworm.classification",
+    "StateStream": "skworm.decoding",
     "TemperatureScaledClassifier": "skworm.calibration",
     "VirtualWorms": "skworm.training",
     "WormGroupKFold": "skworm.model_selection",
@@ -42,12 +45,14 @@ __all__ = [
     "ConformalStateClassifier",
     "GNNStateClassifier",
     "GNNTrajectoryRegressor",
+    "HiddenMarkovStateClassifier",
     "LinearTrajectoryRegressor",
     "MLPStateClassifier",
     "MLPTrajectoryRegressor",
     "NodeMLPTrajectoryRegressor",
     "PersistenceRegressor",
     "SVMStateClassifier",
+    "StateStream",
     "TemperatureScaledClassifier",
     "VirtualWorms",
     "WormGroupKFold",
