@@ -16,7 +16,7 @@ from skworm.frames import NODE_FEATURES, make_frames
 from skworm.frames.context import GAP_STEPS
 from skworm.frames.scaling import check_choice, is_constant, range_of
 from skworm.layout import parse_column_names, parse_context_feature_names
-from skworm.recording import Recording
+from skworm.recording import Recording, neuron_name
 
 # Where a feature stands whose range is not known yet: in the middle of [0, 1].
 _WITHOUT_RANGE = 0.5
@@ -28,7 +28,7 @@ class StateStream:
     Every frame that is pushed becomes a row as :func:`skworm.frames.make_frames` makes it with
     ``derivative="backward"``: derivative from the frame before, scaled by ranges that are known by then, beside the
     earlier frames of the context that the estimator was trained with. Nothing looks ahead. A frame that comes after a
-    gap in time starts a new sequence: no derivative, context or filter crosses it.
+    gap in time starts a new sequence: neither context nor filter crosses it.
 
     Parameters
     ----------
@@ -105,6 +105,7 @@ class StateStream:
             self.ranges_ = self._ranges_in(calibration)
         self.n_frames_ = 0
         self._last_time = -np.inf
+        self._last_trace: np.ndarray | None = None
         self._begin()
 
     def push(self, frame: Any, time: float | None = None) -> np.ndarray:
@@ -167,7 +168,7 @@ class StateStream:
         self._n_pushed = len(self.neurons_ if neurons is None else neurons)
         if neurons is None:
             return np.arange(self._n_pushed)
-        names = list(neurons)
+        names = [neuron_name(name) for name in neurons]
         lacking = [name for name in self.neurons_ if name not in names]
         if lacking:
             raise ValueError(f"neurons lacks {lacking}, which the estimator reads; record them, or train without them")
@@ -187,7 +188,6 @@ class StateStream:
     def _begin(self) -> None:
         """Forget what came before a gap, but not the ranges."""
         self._past: deque[np.ndarray] = deque(maxlen=1 - int(self._shifts.min()))
-        self._last_trace: np.ndarray | None = None
         self._log_state: np.ndarray | None = None
 
     def _next_time(self) -> float:
