@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
@@ -58,38 +59,9 @@ def transition_probabilities(
     return np.where(totals > 0, counts / np.maximum(totals, np.finfo(float).tiny), np.eye(n_states))
 
 
-def most_probable_path(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray) -> np.ndarray:
-    """Find the sequence of states with the highest probability (Viterbi).
-
-    Parameters
-    ----------
-    log_emission : numpy.ndarray of shape (n_frames, n_states)
-        Logarithm of how probable each frame is in each state, up to a constant a frame.
-    log_transition : numpy.ndarray of shape (n_states, n_states)
-        Logarithm of the probability from the state of the row to that of the column.
-    log_start : numpy.ndarray of shape (n_states,)
-        Logarithm of the probability of the first state.
-
-    Returns
-    -------
-    numpy.ndarray of int, shape (n_frames,)
-        States.
-    """
-    came_from = np.zeros(log_emission.shape, dtype=int)
-    score = log_start + log_emission[0]
-    for frame in range(1, len(log_emission)):
-        paths = score[:, np.newaxis] + log_transition
-        came_from[frame] = paths.argmax(axis=0)
-        score = paths.max(axis=0) + log_emission[frame]
-    path = np.empty(len(log_emission), dtype=int)
-    path[-1] = score.argmax()
-    for frame in range(len(path) - 1, 0, -1):
-        path[frame - 1] = came_from[frame, path[frame]]
-    return path
-
-
-def filter_step(log_state: np.ndarray | None, log_emission: np.ndarray, log_transition: np.ndarray,
-                log_start: np.ndarray) -> np.ndarray:  # fmt: skip
+def filter_step(
+    log_state: np.ndarray | None, log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray
+) -> np.ndarray:
     """Take one frame more into account.
 
     Parameters
@@ -97,19 +69,18 @@ def filter_step(log_state: np.ndarray | None, log_emission: np.ndarray, log_tran
     log_state : numpy.ndarray of shape (n_states,) or None
         Logarithm of the probability of each state in the frame before, given all until then; None where there is none.
     log_emission : numpy.ndarray of shape (n_states,)
-        As in :func:`most_probable_path`, of this frame.
-    log_transition, log_start
-        As in :func:`most_probable_path`.
+        Logarithm of how probable this frame is in each state, up to a constant.
+    log_transition : numpy.ndarray of shape (n_states, n_states)
+        Logarithm of the probability from the state of the row to that of the column.
+    log_start : numpy.ndarray of shape (n_states,)
+        Logarithm of the probability of the first state.
 
     Returns
     -------
     numpy.ndarray of shape (n_states,)
         Logarithm of the probability of each state in this frame, given all until now.
     """
-    if log_state is not None:
-        log_start = logsumexp(log_state[:, np.newaxis] + log_transition, axis=0)
-    joint = log_start + log_emission
-    return joint - logsumexp(joint)
+    return _normalized(_next(log_state, log_emission, log_transition, log_start, logsumexp))
 
 
 def filtered(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray) -> np.ndarray:
@@ -117,19 +88,17 @@ def filtered(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np
 
     Parameters
     ----------
-    log_emission, log_transition, log_start
-        As in :func:`most_probable_path`.
+    log_emission : numpy.ndarray of shape (n_frames, n_states)
+        Logarithm of how probable each frame is in each state, up to a constant a frame.
+    log_transition, log_start
+        As in :func:`filter_step`.
 
     Returns
     -------
     numpy.ndarray of shape (n_frames, n_states)
         Logarithms of probabilities.
     """
-    logs = np.empty(log_emission.shape)
-    state = None
-    for frame, emission in enumerate(log_emission):
-        logs[frame] = state = filter_step(state, emission, log_transition, log_start)
-    return logs
+    return _normalized(_forward(log_emission, log_transition, log_start, logsumexp))
 
 
 def smoothed(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray) -> np.ndarray:
@@ -138,17 +107,58 @@ def smoothed(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np
     Parameters
     ----------
     log_emission, log_transition, log_start
-        As in :func:`most_probable_path`.
+        As in :func:`filtered`.
 
     Returns
     -------
     numpy.ndarray of shape (n_frames, n_states)
         Logarithms of probabilities.
     """
-    logs = filtered(log_emission, log_transition, log_start)
+    return _through_every_state(log_emission, log_transition, log_start, logsumexp)
+
+
+def best_paths(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray) -> np.ndarray:
+    """Give for every state in each frame the best path through it (Viterbi, forward and backward).
+
+    Parameters
+    ----------
+    log_emission, log_transition, log_start
+        As in :func:`filtered`.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_frames, n_states)
+        Logarithm of the probability of the most probable path that is in this state in this frame, as a share among the
+        states. The most probable path of all has the highest value in each frame.
+    """
+    return _through_every_state(log_emission, log_transition, log_start, np.max)
+
+
+def _next(
+    log_state: np.ndarray | None, emission: np.ndarray, transition: np.ndarray, start: np.ndarray, reduce: Any
+) -> np.ndarray:
+    before = start if log_state is None else reduce(log_state[:, np.newaxis] + transition, axis=0)
+    return before + emission
+
+
+def _forward(log_emission: np.ndarray, transition: np.ndarray, start: np.ndarray, reduce: Any) -> np.ndarray:
+    logs = np.empty(log_emission.shape)
+    state = None
+    for frame, emission in enumerate(log_emission):
+        state = _next(state, emission, transition, start, reduce)
+        logs[frame] = state = state - state.max()
+    return logs
+
+
+def _through_every_state(log_emission: np.ndarray, transition: np.ndarray, start: np.ndarray, reduce: Any) -> Any:
+    logs = _forward(log_emission, transition, start, reduce)
     later = np.zeros(log_emission.shape[1])
     for frame in range(len(logs) - 2, -1, -1):
-        later = logsumexp(log_transition + log_emission[frame + 1] + later, axis=1)
-        later -= later.max()
+        later = reduce(transition + log_emission[frame + 1] + later, axis=1)
+        later = later - later.max()
         logs[frame] += later
-    return logs - logsumexp(logs, axis=1, keepdims=True)
+    return _normalized(logs)
+
+
+def _normalized(logs: np.ndarray) -> np.ndarray:
+    return logs - logsumexp(logs, axis=-1, keepdims=True)

@@ -6,6 +6,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -13,14 +14,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skworm.calibration.inner_worms import labelled_rows, log_probabilities, rows_of
 from skworm.classification.base import StateClassifierMixin, encode_states, known_states
-from skworm.decoding.chains import (
-    filtered,
-    most_probable_path,
-    sequences_of,
-    smoothed,
-    transition_probabilities,
-)
+from skworm.decoding.chains import best_paths, filtered, sequences_of, smoothed, transition_probabilities
 from skworm.layout import frame_of_rows, worm_of_rows
+
+
+_DECODINGS = {"viterbi": best_paths, "smoothing": smoothed, "filtering": filtered}
 
 
 class HiddenMarkovStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -83,7 +81,7 @@ class HiddenMarkovStateClassifier(StateClassifierMixin, MetaEstimatorMixin, Base
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "estimator": [HasMethods(["fit", "predict"])],
-        "decoding": [StrOptions({"viterbi", "smoothing", "filtering"})],
+        "decoding": [StrOptions(set(_DECODINGS))],
         "emission_weight": [Interval(Real, 0, None, closed="neither")],
         "pseudo_count": [Interval(Real, 0, None, closed="left")],
     }
@@ -124,7 +122,7 @@ class HiddenMarkovStateClassifier(StateClassifierMixin, MetaEstimatorMixin, Base
         self.classes_, codes = encode_states(self, states[known])
         worms = worm_of_rows(X, worm)
         labelled = rows_of(labelled_rows(X, checked, worms), known)
-        sequences = self._sequences(X, worms, known)
+        sequences = _sequences(X, worms, len(states), known)
         self.shares_ = np.bincount(codes) / len(codes)
         self.transition_ = transition_probabilities(codes, sequences, len(self.classes_), self.pseudo_count)
         self.estimator_ = clone(self.estimator).fit(labelled, states[known])
@@ -143,11 +141,17 @@ class HiddenMarkovStateClassifier(StateClassifierMixin, MetaEstimatorMixin, Base
         Returns
         -------
         ndarray of shape (n_frames, n_states)
-            Probabilities, in the order of ``classes_``; with ``decoding="filtering"`` given this and earlier frames, else
-            given the whole sequence. The path of ``"viterbi"`` need not go through the most probable state of a frame.
+            Probabilities, in the order of ``classes_``; with ``decoding="filtering"`` given this and earlier frames, with
+            ``"smoothing"`` given the whole sequence. With ``"viterbi"`` how probable the best path through each state
+            is, as a share: highest along the path that is predicted, but no probability of single frames.
         """
-        decode = filtered if self.decoding == "filtering" else smoothed
-        return np.exp(self._decoded(X, worm, decode))
+        emission = self.log_emission(X, worm)
+        chain = self.log_chain()
+        rows = _sequences(X, worm_of_rows(X, worm), len(emission), slice(None))
+        probabilities = np.empty(emission.shape)
+        for part in rows:
+            probabilities[part] = np.exp(_DECODINGS[self.decoding](emission[part], *chain))
+        return probabilities
 
     def predict(self, X: Any, worm: Any = None) -> np.ndarray:
         """Predict the state of every frame.
@@ -164,8 +168,6 @@ class HiddenMarkovStateClassifier(StateClassifierMixin, MetaEstimatorMixin, Base
         ndarray of shape (n_frames,)
             States.
         """
-        if self.decoding == "viterbi":
-            return self.classes_[self._decoded(X, worm, most_probable_path)]
         probabilities = self.predict_proba(X, worm)
         return self.classes_[probabilities.argmax(axis=1)]
 
@@ -201,17 +203,9 @@ class HiddenMarkovStateClassifier(StateClassifierMixin, MetaEstimatorMixin, Base
         with np.errstate(divide="ignore"):
             return np.log(self.transition_), np.log(self.shares_)
 
-    def _decoded(self, X: Any, worm: Any, decode: Any) -> np.ndarray:
-        emission = self.log_emission(X, worm)
-        chain = self.log_chain()
-        rows = self._sequences(X, worm_of_rows(X, worm), np.arange(len(emission)))
-        decoded = np.concatenate([decode(emission[part], *chain) for part in rows])
-        in_order = np.empty_like(decoded)
-        in_order[np.concatenate(rows)] = decoded
-        return in_order
 
-    @staticmethod
-    def _sequences(X: Any, worms: np.ndarray | None, kept: np.ndarray) -> list[np.ndarray]:
-        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-        population = np.zeros(n_rows, dtype=int) if worms is None else worms
-        return list(sequences_of(population[kept], frame_of_rows(X, population)[kept]))
+def _sequences(X: Any, worms: np.ndarray | None, n_rows: int, kept: Any) -> list[np.ndarray]:
+    if worms is None and not isinstance(X, pd.DataFrame):
+        return list(sequences_of(np.zeros(n_rows, dtype=int)[kept], np.arange(n_rows)[kept]))
+    population = np.zeros(n_rows, dtype=int) if worms is None else worms
+    return list(sequences_of(population[kept], frame_of_rows(X, population)[kept]))
