@@ -119,6 +119,7 @@ def test_an_estimator_that_says_nothing_of_its_certainty_is_refused(frames):
     from sklearn.neighbors import NearestCentroid
 
     X, y = frames
+
     class Silent(NearestCentroid):  # fmt: skip
         predict_proba = property()
         decision_function = property()

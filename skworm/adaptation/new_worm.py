@@ -100,8 +100,8 @@ def adapt(
     norm = readout.hidden[-1] if isinstance(readout.hidden[-1], FeatureBatchNorm) else None
     if norm is None and (codes < 0).all():
         raise ValueError(
-            "nothing to adapt: no state is known, and frames alone align batch normalisation on the output of the hidden "
-            "layers, which the estimator lacks; pass y_new=, or train with augmentation=VirtualWorms()"
+            "nothing to adapt: no state is known, and frames alone align batch normalisation on the output of the "
+            "hidden layers, which the estimator lacks; pass y_new=, or train with augmentation=VirtualWorms()"
         )
     adapted.net_.module_.eval()
     with one_thread():
@@ -115,7 +115,7 @@ def adapt(
 
 
 def _codes(estimator: NeuralStateClassifier, y: Any, n_frames: int) -> np.ndarray:
-    """Number the states as the estimator does, -1 where none is known."""
+    """Give the number of each state in the estimator, -1 where none is known."""
     if y is None:
         return np.full(n_frames, -1)
     states = np.asarray(y)

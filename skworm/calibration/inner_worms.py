@@ -196,4 +196,5 @@ def labelled_rows(X: Any, checked: np.ndarray, worms: np.ndarray | None) -> Any:
 
 
 def rows_of(frames: Any, rows: np.ndarray) -> Any:
+    """Take some rows of a table or an array."""
     return frames.iloc[rows] if isinstance(frames, pd.DataFrame) else frames[rows]

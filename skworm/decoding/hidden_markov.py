@@ -17,7 +17,6 @@ from skworm.classification.base import StateClassifierMixin, encode_states, know
 from skworm.decoding.chains import best_paths, filtered, sequences_of, smoothed, transition_probabilities
 from skworm.layout import frame_of_rows, worm_of_rows
 
-
 _DECODINGS = {"viterbi": best_paths, "smoothing": smoothed, "filtering": filtered}
 
 
@@ -29,8 +28,8 @@ class HiddenMarkovStateClassifier(StateClassifierMixin, MetaEstimatorMixin, Base
     the states in training, stand for how well each frame fits each state.
 
     A prediction depends on the other frames of its sequence: rows of one worm whose frame numbers follow each other
-    (index levels ``"worm"`` and ``"frame"``), in order of frame. Rows without a worm are one sequence, in the order they
-    come in. Pass frames whole: where frames of unknown state are left out, a sequence ends.
+    (index levels ``"worm"`` and ``"frame"``), in order of frame. Rows without a worm are one sequence, in the order
+    they come in. Pass frames whole: where frames of unknown state are left out, a sequence ends.
 
     Parameters
     ----------
@@ -141,8 +140,8 @@ class HiddenMarkovStateClassifier(StateClassifierMixin, MetaEstimatorMixin, Base
         Returns
         -------
         ndarray of shape (n_frames, n_states)
-            Probabilities, in the order of ``classes_``; with ``decoding="filtering"`` given this and earlier frames, with
-            ``"smoothing"`` given the whole sequence. With ``"viterbi"`` how probable the best path through each state
+            Probabilities, in the order of ``classes_``; with ``decoding="filtering"`` given this and earlier frames,
+            with ``"smoothing"`` given the whole sequence. With ``"viterbi"`` how probable the best path through each state
             is, as a share: highest along the path that is predicted, but no probability of single frames.
         """
         emission = self.log_emission(X, worm)

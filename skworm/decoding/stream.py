@@ -196,7 +196,9 @@ class StateStream:
     def _checked(self, frame: Any) -> np.ndarray:
         values = np.asarray(frame, dtype=float)
         if values.shape != (self._n_pushed,):
-            raise ValueError(f"the frame has shape {values.shape}; push dF/F of {self._n_pushed} neurons, one value each")
+            raise ValueError(
+                f"the frame has shape {values.shape}; push dF/F of {self._n_pushed} neurons, one value each"
+            )
         trace = values[self._places]
         if not np.isfinite(trace).all():
             neuron = self.neurons_[int(np.flatnonzero(~np.isfinite(trace))[0])]
@@ -227,7 +229,9 @@ class StateStream:
 def _filter_of(estimator: Any) -> tuple[np.ndarray, np.ndarray] | None:
     if not isinstance(estimator, HiddenMarkovStateClassifier):
         if not hasattr(estimator, "predict_proba"):
-            raise TypeError(f"{type(estimator).__name__} gives no probabilities (predict_proba), which a stream returns")
+            raise TypeError(
+                f"{type(estimator).__name__} gives no probabilities (predict_proba), which a stream returns"
+            )
         return None
     if estimator.decoding != "filtering":
         raise ValueError(

@@ -1,6 +1,6 @@
 """Milliseconds that a closed loop waits for the state of a frame, against the time between frames.
 
-    python tests/benchmarks/stream.py [FOLDER] [--epochs 20]
+python tests/benchmarks/stream.py [FOLDER] [--epochs 20]
 """
 
 import argparse
