@@ -141,8 +141,8 @@ class HiddenMarkovStateClassifier(StateClassifierMixin, MetaEstimatorMixin, Base
         -------
         ndarray of shape (n_frames, n_states)
             Probabilities, in the order of ``classes_``; with ``decoding="filtering"`` given this and earlier frames,
-            with ``"smoothing"`` given the whole sequence. With ``"viterbi"`` how probable the best path through each state
-            is, as a share: highest along the path that is predicted, but no probability of single frames.
+            with ``"smoothing"`` given the whole sequence. With ``"viterbi"`` how probable the best path through each
+            state is, as a share: highest along the path that is predicted, but no probability of single frames.
         """
         emission = self.log_emission(X, worm)
         chain = self.log_chain()

@@ -106,6 +106,7 @@ class StateStream:
         self.n_frames_ = 0
         self._last_time = -np.inf
         self._last_trace: np.ndarray | None = None
+        self._log_state: np.ndarray | None = None
         self._begin()
 
     def push(self, frame: Any, time: float | None = None) -> np.ndarray:
@@ -188,7 +189,7 @@ class StateStream:
     def _begin(self) -> None:
         """Forget what came before a gap, but not the ranges."""
         self._past: deque[np.ndarray] = deque(maxlen=1 - int(self._shifts.min()))
-        self._log_state: np.ndarray | None = None
+        self._log_state = None
 
     def _next_time(self) -> float:
         return 0.0 if self.n_frames_ == 0 else self._last_time + 1 / self.fps

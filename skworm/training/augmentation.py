@@ -19,8 +19,8 @@ class VirtualWorms(BaseEstimator):
     Individuals differ by roughly linear maps of their node features. At every epoch the frames are dealt anew into
     `n_groups` groups; each group is a worm that does not exist, whose neurons are mixed with each other, and whose
     every column is then scaled and shifted, by random amounts of its own. Columns that show the same feature of a
-    neuron in several frames (``make_frames(..., context=...)``) share them. A static graph is inferred for each group by
-    itself. Validation and prediction see frames as they are.
+    neuron in several frames (``make_frames(..., context=...)``) share them. A static graph is inferred for each group
+    by itself. Validation and prediction see frames as they are.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def main():
                     model = HiddenMarkovStateClassifier(mlp).fit(X[train], y[train])
                     rows += scores_of(model, X[~train], y[~train])
                 table = pd.DataFrame(rows, columns=["decoding", "worm", "accuracy", "bout F1"])
-                by_worm = table.groupby(["decoding", "worm"], sort=False).mean()
+                by_worm = table.sort_values("worm", kind="stable").groupby(["decoding", "worm"], sort=False).mean()
                 print(f"\n{states} states, {n_train} training worms, context: {context}")
                 for decoding, own in by_worm.groupby(level="decoding", sort=False):
                     worms = " ".join(f"{value:.3f}" for value in own["accuracy"])

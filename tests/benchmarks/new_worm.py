@@ -1,7 +1,7 @@
 """Accuracy on a new worm against the seconds of it that are labelled, seven states.
 
-An MLP with virtual worms and context is trained on all worms but one, and adapted to that one: not at all, by its frames
-alone, by its frames and the states of its first seconds, and of a stretch of the same length that begins where two
+An MLP with virtual worms and context is trained on all worms but one, and adapted to that one: not at all, by its
+frames alone, by its frames and the states of its first seconds, and of a stretch as long that begins where two
 states are in sight. Beside it, the same network trained on these seconds alone. Frames until the last labelled one of
 any choice are never scored.
 
