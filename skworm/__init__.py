@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from skworm.behavior import GNNBehaviorRegressor, MLPBehaviorRegressor
     from skworm.calibration import ConformalStateClassifier, TemperatureScaledClassifier
     from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
+    from skworm.decoding import HiddenMarkovStateClassifier, StateStream
     from skworm.manifold import AsymmetricDiffusionMap
     from skworm.model_files import load, save
     from skworm.model_selection import WormGroupKFold
@@ -29,6 +30,7 @@ _HOMES = {
     "GNNBehaviorRegressor": "skworm.behavior",
     "GNNStateClassifier": "skworm.classification",
     "GNNTrajectoryRegressor": "skworm.trajectory",
+    "HiddenMarkovStateClassifier": "skworm.decoding",
     "LinearTrajectoryRegressor": "skworm.trajectory",
     "MLPBehaviorRegressor": "skworm.behavior",
     "MLPStateClassifier": "skworm.classification",
@@ -36,6 +38,7 @@ _HOMES = {
     "NodeMLPTrajectoryRegressor": "skworm.trajectory",
     "PersistenceRegressor": "skworm.trajectory",
     "SVMStateClassifier": "skworm.classification",
+    "StateStream": "skworm.decoding",
     "TemperatureScaledClassifier": "skworm.calibration",
     "VirtualWorms": "skworm.training",
     "WormGroupKFold": "skworm.model_selection",
@@ -49,6 +52,7 @@ __all__ = [
     "GNNBehaviorRegressor",
     "GNNStateClassifier",
     "GNNTrajectoryRegressor",
+    "HiddenMarkovStateClassifier",
     "LinearTrajectoryRegressor",
     "MLPBehaviorRegressor",
     "MLPStateClassifier",
@@ -56,6 +60,7 @@ __all__ = [
     "NodeMLPTrajectoryRegressor",
     "PersistenceRegressor",
     "SVMStateClassifier",
+    "StateStream",
     "TemperatureScaledClassifier",
     "VirtualWorms",
     "WormGroupKFold",

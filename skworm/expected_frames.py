@@ -16,7 +16,7 @@ from skworm.layout import WORM_LEVEL, parse_column_names, parse_step_column_name
 SAME_RATE = 1.3
 """Frame rates that differ by no more than this factor count as alike; labs and worms vary that much."""
 
-_PASSED_ON = ("derivative", "derivative_looks_ahead", "fit_scope")
+_PASSED_ON = ("derivative", "derivative_looks_ahead", "fit_scope", "context")
 
 
 def frame_rate_of(X: Any) -> float | None:
@@ -61,8 +61,8 @@ def frame_settings(X: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``"derivative"``, ``"derivative_looks_ahead"``, ``"fit_scope"`` and ``"fps"``, those of them that are known;
-        empty for plain arrays.
+        ``"derivative"``, ``"derivative_looks_ahead"``, ``"fit_scope"``, ``"context"`` and ``"fps"``, those of
+        them that are known; empty for plain arrays.
     """
     attrs = _attrs(X)
     settings = {name: attrs[name] for name in _PASSED_ON if name in attrs}

@@ -1,4 +1,4 @@
-"""How frames are laid out as rows and columns: index levels, column names, windows, steps."""
+"""How frames are laid out as rows and columns: index levels, column names, windows, context, steps."""
 
 from __future__ import annotations
 
@@ -53,6 +53,33 @@ def parse_column_names(columns: Iterable[Any]) -> tuple[list[str], list[str]] | 
             "make_frames, or reorder its columns"
         )
     return neurons, node_features
+
+
+def context_feature_names(node_features: Sequence[str], context: Iterable[int]) -> list[str]:
+    """Name the node features of a neuron over a context: ``"trace@-3", "derivative@-3", "trace", "derivative"``."""
+    return [f"{name}{STEP_SEPARATOR}{frame}" if frame else name for frame in context for name in node_features]
+
+
+def parse_context_feature_names(node_features: Iterable[str]) -> tuple[list[str], list[int]]:
+    """Tell for each node feature what was measured, and how many frames from the labelled one.
+
+    Parameters
+    ----------
+    node_features : iterable of str
+        Names of node features, such as ``"trace@-3"``.
+
+    Returns
+    -------
+    (signals, frames) : list of str, list of int
+        One of each for every node feature, such as ``"trace"`` and -3. A name that tells no frame is of frame 0.
+    """
+    signals, frames = [], []
+    for name in node_features:
+        in_context = _STEP_NAME.match(name) is not None
+        signal, frame = name.rsplit(STEP_SEPARATOR, 1) if in_context else (name, "0")
+        signals.append(signal)
+        frames.append(int(frame))
+    return signals, frames
 
 
 def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:

@@ -7,6 +7,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skworm import (
     ConformalStateClassifier,
     GNNStateClassifier,
+    HiddenMarkovStateClassifier,
     MLPStateClassifier,
     SVMStateClassifier,
     TemperatureScaledClassifier,
@@ -29,10 +30,20 @@ ESTIMATORS = [
     ),
     TemperatureScaledClassifier(SVMStateClassifier()),
     ConformalStateClassifier(LogisticRegression()),
+    HiddenMarkovStateClassifier(LogisticRegression()),
+    HiddenMarkovStateClassifier(LogisticRegression(), decoding="filtering"),
 ]
 
 
-@parametrize_with_checks(ESTIMATORS, xfail_strict=True)
+def expected_failed_checks(estimator):
+    if not isinstance(estimator, HiddenMarkovStateClassifier):
+        return {}
+    # tests/test_decoding.py says in their place how a prediction depends on other rows.
+    reason = "a sequence is read as a whole, and rows without a worm are one sequence"
+    return dict.fromkeys(["check_methods_sample_order_invariance", "check_methods_subset_invariance"], reason)
+
+
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failed_checks, xfail_strict=True)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 

@@ -90,6 +90,13 @@ def device(request):
     return request.param
 
 
+def test_virtual_worms_in_context_come_out_as_one_by_one():
+    recordings = make_worms(3, n_frames=160, random_state=0)
+    frames = make_frames(recordings, neurons=NEURONS, states="2", context=(-4, 0, 4))
+    for model in (CLASSIFIERS["mlp virtual worms"], CLASSIFIERS["gnn virtual worms"]):
+        assert_same(model, *frames, lambda model, X: model.predict_proba(X), "cpu")
+
+
 def fits_of(estimator, X, y, device="cpu"):
     """Unfitted copies that differ in seed and learning rate, with different rows of two of the worms for each."""
     worm = X.index.get_level_values("worm").to_numpy()

@@ -82,7 +82,7 @@ class InnerWormsClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimat
         known = np.flatnonzero(known_states(states))
         self.classes_, codes = encode_states(self, states[known])
         worms = worm_of_rows(X, worm)
-        frames = _rows(_labelled(X, checked, worms), known)
+        frames = rows_of(labelled_rows(X, checked, worms), known)
         worms = np.zeros(len(known), dtype=int) if worms is None else worms[known]
         self._learn(self._left_out(frames, states[known], codes, worms))
         self.estimator_ = clone(self.estimator).fit(frames, states[known])
@@ -129,7 +129,7 @@ class InnerWormsClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimat
     def _log_probabilities(self, X: Any, worm: Any) -> np.ndarray:
         check_is_fitted(self)
         checked = validate_data(self, X, dtype=None, ensure_all_finite=False, reset=False)
-        return log_probabilities(self.estimator_, _labelled(X, checked, worm_of_rows(X, worm)), self.classes_)
+        return log_probabilities(self.estimator_, labelled_rows(X, checked, worm_of_rows(X, worm)), self.classes_)
 
     def _left_out(self, frames: Any, states: np.ndarray, codes: np.ndarray, worms: np.ndarray) -> LeftOut:
         parts = []
@@ -137,8 +137,8 @@ class InnerWormsClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimat
             learnt = np.unique(codes[train])
             if len(learnt) < 2:
                 continue
-            model = clone(self.estimator).fit(_rows(frames, train), states[train])
-            logs = log_probabilities(model, _rows(frames, test), self.classes_)
+            model = clone(self.estimator).fit(rows_of(frames, train), states[train])
+            logs = log_probabilities(model, rows_of(frames, test), self.classes_)
             parts.append(LeftOut(logs, codes[test], np.isin(codes[test], learnt), worms[test]))
         if not parts:
             raise ValueError(
@@ -186,7 +186,7 @@ def log_probabilities(estimator: Any, X: Any, classes: np.ndarray) -> np.ndarray
     return logs
 
 
-def _labelled(X: Any, checked: np.ndarray, worms: np.ndarray | None) -> Any:
+def labelled_rows(X: Any, checked: np.ndarray, worms: np.ndarray | None) -> Any:
     """Let the rows carry worm and frame in the index, where worms are known."""
     if worms is None:
         return X if isinstance(X, pd.DataFrame) else checked
@@ -195,5 +195,6 @@ def _labelled(X: Any, checked: np.ndarray, worms: np.ndarray | None) -> Any:
     return table.set_axis(index, axis=0)
 
 
-def _rows(frames: Any, rows: np.ndarray) -> Any:
+def rows_of(frames: Any, rows: np.ndarray) -> Any:
+    """Take some rows of a table or an array."""
     return frames.iloc[rows] if isinstance(frames, pd.DataFrame) else frames[rows]

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import StrOptions
 from torch import Tensor, nn
 
 from skworm.expected_frames import frame_settings, validate_like_training
-from skworm.layout import window_of_rows, worm_of_rows
+from skworm.layout import parse_context_feature_names, window_of_rows, worm_of_rows
 from skworm.neural.base import NeuralEstimator
 from skworm.neural.graphs import GraphEstimator
 from skworm.nn import GNNFrameModule, MLPFrameModule
@@ -29,17 +29,17 @@ class _VirtualFrames:
     """Every epoch's frames are those of virtual worms."""
 
     augmentation: VirtualWorms
-    n_node_features: int
+    signals: tuple[str, ...]
 
     @property
     def structure(self) -> Hashable:
-        return self.augmentation.n_groups, self.augmentation.mixing > 0, self.n_node_features
+        return self.augmentation.n_groups, self.augmentation.mixing > 0, self.signals
 
     def n_groups(self, n_groups: int) -> int:
         return n_groups * self.augmentation.n_groups
 
     def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
-        return self.augmentation.draw(n_samples, n_features, generator, self.n_node_features)
+        return self.augmentation.draw(n_samples, n_features, generator, len(self.signals), self.signals)
 
     def __call__(self, X: Tensor, group: Tensor, y: Tensor, **drawn: Tensor) -> Batch:
         frames, worms = self.augmentation.apply(X, group, **drawn)
@@ -116,7 +116,8 @@ class FrameEstimator(NeuralEstimator):
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(np.iinfo(np.int32).max)
         held_out = held_out_windows(group, window, self.validation_fraction, random_state)
-        prepare = None if self.augmentation is None else _VirtualFrames(self.augmentation, len(self.node_features_))
+        signals, _ = parse_context_feature_names(self.node_features_)
+        prepare = None if self.augmentation is None else _VirtualFrames(self.augmentation, tuple(signals))
         return self._job(loss, frames[known], group, targets, held_out, seed, prepare)
 
     def _outputs(self, X: Any, worm: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,8 +18,9 @@ class VirtualWorms(BaseEstimator):
 
     Individuals differ by roughly linear maps of their node features. At every epoch the frames are dealt anew into
     `n_groups` groups; each group is a worm that does not exist, whose neurons are mixed with each other, and whose
-    every column is then scaled and shifted, by random amounts of its own. A static graph is inferred for each group by
-    itself. Validation and prediction see frames as they are.
+    every column is then scaled and shifted, by random amounts of its own. Columns that show the same feature of a
+    neuron in several frames (``make_frames(..., context=...)``) share them. A static graph is inferred for each group
+    by itself. Validation and prediction see frames as they are.
 
     Parameters
     ----------
@@ -59,7 +61,13 @@ class VirtualWorms(BaseEstimator):
             raise ValueError(f"VirtualWorms: n_groups={self.n_groups!r} must be a whole number, 1 or greater")
 
     def __call__(
-        self, X: Tensor, group: Tensor, generator: torch.Generator, n_steps: int = 1, n_node_features: int = 1
+        self,
+        X: Tensor,
+        group: Tensor,
+        generator: torch.Generator,
+        n_steps: int = 1,
+        n_node_features: int = 1,
+        signals: Sequence[str] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Draw one epoch's virtual worms.
 
@@ -75,6 +83,9 @@ class VirtualWorms(BaseEstimator):
             Frames a sample; all frames of a trajectory have the same gain, offset and mixing.
         n_node_features : int, default=1
             Columns a neuron.
+        signals : sequence of str, length n_node_features, optional
+            What each column of a neuron measures; those of the same signal, in different frames, have the same gain and
+            offset. By default each is a signal of its own.
 
         Returns
         -------
@@ -83,10 +94,17 @@ class VirtualWorms(BaseEstimator):
         group : LongTensor of shape (n_samples,)
             The virtual worm of each sample; samples of different groups never share one.
         """
-        draws = self.draw(len(X), X.shape[1] // n_steps, generator, n_node_features)
+        draws = self.draw(len(X), X.shape[1] // n_steps, generator, n_node_features, signals)
         return self.apply(X, group, **draws.by_sample, **draws.shared)
 
-    def draw(self, n_samples: int, n_columns: int, generator: torch.Generator, n_node_features: int = 1) -> Draws:
+    def draw(
+        self,
+        n_samples: int,
+        n_columns: int,
+        generator: torch.Generator,
+        n_node_features: int = 1,
+        signals: Sequence[str] | None = None,
+    ) -> Draws:
         """Draw the virtual worm of each sample, and every virtual worm's gain, offset and mixing.
 
         Parameters
@@ -97,6 +115,8 @@ class VirtualWorms(BaseEstimator):
             Source of randomness.
         n_node_features : int, default=1
             Columns a neuron.
+        signals : sequence of str, length n_node_features, optional
+            What each column of a neuron measures, as in a call.
 
         Returns
         -------
@@ -105,10 +125,13 @@ class VirtualWorms(BaseEstimator):
         """
         on_device: Any = {"generator": generator, "device": generator.device}
         dealt = torch.randint(self.n_groups, (n_samples,), **on_device)
-        draws = 2 * torch.rand(2, self.n_groups, n_columns, **on_device) - 1
+        n_neurons = n_columns // n_node_features
+        names = list(range(n_node_features)) if signals is None else list(signals)
+        distinct = list(dict.fromkeys(names))
+        by_signal = 2 * torch.rand(2, self.n_groups, n_neurons, len(distinct), **on_device) - 1
+        draws = by_signal[..., [distinct.index(name) for name in names]].flatten(2)
         shared = {"gain": 1 + self.gain * draws[0], "offset": self.offset * draws[1]}
         if self.mixing:
-            n_neurons = n_columns // n_node_features
             shared["share"] = self.mixing * torch.randn(self.n_groups, n_neurons, n_neurons, **on_device)
         return Draws({"dealt": dealt}, shared)
 
