@@ -174,3 +174,9 @@ def test_rows_that_come_group_by_group_give_the_same_as_mixed_ones():
     torch.testing.assert_close(in_order.messages(weights, nodes)[order], mixed.messages(weights, nodes[order]))
     torch.testing.assert_close(in_order.means(nodes), mixed.means(nodes[order]))
     assert not in_order.means(nodes)[[1, 4]].any()
+
+
+def test_graphs_in_any_memory_layout_pass_messages():
+    nodes, weights = torch.rand(6, N_NEURONS, N_NODE_FEATURES), torch.rand(1, N_NEURONS, N_NEURONS)
+    transposed = weights.transpose(1, 2).contiguous().transpose(1, 2)
+    torch.testing.assert_close(Groups.one(6).messages(transposed, nodes), Groups.one(6).messages(weights, nodes))

@@ -99,7 +99,9 @@ class Groups:
             return self._products(weights, nodes.transpose(1, 2)).transpose(1, 2)
         # A single matrix product of whole frames takes a fraction of the time of one for each node feature.
         identity = torch.eye(n_features, dtype=weights.dtype, device=weights.device)
-        return self._products(torch.kron(weights, identity[None]), nodes.flatten(1)).view_as(nodes)
+        n_columns = nodes.shape[1] * n_features
+        wide = weights[:, :, None, :, None] * identity[:, None, :]
+        return self._products(wide.reshape(len(weights), n_columns, n_columns), nodes.flatten(1)).view_as(nodes)
 
     def _products(self, matrices: Tensor, rows: Tensor) -> Tensor:
         """Multiply each row, of shape (..., n), by the matrix of its group, or by the only one."""
