@@ -67,7 +67,7 @@ def test_transitions_are_counted_within_sequences():
 
 @pytest.fixture(scope="module")
 def frames():
-    return make_frames(make_worms(3, n_frames=500, random_state=1), states="4", unknown="keep")
+    return make_frames(make_worms(3, n_frames=400, random_state=1), states="4", unknown="keep")
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,8 @@
 """Accuracy on a new worm against the seconds of it that are labelled, seven states.
 
-An MLP with virtual worms and context is trained on all worms but one, and adapted to that one: not at all, by its
-frames alone, by its frames and the states of its first seconds, and of a stretch as long that begins where two
-states are in sight. Beside it, the same network trained on these seconds alone. Frames until the last labelled one of
-any choice are never scored.
+An MLP with virtual worms and context is trained on all worms but one, and adapted to that one by its
+frames, and by the states of its first seconds. Beside it, the same network as fitted, and trained on these seconds
+alone. The first 120 seconds are never scored.
 
     python tests/benchmarks/new_worm.py FOLDER [--epochs 300] [--freedom 0.03] [--picture FILE]
 """
@@ -29,47 +28,44 @@ def predict_alone(network, X, y, X_scored):
     return clone(network).set_params(validation_fraction=0, max_epochs=200).fit(X, y).predict(X_scored)
 
 
-def first_change(y, seconds):
-    """Seconds until 5 s before the first change of state."""
-    change = np.flatnonzero(y.to_numpy()[1:] != y.to_numpy()[:-1])[0]
-    return max(0.0, seconds[change] - 5.0)
-
-
 def scores_of(network, X, y, new, fps, freedom):
     own = X.index.get_level_values("worm") == new
     fitted = clone(network).fit(X[~own], y[~own])
     X, y = X[own], y[own]
     seconds = X.index.get_level_values("frame").to_numpy() / fps
-    starts = {"from the start": 0.0, "from a change on": first_change(y, seconds)}
-    scored = seconds > max(starts.values()) + max(SECONDS)
-    for where, start in starts.items():
-        for length in SECONDS:
-            labelled = (seconds >= start) & (seconds < start + length)
-            states = y.where(labelled, "unknown")
-            predictions = {
-                "fitted": fitted.predict(X[scored]),
-                "adapted": adapt(fitted, X, states, freedom=freedom).predict(X[scored]),
-                "states alone": adapt(fitted, X, states, align=0, freedom=freedom).predict(X[scored]),
-            }
-            if length:
-                predictions["trained on them"] = predict_alone(network, X[labelled], y[labelled], X[scored])
-            for name, predicted in predictions.items():
-                shown = y[labelled].nunique()
-                yield where, length, name, new, (predicted == y[scored]).mean(), shown
+    scored = seconds > max(SECONDS)
+    for length in SECONDS:
+        labelled = seconds < length
+        states = y.where(labelled, "unknown")
+        predictions = {
+            "as fitted": fitted.predict(X[scored]),
+            "adapted": adapt(fitted, X, states, freedom=freedom).predict(X[scored]),
+            "not aligned": adapt(fitted, X, states, align=0, freedom=freedom).predict(X[scored]),
+        }
+        if length:
+            predictions["trained on them alone"] = predict_alone(network, X[labelled], y[labelled], X[scored])
+        for name, predicted in predictions.items():
+            yield length, name, new, (predicted == y[scored]).mean(), y[labelled].nunique()
 
 
 def draw(table, path):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.4), layout="constrained")
-    panels = figure.subplots(1, table["labelled"].nunique(), sharey=True)
-    for axes, (where, rows) in zip(panels, table.groupby("labelled", sort=False), strict=True):
-        for name, own in rows.groupby("model", sort=False):
-            by_length = own.groupby("seconds")["accuracy"].agg(["mean", "std"])
-            axes.errorbar(by_length.index, by_length["mean"], by_length["std"], marker="o", capsize=3, label=name)
-        axes.set(title=f"labelled {where}", xlabel="labelled seconds", xticks=SECONDS, ylim=(0, 1))
-    panels[0].set_ylabel("accuracy, 7 states")
-    panels[-1].legend(loc="lower right", frameon=False)
+    left, right = figure.subplots(1, 2)
+    for name in ("as fitted", "adapted", "trained on them alone"):
+        by_length = table[table["model"] == name].groupby("seconds")["accuracy"].agg(["mean", "std"])
+        left.errorbar(by_length.index, by_length["mean"], by_length["std"], marker="o", capsize=3, label=name)
+    left.set(ylabel="accuracy, 7 states", ylim=(0, 1))
+    left.legend(loc="lower right", frameon=False)
+    wide = table.pivot_table(index=["worm", "seconds"], columns="model", values="accuracy", sort=False)
+    for worm, own in (wide["adapted"] - wide["as fitted"]).groupby(level="worm"):
+        right.plot(own.index.get_level_values("seconds"), own, marker="o", label=worm)
+    right.axhline(0, color="0.7", linewidth=1, zorder=0)
+    right.set(ylabel="adapted - as fitted")
+    right.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    for axes in (left, right):
+        axes.set(xlabel="labelled seconds", xticks=SECONDS)
     figure.savefig(path, dpi=120)
 
 
@@ -88,9 +84,9 @@ def main():
     rows = []
     for recording in recordings:
         rows += scores_of(network, X, y, recording.worm, recording.fps, options.freedom)
-    table = pd.DataFrame(rows, columns=["labelled", "seconds", "model", "worm", "accuracy", "states shown"])
-    print(table.pivot_table(index=["labelled", "seconds"], columns="worm", values="states shown", sort=False))
-    wide = table.pivot_table(index=["labelled", "model", "seconds"], columns="worm", values="accuracy", sort=False)
+    table = pd.DataFrame(rows, columns=["seconds", "model", "worm", "accuracy", "states shown"])
+    print(table.pivot_table(index="seconds", columns="worm", values="states shown", sort=False))
+    wide = table.pivot_table(index=["model", "seconds"], columns="worm", values="accuracy", sort=False)
     wide.insert(0, "std", wide.std(axis=1))
     wide.insert(0, "mean", wide.drop(columns="std").mean(axis=1))
     print(wide.round(3).to_string())
