@@ -84,7 +84,7 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
         return self
 
     def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
-        """Make all of a fit that precedes training; see :meth:`skworm.neural.NeuralEstimator.training_job`."""
+        """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
         self._check_parameters()
         frames, states = validate_data(self, X, y, dtype=np.float32)
         self._name_columns(getattr(X, "columns", None), frames.shape[1])
