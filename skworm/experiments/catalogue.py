@@ -22,7 +22,7 @@ class Target:
     paper : str
         What the paper says about it.
     made_by : str
-        ``"module:function"`` within :mod:`skworm.experiments`, called with this target and its settings.
+        ``"module:function"`` within ``skworm.experiments``, called with this target and its settings.
     states : tuple of str
         Vocabularies of states, by default.
     n_train_worms : tuple of int or None
