@@ -238,7 +238,7 @@ NAMES = ["AVAL", "AVAR", "RID", "RIML", "AVBL"]
             lambda X, y: (X[[*X.columns[::2], *X.columns[1::2]]], y),
             r"neuron-major.*make_frames, or reorder",
         ),
-        (MLPStateClassifier(), lambda X, y: (X.mask(X > 0.9), y), r"contains NaN"),
+        (MLPStateClassifier(), lambda X, y: (X.mask(X > 0.9, np.inf), y), r"contains infinity"),
         (MLPStateClassifier(n_hidden=0), lambda X, y: (X, y), r"'n_hidden' parameter.*range \[1, inf\)"),
         (GNNStateClassifier(edges="none"), lambda X, y: (X, y), r"'edges' parameter.*'dynamic'"),
         (MLPStateClassifier(augmentation=VirtualWorms(gain=-1)), lambda X, y: (X, y), r"gain=-1 must be"),

@@ -21,10 +21,15 @@ ESTIMATORS = [
     SVMStateClassifier(),
     MLPStateClassifier(**FEW),
     MLPStateClassifier(augmentation=VirtualWorms(), **FEW),
+    MLPStateClassifier(aggregation="attention", **FEW),
     GNNStateClassifier(**FEW),
     GNNStateClassifier(edges="dynamic", **FEW),
     GNNStateClassifier(edges="free", **FEW),
     GNNStateClassifier(convolution="gatv2", **FEW),
+    GNNStateClassifier(aggregation="attention", **FEW),
+    GNNStateClassifier(
+        aggregation="attention", edges="dynamic", augmentation=VirtualWorms(neuron_dropout=0.1, mixing=0.1), **FEW
+    ),
     FusedGridSearchCV(
         MLPStateClassifier(**{**FEW, "max_epochs": 20}), {"learning_rate": [0.05, 0.1]}, cv=2, error_score="raise"
     ),

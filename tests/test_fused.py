@@ -40,14 +40,30 @@ CLASSIFIERS = {
         f"gnn {stage}": GNNStateClassifier(static_average=stage, encoder_batch_norm=True)
         for stage in ("hidden_edges", "edge_weights")
     },
+    "mlp attention": MLPStateClassifier(aggregation="attention", augmentation=VIRTUAL),
+    "gnn attention pooling": GNNStateClassifier(aggregation="attention"),
     **{name: GNNStateClassifier(convolution=name) for name in ("gin0", "gin", "sage", "gat", "gatv2", "attention")},
 }
 BEHAVIOR = {
     "mlp": MLPBehaviorRegressor(),
     "mlp huber": MLPBehaviorRegressor(loss="huber", augmentation=VIRTUAL),
+    "mlp attention": MLPBehaviorRegressor(aggregation="attention"),
     "gnn": GNNBehaviorRegressor(),
     "gnn virtual worms": GNNBehaviorRegressor(augmentation=VIRTUAL),
     "gnn free": GNNBehaviorRegressor(edges="free"),
+}
+DROPPED = VirtualWorms(n_groups=3, mixing=0.1, neuron_dropout=0.3)
+LACKING = {
+    "mlp": MLPStateClassifier(),
+    "mlp virtual worms": MLPStateClassifier(augmentation=DROPPED),
+    "mlp mean": MLPStateClassifier(augmentation=DROPPED, aggregation="mean"),
+    "mlp attention": MLPStateClassifier(augmentation=DROPPED, aggregation="attention"),
+    "gnn": GNNStateClassifier(),
+    "gnn virtual worms": GNNStateClassifier(augmentation=DROPPED, message_normalization="row"),
+    "gnn dynamic": GNNStateClassifier(edges="dynamic", augmentation=DROPPED),
+    "gnn edge weights": GNNStateClassifier(static_average="edge_weights", augmentation=DROPPED),
+    "gnn attention": GNNStateClassifier(augmentation=DROPPED, aggregation="attention"),
+    **{name: GNNStateClassifier(convolution=name) for name in ("gin", "sage", "gatv2")},
 }
 REGRESSORS = {
     "mlp": MLPTrajectoryRegressor(),
@@ -147,6 +163,14 @@ def test_behavior_regressors_come_out_as_one_by_one(name, behavior, device):
     assert_same(BEHAVIOR[name], *behavior, lambda model, X: model.predict(X) / model.signal_scale_, device)
 
 
+@pytest.mark.parametrize("name", LACKING)
+def test_classifiers_of_worms_that_lack_neurons_come_out_as_one_by_one(name, frames, device):
+    X, y = frames[0].copy(), frames[1]
+    X.loc["simulated-1", ["AVAL:trace", "AVAL:derivative"]] = np.nan
+    X.iloc[5:9, -2:] = np.nan
+    assert_same(LACKING[name], X, y, lambda model, X: model.predict_proba(X), device)
+
+
 @pytest.mark.parametrize("name", REGRESSORS)
 def test_trajectory_regressors_come_out_as_one_by_one(name, trajectories, device):
     X, Y = trajectories
@@ -174,12 +198,14 @@ def test_other_structures_make_other_stacks(frames):
             MLPStateClassifier(augmentation=VIRTUAL),
             MLPStateClassifier(augmentation=clone(VIRTUAL).set_params(gain=0.5)),
             MLPStateClassifier(augmentation=clone(VIRTUAL).set_params(mixing=0)),
+            MLPStateClassifier(augmentation=DROPPED),
+            MLPStateClassifier(aggregation="attention"),
             GNNStateClassifier(residual=True),
             GNNStateClassifier(residual=False),
         )
     ]
     structures = [fused.structure(job) for job in jobs]
-    assert [structures.index(own) for own in structures] == [0, 1, 0, 3, 3, 5, 6, 7]
+    assert [structures.index(own) for own in structures] == [0, 1, 0, 3, 3, 5, 6, 7, 8, 9]
     nets = train_together(jobs)
     for job, net in zip(jobs, nets, strict=True):
         assert net.module_ is job.module
@@ -237,7 +263,7 @@ def test_one_model_without_a_finite_loss_does_not_end_the_others(frames):
     models = [MLPStateClassifier(max_epochs=2, device="cpu", random_state=0).set_params(learning_rate=rate)
               for rate in (0.01, 1e30, 0.01)]  # fmt: skip
     jobs = [model.training_job(X, y) for model in models]
-    jobs[1].X[:] = np.nan
+    jobs[1].X[:] = np.inf
     nets = together(jobs)
     assert isinstance(nets[1], ValueError)
     assert "valid_loss was never a finite number in 2 epochs" in str(nets[1])

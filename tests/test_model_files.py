@@ -361,8 +361,8 @@ def test_deep_nesting_is_refused(small, tmp_path):
 
 
 def test_neurons_that_do_not_fit_are_named(frames):
-    X, y, new = frames
-    model = skworm.MLPStateClassifier(**FEW).fit(X, y)
+    X, _, new = frames
+    model = skworm.MLPBehaviorRegressor(**FEW).fit(X, X["AVAL:trace"])
     fewer, _ = make_frames(worms(1, seed=1), neurons=["AVAL", "RID"], states=None)
     with pytest.raises(
         ValueError, match=r"(?s)feature names.*X has no neurons \['VB02'\].*make_frames\(recordings, ne"

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from skworm.nn import MLPFrameModule
-from skworm.nn.blocks import Readout
+from skworm.nn.groups import Groups
+from skworm.nn.readouts import Readout
 from skworm.training import (
     TrainingJob,
     TrainingSettings,
@@ -56,12 +57,14 @@ def bare_loop(module, X, y, held_out, settings):
     for _ in range(settings["max_epochs"]):
         module.train()
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(module(X[~held_out], None), y[~held_out])
+        loss = nn.functional.cross_entropy(module(X[~held_out], Groups.one(int((~held_out).sum()))), y[~held_out])
         loss.backward()
         optimizer.step()
         module.eval()
         with torch.no_grad():
-            judged = nn.functional.cross_entropy(module(X[held_out], None), y[held_out]).item()
+            judged = nn.functional.cross_entropy(
+                module(X[held_out], Groups.one(int(held_out.sum()))), y[held_out]
+            ).item()
         plateau.step(judged)
         losses.append((loss.item(), judged))
         if judged < best:
@@ -113,7 +116,7 @@ def test_weight_decay_holds_for_the_named_parameters_alone():
 
 def test_infinite_losses_are_an_error():
     X, group, y = separable()
-    X[:] = np.nan
+    X[:] = np.inf
     with pytest.raises(ValueError, match=r"valid_loss was never a finite number in 30 epochs.*lower learning_rate"):
         train(job_of(perceptron_module(), X, group, y, np.arange(80) < 9))
 

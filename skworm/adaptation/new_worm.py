@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skworm.classification.base import NeuralStateClassifier, known_states
 from skworm.layout import worm_of_rows
-from skworm.nn.blocks import FeatureBatchNorm, Readout
+from skworm.nn.blocks import FeatureBatchNorm
+from skworm.nn.readouts import Readout
 from skworm.states import UNKNOWN
 from skworm.training import one_thread
 
@@ -91,7 +92,7 @@ def adapt(
         if not isinstance(value, Real) or not 0 <= float(value) <= high or not np.isfinite(float(value)):
             raise ValueError(f"{name}={value!r} must be a finite number from 0 to {high:g}")
     adapted = deepcopy(estimator)
-    frames = validate_data(adapted, X_new, dtype=np.float64, reset=False)
+    frames = adapted._frames_to_predict(X_new, None)
     worms = worm_of_rows(X_new, None)
     if worms is not None and len(np.unique(worms)) > 1:
         raise ValueError(f"X_new has frames of the worms {np.unique(worms).tolist()}; adapt to one worm at a time")

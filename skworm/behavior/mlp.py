@@ -9,7 +9,8 @@ class MLPBehaviorRegressor(NeuralBehaviorRegressor):
     """Read velocity or other continuous behaviour with a multi-layer perceptron on all neurons' features.
 
     Several signals, the columns of a two-dimensional `y`, share the hidden layers. Each is measured from its mean, in
-    units of its standard deviation over the training frames; predictions are in its own unit again.
+    units of its standard deviation over the training frames; predictions are in its own unit again. Every neuron has to
+    be there in every frame, in training and in prediction: NaN is an error, as is `neuron_dropout` of virtual worms.
 
     Parameters
     ----------

@@ -12,6 +12,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
+from skworm.classification.missing import check_neurons, match_neurons
+from skworm.expected_frames import validate_like_training
 from skworm.neural import FrameEstimator
 from skworm.states import UNKNOWN
 from skworm.training import TrainingJob
@@ -63,6 +65,8 @@ class StateClassifierMixin(ClassifierMixin):
 class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
     """A torch module that maps frames to logits, trained through skorch."""
 
+    _takes_missing_neurons = True
+
     def fit(self, X: Any, y: Any, worm: Any = None) -> NeuralStateClassifier:
         """Train on frames.
 
@@ -70,6 +74,8 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
         ----------
         X : array-like of shape (n_frames, n_neurons * n_node_features)
             Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` carries worms and neurons.
+            A neuron with NaN in a frame is missing there; one that is missing in all training frames
+            (``neurons_without_data_``) is never looked at.
         y : array-like of shape (n_frames,)
             States; frames that are ``"unknown"`` are left out.
         worm : array-like of shape (n_frames,), optional
@@ -86,11 +92,32 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
     def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
         """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
         self._check_parameters()
-        frames, states = validate_data(self, X, y, dtype=np.float32)
+        frames, states = validate_data(self, X, y, dtype=np.float32, ensure_all_finite="allow-nan")
         self._name_columns(getattr(X, "columns", None), frames.shape[1])
+        check_neurons(frames, self.neurons_, X, worm)
         known = known_states(states)
         self.classes_, targets = encode_states(self, states[known])
         return self._job_of_frames(nn.CrossEntropyLoss, X, frames, targets, known, worm)
+
+    def _frames_to_train(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
+        """Set ``neurons_without_data_``, and let these be missing in the frames that judge as well."""
+        missing = np.isnan(frames[trained_on]).reshape(trained_on.sum(), len(self.neurons_), -1).any(axis=2).all(axis=0)
+        self.neurons_without_data_ = [name for name, lacks in zip(self.neurons_, missing, strict=True) if lacks]
+        return self._masked(frames)
+
+    def _frames_to_predict(self, X: Any, worm: Any) -> np.ndarray:
+        X = match_neurons(X, getattr(self, "feature_names_in_", None))
+        frames = validate_like_training(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
+        frames = self._masked(frames)
+        check_neurons(frames, self.neurons_, X, worm)
+        return frames
+
+    def _masked(self, frames: np.ndarray) -> np.ndarray:
+        unseen = np.isin(self.neurons_, self.neurons_without_data_)
+        if unseen.any():
+            # What was drawn for a neuron at random and never learned must not speak.
+            frames = np.where(np.repeat(unseen, len(self.node_features_)), np.nan, frames).astype(frames.dtype)
+        return frames
 
     @property
     def _n_outputs(self) -> int:
@@ -102,7 +129,9 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
         Parameters
         ----------
         X : array-like of shape (n_frames, n_neurons * n_node_features)
-            Frames.
+            Frames; NaN where a neuron is missing. A DataFrame with columns ``"neuron:feature"``, on which the model was
+            trained too, is matched by name: columns may come in any order, neurons that it lacks count as missing, and
+            further ones are ignored.
         worm : array-like of shape (n_frames,), optional
             Worm of each frame; by default the index level ``"worm"`` of `X`.
 
@@ -120,7 +149,7 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
         Parameters
         ----------
         X : array-like of shape (n_frames, n_neurons * n_node_features)
-            Frames.
+            Frames, as :meth:`predict_proba` takes them.
         worm : array-like of shape (n_frames,), optional
             Worm of each frame; by default the index level ``"worm"`` of `X`.
 
@@ -131,3 +160,8 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
         """
         probabilities = self.predict_proba(X, worm=worm)
         return self.classes_[probabilities.argmax(axis=1)]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags

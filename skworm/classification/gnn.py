@@ -20,6 +20,9 @@ class GNNStateClassifier(NeuralStateClassifier, GraphFrameEstimator):
     that it is given (never from labels), and uses ``graph_`` for frames that name no worm. Dynamic edges are
     inferred frame by frame, so that every frame stands alone, as it does with `convolution`.
 
+    Worms need not have the same neurons, see :class:`MLPStateClassifier`: a neuron that is missing sends no message and
+    receives none, and no edge from or to it is inferred.
+
     Parameters
     ----------
     edges : {"static", "dynamic", "free"}, default="static"
@@ -69,10 +72,11 @@ class GNNStateClassifier(NeuralStateClassifier, GraphFrameEstimator):
     graph_ : DataFrame of shape (n_neurons, n_neurons)
         Graph of all training frames together; weight from the neuron of the row (pre) to that of the column (post).
         With `convolution`, the attention averaged over frames and heads, or for GIN and GraphSAGE 1 for every edge.
+        NaN for an inferred edge between neurons that are never there in the same frame.
     graphs_ : dict of DataFrame
         Graph of each training worm; empty where training named no worms.
-    classes_, neurons_, node_features_, worms_, net_, n_iter_, best_epoch_, frame_settings_, n_features_in_, \
-feature_names_in_
+    classes_, neurons_, node_features_, neurons_without_data_, worms_, net_, n_iter_, best_epoch_, frame_settings_, \
+n_features_in_, feature_names_in_
         See :class:`MLPStateClassifier`.
 
     References

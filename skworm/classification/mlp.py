@@ -10,10 +10,16 @@ from skworm.classification.base import NeuralStateClassifier
 class MLPStateClassifier(NeuralStateClassifier):
     """Read the behavioural state with a multi-layer perceptron on all neurons' features.
 
+    Worms need not have the same neurons. NaN in a feature of a neuron tells that it is missing in that frame, and its
+    other features are then not looked at either. :meth:`predict` matches columns ``"neuron:feature"`` by name.
+
     Parameters
     ----------
-    aggregation : {"concatenate", "sum", "mean"}, default="concatenate"
-        How the neurons' features come together before the perceptron (equation 6).
+    aggregation : {"concatenate", "sum", "mean", "attention"}, default="concatenate"
+        How the neurons' features come together before the perceptron (equation 6). ``"attention"`` gives each neuron a
+        learned map of its own, and takes a learned weighted mean of those that are there; it wants virtual worms with
+        `neuron_dropout` where neurons may be missing. With ``"concatenate"``, what is typical of a missing neuron, its
+        mean in training, stands in for it, with a learned shift where neurons are missing in training.
     n_hidden : int, default=16
         Hidden features of a layer.
     n_layers : int, default=1
@@ -57,6 +63,8 @@ class MLPStateClassifier(NeuralStateClassifier):
         Neurons, in the order of the columns.
     node_features_ : list of str
         Features of a neuron.
+    neurons_without_data_ : list of str
+        Neurons that are missing in all training frames; they count as missing whatever their columns hold.
     worms_ : ndarray of shape (n_worms,)
         Training worms.
     net_ : skorch.NeuralNet

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skworm.classification.base import StateClassifierMixin, encode_states, known_states
+from skworm.classification.missing import check_neurons, match_neurons
 from skworm.classification.pairwise import PairwiseSVC
 from skworm.expected_frames import frame_settings, validate_like_training
 from skworm.training import resolve_device
@@ -20,6 +21,9 @@ from skworm.training import resolve_device
 
 class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
     """Read the behavioural state with a support vector machine.
+
+    NaN is filled with the mean of its column over the training frames, which look at no other worm. A column that is
+    NaN in all of them is never looked at.
 
     Parameters
     ----------
@@ -44,6 +48,8 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         The fitted machine; the second is that of the GPU.
     n_iter_ : ndarray of shape (n_pairs,)
         Steps of the solver, for each pair of states.
+    fill_ : ndarray of shape (n_features_in_,)
+        What NaN is filled with; NaN for a column that is never looked at.
     frame_settings_ : dict
         What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
         ``"fit_scope"``.
@@ -95,7 +101,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_frames, n_features)
-            Scaled frames.
+            Scaled frames, NaN where a neuron is missing.
         y : array-like of shape (n_frames,)
             States; frames that are ``"unknown"`` are left out.
 
@@ -105,11 +111,14 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
             The fitted classifier.
         """
         self._validate_params()
-        frames, states = validate_data(self, X, y, dtype=np.float64)
+        frames, states = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         self.frame_settings_ = frame_settings(X)
         known = known_states(states)
         self.classes_, _ = encode_states(self, states[known])
-        self.svc_ = self._machine().fit(frames[known], states[known])
+        counts = np.isfinite(frames[known]).sum(axis=0)
+        sums = np.nansum(frames[known], axis=0)
+        self.fill_ = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+        self.svc_ = self._machine().fit(self._filled(frames, X)[known], states[known])
         self.n_iter_ = self.svc_.n_iter_
         return self
 
@@ -119,15 +128,16 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_frames, n_features)
-            Frames.
+            Frames; NaN where a neuron is missing. A DataFrame is matched by name, as
+            :meth:`MLPStateClassifier.predict_proba` does.
 
         Returns
         -------
         ndarray of shape (n_frames,)
             States.
         """
-        check_is_fitted(self)
-        return self.svc_.predict(validate_like_training(self, X, dtype=np.float64))
+        frames = self._frames_to_predict(X)
+        return self.svc_.predict(frames)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Give the signed distance from the boundary, one column a state where there are more than two.
@@ -135,15 +145,31 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_frames, n_features)
-            Frames.
+            Frames, as :meth:`predict` takes them.
 
         Returns
         -------
         ndarray of shape (n_frames,) or (n_frames, n_states)
             Distances.
         """
+        frames = self._frames_to_predict(X)
+        return self.svc_.decision_function(frames)
+
+    def _frames_to_predict(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        return self.svc_.decision_function(validate_like_training(self, X, dtype=np.float64))
+        X = match_neurons(X, getattr(self, "feature_names_in_", None))
+        return self._filled(validate_like_training(self, X, dtype=np.float64, ensure_all_finite="allow-nan"), X)
+
+    def _filled(self, frames: np.ndarray, X: Any) -> np.ndarray:
+        seen = ~np.isnan(self.fill_)
+        columns = np.asarray(getattr(self, "feature_names_in_", np.arange(frames.shape[1])), dtype=str)
+        check_neurons(np.where(seen, frames, np.nan), columns.tolist(), X)
+        return np.where(np.isnan(frames), self.fill_, frames)[:, seen]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def _machine(self) -> SVC | PairwiseSVC:
         device = resolve_device(self.device)

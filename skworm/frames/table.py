@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -40,7 +42,8 @@ _SAVGOL_ORDER = 2
 def make_frames(
     recordings: Recording | Iterable[Recording],
     *,
-    neurons: Literal["shared"] | Sequence[str] = "shared",
+    neurons: Literal["shared", "union"] | Sequence[str] = "shared",
+    min_worms: int = 1,
     exclude: Sequence[str] = (),
     states: str | Mapping[str, str] | None = "7",
     derivative: str = "auto",
@@ -57,9 +60,12 @@ def make_frames(
     ----------
     recordings : Recording or iterable of Recording
         The worms, each with its own name.
-    neurons : "shared" or sequence of str, default="shared"
-        Neurons to keep, in this order. ``"shared"`` takes those identified in every recording, in alphabetical order.
+    neurons : "shared", "union" or sequence of str, default="shared"
+        Neurons to keep, in this order. ``"shared"`` takes those identified in every recording, in alphabetical order,
+        ``"union"`` those identified in `min_worms` recordings or more, which wants ``missing="nan"``.
         :data:`PAPER_NEURONS` and :data:`SHARED_WITH_NICHOLS` are ready-made choices.
+    min_worms : int, default=1
+        With ``neurons="union"``, the number of recordings in which a neuron has to be identified.
     exclude : sequence of str, default=()
         Neurons to leave out of that choice.
     states : {"7", "4", "nichols", "2", "as_recorded"}, mapping of str to str, or None, default="7"
@@ -79,7 +85,8 @@ def make_frames(
         ``"train"`` leaves dF/F and dF/F a second as they are, for :class:`WormMinMaxScaler` in a pipeline to scale on
         training rows only.
     missing : {"raise", "drop", "nan"}, default="raise"
-        What becomes of a neuron that some worm lacks: an error, left out for all, or columns of NaN for that worm.
+        What becomes of a neuron that some worm lacks: an error, left out for all, or columns of NaN for that worm. With
+        ``"nan"``, NaN in single frames of a recording is kept too, instead of being an error.
     unknown : {"drop", "keep"}, default="drop"
         Whether frames without a known state are left out.
     node_features : sequence of {"trace", "derivative"}, default=("trace", "derivative")
@@ -104,8 +111,9 @@ def make_frames(
     Raises
     ------
     ValueError
-        If there are no recordings, names of worms or neurons repeat, a worm lacks a neuron or states, no frame of a
-        worm has a known state, a chosen trace is constant or holds NaN, or `context` is no list of different frames.
+        If there are no recordings, names of worms or neurons repeat, a worm lacks a neuron or states, has none of the
+        neurons or no frame with a known state, a chosen trace is constant or holds NaN, or `context` is no list of
+        different frames.
     TypeError
         If something other than a recording is passed.
 
@@ -138,11 +146,12 @@ def make_frames(
     check_choice("unknown", unknown, ("drop", "keep"))
     node_features = _check_node_features(node_features)
     method = _choose_derivative(worms, derivative)
-    chosen = _choose_neurons(worms, neurons, exclude, missing)
+    chosen = _choose_neurons(worms, neurons, min_worms, exclude, missing)
     context = check_context(context)
     tables, labels = [], []
     for worm in worms:
-        table = _node_features_of(worm, chosen, node_features, method, scaled=fit_scope == "recording")
+        scaled, allow_nan = fit_scope == "recording", missing == "nan"
+        table = _node_features_of(worm, chosen, node_features, method, scaled=scaled, allow_nan=allow_nan)
         if context != NO_CONTEXT:
             table = _with_context(table, worm, chosen, node_features, context)
         if states is not None:
@@ -198,13 +207,23 @@ def list_recordings(recordings: Recording | Iterable[Recording]) -> list[Recordi
     return worms
 
 
-def _choose_neurons(worms: list[Recording], neurons: Any, exclude: Any, missing: str) -> list[str]:
+def _choose_neurons(worms: list[Recording], neurons: Any, min_worms: int, exclude: Any, missing: str) -> list[str]:
     excluded = _check_names("exclude", exclude, f"exclude=({exclude!r},)")
     nowhere = sorted(set(excluded).difference(*(worm.neurons for worm in worms)))
     if nowhere:
         raise ValueError(f"exclude names {nowhere}, which no worm has; take them out, or correct their spelling")
-    if isinstance(neurons, str) and neurons == "shared":
-        candidates = sorted(set(worms[0].identified).intersection(*(worm.identified for worm in worms)))
+    union = isinstance(neurons, str) and neurons == "union"
+    if not isinstance(min_worms, Integral) or not 1 <= min_worms <= len(worms) or (min_worms > 1 and not union):
+        raise ValueError(
+            f"min_worms={min_worms!r} must be a whole number between 1 and the {len(worms)} recordings, and has a "
+            "meaning with neurons='union' alone"
+        )
+    if union:
+        candidates = _identified_in(worms, min_worms)
+        if not candidates:
+            raise ValueError(f"no neuron is identified in {min_worms} of the {len(worms)} recordings; lower min_worms")
+    elif isinstance(neurons, str) and neurons == "shared":
+        candidates = _identified_in(worms, len(worms))
         if not candidates:
             raise ValueError(
                 f"no neuron is identified in all {len(worms)} recordings; name some with neurons=[...] and "
@@ -221,12 +240,20 @@ def _choose_neurons(worms: list[Recording], neurons: Any, exclude: Any, missing:
         chosen = [neuron for neuron in chosen if neuron not in absent]
         if not chosen:
             raise ValueError(f"each of the neurons {sorted(absent)} is absent in some worm; name others")
+    blank = [name for name, lacks in lacking if len(lacks) == len(chosen)]
+    if blank and missing == "nan":
+        raise ValueError(f"worm {blank[0]!r} has none of the neurons {chosen}; leave it out, or choose other neurons")
     if lacking and missing == "raise":
         listing = "; ".join(f"worm {worm!r} has no {', '.join(map(repr, lacks))}" for worm, lacks in lacking)
         raise ValueError(
             f"{listing}: drop them with exclude=(...), neurons='shared' or missing='drop', or pass missing='nan'"
         )
     return chosen
+
+
+def _identified_in(worms: list[Recording], n_worms: int) -> list[str]:
+    counts = Counter(neuron for worm in worms for neuron in worm.identified)
+    return sorted(neuron for neuron, count in counts.items() if count >= n_worms)
 
 
 def _choose_derivative(worms: list[Recording], derivative: str) -> str:
@@ -260,16 +287,16 @@ def _states_of(worm: Recording, vocabulary: str | Mapping[str, str], unknown: st
 
 
 def _node_features_of(
-    worm: Recording, chosen: list[str], node_features: list[str], method: str, scaled: bool
+    worm: Recording, chosen: list[str], node_features: list[str], method: str, *, scaled: bool, allow_nan: bool
 ) -> pd.DataFrame:
     present = [neuron for neuron in chosen if neuron in worm.neurons]
     columns = [worm.neurons.index(neuron) for neuron in present]
     trace = worm.traces[:, columns]
-    _check_signal(worm, present, "trace", trace)
+    _check_signal(worm, present, "trace", trace, allow_nan)
     features = {"trace": trace}
     if "derivative" in node_features:
         features["derivative"] = _differentiate(worm, columns, method)
-        _check_signal(worm, present, "derivative", features["derivative"])
+        _check_signal(worm, present, "derivative", features["derivative"], allow_nan)
     if scaled:
         features = {name: scale(values, range_of(values)) for name, values in features.items()}
     values = np.full((worm.n_frames, len(chosen), len(node_features)), np.nan)
@@ -288,14 +315,15 @@ def _with_context(
     return pd.DataFrame(values.reshape(worm.n_frames, -1), index=table.index, columns=columns)
 
 
-def _check_signal(worm: Recording, neurons: list[str], feature: str, values: np.ndarray) -> None:
+def _check_signal(worm: Recording, neurons: list[str], feature: str, values: np.ndarray, allow_nan: bool) -> None:
     is_nan = np.isnan(values)
-    if is_nan.any():
+    if is_nan.any() and not allow_nan:
         column = int(np.flatnonzero(is_nan.any(axis=0))[0])
         neuron, frames = neurons[column], np.flatnonzero(is_nan[:, column])
         raise ValueError(
             f"worm {worm.worm!r}: the {feature} of neuron {neuron!r} is NaN in {len(frames)} of {len(values)} frames, "
-            f"first in frame {frames[0]}; interpolate it, or leave the neuron out with exclude=({neuron!r},)"
+            f"first in frame {frames[0]}; interpolate it, leave the neuron out with exclude=({neuron!r},), or keep NaN "
+            "with missing='nan'"
         )
     constant = np.flatnonzero(is_constant(range_of(values)))
     if len(constant):

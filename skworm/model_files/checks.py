@@ -40,6 +40,8 @@ def check_sizes(estimator: Any, n_arrays: int) -> None:
         _check_steps(estimator)
     if isinstance(estimator, SVMStateClassifier) and not np.array_equal(estimator.classes_, estimator.svc_.classes_):
         raise ValueError("the classes of the support vector machine are not those of the model")
+    if isinstance(estimator, SVMStateClassifier) and np.shape(estimator.fill_) != (estimator.n_features_in_,):
+        raise ValueError("n_features_in_ and fill_ do not fit together")
     if isinstance(estimator, AsymmetricDiffusionMap):
         _check_manifold(estimator)
 

@@ -37,14 +37,15 @@ _COLUMNS = ("n_features_in_", "feature_names_in_")
 _FRAMES = (*_COLUMNS, "frame_settings_")
 _NETWORK = ("neurons_", "node_features_", "worms_", "_has_worms", "n_iter_", "best_epoch_")
 _GRAPHS = ("graph_", "graphs_")
+_STATES = ("classes_", "neurons_without_data_")
 _SIGNALS = ("signals_", "signal_mean_", "signal_scale_", "_one_column")
 _STEPS = ("burn_in_", "horizon_", "n_columns_", "_frame_columns", "level_", "levels_")
 _ROLLED_OUT = (*_FRAMES, *_STEPS, *_NETWORK, "_bounds", "_ridge")
 
 LEARNED: Mapping[type, tuple[str, ...]] = {
-    SVMStateClassifier: (*_FRAMES, "classes_", "svc_", "n_iter_"),
-    MLPStateClassifier: (*_FRAMES, *_NETWORK, "classes_"),
-    GNNStateClassifier: (*_FRAMES, *_NETWORK, *_GRAPHS, "classes_"),
+    SVMStateClassifier: (*_FRAMES, "classes_", "svc_", "n_iter_", "fill_"),
+    MLPStateClassifier: (*_FRAMES, *_NETWORK, *_STATES),
+    GNNStateClassifier: (*_FRAMES, *_NETWORK, *_GRAPHS, *_STATES),
     MLPBehaviorRegressor: (*_FRAMES, *_NETWORK, *_SIGNALS),
     GNNBehaviorRegressor: (*_FRAMES, *_NETWORK, *_GRAPHS, *_SIGNALS),
     PersistenceRegressor: (*_FRAMES, *_STEPS),

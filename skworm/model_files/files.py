@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from skworm.classification import SVMStateClassifier
+from skworm.classification.base import NeuralStateClassifier
 from skworm.expected_frames import learned_settings
 from skworm.layout import worm_of_rows
 from skworm.model_files.container import read_container, write_container
@@ -237,7 +239,22 @@ def _estimators_of(model: Any) -> Iterator[Any]:
 
 
 def _probe(estimator: Any) -> np.ndarray:
-    return np.random.default_rng(0).random((_PROBE_ROWS, estimator.n_features_in_))
+    probe = np.random.default_rng(0).random((_PROBE_ROWS, estimator.n_features_in_))
+    columns = _columns_that_may_be_missing(estimator)
+    if len(columns) > 1:
+        rows = np.arange(_PROBE_ROWS // 2, _PROBE_ROWS)
+        probe[rows, columns[rows % len(columns)]] = np.nan
+    return probe
+
+
+def _columns_that_may_be_missing(estimator: Any) -> np.ndarray:
+    """Give one column of each neuron that a classifier looks at, of which the others are left if it is NaN."""
+    if isinstance(estimator, SVMStateClassifier):
+        return np.flatnonzero(~np.isnan(estimator.fill_))
+    if isinstance(estimator, NeuralStateClassifier):
+        seen = ~np.isin(estimator.neurons_, estimator.neurons_without_data_)
+        return len(estimator.node_features_) * np.flatnonzero(seen)
+    return np.empty(0, dtype=int)
 
 
 def _answer(model: Any, probe: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
-from sklearn.utils import _safe_indexing, check_random_state, indexable
+from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
 from sklearn.utils.metadata_routing import process_routing
 
 from skworm.model_selection.together import network_of, training_job
@@ -86,6 +86,11 @@ class FusedGridSearchCV(GridSearchCV):
             search.fit(X, y)
         self.__dict__.update({name: value for name, value in vars(search).items() if name.endswith("_")})
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = get_tags(self.estimator).input_tags.allow_nan
+        return tags
 
     def _splits(self, X: Any, y: Any, params: dict[str, Any]) -> Any:
         # An infinite target is told by the error that follows.

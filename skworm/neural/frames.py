@@ -17,8 +17,8 @@ from skworm.layout import parse_context_feature_names, window_of_rows, worm_of_r
 from skworm.neural.base import NeuralEstimator
 from skworm.neural.graphs import GraphEstimator
 from skworm.nn import GNNFrameModule, MLPFrameModule
-from skworm.nn.blocks import Readout
 from skworm.nn.groups import Groups
+from skworm.nn.readouts import Readout
 from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, held_out_windows, one_thread
 
 _FRAMES_A_CHUNK = 4096
@@ -33,7 +33,7 @@ class _VirtualFrames:
 
     @property
     def structure(self) -> Hashable:
-        return self.augmentation.n_groups, self.augmentation.mixing > 0, self.signals
+        return self.augmentation.structure, self.signals
 
     def n_groups(self, n_groups: int) -> int:
         return n_groups * self.augmentation.n_groups
@@ -51,8 +51,9 @@ class FrameEstimator(NeuralEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NeuralEstimator._parameter_constraints,
-        "aggregation": [StrOptions({"concatenate", "sum", "mean"})],
+        "aggregation": [StrOptions({"concatenate", "sum", "mean", "attention"})],
     }
+    _takes_missing_neurons = False
 
     def __init__(
         self,
@@ -102,6 +103,11 @@ class FrameEstimator(NeuralEstimator):
         self._validate_params()
         if self.augmentation is not None:
             self.augmentation.check()
+            if self.augmentation.neuron_dropout and not self._takes_missing_neurons:
+                raise ValueError(
+                    f"VirtualWorms: neuron_dropout={self.augmentation.neuron_dropout}, but {type(self).__name__} needs "
+                    "every neuron in every frame; leave neuron_dropout=0"
+                )
 
     def _job_of_frames(
         self, loss: type[nn.Module], X: Any, frames: np.ndarray, targets: np.ndarray, known: np.ndarray, worm: Any
@@ -118,11 +124,20 @@ class FrameEstimator(NeuralEstimator):
         held_out = held_out_windows(group, window, self.validation_fraction, random_state)
         signals, _ = parse_context_feature_names(self.node_features_)
         prepare = None if self.augmentation is None else _VirtualFrames(self.augmentation, tuple(signals))
-        return self._job(loss, frames[known], group, targets, held_out, seed, prepare)
+        frames = self._frames_to_train(frames[known], ~held_out)
+        return self._job(loss, frames, group, targets, held_out, seed, prepare)
+
+    def _frames_to_train(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
+        """Give known frames as the module takes them; those that are not `trained_on` judge the epochs."""
+        return frames
+
+    def _frames_to_predict(self, X: Any, worm: Any) -> np.ndarray:
+        """Check frames, and give them as the module takes them."""
+        return validate_like_training(self, X, dtype=np.float64)
 
     def _outputs(self, X: Any, worm: Any) -> Tensor:
         """Check frames, and apply the module to them."""
-        frames = validate_like_training(self, X, dtype=np.float64)
+        frames = self._frames_to_predict(X, worm)
         self.net_.module_.eval()
         with one_thread(), torch.inference_mode():
             return self._forward(self._tensor(frames), worm_of_rows(X, worm))
@@ -148,6 +163,7 @@ class FrameEstimator(NeuralEstimator):
             n_layers=self.n_layers,
             batch_norm=self._batch_norm(),
             aggregation=self.aggregation,
+            fill_missing=self._takes_missing_neurons,
         )
 
 
@@ -163,7 +179,7 @@ class GraphFrameEstimator(FrameEstimator, GraphEstimator):
         self._keep_graphs(self._tensor(X.astype(np.float64)), group)
 
     def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
-        return self._tensor(validate_like_training(self, X, dtype=np.float64))
+        return self._tensor(self._frames_to_predict(X, worm))
 
     def _forward(self, X: Tensor, worms: np.ndarray | None) -> Tensor:
         if not self.net_.module_.messages.takes_group_graphs:

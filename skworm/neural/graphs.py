@@ -193,7 +193,8 @@ class GraphEstimator(NeuralEstimator):
         else:
             names, codes = np.unique(worms, return_inverse=True)
             graphs = [self._graph_of(name, X, codes == code) for code, name in enumerate(names)]
-        stacked = self._tensor(np.stack([graph.to_numpy().T for graph in graphs]))
+        # Between neurons that were never there together nothing was inferred, and nothing is sent.
+        stacked = self._tensor(np.nan_to_num(np.stack([graph.to_numpy().T for graph in graphs])))
         return stacked, Groups(self._tensor(codes), len(graphs))
 
     def _graph_of(self, worm: Any, X: Tensor, rows: np.ndarray) -> pd.DataFrame:
@@ -206,7 +207,7 @@ class GraphEstimator(NeuralEstimator):
         module = self.net_.module_
         module.eval()
         with one_thread(), torch.inference_mode():
-            return module.messages.group_graphs(module.nodes(X), group)
+            return module.group_graphs(X, group)
 
     def _labelled(self, weights: Tensor) -> pd.DataFrame:
         pre = pd.Index(self.neurons_, name="pre")

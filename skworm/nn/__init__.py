@@ -14,9 +14,11 @@ from skworm.nn.graphs import DynamicGraph, EdgeEncoder, FixedGraph, FreeGraph, S
 from skworm.nn.groups import Groups
 from skworm.nn.memory import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout
 from skworm.nn.messages import MessagePassing
+from skworm.nn.readouts import AttentionPooling, Readout
 
 __all__ = [
     "AttentionConvolution",
+    "AttentionPooling",
     "DynamicGraph",
     "EdgeEncoder",
     "FixedGraph",
@@ -33,6 +35,7 @@ __all__ = [
     "NeuronGRU",
     "NeuronLSTM",
     "NeuronReadout",
+    "Readout",
     "SAGEConvolution",
     "StaticGraph",
     "Step",

@@ -8,6 +8,9 @@ Every layer maps `nodes` of shape (n_frames, n_neurons, n_node_features), `adjac
 (n_frames, n_neurons, n_outputs). Neuron i receives from neuron j where entry [i, j] is not zero. None of these modules
 knows weights of edges, so the size of an entry does not count. Each treats the neuron itself in a way of its own, so
 the diagonal does not count either. A single graph serves all frames.
+
+Where neurons are missing, `present` of shape (n_frames, n_neurons) is 1 for a neuron that is there, 0 for one that is
+not. Missing neurons come with the features 0, and nobody receives from them.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from skworm.nn.blocks import perceptron
+from skworm.nn.graphs import pairs_of
 from skworm.nn.groups import Groups
 from skworm.nn.messages import HIDDEN_EDGES_AT_A_TIME, frame_by_frame
 
@@ -33,7 +37,7 @@ class _Convolution(nn.Module):
     n_outputs: int
     n_pair_features = 0
 
-    def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
+    def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Tell how much each neuron takes of each other: of shape (n_graphs, ...) or (n_frames, ...)."""
         return _other_neurons(adjacency).to(nodes.dtype)
 
@@ -60,7 +64,7 @@ class GINConvolution(_Convolution):
         self.perceptron = perceptron(n_inputs, n_outputs, 2, None)
         self.epsilon = nn.Parameter(torch.zeros(()), requires_grad=learn_epsilon)
 
-    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
+    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Map nodes to nodes."""
         neighbours = group.messages(self.edge_weights(nodes, adjacency, group), nodes)
         return self.perceptron((1 + self.epsilon) * nodes + neighbours)
@@ -86,30 +90,36 @@ class SAGEConvolution(_Convolution):
         self.own = nn.Linear(n_inputs, n_outputs, bias=False)
         self.neighbours = nn.Linear(n_inputs, n_outputs)
 
-    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
+    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Map nodes to nodes."""
         edges = self.edge_weights(nodes, adjacency, group)
-        means = group.messages(edges / edges.sum(-1, keepdim=True).clamp(min=1), nodes)
+        if present is None:
+            means = group.messages(edges / edges.sum(-1, keepdim=True).clamp(min=1), nodes)
+        else:
+            means = group.messages(edges, nodes) / group.messages(edges, present.unsqueeze(-1)).clamp(min=1)
         return self.own(nodes) + self.neighbours(means)
 
 
 class _Attention(_Convolution):
     """A layer whose neurons divide their attention over those that they receive from, and themselves."""
 
-    def attention(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
+    def attention(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None) -> Tensor:
         """Tell the attention of shape (n_frames, n_heads, n_neurons, n_neurons), whose rows sum to 1."""
         itself = torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device)
         edges = _other_neurons(adjacency) | itself
         edges = edges if len(edges) == 1 else edges[group.index]
+        if present is not None:
+            # A missing neuron still attends to itself: a softmax needs something.
+            edges = edges & (present > 0).unsqueeze(1) | itself
         return self.scores(nodes).masked_fill(~edges.unsqueeze(1), -torch.inf).softmax(-1)
 
     def scores(self, nodes: Tensor) -> Tensor:
         """Score pairs of receiver and sender, a head and frame."""
         raise NotImplementedError
 
-    def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
+    def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Tell the attention of every frame, averaged over heads: (n_frames, n_neurons, n_neurons)."""
-        return self.attention(nodes, adjacency, group).mean(1)
+        return self.attention(nodes, adjacency, group, present).mean(1)
 
 
 class _HeadedAttention(_Attention):
@@ -125,10 +135,10 @@ class _HeadedAttention(_Attention):
         """Tell what neurons send: (n_frames, n_neurons, n_outputs)."""
         raise NotImplementedError
 
-    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
+    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Map nodes to nodes."""
         values = self._heads(self.values(nodes)).transpose(1, 2)
-        messages = self.attention(nodes, adjacency, group) @ values
+        messages = self.attention(nodes, adjacency, group, present) @ values
         return messages.transpose(1, 2).flatten(2) + self.bias
 
     def _heads(self, features: Tensor) -> Tensor:
@@ -244,9 +254,9 @@ class AttentionConvolution(_Attention):
         self.gate = nn.Sequential(perceptron(n_inputs, n_outputs, 1, None), nn.Linear(n_outputs, 1))
         self.perceptron = perceptron(n_inputs, n_outputs, 1, None)
 
-    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups) -> Tensor:
+    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Map nodes to nodes."""
-        return self.attention(nodes, adjacency, group).squeeze(1) @ self.perceptron(nodes)
+        return self.attention(nodes, adjacency, group, present).squeeze(1) @ self.perceptron(nodes)
 
     def scores(self, nodes: Tensor) -> Tensor:
         """Score senders, the same for every receiver."""
@@ -287,7 +297,9 @@ class GraphConvolution(nn.Module):
         self.in_parts = True
         self.register_buffer("adjacency", adjacency[None])
 
-    def forward(self, nodes: Tensor, group: Groups, graphs: Tensor | None = None) -> Tensor:
+    def forward(
+        self, nodes: Tensor, group: Groups, graphs: Tensor | None = None, present: Tensor | None = None
+    ) -> Tensor:
         """Pass messages.
 
         Parameters
@@ -298,6 +310,9 @@ class GraphConvolution(nn.Module):
             Groups of frames.
         graphs : Tensor of shape (n_groups, n_neurons, n_neurons), optional
             A graph a group, in place of `adjacency`.
+        present : Tensor of shape (n_frames, n_neurons), optional
+            1 for a neuron that is there, 0 for one that is missing and has the features 0 before and afterwards. By
+            default all are there.
 
         Returns
         -------
@@ -306,21 +321,19 @@ class GraphConvolution(nn.Module):
         """
         adjacency = self.get_buffer("adjacency") if graphs is None else graphs
 
+        def convolve(nodes: Tensor, group: Groups, present: Tensor | None) -> Tensor:
+            convolved = torch.relu(self.convolution(nodes, adjacency, group, present))
+            return convolved if present is None else convolved * present.unsqueeze(-1)
+
         if not self.in_parts or not self.convolution.n_pair_features:
-            return torch.relu(self.convolution(nodes, adjacency, group))
+            return convolve(nodes, group, present)
+        return self._in_parts(convolve, nodes, group, present, again=torch.is_grad_enabled())
 
-        def convolve(nodes: Tensor, index: Tensor) -> Tensor:
-            return torch.relu(self.convolution(nodes, adjacency, Groups(index, group.n_groups)))
-
-        return frame_by_frame(
-            convolve, (nodes, group.index), self._frames_at_a_time(nodes), again=torch.is_grad_enabled()
-        )
-
-    def weights(self, nodes: Tensor, group: Groups) -> Tensor:
+    def weights(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Tell the attention of every frame, or the edges as 0 and 1, without self edges, for layers that have none."""
-        return self.convolution.edge_weights(nodes, self.get_buffer("adjacency"), group)
+        return self.convolution.edge_weights(nodes, self.get_buffer("adjacency"), group, present)
 
-    def group_graphs(self, nodes: Tensor, group: Groups) -> Tensor:
+    def group_graphs(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Tell one graph a group of frames: attention averaged over the group, or the edges as 0 and 1.
 
         Parameters
@@ -329,19 +342,36 @@ class GraphConvolution(nn.Module):
             Features of the neurons.
         group : Groups
             Groups of frames.
+        present : Tensor of shape (n_frames, n_neurons), optional
+            1 for a neuron that is there, 0 for one that is missing.
 
         Returns
         -------
         Tensor of shape (n_groups, n_neurons, n_neurons)
-            Entry [g, i, j] is how much neuron i takes of neuron j.
+            Entry [g, i, j] is how much neuron i takes of neuron j; NaN for attention between two neurons that are
+            never there.
         """
         if not self.convolution.n_pair_features:
             return self.weights(nodes, group).expand(group.n_groups, -1, -1)
+        attention = self._in_parts(self.weights, nodes, group, present, again=False)
+        if present is None:
+            return group.means(attention)
+        pairs = pairs_of(present)
+        return group.means(attention, pairs).masked_fill(group.means(pairs) == 0, torch.nan)
 
-        def weigh(nodes: Tensor, index: Tensor) -> Tensor:
-            return self.weights(nodes, Groups(index, group.n_groups))
+    def _in_parts(
+        self,
+        function: Callable[[Tensor, Groups, Tensor | None], Tensor],
+        nodes: Tensor,
+        group: Groups,
+        present: Tensor | None,
+        again: bool,
+    ) -> Tensor:
+        def of_part(nodes: Tensor, index: Tensor, present: Tensor | None = None) -> Tensor:
+            return function(nodes, Groups(index, group.n_groups), present)
 
-        return group.means(frame_by_frame(weigh, (nodes, group.index), self._frames_at_a_time(nodes), again=False))
+        values = (nodes, group.index) if present is None else (nodes, group.index, present)
+        return frame_by_frame(of_part, values, self._frames_at_a_time(nodes), again)
 
     def _frames_at_a_time(self, nodes: Tensor) -> int:
         return max(1, HIDDEN_EDGES_AT_A_TIME // (nodes.shape[1] ** 2 * self.convolution.n_pair_features))

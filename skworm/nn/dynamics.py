@@ -146,6 +146,12 @@ class TrajectoryModule(nn.Module):
             frames = [*frames[1:], frame]
         return torch.cat(predicted, dim=1)
 
+    def group_graphs(self, X: Tensor, group: Groups) -> Tensor:
+        """Infer one graph a group of samples from their observed frames, of shape (n_groups, n_neurons, n_neurons)."""
+        if self.messages is None:
+            raise ValueError("the step of this module passes no messages, so there is no graph")
+        return self.messages.group_graphs(self.nodes(X), group)
+
     def nodes(self, X: Tensor) -> Tensor:
         """Tell what a step sees of every neuron, from which graphs are inferred.
 

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from skworm.nn.blocks import Readout
 from skworm.nn.convolutions import GraphConvolution
 from skworm.nn.groups import Groups
 from skworm.nn.messages import MessagePassing
+from skworm.nn.readouts import Readout
+
+
+def neurons_of(X: Tensor, frame_shape: tuple[int, int], group: Groups) -> tuple[Tensor, Tensor]:
+    """Tell the features of every neuron, and whether it is there: NaN in any of its features tells that it is missing.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_frames, n_neurons * n_node_features)
+        Frames, neuron-major.
+    frame_shape : (int, int)
+        Neurons and node features.
+    group : Groups
+        Groups of frames; in a row that only fills up a batch every neuron is missing.
+
+    Returns
+    -------
+    nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
+        Node features, 0 where a neuron is missing.
+    present : Tensor of shape (n_frames, n_neurons)
+        1 for a neuron that is there, 0 for one that is missing.
+    """
+    nodes = X.unflatten(1, frame_shape)
+    there = ~nodes.isnan().any(-1)
+    if group.weight is not None:
+        there = there & (group.weight > 0).unsqueeze(1)
+    return torch.where(there.unsqueeze(-1), nodes, nodes.new_zeros(())), there.to(nodes.dtype)
 
 
 class MLPFrameModule(nn.Module):
@@ -32,16 +59,16 @@ class MLPFrameModule(nn.Module):
         Parameters
         ----------
         X : Tensor of shape (n_frames, n_neurons * n_node_features)
-            Frames, neuron-major.
+            Frames, neuron-major, NaN where a neuron is missing.
         group : Groups
-            Not used: every frame stands alone.
+            Tells the rows that only fill up a batch; every frame stands alone.
 
         Returns
         -------
         Tensor of shape (n_frames, n_outputs)
             Logits of states, or signals.
         """
-        return self.readout(X.unflatten(1, self.frame_shape))
+        return self.readout(*neurons_of(X, self.frame_shape, group))
 
 
 class GNNFrameModule(nn.Module):
@@ -75,7 +102,7 @@ class GNNFrameModule(nn.Module):
         Parameters
         ----------
         X : Tensor of shape (n_frames, n_neurons * n_node_features)
-            Frames, neuron-major.
+            Frames, neuron-major, NaN where a neuron is missing.
         group : Groups
             Groups of frames; frames of one group share a static graph.
         graphs : Tensor of shape (n_groups, n_neurons, n_neurons), optional
@@ -86,19 +113,24 @@ class GNNFrameModule(nn.Module):
         Tensor of shape (n_frames, n_outputs)
             Logits of states, or signals.
         """
-        return self.readout(self.messages(self.nodes(X), group, graphs))
+        nodes, present = neurons_of(X, self.frame_shape, group)
+        return self.readout(self.messages(nodes, group, graphs, present), present)
 
-    def nodes(self, X: Tensor) -> Tensor:
-        """Tell the features of every neuron, from which graphs are inferred.
+    def group_graphs(self, X: Tensor, group: Groups) -> Tensor:
+        """Infer one graph a group of frames.
 
         Parameters
         ----------
         X : Tensor of shape (n_frames, n_neurons * n_node_features)
-            Frames, neuron-major.
+            Frames, neuron-major, NaN where a neuron is missing.
+        group : Groups
+            Groups of frames.
 
         Returns
         -------
-        Tensor of shape (n_frames, n_neurons, n_node_features)
-            Node features.
+        Tensor of shape (n_groups, n_neurons, n_neurons)
+            Entry [g, i, j] is the weight with which neuron i receives from neuron j; NaN where it would be inferred,
+            but the two neurons are never there.
         """
-        return X.unflatten(1, self.frame_shape)
+        nodes, present = neurons_of(X, self.frame_shape, group)
+        return self.messages.group_graphs(nodes, group, present)

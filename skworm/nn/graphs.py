@@ -3,6 +3,9 @@
 Every graph module maps frames to edge weights of shape (n_graphs, n_neurons, n_neurons), whose entry [i, j] is the
 weight w_ij with which neuron i receives from neuron j (equation 12). There are as many graphs as groups of frames
 (static), as frames (dynamic), or a single one (free, fixed).
+
+Where neurons are missing, `present` of shape (n_frames, n_neurons) is 1 for a neuron that is there, 0 for one that is
+not. An edge is inferred from the frames in which both its neurons are there, and is 0 where there is no such frame.
 """
 
 from __future__ import annotations
@@ -104,16 +107,25 @@ class StaticGraph(nn.Module):
         self.encoder = encoder
         self.average = average
 
-    def forward(self, nodes: Tensor, group: Groups) -> Tensor:
+    def forward(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Infer edge weights of shape (n_groups, n_neurons, n_neurons)."""
+        of_neurons = self.average in ("node_features", "hidden_neurons")
+        counted = present if present is None or of_neurons else pairs_of(present)
 
         def averaged(values: Tensor, stage: str) -> Tensor:
-            return group.means(values) if self.average == stage else values
+            return group.means(values, counted) if self.average == stage else values
 
         nodes = averaged(nodes, "node_features")
         neurons = averaged(self.encoder.hidden_neurons(nodes), "hidden_neurons")
         edges = averaged(self.encoder.hidden_edges(neurons), "hidden_edges")
-        return averaged(self.encoder.weights(edges), "edge_weights")
+        weights = averaged(self.encoder.weights(edges), "edge_weights")
+        return weights if present is None else weights * self.inferred(group, present)
+
+    def inferred(self, group: Groups, present: Tensor) -> Tensor:
+        """Tell which edges can be inferred: 1 or 0, of shape (n_groups, n_neurons, n_neurons)."""
+        if self.average in ("node_features", "hidden_neurons"):
+            return pairs_of((group.means(present) > 0).to(present.dtype))
+        return (group.means(pairs_of(present)) > 0).to(present.dtype)
 
 
 class DynamicGraph(nn.Module):
@@ -131,9 +143,14 @@ class DynamicGraph(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, nodes: Tensor, group: Groups) -> Tensor:
+    def forward(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Infer edge weights of shape (n_frames, n_neurons, n_neurons)."""
-        return self.encoder.weights(self.encoder.hidden_edges(self.encoder.hidden_neurons(nodes)))
+        weights = self.encoder.weights(self.encoder.hidden_edges(self.encoder.hidden_neurons(nodes)))
+        return weights if present is None else weights * pairs_of(present)
+
+    def inferred(self, group: Groups, present: Tensor) -> Tensor:
+        """Tell which edges can be inferred: 1 or 0, of shape (n_groups, n_neurons, n_neurons)."""
+        return (group.means(pairs_of(present)) > 0).to(present.dtype)
 
 
 class FreeGraph(nn.Module):
@@ -154,7 +171,7 @@ class FreeGraph(nn.Module):
         self.temperature = temperature
         self.logits = nn.Parameter(0.1 * torch.randn(n_neurons, n_neurons, 2))
 
-    def forward(self, nodes: Tensor, group: Groups) -> Tensor:
+    def forward(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Return edge weights of shape (1, n_neurons, n_neurons)."""
         return torch.softmax(self.logits / self.temperature, dim=-1)[None, ..., 1]
 
@@ -174,9 +191,14 @@ class FixedGraph(nn.Module):
         super().__init__()
         self.register_buffer("weights", weights[None])
 
-    def forward(self, nodes: Tensor, group: Groups) -> Tensor:
+    def forward(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Return edge weights of shape (1, n_neurons, n_neurons)."""
         return self.get_buffer("weights")
+
+
+def pairs_of(present: Tensor) -> Tensor:
+    """Tell of which pairs both neurons are there: (..., n_neurons) to (..., n_neurons, n_neurons)."""
+    return present.unsqueeze(-1) * present.unsqueeze(-2)
 
 
 Graph = StaticGraph | DynamicGraph | FreeGraph | FixedGraph

@@ -53,28 +53,29 @@ class Groups:
         """Put all rows into one group."""
         return cls(torch.zeros(n_rows, dtype=torch.long, device=device), 1)
 
-    def means(self, values: Tensor) -> Tensor:
+    def means(self, values: Tensor, present: Tensor | None = None) -> Tensor:
         """Average rows group by group.
 
         Parameters
         ----------
         values : Tensor of shape (n_rows, ...)
             Rows.
+        present : Tensor, optional
+            1 for an entry that counts, 0 for one that does not; its axes are the first ones of `values`. By default
+            all count.
 
         Returns
         -------
         Tensor of shape (n_groups, ...)
-            Means; zero for a group without rows.
+            Means; zero for a group without rows, or without entries that count.
         """
-        if self._sizes is not None:
-            parts = values.split(self._sizes)
-            return torch.stack([part.mean(0) if len(part) else values.new_zeros(values.shape[1:]) for part in parts])
-        extra = [1] * (values.dim() - 1)
         weight = values.new_ones(len(values)) if self.weight is None else self.weight.to(values.dtype)
-        counts = values.new_zeros(self.n_groups).index_add(0, self.index, weight)
-        weighted = values if self.weight is None else values * weight.view(-1, *extra)
-        sums = values.new_zeros(self.n_groups, *values.shape[1:]).index_add(0, self.index, weighted)
-        return sums / counts.clamp(min=1).view(-1, *extra)
+        if present is not None:
+            weight = weight.view(-1, *[1] * (present.dim() - 1)) * present
+        counts = self._sums(weight)
+        extra = [1] * (values.dim() - weight.dim())
+        weighted = values if self.weight is None and present is None else values * weight.view(*weight.shape, *extra)
+        return self._sums(weighted) / counts.clamp(min=1).view(*counts.shape, *extra)
 
     def messages(self, weights: Tensor, nodes: Tensor) -> Tensor:
         """Pass messages along the graph of each row's group (equation 12).
@@ -102,6 +103,11 @@ class Groups:
         n_columns = nodes.shape[1] * n_features
         wide = weights[:, :, None, :, None] * identity[:, None, :]
         return self._products(wide.reshape(len(weights), n_columns, n_columns), nodes.flatten(1)).view_as(nodes)
+
+    def _sums(self, values: Tensor) -> Tensor:
+        if self._sizes is not None:
+            return torch.stack([part.sum(0) for part in values.split(self._sizes)])
+        return values.new_zeros(self.n_groups, *values.shape[1:]).index_add(0, self.index, values)
 
     def _products(self, matrices: Tensor, rows: Tensor) -> Tensor:
         """Multiply each row, of shape (..., n), by the matrix of its group, or by the only one."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from skworm.nn.graphs import EdgeEncoder, Graph
+from skworm.nn.graphs import DynamicGraph, EdgeEncoder, Graph, StaticGraph, pairs_of
 from skworm.nn.groups import Groups
 
 HIDDEN_EDGES_AT_A_TIME = 2**20
@@ -63,7 +63,9 @@ class MessagePassing(nn.Module):
         """Whether frames take the graph of their group, which can be told beforehand."""
         return not self.graph.dynamic
 
-    def forward(self, nodes: Tensor, group: Groups, graphs: Tensor | None = None) -> Tensor:
+    def forward(
+        self, nodes: Tensor, group: Groups, graphs: Tensor | None = None, present: Tensor | None = None
+    ) -> Tensor:
         """Pass messages.
 
         Parameters
@@ -74,6 +76,9 @@ class MessagePassing(nn.Module):
             Groups of frames; frames of one group share a static graph.
         graphs : Tensor of shape (n_groups, n_neurons, n_neurons), optional
             Edge weights that are already known, in place of inferred ones.
+        present : Tensor of shape (n_frames, n_neurons), optional
+            1 for a neuron that is there, 0 for one that is missing: it sends nothing, receives nothing and keeps the
+            features 0, which it must come with. By default all are there.
 
         Returns
         -------
@@ -81,17 +86,15 @@ class MessagePassing(nn.Module):
             What each neuron received, with its own features where `residual` is set.
         """
         if self.graph.dynamic and graphs is None:
+            values = (nodes,) if present is None else (nodes, present)
             if not self.in_parts:
-                return self._pass_along_own_graphs(nodes)
+                return self._pass_along_own_graphs(*values)
             again = torch.is_grad_enabled() and not self._has_batch_norm
-            return frame_by_frame(self._pass_along_own_graphs, (nodes,), self._frames_at_a_time(nodes), again)
-        adjacency = self._normalized(self.weights(nodes, group) if graphs is None else graphs)
-        for _ in range(self.n_message_steps):
-            messages = group.messages(adjacency, nodes)
-            nodes = nodes + messages if self.residual else messages
-        return nodes
+            return frame_by_frame(self._pass_along_own_graphs, values, self._frames_at_a_time(nodes), again)
+        weights = self.weights(nodes, group, present) if graphs is None else graphs
+        return self._pass_along(weights, group.messages, nodes, present)
 
-    def group_graphs(self, nodes: Tensor, group: Groups) -> Tensor:
+    def group_graphs(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Infer one graph a group of frames; that of dynamic edges is their average over the group.
 
         Parameters
@@ -100,20 +103,30 @@ class MessagePassing(nn.Module):
             Features of the neurons.
         group : Groups
             Groups of frames.
+        present : Tensor of shape (n_frames, n_neurons), optional
+            1 for a neuron that is there, 0 for one that is missing.
 
         Returns
         -------
         Tensor of shape (n_groups, n_neurons, n_neurons)
-            Entry [g, i, j] is the weight with which neuron i receives from neuron j, before messages are normalised.
+            Entry [g, i, j] is the weight with which neuron i receives from neuron j, before messages are normalised;
+            NaN where it would be inferred, but the two neurons are never there.
         """
-        if self.graph.dynamic:
-            parts = nodes.split(self._frames_at_a_time(nodes))
-            return group.means(torch.cat([self.weights(part, group) for part in parts]))
-        return self.weights(nodes, group).expand(group.n_groups, -1, -1)
+        if not self.graph.dynamic:
+            graphs = self.weights(nodes, group, present).expand(group.n_groups, -1, -1)
+        else:
+            size = self._frames_at_a_time(nodes)
+            masks = [None] * -(-len(nodes) // size) if present is None else present.split(size)
+            parts = zip(nodes.split(size), masks, strict=True)
+            weights = torch.cat([self.weights(part, group, mask) for part, mask in parts])
+            graphs = group.means(weights, None if present is None else pairs_of(present))
+        if present is None or not isinstance(self.graph, StaticGraph | DynamicGraph):
+            return graphs
+        return graphs.masked_fill(self.graph.inferred(group, present) == 0, torch.nan)
 
-    def weights(self, nodes: Tensor, group: Groups) -> Tensor:
+    def weights(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Infer edge weights of shape (n_graphs, n_neurons, n_neurons), self edges only where wanted."""
-        weights = self.graph(nodes, group)
+        weights = self.graph(nodes, group, present)
         if self.self_edges:
             return weights
         return weights * (1 - torch.eye(weights.shape[-1], device=weights.device, dtype=weights.dtype))
@@ -126,12 +139,34 @@ class MessagePassing(nn.Module):
     def _has_batch_norm(self) -> bool:
         return self._encoder.has_batch_norm
 
-    def _pass_along_own_graphs(self, nodes: Tensor) -> Tensor:
-        adjacency = self._normalized(self.weights(nodes, Groups.one(len(nodes), nodes.device)))
+    def _pass_along_own_graphs(self, nodes: Tensor, present: Tensor | None = None) -> Tensor:
+        weights = self.weights(nodes, Groups.one(len(nodes), nodes.device), present)
+        return self._pass_along(weights, torch.matmul, nodes, present)
+
+    def _pass_along(
+        self, weights: Tensor, send: Callable[[Tensor, Tensor], Tensor], nodes: Tensor, present: Tensor | None
+    ) -> Tensor:
+        divisor: Tensor | None = None
+        if present is None:
+            weights = self._normalized(weights)
+        else:
+            # Which senders are missing differs from frame to frame, whereas frames may share their weights.
+            present = present.unsqueeze(-1)
+            divisor = self._divisor(weights, send, present)
         for _ in range(self.n_message_steps):
-            messages = adjacency @ nodes
+            messages = send(weights, nodes)
+            messages = messages if divisor is None else messages / divisor
             nodes = nodes + messages if self.residual else messages
+            nodes = nodes if present is None else nodes * present
         return nodes
+
+    def _divisor(self, weights: Tensor, send: Callable[[Tensor, Tensor], Tensor], present: Tensor) -> Tensor | None:
+        if self.message_normalization == "row":
+            sums = send(weights, present)
+            return torch.where(sums > 0, sums, torch.ones_like(sums))
+        if self.message_normalization == "mean":
+            return present.sum(1, keepdim=True).clamp(min=1)
+        return None
 
     def _frames_at_a_time(self, nodes: Tensor) -> int:
         # In training, batch normalisation takes its statistics over all frames.

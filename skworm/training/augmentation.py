@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -33,6 +33,9 @@ class VirtualWorms(BaseEstimator):
     mixing : float, default=0.0
         Each neuron becomes itself plus a share of every neuron, itself included, that is drawn from a normal
         distribution of this standard deviation; the same for all its node features.
+    neuron_dropout : float, default=0.0
+        Probability that a virtual worm lacks a neuron, as real worms do whose neurons were not all identified. State
+        classifiers alone can train on such worms.
 
     References
     ----------
@@ -45,11 +48,19 @@ class VirtualWorms(BaseEstimator):
     0.5
     """
 
-    def __init__(self, gain: float = 0.3, offset: float = 0.2, n_groups: int = 20, mixing: float = 0.0) -> None:
+    def __init__(
+        self,
+        gain: float = 0.3,
+        offset: float = 0.2,
+        n_groups: int = 20,
+        mixing: float = 0.0,
+        neuron_dropout: float = 0.0,
+    ) -> None:
         self.gain = gain
         self.offset = offset
         self.n_groups = n_groups
         self.mixing = mixing
+        self.neuron_dropout = neuron_dropout
 
     def check(self) -> None:
         """Raise ValueError if a parameter cannot be used."""
@@ -59,6 +70,14 @@ class VirtualWorms(BaseEstimator):
                 raise ValueError(f"VirtualWorms: {name}={value!r} must be a finite number, 0 or greater")
         if not isinstance(self.n_groups, Integral) or self.n_groups < 1:
             raise ValueError(f"VirtualWorms: n_groups={self.n_groups!r} must be a whole number, 1 or greater")
+        dropout = self.neuron_dropout
+        if not isinstance(dropout, Real) or not 0 <= float(dropout) < 1:
+            raise ValueError(f"VirtualWorms: neuron_dropout={dropout!r} must be a probability, 0 or greater, below 1")
+
+    @property
+    def structure(self) -> Hashable:
+        """What virtual worms have in common whose draws are of the same kind and shape."""
+        return self.n_groups, self.mixing > 0, self.neuron_dropout > 0
 
     def __call__(
         self,
@@ -74,7 +93,7 @@ class VirtualWorms(BaseEstimator):
         Parameters
         ----------
         X : Tensor of shape (n_samples, n_steps * n_columns)
-            Frames, or trajectories, time-major; each frame neuron-major.
+            Frames, or trajectories, time-major; each frame neuron-major. NaN where a neuron is missing.
         group : LongTensor of shape (n_samples,)
             Group of each sample.
         generator : torch.Generator
@@ -90,7 +109,7 @@ class VirtualWorms(BaseEstimator):
         Returns
         -------
         X : Tensor of shape (n_samples, n_steps * n_columns)
-            Mixed, scaled and shifted samples.
+            Mixed, scaled and shifted samples, NaN where a neuron is missing.
         group : LongTensor of shape (n_samples,)
             The virtual worm of each sample; samples of different groups never share one.
         """
@@ -105,7 +124,7 @@ class VirtualWorms(BaseEstimator):
         n_node_features: int = 1,
         signals: Sequence[str] | None = None,
     ) -> Draws:
-        """Draw the virtual worm of each sample, and every virtual worm's gain, offset and mixing.
+        """Draw the virtual worm of each sample, and every virtual worm's gain, offset, mixing and neurons.
 
         Parameters
         ----------
@@ -133,17 +152,31 @@ class VirtualWorms(BaseEstimator):
         shared = {"gain": 1 + self.gain * draws[0], "offset": self.offset * draws[1]}
         if self.mixing:
             shared["share"] = self.mixing * torch.randn(self.n_groups, n_neurons, n_neurons, **on_device)
+        if self.neuron_dropout:
+            drawn = torch.rand(self.n_groups, n_neurons, **on_device)
+            shared["missing"] = (drawn < self.neuron_dropout).repeat_interleave(n_node_features, dim=1)
         return Draws({"dealt": dealt}, shared)
 
     @staticmethod
     def apply(
-        X: Tensor, group: Tensor, *, dealt: Tensor, gain: Tensor, offset: Tensor, share: Tensor | None = None
+        X: Tensor,
+        group: Tensor,
+        *,
+        dealt: Tensor,
+        gain: Tensor,
+        offset: Tensor,
+        share: Tensor | None = None,
+        missing: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Make virtual worms of what was drawn; arguments and results are those of a call."""
         n_groups, n_columns = gain.shape
         n_steps = X.shape[1] // n_columns
         if share is not None:
             frames = X.view(len(X), n_steps, share.shape[1], -1)
-            X = (frames + torch.einsum("tij,tsjf->tsif", share.to(X.dtype)[dealt], frames)).flatten(1)
+            sent = torch.where(frames.isnan(), frames.new_zeros(()), frames)
+            X = (frames + torch.einsum("tij,tsjf->tsif", share.to(X.dtype)[dealt], sent)).flatten(1)
         gain, offset = (values.to(X.dtype).repeat(1, n_steps) for values in (gain, offset))
-        return torch.addcmul(offset[dealt], X, gain[dealt]), group * n_groups + dealt
+        changed = torch.addcmul(offset[dealt], X, gain[dealt])
+        if missing is not None:
+            changed = changed.masked_fill(missing.repeat(1, n_steps)[dealt], torch.nan)
+        return changed, group * n_groups + dealt

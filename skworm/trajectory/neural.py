@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from skworm.layout import window_of_rows
 from skworm.neural import NeuralEstimator
-from skworm.nn.blocks import Readout
 from skworm.nn.dynamics import Step, TrajectoryModule
 from skworm.nn.groups import Groups
+from skworm.nn.readouts import Readout
 from skworm.training import TrainingJob, VirtualWorms, held_out_windows, one_thread
 from skworm.trajectory.base import TrajectoryRegressor, steps_of_pairs
 from skworm.trajectory.windows import TrainingWindows
@@ -144,6 +144,11 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         augmentation = self._virtual_worms()
         if augmentation is not None:
             augmentation.check()
+            if augmentation.neuron_dropout:
+                raise ValueError(
+                    f"VirtualWorms: neuron_dropout={augmentation.neuron_dropout}, but {type(self).__name__} predicts "
+                    "every neuron and so needs every neuron; leave neuron_dropout=0"
+                )
         if self.train_horizon > self.horizon_:
             raise ValueError(
                 f"train_horizon={self.train_horizon} is longer than the {self.horizon_} frames that Y holds; lower it, "

@@ -40,8 +40,7 @@ class TrainingWindows:
     @property
     def structure(self) -> Hashable:
         """All but the strength of augmentation."""
-        own = self.augmentation
-        virtual = None if own is None else (own.n_groups, own.mixing > 0)
+        virtual = None if self.augmentation is None else self.augmentation.structure
         sizes = (self.burn_in, self.horizon, self.n_columns, self.n_node_features, self.n_starts)
         return sizes, self.sampling_end, virtual
 
