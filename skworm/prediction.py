@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import get_tags
 
 from skworm.expected_frames import SAME_RATE, learned_settings
 from skworm.frames import DERIVATIVE_LOOKS_AHEAD, make_frames, resample
-from skworm.layout import parse_column_names
+from skworm.layout import parse_column_names, parse_context_feature_names
 from skworm.recording import Recording
 from skworm.states import UNKNOWN, VOCABULARIES, map_states
 
@@ -39,7 +41,13 @@ def fit_recordings(model: Any, recordings: Iterable[Recording]) -> tuple[pd.Data
     Raises
     ------
     ValueError
-        If the model does not know neurons by name, or a worm lacks one.
+        If the model does not know neurons by name, or a worm lacks one and the model takes no NaN, or a worm lacks more
+        than half of them.
+
+    Warns
+    -----
+    UserWarning
+        If a worm lacks some of the neurons, and is read without them.
 
     Examples
     --------
@@ -62,13 +70,19 @@ def fit_recordings(model: Any, recordings: Iterable[Recording]) -> tuple[pd.Data
         derivative = "central"
     if derivative not in ("auto", *DERIVATIVE_LOOKS_AHEAD):
         raise ValueError(f"the model was trained on the derivative {derivative!r}, which skworm cannot compute")
+    signals, _ = parse_context_feature_names(node_features)
+    takes_missing = get_tags(model).input_tags.allow_nan
+    if takes_missing:
+        _tell_missing(worms, neurons)
     X, _ = make_frames(
         worms,
         neurons=neurons,
         states=None,
         derivative=derivative,
         fit_scope=settings.get("fit_scope") or "recording",
-        node_features=node_features,
+        missing="nan" if takes_missing else "raise",
+        node_features=list(dict.fromkeys(signals)),
+        context=settings.get("context", (0,)),
     )
     return X, worms
 
@@ -173,6 +187,19 @@ def _columns_of(model: Any) -> tuple[list[str], list[str]]:
             f"the {type(model).__name__} does not know its neurons by name; train it on a table of make_frames"
         )
     return parsed
+
+
+def _tell_missing(worms: list[Recording], neurons: list[str]) -> None:
+    for worm in worms:
+        lacks = [neuron for neuron in neurons if neuron not in worm.neurons]
+        listing = f"worm {worm.worm!r} has no {', '.join(map(repr, lacks))}"
+        if 2 * len(lacks) > len(neurons):
+            raise ValueError(
+                f"{listing}, more than half of the {len(neurons)} neurons that the model reads; leave the worm out, or "
+                "train a model on neurons that it has"
+            )
+        if lacks:
+            warnings.warn(f"{listing}, and is read without", UserWarning, stacklevel=3)
 
 
 def _at_rate(recording: Recording, fps: float | None) -> Recording:

@@ -226,3 +226,21 @@ def test_real_worms_are_decoded(recordings_kato2015, tmp_path):
     table = decode_states(model, new)
     known = table[table["annotated"] != "unknown"]
     assert (known["state"] == known["annotated"]).mean() > 0.8
+
+
+def test_frames_around_the_labelled_one_are_made_as_in_training():
+    X, y = make_frames(worms(), states="2", context=(-3, 0))
+    model = skworm.SVMStateClassifier().fit(X, y)
+    new = worms(1, seed=5)
+    table = decode_states(model, new)
+    expected = model.predict(make_frames(new, neurons=NEURONS, states=None, context=(-3, 0))[0])
+    assert table["state"].tolist() == expected.tolist()
+
+
+def test_a_worm_that_lacks_a_neuron_is_decoded_by_a_model_that_takes_it():
+    X, y = make_frames(worms(), states="2")
+    model = skworm.MLPStateClassifier(max_epochs=3, device="cpu", random_state=0).fit(X, y)
+    (new,) = worms(1, seed=5)
+    lacking = replace(new, neurons=("1", *new.neurons[1:]))
+    with pytest.warns(UserWarning, match=new.neurons[0]):
+        assert len(decode_states(model, [lacking])) == new.n_frames
