@@ -1,4 +1,4 @@
-"""How frames are laid out as rows and columns: index levels, column names, windows, steps."""
+"""How frames are laid out as rows and columns: index levels, column names, windows, context, steps."""
 
 from __future__ import annotations
 
@@ -53,6 +53,33 @@ def parse_column_names(columns: Iterable[Any]) -> tuple[list[str], list[str]] | 
             "make_frames, or reorder its columns"
         )
     return neurons, node_features
+
+
+def context_feature_names(node_features: Sequence[str], context: Iterable[int]) -> list[str]:
+    """Name the node features of a neuron over a context: ``"trace@-3", "derivative@-3", "trace", "derivative"``."""
+    return [f"{name}{STEP_SEPARATOR}{frame}" if frame else name for frame in context for name in node_features]
+
+
+def parse_context_feature_names(node_features: Iterable[str]) -> tuple[list[str], list[int]]:
+    """Tell for each node feature what was measured, and how many frames from the labelled one.
+
+    Parameters
+    ----------
+    node_features : iterable of str
+        Names of node features, such as ``"trace@-3"``.
+
+    Returns
+    -------
+    (signals, frames) : list of str, list of int
+        One of each for every node feature, such as ``"trace"`` and -3. A name that tells no frame is of frame 0.
+    """
+    signals, frames = [], []
+    for name in node_features:
+        in_context = _STEP_NAME.match(name) is not None
+        signal, frame = name.rsplit(STEP_SEPARATOR, 1) if in_context else (name, "0")
+        signals.append(signal)
+        frames.append(int(frame))
+    return signals, frames
 
 
 def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:
@@ -122,6 +149,27 @@ def window_of_rows(X: Any, worm: np.ndarray, window: int) -> np.ndarray:
     if not isinstance(window, (int, np.integer)) or window < 1:
         raise ValueError(f"window={window!r} must be a whole number of frames, at least 1")
     return frame_of_rows(X, worm) // window
+
+
+def signal_names(y: Any) -> list[str]:
+    """Tell the names of behavioural signals: of the columns of a table, of a Series, else numbers.
+
+    Parameters
+    ----------
+    y : array-like, shape (n_frames,) or (n_frames, n_signals)
+        Signals.
+
+    Returns
+    -------
+    list of str, length n_signals
+        Names.
+    """
+    if hasattr(y, "columns"):
+        return [str(name) for name in y.columns]
+    if getattr(y, "name", None) is not None:
+        return [str(y.name)]
+    shape = np.asarray(y).shape
+    return [str(number) for number in range(shape[1] if len(shape) > 1 else 1)]
 
 
 def step_column_names(columns: Iterable[str], steps: Iterable[int]) -> list[str]:

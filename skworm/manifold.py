@@ -15,6 +15,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skworm.expected_frames import frame_settings, validate_like_training
 from skworm.layout import frame_of_rows, worm_of_rows
 
 _LARGEST_DENSE = 300
@@ -62,6 +63,9 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Frames that the cycle of each coordinate takes, infinite where its eigenvalue is positive.
     transitions_ : scipy.sparse.csr_array of shape (n_frames, n_frames)
         Probability of going from a training frame (row) to another (column) in one frame.
+    frame_settings_ : dict
+        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
+        ``"fit_scope"``.
     n_features_in_ : int
         Columns of `X`.
     feature_names_in_ : ndarray of str
@@ -144,6 +148,7 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
         self._validate_params()
         frames = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        self.frame_settings_ = frame_settings(X)
         if self.n_components > len(frames) - 1:
             raise ValueError(
                 f"n_components={self.n_components} is too large for n_samples={len(frames)} rows; pass at most "
@@ -177,7 +182,7 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             Coordinates.
         """
         check_is_fitted(self)
-        frames = validate_data(self, X, dtype=np.float64, reset=False)
+        frames = validate_like_training(self, X, dtype=np.float64)
         _, following = self._phase_space(frames, *_times(X, worm, len(frames)))
         return self._coordinates(self._transitions_from(following))
 

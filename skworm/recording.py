@@ -178,6 +178,9 @@ class Recording:
         if time is None:
             return np.arange(self.n_frames) / self.fps
         times = self._per_frame("time", time, dtype=float)
+        if np.isinf(times).any():
+            frame = int(np.flatnonzero(np.isinf(times))[0])
+            raise ValueError(f"worm {self.worm!r}: time is infinite at frame {frame}; it is in seconds")
         steps = np.diff(times)
         if not np.all(steps > 0):
             frame = int(np.flatnonzero(~(steps > 0))[0]) + 1

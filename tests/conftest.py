@@ -8,6 +8,11 @@ import pytest
 from skworm.datasets import load_recordings
 
 
+def pytest_configure(config):
+    # Several processes of several threads each would get in each other's way. torch reads this when it is loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(autouse=True)
 def seeded_global_generators():
     np.random.seed(0)  # noqa: NPY002  # random_state=None draws from this generator

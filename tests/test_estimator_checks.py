@@ -1,9 +1,18 @@
 """Every public estimator keeps scikit-learn's contract."""
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skworm import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier, VirtualWorms
+from skworm import (
+    ConformalStateClassifier,
+    GNNStateClassifier,
+    HiddenMarkovStateClassifier,
+    MLPStateClassifier,
+    SVMStateClassifier,
+    TemperatureScaledClassifier,
+    VirtualWorms,
+)
 from skworm.model_selection import FusedGridSearchCV
 
 FEW = {"max_epochs": 60, "learning_rate": 0.03, "random_state": 0, "device": "cpu"}
@@ -24,10 +33,22 @@ ESTIMATORS = [
     FusedGridSearchCV(
         MLPStateClassifier(**{**FEW, "max_epochs": 20}), {"learning_rate": [0.05, 0.1]}, cv=2, error_score="raise"
     ),
+    TemperatureScaledClassifier(SVMStateClassifier()),
+    ConformalStateClassifier(LogisticRegression()),
+    HiddenMarkovStateClassifier(LogisticRegression()),
+    HiddenMarkovStateClassifier(LogisticRegression(), decoding="filtering"),
 ]
 
 
-@parametrize_with_checks(ESTIMATORS, xfail_strict=True)
+def expected_failed_checks(estimator):
+    if not isinstance(estimator, HiddenMarkovStateClassifier):
+        return {}
+    # tests/test_decoding.py says in their place how a prediction depends on other rows.
+    reason = "a sequence is read as a whole, and rows without a worm are one sequence"
+    return dict.fromkeys(["check_methods_sample_order_invariance", "check_methods_subset_invariance"], reason)
+
+
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failed_checks, xfail_strict=True)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 

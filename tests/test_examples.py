@@ -34,6 +34,7 @@ def test_every_example_is_tested():
         "forecasting.py",
         "grid_search.py",
         "own_recordings.py",
+        "velocity.py",
     }
 
 
@@ -76,3 +77,11 @@ def test_forecasting(run, folder, tmp_path, given):
     assert f"skill over persistence on {'mine' if given else 'simulated'}-3, by step:" in printed
     assert printed.count("step 16: ") == 2
     assert (tmp_path / "forecast.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["simulated", "own"])
+def test_velocity(run, folder, tmp_path, given):
+    printed = run("velocity.py", *([folder] if given else []), "--epochs", 3, "--out", tmp_path / "velocity.png")
+    assert f"velocity of {'mine' if given else 'simulated'}-3, unseen:" in printed
+    assert printed.count("correlation") == 3
+    assert (tmp_path / "velocity.png").read_bytes().startswith(b"\x89PNG")

@@ -13,10 +13,10 @@ from skworm.experiments.protocol import (
     MODELS,
     Protocol,
     count_fits,
-    digest_recordings,
     load_material,
     run_protocol,
 )
+from skworm.experiments.worms import digest_recordings
 from skworm.frames import PAPER_NEURONS
 
 FEW = {"models": ("svm",), "n_folds": 2, "neurons": ("AVAL", "AVAR", "RID"), "fold_by": ("shuffled_windows",)}
@@ -75,6 +75,7 @@ def test_models_are_the_readings_that_their_names_say():
     assert {values["random_state"] for values in neural} == {3}
     assert parameters["gnn-dynamic"]["edges"] == "dynamic"
     assert parameters["gnn-free"]["edges"] == "free"
+    assert parameters["gnn-connectome"]["graph"].index.tolist() == list(PAPER_NEURONS)
     assert parameters["gnn-published"]["residual"] is False
     assert parameters["mlp-published"]["batch_norm"] == "output"
     augmented = {name for name, values in parameters.items() if values.get("augmentation") is not None}
@@ -218,11 +219,11 @@ def test_the_table_takes_worms_as_the_unit(both_folds):
     cell = table.loc[("mlp", "unseen worms")]
     assert (cell["n_worms"], cell["n_fits"]) == (3, 6)
     np.testing.assert_allclose(cell[["mean", "std"]].astype(float), [by_worm.mean(), by_worm.std(ddof=1)])
+    assert cell["mean_low"] < cell["mean"] < cell["mean_high"]
     assert table.index.unique("model").tolist() == [
         "diffusion-map",
         "svm",
         "mlp",
-        "gnn-connectome",
         "clock",
         "majority",
     ]
@@ -238,12 +239,10 @@ def test_the_paper_stands_beside_its_own_models_only(both_folds):
     assert cells.loc[("diffusion-map", "same worm, shuffled windows"), "paper_mean"] == 83
     assert np.isnan(cells.loc["clock", "paper_mean"]).all()
     assert np.isnan(cells.xs("same worm, contiguous blocks", level="column")["paper_mean"]).all()
-    assert table[["mean", "paper_mean"]].notna().any(axis=1).sum() == 5 * 4 + 3
+    assert table["mean"].notna().sum() == 5 * 4
     for other in (replace(protocol, states="4"), replace(protocol, n_train_worms=2)):
         assert not other.is_of_table_1
-    alone = paper.table_1(scores, columns, with_paper=False)
-    assert alone["paper_mean"].isna().all()
-    assert "gnn-connectome" not in set(alone["model"])
+    assert paper.table_1(scores, columns, with_paper=False)["paper_mean"].isna().all()
 
 
 def test_cells_read_mean_plus_minus_deviation():
@@ -253,8 +252,7 @@ def test_cells_read_mean_plus_minus_deviation():
     )  # fmt: skip
     column = paper.Column("unseen worms", "shuffled_windows", "unseen_worms", "unseen_worms")
     text = report.format_text(paper.table_1(scores, [column]))
-    assert "SVM                95.0 ± 7.1 [82.8 ± 7.6]" in text.splitlines()
-    assert "GNN (connectome)   [96.8 ± 4.3]" in text.splitlines()
+    assert "SVM   95.0 ± 7.1 [82.8 ± 7.6]" in text.splitlines()
     one_worm = paper.table_1(scores.head(1), [column], with_paper=False)
     assert "SVM   90.0" in report.format_text(one_worm).splitlines()
 

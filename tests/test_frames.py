@@ -126,11 +126,14 @@ def test_the_derivative_of_the_file_is_preferred_where_every_worm_has_one():
     own = record("a", derivatives=derivatives)
     X, _ = make_frames(own, fit_scope="train")
     np.testing.assert_array_equal(X["RID:derivative"], derivatives[:, 1])
-    assert X.attrs == {"derivative": "file", "derivative_looks_ahead": True, "fit_scope": "train"}
+    expected = {"fps": {"a": 3.0}, "context": (0,)}
+    made = {"derivative": "file", "derivative_looks_ahead": True, "fit_scope": "train"}
+    assert X.attrs == made | expected
     assert make_frames([own, record("b")])[0].attrs["derivative"] == "central"
     X, _ = make_frames(own, node_features=["trace"])
     assert X.columns.tolist() == ["AVAL:trace", "RID:trace"]
-    assert X.attrs == {"derivative": None, "derivative_looks_ahead": False, "fit_scope": "recording"}
+    made = {"derivative": None, "derivative_looks_ahead": False, "fit_scope": "recording"}
+    assert X.attrs == made | expected
 
 
 def test_neurons_are_shared_listed_and_excluded():

@@ -8,20 +8,22 @@ import torch
 from sklearn.base import clone
 
 from skworm import (
+    GNNBehaviorRegressor,
     GNNStateClassifier,
     GNNTrajectoryRegressor,
+    MLPBehaviorRegressor,
     MLPStateClassifier,
     MLPTrajectoryRegressor,
     NodeMLPTrajectoryRegressor,
     VirtualWorms,
 )
 from skworm.datasets import make_worms
-from skworm.frames import make_frames, make_trajectories
+from skworm.frames import make_behavior, make_frames, make_trajectories
 from skworm.training import fused, memory, train, train_together
 
 NEURONS = ["AVAL", "AVAR", "AVBL", "VB02"]
 VIRTUAL = VirtualWorms(n_groups=3, mixing=0.1)
-TOGETHER = {"max_epochs": 12, "device": "cpu", "learning_rate": 0.02, "learning_rate_patience": 1, "n_hidden": 5}
+TOGETHER = {"max_epochs": 12, "learning_rate": 0.02, "learning_rate_patience": 1, "n_hidden": 5}
 
 CLASSIFIERS = {
     "mlp": MLPStateClassifier(weight_decay=0.1),
@@ -41,6 +43,14 @@ CLASSIFIERS = {
     "mlp attention": MLPStateClassifier(aggregation="attention", augmentation=VIRTUAL),
     "gnn attention pooling": GNNStateClassifier(aggregation="attention"),
     **{name: GNNStateClassifier(convolution=name) for name in ("gin0", "gin", "sage", "gat", "gatv2", "attention")},
+}
+BEHAVIOR = {
+    "mlp": MLPBehaviorRegressor(),
+    "mlp huber": MLPBehaviorRegressor(loss="huber", augmentation=VIRTUAL),
+    "mlp attention": MLPBehaviorRegressor(aggregation="attention"),
+    "gnn": GNNBehaviorRegressor(),
+    "gnn virtual worms": GNNBehaviorRegressor(augmentation=VIRTUAL),
+    "gnn free": GNNBehaviorRegressor(edges="free"),
 }
 DROPPED = VirtualWorms(n_groups=3, mixing=0.1, neuron_dropout=0.3)
 LACKING = {
@@ -77,17 +87,39 @@ def frames():
 
 
 @pytest.fixture(scope="module")
+def behavior(frames):
+    """Frames with two signals, each unknown in other frames."""
+    X, _ = frames
+    signals = make_behavior(make_worms(3, n_frames=160, random_state=0), X, ["velocity"])
+    signals["speed"] = signals["velocity"].abs()
+    signals.iloc[5:15, 0], signals.iloc[-30:-20, 1] = np.nan, np.nan
+    return X, signals
+
+
+@pytest.fixture(scope="module")
 def trajectories(frames):
     return make_trajectories(frames[0], horizon=9)
 
 
-def fits_of(estimator, X, y):
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request):
+    return request.param
+
+
+def test_virtual_worms_in_context_come_out_as_one_by_one():
+    recordings = make_worms(3, n_frames=160, random_state=0)
+    frames = make_frames(recordings, neurons=NEURONS, states="2", context=(-4, 0, 4))
+    for model in (CLASSIFIERS["mlp virtual worms"], CLASSIFIERS["gnn virtual worms"]):
+        assert_same(model, *frames, lambda model, X: model.predict_proba(X), "cpu")
+
+
+def fits_of(estimator, X, y, device="cpu"):
     """Unfitted copies that differ in seed and learning rate, with different rows of two of the worms for each."""
     worm = X.index.get_level_values("worm").to_numpy()
     fits = []
     for seed, left_out in enumerate(np.unique(worm)):
         rows = np.flatnonzero(worm != left_out)[: -4 * seed or None]
-        model = clone(estimator).set_params(**TOGETHER, random_state=seed)
+        model = clone(estimator).set_params(**TOGETHER, device=device, random_state=seed)
         fits.append((model.set_params(learning_rate=0.02 / (1 + seed)), X.iloc[rows], y.iloc[rows]))
     return fits
 
@@ -109,9 +141,9 @@ def together(jobs):
         return train_together(jobs)
 
 
-def assert_same(estimator, X, y, predict):
-    one_by_one = trained(fits_of(estimator, X, y), lambda jobs: [train(job) for job in jobs])
-    stacked = trained(fits_of(estimator, X, y), together)
+def assert_same(estimator, X, y, predict, device):
+    one_by_one = trained(fits_of(estimator, X, y, device), lambda jobs: [train(job) for job in jobs])
+    stacked = trained(fits_of(estimator, X, y, device), together)
     for one, other in zip(one_by_one, stacked, strict=True):
         np.testing.assert_allclose(predict(other, X), predict(one, X), rtol=0, atol=1e-6)
         for name in ("train_loss", "valid_loss") if one.validation_fraction else ("train_loss",):
@@ -122,22 +154,27 @@ def assert_same(estimator, X, y, predict):
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_classifiers_come_out_as_one_by_one(name, frames):
-    assert_same(CLASSIFIERS[name], *frames, lambda model, X: model.predict_proba(X))
+def test_classifiers_come_out_as_one_by_one(name, frames, device):
+    assert_same(CLASSIFIERS[name], *frames, lambda model, X: model.predict_proba(X), device)
+
+
+@pytest.mark.parametrize("name", BEHAVIOR)
+def test_behavior_regressors_come_out_as_one_by_one(name, behavior, device):
+    assert_same(BEHAVIOR[name], *behavior, lambda model, X: model.predict(X) / model.signal_scale_, device)
 
 
 @pytest.mark.parametrize("name", LACKING)
-def test_classifiers_of_worms_that_lack_neurons_come_out_as_one_by_one(name, frames):
+def test_classifiers_of_worms_that_lack_neurons_come_out_as_one_by_one(name, frames, device):
     X, y = frames[0].copy(), frames[1]
     X.loc["simulated-1", ["AVAL:trace", "AVAL:derivative"]] = np.nan
     X.iloc[5:9, -2:] = np.nan
-    assert_same(LACKING[name], X, y, lambda model, X: model.predict_proba(X))
+    assert_same(LACKING[name], X, y, lambda model, X: model.predict_proba(X), device)
 
 
 @pytest.mark.parametrize("name", REGRESSORS)
-def test_trajectory_regressors_come_out_as_one_by_one(name, trajectories):
+def test_trajectory_regressors_come_out_as_one_by_one(name, trajectories, device):
     X, Y = trajectories
-    assert_same(REGRESSORS[name], X, Y, lambda model, X: model.predict(X))
+    assert_same(REGRESSORS[name], X, Y, lambda model, X: model.predict(X), device)
 
 
 @pytest.mark.parametrize("name", ["gnn virtual worms", "mlp"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skworm.layout import column_names, frame_of_rows, parse_column_names, window_of_rows, worm_of_rows
+from skworm.layout import column_names, frame_of_rows, parse_column_names, signal_names, window_of_rows, worm_of_rows
 
 INDEX = pd.MultiIndex.from_tuples([("b", 9), ("b", 3), ("a", 8)], names=["worm", "frame"])
 
@@ -53,3 +53,10 @@ def test_without_an_index_frames_are_counted_within_each_worm():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_signals_have_the_names_of_what_holds_them():
+    assert signal_names(pd.DataFrame({"velocity": [0.0], 3: [1.0]})) == ["velocity", "3"]
+    assert signal_names(pd.Series([0.0], name="velocity")) == ["velocity"]
+    assert signal_names(pd.Series([0.0])) == signal_names([0.0, 1.0]) == ["0"]
+    assert signal_names(np.zeros((4, 2))) == ["0", "1"]

@@ -327,3 +327,24 @@ def test_truncated_file(tmp_path, version, fraction):
     path.write_bytes(content[: int(len(content) * fraction)])
     with pytest.raises(ValueError, match=r"a\.mat: .*truncated.*copy it again"):
         load_recordings(path)
+
+
+def test_objects_and_sparse_matrices_beside_the_worm_do_no_harm(tmp_path):
+    from scipy.sparse import csc_array
+
+    path = tmp_path / "a.mat"
+    worm = {"traces": np.zeros((5, 2)), "IDs": np.array(["AVAL", ""], dtype=object), "fps": 3.0}
+    savemat(path, {"worm": worm, "mask": csc_array(np.eye(3)), "phase": np.array([1j]), "none": []})
+    (found,) = load_recordings(path)
+    assert found.neurons == ("AVAL", "2")
+
+
+def test_sizes_that_contradict_each_other_are_refused(tmp_path):
+    path = tmp_path / "a.mat"
+    savemat(path, {"traces": np.zeros((5, 2)), "IDs": np.array(["AVAL", ""], dtype=object), "fps": 3.0})
+    content = path.read_bytes()
+    place = content.index((5).to_bytes(4, "little") + (2).to_bytes(4, "little"))
+    for rows in (4, 6, 2**30, 2**31):
+        path.write_bytes(content[:place] + rows.to_bytes(4, "little") + content[place + 4 :])
+        with pytest.raises(ValueError, match=r"a\.mat: the MATLAB file is truncated or damaged .*(numbers|shape)"):
+            load_recordings(path)

@@ -13,14 +13,18 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
+import skworm
 from skworm import (
+    GNNBehaviorRegressor,
     GNNStateClassifier,
     GNNTrajectoryRegressor,
+    MLPBehaviorRegressor,
     MLPStateClassifier,
     SVMStateClassifier,
     VirtualWorms,
     WormGroupKFold,
 )
+from skworm.adaptation import adapt
 from skworm.classification.missing import match_neurons
 from skworm.datasets import make_worms
 from skworm.frames import PAPER_NEURONS, WormMinMaxScaler, make_frames, make_trajectories
@@ -218,6 +222,34 @@ def test_trajectories_need_every_neuron(frames):
         model.set_params(augmentation=None).fit(X.where(X > 0), Y)
 
 
+@pytest.mark.parametrize("kind", [MLPBehaviorRegressor, GNNBehaviorRegressor])
+def test_behavior_regressors_need_every_neuron(kind, frames):
+    X = frames[0]
+    velocity = X.iloc[:, 0].rename("velocity")
+    model = kind(max_epochs=1, device="cpu", augmentation=VirtualWorms(neuron_dropout=0.1))
+    with pytest.raises(ValueError, match=rf"neuron_dropout=0.1, but {kind.__name__} needs every neuron"):
+        model.fit(X, velocity)
+    model.set_params(augmentation=None)
+    with pytest.raises(ValueError, match="contains NaN"):
+        model.fit(X.where(X > 0), velocity)
+    with pytest.raises(ValueError, match="contains NaN"):
+        model.fit(X, velocity).predict(X.where(X > 0))
+
+
+@every_model
+def test_a_model_file_keeps_what_is_missing(estimator, fitted, lacking, tmp_path):
+    model = fitted(estimator)
+    loaded = skworm.load(skworm.save(model, tmp_path / "model.skworm"))
+    np.testing.assert_array_equal(loaded.predict(lacking[2]), model.predict(lacking[2]))
+
+
+def test_a_network_adapts_to_a_worm_that_lacks_a_neuron(fitted, lacking):
+    X = lacking[2]
+    model = adapt(fitted(NEURAL[2]), X)
+    changed = X.assign(**{"AVAR:derivative": 7.0})
+    np.testing.assert_array_equal(model.predict_proba(changed), model.predict_proba(X))
+
+
 class TestTables:
     @pytest.fixture
     def worms(self):
@@ -262,6 +294,14 @@ class TestTables:
         assert np.flatnonzero(X["RID:trace"].isna()).tolist() == [7]
         assert X["RID:trace"].min() == 0
         assert X["AVAL:trace"].notna().all()
+
+    def test_a_neuron_is_missing_wherever_its_context_is(self, worms):
+        traces = worms[0].traces.copy()
+        traces[7, worms[0].neurons.index("RID")] = np.nan
+        worm = dataclasses.replace(worms[0], traces=traces)
+        X, _ = make_frames(worm, states=None, missing="nan", node_features=["trace"], context=(-2, 0))
+        assert np.flatnonzero(X["RID:trace@-2"].isna()).tolist() == [9]
+        assert np.flatnonzero(X["RID:trace"].isna()).tolist() == [7]
 
     def test_scaling_keeps_what_is_missing_missing(self, worms):
         X, _ = make_frames(worms, neurons="union", missing="nan", fit_scope="train")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, GNNClassifierModule, MessagePassing, StaticGraph
+from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, GNNFrameModule, MessagePassing, StaticGraph
 from skworm.nn.blocks import FeatureBatchNorm
 from skworm.nn.groups import Groups
 from skworm.nn.readouts import Readout
@@ -25,7 +25,7 @@ def readout(aggregation="concatenate"):
 def network(graph, aggregation="concatenate", **changes):
     options = {"self_edges": True, "message_normalization": None, "residual": False, "n_message_steps": 1}
     messages = MessagePassing(graph, **{**options, **changes})
-    return GNNClassifierModule(N_NEURONS, N_NODE_FEATURES, messages, readout(aggregation))
+    return GNNFrameModule(N_NEURONS, N_NODE_FEATURES, messages, readout(aggregation))
 
 
 def graphs_of(module, frames, group):
@@ -163,3 +163,19 @@ def test_symmetric_aggregations_do_not_depend_on_the_order_of_neurons(aggregatio
     nodes = frames.unflatten(1, (N_NEURONS, -1))
     torch.testing.assert_close(module(nodes), module(nodes[:, order]))
     assert not torch.allclose(readout()(nodes), readout()(nodes[:, order]))
+
+
+def test_rows_that_come_group_by_group_give_the_same_as_mixed_ones():
+    index = torch.tensor([0, 0, 0, 2, 2, 3])
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    nodes, weights = torch.rand(6, N_NEURONS, N_NODE_FEATURES), torch.rand(5, N_NEURONS, N_NEURONS)
+    in_order, mixed = Groups(index, 5), Groups(index[order], 5)
+    torch.testing.assert_close(in_order.messages(weights, nodes)[order], mixed.messages(weights, nodes[order]))
+    torch.testing.assert_close(in_order.means(nodes), mixed.means(nodes[order]))
+    assert not in_order.means(nodes)[[1, 4]].any()
+
+
+def test_graphs_in_any_memory_layout_pass_messages():
+    nodes, weights = torch.rand(6, N_NEURONS, N_NODE_FEATURES), torch.rand(1, N_NEURONS, N_NEURONS)
+    transposed = weights.transpose(1, 2).contiguous().transpose(1, 2)
+    torch.testing.assert_close(Groups.one(6).messages(transposed, nodes), Groups.one(6).messages(weights, nodes))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from skworm.nn import MLPClassifierModule
+from skworm.nn import MLPFrameModule
 from skworm.nn.groups import Groups
 from skworm.nn.readouts import Readout
 from skworm.training import (
@@ -34,7 +34,7 @@ SETTINGS = {
 
 def perceptron_module():
     readout = Readout(2, 1, 2, n_hidden=8, n_layers=1, batch_norm="output", aggregation="concatenate")
-    return MLPClassifierModule(2, 1, readout)
+    return MLPFrameModule(2, 1, readout)
 
 
 def job_of(module, X, group, y, held_out, settings=None):

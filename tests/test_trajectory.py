@@ -20,6 +20,7 @@ from skworm import (
 from skworm.datasets import make_worms
 from skworm.frames import PAPER_NEURONS, make_frames, make_trajectories
 from skworm.metrics import skill_by_step
+from skworm.trajectory.windows import TrainingWindows
 
 FEW = {"n_hidden": 8, "max_epochs": 5, "random_state": 0, "device": "cpu"}
 NEURONS = ["AVAL", "RID", "AVBL"]
@@ -210,22 +211,24 @@ def test_virtual_worms_are_on_by_default(one_observed):
     assert not np.array_equal(default, plain)
 
 
+def batch_of(prepare, frames):
+    import torch
+
+    draws = prepare.draw(0, len(frames), 6, torch.Generator().manual_seed(0))
+    return prepare(frames[:, :6], torch.zeros(500), frames[:, 6:], **draws.by_sample, **draws.shared)
+
+
 def test_scheduled_sampling_ends(one_observed, monkeypatch):
     X, Y = one_observed
     shares = []
-    original = MLPTrajectoryRegressor._preparation
+    original = TrainingWindows.draw
 
-    def spying(self):
-        prepare = original(self)
+    def spy(self, *arguments):
+        draws = original(self, *arguments)
+        shares.append(float(draws.by_sample["shown"].float().mean()) if "shown" in draws.by_sample else 0.0)
+        return draws
 
-        def spy(*arguments):
-            batch, y = prepare(*arguments)
-            shares.append(float(batch["shown"].float().mean()) if "shown" in batch else 0.0)
-            return batch, y
-
-        return spy
-
-    monkeypatch.setattr(MLPTrajectoryRegressor, "_preparation", spying)
+    monkeypatch.setattr(TrainingWindows, "draw", spy)
     MLPTrajectoryRegressor(scheduled_sampling_end=4, **{**FEW, "max_epochs": 6}).fit(X, Y)
     np.testing.assert_allclose(shares, [1, 0.75, 0.5, 0.25, 0, 0], atol=0.1)
     by_epochs, shares[:] = list(shares), []
@@ -243,12 +246,12 @@ def test_random_starts_lie_within_each_trajectory(one_observed):
     X, Y = one_observed
     model = MLPTrajectoryRegressor(augmentation=None, **FEW).fit(X, Y)
     frames = torch.arange(13.0).repeat_interleave(6).expand(500, -1)
-    batch, y = model._preparation()(0, frames[:, :6], torch.zeros(500), frames[:, 6:], torch.Generator().manual_seed(0))
+    batch, y = batch_of(model._preparation(), frames)
     first = batch["X"][:, 0]
     assert sorted(set(first.tolist())) == [0.0, 1.0, 2.0, 3.0, 4.0]
     torch.testing.assert_close(y[:, ::6], first[:, None] + torch.arange(1.0, 9.0))
     fixed = MLPTrajectoryRegressor(augmentation=None, random_start=False, **FEW).fit(X, Y)
-    batch, _ = fixed._preparation()(0, frames[:, :6], torch.zeros(500), frames[:, 6:], torch.Generator())
+    batch, _ = batch_of(fixed._preparation(), frames)
     assert set(batch["X"][:, 0].tolist()) == {0.0}
 
 

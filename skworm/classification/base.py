@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor, nn
+from torch import nn
 
 from skworm.classification.missing import check_neurons, match_neurons
-from skworm.layout import window_of_rows, worm_of_rows
-from skworm.neural import NeuralEstimator
-from skworm.nn.groups import Groups
-from skworm.nn.readouts import Readout
+from skworm.expected_frames import validate_like_training
+from skworm.neural import FrameEstimator
 from skworm.states import UNKNOWN
-from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, held_out_windows, one_thread
-
-_FRAMES_A_CHUNK = 4096
+from skworm.training import TrainingJob
 
 
 def known_states(y: np.ndarray) -> np.ndarray:
@@ -70,74 +62,10 @@ class StateClassifierMixin(ClassifierMixin):
         return accuracy_score(np.asarray(y)[known], self.predict(X)[known], sample_weight=weights)
 
 
-@dataclass(frozen=True)
-class _VirtualFrames:
-    """Every epoch's frames are those of virtual worms."""
-
-    augmentation: VirtualWorms
-    n_node_features: int
-
-    @property
-    def structure(self) -> Hashable:
-        return self.augmentation.structure, self.n_node_features
-
-    def n_groups(self, n_groups: int) -> int:
-        return n_groups * self.augmentation.n_groups
-
-    def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
-        return self.augmentation.draw(n_samples, n_features, generator, self.n_node_features)
-
-    def __call__(self, X: Tensor, group: Tensor, y: Tensor, **drawn: Tensor) -> Batch:
-        frames, worms = self.augmentation.apply(X, group, **drawn)
-        return {"X": frames, "group": worms}, y
-
-
-class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
+class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
     """A torch module that maps frames to logits, trained through skorch."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **NeuralEstimator._parameter_constraints,
-        "aggregation": [StrOptions({"concatenate", "sum", "mean", "attention"})],
-    }
-
-    def __init__(
-        self,
-        *,
-        aggregation: str = "concatenate",
-        n_hidden: int = 16,
-        n_layers: int = 1,
-        batch_norm: str | None = "auto",
-        augmentation: VirtualWorms | None = None,
-        n_node_features: int | None = None,
-        max_epochs: int = 800,
-        learning_rate: float = 1e-3,
-        weight_decay: float | str = 0.0,
-        learning_rate_factor: float = 0.25,
-        learning_rate_patience: int = 50,
-        validation_fraction: float = 0.1,
-        window: int = 8,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            n_hidden=n_hidden,
-            n_layers=n_layers,
-            batch_norm=batch_norm,
-            augmentation=augmentation,
-            n_node_features=n_node_features,
-            max_epochs=max_epochs,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            learning_rate_factor=learning_rate_factor,
-            learning_rate_patience=learning_rate_patience,
-            validation_fraction=validation_fraction,
-            window=window,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.aggregation = aggregation
+    _takes_missing_neurons = True
 
     def fit(self, X: Any, y: Any, worm: Any = None) -> NeuralStateClassifier:
         """Train on frames.
@@ -162,32 +90,27 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
         return self
 
     def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
-        """Make all of a fit that precedes training; see :meth:`skworm.neural.NeuralEstimator.training_job`."""
-        self._validate_params()
-        if self.augmentation is not None:
-            self.augmentation.check()
+        """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
+        self._check_parameters()
         frames, states = validate_data(self, X, y, dtype=np.float32, ensure_all_finite="allow-nan")
         self._name_columns(getattr(X, "columns", None), frames.shape[1])
         check_neurons(frames, self.neurons_, X, worm)
         known = known_states(states)
         self.classes_, targets = encode_states(self, states[known])
-        worms = worm_of_rows(X, worm)
-        self._has_worms = worms is not None
-        population = np.zeros(len(frames), dtype=int) if worms is None else worms
-        self.worms_, group = np.unique(population[known], return_inverse=True)
-        window = window_of_rows(X, population, self.window)[known]
-        random_state = check_random_state(self.random_state)
-        seed = random_state.randint(np.iinfo(np.int32).max)
-        held_out = held_out_windows(group, window, self.validation_fraction, random_state)
-        frames = self._without_unseen_neurons(frames[known], ~held_out)
-        prepare = None if self.augmentation is None else _VirtualFrames(self.augmentation, len(self.node_features_))
-        return self._job(nn.CrossEntropyLoss, frames, group, targets, held_out, seed, prepare)
+        return self._job_of_frames(nn.CrossEntropyLoss, X, frames, targets, known, worm)
 
-    def _without_unseen_neurons(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
+    def _frames_to_train(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
         """Set ``neurons_without_data_``, and let these be missing in the frames that judge as well."""
         missing = np.isnan(frames[trained_on]).reshape(trained_on.sum(), len(self.neurons_), -1).any(axis=2).all(axis=0)
         self.neurons_without_data_ = [name for name, lacks in zip(self.neurons_, missing, strict=True) if lacks]
         return self._masked(frames)
+
+    def _frames_to_predict(self, X: Any, worm: Any) -> np.ndarray:
+        X = match_neurons(X, getattr(self, "feature_names_in_", None))
+        frames = validate_like_training(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
+        frames = self._masked(frames)
+        check_neurons(frames, self.neurons_, X, worm)
+        return frames
 
     def _masked(self, frames: np.ndarray) -> np.ndarray:
         unseen = np.isin(self.neurons_, self.neurons_without_data_)
@@ -195,6 +118,10 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
             # What was drawn for a neuron at random and never learned must not speak.
             frames = np.where(np.repeat(unseen, len(self.node_features_)), np.nan, frames).astype(frames.dtype)
         return frames
+
+    @property
+    def _n_outputs(self) -> int:
+        return len(self.classes_)
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
         """Give the probability of every state.
@@ -214,14 +141,7 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
             Probabilities, in the order of ``classes_``.
         """
         check_is_fitted(self)
-        X = match_neurons(X, getattr(self, "feature_names_in_", None))
-        frames = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite="allow-nan")
-        frames = self._masked(frames)
-        check_neurons(frames, self.neurons_, X, worm)
-        self.net_.module_.eval()
-        with one_thread(), torch.inference_mode():
-            logits = self._logits(self._tensor(frames), worm_of_rows(X, worm))
-            return torch.softmax(logits, dim=1).cpu().numpy()
+        return torch.softmax(self._outputs(X, worm), dim=1).cpu().numpy()
 
     def predict(self, X: Any, worm: Any = None) -> np.ndarray:
         """Predict the state of every frame.
@@ -240,26 +160,6 @@ class NeuralStateClassifier(StateClassifierMixin, NeuralEstimator):
         """
         probabilities = self.predict_proba(X, worm=worm)
         return self.classes_[probabilities.argmax(axis=1)]
-
-    def _logits(self, X: Tensor, worms: np.ndarray | None) -> Tensor:
-        return self._forward_in_chunks(X, Groups.one(len(X), X.device))
-
-    def _forward_in_chunks(self, X: Tensor, group: Groups, **others: Tensor) -> Tensor:
-        module = self.net_.module_
-        chunks = zip(X.split(_FRAMES_A_CHUNK), group.index.split(_FRAMES_A_CHUNK), strict=True)
-        return torch.cat([module(part, Groups(index, group.n_groups), **others) for part, index in chunks])
-
-    def _readout(self, n_features: int) -> Readout:
-        return Readout(
-            len(self.neurons_),
-            n_features,
-            len(self.classes_),
-            n_hidden=self.n_hidden,
-            n_layers=self.n_layers,
-            batch_norm=self._batch_norm(),
-            aggregation=self.aggregation,
-            fill_missing=True,
-        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

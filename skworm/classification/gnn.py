@@ -6,15 +6,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from torch import Tensor, nn
 
 from skworm.classification.base import NeuralStateClassifier
-from skworm.neural import GraphEstimator
-from skworm.nn import GNNClassifierModule
+from skworm.neural import GraphFrameEstimator
 from skworm.training import VirtualWorms
 
 
-class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
+class GNNStateClassifier(NeuralStateClassifier, GraphFrameEstimator):
     """Read the behavioural state with a graph neural network on an inferred weighted graph.
 
     `fit` infers one graph a training worm (``graphs_``) and one of all their frames (``graph_``). With static edges,
@@ -77,8 +75,8 @@ class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
         NaN for an inferred edge between neurons that are never there in the same frame.
     graphs_ : dict of DataFrame
         Graph of each training worm; empty where training named no worms.
-    classes_, neurons_, node_features_, neurons_without_data_, worms_, net_, n_iter_, best_epoch_, n_features_in_, \
-feature_names_in_
+    classes_, neurons_, node_features_, neurons_without_data_, worms_, net_, n_iter_, best_epoch_, frame_settings_, \
+n_features_in_, feature_names_in_
         See :class:`MLPStateClassifier`.
 
     References
@@ -100,7 +98,7 @@ feature_names_in_
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NeuralStateClassifier._parameter_constraints,
-        **GraphEstimator._graph_constraints,
+        **GraphFrameEstimator._graph_constraints,
     }
 
     def __init__(
@@ -197,17 +195,3 @@ feature_names_in_
             "weight_decay": 0.0,
         }
         return cls(**{**published, **parameters})
-
-    def _build_module(self) -> nn.Module:
-        shape = len(self.neurons_), len(self.node_features_)
-        messages = self._build_messages(shape[1], self.n_hidden)
-        return GNNClassifierModule(*shape, messages, self._readout(self._n_received(shape[1], self.n_hidden)))
-
-    def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
-        self._keep_graphs(self._tensor(X.astype(np.float64)), group)
-
-    def _logits(self, X: Tensor, worms: np.ndarray | None) -> Tensor:
-        if not self.net_.module_.messages.takes_group_graphs:
-            return super()._logits(X, worms)
-        graphs, rows = self._graphs_of_rows(X, worms)
-        return self._forward_in_chunks(X, rows, graphs=graphs)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from skworm.classification.base import NeuralStateClassifier
-from skworm.nn import MLPClassifierModule
 
 
 class MLPStateClassifier(NeuralStateClassifier):
@@ -76,6 +73,9 @@ class MLPStateClassifier(NeuralStateClassifier):
         Epochs trained.
     best_epoch_ : int
         Epoch whose weights are kept, counted from 1.
+    frame_settings_ : dict
+        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
+        ``"fit_scope"``.
     n_features_in_ : int
         Columns of `X`.
     feature_names_in_ : ndarray of str
@@ -111,7 +111,3 @@ class MLPStateClassifier(NeuralStateClassifier):
             Not yet fitted.
         """
         return cls(**{"batch_norm": "output", "n_layers": 2, **parameters})
-
-    def _build_module(self) -> nn.Module:
-        shape = len(self.neurons_), len(self.node_features_)
-        return MLPClassifierModule(*shape, self._readout(shape[1]))

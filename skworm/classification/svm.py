@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skworm.classification.base import StateClassifierMixin, encode_states, known_states
 from skworm.classification.missing import check_neurons, match_neurons
 from skworm.classification.pairwise import PairwiseSVC
+from skworm.expected_frames import frame_settings, validate_like_training
 from skworm.training import resolve_device
 
 
@@ -49,6 +50,9 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         Steps of the solver, for each pair of states.
     fill_ : ndarray of shape (n_features_in_,)
         What NaN is filled with; NaN for a column that is never looked at.
+    frame_settings_ : dict
+        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
+        ``"fit_scope"``.
     n_features_in_ : int
         Columns of `X`.
     feature_names_in_ : ndarray of str
@@ -108,6 +112,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         """
         self._validate_params()
         frames, states = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        self.frame_settings_ = frame_settings(X)
         known = known_states(states)
         self.classes_, _ = encode_states(self, states[known])
         counts = np.isfinite(frames[known]).sum(axis=0)
@@ -153,7 +158,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
     def _frames_to_predict(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         X = match_neurons(X, getattr(self, "feature_names_in_", None))
-        return self._filled(validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite="allow-nan"), X)
+        return self._filled(validate_like_training(self, X, dtype=np.float64, ensure_all_finite="allow-nan"), X)
 
     def _filled(self, frames: np.ndarray, X: Any) -> np.ndarray:
         seen = ~np.isnan(self.fill_)

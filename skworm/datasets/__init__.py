@@ -6,8 +6,10 @@ from skworm.datasets.functional_atlas import load_functional_atlas
 from skworm.datasets.kato2015 import fetch_kato2015
 from skworm.datasets.nichols2017 import fetch_nichols2017
 from skworm.datasets.simulated import make_worms
+from skworm.datasets.tables import as_recording
 
 __all__ = [
+    "as_recording",
     "fetch_kato2015",
     "fetch_nichols2017",
     "load_connectome",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,3 +91,83 @@ def frame_rate(time: np.ndarray) -> float:
         frame = int(np.flatnonzero(~(steps > 0))[0]) + 1
         raise ValueError(f"time does not increase at frame {frame}; give it in seconds, one value a frame")
     return float(1 / np.median(steps))
+
+
+def one_name_each(worm: str, names: Sequence[str]) -> list[str]:
+    """Give numbers to the neurons that have no name, or one that another trace of the worm has too.
+
+    Parameters
+    ----------
+    worm : str
+        Name of the worm, for the warning.
+    names : sequence of str
+        Names, ``""`` where there is none.
+
+    Returns
+    -------
+    list of str
+        Unique names; numbers count from 1.
+
+    Warns
+    -----
+    UserWarning
+        If a name occurs twice.
+
+    Examples
+    --------
+    >>> from skworm.datasets.conventions import one_name_each
+    >>> one_name_each("worm-a", ["AVAL", "", "RID"])
+    ['AVAL', '2', 'RID']
+    """
+    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    if repeated:
+        warnings.warn(
+            f"worm {worm!r}: the neurons {repeated} occur on several traces, which all count as unidentified; "
+            "correct the names in the file to keep one",
+            UserWarning,
+            stacklevel=3,
+        )
+    return [name if name and name not in repeated else str(column) for column, name in enumerate(names, start=1)]
+
+
+def frames_first(matrix: np.ndarray, field: str, n_neurons: int, n_frames: tuple[int, ...] | None) -> np.ndarray:
+    """Turn a matrix so that frames come first.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray of shape (n_frames, n_neurons) or (n_neurons, n_frames)
+        Traces or derivatives.
+    field : str
+        What it is, for errors.
+    n_neurons : int
+        Neurons.
+    n_frames : tuple of int or None
+        Numbers of frames that are right; None where they are not known.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_frames, n_neurons)
+        The same values.
+
+    Raises
+    ------
+    ValueError
+        If neither or both of the orientations fit.
+    """
+    fitting = [
+        table
+        for table in (matrix, matrix.T)
+        if table.shape[1] == n_neurons and (n_frames is None or table.shape[0] in n_frames)
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    expected = f"{n_neurons} neuron names" + ("" if n_frames is None else f" and {n_frames[0]} frames")
+    if not fitting:
+        raise ValueError(
+            f"{field} of shape {matrix.shape} fit {expected} neither as frames x neurons nor as neurons x frames; save "
+            "one name for each trace and one time stamp for each frame"
+        )
+    raise ValueError(
+        f"{field} of shape {matrix.shape} fit {expected} both as frames x neurons and as neurons x frames; save the "
+        "worm as .npz or .csv, where the orientation is fixed"
+    )

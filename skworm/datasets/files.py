@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,12 +17,19 @@ import numpy as np
 
 from skworm.datasets.conventions import translate_states
 from skworm.datasets.matlab import read_matlab
+from skworm.datasets.nwb import read_nwb
 from skworm.datasets.tables import read_table
+from skworm.datasets.wormwideweb import KEYS, read_wormwideweb
 from skworm.recording import Recording
 
-_SUFFIXES = (".npz", ".mat", ".csv", ".parquet")
+_SUFFIXES = (".npz", ".mat", ".csv", ".parquet", ".xlsx", ".nwb", ".json")
 _REQUIRED = ("traces", "neuron_names", "fps")
 _BEHAVIOR_PREFIX = "behavior_"
+# What parsers of other people raise on bytes that were flipped or cut off.
+_DAMAGE = (
+    *(OSError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError),
+    *(AssertionError, SyntaxError, struct.error, zlib.error, zipfile.BadZipFile),
+)
 
 
 def load_recordings(
@@ -30,6 +38,7 @@ def load_recordings(
     dataset: str | None = None,
     rename_states: Mapping[str, str] | None = None,
     fps: float | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> list[Recording]:
     """Read recordings from files of any supported format.
 
@@ -38,7 +47,10 @@ def load_recordings(
     ``.mat``          MATLAB v5 or v7.3, one or many worms, in the layouts of Kato et al. 2015 and Nichols
                       et al. 2017
     ``.csv``,         one worm, one row a frame: optional columns ``time`` (seconds), ``state`` and
-    ``.parquet``      ``behavior:<name>``; every other column is a neuron
+    ``.parquet``,     ``behavior:<name>``; every other column is a neuron
+    ``.xlsx``
+    ``.nwb``          one worm, Neurodata Without Borders, see :func:`skworm.datasets.nwb.read_nwb`
+    ``.json``         one worm of WormWideWeb, see :func:`skworm.datasets.wormwideweb.read_wormwideweb`
     ================  ===================================================================================
 
     Parameters
@@ -52,6 +64,9 @@ def load_recordings(
         al. (``"Reversal"``) are known without it; other names are kept as they are.
     fps : float, optional
         Frames a second, used for tables without a column ``time`` only.
+    columns : mapping of str to str, optional
+        Columns that tables call otherwise, such as ``{"time": "t (s)", "state": "behaviour", "AVAL": "cell 3"}``; other
+        formats have names of their own.
 
     Returns
     -------
@@ -81,8 +96,8 @@ def load_recordings(
         raise ValueError("there are no paths to read; pass a file, a folder, or several of them")
     recordings: list[Recording] = []
     origin: dict[tuple[str, str], Path] = {}
-    for path in (file for entry in paths for file in _files(Path(entry).expanduser())):
-        for recording in _read_file(path, dataset, fps):
+    for path in (file for entry in paths for file in recording_files(Path(entry).expanduser())):
+        for recording in _read_file(path, dataset, fps, columns):
             key = (recording.dataset, recording.worm)
             if key in origin:
                 raise ValueError(
@@ -221,14 +236,36 @@ def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
     )
 
 
-def _files(path: Path) -> Iterator[Path]:
+def recording_files(path: Path) -> Iterator[Path]:
+    """Yield the file itself, or the files of recordings in a folder in natural order.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A file or a folder.
+
+    Yields
+    ------
+    pathlib.Path
+        Files.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder holds none.
+    """
     if not path.is_dir():
         yield path
         return
-    files = [file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and file.is_file()]
+    files = [file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and file.is_file() and _is_data(file)]
     if not files:
         raise FileNotFoundError(f"folder {path} holds no recordings; put files ending in {', '.join(_SUFFIXES)} there")
     yield from sorted(files, key=_natural_order)
+
+
+def _is_data(file: Path) -> bool:
+    # Settings and notes are often JSON too.
+    return file.suffix.lower() != ".json" or any(f'"{key}"'.encode() in file.read_bytes() for key in KEYS)
 
 
 def _natural_order(path: Path) -> list[Any]:
@@ -236,7 +273,9 @@ def _natural_order(path: Path) -> list[Any]:
     return [int(part) if position % 2 else part for position, part in enumerate(parts)]
 
 
-def _read_file(path: Path, dataset: str | None, fps: float | None) -> list[Recording]:
+def _read_file(
+    path: Path, dataset: str | None, fps: float | None, columns: Mapping[str, str] | None
+) -> list[Recording]:
     suffix = path.suffix.lower()
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; check the path, or the working folder {Path.cwd()}")
@@ -247,9 +286,20 @@ def _read_file(path: Path, dataset: str | None, fps: float | None) -> list[Recor
             return [read_npz(path, dataset=dataset)]
         if suffix == ".mat":
             return read_matlab(path, dataset=_dataset_of(path, dataset))
-        return [read_table(path, dataset=_dataset_of(path, dataset), fps=fps)]
+        if suffix == ".nwb":
+            return [read_nwb(path, dataset=_dataset_of(path, dataset))]
+        if suffix == ".json":
+            return [read_wormwideweb(path, dataset=_dataset_of(path, dataset), fps=fps)]
+        return [read_table(path, dataset=_dataset_of(path, dataset), fps=fps, columns=columns)]
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    except (PermissionError, FileNotFoundError):
+        raise
+    except _DAMAGE as error:
+        raise ValueError(
+            f"{path}: the file is damaged, or its layout is not known ({type(error).__name__}: {error}); copy or write "
+            "it again"
+        ) from error
 
 
 def _dataset_of(path: Path, dataset: str | None) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from skworm.datasets.conventions import frame_rate
+from skworm.datasets.conventions import frame_rate, frames_first, one_name_each
 from skworm.datasets.matlab_values import read_matlab_values
 from skworm.recording import Recording
 from skworm.states import UNKNOWN
@@ -166,7 +165,7 @@ def _recording(name: str, worm: Mapping[str, Any], dataset: str, source: str) ->
         neurons = _neuron_names(name, worm["neurons"])
         time = None if _is_empty(worm.get("time")) else _numbers(worm["time"], "time").ravel()
         n_frames = None if time is None else (len(time),)
-        traces = _frames_first(_numbers(worm["traces"], "traces"), "traces", len(neurons), n_frames)
+        traces = frames_first(_numbers(worm["traces"], "traces"), "traces", len(neurons), n_frames)
         fps = _frame_rate(worm.get("fps"), time)
         steps = np.full(len(traces) - 1, 1 / fps) if time is None else np.diff(time)
         states = None if _is_empty(worm.get("states")) else _states(worm, len(traces))
@@ -207,15 +206,7 @@ def _neuron_names(worm: str, value: Any) -> list[str]:
     cells = value if isinstance(value, list) else [value]
     candidates = [list(dict.fromkeys(_candidates(cell))) for cell in cells]
     names = [found[0] if len(found) == 1 else "" for found in candidates]
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
-    if repeated:
-        warnings.warn(
-            f"worm {worm!r}: the neurons {repeated} occur on several traces, which all count as unidentified; "
-            "correct the names in the file to keep one",
-            UserWarning,
-            stacklevel=2,
-        )
-    return [name if name and name not in repeated else str(column) for column, name in enumerate(names, start=1)]
+    return one_name_each(worm, names)
 
 
 def _candidates(value: Any) -> list[str]:
@@ -224,26 +215,6 @@ def _candidates(value: Any) -> list[str]:
         return [name for item in items for name in _candidates(item)]
     is_name = isinstance(value, str) and any(map(str.isalpha, value))
     return [value.strip()] if is_name else []
-
-
-def _frames_first(matrix: np.ndarray, field: str, n_neurons: int, n_frames: tuple[int, ...] | None) -> np.ndarray:
-    fitting = [
-        table
-        for table in (matrix, matrix.T)
-        if table.shape[1] == n_neurons and (n_frames is None or table.shape[0] in n_frames)
-    ]
-    if len(fitting) == 1:
-        return fitting[0]
-    expected = f"{n_neurons} neuron names" + ("" if n_frames is None else f" and {n_frames[0]} frames")
-    if not fitting:
-        raise ValueError(
-            f"{field} of shape {matrix.shape} fit {expected} neither as frames x neurons nor as neurons x frames; save "
-            "one name for each trace and one time stamp for each frame"
-        )
-    raise ValueError(
-        f"{field} of shape {matrix.shape} fit {expected} both as frames x neurons and as neurons x frames; save the "
-        "worm as .npz or .csv, where the orientation is fixed"
-    )
 
 
 def _frame_rate(value: Any, time: np.ndarray | None) -> float:
@@ -261,7 +232,7 @@ def _derivatives(value: Any, shape: tuple[int, ...], steps: np.ndarray) -> np.nd
     if isinstance(value, dict) and "traces" in value:
         value = value["traces"]
     n_frames, n_neurons = shape
-    table = _frames_first(_numbers(value, "derivatives"), "derivatives", n_neurons, (n_frames, n_frames - 1))
+    table = frames_first(_numbers(value, "derivatives"), "derivatives", n_neurons, (n_frames, n_frames - 1))
     if len(table) == n_frames:
         return table
     rates = table / steps[:, np.newaxis]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -9,7 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from skworm.datasets.hdf5 import read_dataset
+from skworm.datasets.matlab_version_5 import check_version_5
+
 _HEADER = b"MATLAB 5.0 MAT-file"
+_DEEPEST = 10
 
 
 def read_matlab_values(path: Path, fields: Collection[str]) -> dict[str, Any]:
@@ -78,18 +83,21 @@ def _wanted_part(file: Any, name: str, node: Any, fields: Collection[str]) -> An
     return _hdf5_value(file, node) if name in fields else None
 
 
-def _hdf5_value(file: Any, node: Any) -> Any:
+def _hdf5_value(file: Any, node: Any, depth: int = 0) -> Any:
     import h5py
 
+    if depth > _DEEPEST:
+        raise ValueError(f"values stand within each other more than {_DEEPEST} times; the file is damaged")
     if isinstance(node, h5py.Group):
-        return {name: _hdf5_value(file, child) for name, child in node.items()}
+        return {name: _hdf5_value(file, child, depth + 1) for name, child in node.items()}
     matlab_class = node.attrs.get("MATLAB_class", b"")
     matlab_class = matlab_class.decode() if isinstance(matlab_class, bytes) else str(matlab_class)
     if node.attrs.get("MATLAB_empty", 0):
         return {"char": "", "cell": []}.get(matlab_class, np.empty((0, 0)))
     if h5py.check_ref_dtype(node.dtype) is not None:
-        return [_hdf5_value(file, file[reference]) if reference else np.empty((0, 0)) for reference in node[()].ravel()]
-    values = np.atleast_2d(node[()].T)
+        references = read_dataset(node).ravel()
+        return [_hdf5_value(file, file[item], depth + 1) if item else np.empty((0, 0)) for item in references]
+    values = np.atleast_2d(read_dataset(node).T)
     if matlab_class == "char" or (not matlab_class and values.dtype == np.uint16):
         return _text(["".join(map(chr, row)) for row in values])
     return values
@@ -100,8 +108,9 @@ def _read_version_5(path: Path) -> dict[str, Any]:
     from scipy.io.matlab import MatReadError
 
     try:
+        check_version_5(path.read_bytes())
         return loadmat(path, appendmat=False)
-    except (MatReadError, OSError, IndexError, KeyError, TypeError, ValueError, zlib.error) as error:
+    except (MatReadError, struct.error, OSError, IndexError, KeyError, TypeError, ValueError, zlib.error) as error:
         raise ValueError(f"the MATLAB file is truncated or damaged ({error}); copy it again") from error
 
 

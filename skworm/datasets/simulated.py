@@ -55,6 +55,11 @@ _LOOP = np.array(
         [0.0, 0.0, 0.0],
     ]
 )
+# Mean velocity of each state in mm/s, forward positive, of the size that worms crawl with on agar.
+_VELOCITY = np.array([0.15, 0.05, -0.10, -0.12, -0.20, 0.03, 0.03, 0.0])
+# A bout that lies further towards reversal on the loop than its state does is slower forward or faster backward.
+_VELOCITY_A_LOOP_UNIT = -0.2
+_VELOCITY_NOISE = 0.01
 # How strongly a neuron follows each axis of the loop, read off its mean z-scored trace in each state of those worms.
 _TUNING = {
     "AIBL": (1.0, -0.2, -0.3),
@@ -120,6 +125,11 @@ def make_worms(
     propagates along the graph by leaky linear dynamics. A linear mixing of each worm's own, a rectifier, calcium
     kinetics, bleaching and noise turn activity into dF/F.
 
+    The worms have a velocity, ``behavior["velocity"]`` in mm/s, positive forward. Every state has a speed of its own,
+    and every bout is faster or slower than that, by as much as its point on the loop lies elsewhere than its state's.
+    The velocity follows the commands as smoothly as the loop does, and is measured with a noise of 0.01 mm/s. Neurons
+    thus know of the graded speed only what they know of the loop. It is no model of locomotion.
+
     Cycle, tuning and graph belong to the species: they depend on the names of the neurons alone, and not on `lab` or
     `random_state`.
 
@@ -158,7 +168,7 @@ def make_worms(
     Returns
     -------
     recordings : list of Recording, length n_worms
-        The worms, with the states of every frame.
+        The worms, with the states and the velocity of every frame.
     graph : pandas.DataFrame of shape (n_neurons, n_neurons)
         Weight of each edge, rows ``"pre"``, columns ``"post"``; only with ``return_graph=True``.
 
@@ -190,16 +200,18 @@ def make_worms(
     seeds = check_random_state(random_state).randint(2**31 - 1, size=n_worms)
     for number, seed in enumerate(seeds):
         rng = np.random.default_rng([lab, seed])
-        states, activity = _live(rng, n_frames, setup, names, n_unidentified, weights.to_numpy())
+        states, velocity, activity = _live(rng, n_frames, setup, names, n_unidentified, weights.to_numpy())
         traces = _record(rng, activity, setup, mixing)
         columns = rng.permutation(traces.shape[1])
+        names_of_columns = _identify(rng, names, columns, identification_rate)
         recording = Recording(
             worm=f"{worm_prefix}-{number}",
             traces=traces[:, columns],
-            neurons=_identify(rng, names, columns, identification_rate),
+            neurons=names_of_columns,
             fps=setup.fps,
             dataset=f"{worm_prefix}, lab {lab}",
             states=states,
+            behavior={"velocity": velocity + rng.normal(0, _VELOCITY_NOISE, size=n_frames)},
             source=f"skworm.datasets.make_worms, lab {lab}, seed {seed}",
         )
         recordings.append(recording)
@@ -223,11 +235,14 @@ def _lab(number: int, fps: float | None, noise: float | None) -> _Lab:
 
 def _live(
     rng: np.random.Generator, n_frames: int, lab: _Lab, names: list[str], n_unidentified: int, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     burn_in = int(np.ceil(_BURN_IN_SECONDS * lab.fps))
     n_steps = burn_in + n_frames
     state, target = _bouts(rng, n_steps, lab.fps)
-    loop = _low_pass(_low_pass(target, _LOOP_SECONDS, lab.fps), _LOOP_SECONDS, lab.fps)
+    loop, velocity = (
+        _low_pass(_low_pass(commands, _LOOP_SECONDS, lab.fps), _LOOP_SECONDS, lab.fps)
+        for commands in (target, _VELOCITY[state] + _VELOCITY_A_LOOP_UNIT * (target - _LOOP[state])[:, 0])
+    )
     tuning = np.array([_tuning_of(name) for name in names])
     strangers = rng.normal(0, _OTHER_TUNING_SPREAD, size=(n_unidentified, loop.shape[1]))
     tuning = np.concatenate([tuning, strangers])
@@ -235,7 +250,7 @@ def _live(
     full = np.zeros((len(tuning), len(tuning)))
     full[: len(names), : len(names)] = weights
     activity = _propagate(drive, full, lab.fps)
-    return np.array(_CYCLE)[state[burn_in:]], activity[burn_in:]
+    return np.array(_CYCLE)[state[burn_in:]], velocity[burn_in:], activity[burn_in:]
 
 
 def _bouts(rng: np.random.Generator, n_steps: int, fps: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,11 @@
-"""Read recordings from CSV and Parquet tables."""
+"""Read recordings from CSV, Parquet and Excel tables, and from tables in memory."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,18 +19,23 @@ _STATE = "state"
 _BEHAVIOR_PREFIX = "behavior:"
 
 
-def read_table(path: Path, *, dataset: str, fps: float | None = None) -> Recording:
+def read_table(
+    path: Path, *, dataset: str, fps: float | None = None, columns: Mapping[str, str] | None = None
+) -> Recording:
     r"""Read one worm from a table with one row a frame.
 
     Parameters
     ----------
     path : pathlib.Path
-        A ``.csv`` or ``.parquet`` file. The columns ``time`` (seconds), ``state`` and ``behavior:<name>`` are
-        optional; every other column is a neuron's dF/F. An empty cell is NaN, an empty state is unknown.
+        A ``.csv``, ``.parquet`` or ``.xlsx`` file, of the last its first sheet. The columns ``time`` (seconds),
+        ``state`` and ``behavior:<name>`` are optional; every other column is a neuron's dF/F. An empty cell is NaN, an
+        empty state is unknown.
     dataset : str
         Data set of the recording.
     fps : float, optional
         Frames a second, for a table without ``time``.
+    columns : mapping of str to str, optional
+        Columns that the table calls otherwise, such as ``{"time": "t (s)", "AVAL": "cell 3"}``.
 
     Returns
     -------
@@ -38,9 +45,9 @@ def read_table(path: Path, *, dataset: str, fps: float | None = None) -> Recordi
     Raises
     ------
     ValueError
-        If the table is truncated, a cell is no number, a column name repeats, or there is no frame rate.
+        If the table is truncated, a cell is no number, a column is absent or repeats, or there is no frame rate.
     ImportError
-        If a Parquet file is read without pyarrow.
+        If a Parquet file is read without pyarrow, or an Excel file without openpyxl.
 
     Examples
     --------
@@ -49,11 +56,51 @@ def read_table(path: Path, *, dataset: str, fps: float | None = None) -> Recordi
     >>> from skworm.datasets.tables import read_table
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "worm-a.csv")
-    ...     _ = path.write_text("time,state,AVAL,behavior:velocity\n0.0,fwd,0.1,12\n0.5,rev1,0.2,-9\n")
-    ...     read_table(path, dataset="mine")
+    ...     _ = path.write_text("t (s),state,AVAL,behavior:velocity\n0.0,fwd,0.1,12\n0.5,rev1,0.2,-9\n")
+    ...     read_table(path, dataset="mine", columns={"time": "t (s)"})
     Recording('worm-a': 2 frames at 2.00 a second, 1 neurons, 1 identified, with states)
     """
-    table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        table = _read_csv(path, (columns or {}).get(_STATE, _STATE))
+    else:
+        table = _read_parquet(path) if suffix == ".parquet" else _read_excel(path)
+    return recording_of_table(table, worm=path.stem, dataset=dataset, fps=fps, columns=columns, source=str(path))
+
+
+def recording_of_table(
+    table: pd.DataFrame,
+    *,
+    worm: str,
+    dataset: str = "",
+    fps: float | None = None,
+    columns: Mapping[str, str] | None = None,
+    source: str = "",
+) -> Recording:
+    """Make a recording of a table with one row a frame; columns are those of :func:`read_table`.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table.
+    worm : str
+        Name of the worm.
+    dataset, source : str, default=""
+        As in :class:`skworm.recording.Recording`.
+    fps, columns
+        As in :func:`read_table`.
+
+    Returns
+    -------
+    Recording
+        The worm.
+
+    Raises
+    ------
+    ValueError
+        As :func:`read_table` does.
+    """
+    table = _renamed(table, columns or {})
     behavior = [name for name in table.columns if name.startswith(_BEHAVIOR_PREFIX)]
     neurons = [name for name in table.columns if name not in (_TIME, _STATE, *behavior)]
     if table.empty or not neurons:
@@ -65,9 +112,12 @@ def read_table(path: Path, *, dataset: str, fps: float | None = None) -> Recordi
     if time is not None:
         fps = frame_rate(time)
     elif fps is None:
-        raise ValueError("there is no column 'time', so the frame rate is unknown; pass fps=... in frames a second")
+        raise ValueError(
+            f"there is no column 'time', so the frame rate is unknown; pass fps=... in frames a second, or name the "
+            f"column by columns={{'time': ...}}, one of {list(table.columns[:4])} ..."
+        )
     return Recording(
-        worm=path.stem,
+        worm=worm,
         traces=np.column_stack([_numbers(table[name]) for name in neurons]),
         neurons=tuple(neurons),
         fps=fps,
@@ -75,18 +125,36 @@ def read_table(path: Path, *, dataset: str, fps: float | None = None) -> Recordi
         time=time,  # type: ignore[arg-type]  # filled from fps
         states=table[_STATE].astype(object).fillna(UNKNOWN).to_numpy(dtype=str) if _STATE in table else None,
         behavior={name.removeprefix(_BEHAVIOR_PREFIX): _numbers(table[name]) for name in behavior},
-        source=str(path),
+        source=source,
     )
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _renamed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    found = [str(name).strip() for name in table.columns]
+    absent = [column for column in columns.values() if column.strip() not in found]
+    if absent:
+        raise ValueError(f"columns={dict(columns)} names {absent}, which the table has not; it has {found}")
+    twice = sorted({column for column in columns.values() if list(columns.values()).count(column) > 1})
+    if twice:
+        raise ValueError(f"columns={dict(columns)} gives the columns {twice} two meanings; give each one")
+    role_of = {column.strip(): role for role, column in columns.items()}
+    names = [role_of.get(name, name) for name in found]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"the columns {repeated} repeat; give each neuron one column")
+    renamed = table.copy(deep=False)
+    renamed.columns = pd.Index(names)
+    return renamed
+
+
+def _read_csv(path: Path, state: str) -> pd.DataFrame:
     try:
         header = _check_rows(path)
-        table = pd.read_csv(path, encoding="utf-8-sig", dtype={_STATE: str})
+        return pd.read_csv(
+            path, encoding="utf-8-sig", header=0, names=header, index_col=False, dtype={state.strip(): str}
+        )
     except (UnicodeDecodeError, csv.Error, pd.errors.ParserError) as error:
         raise ValueError(f"this is no CSV text in UTF-8 ({error}); export the table again") from error
-    table.columns = pd.Index(header)
-    return table
 
 
 def _check_rows(path: Path) -> list[str]:
@@ -120,9 +188,24 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         table = pd.read_parquet(path)
     except ImportError as error:
         raise ImportError(f"{path}: reading Parquet needs pyarrow; pip install skworm[parquet]") from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, NotImplementedError) as error:
         raise ValueError(f"this is no whole Parquet file ({error}); export it again") from error
-    table.columns = table.columns.astype(str)
+    return table
+
+
+def _read_excel(path: Path) -> pd.DataFrame:
+    try:
+        import openpyxl  # noqa: F401  # pandas reads through it
+    except ImportError as error:
+        raise ImportError(f"{path}: reading Excel needs openpyxl; pip install skworm[excel]") from error
+    try:
+        table = pd.read_excel(path, engine="openpyxl")
+    # The parser of a damaged workbook fails in many ways, in the archive, the XML or the cells.
+    except Exception as error:
+        raise ValueError(f"this is no whole Excel workbook (.xlsx) ({error}); save it again, or as CSV") from error
+    unnamed = [place for place, name in enumerate(table.columns, start=1) if str(name).startswith("Unnamed: ")]
+    if unnamed:
+        raise ValueError(f"column {unnamed[0]} of the first sheet has no name; name it, or delete the column")
     return table
 
 
@@ -137,3 +220,92 @@ def _numbers(column: pd.Series) -> np.ndarray:
             "no number; correct it, leave the cell empty, or name a behavioural signal 'behavior:...'"
         )
     return numbers.to_numpy(dtype=float, na_value=np.nan)
+
+
+def as_recording(
+    table: Any,
+    worm: str,
+    *,
+    dataset: str = "",
+    fps: float | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Recording:
+    """Make a recording of a table in memory.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame, xarray.DataArray or xarray.Dataset
+        A DataFrame has one row a frame and the columns of :func:`skworm.datasets.load_recordings`; an index named
+        ``"time"`` counts as a column. A DataArray has the dimensions ``"time"`` and one of neurons, whose coordinate
+        names them. A Dataset has one such variable; its variable ``"state"`` over time tells states, and every other
+        over time is behaviour.
+    worm : str
+        Name of the worm.
+    dataset : str, default=""
+        Data set of the recording.
+    fps : float, optional
+        Frames a second, where there is no time.
+    columns : mapping of str to str, optional
+        Columns or variables that the table calls otherwise, such as ``{"time": "t (s)", "state": "behaviour"}``.
+
+    Returns
+    -------
+    Recording
+        The worm.
+
+    Raises
+    ------
+    ValueError
+        If the table has another form.
+    TypeError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.datasets import as_recording
+    >>> table = pd.DataFrame({"t (s)": [0.0, 0.5], "AVAL": [0.1, 0.2], "behaviour": ["forward", "turn"]})
+    >>> as_recording(table, "worm-a", columns={"time": "t (s)", "state": "behaviour"})
+    Recording('worm-a': 2 frames at 2.00 a second, 1 neurons, 1 identified, with states)
+    """
+    # An object of xarray exists only where xarray was imported already.
+    module = type(table).__module__.partition(".")[0]
+    if module == "xarray":
+        table = _frame_of_xarray(table, dict(columns or {}))
+    elif not isinstance(table, pd.DataFrame):
+        raise TypeError(
+            f"table is a {type(table).__name__}; pass a pandas DataFrame, an xarray DataArray or Dataset, or make a "
+            "Recording of arrays yourself"
+        )
+    wanted = {_TIME, (columns or {}).get(_TIME)}
+    if table.index.name in wanted and table.index.name not in table.columns:
+        table = table.reset_index()
+    return recording_of_table(table, worm=worm, dataset=dataset, fps=fps, columns=columns, source=type(table).__name__)
+
+
+def _frame_of_xarray(data: Any, columns: dict[str, str]) -> pd.DataFrame:
+    time, state = columns.get(_TIME, _TIME), columns.get(_STATE, _STATE)
+    variables = (
+        {str(name): array for name, array in data.data_vars.items()} if hasattr(data, "data_vars") else {"": data}
+    )
+    tables = {name: array for name, array in variables.items() if array.ndim == 2 and time in array.dims}
+    if len(tables) != 1:
+        dimensions = {name: array.dims for name, array in variables.items()}
+        raise ValueError(
+            f"{len(tables)} variables have the dimension {time!r} and one of neurons, and one is expected; the "
+            f"dimensions are {dimensions}: select one, or name that of time by columns={{'time': ...}}"
+        )
+    ((name, traces),) = tables.items()
+    (dimension,) = (dimension for dimension in traces.dims if dimension != time)
+    if dimension not in traces.coords:
+        raise ValueError(f"the dimension {dimension!r} has no coordinate; assign the names of the neurons to it")
+    frame = pd.DataFrame(
+        traces.transpose(time, dimension).to_numpy(), columns=list(map(str, traces.coords[dimension].to_numpy()))
+    )
+    if time in data.coords:
+        frame[time] = data.coords[time].to_numpy()
+    for other, array in variables.items():
+        if other != name and array.dims == (time,):
+            role = other if other == state or other in columns.values() else f"{_BEHAVIOR_PREFIX}{other}"
+            frame[role] = array.to_numpy()
+    return frame

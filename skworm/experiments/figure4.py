@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from skworm.experiments.forecasts import HORIZON, MARKOVIAN, ForecastProtocol, trajectories_of
-from skworm.experiments.protocol import Material, digest_recordings
-from skworm.experiments.report import markdown, package_versions, save_figure
+from skworm.experiments.intervals import interval_over_worms
+from skworm.experiments.protocol import Material
+from skworm.experiments.report import mark_departure, markdown, package_versions, save_figure
+from skworm.experiments.worms import digest_recordings
 from skworm.frames import contains_transition
 from skworm.model_selection import summarize_trajectories
 
@@ -64,12 +66,14 @@ def figure_4d(scores: pd.DataFrame, steps: Sequence[int] = STEPS) -> pd.DataFram
     -------
     pandas.DataFrame
         One row per evaluation, number of training worms, observed frames, model and step, with the columns of
-        :func:`~skworm.model_selection.summarize_trajectories` and ``label``.
+        :func:`~skworm.model_selection.summarize_trajectories`, ``label``, and ``mse_low`` and ``mse_high``, the 95 %
+        interval of a bootstrap over worms and fits.
     """
     parts = []
     for _, rows in scores.groupby(_GROUP, sort=False):
         summary = summarize_trajectories(rows)
         summary = summary[summary["step"].isin(steps)].drop(columns="evaluation")
+        summary = summary.merge(_intervals(rows[rows["step"].isin(steps)]), on=["model", "step"])
         parts.append(rows[_GROUP].iloc[:1].merge(summary, how="cross"))
     table = pd.concat(parts, ignore_index=True)
     table["label"] = table["model"].map(LABELS)
@@ -111,6 +115,13 @@ def blocks_of_figure_4d(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
         title = f"{evaluation.replace('_', ' ')}, {worms}, {observed}, {last['n_worms'].iloc[0]} scored"
         blocks[title] = pd.DataFrame(cells, index=pd.Index(last["label"], name="model"))
     return blocks
+
+
+def _intervals(rows: pd.DataFrame) -> pd.DataFrame:
+    intervals = [
+        (model, step, *interval_over_worms(part, "mse")) for (model, step), part in rows.groupby(["model", "step"])
+    ]
+    return pd.DataFrame(intervals, columns=["model", "step", "mse_low", "mse_high"])
 
 
 def _skill_texts(skills: pd.Series) -> list[str]:
@@ -194,7 +205,9 @@ def example_figure(protocol: ForecastProtocol, material: Material) -> Trajectory
     )
 
 
-def write_figure_4(protocol: ForecastProtocol, material: Material, scores: pd.DataFrame, folder: Path) -> list[Path]:
+def write_figure_4(
+    protocol: ForecastProtocol, material: Material, scores: pd.DataFrame, folder: Path, *, departure: str = ""
+) -> list[Path]:
     """Write scores, table, settings and figures.
 
     Parameters
@@ -207,6 +220,8 @@ def write_figure_4(protocol: ForecastProtocol, material: Material, scores: pd.Da
         What :func:`~skworm.experiments.forecasts.run_forecasts` returned for them.
     folder : pathlib.Path
         Where to write; made if absent. Files that are there are replaced.
+    departure : str, default=""
+        What is less than in the paper, to be written above the figure.
 
     Returns
     -------
@@ -229,7 +244,9 @@ def write_figure_4(protocol: ForecastProtocol, material: Material, scores: pd.Da
         "versions": package_versions(),
     }
     paths[3].write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    return [*paths, *save_figure(figure_4c(scores).figure_, folder / "figure4c")]
+    figure = figure_4c(scores).figure_
+    mark_departure(figure, departure)
+    return [*paths, *save_figure(figure, folder / "figure4c")]
 
 
 def describe_forecasts(protocol: ForecastProtocol) -> str:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from skworm.experiments.protocol import BASELINES, MODELS, Material, Protocol, count_fits, digest_recordings
+from skworm.experiments.intervals import interval_over_worms
+from skworm.experiments.protocol import BASELINES, Material, Protocol, count_fits
 from skworm.experiments.report import (
     describe_reading,
     describe_settings,
     format_markdown,
+    mark_departure,
     package_versions,
     save_figure,
     turns_merged,
 )
+from skworm.experiments.worms import digest_recordings
 from skworm.model_selection import summarize_worms
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ PAPER_TABLE_1: Mapping[str, Mapping[str, tuple[float, float | None]]] = MappingP
 _IN_PAPER_AS = {"mlp-published": "mlp", "gnn-published": "gnn"}
 
 _CELL = ["model", "label", "column", "fold_by", "evaluation", "n_worms", "n_fits"]
-_CELL += ["mean", "std", "paper_mean", "paper_std"]
+_NUMBERS = ["mean", "std", "mean_low", "mean_high", "paper_mean", "paper_std"]
 
 
 class Column(NamedTuple):
@@ -132,14 +135,15 @@ def table_1(scores: pd.DataFrame, columns: Sequence[Column], *, with_paper: bool
     columns : sequence of Column
         Columns of the table.
     with_paper : bool, default=True
-        Whether the paper's figures are added, and rows for models that only the paper has.
+        Whether the paper's figures are added.
 
     Returns
     -------
     pandas.DataFrame
-        One row a cell: ``model, label, column, fold_by, evaluation, n_worms, n_fits, mean, std, paper_mean,
-        paper_std``. The standard deviation is over worms, each averaged over the fits that score it; the paper does not
-        say over what it takes its own.
+        One row a cell: ``model, label, column, fold_by, evaluation, n_worms, n_fits, mean, std, mean_low, mean_high,
+        paper_mean, paper_std``. The standard deviation is over worms, each averaged over the fits that score it; the
+        paper does not say over what it takes its own. Low and high are the 95 % interval of a bootstrap over worms and
+        fits.
 
     Examples
     --------
@@ -158,21 +162,22 @@ def table_1(scores: pd.DataFrame, columns: Sequence[Column], *, with_paper: bool
         for fold_by, part in scores.groupby("fold_by", sort=False)
     }
     known = set(scores["model"])
-    models = [name for name in LABELS if name in known or (with_paper and name in PAPER_TABLE_1 and name not in MODELS)]
+    models = [name for name in LABELS if name in known]
     cells = []
     for model in models:
         for column in columns:
             cell: dict[str, Any] = {"model": model, "label": LABELS[model], "column": column.title}
-            cell |= {"fold_by": column.fold_by, "evaluation": column.evaluation, "n_worms": 0, "n_fits": 0}
-            if model in known:
-                row = ours[column.fold_by][model, column.evaluation]
-                cell |= {"n_worms": row["n_worms"], "n_fits": row["n_fits"]}
-                cell |= {"mean": 100 * row["accuracy_mean"], "std": 100 * row["accuracy_std"]}
+            row = ours[column.fold_by][model, column.evaluation]
+            cell |= {"fold_by": column.fold_by, "evaluation": column.evaluation}
+            cell |= {"n_worms": row["n_worms"], "n_fits": row["n_fits"]}
+            cell |= {"mean": 100 * row["accuracy_mean"], "std": 100 * row["accuracy_std"]}
+            low, high = interval_over_worms(_rows_of_cell(scores, model, column), "accuracy")
+            cell |= {"mean_low": 100 * low, "mean_high": 100 * high}
             published = _published(model, column) if with_paper else None
             if published is not None:
                 cell |= {"paper_mean": published[0], "paper_std": published[1]}
             cells.append(cell)
-    return pd.DataFrame(cells).reindex(columns=_CELL).astype(dict.fromkeys(_CELL[-4:], float))
+    return pd.DataFrame(cells).reindex(columns=[*_CELL, *_NUMBERS]).astype(dict.fromkeys(_NUMBERS, float))
 
 
 def table_1_figure(scores: pd.DataFrame, table: pd.DataFrame, columns: Sequence[Column]) -> WormScoresDisplay:
@@ -206,7 +211,9 @@ def table_1_figure(scores: pd.DataFrame, table: pd.DataFrame, columns: Sequence[
     )
 
 
-def write_table_1(protocol: Protocol, material: Material, scores: pd.DataFrame, folder: Path) -> list[Path]:
+def write_table_1(
+    protocol: Protocol, material: Material, scores: pd.DataFrame, folder: Path, *, departure: str = ""
+) -> list[Path]:
     """Write scores, table, settings and figure.
 
     Parameters
@@ -219,6 +226,8 @@ def write_table_1(protocol: Protocol, material: Material, scores: pd.DataFrame, 
         What :func:`~skworm.experiments.protocol.run_protocol` returned for them.
     folder : pathlib.Path
         Where to write; made if absent. Files that are there are replaced.
+    departure : str, default=""
+        What is less than in the paper, to be written above the figure.
 
     Returns
     -------
@@ -235,7 +244,9 @@ def write_table_1(protocol: Protocol, material: Material, scores: pd.DataFrame, 
     settings = describe_settings(protocol, material).replace("\n", "  \n")
     paths[2].write_text(f"{settings}\n\n{format_markdown(table)}\n\n{reading}\n", encoding="utf-8")
     paths[3].write_text(json.dumps(_settings_record(protocol, material), indent=2) + "\n", encoding="utf-8")
-    return [*paths, *save_figure(table_1_figure(scores, table, columns).figure_, folder / "table1")]
+    figure = table_1_figure(scores, table, columns).figure_
+    mark_departure(figure, departure)
+    return [*paths, *save_figure(figure, folder / "table1")]
 
 
 def _settings_record(protocol: Protocol, material: Material) -> dict[str, Any]:
@@ -254,6 +265,11 @@ def _settings_record(protocol: Protocol, material: Material) -> dict[str, Any]:
         "n_fits": count_fits(protocol, material),
         "versions": package_versions(),
     }
+
+
+def _rows_of_cell(scores: pd.DataFrame, model: str, column: Column) -> pd.DataFrame:
+    of_fold = (scores["model"] == model) & (scores["fold_by"] == column.fold_by)
+    return scores[of_fold & (scores["evaluation"] == column.evaluation)]
 
 
 def _published(model: str, column: Column) -> tuple[float, float | None] | None:

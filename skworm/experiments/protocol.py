@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import typing
@@ -17,6 +16,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
+from skworm.experiments.given_graphs import connectome_graph
 from skworm.experiments.worms import load_worms
 from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.manifold import AsymmetricDiffusionMap
@@ -26,11 +26,12 @@ from skworm.training import VirtualWorms
 
 FOLD_KINDS = ("shuffled_windows", "contiguous_blocks")
 BASELINES = ("clock", "majority")
-DEFAULT_MODELS = ("diffusion-map", "svm", "mlp", "gnn", "mlp-virtual-worms", "gnn-virtual-worms")
+DEFAULT_MODELS = ("diffusion-map", "svm", "mlp", "gnn-connectome", "gnn", "mlp-virtual-worms", "gnn-virtual-worms")
 
 _NEURAL_MODELS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "mlp": (MLPStateClassifier, {}),
     "mlp-published": (MLPStateClassifier.as_published, {}),
+    "gnn-connectome": (GNNStateClassifier, {}),
     "gnn": (GNNStateClassifier, {}),
     "gnn-published": (GNNStateClassifier.as_published, {}),
     "gnn-dynamic": (GNNStateClassifier, {"edges": "dynamic"}),
@@ -141,14 +142,16 @@ class Protocol:
         """Whether states and number of training worms are those of the paper's Table 1."""
         return self.states == "2" and self.n_train_worms == 1
 
-    def estimators(self) -> dict[str, Any]:
-        """Make the models, not yet fitted, by name."""
+    def estimators(self, neurons: Sequence[str] = PAPER_NEURONS) -> dict[str, Any]:
+        """Make the models, not yet fitted, by name; `neurons` are those that the connectome is asked for."""
         shared = {"max_epochs": self.max_epochs, "device": self.device, "random_state": self.random_state}
         estimators: dict[str, Any] = {
             "diffusion-map": make_pipeline(AsymmetricDiffusionMap(n_components=16), KNeighborsClassifier(20)),
             "svm": SVMStateClassifier(device=self.device),
         }
         estimators |= {name: make(**parameters, **shared) for name, (make, parameters) in _NEURAL_MODELS.items()}
+        if "gnn-connectome" in self.models:
+            estimators["gnn-connectome"].set_params(graph=connectome_graph(neurons))
         return {name: estimators[name] for name in self.models}
 
 
@@ -319,35 +322,6 @@ def count_fits(protocol: Protocol, material: Material) -> int:
     return (len(protocol.models) + len(BASELINES)) * n_splits * n_runs
 
 
-def digest_recordings(recordings: Sequence[Recording]) -> str:
-    """Digest worms, neurons, traces, times, states and derivatives.
-
-    Parameters
-    ----------
-    recordings : sequence of Recording
-        The recordings, whose order counts.
-
-    Returns
-    -------
-    str
-        A SHA-256 in hexadecimal digits.
-
-    Examples
-    --------
-    >>> from skworm.datasets import make_worms
-    >>> from skworm.experiments.protocol import digest_recordings
-    >>> len(digest_recordings(make_worms(1, n_frames=10, random_state=0)))
-    64
-    """
-    digest = hashlib.sha256()
-    for recording in recordings:
-        states = () if recording.states is None else recording.states
-        digest.update("\n".join((recording.worm, *recording.neurons, *states)).encode())
-        for array in (recording.traces, recording.time, recording.derivatives):
-            digest.update(b"" if array is None else array.tobytes())
-    return digest.hexdigest()
-
-
 def _choose_neurons(
     recordings: list[Recording], wanted: str | Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -396,5 +370,5 @@ def _cross_validate(
         # The text around the table says so.
         warnings.filterwarnings("ignore", "external set .* is scored with dorsal_turn", UserWarning)
         sets = {material.external_name: make_frames(external, **frames)} if external else None
-        scores = cross_validate_worms(protocol.estimators(), X, y, cv=cv, external=sets, **run)
+        scores = cross_validate_worms(protocol.estimators(neurons), X, y, cv=cv, external=sets, **run)
     return scores.assign(fold_by=fold_by, n_neurons=len(neurons))

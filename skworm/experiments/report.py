@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 from skworm.experiments.protocol import Material, Protocol, count_fits
 
 _PACKAGES = ("skworm", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "skorch", "matplotlib")
+_LETTERS_AN_INCH, _INCHES_A_LINE = 13, 0.2
 
 
 def format_text(table: pd.DataFrame) -> str:
@@ -38,7 +40,7 @@ def format_text(table: pd.DataFrame) -> str:
     >>> print(format_text(table).splitlines()[-1])
     GNN   96.0 ± 2.0 [97.7 ± 3.1]
     """
-    cells = _cell_texts(table)
+    cells = cell_texts(table)
     headings = [tuple(title.replace(": ", ", ").partition(", ")[::2]) for title in cells.columns]
     grid = [["", *(top for top, _ in headings)], ["", *(below for _, below in headings)]]
     grid += [[label, *row] for label, row in zip(cells.index, cells.to_numpy(), strict=True)]
@@ -61,7 +63,7 @@ def format_markdown(table: pd.DataFrame) -> str:
     str
         A Markdown table, one row a model.
     """
-    return markdown(_cell_texts(table).rename_axis("model"))
+    return markdown(cell_texts(table).rename_axis("model"))
 
 
 def markdown(cells: pd.DataFrame) -> str:
@@ -113,6 +115,23 @@ def save_figure(figure: Any, path: Path) -> list[Path]:
         for file in paths:
             figure.savefig(file, dpi=300)
     return paths
+
+
+def mark_departure(figure: Any, departure: str) -> None:
+    """Write above a figure what is less than in the paper.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    departure : str
+        Such as ``"1 of 10 folds"``; nothing is written where it is empty.
+    """
+    if departure:
+        letters = int(_LETTERS_AN_INCH * figure.get_figwidth())
+        text = fill(f"Not the paper's protocol: {departure}", letters)
+        figure.set_figheight(figure.get_figheight() + _INCHES_A_LINE * (1 + text.count("\n")))
+        figure.suptitle(text, fontsize="small", color="#D55E00")
 
 
 def package_versions() -> dict[str, str]:
@@ -212,7 +231,8 @@ def turns_merged(protocol: Protocol, material: Material) -> bool:
     return bool(material.external) and protocol.states == "4" and sided and "turn" in states
 
 
-def _cell_texts(table: pd.DataFrame) -> pd.DataFrame:
+def cell_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """Write a table of Table 1 in texts, a row a model and a column each, the paper's figures in square brackets."""
     ours = map(_number, table["mean"], table["std"])
     published = map(_number, table["paper_mean"], table["paper_std"])
     texts = [

@@ -1,10 +1,13 @@
-"""Recordings by path, by the name of a data set, or simulated; and fewer folds of them."""
+"""Recordings by path, by the name of a data set, or simulated; their digest; and fewer splits of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from skworm.datasets import fetch_kato2015, fetch_nichols2017, load_recordings, make_worms
 from skworm.model_selection import WormGroupKFold, WormSplit
@@ -55,15 +58,76 @@ class FirstFolds:
 
     Parameters
     ----------
-    cv : WormGroupKFold
+    cv : WormGroupKFold or FewCombinations
         Splits by worm.
     n_folds : int
         Folds to keep.
     """
 
-    cv: WormGroupKFold
+    cv: WormGroupKFold | FewCombinations
     n_folds: int
 
     def split_worms(self, X: Any, y: Any, groups: Any) -> Iterator[WormSplit]:
         """Yield the splits of the first folds."""
         return (split for split in self.cv.split_worms(X, y, groups) if split.fold < self.n_folds)
+
+
+@dataclass(frozen=True)
+class FewCombinations:
+    """As many combinations of training worms as there are worms, each worm in equally many.
+
+    The worms stand in a circle, and neighbours train together. One worm, and all but one, have no more combinations
+    than that anyway.
+
+    Parameters
+    ----------
+    cv : WormGroupKFold
+        Splits by worm.
+
+    Examples
+    --------
+    >>> from skworm.experiments.worms import FewCombinations
+    >>> from skworm.model_selection import WormGroupKFold
+    >>> cv = FewCombinations(WormGroupKFold(2, n_train_worms=2, window=1))
+    >>> worms = ["a", "a", "b", "b", "c", "c", "d", "d"]
+    >>> [split.train_worms for split in cv.split_worms([[0]] * 8, None, worms) if split.fold == 0]
+    [('a', 'b'), ('a', 'd'), ('b', 'c'), ('c', 'd')]
+    """
+
+    cv: WormGroupKFold
+
+    def split_worms(self, X: Any, y: Any, groups: Any) -> Iterator[WormSplit]:
+        """Yield the splits of these combinations."""
+        names = np.unique(groups).tolist()
+        circle = names + names
+        kept = {tuple(sorted(circle[start : start + self.cv.n_train_worms])) for start in range(len(names))}
+        return (split for split in self.cv.split_worms(X, y, groups) if split.train_worms in kept)
+
+
+def digest_recordings(recordings: Sequence[Recording]) -> str:
+    """Digest worms, neurons, traces, times, states and derivatives.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        The recordings, whose order counts.
+
+    Returns
+    -------
+    str
+        A SHA-256 in hexadecimal digits.
+
+    Examples
+    --------
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.experiments.worms import digest_recordings
+    >>> len(digest_recordings(make_worms(1, n_frames=10, random_state=0)))
+    64
+    """
+    digest = hashlib.sha256()
+    for recording in recordings:
+        states = () if recording.states is None else recording.states
+        digest.update("\n".join((recording.worm, *recording.neurons, *states)).encode())
+        for array in (recording.traces, recording.time, recording.derivatives):
+            digest.update(b"" if array is None else array.tobytes())
+    return digest.hexdigest()

@@ -1,6 +1,8 @@
 """Recordings become frames: a table of node features, scaled worm by worm, and the state of every row."""
 
+from skworm.frames.resampling import resample
 from skworm.frames.scaling import WormMinMaxScaler
+from skworm.frames.signals import make_behavior
 from skworm.frames.table import (
     DERIVATIVE_LOOKS_AHEAD,
     NODE_FEATURES,
@@ -20,7 +22,9 @@ __all__ = [
     "UNKNOWN",
     "WormMinMaxScaler",
     "contains_transition",
+    "make_behavior",
     "make_frames",
     "make_trajectories",
     "map_states",
+    "resample",
 ]

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
 
+from skworm.expected_frames import frame_settings, validate_like_training
 from skworm.layout import worm_of_rows
 
 _CONSTANT_TO_ROUNDING = 1e-12
@@ -34,6 +35,9 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Minimum and maximum over all training rows; scales rows of which the worm is not known.
     worm_ranges_ : dict of worm to numpy.ndarray of shape (2, n_columns)
         Minimum and maximum over the training rows of each worm; empty where the worms are not known.
+    frame_settings_ : dict
+        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
+        ``"fit_scope"``.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : numpy.ndarray of str, shape (n_columns,)
@@ -69,6 +73,7 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_choice("unseen", self.unseen, ("train", "own"))
         values = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan")
+        self.frame_settings_ = frame_settings(X)
         worms = worm_of_rows(X, worm)
         self.range_ = self._learn_range(values, "training rows")
         self.worm_ranges_ = {
@@ -96,7 +101,7 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             With ``unseen="own"``, if a column is constant over the rows of a new worm.
         """
         check_is_fitted(self)
-        values = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan", reset=False)
+        values = validate_like_training(self, X, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan")
         worms = worm_of_rows(X, worm)
         scaled = np.empty_like(values)
         for name in [None] if worms is None else pd.unique(worms):

@@ -11,8 +11,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from skworm.frames.context import NO_CONTEXT, check_context, context_rows
+from skworm.frames.resampling import resample
 from skworm.frames.scaling import check_choice, is_constant, range_of, scale
-from skworm.layout import FRAME_LEVEL, WORM_LEVEL, column_names
+from skworm.layout import FRAME_LEVEL, WORM_LEVEL, column_names, context_feature_names
 from skworm.recording import Recording
 from skworm.states import UNKNOWN, map_states
 
@@ -49,6 +51,8 @@ def make_frames(
     missing: str = "raise",
     unknown: str = "drop",
     node_features: Sequence[str] = NODE_FEATURES,
+    resample_to: float | None = None,
+    context: int | Sequence[int] = NO_CONTEXT,
 ) -> tuple[pd.DataFrame, pd.Series | None]:
     """Make a table of frames and their states from recordings.
 
@@ -87,12 +91,20 @@ def make_frames(
         Whether frames without a known state are left out.
     node_features : sequence of {"trace", "derivative"}, default=("trace", "derivative")
         Features of each neuron, in this order.
+    resample_to : float, optional
+        Frames a second to bring all recordings to first, see :func:`resample`; by default each keeps its own rate.
+    context : int or sequence of int, default=(0,)
+        Frames that a row shows of each neuron, counted from the one that is labelled: ``(-12, -6, -3, 0, 3, 6, 12)``
+        looks to both sides, ``(-12, -6, -3, 0)`` is for use while a worm is recorded. Each is a further node feature,
+        ``"AVAL:trace@-12"``, scaled as the frame it is. No row is lost: beyond either end of a recording, and beyond a
+        gap in its time stamps, the last frame on this side is repeated. Frames without a known state serve as context.
 
     Returns
     -------
     X : pandas.DataFrame of shape (n_frames, n_neurons * n_node_features)
         One row a frame, index levels ``("worm", "frame")``, columns ``"AVAL:trace", "AVAL:derivative", ...``.
-        ``X.attrs`` tells ``"derivative"``, ``"derivative_looks_ahead"`` and ``"fit_scope"``.
+        ``X.attrs`` tells ``"derivative"``, ``"derivative_looks_ahead"``, ``"fit_scope"``, ``"context"``, and the
+        frames a second of each worm, ``"fps"``.
     y : pandas.Series of shape (n_frames,) or None
         State names, with the same index.
 
@@ -100,7 +112,8 @@ def make_frames(
     ------
     ValueError
         If there are no recordings, names of worms or neurons repeat, a worm lacks a neuron or states, has none of the
-        neurons or no frame with a known state, or a chosen trace is constant or holds NaN.
+        neurons or no frame with a known state, a chosen trace is constant or holds NaN, or `context` is no list of
+        different frames.
     TypeError
         If something other than a recording is passed.
 
@@ -125,17 +138,22 @@ def make_frames(
     >>> y.tolist()
     ['forward', 'forward', 'reverse']
     """
-    worms = _list_recordings(recordings)
+    worms = list_recordings(recordings)
+    if resample_to is not None:
+        worms = [resample(worm, resample_to) for worm in worms]
     check_choice("fit_scope", fit_scope, ("recording", "train"))
     check_choice("missing", missing, ("raise", "drop", "nan"))
     check_choice("unknown", unknown, ("drop", "keep"))
     node_features = _check_node_features(node_features)
     method = _choose_derivative(worms, derivative)
     chosen = _choose_neurons(worms, neurons, min_worms, exclude, missing)
+    context = check_context(context)
     tables, labels = [], []
     for worm in worms:
         scaled, allow_nan = fit_scope == "recording", missing == "nan"
         table = _node_features_of(worm, chosen, node_features, method, scaled=scaled, allow_nan=allow_nan)
+        if context != NO_CONTEXT:
+            table = _with_context(table, worm, chosen, node_features, context)
         if states is not None:
             names = _states_of(worm, states, unknown)
             kept = slice(None) if unknown == "keep" else names != UNKNOWN
@@ -148,6 +166,8 @@ def make_frames(
         "derivative": method if has_derivative else None,
         "derivative_looks_ahead": has_derivative and DERIVATIVE_LOOKS_AHEAD[method],
         "fit_scope": fit_scope,
+        "fps": {worm.worm: worm.fps for worm in worms},
+        "context": context,
     }
     return X, None if states is None else pd.Series(np.concatenate(labels), index=X.index, name="state")
 
@@ -169,7 +189,8 @@ def _check_node_features(node_features: Sequence[str]) -> list[str]:
     return names
 
 
-def _list_recordings(recordings: Recording | Iterable[Recording]) -> list[Recording]:
+def list_recordings(recordings: Recording | Iterable[Recording]) -> list[Recording]:
+    """Check that something is recordings of worms of different names, and list them."""
     worms = [recordings] if isinstance(recordings, Recording) else list(recordings)
     if not worms:
         raise ValueError("recordings is empty; pass at least one Recording, for example from make_worms()")
@@ -282,6 +303,16 @@ def _node_features_of(
     values[:, [chosen.index(neuron) for neuron in present]] = np.stack([features[n] for n in node_features], axis=-1)
     index = pd.MultiIndex.from_product([[worm.worm], range(worm.n_frames)], names=[WORM_LEVEL, FRAME_LEVEL])
     return pd.DataFrame(values.reshape(worm.n_frames, -1), index=index, columns=column_names(chosen, node_features))
+
+
+def _with_context(
+    table: pd.DataFrame, worm: Recording, chosen: list[str], node_features: list[str], context: Sequence[int]
+) -> pd.DataFrame:
+    frames = table.to_numpy().reshape(worm.n_frames, len(chosen), len(node_features))
+    # (n_frames, n_context, n_neurons, n_node_features), of which neurons come first in a row.
+    values = frames[context_rows(worm.time, context)].transpose(0, 2, 1, 3)
+    columns = column_names(chosen, context_feature_names(node_features, context))
+    return pd.DataFrame(values.reshape(worm.n_frames, -1), index=table.index, columns=columns)
 
 
 def _check_signal(worm: Recording, neurons: list[str], feature: str, values: np.ndarray, allow_nan: bool) -> None:

@@ -12,6 +12,7 @@ from skworm.layout import (
     FRAME_LEVEL,
     WORM_LEVEL,
     parse_column_names,
+    parse_context_feature_names,
     parse_step_column_names,
     step_column_names,
 )
@@ -162,6 +163,11 @@ def _check_frames(frames: Any) -> None:
         raise ValueError("frames have no row or no column; pass the table of make_frames")
     if not all(isinstance(column, str) for column in frames.columns):
         raise ValueError("frames have columns that are not named by strings; name them as in 'AVAL:trace'")
+    if any(parse_context_feature_names(frames.columns)[1]):
+        raise ValueError(
+            "frames hold other frames beside each one, which would stand among those to be predicted; make them with "
+            "make_frames without context=, and let burn_in= show a model earlier frames"
+        )
     worm, frame = (frames.index.get_level_values(level) for level in (WORM_LEVEL, FRAME_LEVEL))
     repeated = pd.MultiIndex.from_arrays([worm, frame]).duplicated()
     if repeated.any():

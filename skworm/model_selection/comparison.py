@@ -45,15 +45,16 @@ def compare_models(
     Parameters
     ----------
     results : pandas.DataFrame
-        The table of :func:`cross_validate_worms`, or the rows of one step of that of
-        :func:`cross_validate_trajectories`, ``results[results["step"] == 8]``. All models must have the same fits.
+        The table of :func:`cross_validate_worms`, the rows of one step of that of
+        :func:`cross_validate_trajectories`, ``results[results["step"] == 8]``, or the rows of one signal of that of
+        :func:`cross_validate_behavior`. All models must have the same fits.
     reference : str, optional
         The model that all others are compared with; by default the one with the best mean. The best of many owes part
         of its lead to luck, so name the reference before you look where the p matters.
     evaluation : str, default="unseen_worms"
         Which evaluation to compare on.
     score : str, default="accuracy"
-        Column to compare. Less is better where the name is ``"mse"`` or begins with it, more is better elsewhere.
+        Column to compare. Less is better where the name begins with ``"mse"`` or ``"rmse"``, more is better elsewhere.
     n_resamples : int, default=10_000
         Bootstrap resamples, and random sign flips with more than 20 worms.
     correction : {"holm", None}, default="holm"
@@ -126,7 +127,7 @@ def compare_models(
         raise ValueError(f"n_resamples={n_resamples!r} must be a whole number of at least 100")
     scores = _paired_scores(results, evaluation, score)
     by_worm = scores.groupby(level="worm").mean()
-    sign = -1 if score.startswith("mse") else 1
+    sign = -1 if score.startswith(("mse", "rmse")) else 1
     # Names are in alphabetical order before, and the sort keeps it among equals.
     models = list((sign * by_worm.mean()).sort_values(ascending=False, kind="stable").index)
     if reference is None:

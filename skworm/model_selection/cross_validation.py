@@ -148,11 +148,12 @@ def baseline_models() -> dict[str, Any]:
     >>> list(baseline_models())
     ['majority', 'clock']
     """
-    clock = make_pipeline(FunctionTransformer(_frame_number), KNeighborsClassifier(n_neighbors=1))
+    clock = make_pipeline(FunctionTransformer(frame_number), KNeighborsClassifier(n_neighbors=1))
     return {"majority": DummyClassifier(strategy="most_frequent"), "clock": clock}
 
 
-def _frame_number(X: pd.DataFrame) -> np.ndarray:
+def frame_number(X: pd.DataFrame) -> np.ndarray:
+    """Give the frame number of each row as a column, all that a clock sees."""
     return np.asarray(X.index.get_level_values(FRAME_LEVEL), dtype=np.float64)[:, None]
 
 

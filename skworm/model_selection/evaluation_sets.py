@@ -69,7 +69,11 @@ class EvaluationSet:
         worm, y_true, predicted = self.worm[rows], self.y[rows], np.asarray(y_pred, dtype=str)
         if self.merge_turns:
             y_true, predicted = _merge_turns(y_true), _merge_turns(predicted)
-        return [(str(name), score_states(y_true[worm == name], predicted[worm == name])) for name in np.unique(worm)]
+        codes, names = pd.factorize(worm, sort=True)
+        return [
+            (str(name), score_states(y_true[codes == code], predicted[codes == code]))
+            for code, name in enumerate(names)
+        ]
 
 
 def arrays_of_table(table: pd.DataFrame) -> list[np.ndarray]:
@@ -152,21 +156,8 @@ def external_sets(external: Mapping[str, tuple[Any, Any]] | None, train: Evaluat
 
 
 def _external_set(name: str, X: Any, y: Any, train: EvaluationSet) -> EvaluationSet:
-    if name in ("held_out_windows", "unseen_worms"):
-        raise ValueError(f"external set {name!r} has the name of an evaluation on the training data; rename it")
     frames = _labelled_frames(f"external set {name!r}", X, y, None)
-    missing = [column for column in train.X.columns if column not in frames.X.columns]
-    if missing:
-        raise ValueError(
-            f"external set {name!r} lacks the columns {missing}; make both tables with the same neurons, for example "
-            "make_frames(recordings, neurons=...), or drop these columns from X"
-        )
-    shared = sorted({str(worm) for worm in np.intersect1d(frames.worm.astype(str), train.worm.astype(str))})
-    if shared:
-        raise ValueError(
-            f"external set {name!r} has worms {shared}, which X has too; if they are other animals, rename them, and "
-            "if they are the same, leave them out of one of the two"
-        )
+    table = like_training(name, frames.X, train.X)
     all_states = frames.states | train.states
     merge_turns = "turn" in all_states and not all_states.isdisjoint(_SIDED_TURNS)
     if merge_turns:
@@ -177,7 +168,7 @@ def _external_set(name: str, X: Any, y: Any, train: EvaluationSet) -> Evaluation
             stacklevel=4,
         )
     _check_states_learnable(name, frames.states, train.states, merge_turns)
-    return EvaluationSet(frames.X[list(train.X.columns)], frames.y, merge_turns)
+    return EvaluationSet(table, frames.y, merge_turns)
 
 
 def _check_states_learnable(name: str, external: set[str], learnt: set[str], merge_turns: bool) -> None:
@@ -191,7 +182,66 @@ def _check_states_learnable(name: str, external: set[str], learnt: set[str], mer
         )
 
 
-def _labelled_frames(name: str, X: Any, y: Any, groups: Any) -> EvaluationSet:
+def like_training(name: str, X: pd.DataFrame, trained: pd.DataFrame) -> pd.DataFrame:
+    """Check the frames of an external set against those that models train on, and put columns into the same order.
+
+    Parameters
+    ----------
+    name : str
+        Name of the set.
+    X, trained : pandas.DataFrame
+        Frames of the set, and those that models train on, indexed by worm and frame.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `X` with the columns of `trained`.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken, columns are missing, or a worm is in both.
+    """
+    if name in ("held_out_windows", "unseen_worms"):
+        raise ValueError(f"external set {name!r} has the name of an evaluation on the training data; rename it")
+    missing = [column for column in trained.columns if column not in X.columns]
+    if missing:
+        raise ValueError(
+            f"external set {name!r} lacks the columns {missing}; make both tables with the same neurons, for example "
+            "make_frames(recordings, neurons=...), or drop these columns from X"
+        )
+    own, others = (set(map(str, table.index.unique(WORM_LEVEL))) for table in (X, trained))
+    shared = sorted(own & others)
+    if shared:
+        raise ValueError(
+            f"external set {name!r} has worms {shared}, which X has too; if they are other animals, rename them, and "
+            "if they are the same, leave them out of one of the two"
+        )
+    return X[list(trained.columns)]
+
+
+def frames_by_worm(name: str, X: Any, groups: Any) -> pd.DataFrame:
+    """Index frames by worm and frame.
+
+    Parameters
+    ----------
+    name : str
+        What an error calls the frames; ``"X"`` for those that models train on.
+    X : DataFrame or array-like, shape (n_frames, n_columns)
+        Frames.
+    groups : array-like of shape (n_frames,) or None
+        Worm of each row, where the index of `X` does not say it.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_frames, n_columns)
+        The frames.
+
+    Raises
+    ------
+    ValueError
+        If worms are missing.
+    """
     worm = worm_of_rows(X, groups)
     if worm is None:
         mend = "pass groups=, or give X" if name == "X" else "give it"
@@ -200,20 +250,30 @@ def _labelled_frames(name: str, X: Any, y: Any, groups: Any) -> EvaluationSet:
         )
     if pd.isna(worm).any():
         raise ValueError(f"{name} has no worm at row {np.flatnonzero(pd.isna(worm))[0]}; name it, or drop the row")
-    _check_labels(name, X, y)
     index = pd.MultiIndex.from_arrays([worm, frame_of_rows(X, worm)], names=[WORM_LEVEL, FRAME_LEVEL])
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
-    return EvaluationSet(table.set_axis(index, axis=0), np.asarray(y, dtype=str))
+    return table.set_axis(index, axis=0)
+
+
+def check_same_rows(name: str, X: Any, y: Any) -> None:
+    """Raise a ValueError where `y`, a Series or DataFrame, and the DataFrame `X` have rows of different frames."""
+    if isinstance(y, pd.Series | pd.DataFrame) and isinstance(X, pd.DataFrame) and not y.index.equals(X.index):
+        raise ValueError(
+            f"{name} and its y have different indices, so their rows may not belong together; align them with "
+            "y.loc[X.index], or pass y.to_numpy() where the rows do line up"
+        )
+
+
+def _labelled_frames(name: str, X: Any, y: Any, groups: Any) -> EvaluationSet:
+    table = frames_by_worm(name, X, groups)
+    _check_labels(name, X, y)
+    return EvaluationSet(table, np.asarray(y, dtype=str))
 
 
 def _check_labels(name: str, X: Any, y: Any) -> None:
     if np.shape(y) != (len(X),):
         raise ValueError(f"{name} has {len(X)} rows, but its y has shape {np.shape(y)}; pass one state a row")
-    if isinstance(y, pd.Series) and isinstance(X, pd.DataFrame) and not y.index.equals(X.index):
-        raise ValueError(
-            f"{name} and its y have different indices, so their rows may not belong together; align them with "
-            "y.loc[X.index], or pass y.to_numpy() where the rows do line up"
-        )
+    check_same_rows(name, X, y)
     missing = np.flatnonzero(pd.isna(np.asarray(y, dtype=object)))
     if len(missing):
         raise ValueError(f"{name} has no state at row {missing[0]} of its y; write 'unknown' where none is known")

@@ -16,7 +16,7 @@ from skworm.model_selection.together import network_of, training_job
 
 
 class FusedGridSearchCV(GridSearchCV):
-    """:class:`sklearn.model_selection.GridSearchCV` that trains all candidates on all splits as stacks.
+    """``sklearn.model_selection.GridSearchCV`` that trains all candidates on all splits as stacks.
 
     Candidates whose networks have the same structure, because they differ in learning rate, decay, strength of
     augmentation or seed, make up one stack; others have a stack for each structure. Models without a network of skworm,
@@ -26,14 +26,14 @@ class FusedGridSearchCV(GridSearchCV):
     Parameters
     ----------
     estimator, param_grid, scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
-        See :class:`sklearn.model_selection.GridSearchCV`. `n_jobs` holds for what is fitted one by one. Where the
+        See ``sklearn.model_selection.GridSearchCV``. `n_jobs` holds for what is fitted one by one. Where the
         network's `random_state` is None, one seed is drawn for the whole search, so that candidates differ by their
         parameters alone.
 
     Attributes
     ----------
     cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, multimetric_
-        See :class:`sklearn.model_selection.GridSearchCV`.
+        See ``sklearn.model_selection.GridSearchCV``.
 
     Examples
     --------

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from skworm.layout import worm_of_rows
 from skworm.neural.base import NeuralEstimator
 from skworm.nn import (
     DynamicGraph,
@@ -59,6 +61,53 @@ class GraphEstimator(NeuralEstimator):
     message_normalization: str | None
     residual: bool
     n_message_steps: int
+
+    @property
+    def has_static_graph(self) -> bool:
+        """Whether all frames of a worm have one graph; else ``graphs_`` averages a graph of every frame."""
+        check_is_fitted(self)
+        return self.net_.module_.messages.takes_group_graphs
+
+    def infer_graphs(self, X: Any, group: Any = None, worm: Any = None) -> dict[Any, pd.DataFrame]:
+        """Infer the graph of each group of rows, from these rows alone.
+
+        Static edges are inferred from the rows of a group together, as `predict` does for a worm that was not in
+        training; the graphs that `predict` uses for training worms are ``graphs_``. Dynamic edges are averaged over the
+        rows of a group.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows as `predict` takes them.
+        group : array-like of shape (n_rows,), optional
+            Group of each row; by default its worm, or one group, 0, where rows name no worm.
+        worm : array-like of shape (n_rows,), optional
+            Worm of each row; by default the index level ``"worm"`` of `X`.
+
+        Returns
+        -------
+        dict of DataFrame
+            Graph of each group, of shape (n_neurons, n_neurons): weight from the neuron of the row (pre) to that of the
+            column (post).
+
+        Raises
+        ------
+        ValueError
+            If `group` does not fit `X`.
+        """
+        check_is_fitted(self)
+        rows = self._rows_for_graphs(X, worm)
+        labels = worm_of_rows(X, worm) if group is None else np.asarray(group)
+        labels = np.zeros(len(rows), dtype=int) if labels is None else labels
+        if labels.shape != (len(rows),):
+            raise ValueError(f"group has shape {labels.shape}, but X has {len(rows)} rows; pass one label a row")
+        names, codes = np.unique(labels, return_inverse=True)
+        graphs = self._infer(rows, Groups(self._tensor(codes), len(names)))
+        return {name: self._labelled(graph) for name, graph in zip(names.tolist(), graphs, strict=True)}
+
+    def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
+        """Give rows as the module takes them."""
+        raise NotImplementedError
 
     def _build_messages(self, n_node_features: int, n_hidden: int) -> MessagePassing | GraphConvolution:
         if self.convolution is not None:

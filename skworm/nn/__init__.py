@@ -1,6 +1,5 @@
 """Torch modules: perceptrons, graphs between neurons, convolutions, memories, and the networks built of them."""
 
-from skworm.nn.classifiers import GNNClassifierModule, MLPClassifierModule
 from skworm.nn.convolutions import (
     AttentionConvolution,
     GATConvolution,
@@ -10,6 +9,7 @@ from skworm.nn.convolutions import (
     SAGEConvolution,
 )
 from skworm.nn.dynamics import Step, TrajectoryModule
+from skworm.nn.frames import GNNFrameModule, MLPFrameModule
 from skworm.nn.graphs import DynamicGraph, EdgeEncoder, FixedGraph, FreeGraph, StaticGraph
 from skworm.nn.groups import Groups
 from skworm.nn.memory import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout
@@ -27,10 +27,10 @@ __all__ = [
     "GATConvolution",
     "GATv2Convolution",
     "GINConvolution",
-    "GNNClassifierModule",
+    "GNNFrameModule",
     "GraphConvolution",
     "Groups",
-    "MLPClassifierModule",
+    "MLPFrameModule",
     "MessagePassing",
     "NeuronGRU",
     "NeuronLSTM",

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from skworm.plotting.common import STATE_COLORS, new_figure
+from skworm.plotting.common import new_figure
+from skworm.plotting.ethograms import draw_ethogram, edges_of_frames, patches_of_states, states_present
 from skworm.recording import Recording
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ class RecordingDisplay:
         if lacking or not neurons:
             found = f"has no neuron {lacking[0]!r}" if lacking else "is to be shown without neurons"
             raise ValueError(f"worm {worm.worm!r} {found}; choose among {', '.join(worm.neurons)}")
-        present = _states_present(worm)
+        present = states_present(worm)
         self.ax_, strip = self._new_axes(len(neurons)) if ax is None else (ax, None)
         self.figure_ = self.ax_.figure
-        edges = _edges(worm.time)
+        edges = edges_of_frames(worm.time)
         self._draw_traces(worm.traces[:, [worm.neurons.index(neuron) for neuron in neurons]].T, edges)
         self.ax_.set_yticks(range(len(neurons)), neurons[::-1], fontsize="x-small")
         self.ax_.tick_params(axis="y", length=0)
@@ -123,21 +123,13 @@ class RecordingDisplay:
         self.colorbar_ = self.figure_.colorbar(self.image_, cax=beside, label="ΔF/F", extend="both")
 
     def _draw_states(self, states: np.ndarray, present: list[str], edges: np.ndarray) -> None:
-        from matplotlib.colors import ListedColormap
-        from matplotlib.patches import Patch
-
         if self.ethogram_ax_ is None:
             self.ethogram_ax_ = self.ax_.inset_axes((0, -0.09, 1, 0.06))
             self.ethogram_ax_.sharex(self.ax_)
-        strip = self.ethogram_ax_
-        colors = ListedColormap([STATE_COLORS[state] for state in present])
-        codes = pd.Index(present).get_indexer(pd.Index(states))[np.newaxis]
-        strip.pcolormesh(edges, [0, 1], codes, cmap=colors, vmin=-0.5, vmax=len(present) - 0.5, rasterized=True)
-        strip.set_yticks([0.5], ["state"], fontsize="x-small")
-        strip.tick_params(axis="y", length=0)
+        draw_ethogram(self.ethogram_ax_, states, present, edges)
         self.ax_.tick_params(axis="x", bottom=False, labelbottom=False)
         self.ax_.legend(
-            handles=[Patch(color=STATE_COLORS[state], label=state.replace("_", " ")) for state in present],
+            handles=patches_of_states(present),
             title=self.recording.worm,
             ncols=min(len(present), 4),
             loc="lower center",
@@ -145,21 +137,3 @@ class RecordingDisplay:
             frameon=False,
             fontsize="x-small",
         )
-
-
-def _edges(time: np.ndarray) -> np.ndarray:
-    if len(time) == 1:
-        return time[0] + np.array([-0.5, 0.5])
-    middles = (time[1:] + time[:-1]) / 2
-    return np.concatenate([[2 * time[0] - middles[0]], middles, [2 * time[-1] - middles[-1]]])
-
-
-def _states_present(worm: Recording) -> list[str]:
-    found = [] if worm.states is None else np.unique(worm.states).tolist()
-    strange = [state for state in found if state not in STATE_COLORS]
-    if strange:
-        raise ValueError(
-            f"worm {worm.worm!r} has the state {strange[0]!r}, which has no colour; translate it with "
-            f"load_recordings(..., rename_states={{{strange[0]!r}: 'forward'}}), or to any of {', '.join(STATE_COLORS)}"
-        )
-    return [state for state in STATE_COLORS if state in found]

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 _DOT, _MEAN, _BASELINE, _REFERENCE = "#56B4E9", "#000000", "#666666", "#D55E00"
 _BAND_OF_DOTS = (0.08, 0.32)
-_INCHES_A_MODEL, _INCHES_A_PANEL = 0.42, 1.75
+_INCHES_A_MODEL, _INCHES_A_PANEL, _INCHES_A_LETTER = 0.42, 1.75, 0.085
+_LEAST_INCHES_OF_LABELS, _INCHES_OF_HANDLE, _INCHES_A_LEGEND_ROW = 1.6, 0.7, 0.2
+_MEAN_LABEL, _MOST_ENTRIES = "mean ± SD over worms", 4
 
 
 class WormScoresDisplay:
@@ -156,7 +158,11 @@ class WormScoresDisplay:
         return self
 
     def _new_axes(self, n_panels: int) -> list[Axes]:
-        figure = new_figure((1.6 + _INCHES_A_PANEL * n_panels, 1.3 + _INCHES_A_MODEL * len(self.models)))
+        labels = max(_LEAST_INCHES_OF_LABELS, 0.4 + _INCHES_A_LETTER * max(map(len, self.models.values())))
+        width = labels + _INCHES_A_PANEL * n_panels
+        rows_of_legend = -(-_MOST_ENTRIES // self._columns_of_legend(width))
+        height = 1.1 + _INCHES_A_LEGEND_ROW * rows_of_legend + _INCHES_A_MODEL * len(self.models)
+        figure = new_figure((width, height))
         return list(figure.subplots(1, n_panels, sharex=True, sharey=True, squeeze=False)[0])
 
     def _draw_panel(self, axes: Axes, panel: str) -> None:
@@ -186,6 +192,10 @@ class WormScoresDisplay:
             diamond.set_markerfacecolor("none")
             self.references_[key] = diamond
 
+    def _columns_of_legend(self, width: float) -> int:
+        widest = max(len(_MEAN_LABEL), len(self.reference_label) if self.reference else 0)
+        return max(1, min(_MOST_ENTRIES, int(width / (_INCHES_OF_HANDLE + _INCHES_A_LETTER * widest))))
+
     def _name_models(self, own_figure: bool) -> None:
         for axes in self.axes_:
             axes.set_ylim(len(self.models) - 0.5, -0.5)
@@ -197,14 +207,18 @@ class WormScoresDisplay:
     def _add_legend(self, own_figure: bool) -> None:
         handles = {
             "one worm": next(iter(self.dots_.values())),
-            "mean ± SD over worms": next(iter(self.means_.values())),
+            _MEAN_LABEL: next(iter(self.means_.values())),
         }
         if self.baselines_:
             handles[f"{self.baseline} baseline"] = next(iter(self.baselines_.values()))
         if self.references_:
             handles[self.reference_label] = next(iter(self.references_.values()))
         where: Any = self.figure_ if own_figure else self.axes_[-1]
-        place = {"loc": "outside lower center", "ncols": len(handles)} if own_figure else {}
+        place = (
+            {"loc": "outside lower center", "ncols": self._columns_of_legend(where.get_figwidth())}
+            if own_figure
+            else {}
+        )
         where.legend(list(handles.values()), list(handles), frameon=False, fontsize="small", **place)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -18,8 +18,9 @@ class VirtualWorms(BaseEstimator):
 
     Individuals differ by roughly linear maps of their node features. At every epoch the frames are dealt anew into
     `n_groups` groups; each group is a worm that does not exist, whose neurons are mixed with each other, and whose
-    every column is then scaled and shifted, by random amounts of its own. A static graph is inferred for each group by
-    itself. Validation and prediction see frames as they are.
+    every column is then scaled and shifted, by random amounts of its own. Columns that show the same feature of a
+    neuron in several frames (``make_frames(..., context=...)``) share them. A static graph is inferred for each group
+    by itself. Validation and prediction see frames as they are.
 
     Parameters
     ----------
@@ -79,7 +80,13 @@ class VirtualWorms(BaseEstimator):
         return self.n_groups, self.mixing > 0, self.neuron_dropout > 0
 
     def __call__(
-        self, X: Tensor, group: Tensor, generator: torch.Generator, n_steps: int = 1, n_node_features: int = 1
+        self,
+        X: Tensor,
+        group: Tensor,
+        generator: torch.Generator,
+        n_steps: int = 1,
+        n_node_features: int = 1,
+        signals: Sequence[str] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Draw one epoch's virtual worms.
 
@@ -95,6 +102,9 @@ class VirtualWorms(BaseEstimator):
             Frames a sample; all frames of a trajectory have the same gain, offset and mixing.
         n_node_features : int, default=1
             Columns a neuron.
+        signals : sequence of str, length n_node_features, optional
+            What each column of a neuron measures; those of the same signal, in different frames, have the same gain and
+            offset. By default each is a signal of its own.
 
         Returns
         -------
@@ -103,10 +113,17 @@ class VirtualWorms(BaseEstimator):
         group : LongTensor of shape (n_samples,)
             The virtual worm of each sample; samples of different groups never share one.
         """
-        draws = self.draw(len(X), X.shape[1] // n_steps, generator, n_node_features)
+        draws = self.draw(len(X), X.shape[1] // n_steps, generator, n_node_features, signals)
         return self.apply(X, group, **draws.by_sample, **draws.shared)
 
-    def draw(self, n_samples: int, n_columns: int, generator: torch.Generator, n_node_features: int = 1) -> Draws:
+    def draw(
+        self,
+        n_samples: int,
+        n_columns: int,
+        generator: torch.Generator,
+        n_node_features: int = 1,
+        signals: Sequence[str] | None = None,
+    ) -> Draws:
         """Draw the virtual worm of each sample, and every virtual worm's gain, offset, mixing and neurons.
 
         Parameters
@@ -117,6 +134,8 @@ class VirtualWorms(BaseEstimator):
             Source of randomness.
         n_node_features : int, default=1
             Columns a neuron.
+        signals : sequence of str, length n_node_features, optional
+            What each column of a neuron measures, as in a call.
 
         Returns
         -------
@@ -125,13 +144,16 @@ class VirtualWorms(BaseEstimator):
         """
         on_device: Any = {"generator": generator, "device": generator.device}
         dealt = torch.randint(self.n_groups, (n_samples,), **on_device)
-        draws = 2 * torch.rand(2, self.n_groups, n_columns, **on_device) - 1
+        n_neurons = n_columns // n_node_features
+        names = list(range(n_node_features)) if signals is None else list(signals)
+        distinct = list(dict.fromkeys(names))
+        by_signal = 2 * torch.rand(2, self.n_groups, n_neurons, len(distinct), **on_device) - 1
+        draws = by_signal[..., [distinct.index(name) for name in names]].flatten(2)
         shared = {"gain": 1 + self.gain * draws[0], "offset": self.offset * draws[1]}
         if self.mixing:
-            n_neurons = n_columns // n_node_features
             shared["share"] = self.mixing * torch.randn(self.n_groups, n_neurons, n_neurons, **on_device)
         if self.neuron_dropout:
-            drawn = torch.rand(self.n_groups, n_columns // n_node_features, **on_device)
+            drawn = torch.rand(self.n_groups, n_neurons, **on_device)
             shared["missing"] = (drawn < self.neuron_dropout).repeat_interleave(n_node_features, dim=1)
         return Draws({"dealt": dealt}, shared)
 

@@ -295,6 +295,7 @@ def make_net(job: TrainingJob, **others: Any) -> WholeTensorNet:
         job.module,
         criterion=job.loss,
         optimizer=torch.optim.Adam,
+        optimizer__fused=True,
         optimizer__param_groups=[(settings.decayed, {"weight_decay": settings.weight_decay})],
         lr=settings.learning_rate,
         max_epochs=settings.max_epochs,

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skworm.expected_frames import frame_settings, validate_like_training
 from skworm.layout import parse_step_column_names, worm_of_rows
 
 _ROWS_OF_THE_POPULATION = 10
@@ -55,7 +56,7 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ValueError
             If `Y` is no multiple of the columns of a frame, or `burn_in` or names do not fit `X` and `Y`.
         """
-        self._fit(*self._centred(X, Y, worm))
+        self._fit(*self._training_frames(X, Y, worm))
         return self
 
     def predict(self, X: Any, worm: Any = None, horizon: int | None = None) -> np.ndarray:
@@ -81,14 +82,11 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             If `X` does not fit the training data, or a predicted frame is not finite.
         """
         check_is_fitted(self)
-        observed = validate_data(self, X, dtype=np.float64, reset=False)
         steps = self._check_horizon(horizon)
-        frames = observed.reshape(len(observed), self.burn_in_, self.n_columns_)
-        worms = worm_of_rows(X, worm)
-        levels = self._levels_of_rows(frames, worms)
-        predicted = self._predict(frames - levels[:, None], worms, steps) + levels[:, None]
+        frames, worms, levels = self._centred(X, worm)
+        predicted = self._predict(frames, worms, steps) + levels[:, None]
         _check_finite(predicted)
-        return predicted.reshape(len(observed), -1)
+        return predicted.reshape(len(frames), -1)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Give the coefficient of determination, averaged over all columns of all steps.
@@ -110,10 +108,11 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         return super().score(X, y, sample_weight)
 
-    def _centred(self, X: Any, Y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    def _training_frames(self, X: Any, Y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """Learn shapes and levels, and give frames measured from them, with their worms."""
         self._validate_params()
         observed, future = validate_data(self, X, Y, dtype=np.float64, multi_output=True, y_numeric=True)
+        self.frame_settings_ = frame_settings(X)
         self._read_shapes(X, Y, observed, future)
         worms = worm_of_rows(X, worm)
         frames = np.concatenate([observed, future.reshape(len(future), -1)], axis=1)
@@ -128,6 +127,14 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _predict(self, frames: np.ndarray, worms: np.ndarray | None, n_steps: int) -> np.ndarray:
         """Predict centred frames of shape (n_trajectories, n_steps, n_columns)."""
         raise NotImplementedError
+
+    def _centred(self, X: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Check observed frames, and give them measured from the level of their worm, with worms and levels."""
+        observed = validate_like_training(self, X, dtype=np.float64)
+        frames = observed.reshape(len(observed), self.burn_in_, self.n_columns_)
+        worms = worm_of_rows(X, worm)
+        levels = self._levels_of_rows(frames, worms)
+        return frames - levels[:, None], worms, levels
 
     def _check_horizon(self, horizon: int | None) -> int:
         if horizon is None:

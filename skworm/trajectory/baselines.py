@@ -24,6 +24,9 @@ class PersistenceRegressor(TrajectoryRegressor):
     ----------
     burn_in_, horizon_, n_columns_ : int
         Observed and predicted frames of a trajectory, and columns of a frame.
+    frame_settings_ : dict
+        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
+        ``"fit_scope"``.
     n_features_in_ : int
         Columns of `X`.
     feature_names_in_ : ndarray of str
@@ -91,6 +94,9 @@ class LinearTrajectoryRegressor(TrajectoryRegressor):
         Mean of each training worm; empty with ``center="population"`` or where training named no worms.
     burn_in_, horizon_, n_columns_ : int
         Observed and predicted frames of a trajectory, and columns of a frame.
+    frame_settings_ : dict
+        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
+        ``"fit_scope"``.
     n_features_in_ : int
         Columns of `X`.
     feature_names_in_ : ndarray of str

@@ -64,7 +64,7 @@ class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
     graphs_ : dict of DataFrame
         Graph of each training worm; empty where training named no worms.
     neurons_, node_features_, worms_, level_, levels_, burn_in_, horizon_, n_columns_, net_, n_iter_, best_epoch_, \
-n_features_in_, feature_names_in_
+frame_settings_, n_features_in_, feature_names_in_
         See :class:`MLPTrajectoryRegressor`.
 
     References
@@ -215,6 +215,10 @@ n_features_in_, feature_names_in_
 
     def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
         self._keep_graphs(self._tensor(X.astype(np.float64)), group)
+
+    def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
+        frames, _, _ = self._centred(X, worm)
+        return self._tensor(frames.reshape(len(frames), -1))
 
     def _roll_out(self, X: Tensor, worms: np.ndarray | None, n_steps: int) -> Tensor:
         if not self.net_.module_.messages.takes_group_graphs:

@@ -99,6 +99,9 @@ class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
         Epochs trained.
     best_epoch_ : int
         Epoch whose weights are kept, counted from 1.
+    frame_settings_ : dict
+        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
+        ``"fit_scope"``.
     n_features_in_ : int
         Columns of `X`.
     feature_names_in_ : ndarray of str
@@ -171,7 +174,7 @@ class NodeMLPTrajectoryRegressor(NeuralTrajectoryRegressor):
     Attributes
     ----------
     neurons_, node_features_, worms_, level_, levels_, burn_in_, horizon_, n_columns_, net_, n_iter_, best_epoch_, \
-n_features_in_, feature_names_in_
+frame_settings_, n_features_in_, feature_names_in_
         See :class:`MLPTrajectoryRegressor`.
 
     References

@@ -134,13 +134,13 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         )
 
     def fit(self, X: Any, Y: Any, worm: Any = None) -> NeuralTrajectoryRegressor:
-        """Train on trajectories; see :meth:`skworm.trajectory.base.TrajectoryRegressor.fit`."""
+        """Train on trajectories; see ``TrajectoryRegressor.fit``."""
         NeuralEstimator.fit(self, X, Y, worm)
         return self
 
     def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
-        """Make all of a fit that precedes training; see :meth:`skworm.neural.NeuralEstimator.training_job`."""
-        frames, worms = self._centred(X, y, worm)
+        """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
+        frames, worms = self._training_frames(X, y, worm)
         augmentation = self._virtual_worms()
         if augmentation is not None:
             augmentation.check()

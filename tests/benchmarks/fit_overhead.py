@@ -20,13 +20,14 @@ from skworm import GNNStateClassifier, MLPStateClassifier, VirtualWorms
 from skworm.datasets import load_recordings, make_worms
 from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.layout import window_of_rows
+from skworm.nn import Groups
 from skworm.training import held_out_windows
 
 
 def bare_loop(module, X, y, held_out, epochs, augmentation):
     X, y, held_out = torch.tensor(X), torch.tensor(y), torch.tensor(held_out)
     X_train, y_train, X_valid, y_valid = X[~held_out], y[~held_out], X[held_out], y[held_out]
-    group, valid_group = torch.zeros(len(y_train), dtype=torch.long), torch.zeros(len(y_valid), dtype=torch.long)
+    group, valid_group = Groups.one(len(y_train)), Groups.one(len(y_valid))
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.25, patience=50)
@@ -34,7 +35,10 @@ def bare_loop(module, X, y, held_out, epochs, augmentation):
     for _ in range(epochs):
         module.train()
         optimizer.zero_grad()
-        frames = (X_train, group) if augmentation is None else augmentation(X_train, group, generator)
+        frames = (X_train, group)
+        if augmentation is not None:
+            frames, virtual = augmentation(X_train, group.index, generator)
+            frames = frames, Groups(virtual, augmentation.n_groups)
         nn.functional.cross_entropy(module(*frames), y_train).backward()
         optimizer.step()
         module.eval()

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from skworm import GNNTrajectoryRegressor
+from skworm.nn import Groups
 from skworm.training import one_thread
 
 _LARGEST_BARE_LOOP = 12e9
@@ -60,7 +61,7 @@ def measure(kind, n_samples, n_neurons, n_hidden, n_epochs, answers):
     X, Y = trajectories(n_samples, n_neurons)
     module = model.fit(X[:2], Y[:2]).net_.module_.float().train()
     with one_thread():
-        X, Y, group = torch.tensor(X), torch.tensor(Y), torch.zeros(n_samples, dtype=torch.long)
+        X, Y, group = torch.tensor(X), torch.tensor(Y), Groups.one(n_samples)
         optimizer = torch.optim.Adam(module.parameters())
         seconds = []
         for _ in range(n_epochs):

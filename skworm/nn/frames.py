@@ -1,4 +1,4 @@
-"""State classifiers: frames in, one logit a state out (equation 1)."""
+"""Frames in, outputs of each frame out: one logit a state (equation 1), or one value a signal."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def neurons_of(X: Tensor, frame_shape: tuple[int, int], group: Groups) -> tuple[
     return torch.where(there.unsqueeze(-1), nodes, nodes.new_zeros(())), there.to(nodes.dtype)
 
 
-class MLPClassifierModule(nn.Module):
+class MLPFrameModule(nn.Module):
     """Aggregate the neurons and apply a perceptron (equations 6 and 7).
 
     Parameters
@@ -54,7 +54,7 @@ class MLPClassifierModule(nn.Module):
         self.readout = readout
 
     def forward(self, X: Tensor, group: Groups) -> Tensor:
-        """Map frames to logits.
+        """Map frames to outputs.
 
         Parameters
         ----------
@@ -65,13 +65,13 @@ class MLPClassifierModule(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_frames, n_states)
-            Logits.
+        Tensor of shape (n_frames, n_outputs)
+            Logits of states, or signals.
         """
         return self.readout(*neurons_of(X, self.frame_shape, group))
 
 
-class GNNClassifierModule(nn.Module):
+class GNNFrameModule(nn.Module):
     """Pass messages along a weighted graph, then aggregate and apply a perceptron (equations 12 to 14).
 
     Parameters
@@ -97,7 +97,7 @@ class GNNClassifierModule(nn.Module):
         self.readout = readout
 
     def forward(self, X: Tensor, group: Groups, graphs: Tensor | None = None) -> Tensor:
-        """Map frames to logits.
+        """Map frames to outputs.
 
         Parameters
         ----------
@@ -110,8 +110,8 @@ class GNNClassifierModule(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_frames, n_states)
-            Logits.
+        Tensor of shape (n_frames, n_outputs)
+            Logits of states, or signals.
         """
         nodes, present = neurons_of(X, self.frame_shape, group)
         return self.readout(self.messages(nodes, group, graphs, present), present)

@@ -1,0 +1,94 @@
+"""``skworm reproduce table1``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from skworm.cli.options import (
+    DATA,
+    EXTERNAL,
+    NEURONS,
+    RUN_OPTIONS,
+    names,
+    neurons_of,
+    one_line_errors,
+    options_of,
+    silent,
+)
+
+
+@click.command()
+@DATA
+@EXTERNAL
+@click.option(
+    "--states",
+    type=click.Choice(["2", "4", "7", "nichols"]),
+    default="2",
+    show_default=True,
+    help="Which behavioural states to tell apart.",
+)
+@NEURONS
+@click.option(
+    "--train-worms", type=click.IntRange(1), default=1, show_default=True, help="Worms that a model trains on."
+)
+@click.option("--folds", type=click.IntRange(2), help="Folds of windows.  [default: 10; 3 on simulated worms]")
+@click.option(
+    "--models",
+    default="diffusion-map,svm,mlp,gnn-connectome,gnn,mlp-virtual-worms,gnn-virtual-worms",
+    show_default=True,
+    callback=names,
+    metavar="NAME,...",
+    help="Also known: mlp-published, gnn-published, gnn-dynamic, gnn-free. Two baselines, clock and majority, are "
+    "always added.",
+)
+@click.option(
+    "--fold-by",
+    type=click.Choice(["shuffled_windows", "contiguous_blocks", "both"]),
+    default="both",
+    show_default=True,
+    help="Windows of a fold drawn at random, as in the paper, or following each other.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("skworm_results/table1"),
+    show_default=True,
+    help="Folder for results, finished fits included.",
+)
+@options_of(RUN_OPTIONS)
+def table1(quiet: bool, out: Path, n_jobs: int, **options: Any) -> None:
+    """Compare state classifiers as in Table 1: on the training worms, on unseen worms, on external recordings."""
+    from skworm.experiments import paper, protocol, report
+
+    say = silent if quiet else click.echo
+    with one_line_errors(out):
+        settings = _protocol(**options)
+        material = protocol.load_material(settings)
+        say(report.describe_settings(settings, material))
+        scores = protocol.run_protocol(settings, material, out, n_jobs=n_jobs, verbose=int(not quiet))
+        columns = paper.table_1_columns(settings, material)
+        table = paper.table_1(scores, columns, with_paper=settings.is_of_table_1)
+        say("")
+        click.echo(report.format_text(table))
+        say("\n" + report.describe_reading(settings, material, table) + "\n")
+        for path in paper.write_table_1(settings, material, scores, out):
+            say(path)
+
+
+def _protocol(
+    *, train_worms: int, folds: int | None, epochs: int, neurons: str, fold_by: str, seed: int, **others: Any
+) -> Any:
+    from skworm.experiments.protocol import FOLD_KINDS, Protocol
+
+    return Protocol(
+        neurons=neurons_of(neurons),
+        n_train_worms=train_worms,
+        n_folds=folds,
+        max_epochs=epochs,
+        fold_by=FOLD_KINDS if fold_by == "both" else (fold_by,),
+        random_state=seed,
+        **others,
+    )

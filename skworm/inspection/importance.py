@@ -1,0 +1,175 @@
+"""What a classifier loses when it can no longer read a neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skworm.layout import parse_column_names
+from skworm.metrics import score_states
+from skworm.model_selection.evaluation_sets import training_set
+from skworm.states import UNKNOWN
+
+_SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
+_Scorer = Callable[[pd.DataFrame, np.ndarray], float]
+
+
+def neuron_importance(
+    estimator: Any,
+    X: pd.DataFrame,
+    y: Any,
+    *,
+    n_repeats: int = 5,
+    random_state: Any = None,
+    scoring: Any = None,
+) -> pd.DataFrame:
+    """Measure by how much each worm's score drops when the frames of one neuron are shuffled.
+
+    All columns of a neuron, trace and derivative, are shuffled together and by whole frames, so that what they tell of
+    each other stays, and within each worm, so that the worm's level and range stay. What is lost is when the neuron was
+    active. So is how its activity runs on from frame to frame, which matters to a classifier that looks at the frames
+    around the one it labels, and not to one that reads each frame by itself.
+
+    Parameters
+    ----------
+    estimator : scikit-learn classifier
+        Fitted to frames: an SVM, a pipeline or any of skworm's. Score it on worms it was not trained on, where you can.
+    X : DataFrame of shape (n_frames, n_neurons * n_node_features)
+        Frames, as :func:`skworm.frames.make_frames` returns them.
+    y : Series or array-like of str, shape (n_frames,)
+        State of each frame; ``"unknown"`` is not scored.
+    n_repeats : int, default=5
+        Shuffles of each neuron in each worm.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffles; all neurons of a worm are shuffled in the same `n_repeats` ways.
+    scoring : {"accuracy", "balanced_accuracy", "macro_f1"}, or a scorer of scikit-learn, default=None
+        Score of a worm, as :func:`skworm.metrics.score_states` gives it; None is the accuracy. Any other name of a
+        scorer, such as ``"neg_log_loss"``, or a callable ``scorer(estimator, X, y)`` gets the known frames alone.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each neuron, worm and repeat; columns ``neuron, worm, repeat``; ``baseline``, the score of the
+        frames as they are; ``score``, that with the neuron shuffled; and ``drop``, their difference.
+
+    Raises
+    ------
+    ValueError
+        If the columns of `X` do not name neurons, worms are missing, or a worm has no known frame.
+
+    See Also
+    --------
+    summarize_importance : The mean drop of each neuron, with its spread over worms.
+
+    Notes
+    -----
+    Neurons that tell the same, such as AVAL and AVAR, stand in for each other: each of them can seem unimportant while
+    both together are not. A drop says what this classifier reads, not what drives behaviour.
+
+    References
+    ----------
+    Breiman 2001, "Random Forests", Machine Learning 45, 5-32.
+
+    Examples
+    --------
+    >>> from sklearn.svm import SVC
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.frames import make_frames
+    >>> from skworm.inspection import neuron_importance, summarize_importance
+    >>> worms = make_worms(n_worms=2, n_frames=300, random_state=0)
+    >>> X, y = make_frames(worms, neurons=["ALA", "AVAL"], states="2")
+    >>> importance = neuron_importance(SVC().fit(X, y), X, y, n_repeats=2, random_state=0)
+    >>> importance.shape
+    (8, 6)
+    >>> summarize_importance(importance)["neuron"].tolist()
+    ['AVAL', 'ALA']
+    """
+    if not isinstance(n_repeats, Integral) or n_repeats < 1:
+        raise ValueError(f"n_repeats={n_repeats!r} must be a whole number, at least 1")
+    check_is_fitted(estimator)
+    parsed = parse_column_names(X.columns) if isinstance(X, pd.DataFrame) else None
+    if parsed is None:
+        raise ValueError("X does not tell which columns are a neuron's; pass the DataFrame that make_frames returned")
+    neurons, node_features = parsed
+    frames = training_set(X, y, None)
+    score = _scorer(estimator, scoring)
+    rng = check_random_state(random_state)
+    rows = []
+    for worm in pd.unique(frames.worm):
+        own = frames.worm == worm
+        table, states = frames.X[own], frames.y[own]
+        if (states == UNKNOWN).all():
+            raise ValueError(f"worm {worm!r} has no frame of known state, so nothing can be scored; leave it out")
+        baseline = score(table, states)
+        for repeat in range(n_repeats):
+            order = rng.permutation(len(table))
+            for position, neuron in enumerate(neurons):
+                first = position * len(node_features)
+                shuffled = _shuffled(table, np.arange(first, first + len(node_features)), order)
+                rows.append([neuron, worm, repeat, baseline, score(shuffled, states)])
+    importance = pd.DataFrame(rows, columns=["neuron", "worm", "repeat", "baseline", "score"])
+    return importance.assign(drop=importance["baseline"] - importance["score"])
+
+
+def summarize_importance(importance: pd.DataFrame) -> pd.DataFrame:
+    """Give the mean drop of each neuron, with its spread over worms.
+
+    Parameters
+    ----------
+    importance : pandas.DataFrame
+        The table of :func:`neuron_importance`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a neuron, from the largest mean drop to the smallest. Columns: ``neuron``; ``mean``, ``std``, ``lowest``
+        and ``highest`` drop over worms, the repeats of each worm averaged first; ``n_worms``. The standard deviation
+        of a single worm is NaN.
+
+    Raises
+    ------
+    ValueError
+        If columns are missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.inspection import summarize_importance
+    >>> importance = pd.DataFrame({"neuron": "AVAL", "worm": ["a", "a", "b"], "drop": [0.1, 0.3, 0.4]})
+    >>> summarize_importance(importance).round(2)
+      neuron  mean   std  lowest  highest  n_worms
+    0   AVAL   0.3  0.14     0.2      0.4        2
+    """
+    missing = [name for name in ("neuron", "worm", "drop") if name not in importance]
+    if missing:
+        raise ValueError(f"importance lacks the columns {missing}; pass what neuron_importance returned")
+    drops = importance.groupby(["neuron", "worm"], sort=False)["drop"].mean().groupby("neuron", sort=False)
+    table = drops.agg(["mean", "std", "min", "max", "count"])
+    table.columns = pd.Index(["mean", "std", "lowest", "highest", "n_worms"])
+    return table.sort_values("mean", ascending=False, kind="stable").reset_index()
+
+
+def _shuffled(table: pd.DataFrame, columns: np.ndarray, order: np.ndarray) -> pd.DataFrame:
+    values = table.to_numpy(copy=True)
+    values[:, columns] = values[np.ix_(order, columns)]
+    return pd.DataFrame(values, index=table.index, columns=table.columns)
+
+
+def _scorer(estimator: Any, scoring: Any) -> _Scorer:
+    if scoring is None or scoring in _SCORES:
+        name = scoring or "accuracy"
+        return lambda X, y: score_states(y, estimator.predict(X))[name]
+    scorer = check_scoring(estimator, scoring=scoring)
+
+    def score_known(X: pd.DataFrame, y: np.ndarray) -> float:
+        known = y != UNKNOWN
+        return float(scorer(estimator, X[known], y[known]))
+
+    return score_known

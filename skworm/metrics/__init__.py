@@ -1,0 +1,40 @@
+"""Scores: of states by frame and by bout, of probabilities, of continuous behaviour, and of trajectories."""
+
+from skworm.metrics.behavior import score_behavior
+from skworm.metrics.bouts import (
+    dwell_time_distance,
+    find_bouts,
+    score_bouts,
+    segment_f1,
+    transition_agreement,
+    transition_matrix,
+)
+from skworm.metrics.calibration import (
+    calibration_report,
+    coverage_report,
+    expected_calibration_error,
+    reliability_curve,
+)
+from skworm.metrics.frames import score_states
+from skworm.metrics.onsets import match_onsets
+from skworm.metrics.scorers import make_state_scorer
+from skworm.metrics.trajectories import mse_by_step, skill_by_step
+
+__all__ = [
+    "calibration_report",
+    "coverage_report",
+    "dwell_time_distance",
+    "expected_calibration_error",
+    "find_bouts",
+    "make_state_scorer",
+    "match_onsets",
+    "mse_by_step",
+    "reliability_curve",
+    "score_behavior",
+    "score_bouts",
+    "score_states",
+    "segment_f1",
+    "skill_by_step",
+    "transition_agreement",
+    "transition_matrix",
+]

@@ -1,0 +1,66 @@
+"""Scores of predicted continuous behaviour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def score_behavior(y_true: Any, y_pred: Any) -> dict[str, float]:
+    """Score a predicted signal against the true one, leaving out frames whose true signal is NaN.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_frames,)
+        True signal of each frame, such as a velocity.
+    y_pred : array-like of shape (n_frames,)
+        Predicted signal of each frame, in the same unit.
+
+    Returns
+    -------
+    dict
+        ``"n_frames"``, the number of frames scored; ``"r2"``, the coefficient of determination, 1 - mean squared
+        error / variance, which is 0 for the mean of `y_true` itself and negative for worse; ``"correlation"``,
+        Pearson's, which level and size of the predictions leave as it is; ``"rmse"``, the root of the mean squared
+        error in the unit of the signal. `r2` is NaN where `y_true` is constant, `correlation` where either is, and all
+        are NaN where no frame is known.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in length, or a known frame has a prediction that is not finite.
+
+    Examples
+    --------
+    >>> from skworm.metrics import score_behavior
+    >>> score_behavior([0.0, 0.1, 0.2, float("nan")], [0.0, 0.0, 0.2, 0.3])
+    {'n_frames': 3, 'r2': 0.5, 'correlation': 0.866..., 'rmse': 0.057...}
+    """
+    true, predicted = np.asarray(y_true, dtype=float), np.asarray(y_pred, dtype=float)
+    if true.shape != predicted.shape or true.ndim != 1:
+        raise ValueError(
+            f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass one value a frame, (n_frames,), in both"
+        )
+    known = ~np.isnan(true)
+    true, predicted = true[known], predicted[known]
+    strange = np.flatnonzero(~np.isfinite(predicted))
+    if len(strange):
+        raise ValueError(f"y_pred is {predicted[strange[0]]} in {len(strange)} known frames; predict a number in each")
+    if not len(true):
+        return {"n_frames": 0, "r2": np.nan, "correlation": np.nan, "rmse": np.nan}
+    squared = float(np.mean((true - predicted) ** 2))
+    spread, other_spread = _spread(true), _spread(predicted)
+    covariance = float(np.mean((true - true.mean()) * (predicted - predicted.mean())))
+    return {
+        "n_frames": len(true),
+        "r2": 1 - squared / spread**2 if spread else np.nan,
+        "correlation": covariance / (spread * other_spread) if spread and other_spread else np.nan,
+        "rmse": float(np.sqrt(squared)),
+    }
+
+
+def _spread(values: np.ndarray) -> float:
+    """Give the standard deviation, 0 where it is nothing but rounding."""
+    spread = float(values.std())
+    return spread if spread > 1e-12 * float(np.abs(values).max()) else 0.0

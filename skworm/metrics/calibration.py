@@ -1,0 +1,281 @@
+"""Whether the probabilities of states, and sets of states, hold what they promise, worm by worm."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from skworm.layout import worm_of_rows
+from skworm.states import UNKNOWN
+
+_BINNINGS = ("equal_mass", "equal_width")
+_SUM_TOLERANCE = 1e-3
+
+
+def expected_calibration_error(
+    y_true: Any, probabilities: Any, *, classes: Any, n_bins: int = 15, binning: str = "equal_mass"
+) -> float:
+    """Give the expected calibration error of the most probable state, over all frames together.
+
+    Frames are binned by the probability of their most probable state, the confidence. The error is the mean over
+    frames of the distance, within a bin, between mean confidence and accuracy. For the error of each worm, see
+    :func:`calibration_report`.
+
+    Parameters
+    ----------
+    y_true : array-like of str, shape (n_frames,)
+        True states; ``"unknown"`` is left out.
+    probabilities : array-like of shape (n_frames, n_states)
+        What `predict_proba` returned.
+    classes : array-like of str, shape (n_states,)
+        States of the columns: ``classes_`` of the classifier.
+    n_bins : int, default=15
+        Bins.
+    binning : {"equal_mass", "equal_width"}, default="equal_mass"
+        Bins that hold equally many frames, or equally wide bins of [0, 1]. Confidences crowd near 1, where equal
+        widths put most frames into one bin.
+
+    Returns
+    -------
+    float
+        From 0 to 1; NaN where no frame has a known state. Chance alone moves it above 0, the more so the fewer bouts
+        there are.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, rows are no probabilities, or a parameter is not known.
+
+    References
+    ----------
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3; Nixon et al. 2019, "Measuring Calibration
+    in Deep Learning", for bins of equal mass.
+
+    Examples
+    --------
+    >>> from skworm.metrics import expected_calibration_error
+    >>> states = ["forward", "forward", "reverse", "reverse"]
+    >>> expected_calibration_error(states, [[0.75, 0.25]] * 4, classes=["forward", "reverse"], n_bins=1)
+    0.25
+    """
+    frames = _check(y_true, probabilities, classes)
+    return _error(frames, n_bins, binning)
+
+
+def reliability_curve(
+    y_true: Any, probabilities: Any, *, classes: Any, n_bins: int = 10, binning: str = "equal_width"
+) -> pd.DataFrame:
+    """Compare confidence and accuracy bin by bin, over all frames together.
+
+    Parameters
+    ----------
+    y_true : array-like of str, shape (n_frames,)
+        True states; ``"unknown"`` is left out.
+    probabilities : array-like of shape (n_frames, n_states)
+        What `predict_proba` returned.
+    classes : array-like of str, shape (n_states,)
+        States of the columns.
+    n_bins : int, default=10
+        Bins.
+    binning : {"equal_mass", "equal_width"}, default="equal_width"
+        Bins that hold equally many frames, or equally wide bins of [0, 1].
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a bin that is not empty, index ``"bin"``: mean ``confidence``, ``accuracy``, ``n_frames``.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, rows are no probabilities, or a parameter is not known.
+
+    Examples
+    --------
+    >>> from skworm.metrics import reliability_curve
+    >>> probabilities = [[0.75, 0.25], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
+    >>> states = ["forward", "reverse", "reverse", "reverse"]
+    >>> reliability_curve(states, probabilities, classes=["forward", "reverse"], n_bins=2)
+         confidence  accuracy  n_frames
+    bin
+    1        0.8125      0.75         4
+    """
+    return _curve(_check(y_true, probabilities, classes), n_bins, binning)
+
+
+def calibration_report(
+    y_true: Any,
+    probabilities: Any,
+    *,
+    classes: Any,
+    worm: Any = None,
+    n_bins: int = 15,
+    binning: str = "equal_mass",
+) -> pd.DataFrame:
+    """Tell for each worm whether probabilities hold what they promise.
+
+    Parameters
+    ----------
+    y_true : Series or array-like of str, shape (n_frames,)
+        True states; ``"unknown"`` is left out.
+    probabilities : array-like of shape (n_frames, n_states)
+        What `predict_proba` returned.
+    classes : array-like of str, shape (n_states,)
+        States of the columns.
+    worm : array-like of shape (n_frames,), optional
+        Worm of each frame; by default the index level ``"worm"`` of `y_true`.
+    n_bins : int, default=15
+        Bins.
+    binning : {"equal_mass", "equal_width"}, default="equal_mass"
+        See :func:`expected_calibration_error`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a worm, index ``"worm"``: ``n_frames``; ``accuracy`` of the most probable state; its mean probability,
+        ``confidence``; ``expected_calibration_error``; ``log_loss``, nats a frame, infinite where a true state had
+        probability 0. Errors of opposite sign in two worms do not cancel, as they would in all frames together.
+
+    Raises
+    ------
+    ValueError
+        If worms are missing, shapes do not fit, rows are no probabilities, or a parameter is not known.
+
+    Examples
+    --------
+    >>> from skworm.metrics import calibration_report
+    >>> report = calibration_report(
+    ...     ["forward", "reverse"], [[0.9, 0.1], [0.6, 0.4]], classes=["forward", "reverse"], worm=["a", "b"]
+    ... )
+    >>> report["expected_calibration_error"].round(2).to_dict()
+    {'a': 0.1, 'b': 0.6}
+    """
+    worms = _worms(y_true, worm)
+    frames, states = _check(y_true, probabilities, classes), np.asarray(y_true, dtype=str)
+    by_worm = {name: frames.of(worms[states != UNKNOWN] == name) for name in np.unique(worms)}
+    rows = [
+        {
+            "n_frames": len(part.confidence),
+            "accuracy": _mean(part.correct),
+            "confidence": _mean(part.confidence),
+            "expected_calibration_error": _error(part, n_bins, binning),
+            "log_loss": _mean(part.loss),
+        }
+        for part in by_worm.values()
+    ]
+    return pd.DataFrame(rows, index=pd.Index(by_worm, name="worm"))
+
+
+def coverage_report(y_true: Any, sets: pd.DataFrame, *, worm: Any = None) -> pd.DataFrame:
+    """Tell for each worm how often sets of states hold the true one, and how large they are.
+
+    Parameters
+    ----------
+    y_true : Series or array-like of str, shape (n_frames,)
+        True states; ``"unknown"`` is left out.
+    sets : pandas.DataFrame of bool, shape (n_frames, n_states)
+        Which states each set holds, a column a state, as `ConformalStateClassifier.predict_set` returns them. A true
+        state that has no column counts as not covered.
+    worm : array-like of shape (n_frames,), optional
+        Worm of each frame; by default the index level ``"worm"`` of `y_true`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a worm, index ``"worm"``: ``n_frames``; ``coverage``, the share of frames whose set holds the true
+        state; ``set_size``, mean number of states in a set; ``abstained``, the share of frames with more than one.
+
+    Raises
+    ------
+    ValueError
+        If worms are missing or shapes do not fit.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.metrics import coverage_report
+    >>> sets = pd.DataFrame({"forward": [True, True], "reverse": [False, True]})
+    >>> coverage_report(["reverse", "reverse"], sets, worm=["a", "a"])
+          n_frames  coverage  set_size  abstained
+    worm
+    a            2       0.5       1.5        0.5
+    """
+    worms, states = _worms(y_true, worm), np.asarray(y_true, dtype=str)
+    if not isinstance(sets, pd.DataFrame) or len(sets) != len(states):
+        raise ValueError(f"sets must be a DataFrame of {len(states)} rows and a column a state; pass predict_set(X)")
+    held, names = sets.to_numpy(dtype=bool), np.asarray(sets.columns, dtype=str)
+    covered = (held & (states[:, None] == names)).any(axis=1)
+    size = held.sum(axis=1)
+    table = pd.DataFrame({"worm": worms, "coverage": covered, "set_size": size, "abstained": size > 1})
+    by_worm = table[states != UNKNOWN].groupby("worm")
+    return pd.concat([by_worm.size().rename("n_frames"), by_worm.mean()], axis=1)
+
+
+class _Frames(NamedTuple):
+    confidence: np.ndarray
+    correct: np.ndarray
+    loss: np.ndarray
+
+    def of(self, rows: np.ndarray) -> _Frames:
+        return _Frames(*(values[rows] for values in self))
+
+
+def _check(y_true: Any, probabilities: Any, classes: Any) -> _Frames:
+    states, names = np.asarray(y_true, dtype=str), np.asarray(classes, dtype=str)
+    values = np.asarray(probabilities, dtype=float)
+    if states.ndim != 1 or names.ndim != 1 or values.shape != (len(states), len(names)):
+        raise ValueError(
+            f"probabilities have shape {values.shape} for {len(states)} frames and {len(names)} classes; pass "
+            "predict_proba(X) and the classes_ of the classifier"
+        )
+    wrong = np.flatnonzero(~((values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) < _SUM_TOLERANCE)))
+    if len(wrong):
+        raise ValueError(
+            f"row {wrong[0]} of probabilities is {values[wrong[0]].round(3).tolist()}, which are no probabilities that "
+            "sum to 1; pass predict_proba(X)"
+        )
+    known = states != UNKNOWN
+    states, values = states[known], values[known]
+    top = values.argmax(axis=1)
+    of_true = np.where(states[:, None] == names, values, 0.0).sum(axis=1)
+    with np.errstate(divide="ignore"):
+        loss = -np.log(of_true)
+    return _Frames(values[np.arange(len(values)), top], names[top] == states, loss)
+
+
+def _curve(frames: _Frames, n_bins: int, binning: str) -> pd.DataFrame:
+    if not isinstance(n_bins, Integral) or n_bins < 1:
+        raise ValueError(f"n_bins={n_bins!r} must be a whole number, at least 1")
+    if binning not in _BINNINGS:
+        raise ValueError(f"binning={binning!r} is not known; choose one of {_BINNINGS}")
+    n_frames = len(frames.confidence)
+    if binning == "equal_width":
+        number = np.minimum((frames.confidence * n_bins).astype(int), n_bins - 1)
+    else:
+        number = np.empty(n_frames, dtype=int)
+        number[np.argsort(frames.confidence, kind="stable")] = np.arange(n_frames) * n_bins // max(n_frames, 1)
+    by_bin = pd.DataFrame({"bin": number, "confidence": frames.confidence, "accuracy": frames.correct}).groupby("bin")
+    return pd.concat([by_bin.mean(), by_bin.size().rename("n_frames")], axis=1)
+
+
+def _error(frames: _Frames, n_bins: int, binning: str) -> float:
+    curve = _curve(frames, n_bins, binning)
+    if curve.empty:
+        return np.nan
+    return float(np.average((curve["confidence"] - curve["accuracy"]).abs(), weights=curve["n_frames"]))
+
+
+def _worms(y_true: Any, worm: Any) -> np.ndarray:
+    worms = worm_of_rows(y_true, worm)
+    if worms is None:
+        raise ValueError(
+            "nothing says to which worm a row belongs; pass worm=, or y_true as a Series with the index level 'worm'"
+        )
+    return worms
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else np.nan

@@ -1,0 +1,98 @@
+"""Accuracy on a new worm against the seconds of it that are labelled, seven states.
+
+An MLP with virtual worms and context is trained on all worms but one, and adapted to that one by its
+frames, and by the states of its first seconds. Beside it, the same network as fitted, and trained on these seconds
+alone. The first 120 seconds are never scored.
+
+    python tests/benchmarks/new_worm.py FOLDER [--epochs 300] [--freedom 0.03] [--picture FILE]
+"""
+
+import argparse
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from skworm import MLPStateClassifier, VirtualWorms
+from skworm.adaptation import adapt
+from skworm.datasets import load_recordings
+from skworm.frames import make_frames
+
+SECONDS = (0, 10, 30, 60, 120)
+
+
+def predict_alone(network, X, y, X_scored):
+    """Predict by a network that was trained on the labelled seconds alone; one state is always predicted."""
+    if y.nunique() < 2:
+        return np.full(len(X_scored), y.iloc[0])
+    return clone(network).set_params(validation_fraction=0, max_epochs=200).fit(X, y).predict(X_scored)
+
+
+def scores_of(network, X, y, new, fps, freedom):
+    own = X.index.get_level_values("worm") == new
+    fitted = clone(network).fit(X[~own], y[~own])
+    X, y = X[own], y[own]
+    seconds = X.index.get_level_values("frame").to_numpy() / fps
+    scored = seconds > max(SECONDS)
+    for length in SECONDS:
+        labelled = seconds < length
+        states = y.where(labelled, "unknown")
+        predictions = {
+            "as fitted": fitted.predict(X[scored]),
+            "adapted": adapt(fitted, X, states, freedom=freedom).predict(X[scored]),
+            "not aligned": adapt(fitted, X, states, align=0, freedom=freedom).predict(X[scored]),
+        }
+        if length:
+            predictions["trained on them alone"] = predict_alone(network, X[labelled], y[labelled], X[scored])
+        for name, predicted in predictions.items():
+            yield length, name, new, (predicted == y[scored]).mean(), y[labelled].nunique()
+
+
+def draw(table, path):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for name in ("as fitted", "adapted", "trained on them alone"):
+        by_length = table[table["model"] == name].groupby("seconds")["accuracy"].agg(["mean", "std"])
+        left.errorbar(by_length.index, by_length["mean"], by_length["std"], marker="o", capsize=3, label=name)
+    left.set(ylabel="accuracy, 7 states", ylim=(0, 1))
+    left.legend(loc="lower right", frameon=False)
+    wide = table.pivot_table(index=["worm", "seconds"], columns="model", values="accuracy", sort=False)
+    for worm, own in (wide["adapted"] - wide["as fitted"]).groupby(level="worm"):
+        right.plot(own.index.get_level_values("seconds"), own, marker="o", label=worm)
+    right.axhline(0, color="0.7", linewidth=1, zorder=0)
+    right.set(ylabel="adapted - as fitted")
+    right.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    for axes in (left, right):
+        axes.set(xlabel="labelled seconds", xticks=SECONDS)
+    figure.savefig(path, dpi=120)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", help="folder of recordings")
+    parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--freedom", type=float, default=0.03)
+    parser.add_argument("--picture", help="file to draw the curves into")
+    options = parser.parse_args()
+    recordings = load_recordings(options.data)
+    X, y = make_frames(recordings, states="7", context=(-12, -6, -3, 0, 3, 6, 12))
+    network = MLPStateClassifier(
+        augmentation=VirtualWorms(), max_epochs=options.epochs, learning_rate=5e-3, random_state=0, device="cpu"
+    )
+    rows = []
+    for recording in recordings:
+        rows += scores_of(network, X, y, recording.worm, recording.fps, options.freedom)
+    table = pd.DataFrame(rows, columns=["seconds", "model", "worm", "accuracy", "states shown"])
+    print(table.pivot_table(index="seconds", columns="worm", values="states shown", sort=False))
+    wide = table.pivot_table(index=["model", "seconds"], columns="worm", values="accuracy", sort=False)
+    wide.insert(0, "std", wide.std(axis=1))
+    wide.insert(0, "mean", wide.drop(columns="std").mean(axis=1))
+    print(wide.round(3).to_string())
+    if options.picture:
+        draw(table, options.picture)
+
+
+if __name__ == "__main__":
+    main()

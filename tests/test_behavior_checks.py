@@ -1,0 +1,24 @@
+"""Every behaviour regressor keeps scikit-learn's contract, without an excused check."""
+
+import pytest
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+
+from skworm import GNNBehaviorRegressor, MLPBehaviorRegressor, VirtualWorms
+
+FEW = {"max_epochs": 30, "learning_rate": 0.03, "random_state": 0, "device": "cpu"}
+
+ESTIMATORS = [
+    MLPBehaviorRegressor(**FEW),
+    MLPBehaviorRegressor(loss="huber", augmentation=VirtualWorms(gain=0.05, offset=0.05), **FEW),
+    GNNBehaviorRegressor(**FEW),
+]
+
+
+@parametrize_with_checks(ESTIMATORS, xfail_strict=True)
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+def test_scikit_learn_yields_every_check(estimator):
+    assert len(list(estimator_checks_generator(estimator))) > 45

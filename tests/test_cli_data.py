@@ -1,0 +1,246 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import skworm
+from skworm.cli import main
+from skworm.datasets import load_recordings, make_worms, save_recordings
+from skworm.frames import make_frames
+from skworm.prediction import bouts_in_seconds, decode_states, fit_recordings
+from skworm.recording import Recording
+
+NEURONS = ("AVAL", "RID", "VB02")
+
+
+def worms(n_worms=2, n_frames=200, seed=0, **others):
+    return make_worms(n_worms, n_frames, neurons=NEURONS, n_unidentified=1, random_state=seed, **others)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recordings") / "worms"
+    save_recordings(worms(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model_file(folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "mlp.skworm"
+    result = call("train", "--data", folder, "--model", "mlp", "--states", "2", "--epochs", 60, "--out", path)
+    assert result.exit_code == 0, result.output
+    return path
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "inspect", "datasets"])
+def test_every_command_has_help(command):
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    assert max(map(len, result.output.splitlines())) <= 110
+    assert command in call("--help").output
+
+
+def test_train_writes_a_model_that_a_script_can_load(folder, model_file):
+    recordings = load_recordings(folder)
+    X, y = make_frames(recordings, states="2")
+    model = skworm.load(model_file)
+    assert type(model) is skworm.MLPStateClassifier
+    assert model.score(X, y) > 0.7
+    about = json.loads(call("inspect", model_file, "--json").stdout)
+    assert (about["class"], about["training"]["worms"]) == ("MLPStateClassifier", ["simulated-0", "simulated-1"])
+    assert about["training"]["states"] == y.value_counts().to_dict()
+    assert "class: MLPStateClassifier" in call("inspect", model_file).stdout
+
+
+@pytest.mark.parametrize("model", ["svm", "gnn-virtual-worms", "diffusion-map"])
+def test_train_knows_the_models_of_table_1(model, folder, tmp_path):
+    result = call(
+        *("train", "--data", folder, "--model", model, "--states", "4", "--epochs", 2, "--fps", 2, "--json"),
+        *("--neurons", "AVAL, RID", "--description", "a test", "--out", tmp_path / "m.skworm"),
+    )
+    assert result.exit_code == 0, result.output
+    about = json.loads(result.stdout)
+    assert (about["neurons"], about["description"], about["training"]["frames"]["fps"]) == (
+        ["AVAL", "RID"],
+        "a test",
+        2,
+    )
+    assert 0 < about["accuracy_on_training_frames"] <= 1
+    again = call("train", "--data", folder, "--model", model, "--out", tmp_path / "m.skworm")
+    assert (again.exit_code, "pass --overwrite" in again.stderr) == (2, True)
+
+
+def test_predict_writes_frames_bouts_and_a_picture(model_file, tmp_path):
+    new = worms(2, seed=5, worm_prefix="new")
+    save_recordings(new, tmp_path / "new")
+    result = call("predict", model_file, tmp_path / "new", "--out", tmp_path / "out" / "states.csv", "--json")
+    assert result.exit_code == 0, result.output
+    about = json.loads(result.stdout)
+    frames, bouts = (pd.read_csv(path) for path in about["files"][:2])
+    expected = decode_states(skworm.load(model_file), new)
+    pd.testing.assert_frame_equal(frames, expected)
+    np.testing.assert_allclose(frames.filter(like="probability:").sum(axis=1), 1)
+    X, _ = make_frames(new, states=None)
+    assert frames["state"].tolist() == skworm.load(model_file).predict(X).tolist()
+    assert bouts["n_frames"].sum() == len(frames) == 400
+    np.testing.assert_allclose(bouts.groupby("worm")["duration"].sum(), 200 / 2.9)
+    known = frames[frames["annotated"] != "unknown"]
+    assert about["accuracy_on_annotated_frames"] == pytest.approx(
+        (known["state"] == known["annotated"]).mean(), abs=1e-4
+    )
+    with open(about["files"][2], "rb") as picture:
+        assert picture.read(4) == b"\x89PNG"
+    again = call("predict", model_file, tmp_path / "new", "--out", tmp_path / "out" / "states.csv")
+    assert (again.exit_code, "pass --overwrite" in again.stderr) == (2, True)
+
+
+def test_predict_says_what_does_not_fit(model_file, folder, tmp_path):
+    (worm,) = worms(1)
+    fewer = Recording("w", worm.traces[:, :1], ["RID"], fps=2.9)
+    save_recordings(fewer, tmp_path / "fewer")
+    for arguments, message in [
+        ((model_file, tmp_path / "fewer"), "worm 'w' has no 'AVAL', 'VB02'"),
+        ((tmp_path / "none.skworm", folder), "none.skworm does not exist"),
+        ((model_file, tmp_path / "none"), "none does not exist"),
+        ((folder / "simulated-0.npz", folder), "this is no whole model file of skworm"),
+    ]:
+        result = call("predict", *arguments, "--out", tmp_path / "states.csv")
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "states.csv").exists()
+
+
+def test_recordings_are_brought_to_the_model(model_file):
+    model = skworm.load(model_file)
+    (fast,) = worms(1, fps=9.0)
+    X, (slow,) = fit_recordings(model, [fast])
+    assert (round(slow.fps, 6), X.columns.tolist()) == (2.9, model.feature_names_in_.tolist())
+    (alike,) = worms(1, fps=3.2)
+    assert fit_recordings(model, [alike])[1] == [alike]
+    with pytest.raises(ValueError, match="does not know its neurons by name"):
+        fit_recordings(skworm.SVMStateClassifier().fit(X.to_numpy(), np.arange(len(X)) % 2), [fast])
+    with pytest.raises(ValueError, match="PersistenceRegressor reads no states"):
+        decode_states(skworm.PersistenceRegressor(), [fast])
+
+
+def test_a_derivative_of_the_file_is_made_up_for(folder):
+    recordings = [replace(worm, derivatives=np.gradient(worm.traces, axis=0)) for worm in load_recordings(folder)]
+    model = skworm.SVMStateClassifier().fit(*make_frames(recordings, states="2"))
+    assert model.frame_settings_["derivative"] == "file"
+    assert fit_recordings(model, recordings)[0].attrs["derivative"] == "file"
+    assert fit_recordings(model, worms(1))[0].attrs["derivative"] == "central"
+    table = decode_states(model, worms(1))
+    assert list(table) == ["worm", "frame", "time", "state", "annotated"]
+
+
+def test_bouts_of_one_frame_and_of_gaps_in_time():
+    table = pd.DataFrame({"worm": list("aabb"), "time": [0.0, 2.0, 0.0, 1.0], "state": list("xyzz")})
+    bouts = bouts_in_seconds(table)
+    assert bouts["state"].tolist() == ["x", "y", "z"]
+    assert bouts["duration"].tolist() == [2.0, 2.0, 2.0]
+    assert bouts["worm"].tolist() == ["a", "a", "b"]
+
+
+def test_inspect_tells_what_is_there_and_what_is_wrong(tmp_path):
+    traces = np.random.default_rng(0).normal(size=(10, 3))
+    traces[3:5, 0], traces[:, 1] = np.nan, 1.0
+    time = np.arange(10.0)
+    time[6:] += 5
+    states = ["forward"] * 4 + ["roaming"] * 2 + ["unknown"] * 4
+    behavior = {"velocity": np.r_[np.nan, np.zeros(9)]}
+    save_recordings(
+        [
+            Recording("a", traces, ["AVAL", "RID", "3"], 1.0, time=time, states=states, behavior=behavior),
+            Recording("b", traces[:, 2:], ["1"], 2.0, time=np.arange(10.0)),
+        ],
+        tmp_path,
+    )
+    (tmp_path / "c.csv").write_text("AVAL,AVAL\n1,2\n")
+    result = call("inspect", tmp_path, "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    first, second = found["worms"]
+    assert (first["n_frames"], first["duration"], first["identified"]) == (10, 15.0, ["AVAL", "RID"])
+    assert first["states"]["forward"] == {"percent": 40.0, "bouts": 1, "median_duration": 4.0}
+    expected = [
+        "1 traces hold NaN (0 nothing else): AVAL",
+        "1 traces are constant: RID",
+        "time is irregular: 1 steps are over 1.5 times the median of 1 s, the longest 6 s after frame 5",
+        "behaviour 'velocity' is NaN in 1 frames",
+        "skworm does not know the states roaming",
+        "expected neurons are not identified: AIBL, AIBR",
+    ]
+    assert len(first["problems"]) == len(expected)
+    assert all(problem.startswith(text) for problem, text in zip(first["problems"], expected, strict=True))
+    assert "no neuron is identified, so worms cannot be compared" in second["problems"]
+    assert "the frame rate is given as 2 a second, but the time stamps have 1" in second["problems"]
+    assert any("there are no states" in problem for problem in second["problems"])
+    assert found["shared_neurons"] == []
+    assert any(text.startswith("cannot be read") and "columns ['AVAL'] repeat" in text for text in found["problems"])
+    text = call("inspect", tmp_path).stdout
+    assert "forward            40.0 % in 1 bouts, median 4.0 seconds" in text
+    assert all(problem in text for problem in [*first["problems"], *second["problems"]])
+
+
+def test_inspect_of_sound_recordings_ends_well(folder):
+    result = call("inspect", folder)
+    assert result.exit_code == 0
+    assert "2 worms, 3 neurons identified in each" in result.stdout
+    assert "problem: expected neurons are not identified: AIBL, AIBR, ALA" in result.stdout
+    absent = call("inspect", folder / "none")
+    assert (absent.exit_code, "does not exist" in absent.stderr) == (2, True)
+
+
+def test_columns_of_tables_can_be_named(tmp_path):
+    (worm,) = worms(1)
+    table = pd.DataFrame(worm.traces, columns=worm.neurons).assign(seconds=worm.time, behaviour=worm.states)
+    table.to_csv(tmp_path / "w.csv", index=False)
+    naming = ("--column", "time=seconds", "--column", "state=behaviour")
+    (found,) = json.loads(call("inspect", tmp_path, *naming, "--json").stdout)["worms"]
+    assert set(found["states"]) == set(worm.states)
+    wrong = call("inspect", tmp_path, "--column", "seconds")
+    assert (wrong.exit_code, "not of the form ROLE=COLUMN" in wrong.stderr) == (2, True)
+
+
+def test_datasets_can_be_listed_and_fetched(tmp_path):
+    assert list(json.loads(call("datasets", "list", "--json").stdout)) == ["kato2015", "nichols2017"]
+    save_recordings(worms(5), tmp_path / "kato2015")
+    result = call("datasets", "fetch", "kato2015", "--data-home", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "kato-1: 200 frames, 3 neurons identified" in result.stdout
+    assert call("datasets", "fetch", "elegans").exit_code == 2
+
+
+def test_real_worms_are_decoded(recordings_kato2015, tmp_path):
+    training, new = recordings_kato2015[:3], recordings_kato2015[3:]
+    X, y = make_frames(training, neurons=["AVAL", "AVAR", "RID", "RIML", "RMED", "VB02"], states="2")
+    model = skworm.load(skworm.save(skworm.SVMStateClassifier().fit(X, y), tmp_path / "svm.skworm", X=X, y=y))
+    table = decode_states(model, new)
+    known = table[table["annotated"] != "unknown"]
+    assert (known["state"] == known["annotated"]).mean() > 0.8
+
+
+def test_frames_around_the_labelled_one_are_made_as_in_training():
+    X, y = make_frames(worms(), states="2", context=(-3, 0))
+    model = skworm.SVMStateClassifier().fit(X, y)
+    new = worms(1, seed=5)
+    table = decode_states(model, new)
+    expected = model.predict(make_frames(new, neurons=NEURONS, states=None, context=(-3, 0))[0])
+    assert table["state"].tolist() == expected.tolist()
+
+
+def test_a_worm_that_lacks_a_neuron_is_decoded_by_a_model_that_takes_it():
+    X, y = make_frames(worms(), states="2")
+    model = skworm.MLPStateClassifier(max_epochs=3, device="cpu", random_state=0).fit(X, y)
+    (new,) = worms(1, seed=5)
+    lacking = replace(new, neurons=("1", *new.neurons[1:]))
+    with pytest.warns(UserWarning, match=new.neurons[0]):
+        assert len(decode_states(model, [lacking])) == new.n_frames

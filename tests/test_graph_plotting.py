@@ -1,0 +1,129 @@
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from skworm import GNNStateClassifier
+from skworm.datasets import load_connectome, make_worms
+from skworm.frames import make_frames
+from skworm.plotting import GraphDisplay, NeuronImportanceDisplay
+
+NAMES = ["RID", "AVAL", "VB01", "AVAR"]
+
+
+@pytest.fixture
+def graph():
+    values = np.array([[9, 1, 2, 3], [4, 9, 5, 6], [7, 8, 9, 10], [11, 12, 0, 9.0]])
+    return pd.DataFrame(values, index=pd.Index(NAMES, name="pre"), columns=pd.Index(NAMES, name="post"))
+
+
+def draw(display):
+    FigureCanvasAgg(display.figure_).draw()
+
+
+def labels(texts):
+    return [text.get_text() for text in texts]
+
+
+def test_a_matrix_has_senders_in_rows(graph):
+    display = GraphDisplay.from_graph(graph, label="Weight")
+    draw(display)
+    order = ["AVAL", "AVAR", "RID", "VB01"]
+    assert labels(display.ax_.get_yticklabels()) == labels(display.ax_.get_xticklabels()) == order
+    np.testing.assert_array_equal(display.image_.get_array(), graph.loc[order, order])
+    assert (display.ax_.get_ylabel(), display.ax_.get_xlabel()) == ("Sender (pre)", "Receiver (post)")
+    assert display.colorbar_.ax.get_ylabel() == "Weight"
+    assert display.legend_ is None
+    chosen = GraphDisplay.from_graph(graph, neurons=["VB01", "RID"])
+    assert chosen.image_.get_array().tolist() == [[9, 7], [2, 9]]
+
+
+def test_colours_begin_at_zero_and_signed_weights_have_white_there(graph):
+    assert GraphDisplay.from_graph(graph).image_.get_clim() == (0, 12)
+    assert GraphDisplay.from_graph(graph * 0).image_.get_clim() == (0, 1)
+    graph.loc["RID", "AVAL"] = -20
+    image = GraphDisplay.from_graph(graph).image_
+    assert image.get_clim() == (-20, 20)
+
+
+@pytest.mark.parametrize("kind", ["matrix", "network"])
+def test_edges_of_the_reference_are_marked(graph, kind):
+    reference = load_connectome("cook2019", ["AVAL", "AVAR", "VB1", "AVBL"], self_loops=True)
+    reference.iloc[:] = 0
+    reference.loc["AVAL", "VB01"] = 3
+    reference.loc["VB01", "AVAR"] = np.nan
+    reference.loc["AVAR", "AVAR"] = 1
+    display = GraphDisplay.from_graph(graph, kind=kind, reference=reference, reference_label="Cook et al.")
+    draw(display)
+    if kind == "matrix":
+        assert [line.tolist() for line in display.reference_.get_data()] == [[3], [0]]
+    else:
+        assert len(display.reference_) == 1
+    assert "Cook et al." in labels(display.legend_.get_texts())
+
+
+def test_a_network_draws_the_strongest_edges(graph):
+    display = GraphDisplay.from_graph(graph, kind="network", share=0.25)
+    draw(display)
+    assert set(display.edges_) == {("AVAR", "AVAL"), ("AVAR", "RID"), ("VB01", "AVAR")}
+    widths = {pair: edge.get_linewidth() for pair, edge in display.edges_.items()}
+    assert widths["AVAR", "AVAL"] > widths["AVAR", "RID"] > widths["VB01", "AVAR"]
+    assert labels(display.ax_.texts) == ["AVAL", "AVAR", "RID", "VB01"]
+    assert display.colorbar_ is None
+    # All but self edges and the one of weight 0.
+    assert len(GraphDisplay.from_graph(graph, kind="network", share=1).edges_) == 11
+    assert GraphDisplay.from_graph(graph * 0, kind="network").edges_ == {}
+
+
+def test_an_arrow_leads_from_sender_to_receiver(graph):
+    display = GraphDisplay.from_graph(graph, kind="network", share=0.05)
+    draw(display)
+    ((pair, arrow),) = display.edges_.items()
+    places = dict(zip(["AVAL", "AVAR", "RID", "VB01"], np.array([[0, 1], [1, 0], [0, -1], [-1, 0]]), strict=True))
+    ends = [arrow.get_path().vertices[0], places[pair[1]]]
+    assert pair == ("AVAR", "AVAL")
+    assert np.linalg.norm(ends[0] - places["AVAR"]) < np.linalg.norm(ends[0] - places["AVAL"])
+    assert labels(display.legend_.get_texts()) == ["Edge weight (largest)"]
+
+
+def test_graphs_of_a_fitted_network_are_drawn_into_given_axes():
+    X, y = make_frames(make_worms(2, n_frames=200, random_state=0), states="2")
+    gnn = GNNStateClassifier(max_epochs=2, random_state=0, device="cpu").fit(X, y)
+    axes = Figure().subplots()
+    display = GraphDisplay.from_estimator(gnn, worm="simulated-1", ax=axes)
+    assert display.ax_ is axes
+    order = sorted(gnn.neurons_)
+    np.testing.assert_array_equal(display.image_.get_array(), gnn.graphs_["simulated-1"].loc[order, order])
+    everyone = GraphDisplay.from_estimator(gnn, kind="network", reference=load_connectome(), ax=Figure().subplots())
+    draw(everyone)
+    with pytest.raises(ValueError, match="no worm 'worm-x' was in training; choose among simulated-0"):
+        GraphDisplay.from_estimator(gnn, worm="worm-x")
+
+
+def test_wrong_options_of_a_graph_are_named(graph):
+    with pytest.raises(ValueError, match="has no row or no column for 'ALA'; choose among AVAL, AVAR"):
+        GraphDisplay.from_graph(graph, neurons=["ALA"])
+    with pytest.raises(ValueError, match="kind='circle' does not exist"):
+        GraphDisplay.from_graph(graph, kind="circle")
+    with pytest.raises(ValueError, match="share=0 must be a number greater than 0"):
+        GraphDisplay.from_graph(graph, kind="network", share=0)
+
+
+def test_importance_has_a_bar_a_neuron_and_a_dot_a_worm():
+    rows = [
+        {"neuron": neuron, "worm": worm, "repeat": repeat, "drop": drop + 0.1 * (worm == "b") + 0.02 * repeat}
+        for neuron, drop in (("RID", 0.0), ("AVAL", 0.3))
+        for worm in ("a", "b", "c")
+        for repeat in (0, 1)
+    ]
+    display = NeuronImportanceDisplay.from_importance(pd.DataFrame(rows), xlabel="Drop of macro F1")
+    draw(display)
+    assert labels(display.ax_.get_yticklabels()) == ["AVAL", "RID"]
+    assert display.bars_["AVAL"].get_width() == pytest.approx(0.31 + 0.1 / 3)
+    np.testing.assert_allclose(display.dots_["AVAL"].get_xdata(), [0.31, 0.41, 0.31])
+    assert display.ax_.get_xlabel() == "Drop of macro F1"
+    axes = Figure().subplots()
+    assert NeuronImportanceDisplay.from_importance(pd.DataFrame(rows), ax=axes).ax_ is axes
+    with pytest.raises(ValueError, match=r"lacks the columns \['drop'\]"):
+        NeuronImportanceDisplay.from_importance(pd.DataFrame({"neuron": ["a"], "worm": ["b"]}))

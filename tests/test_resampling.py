@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skworm.datasets import make_worms
+from skworm.frames import make_frames, resample
+from skworm.recording import Recording
+
+
+def wave(hertz, fps, seconds=60.0, **others):
+    time = np.arange(int(seconds * fps)) / fps
+    return Recording("w", np.sin(2 * np.pi * hertz * time)[:, None], ["AVAL"], fps, time=time, **others)
+
+
+@settings(max_examples=40, deadline=None)
+@given(fps=st.floats(0.5, 12.0), new=st.floats(0.5, 12.0))
+def test_a_straight_line_stays_straight_and_its_slope_the_same(fps, new):
+    time = np.arange(60) / fps
+    worm = Recording("w", (2 * time)[:, None], ["AVAL"], fps, time=time, behavior={"v": 3 * time})
+    found = resample(worm, new)
+    assert found.fps == new
+    np.testing.assert_allclose(np.diff(found.time)[:-1], 1 / new)
+    assert found.time[0] == 0
+    assert 0 <= time[-1] - found.time[-1] < 1 / new + 1e-9
+    inner = (found.time > 1 / new + 1 / fps) & (found.time < time[-1] - 1 / new - 1 / fps)
+    # Of few frames an average is a little off the middle.
+    tolerance = 1e-9 if new >= fps else 1.5 / fps
+    np.testing.assert_allclose(found.traces[inner, 0], 2 * found.time[inner], atol=tolerance)
+    np.testing.assert_allclose(found.behavior["v"][inner], 3 * found.time[inner], atol=1.5 * tolerance)
+
+
+def test_changes_too_fast_for_the_new_rate_fade_and_slow_ones_stay():
+    fast = resample(wave(3.1, 12.0), 3.0)
+    assert np.abs(fast.traces[2:-2]).max() < 0.15
+    taken = wave(3.1, 12.0).traces[::4]
+    assert np.abs(taken).max() > 0.9
+    slow = resample(wave(0.1, 12.0), 3.0)
+    np.testing.assert_allclose(slow.traces[2:-2, 0], np.sin(2 * np.pi * 0.1 * slow.time[2:-2]), atol=0.02)
+
+
+def test_states_are_those_of_most_frames_or_of_the_nearest():
+    states = np.array(["forward"] * 3 + ["turn"] + ["reverse"] * 8)
+    slower = resample(wave(0.1, 4.0, 3.0, states=states), 1.0)
+    assert slower.states.tolist() == ["forward", "reverse", "reverse"]
+    faster = resample(wave(0.1, 4.0, 3.0, states=states), 8.0)
+    assert (faster.n_frames, faster.states[:8].tolist()) == (23, ["forward"] * 6 + ["turn"] * 2)
+
+
+def test_nan_stays_where_it_was():
+    worm = wave(0.1, 6.0)
+    traces = worm.traces.copy()
+    traces[60:80] = np.nan
+    found = resample(Recording("w", traces, ["AVAL"], 6.0), 2.0)
+    is_nan = np.isnan(found.traces[:, 0])
+    assert is_nan.sum() in (6, 7)
+    assert is_nan[20:27].sum() == is_nan.sum()
+
+
+def test_the_same_rate_changes_nothing_and_derivatives_go():
+    worm = make_worms(1, 100, random_state=0)[0]
+    same = resample(worm, worm.fps)
+    np.testing.assert_allclose(same.traces, worm.traces)
+    assert same.states.tolist() == worm.states.tolist()
+    own = Recording("w", worm.traces, worm.neurons, worm.fps, derivatives=worm.traces)
+    assert resample(own, 2.0).derivatives is None
+
+
+def test_gaps_and_bad_rates_are_refused():
+    time = np.r_[np.arange(10), np.arange(30, 40)] / 3
+    worm = Recording("w", np.arange(20.0)[:, None], ["AVAL"], 3.0, time=time)
+    with pytest.raises(
+        ValueError, match=r"worm 'w': frames are missing from 3 to 10 s.*two recordings.*before frame 10"
+    ):
+        resample(worm, 2.0)
+    for fps in (0, -1, np.nan, "3"):
+        with pytest.raises(ValueError, match="must be a positive number of frames a second"):
+            resample(worm, fps)
+    with pytest.raises(ValueError, match=r"lasts 13 s, less than two frames at fps=0\.01"):
+        resample(worm, 0.01)
+
+
+def test_frames_of_several_rates_are_brought_to_one():
+    worms = [*make_worms(1, 300, random_state=0), *make_worms(1, 300, random_state=0, lab=1, worm_prefix="other")]
+    X, y = make_frames(worms, states="2", resample_to=2.0)
+    assert X.attrs["fps"] == {"simulated-0": 2.0, "other-0": 2.0}
+    assert len(X) == len(y) < 600
+    whole, _ = make_frames(worms, states=None, resample_to=2.0)
+    np.testing.assert_array_equal(whole.groupby("worm").min(), 0)
+    own, _ = make_frames(worms, states="2")
+    assert own.attrs["fps"]["other-0"] == pytest.approx(3.688, abs=1e-3)

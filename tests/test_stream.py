@@ -1,0 +1,126 @@
+"""States while a worm is recorded."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from skworm import GNNStateClassifier, HiddenMarkovStateClassifier, MLPStateClassifier, StateStream
+from skworm.datasets import make_worms
+from skworm.frames import make_frames
+from skworm.recording import Recording
+
+CAUSAL = {"states": "4", "derivative": "backward", "context": (-5, -2, 0)}
+
+
+def first_frames(recording, n_frames):
+    return Recording(recording.worm, recording.traces[:n_frames], recording.neurons, recording.fps)
+
+
+@pytest.fixture(scope="module")
+def worms():
+    train, new = make_worms(2, n_frames=300, random_state=3)
+    return train, first_frames(new, 120)
+
+
+@pytest.fixture(scope="module")
+def frames(worms):
+    return make_frames(worms[0], **CAUSAL)
+
+
+@pytest.fixture(scope="module")
+def mlp(frames):
+    return MLPStateClassifier(max_epochs=40, learning_rate=0.02, device="cpu", random_state=0).fit(*frames)
+
+
+def offline(estimator, recording):
+    X, _ = make_frames(recording, neurons=estimator_neurons(estimator), **{**CAUSAL, "states": None})
+    return X, estimator.predict_proba(X)
+
+
+def estimator_neurons(estimator):
+    return list(dict.fromkeys(name.split(":")[0] for name in estimator.feature_names_in_))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        MLPStateClassifier(max_epochs=20, device="cpu", random_state=0),
+        GNNStateClassifier(max_epochs=20, device="cpu", random_state=0, edges="dynamic"),
+        HiddenMarkovStateClassifier(LogisticRegression(max_iter=300), decoding="filtering"),
+    ],
+    ids=["mlp", "gnn", "filtering"],
+)
+def test_a_stream_says_what_is_said_offline(estimator, worms, frames):
+    new = worms[1]
+    estimator.fit(*frames)
+    _, expected = offline(estimator, new)
+    stream = StateStream(estimator, fps=new.fps, calibration=new, scaling="fixed", neurons=new.neurons)
+    said = np.array([stream.push(frame, time) for frame, time in zip(new.traces, new.time, strict=True)])
+    np.testing.assert_allclose(said, expected, atol=1e-8)
+    assert stream.n_frames_ == len(said)
+    # Time stamps are those of fps, so a stream may count frames by itself.
+    stream = StateStream(estimator, fps=new.fps, calibration=new, scaling="fixed", neurons=new.neurons)
+    np.testing.assert_allclose([stream.push(frame) for frame in new.traces[:50]], said[:50], atol=1e-6)
+
+
+def test_a_gap_in_time_begins_a_new_sequence(worms, frames):
+    new = worms[1]
+    time = new.time + np.where(np.arange(new.n_frames) >= 60, 60.0, 0.0)
+    new = replace(new, time=time)
+    model = MLPStateClassifier(max_epochs=20, device="cpu", random_state=0).fit(*frames)
+    _, expected = offline(model, new)
+    stream = StateStream(model, fps=new.fps, calibration=new, scaling="fixed", neurons=new.neurons)
+    said = [stream.push(frame, time) for frame, time in zip(new.traces[:70], time, strict=False)]
+    np.testing.assert_allclose(said, expected[:70], atol=1e-8)
+
+
+def test_running_ranges_are_those_of_the_frames_so_far(worms, mlp):
+    new = worms[1]
+    stream = StateStream(mlp, fps=new.fps, neurons=new.neurons)
+    first = stream.push(new.traces[0])
+    assert np.isfinite(first).all()
+    for frame in new.traces[1:80]:
+        said = stream.push(frame)
+    begun = first_frames(new, 80)
+    _, expected = offline(mlp, begun)
+    np.testing.assert_allclose(said, expected[-1], atol=1e-8)
+
+
+def test_a_calibration_may_widen(worms, mlp):
+    new = worms[1]
+    begun = first_frames(new, 80)
+    stream = StateStream(mlp, fps=new.fps, calibration=begun, neurons=new.neurons)
+    for frame in new.traces[80:]:
+        stream.push(frame)
+    whole = StateStream(mlp, fps=new.fps, calibration=new, neurons=new.neurons)
+    np.testing.assert_allclose(stream.ranges_[:, :, 0], whole.ranges_[:, :, 0])
+
+
+def test_what_looks_ahead_or_is_not_known_is_refused(worms, frames, mlp):
+    X, y = make_frames(worms[0], states="4", context=(-1, 0, 1))
+    ahead = LogisticRegression(max_iter=300).fit(X, y)
+    with pytest.raises(ValueError, match=r"up to 1 after the one that it labels"):
+        StateStream(ahead, fps=3.0)
+    viterbi = HiddenMarkovStateClassifier(LogisticRegression(max_iter=300)).fit(*frames)
+    with pytest.raises(ValueError, match=r"set_params\(decoding='filtering'\)"):
+        StateStream(viterbi, fps=3.0)
+    with pytest.raises(ValueError, match="does not know its columns"):
+        StateStream(LogisticRegression(max_iter=300).fit(X.to_numpy(), y), fps=3.0)
+    with pytest.raises(ValueError, match=r"neurons lacks .*which the estimator reads"):
+        StateStream(mlp, fps=3.0, neurons=["AVAL"])
+    with pytest.raises(ValueError, match=r"pass calibration="):
+        StateStream(mlp, fps=3.0, scaling="fixed")
+
+
+def test_frames_that_cannot_be_read_are_refused(mlp):
+    stream = StateStream(mlp, fps=3.0)
+    n_neurons = len(mlp.neurons_)
+    with pytest.raises(ValueError, match=r"push dF/F of \d+ neurons"):
+        stream.push(np.zeros(n_neurons + 1))
+    with pytest.raises(ValueError, match=r"is not finite in frame 0"):
+        stream.push(np.full(n_neurons, np.nan))
+    stream.push(np.zeros(n_neurons), time=2.0)
+    with pytest.raises(ValueError, match=r"is not after 2.0"):
+        stream.push(np.zeros(n_neurons), time=1.0)
