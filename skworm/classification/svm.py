@@ -48,7 +48,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         The fitted machine; the second is that of the GPU.
     n_iter_ : ndarray of shape (n_pairs,)
         Steps of the solver, for each pair of states.
-    fill_ : ndarray of shape (n_features_in_,)
+    fill_ : ndarray of shape (n_features,)
         What NaN is filled with; NaN for a column that is never looked at.
     frame_settings_ : dict
         What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
