@@ -43,7 +43,26 @@ class LeftOut(NamedTuple):
     worm: np.ndarray
 
 
-class InnerWormsClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """A classifier around another one, which takes the frames that the other takes."""
+
+    estimator: Any
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = get_tags(self.estimator).input_tags.allow_nan
+        return tags
+
+    def _known_frames(self, X: Any, y: Any, worms: np.ndarray | None) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
+        """Check training data, and give the frames of known state, their states and codes, and which rows they are."""
+        self._validate_params()
+        checked, states = validate_data(self, X, y, dtype=None, ensure_all_finite=False)
+        known = np.flatnonzero(known_states(states))
+        self.classes_, codes = encode_states(self, states[known])
+        return rows_of(labelled_rows(X, checked, worms), known), states[known], codes, known
+
+
+class InnerWormsClassifier(WrappingStateClassifier):
     """A classifier around another one, which learns something from worms that inner fits have left out."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -54,11 +73,6 @@ class InnerWormsClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimat
     def __init__(self, estimator: Any, *, cv: Any = 5) -> None:
         self.estimator = estimator
         self.cv = cv
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = get_tags(self.estimator).input_tags.allow_nan
-        return tags
 
     def fit(self, X: Any, y: Any, worm: Any = None) -> InnerWormsClassifier:
         """Fit the inner models, learn from what they leave out, and fit the estimator to all frames.
@@ -77,15 +91,11 @@ class InnerWormsClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimat
         self
             The fitted classifier.
         """
-        self._validate_params()
-        checked, states = validate_data(self, X, y, dtype=None, ensure_all_finite=False)
-        known = np.flatnonzero(known_states(states))
-        self.classes_, codes = encode_states(self, states[known])
         worms = worm_of_rows(X, worm)
-        frames = rows_of(labelled_rows(X, checked, worms), known)
+        frames, states, codes, known = self._known_frames(X, y, worms)
         worms = np.zeros(len(known), dtype=int) if worms is None else worms[known]
-        self._learn(self._left_out(frames, states[known], codes, worms))
-        self.estimator_ = clone(self.estimator).fit(frames, states[known])
+        self._learn(self._left_out(frames, states, codes, worms))
+        self.estimator_ = clone(self.estimator).fit(frames, states)
         return self
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
@@ -124,6 +134,7 @@ class InnerWormsClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimat
         return self.classes_[self._log_probabilities(X, worm).argmax(axis=1)]
 
     def _learn(self, left_out: LeftOut) -> None:
+        """Learn from frames of worms that the inner fits have not seen."""
         raise NotImplementedError
 
     def _log_probabilities(self, X: Any, worm: Any) -> np.ndarray:

@@ -7,20 +7,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-from sklearn.utils import get_tags
+from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skworm.calibration.inner_worms import labelled_rows, log_probabilities, rows_of
-from skworm.classification.base import StateClassifierMixin, encode_states, known_states
+from skworm.calibration.inner_worms import WrappingStateClassifier, labelled_rows, log_probabilities
 from skworm.decoding.chains import best_paths, filtered, sequences_of, smoothed, transition_probabilities
 from skworm.layout import frame_of_rows, worm_of_rows
 
 _DECODINGS = {"viterbi": best_paths, "smoothing": smoothed, "filtering": filtered}
 
 
-class HiddenMarkovStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class HiddenMarkovStateClassifier(WrappingStateClassifier):
     """Read the states of a worm as one sequence, from what a classifier says of each frame.
 
     States last, and follow each other in an order. How they do is counted in the training worms, from frame to frame,
@@ -93,11 +91,6 @@ class HiddenMarkovStateClassifier(StateClassifierMixin, MetaEstimatorMixin, Base
         self.emission_weight = emission_weight
         self.pseudo_count = pseudo_count
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = get_tags(self.estimator).input_tags.allow_nan
-        return tags
-
     def fit(self, X: Any, y: Any, worm: Any = None) -> HiddenMarkovStateClassifier:
         """Fit the estimator, and count how states follow each other.
 
@@ -115,16 +108,12 @@ class HiddenMarkovStateClassifier(StateClassifierMixin, MetaEstimatorMixin, Base
         self
             The fitted classifier.
         """
-        self._validate_params()
-        checked, states = validate_data(self, X, y, dtype=None, ensure_all_finite=False)
-        known = np.flatnonzero(known_states(states))
-        self.classes_, codes = encode_states(self, states[known])
         worms = worm_of_rows(X, worm)
-        labelled = rows_of(labelled_rows(X, checked, worms), known)
-        sequences = _sequences(X, worms, len(states), known)
+        frames, states, codes, known = self._known_frames(X, y, worms)
+        sequences = _sequences(X, worms, len(y), known)
         self.shares_ = np.bincount(codes) / len(codes)
         self.transition_ = transition_probabilities(codes, sequences, len(self.classes_), self.pseudo_count)
-        self.estimator_ = clone(self.estimator).fit(labelled, states[known])
+        self.estimator_ = clone(self.estimator).fit(frames, states)
         return self
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
