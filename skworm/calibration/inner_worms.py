@@ -54,12 +54,13 @@ class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEsti
         return tags
 
     def _known_frames(self, X: Any, y: Any, worms: np.ndarray | None) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
-        """Check training data, and give the frames of known state, their states and codes, and which rows they are."""
+        """Check training data, and give the frames of known state, their states and codes, and a mask of them."""
         self._validate_params()
         checked, states = validate_data(self, X, y, dtype=None, ensure_all_finite=False)
-        known = np.flatnonzero(known_states(states))
+        known = known_states(states)
         self.classes_, codes = encode_states(self, states[known])
-        return rows_of(labelled_rows(X, checked, worms), known), states[known], codes, known
+        frames = rows_of(labelled_rows(X, checked, worms), np.flatnonzero(known))
+        return frames, states[known], codes, known
 
 
 class InnerWormsClassifier(WrappingStateClassifier):
@@ -93,7 +94,7 @@ class InnerWormsClassifier(WrappingStateClassifier):
         """
         worms = worm_of_rows(X, worm)
         frames, states, codes, known = self._known_frames(X, y, worms)
-        worms = np.zeros(len(known), dtype=int) if worms is None else worms[known]
+        worms = np.zeros(len(states), dtype=int) if worms is None else worms[known]
         self._learn(self._left_out(frames, states, codes, worms))
         self.estimator_ = clone(self.estimator).fit(frames, states)
         return self

@@ -110,7 +110,7 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
         """
         worms = worm_of_rows(X, worm)
         frames, states, codes, known = self._known_frames(X, y, worms)
-        sequences = _sequences(X, worms, len(y), known)
+        sequences = _sequences(X, worms, len(known), np.flatnonzero(known))
         self.shares_ = np.bincount(codes) / len(codes)
         self.transition_ = transition_probabilities(codes, sequences, len(self.classes_), self.pseudo_count)
         self.estimator_ = clone(self.estimator).fit(frames, states)
