@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from skworm.cli.choices import NameList
 from skworm.cli.options import DATA, EXTERNAL, NEURONS, RUN_OPTIONS, names, neurons_of, one_line_errors, options_of
 from skworm.experiments.catalogue import ALL_TARGETS
 
@@ -18,6 +19,7 @@ from skworm.experiments.catalogue import ALL_TARGETS
 @click.option("--quick", is_flag=True, help="Few folds, epochs and combinations: half an hour on two cores.")
 @click.option(
     "--targets",
+    type=NameList(*ALL_TARGETS),
     default=",".join(ALL_TARGETS),
     callback=names,
     metavar="NAME,...",
