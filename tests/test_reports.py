@@ -59,7 +59,7 @@ def run(tmp_path_factory):
 def reproduced(tmp_path_factory):
     """A folder that ``skworm reproduce table1`` wrote."""
     folder = tmp_path_factory.mktemp("reproduced")
-    save_recordings(make_worms(3, n_frames=160, random_state=0), folder / "worms")
+    save_recordings(make_worms(3, n_frames=400, random_state=0), folder / "worms")
     few = ("--models", "svm,diffusion-map", "--folds", 2, "--neurons", "AVAL,AVAR,RID", "--n-jobs", 1, "--quiet")
     result = call("reproduce", "table1", "--data", folder / "worms", "--out", folder / "all" / "table1", *few)
     assert result.exit_code == 0, result.output
@@ -94,7 +94,7 @@ def test_the_page_says_what_a_reviewer_asks(run, tmp_path):
     assert f"<span>{100 * unseen.mean():.1f} ± {100 * unseen.std():.1f}</span><span>(" in page
     for said in (
         "2 neurons: AVAL, RID",
-        "3 worms, 120 rows; share of each state",
+        "3 worms, 120 frames used, and the share of each state",
         "External: their lab",
         "50.0 %",
         "WormGroupKFold(",
@@ -164,9 +164,10 @@ def test_forecasts_and_behaviour_have_pages_too(tmp_path):
     page = page_of(tmp_path / "forecasts", tmp_path)
     assert all(said in page for said in ("skill, step 8", "Forecasts have no clock", "trajectories", "2 neurons: AVAL"))
     velocity = frames["AVAL:trace"] + 0.1 * frames["RID:trace"]
+    models = {"line": LinearRegression()}
     cross_validate_behavior(models, frames, velocity, cv=cv, out=tmp_path / "behavior", verbose=0)
     page = page_of(tmp_path / "behavior", tmp_path)
-    assert all(said in page for said in ("R²", "Correlation", "Models beside the clock", "known signal"))
+    assert all(said in page for said in ("R²", "Correlation", "Models beside the clock", "signal that is known"))
 
 
 def test_reproduce_keeps_what_a_report_shows(reproduced, tmp_path):
@@ -199,7 +200,7 @@ def test_a_folder_of_targets_has_one_page(reproduced):
     assert result.exit_code == 0, result.output
     path = Path(json.loads(result.stdout)["report"])
     assert path == reproduced / "report.html"
-    assert "<h1>Results of all</h1>" in path.read_text(encoding="utf-8")
+    assert "<h1>Table 1: accuracy for forward and reverse crawling</h1>" in path.read_text(encoding="utf-8")
     path.unlink()
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from skworm.experiments.catalogue import ALL_TARGETS
 from skworm.experiments.citation import citations
-from skworm.experiments.outcome import kept_outcomes
-from skworm.experiments.pages import Section, picture_of_figure, render, section_of, table_of
+from skworm.experiments.outcome import Outcome, kept_outcomes
+from skworm.experiments.pages import Section, Table, picture_of_figure, render, section_of, table_of
 from skworm.experiments.report import package_versions
 from skworm.experiments.report_parts import data_of_runs, models_of_runs, splits_of_runs, versions_of
 from skworm.experiments.run_tables import (
@@ -36,11 +36,11 @@ from skworm.experiments.stored_results import (
 from skworm.model_selection.paired_tests import smallest_sign_flip_p
 from skworm.model_selection.run_records import StoredRun, stored_runs
 
-_LEVEL, _FEW_WORMS = 0.05, 10
+_LEVEL, _FEW_WORMS, _MOST_SENTENCES = 0.05, 10, 24
 _CLOCK = (
-    "The clock is 1-nearest neighbour on the frame number alone, without any neural data. Held-out windows lie among "
-    "the training frames of the same worm: where a model comes near the clock there, remembering the moment explains "
-    "its score. Other worms have no such shortcut, and scores on them are not affected."
+    "The clock is 1-nearest neighbour on the frame number alone, without any neural data. Held-out windows belong "
+    "to the training worms, and shuffled ones lie among the training frames: where a model comes near the clock there, "
+    "remembering the moment explains its score. Scores on other worms are not affected."
 )
 _NO_CLOCK = (
     "No clock was in this run, so what remembering the moment is worth on held-out windows cannot be told: trust the "
@@ -130,7 +130,7 @@ def _page(folder: Path, parts: Sequence[_Part], command: str) -> str:
         source=str(folder),
         command=command,
         warnings=list(dict.fromkeys(warnings)),
-        sections=[part.section for part in parts],
+        sections=[part.section if several else replace(part.section, title="Results") for part in parts],
         citations=citations(),
         **data_of_runs(runs, [part.settings for part in parts]),
         **splits_of_runs(runs),
@@ -147,7 +147,7 @@ def _parts_of_folder(folder: Path, baseline: str | None) -> list[_Part]:
         scores = read_scores(folder) if (folder / "scores.csv").is_file() else None
         return [
             _part(
-                section_of(name, outcome),
+                _section_of_target(name, outcome, scores, baseline),
                 scores,
                 [run for run in runs if run.record["called"] >= outcome.began],
                 settings,
@@ -184,20 +184,39 @@ def _part(
     return _Part(section, scores, runs, settings, [*warnings, *missing])
 
 
-def _section_of_run(scores: pd.DataFrame, baseline: str | None, title: str) -> tuple[Section, list[str]]:
-    tables = [table_of(texts, heading) for heading, texts in tables_of_run(scores).items()]
-    sentences, problems = [], []
+def _section_of_target(name: str, outcome: Outcome, scores: pd.DataFrame | None, baseline: str | None) -> Section:
+    section = section_of(name, outcome)
+    has_scores = scores is not None and bool(section.tables)
+    if not has_scores or any("difference" in column for table in section.tables for column in table.columns):
+        return section
+    if baseline is not None and baseline not in set(scores["model"]):
+        baseline = None
+    tables, sentences, _ = _comparisons(scores, baseline)
+    return replace(
+        section, tables=[*section.tables, *tables], sentences=sentences, reading=[*section.reading, *_READING[1:]]
+    )
+
+
+def _comparisons(scores: pd.DataFrame, baseline: str | None) -> tuple[list[Table], list[str], list[str]]:
+    """Give tables, sentences, and problems of comparisons that could not be made."""
+    tables, sentences, problems = [], [], []
     for heading, table, left_out in comparisons_of_run(scores, baseline):
         if left_out:
             problems.append(f"No comparison of models on {heading}: {left_out}.")
             continue
         tables.append(table_of(comparison_texts(table), f"Models compared, {heading}"))
-        sentences += words_of_comparison(table)
+        sentences += [f"{heading[0].upper()}{heading[1:]}: {words}" for words in words_of_comparison(table)]
+    return tables, sentences if len(sentences) <= _MOST_SENTENCES else [], problems
+
+
+def _section_of_run(scores: pd.DataFrame, baseline: str | None, title: str) -> tuple[Section, list[str]]:
+    compared, sentences, problems = _comparisons(scores, baseline)
+    tables = [*(table_of(texts, heading) for heading, texts in tables_of_run(scores).items()), *compared]
     picture = picture_of_figure(figure_of_run(scores), f"{title}: every worm, and the mean over worms")
     return Section("", title, "", tables, [picture], _READING, sentences), problems
 
 
-def _leakage(scores: pd.DataFrame | None) -> tuple[list[Any], list[str], list[str]]:
+def _leakage(scores: pd.DataFrame | None) -> tuple[list[Table], list[str], list[str]]:
     """Give tables, words and warnings about what remembering the moment is worth."""
     if scores is None or "held_out_windows" not in set(scores["evaluation"]):
         return [], [_NOT_SCORED], []
@@ -212,7 +231,7 @@ def _leakage(scores: pd.DataFrame | None) -> tuple[list[Any], list[str], list[st
     return tables, [_CLOCK, *problems], []
 
 
-def _warnings_of_target(outcome: Any, scores: pd.DataFrame | None, settings: dict[str, Any]) -> list[str]:
+def _warnings_of_target(outcome: Outcome, scores: pd.DataFrame | None, settings: dict[str, Any]) -> list[str]:
     said = [f"This is not the paper's protocol: {outcome.departure}."] if outcome.departure else []
     chosen = settings.get("settings") or settings.get("protocol") or {}
     if chosen.get("data") == "simulated":

@@ -31,11 +31,14 @@ def data_of_runs(runs: Sequence[StoredRun], settings: Sequence[Mapping[str, Any]
         ``data``, a set each, and ``data_notes``, sentences.
     """
     sets: dict[str, dict[str, Any]] = {}
+    recorded = {
+        worm: n for one in settings for key in ("worms", "external_worms") for worm, n in (one.get(key) or {}).items()
+    }
     for run in runs:
         named = [("Worms to train on and to score", run.record["train"])] if run.record else []
         named += [(f"External: {name}", part) for name, part in run.record.get("external", {}).items()]
         for title, part in named:
-            sets.setdefault(part["digest"], _set(title, part))
+            sets.setdefault(part["digest"], _set(title, part, recorded))
     digests = dict.fromkeys(
         f"SHA-256 of the {kind}: {one[key]}."
         for one in settings
@@ -81,18 +84,17 @@ def versions_of(runs: Sequence[StoredRun], settings: Sequence[Mapping[str, Any]]
     return Table("Versions that the scores were made with", "package", ["version"], rows or [("not kept", [""])])
 
 
-def _set(title: str, part: Mapping[str, Any]) -> dict[str, Any]:
-    frames = pd.Series(part["frames"], name="rows")
-    table = frames.map(lambda number: f"{number:d}").to_frame().rename_axis("worm")
-    for kind in ("states", "signals"):
-        if kind in part:
-            counts = pd.DataFrame.from_dict(part[kind], orient="index").fillna(0).loc[frames.index]
-            shares = 100 * counts.div(frames, axis=0)
-            table = table.join(shares.map(lambda share: f"{share:.1f} %").rename(columns=_readable))
-    shares_of = "state" if "states" in part else "known signal"
-    caption = f"{len(frames)} worms, {frames.sum()} rows; share of each {shares_of}"
-    if not {"states", "signals"} & set(part):
-        caption = f"{len(frames)} worms, {frames.sum()} trajectories"
+def _set(title: str, part: Mapping[str, Any], recorded: Mapping[str, int]) -> dict[str, Any]:
+    used = pd.Series(part["frames"])
+    scored = "states" if "states" in part else "signals"
+    noun = "frames used" if scored in part else "trajectories"
+    cells = {"frames recorded": used.index.map(recorded)} if set(used.index) <= set(recorded) else {}
+    table = pd.DataFrame({**cells, noun: used}).astype(str).rename_axis("worm")
+    caption = f"{len(used)} worms, {used.sum()} {noun}"
+    if scored in part:
+        shares = pd.DataFrame.from_dict(part[scored], orient="index").fillna(0).loc[used.index].div(used, axis=0)
+        table = table.join(shares.map(lambda share: f"{100 * share:.1f} %").rename(columns=_readable))
+        caption += f", and the share of each {'state' if scored == 'states' else 'signal that is known'}"
     return {
         "title": title,
         "table": table_of(table, caption),

@@ -116,7 +116,7 @@ def comparison_texts(table: pd.DataFrame) -> pd.DataFrame:
         cells["better on"] = "" if is_reference else f"{row['wins']} of {row['n_worms']} worms"
         cells["sign-flip p"] = "" if is_reference else f"{row['p_sign_flip']:.3g}"
         if row["correction"] == "holm":
-            cells["p, Holm"] = "" if is_reference else f"{row['p_adjusted']:.3g}"
+            cells["p after Holm"] = "" if is_reference else f"{row['p_adjusted']:.3g}"
         rows.append(cells)
     return pd.DataFrame(rows, index=pd.Index(table["model"], name="model"))
 

@@ -134,9 +134,12 @@ def parts_of(scores: pd.DataFrame, evaluation: str) -> Iterator[tuple[dict[str, 
         steps = [step for step in _STEPS if step in set(chosen["step"])] or [chosen["step"].max()]
         scores, chosen = (table[table["step"].isin(steps)] for table in (scores, chosen))
     columns = [name for name in _PARTS if name in chosen and chosen[name].nunique() > 1]
+    if not columns:
+        yield {}, scores
+        return
     for values in chosen[columns].drop_duplicates().itertuples(index=False):
         where = dict(zip(columns, values, strict=True))
-        of_part = np.logical_and.reduce([np.ones(len(scores), bool), *(scores[k] == v for k, v in where.items())])
+        of_part = np.logical_and.reduce([scores[name] == value for name, value in where.items()])
         yield where, scores[of_part]
 
 

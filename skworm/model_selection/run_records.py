@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -81,8 +82,8 @@ def record_run(
     record = {
         "started": known["started"] if known else now(),
         "called": now(),
-        "models": {name: " ".join(repr(model).split()) for name, model in models.items()},
-        "splitter": " ".join(repr(cv).split()),
+        "models": {name: _in_a_line(model) for name, model in models.items()},
+        "splitter": _in_a_line(cv),
         "n_train_worms": sorted({len(split.train_worms) for split in splits}),
         "n_combinations": len({split.train_worms for split in splits}),
         "n_folds": len({split.fold for split in splits}),
@@ -157,6 +158,11 @@ def stored_runs(folder: str | os.PathLike[str]) -> list[StoredRun]:
             runs.insert(0, StoredRun(record, scores, len(fits) - len(found)))
         seen |= set(fits)
     return runs
+
+
+def _in_a_line(value: Any) -> str:
+    # Where a function lies in memory tells nobody anything.
+    return re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(value).split()))
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
