@@ -45,7 +45,7 @@ for _command in (report, compare, completion):
     main.add_command(_command)
 
 
-@main.group()
+@main.group(short_help="Repeat the comparisons of the paper.")
 def reproduce() -> None:
     """Repeat the comparisons of the paper, on your recordings or on simulated worms.
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from skworm.cli.choices import NameList, PathOrName
-from skworm.cli.options import DEVICE_HELP, STATES_HELP
+from skworm.cli.options import STATES_HELP
 from skworm.cli.output import JSON, lines_of, show, user_errors
 from skworm.experiments.catalogue import TABLE_1_MODELS
 
@@ -60,7 +60,7 @@ def _reading(command: Any) -> Any:
     return command
 
 
-@click.command()
+@click.command(short_help="Say what is in recordings or a model file.")
 @click.argument("path", type=_EXISTING)
 @_reading
 @JSON
@@ -84,7 +84,7 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
         raise SystemExit(1)
 
 
-@click.command()
+@click.command(short_help="Train a state classifier; write it to a file.")
 @click.option(
     "--data",
     default="simulated",
@@ -98,14 +98,15 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
     type=click.Choice(TABLE_1_MODELS),
     default="gnn-virtual-worms",
     show_default=True,
-    help="What to train. gnn-virtual-worms does best on worms that it has not seen.",
+    metavar="NAME",
+    help=f"What to train: {', '.join(TABLE_1_MODELS)}.",
 )
 @click.option(
     "--states",
     type=click.Choice(["2", "4", "7", "nichols", "as_recorded"]),
     default="4",
     show_default=True,
-    help=f"{STATES_HELP.removesuffix('.')}; as_recorded, all names that the recordings use.",
+    help=f"{STATES_HELP} as_recorded takes all names that the recordings use.",
 )
 @click.option(
     "--neurons",
@@ -122,7 +123,11 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
 )
 @click.option("--epochs", type=click.IntRange(1), default=800, show_default=True, help="Training epochs of a network.")
 @click.option(
-    "--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True, help=DEVICE_HELP
+    "--device",
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="Where to train: auto is a GPU where there is one.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random.")
 @click.option("--description", default="", help="What a reader of the file should know.")
@@ -183,12 +188,16 @@ def _load_worms(data: str, seed: int, columns: Any, table_fps: float | None) -> 
     return load_recordings(data, columns=dict(columns), fps=table_fps)
 
 
-@click.command()
+@click.command(short_help="Read the states of recordings with a model.")
 @click.argument("model", type=_EXISTING)
 @click.argument("recordings", type=_EXISTING)
 @click.option("--out", type=_EXISTING, required=True, help="Table of all frames, a .csv file.")
 @click.option(
-    "--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True, help="Where to predict."
+    "--device",
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="Where to predict: auto is a GPU where there is one.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @_reading
@@ -256,7 +265,7 @@ def list_datasets(as_json: bool) -> None:
     show({name: text for name, (_, text) in _FETCHERS.items()}, as_json)
 
 
-@datasets.command()
+@datasets.command(short_help="Download a data set.")
 @click.argument("name", type=click.Choice(list(_FETCHERS)))
 @click.option("--data-home", type=_EXISTING, help="Where to keep it.  [default: $SKWORM_DATA, else the user's cache]")
 @JSON

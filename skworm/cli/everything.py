@@ -12,7 +12,7 @@ from skworm.cli.options import DATA, EXTERNAL, NEURONS, RUN_OPTIONS, names, neur
 from skworm.experiments.catalogue import ALL_TARGETS
 
 
-@click.command("all")
+@click.command("all", short_help="Run every target into one folder.")
 @DATA
 @EXTERNAL
 @NEURONS

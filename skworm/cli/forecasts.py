@@ -74,14 +74,14 @@ FORECAST_OPTIONS = (
 )
 
 
-@click.command()
+@click.command(short_help="Draw errors of forecasts against the step.")
 @options_of(FORECAST_OPTIONS)
 def figure4c(**options: Any) -> None:
     """Draw the errors of predicted trajectories against the prediction step, and an example beside the truth."""
     _figure4("figure4c", **options)
 
 
-@click.command()
+@click.command(short_help="Tabulate errors of forecasts.")
 @options_of(FORECAST_OPTIONS)
 def figure4d(**options: Any) -> None:
     """Tabulate the errors of predicted trajectories at 1, 8 and 16 steps, and the skill over persistence."""

@@ -24,7 +24,7 @@ class _Condition(click.ParamType):
         return column, wanted
 
 
-@click.command()
+@click.command(short_help="Write one HTML page on the results of a run.")
 @click.argument("results", type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -54,7 +54,7 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
         show({"report": str(page)}, as_json, str(page))
 
 
-@click.command()
+@click.command(short_help="Compare the models of a run, worm by worm.")
 @click.argument("results", type=click.Path(path_type=Path))
 @click.option(
     "--baseline", metavar="MODEL", help="Model that the others are compared with.  [default: the first of the run]"

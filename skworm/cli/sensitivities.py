@@ -19,7 +19,7 @@ from skworm.cli.options import (
 )
 
 
-@click.command()
+@click.command(short_help="Score each reading of the paper's GNN.")
 @DATA
 @click.option(
     "--states",
@@ -72,12 +72,17 @@ def sensitivity(
             random_state=seed,
             verbose=int(not quiet),
         )
-        used = {"data": data, "states": ", ".join(states), "training": "1 worm", "folds": f"{folds} of 10"}
+        used: dict[str, Any] = {
+            "data": data,
+            "states": ", ".join(states),
+            "training": "1 worm",
+            "folds": f"{folds} of 10",
+        }
         used |= {"epochs": epochs, "device": device, "seed": seed}
         _tell(out, "sensitivity", outcome_of_sensitivity(scores, out, used), quiet)
 
 
-@click.command()
+@click.command(short_help="Score each setting of the trajectory MLP.")
 @DATA
 @click.option(
     "--train-worms", type=click.IntRange(1), default=1, show_default=True, help="Worms that each model is trained on."
@@ -117,7 +122,12 @@ def forecast_sensitivity(
             random_state=seed,
             verbose=int(not quiet),
         )
-        used = {"data": data, "training": f"{train_worms} worms", "folds": f"{folds} of 10", "epochs": epochs}
+        used: dict[str, Any] = {
+            "data": data,
+            "training": f"{train_worms} worms",
+            "folds": f"{folds} of 10",
+            "epochs": epochs,
+        }
         used |= {"device": device, "seed": seed}
         _tell(out, "forecast-sensitivity", experiment.outcome_of_forecast_sensitivity(scores, out, used), quiet)
 

@@ -45,7 +45,7 @@ def command_of_target(target: Target) -> click.Command:
                 say(path)
 
     command.__doc__ = f"{target.summary}\n\nThe paper: {target.paper}"
-    return click.command(target.name)(options_of(_options(target))(command))
+    return click.command(target.name, short_help=target.title)(options_of(_options(target))(command))
 
 
 def _options(target: Target) -> tuple[Any, ...]:

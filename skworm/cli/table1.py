@@ -24,7 +24,7 @@ from skworm.cli.options import (
 from skworm.experiments.catalogue import TABLE_1_MODELS
 
 
-@click.command()
+@click.command(short_help="Compare state classifiers as in Table 1.")
 @DATA
 @EXTERNAL
 @click.option(

@@ -89,7 +89,8 @@ def compare_results(
     for option, wanted in [("--baseline", baseline), *(("--model", name) for name in models)]:
         if wanted is not None and wanted not in known:
             raise ValueError(f"{option} {wanted!r} is not among the models of {path}: {', '.join(known)}")
-    comparisons, blocks, left_out = [], [], []
+    comparisons, blocks = [], []
+    left_out: list[str] = []
     for values, rows in parts_of(scores, evaluation):
         if models:
             rows = rows[rows["model"].isin([*models, *([baseline] if baseline else [])])]

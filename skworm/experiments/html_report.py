@@ -186,8 +186,11 @@ def _part(
 
 def _section_of_target(name: str, outcome: Outcome, scores: pd.DataFrame | None, baseline: str | None) -> Section:
     section = section_of(name, outcome)
-    has_scores = scores is not None and bool(section.tables)
-    if not has_scores or any("difference" in column for table in section.tables for column in table.columns):
+    if (
+        scores is None
+        or not section.tables
+        or any("difference" in column for table in section.tables for column in table.columns)
+    ):
         return section
     if baseline is not None and baseline not in set(scores["model"]):
         baseline = None

@@ -186,8 +186,9 @@ def _means(rows: pd.DataFrame, score: str) -> pd.DataFrame:
             # Such as the correlation of a constant: a mean over some of the worms would be that of others.
             continue
         by_worm = part.groupby("worm")[score].mean()
-        spread = (by_worm.mean(), by_worm.std(), *interval_over_worms(part, score))
-        texts.loc[model, _readable(evaluation)] = score_text(*(factor * value for value in spread), digits=digits)
+        low, high = (factor * end for end in interval_over_worms(part, score))
+        text = score_text(factor * by_worm.mean(), factor * by_worm.std(), low, high, digits=digits)
+        texts.loc[str(model), _readable(evaluation)] = text
     return texts
 
 

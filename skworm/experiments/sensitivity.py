@@ -149,8 +149,8 @@ def sensitivity_table(scores: pd.DataFrame) -> pd.DataFrame:
     texts = {}
     for names, rows in unseen.groupby(["reading", "states", "augmentation"], sort=False):
         by_worm = rows.groupby("worm")["accuracy"].mean()
-        spread = (by_worm.mean(), by_worm.std(), *interval_over_worms(rows, "accuracy"))
-        texts[names] = score_text(*(100 * value for value in spread))
+        low, high = interval_over_worms(rows, "accuracy")
+        texts[names] = score_text(100 * by_worm.mean(), 100 * by_worm.std(), 100 * low, 100 * high)
     cells = pd.Series(texts).rename_axis(["reading", "states", "augmentation"])
     order = [reading for reading in [SVM, *MLPS, *READINGS] if reading in set(unseen["reading"])]
     return cells.unstack(["states", "augmentation"]).loc[order].fillna("")

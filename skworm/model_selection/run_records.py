@@ -192,7 +192,7 @@ def _describe(part: Any) -> dict[str, Any]:
     if isinstance(y, pd.DataFrame):
         known = y.notna()
         described["signals"] = {
-            name: {str(signal): int(known.loc[worm == name, signal].sum()) for signal in y} for name in names
+            name: {str(signal): int(known[signal][worm == name].sum()) for signal in y} for name in names
         }
     elif y is not None:
         described["states"] = {
