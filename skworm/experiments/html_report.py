@@ -121,7 +121,6 @@ def _in_order(folders: Sequence[Path]) -> list[Path]:
 def _page(folder: Path, parts: Sequence[_Part], command: str) -> str:
     runs = [run for part in parts for run in part.runs]
     several = len(parts) > 1
-    warnings = [f"{part.section.title}: {text}" if several else text for part in parts for text in part.warnings]
     version = package_versions()["skworm"]
     return render(
         "report.html",
@@ -129,7 +128,7 @@ def _page(folder: Path, parts: Sequence[_Part], command: str) -> str:
         version=version,
         source=str(folder),
         command=command,
-        warnings=list(dict.fromkeys(warnings)),
+        warnings=_collected(parts),
         sections=[part.section if several else replace(part.section, title="Results") for part in parts],
         citations=citations(),
         **data_of_runs(runs, [part.settings for part in parts]),
@@ -137,6 +136,15 @@ def _page(folder: Path, parts: Sequence[_Part], command: str) -> str:
         models=models_of_runs(runs),
         versions=versions_of(runs, [part.settings for part in parts]),
     )
+
+
+def _collected(parts: Sequence[_Part]) -> list[str]:
+    """Give each warning once, with the sections that it is about unless it is about all."""
+    titles: dict[str, list[str]] = {}
+    for part in parts:
+        for text in dict.fromkeys(part.warnings):
+            titles.setdefault(text, []).append(part.section.title)
+    return [text if len(about) == len(parts) else f"{'; '.join(about)}: {text}" for text, about in titles.items()]
 
 
 def _parts_of_folder(folder: Path, baseline: str | None) -> list[_Part]:
