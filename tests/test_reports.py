@@ -70,13 +70,17 @@ def page_of(folder, tmp_path, **options):
     return write_report(folder, tmp_path / "page.html", **options).read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def page(run, tmp_path_factory):
+    """The page on a script's run."""
+    return page_of(run[0], tmp_path_factory.mktemp("page"), command=f"skworm report '{run[0]}'")
+
+
 def links_of(page):
     return re.findall(r"(?:src|href|action|data|poster|srcset)\s*=\s*[\"']([^\"']*)", page)
 
 
-def test_the_page_of_a_run_needs_no_other_file_and_escapes_every_name(run, tmp_path):
-    folder, _ = run
-    page = page_of(folder, tmp_path, command=f"skworm report '{folder}'")
+def test_the_page_of_a_run_needs_no_other_file_and_escapes_every_name(page):
     assert all(link.startswith(("#", "data:")) for link in links_of(page))
     assert not re.search(r"<script|<b>|@import|url\(|https?://", page)
     assert "&lt;script&gt;alert(" in page
@@ -87,9 +91,8 @@ def test_the_page_of_a_run_needs_no_other_file_and_escapes_every_name(run, tmp_p
     assert page.count("<table>") == page.count("<caption>") == page.count("</table>") >= 8
 
 
-def test_the_page_says_what_a_reviewer_asks(run, tmp_path):
+def test_the_page_says_what_a_reviewer_asks(run, page):
     folder, scores = run
-    page = page_of(folder, tmp_path)
     unseen = scores.query("evaluation == 'unseen_worms' and model == 'other'").groupby("worm")["accuracy"].mean()
     assert f"<span>{100 * unseen.mean():.1f} ± {100 * unseen.std():.1f}</span><span>(" in page
     for said in (
@@ -297,8 +300,8 @@ def seen_by(browser, page, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["run", "reproduced"])
-def test_a_browser_shows_every_table_and_picture_and_asks_for_nothing(browser, run, reproduced, tmp_path, kind):
-    page = page_of(run[0] if kind == "run" else reproduced, tmp_path)
+def test_a_browser_shows_every_table_and_picture_and_asks_for_nothing(browser, page, reproduced, tmp_path, kind):
+    page = page if kind == "run" else page_of(reproduced, tmp_path)
     # The page forbids scripts, so its own rule has to go for the one that looks at it.
     looked_at = re.sub(r"<meta http-equiv.*?>", "", page).replace("</body>", _PROBE)
     facts, asked = seen_by(browser, looked_at, tmp_path)

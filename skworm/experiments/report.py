@@ -40,7 +40,7 @@ def format_text(table: pd.DataFrame) -> str:
     >>> table = pd.DataFrame([{"label": "GNN", "column": "unseen worms", **cell}])
     >>> print(format_text(table))
     model   unseen worms
-    --------------------------------
+    -------------------------------
     GNN     96.0 ± 2.0 [97.7 ± 3.1]
             (94.1 to 97.5)
     """
