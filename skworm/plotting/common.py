@@ -21,13 +21,16 @@ STATE_COLORS: Mapping[str, str] = MappingProxyType(
         "reverse": "#D55E00",
         "turn": "#882255",
         "quiescence": "#F0E442",
-        "unknown": "#BBBBBB",
+        "unknown": "#CCCCCC",
     }
 )
-"""Colour of every state: forward blue, reverse orange to brown, turns green and purple (after Okabe & Ito 2008)."""
+"""Colour of every state: forward blue, reverse orange to brown, turns green and purple (after Okabe & Ito 2008).
 
-LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#44AA99")
-"""Colours of models, in turn (after Okabe & Ito 2008)."""
+States of one vocabulary are told apart without red, green or blue cones.
+"""
+
+LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#332288")
+"""Colours of models and of worms, in turn (Okabe & Ito 2008, and two of Tol 2021)."""
 
 
 BASELINE_STYLES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -37,6 +40,8 @@ BASELINE_STYLES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "linear-direct": ("#666666", "-."),
         "linear-uncentred": ("#AAAAAA", ":"),
         "mean": ("#AAAAAA", "--"),
+        "clock": ("#000000", "--"),
+        "majority": ("#999999", ":"),
     }
 )
 """Colour and line style of baselines."""
