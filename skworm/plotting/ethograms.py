@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import Patch
 
-_STRIPS = {"state": "predicted", "annotated": "annotated"}
+_STRIPS = {"annotated": "annotated", "state": "predicted"}
 _INCHES_A_STRIP, _INCHES_AROUND = 0.3, 1.1
 _HEAD, _GAP = 0.7, 0.25
 
@@ -86,8 +86,8 @@ class EthogramDisplay:
         One row a frame: columns ``"worm"``, ``"time"``, and one of states for each strip. Frames that are absent, or
         whose state is None, leave gaps.
     strips : mapping of str to str, optional
-        Column to label of each strip of a worm, from top to bottom. By default ``"state"``, called predicted, and where
-        there is one ``"annotated"``, as :func:`skworm.prediction.decode_states` returns them.
+        Column to label of each strip of a worm, from top to bottom. By default ``"annotated"`` where there is one, and
+        ``"state"``, called predicted, as :func:`skworm.prediction.decode_states` returns them.
     unit : {"s", "frames"}, default="s"
         Unit of the column ``"time"``.
 
@@ -279,10 +279,9 @@ class EthogramDisplay:
 
     def _checked_strips(self) -> dict[str, str]:
         strips = dict(self.strips or {name: label for name, label in _STRIPS.items() if name in self.table})
-        wanted = {"worm", "time", *(strips or _STRIPS)}
-        if not strips or not wanted <= set(self.table.columns) or self.table.empty:
-            wanted = sorted({"worm", "time", *(self.strips or ["state"])})
-            raise ValueError(f"the table needs rows and the columns {wanted}; pass that of decode_states")
+        wanted = ["worm", "time", *(self.strips or ["state"])]
+        if not set(wanted) <= set(self.table.columns) or self.table.empty:
+            raise ValueError(f"the table needs rows and the columns {sorted(wanted)}; pass that of decode_states")
         return strips
 
     def _draw_strip(self, time: np.ndarray, states: pd.Series, place: float, colors: dict[str, str]) -> None:

@@ -173,7 +173,7 @@ class ReliabilityDisplay:
             )
         error = (self.errors or {}).get(panel)
         title = [panel] * bool(panel) + ([] if error is None else [f"calibration error {error:.3f}"])
-        axes.set_title("\n".join(title), fontsize="medium")
+        axes.set_title("\n".join(title), fontsize="small")
         axes.set_xlabel(_CONFIDENCE)
         axes.set_ylabel("Accuracy (fraction)")
         axes.grid(color="#E5E5E5", linewidth=0.6)
