@@ -9,7 +9,9 @@ from skworm.datasets import load_recordings
 
 
 def pytest_addoption(parser):
-    parser.addoption("--update-baseline", action="store_true", help="draw the reference pictures in tests/baseline anew")
+    parser.addoption(
+        "--update-baseline", action="store_true", help="draw the reference pictures in tests/baseline anew"
+    )
 
 
 def pytest_configure(config):

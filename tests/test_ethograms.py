@@ -23,8 +23,9 @@ def labels(display):
 
 def colors_of(strip):
     values = strip.get_array()
-    colors = strip.to_rgba(values).reshape(-1, 4)[:, :3]
-    return [None if gone else tuple(color) for gone, color in zip(np.ma.getmaskarray(values).ravel(), colors, strict=True)]
+    gone = np.ma.getmaskarray(values).ravel()
+    colors = map(tuple, strip.to_rgba(values).reshape(-1, 4)[:, :3])
+    return [None if absent else color for absent, color in zip(gone, colors, strict=True)]
 
 
 def test_predicted_states_stand_below_those_labelled():

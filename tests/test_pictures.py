@@ -20,6 +20,8 @@ from skworm.datasets import load_connectome, make_worms
 from skworm.frames import PAPER_NEURONS, make_behavior, make_frames, make_trajectories
 
 BASELINE = Path(__file__).parent / "baseline"
+# Root mean square of pixels, 0 to 255.
+TOLERANCE = 12
 UNIT = re.compile(r"\((s|frames|%|ΔF/F|mm/s|number|fraction|probability|scaled|scaled features)\)$")
 # Numbers that are compared with each other only.
 NO_UNIT = re.compile(r"Edge weight|Synapses and gap junctions|Manifold coordinate \d|ΔF/F")

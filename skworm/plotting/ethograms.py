@@ -318,4 +318,3 @@ def _colors(states: Iterable[Any]) -> dict[str, str]:
     others = sorted(named - set(known))
     spare = [color for color in LINE_COLORS if color not in known.values()] or list(LINE_COLORS)
     return {**known, **{state: spare[place % len(spare)] for place, state in enumerate(others)}}
-

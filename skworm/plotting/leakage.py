@@ -20,10 +20,10 @@ _INCHES_A_ROW = 0.62
 
 
 class LeakageDisplay:
-    """Scores on held-out windows beside the share of them that touch training, a row for each kind of fold.
+    r"""Scores on held-out windows beside the share of them that touch training, a row for each kind of fold.
 
-    The clock looks at no neuron. What it scores is memory of the moment, and shrinks as fewer held-out windows lie right
-    beside a training window.
+    The clock looks at no neuron. What it scores is memory of the moment, and shrinks as fewer held-out windows lie
+    right beside a training window.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class LeakageDisplay:
     ... })
     >>> display = LeakageDisplay.from_report(report)
     >>> [label.get_text() for label in display.axes_[0].get_yticklabels()]
-    ['shuffled windows', 'contiguous blocks,\\ngap of 8 frames']
+    ['shuffled windows', 'contiguous blocks,\ngap of 8 frames']
     """
 
     def __init__(self, report: pd.DataFrame, *, estimator_label: str = "estimator") -> None:
@@ -62,9 +62,7 @@ class LeakageDisplay:
         self.estimator_label = estimator_label
 
     @classmethod
-    def from_report(
-        cls, report: pd.DataFrame, *, estimator_label: str = "estimator", ax: Any = None
-    ) -> LeakageDisplay:
+    def from_report(cls, report: pd.DataFrame, *, estimator_label: str = "estimator", ax: Any = None) -> LeakageDisplay:
         """Draw a leakage report.
 
         Parameters

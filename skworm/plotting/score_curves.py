@@ -146,7 +146,9 @@ class ScoreCurveDisplay:
         >>> [label.get_text() for label in display.axes_[0].get_xticklabels()]
         ['1', '2']
         """
-        parts = rows_of_panels(results, ("model", "evaluation", "worm", x, score), panels, made_by="cross_validate_worms")
+        parts = rows_of_panels(
+            results, ("model", "evaluation", "worm", x, score), panels, made_by="cross_validate_worms"
+        )
         table = pd.concat(parts, names=["panel"]).reset_index("panel")
         check_models(models or {}, table["model"].unique())
         number = table[x].str.count(r"\+") + 1 if x == _TRAIN_WORMS else table[x].astype(float)

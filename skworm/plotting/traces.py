@@ -21,7 +21,7 @@ _MARGIN = 0.05
 
 
 class TraceDisplay:
-    """Traces of some neurons of a worm over time, in the colours of its states.
+    r"""Traces of some neurons of a worm over time, in the colours of its states.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class TraceDisplay:
     >>> worm = make_worms(1, n_frames=200, random_state=0)[0]
     >>> display = TraceDisplay.from_recording(worm, neurons=["AVAL", "RID"])
     >>> [axes.get_ylabel() for axes in display.axes_], display.axes_[-1].get_xlabel()
-    (['AVAL\\n(ΔF/F)', 'RID\\n(ΔF/F)'], 'Time (s)')
+    (['AVAL\n(ΔF/F)', 'RID\n(ΔF/F)'], 'Time (s)')
     """
 
     def __init__(self, recording: Recording, *, neurons: Sequence[str] | None = None) -> None:
