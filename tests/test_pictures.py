@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.testing.compare import compare_images
 from matplotlib.text import Text
+from sklearn.naive_bayes import GaussianNB
 
 import skworm.plotting as displays
 from skworm import AsymmetricDiffusionMap
@@ -24,7 +25,7 @@ BASELINE = Path(__file__).parent / "baseline"
 TOLERANCE = 12
 UNIT = re.compile(r"\((s|frames|%|ΔF/F|mm/s|number|fraction|probability|scaled|scaled features)\)$")
 # Numbers that are compared with each other only.
-NO_UNIT = re.compile(r"Edge weight|Synapses and gap junctions|Manifold coordinate \d|ΔF/F")
+NO_UNIT = re.compile(r"Edge weight|Correlation|Synapses and gap junctions|Manifold coordinate \d|ΔF/F")
 
 
 @lru_cache
@@ -84,6 +85,11 @@ def confusion():
     return displays.ConfusionDisplay.from_predictions(y, {"GNN": mistaken(y, 0.1, 0), "MLP": mistaken(y, 0.4, 1)})
 
 
+def confusion_of_a_classifier():
+    X, y = frames("7")
+    return displays.ConfusionDisplay.from_estimator(GaussianNB().fit(X, y), X, y)
+
+
 def training_worms():
     results = scores("train_worms", ["a", "a+b", "a+b+c", "a+b+c+d"], ["clock", "MLP", "GNN"])
     return displays.ScoreCurveDisplay.from_results(
@@ -112,7 +118,7 @@ def trajectory():
     X, y = frames("4", derivative="backward")
     inputs, Y = make_trajectories(X, burn_in=1, horizon=16)
     predicted = {"gnn": Y.to_numpy() + 0.05, "persistence": np.tile(inputs.to_numpy(), 16)}
-    return displays.TrajectoryDisplay.from_predictions(X, Y, predicted, row=150, states=y, fps=2.9)
+    return displays.TrajectoryDisplay.from_predictions(X, Y, predicted, row=60, states=y, fps=2.9)
 
 
 def behavior():
@@ -129,6 +135,12 @@ def graph(kind="matrix"):
         reference_label="Cook et al. 2019",
         label="Synapses and gap junctions",
     )
+
+
+def signed_graph():
+    X, _ = frames()
+    traces = X.filter(like=":trace").rename(columns=lambda name: name.split(":")[0])
+    return displays.GraphDisplay.from_graph(traces.corr(), reference=load_connectome(), label="Correlation")
 
 
 def network():
@@ -182,8 +194,9 @@ def leakage():
 PICTURES = {
     draw.__name__: draw
     for draw in (
-        recording, traces, ethogram, ethogram_of_new_worms, confusion, training_worms, labelled_seconds,
-        scores_of_worms, errors_by_step, trajectory, behavior, graph, network, manifold, flat_manifold, reliability,
+        recording, traces, ethogram, ethogram_of_new_worms, confusion, confusion_of_a_classifier,
+        training_worms, labelled_seconds,
+        scores_of_worms, errors_by_step, trajectory, behavior, graph, signed_graph, network, manifold, flat_manifold, reliability,
         importance, leakage,
     )
 }  # fmt: skip
@@ -219,9 +232,8 @@ def tick_labels(axis):
         return []
     low, high = sorted(axis.get_view_interval())
     edge = 1e-6 * (high - low)
-    seen = [low - edge <= place <= high + edge for place in axis.get_ticklocs()]
-    labels = [label for label, inside in zip(axis.get_ticklabels(), seen, strict=True) if inside]
-    return [label for label in labels if label.get_visible() and label.get_text()]
+    seen = [tick.label1 for tick in axis.get_major_ticks() if low - edge <= tick.get_loc() <= high + edge]
+    return [label for label in seen if label.get_visible() and label.get_text()]
 
 
 def is_number(text):

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from skworm.layout import worm_of_rows
-from skworm.plotting.common import new_figure
-from skworm.states import STATES, UNKNOWN
+from skworm.plotting.common import STATE_COLORS, new_figure
+from skworm.states import UNKNOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +29,7 @@ class ConfusionDisplay:
         One row per panel, labelled state and predicted state; columns ``panel, state, predicted, percent``. A state
         that is never labelled may be missing.
     states : sequence of str, optional
-        States in the order of the axes; by default those of the table, in the order of ``STATES``.
+        States in the order of the axes; by default those of the table, in the order of ``STATE_COLORS``.
 
     Attributes
     ----------
@@ -194,12 +194,12 @@ class ConfusionDisplay:
         """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
         panels = list(self.confusion["panel"].unique())
         named = set(self.confusion["state"]) | set(self.confusion["predicted"])
-        states = list(self.states or [state for state in STATES if state in named] + sorted(named - set(STATES)))
+        states = list(self.states or [state for state in STATE_COLORS if state in named] + sorted(named - set(STATE_COLORS)))
         side = 1.2 + _INCHES_A_STATE * len(states)
         if ax is None:
             n_columns = min(_PANELS_A_ROW, len(panels))
             n_rows = -(-len(panels) // n_columns)
-            figure = new_figure((1.6 + side * n_columns, 0.9 + side * n_rows))
+            figure = new_figure((1.6 + side * n_columns, 1.0 + side * n_rows), square_axes=True)
             grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
             for unused in grid[len(panels) :]:
                 unused.remove()

@@ -269,7 +269,7 @@ class EthogramDisplay:
         ax.set_xlabel(f"Time ({self.unit})")
         ax.legend(
             handles=_patches(colors),
-            ncols=min(len(colors), 6),
+            ncols=-(-len(colors) // -(-len(colors) // 6)),
             loc="lower center",
             bbox_to_anchor=(0.5, 1.0),
             frameon=False,

@@ -193,6 +193,7 @@ class ReliabilityDisplay:
 
     def _add_legend(self, own_figure: bool) -> None:
         lines = {worm: line for (_, worm), line in self.lines_.items()}
+        lines["calibrated"] = self.axes_[0].lines[0]
         where: Any = self.figure_ if own_figure else self.axes_[-1]
         place = {"loc": "outside right center"} if own_figure else {}
         where.legend(list(lines.values()), list(lines), frameon=False, fontsize="small", **place)
