@@ -21,8 +21,6 @@ from skworm.datasets import load_connectome, make_worms
 from skworm.frames import PAPER_NEURONS, make_behavior, make_frames, make_trajectories
 
 BASELINE = Path(__file__).parent / "baseline"
-# Root mean square of pixels, 0 to 255.
-TOLERANCE = 12
 UNIT = re.compile(r"\((s|frames|%|ΔF/F|mm/s|number|fraction|probability|scaled|scaled features)\)$")
 # Numbers that are compared with each other only.
 NO_UNIT = re.compile(r"Edge weight|Correlation|Synapses and gap junctions|Manifold coordinate \d|ΔF/F")
@@ -81,7 +79,7 @@ def ethogram_of_new_worms():
 
 
 def confusion():
-    y = frames("7")[1]
+    y = frames()[1]
     return displays.ConfusionDisplay.from_predictions(y, {"GNN": mistaken(y, 0.1, 0), "MLP": mistaken(y, 0.4, 1)})
 
 
@@ -194,13 +192,14 @@ def leakage():
 PICTURES = {
     draw.__name__: draw
     for draw in (
-        recording, traces, ethogram, ethogram_of_new_worms, confusion, confusion_of_a_classifier,
-        training_worms, labelled_seconds,
-        scores_of_worms, errors_by_step, trajectory, behavior, graph, signed_graph, network, manifold, flat_manifold, reliability,
-        importance, leakage,
+        recording, traces, ethogram, ethogram_of_new_worms, confusion, confusion_of_a_classifier, training_worms,
+        labelled_seconds, scores_of_worms, errors_by_step, trajectory, behavior, graph, signed_graph, network, manifold,
+        flat_manifold, reliability, importance, leakage,
     )
 }  # fmt: skip
-COMPARED = ("recording", "confusion", "training_worms", "errors_by_step", "graph", "reliability")
+# Root mean square of the difference of pixels, of 255. From matplotlib 3.8 to 3.11 it is 0, but for cells of imshow,
+# whose borders lie a pixel further in some versions (9); a line in another colour gives 2.4, a transposed graph 21.
+COMPARED = {"recording": 2, "training_worms": 2, "errors_by_step": 2, "reliability": 2, "confusion": 12, "graph": 12}
 
 
 @lru_cache
@@ -232,8 +231,9 @@ def tick_labels(axis):
         return []
     low, high = sorted(axis.get_view_interval())
     edge = 1e-6 * (high - low)
-    seen = [tick.label1 for tick in axis.get_major_ticks() if low - edge <= tick.get_loc() <= high + edge]
-    return [label for label in seen if label.get_visible() and label.get_text()]
+    ticks = [tick for tick in axis.get_major_ticks() if low - edge <= tick.get_loc() <= high + edge]
+    labels = [label for tick in ticks for label in (tick.label1, tick.label2)]
+    return [label for label in labels if label.get_visible() and label.get_text()]
 
 
 def is_number(text):
@@ -329,12 +329,31 @@ def test_texts_neither_overlap_nor_leave_the_figure(name):
         assert text.get_fontsize() >= 6, text
 
 
+def without_texts(name):
+    """Draw what no font moves: versions of matplotlib set texts by some pixels differently, and the axes by them."""
+    figure = PICTURES[name]().figure_
+    # Whole pixels, however a version rounds.
+    figure.set_size_inches(np.round(figure.get_size_inches(), 1))
+    figure.set_layout_engine("none")
+    for legend in legends_of(figure):
+        legend.remove()
+    for axes in axes_of(figure):
+        if axes in figure.axes:
+            place = axes.get_subplotspec()
+            axes.set_position((0.93, 0.1, 0.03, 0.8) if place is None else place.get_position(figure))
+            axes.set_aspect("auto")
+        axes.tick_params(which="both", labelleft=False, labelright=False, labelbottom=False, labeltop=False)
+    for text in figure.findobj(Text):
+        text.set_visible(False)
+    return figure
+
+
 @pytest.mark.parametrize("name", COMPARED)
 def test_a_picture_looks_like_its_reference(name, request, tmp_path):
     path, expected = tmp_path / f"{name}.png", BASELINE / f"{name}.png"
     with matplotlib.style.context("default"):
-        drawn(name).figure_.savefig(path, dpi=60, metadata={"Software": None})
+        without_texts(name).savefig(path, dpi=60, metadata={"Software": None})
     if request.config.getoption("--update-baseline"):
         expected.write_bytes(path.read_bytes())
     assert expected.stat().st_size < 30_000
-    assert compare_images(expected, path, tol=TOLERANCE) is None
+    assert compare_images(expected, path, tol=COMPARED[name]) is None

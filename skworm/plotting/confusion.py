@@ -194,7 +194,8 @@ class ConfusionDisplay:
         """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
         panels = list(self.confusion["panel"].unique())
         named = set(self.confusion["state"]) | set(self.confusion["predicted"])
-        states = list(self.states or [state for state in STATE_COLORS if state in named] + sorted(named - set(STATE_COLORS)))
+        known = [state for state in STATE_COLORS if state in named]
+        states = list(self.states or [*known, *sorted(named - set(known))])
         side = 1.2 + _INCHES_A_STATE * len(states)
         if ax is None:
             n_columns = min(_PANELS_A_ROW, len(panels))

@@ -172,7 +172,7 @@ class GraphDisplay:
         self.reference_: Any = None
         self.edges_: dict[tuple[str, str], Any] = {}
         if kind == "matrix":
-            self._draw_matrix(weights, marked)
+            self._draw_matrix(weights, marked, own_figure=ax is None)
         else:
             self._draw_network(weights, marked, share)
         self._add_legend(own_figure=ax is None)
@@ -195,7 +195,7 @@ class GraphDisplay:
         aligned = reference.reindex(index=names, columns=names).fillna(0)
         return (aligned.to_numpy() != 0) & ~np.eye(len(names), dtype=bool)
 
-    def _draw_matrix(self, weights: pd.DataFrame, marked: np.ndarray | None) -> None:
+    def _draw_matrix(self, weights: pd.DataFrame, marked: np.ndarray | None, own_figure: bool) -> None:
         values = weights.to_numpy()
         signed = bool((values < 0).any())
         # From 0 on, so that differences too small to matter do not fill the scale.
@@ -203,8 +203,10 @@ class GraphDisplay:
         low, colors = (-limit, "RdBu") if signed else (0, "viridis")
         self.image_ = self.ax_.imshow(values, interpolation="nearest", vmin=low, vmax=limit, cmap=colors)
         self.ax_.set_facecolor(_SELF)
-        beside = self.ax_.inset_axes((1.03, 0, 0.045, 1))
-        self.colorbar_ = self.figure_.colorbar(self.image_, cax=beside, label=self.label)
+        # Given axes may have neighbours that an inset would cover.
+        beside = self.ax_.inset_axes((1.03, 0, min(0.045, 0.7 / len(weights)), 1)) if own_figure else None
+        place: dict[str, Any] = {"cax": beside} if own_figure else {"ax": self.ax_, "fraction": 0.046, "pad": 0.03}
+        self.colorbar_ = self.figure_.colorbar(self.image_, label=self.label, **place)
         if marked is not None:
             pre, post = np.nonzero(marked)
             self.reference_ = self.ax_.plot(post, pre, "o", color="white", markersize=3.2, mec="black", mew=0.6)[0]
@@ -258,7 +260,7 @@ class GraphDisplay:
                 # A matrix has names and a label below it; a network has nothing there.
                 place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0 if self.image_ is None else -0.22)}
             wide = sum(_INCHES_OF_HANDLE + _INCHES_A_LETTER * len(name) for name in handles)
-            ncols = len(handles) if wide < self.figure_.get_figwidth() else 1
+            ncols = len(handles) if wide < self.figure_.bbox.width / self.figure_.dpi else 1
             options = {"ncols": ncols, "frameon": False, "fontsize": "small"}
             self.legend_ = where.legend(list(handles.values()), list(handles), **place, **options)
 
