@@ -68,11 +68,11 @@ def draw(table, path):
         right.plot(gain.index.get_level_values("seconds"), gain, marker="o", markersize=4, color=color, label=worm)
     right.axhline(0, color="#BBBBBB", linewidth=0.8, zorder=0)
     right.set(
-        title="adapted - as fitted",
         xlabel="Labelled time of the new worm (s)",
         ylabel="Difference (percentage points)",
         xticks=SECONDS,
     )
+    right.set_title("adapted - as fitted", fontsize="medium")
     right.spines[["top", "right"]].set_visible(False)
     right.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small")
     figure.savefig(path, dpi=120)
