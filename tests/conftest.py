@@ -8,6 +8,12 @@ import pytest
 from skworm.datasets import load_recordings
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--update-baseline", action="store_true", help="draw the reference pictures in tests/baseline anew"
+    )
+
+
 def pytest_configure(config):
     # Several processes of several threads each would get in each other's way. torch reads this when it is loaded.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -23,15 +23,6 @@ from skworm.plotting import (
     TrajectoryErrorDisplay,
     WormScoresDisplay,
 )
-from skworm.states import STATES
-
-# Machado et al. 2009, "A physiologically-based model for simulation of color vision deficiency", severity 1.
-DEUTERANOPIA = np.array(
-    [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
-)
-PROTANOPIA = np.array(
-    [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
-)
 
 
 @pytest.fixture
@@ -58,27 +49,6 @@ def draw(display):
     canvas = FigureCanvasAgg(display.figure_)
     canvas.draw()
     return canvas.get_renderer()
-
-
-def test_every_state_has_a_colour_of_its_own():
-    assert set(STATE_COLORS) == set(STATES)
-    assert len(set(STATE_COLORS.values())) == len(STATES)
-
-
-@pytest.mark.parametrize("sees", [np.eye(3), DEUTERANOPIA, PROTANOPIA], ids=["all", "deuteranopia", "protanopia"])
-@pytest.mark.parametrize(
-    "states",
-    [
-        ("forward", "slowing", "reverse_1", "reverse_2", "sustained_reverse", "dorsal_turn", "ventral_turn", "unknown"),
-        ("forward", "reverse", "dorsal_turn", "ventral_turn", "unknown"),
-        ("forward", "reverse", "turn", "quiescence", "unknown"),
-    ],
-    ids=["7", "4", "nichols"],
-)
-def test_colours_of_a_vocabulary_stay_apart_without_red_or_green_cones(states, sees):
-    colors = np.array([sees @ to_rgb(STATE_COLORS[state]) for state in states])
-    distances = np.linalg.norm(colors[:, np.newaxis] - colors, axis=-1)
-    assert distances[np.triu_indices(len(states), k=1)].min() > 0.19
 
 
 def test_plotting_leaves_matplotlib_for_later():
@@ -120,7 +90,7 @@ def test_panels_models_and_references_are_as_asked(results):
     diamond = display.references_["unseen", "svm"]
     assert diamond.get_xdata().tolist() == [pytest.approx(97.7)]
     assert (diamond.get_marker(), diamond.get_markerfacecolor()) == ("D", "none")
-    assert display.axes_[1].get_xlabel() == "Macro f1 (%)"
+    assert display.axes_[1].get_xlabel() == "Macro F1 (%)"
     legend = [text.get_text() for text in display.figure_.legends[0].get_texts()]
     assert legend == ["one worm", "mean ± SD over worms", "paper"]
     assert not display.baselines_

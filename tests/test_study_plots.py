@@ -2,9 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from sklearn.dummy import DummyClassifier
 
 from skworm.experiments.report import mark_departure
-from skworm.plotting import ConfusionDisplay, ScoreCurveDisplay, WormScoresDisplay
+from skworm.plotting import ConfusionDisplay, LeakageDisplay, ScoreCurveDisplay, WormScoresDisplay
 
 
 @pytest.fixture
@@ -96,3 +98,85 @@ def test_long_labels_and_notes_stay_on_the_figure():
     )
     mark_departure(display.figure_, "1 of 10 folds, 150 of 800 epochs and some combinations of training worms")
     assert inside(display.figure_)
+
+
+def test_confusion_of_predictions_is_the_mean_over_worms_that_show_a_state():
+    y = pd.Series(
+        ["forward"] * 4 + ["forward", "reverse", "unknown"],
+        index=pd.MultiIndex.from_arrays([list("aaaabbb"), [0, 1, 2, 3, 0, 1, 2]], names=["worm", "frame"]),
+    )
+    predicted = ["forward", "forward", "forward", "reverse", "reverse", "reverse", "forward"]
+    image = ConfusionDisplay.from_predictions(y, predicted).images_[""]
+    np.testing.assert_allclose(image.get_array(), [[37.5, 62.5], [0, 100]])
+    as_one = ConfusionDisplay.from_predictions(y.to_numpy(), predicted).images_[""]
+    np.testing.assert_allclose(as_one.get_array(), [[60, 40], [0, 100]])
+    with pytest.raises(ValueError, match=r"predictions of 'GNN' have shape \(2,\), but y_true has \(7,\)"):
+        ConfusionDisplay.from_predictions(y, {"GNN": predicted[:2]})
+    with pytest.raises(ValueError, match="no frame with a known state"):
+        ConfusionDisplay.from_predictions(["unknown"], ["forward"])
+
+
+def test_confusion_of_a_classifier_has_its_name_and_its_worms():
+    X = pd.DataFrame(
+        {"a": [0.0, 0, 1, 1]}, index=pd.MultiIndex.from_product([["a", "b"], [0, 1]], names=["worm", "frame"])
+    )
+    y = np.array(["forward", "forward", "forward", "reverse"])
+    always = DummyClassifier(strategy="constant", constant="forward").fit(X, y)
+    display = ConfusionDisplay.from_estimator(always, X, y)
+    assert display.axes_[0].get_title() == "DummyClassifier"
+    np.testing.assert_allclose(display.images_["DummyClassifier"].get_array(), [[100, 0], [100, 0]])
+
+
+def test_training_worms_are_counted():
+    results = pd.DataFrame(
+        {"model": "GNN", "evaluation": "unseen_worms", "worm": list("cdcd"), "train_worms": ["a", "a", "a+b", "a+b"],
+         "macro_f1": [0.5, 0.7, 0.8, 0.9], "seconds": [0, 0, 30, 30]}
+    )  # fmt: skip
+    display = ScoreCurveDisplay.from_results(results, score="macro_f1")
+    line = display.lines_["unseen worms", "GNN"][0]
+    np.testing.assert_allclose(line.get_xdata().astype(float), [1, 2])
+    np.testing.assert_allclose(line.get_ydata().astype(float), [60, 85])
+    assert display.axes_[0].get_ylabel() == "Macro F1 (%)"
+    by_second = ScoreCurveDisplay.from_results(results, score="macro_f1", x="seconds", xlabel="Labelled time (s)")
+    assert [label.get_text() for label in by_second.axes_[0].get_xticklabels()] == ["0", "30"]
+    with pytest.raises(ValueError, match="no column 'n_worms'; pass the table of cross_validate_worms"):
+        ScoreCurveDisplay.from_results(results, score="macro_f1", x="n_worms")
+    with pytest.raises(ValueError, match="no model 'MLP'; choose among GNN"):
+        ScoreCurveDisplay.from_results(results, score="macro_f1", models={"MLP": "MLP"})
+
+
+@pytest.fixture
+def report():
+    rows = {
+        "fold_by": ["shuffled_windows"] * 2 + ["contiguous_blocks"] * 2, "gap": [0, 0, 8, 8], "worm": list("abab"),
+        "share_touching": [1.0, 0.9, 0.0, 0.0], "accuracy_majority": 0.5, "accuracy_clock": [1.0, 0.9, 0.5, 0.7],
+    }  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_leakage_has_a_row_for_each_kind_of_fold(report):
+    display = LeakageDisplay.from_report(report.assign(accuracy_estimator=0.8), estimator_label="GNN")
+    scores, windows = display.axes_
+    assert [label.get_text() for label in scores.get_yticklabels()] == [
+        "shuffled windows",
+        "contiguous blocks,\ngap of 8 frames",
+    ]
+    line, _, (bar,) = display.means_["contiguous blocks,\ngap of 8 frames", "clock"].lines
+    assert line.get_xdata() == pytest.approx([60])
+    ends = np.asarray(bar.get_segments()[0], dtype=float)[:, 0]
+    np.testing.assert_allclose(ends, 60 + np.sqrt(2) * np.array([-10, 10]))
+    np.testing.assert_allclose(display.dots_["shuffled windows", "clock"].get_xdata(), [100, 90])
+    assert display.bars_["shuffled windows"].get_width() == pytest.approx(95)
+    assert (scores.get_xlabel(), windows.get_xlabel()) == ("Accuracy (%)", "Held-out windows (%)")
+    assert [text.get_text() for text in display.figure_.legends[0].get_texts()][-1] == "GNN"
+
+
+def test_leakage_goes_into_given_axes_and_without_an_estimator(report):
+    axes = Figure().subplots(1, 2)
+    display = LeakageDisplay.from_report(report, ax=axes)
+    assert display.axes_ == list(axes)
+    assert {model for _, model in display.means_} == {"clock", "majority"}
+    with pytest.raises(ValueError, match="ax holds 1 axes; pass two"):
+        display.plot(ax=axes[0])
+    with pytest.raises(ValueError, match=r"lacks the columns \['share_touching'\]; pass what leakage_report"):
+        LeakageDisplay.from_report(report.drop(columns="share_touching"))

@@ -16,18 +16,21 @@ STATE_COLORS: Mapping[str, str] = MappingProxyType(
         "reverse_1": "#F5C98A",
         "reverse_2": "#E69F00",
         "sustained_reverse": "#8C2D04",
+        "reverse": "#D55E00",
         "dorsal_turn": "#009E73",
         "ventral_turn": "#CC79A7",
-        "reverse": "#D55E00",
         "turn": "#882255",
         "quiescence": "#F0E442",
-        "unknown": "#BBBBBB",
+        "unknown": "#CCCCCC",
     }
 )
-"""Colour of every state: forward blue, reverse orange to brown, turns green and purple (after Okabe & Ito 2008)."""
+"""Colour of every state: forward blue, reverse orange to brown, turns green and purple (after Okabe & Ito 2008).
 
-LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#44AA99")
-"""Colours of models, in turn (after Okabe & Ito 2008)."""
+States of one vocabulary are told apart without red, green or blue cones. Their order is that of axes and legends.
+"""
+
+LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#332288")
+"""Colours of models and of worms, in turn (Okabe & Ito 2008, and two of Tol 2021)."""
 
 
 BASELINE_STYLES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -37,6 +40,8 @@ BASELINE_STYLES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "linear-direct": ("#666666", "-."),
         "linear-uncentred": ("#AAAAAA", ":"),
         "mean": ("#AAAAAA", "--"),
+        "clock": ("#000000", "--"),
+        "majority": ("#999999", ":"),
     }
 )
 """Colour and line style of baselines."""
@@ -45,12 +50,12 @@ LEGEND_COLUMNS = 3
 """Columns of a legend below a figure."""
 
 
-def new_figure(size: tuple[float, float]) -> Figure:
-    """Make a figure of that width and height in inches."""
+def new_figure(size: tuple[float, float], *, square_axes: bool = False) -> Figure:
+    """Make a figure of that width and height in inches; `square_axes` leave room that is used elsewhere."""
     # Apart from pyplot, a figure needs no window, and goes when nobody refers to it.
     from matplotlib.figure import Figure
 
-    return Figure(figsize=size, layout="constrained")
+    return Figure(figsize=size, layout="compressed" if square_axes else "constrained")
 
 
 def style_of_model(model: str, models: Mapping[str, str]) -> tuple[str, str]:

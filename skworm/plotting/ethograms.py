@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from skworm.layout import frame_of_rows, worm_of_rows
+from skworm.metrics.stretches import frames_a_second
 from skworm.plotting.common import LINE_COLORS, STATE_COLORS, new_figure
 from skworm.recording import Recording
 
@@ -15,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import Patch
 
-_COLUMNS = {"worm", "time", "state"}
-_INCHES_A_WORM, _INCHES_AROUND = 0.42, 1.1
-_ROWS = {"state": "predicted", "annotated": "annotated"}
+_STRIPS = {"annotated": "annotated", "state": "predicted"}
+_INCHES_A_STRIP, _INCHES_AROUND = 0.3, 1.1
+_HEAD, _GAP = 0.7, 0.25
 
 
 def draw_ethogram(strip: Axes, states: np.ndarray, present: list[str], edges: np.ndarray) -> None:
@@ -45,9 +48,7 @@ def draw_ethogram(strip: Axes, states: np.ndarray, present: list[str], edges: np
 
 def patches_of_states(present: list[str]) -> list[Patch]:
     """Make what a legend shows for states."""
-    from matplotlib.patches import Patch
-
-    return [Patch(color=STATE_COLORS[state], label=state.replace("_", " ")) for state in present]
+    return _patches({state: STATE_COLORS[state] for state in present})
 
 
 def edges_of_frames(time: np.ndarray) -> np.ndarray:
@@ -77,13 +78,18 @@ def states_present(worm: Recording) -> list[str]:
 
 
 class EthogramDisplay:
-    """Strips of behavioural states, one worm above the other, the predicted states above those annotated.
+    """Strips of behavioural states over time, worm below worm; those of several models stand with those labelled.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        Columns ``"worm"``, ``"time"`` in seconds, ``"state"``, and optionally ``"annotated"``, as
-        :func:`skworm.prediction.decode_states` returns them.
+        One row a frame: columns ``"worm"``, ``"time"``, and one of states for each strip. Frames that are absent, or
+        whose state is None, leave gaps.
+    strips : mapping of str to str, optional
+        Column to label of each strip of a worm, from top to bottom. By default ``"annotated"`` where there is one, and
+        ``"state"``, called predicted, as :func:`skworm.prediction.decode_states` returns them.
+    unit : {"s", "frames"}, default="s"
+        Unit of the column ``"time"``.
 
     Attributes
     ----------
@@ -103,8 +109,10 @@ class EthogramDisplay:
     ['forward', 'reverse']
     """
 
-    def __init__(self, table: pd.DataFrame) -> None:
+    def __init__(self, table: pd.DataFrame, *, strips: Mapping[str, str] | None = None, unit: str = "s") -> None:
         self.table = table
+        self.strips = strips
+        self.unit = unit
 
     @classmethod
     def from_table(cls, table: pd.DataFrame, *, ax: Axes | None = None) -> EthogramDisplay:
@@ -129,47 +137,166 @@ class EthogramDisplay:
         """
         return cls(table).plot(ax=ax)
 
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any = None, *, worm: Any = None, fps: Any = None, ax: Axes | None = None
+    ) -> EthogramDisplay:
+        """Draw the states that a fitted classifier predicts, below those labelled.
+
+        Parameters
+        ----------
+        estimator : scikit-learn classifier
+            Fitted.
+        X : DataFrame or array-like of shape (n_frames, n_features)
+            Frames.
+        y : array-like of str, shape (n_frames,), optional
+            Labelled states.
+        worm : array-like of shape (n_frames,), optional
+            Worm of each frame; by default the index level ``"worm"`` of `X`.
+        fps : float or mapping of worm to float, optional
+            Frames a second; by default those that :func:`skworm.frames.make_frames` noted in ``X.attrs``. Without any
+            the axis counts frames.
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        EthogramDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`from_predictions`.
+        """
+        states = {} if y is None else {"labelled": y}
+        states[type(estimator).__name__] = estimator.predict(X)
+        return cls._from_states(states, X, worm=worm, fps=fps or getattr(X, "attrs", {}).get("fps"), ax=ax)
+
+    @classmethod
+    def from_predictions(
+        cls, y_true: Any, predictions: Any, *, worm: Any = None, fps: Any = None, ax: Axes | None = None
+    ) -> EthogramDisplay:
+        """Draw predicted states below those labelled.
+
+        Parameters
+        ----------
+        y_true : Series or array-like of str, shape (n_frames,)
+            Labelled states; a Series of :func:`skworm.frames.make_frames` tells worm and frame.
+        predictions : array-like of str, shape (n_frames,), or mapping of str to such
+            Predicted states; a mapping gives a strip a model.
+        worm : array-like of shape (n_frames,), optional
+            Worm of each frame; by default the index level ``"worm"`` of `y_true`, else all are of one.
+        fps : float or mapping of worm to float, optional
+            Frames a second; without it the axis counts frames.
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        EthogramDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, a frame of a worm comes twice, or `fps` lacks a worm.
+
+        Examples
+        --------
+        >>> from skworm.plotting import EthogramDisplay
+        >>> labelled, predicted = ["forward", "forward", "reverse"], ["forward", "reverse", "reverse"]
+        >>> display = EthogramDisplay.from_predictions(labelled, {"GNN": predicted}, fps=2.9)
+        >>> [label.get_text() for label in display.ax_.get_yticklabels()], display.ax_.get_xlabel()
+        (['labelled', 'GNN'], 'Time (s)')
+        """
+        models = predictions if isinstance(predictions, Mapping) else {"predicted": predictions}
+        return cls._from_states({"labelled": y_true, **models}, y_true, worm=worm, fps=fps, ax=ax)
+
+    @classmethod
+    def _from_states(cls, states: dict[str, Any], rows: Any, *, worm: Any, fps: Any, ax: Any) -> EthogramDisplay:
+        worms = worm_of_rows(rows, worm)
+        worms = np.full(len(rows), "") if worms is None else worms
+        table = pd.DataFrame({"worm": worms, "time": frame_of_rows(rows, worms)})
+        for name, values in states.items():
+            array = np.asarray(values, dtype=str)
+            if array.shape != (len(table),):
+                raise ValueError(f"the states of {name!r} have shape {array.shape}, but there are {len(table)} frames")
+            table[f"states of {name}"] = array
+        repeated = table[table.duplicated(["worm", "time"])]
+        if len(repeated):
+            name, frame = repeated.iloc[0][["worm", "time"]]
+            raise ValueError(f"worm {name!r} has frame {frame} more than once; give each recording its own worm name")
+        strips = {f"states of {name}": name for name in states}
+        # A gap is a frame without a state: the frames at its ends would else be drawn across it.
+        whole = [
+            own.set_index("time").reindex(range(own["time"].min(), own["time"].max() + 1)).assign(worm=name)
+            for name, own in table.groupby("worm", sort=False)
+        ]
+        table = pd.concat(whole).reset_index()
+        if fps is not None:
+            rates = {name: frames_a_second(fps, name) for name in table["worm"].unique()}
+            table["time"] = table["time"] / table["worm"].map(rates)
+        return cls(table, strips=strips, unit="frames" if fps is None else "s").plot(ax=ax)
+
     def plot(self, ax: Axes | None = None) -> EthogramDisplay:
         """Draw into `ax`, a matplotlib Axes, or into a new figure; return the display itself."""
-        from matplotlib.colors import ListedColormap
-        from matplotlib.patches import Patch
-
-        table = self.table
-        if not set(table.columns) >= _COLUMNS or table.empty:
-            raise ValueError(f"the table needs rows and the columns {sorted(_COLUMNS)}; pass that of decode_states")
-        rows = [column for column in _ROWS if column in table]
-        worms = table["worm"].unique().tolist()
-        found = pd.unique(table[rows].to_numpy().ravel()).tolist()
-        colors = _colors(found)
+        strips = self._checked_strips()
+        worms = self.table["worm"].unique().tolist()
+        colors = _colors(pd.unique(self.table[list(strips)].to_numpy().ravel()))
         self.states_ = list(colors)
+        # With several strips a worm, its name stands above them, and their own names on the axis.
+        head = _HEAD if len(strips) > 1 and any(map(str, worms)) else 0.0
+        places = {
+            (worm, column): place * (len(strips) + head + _GAP) + head + number
+            for place, worm in enumerate(worms)
+            for number, column in enumerate(strips)
+        }
+        height = max(places.values()) + 1
         if ax is None:
-            figure = new_figure((8.0, _INCHES_AROUND + _INCHES_A_WORM * len(worms) * (1 + 0.4 * (len(rows) - 1))))
-            ax = figure.subplots()
+            ax = new_figure((8.0, _INCHES_AROUND + _INCHES_A_STRIP * height)).subplots()
         self.ax_, self.figure_ = ax, ax.figure
-        drawn: dict[str, Any] = {"cmap": ListedColormap(list(colors.values())), "vmin": -0.5, "vmax": len(colors) - 0.5}
-        for place, worm in enumerate(worms):
-            own = table[table["worm"] == worm]
-            edges = edges_of_frames(own["time"].to_numpy())
-            for number, column in enumerate(rows):
-                codes = pd.Index(self.states_).get_indexer(pd.Index(own[column]))[np.newaxis]
-                top = place + 0.1 + 0.8 * number / len(rows)
-                ax.pcolormesh(edges, [top, top + 0.8 / len(rows) - 0.03], codes, rasterized=True, **drawn)
-        ax.set_ylim(len(worms), 0)
-        ax.set_yticks(np.arange(len(worms)) + 0.5, worms, fontsize="small")
+        for (worm, column), place in places.items():
+            own = self.table[self.table["worm"] == worm]
+            self._draw_strip(own["time"].to_numpy(), own[column], place, colors)
+            if head and column == next(iter(strips)):
+                ax.text(0, place - 0.1, str(worm), transform=ax.get_yaxis_transform(), fontsize="small", va="bottom")
+        labels = [strips[column] if len(strips) > 1 else str(worm) for worm, column in places]
+        ax.set_ylim(height, 0)
+        ax.set_yticks(np.array(list(places.values())) + 0.5, labels, fontsize="small")
         ax.tick_params(axis="y", length=0)
         ax.spines[["top", "right", "left"]].set_visible(False)
-        ax.set_xlabel(
-            "Time (s)" if len(rows) == 1 else "Time (s); above the predicted states, below the annotated ones"
-        )
+        ax.set_xlabel(f"Time ({self.unit})")
         ax.legend(
-            handles=[Patch(color=color, label=state.replace("_", " ")) for state, color in colors.items()],
-            ncols=min(len(colors), 6),
+            handles=_patches(colors),
+            ncols=-(-len(colors) // -(-len(colors) // 6)),
             loc="lower center",
             bbox_to_anchor=(0.5, 1.0),
             frameon=False,
             fontsize="small",
         )
         return self
+
+    def _checked_strips(self) -> dict[str, str]:
+        strips = dict(self.strips or {name: label for name, label in _STRIPS.items() if name in self.table})
+        wanted = ["worm", "time", *(self.strips or ["state"])]
+        if not set(wanted) <= set(self.table.columns) or self.table.empty:
+            raise ValueError(f"the table needs rows and the columns {sorted(wanted)}; pass that of decode_states")
+        return strips
+
+    def _draw_strip(self, time: np.ndarray, states: pd.Series, place: float, colors: dict[str, str]) -> None:
+        from matplotlib.colors import ListedColormap
+
+        codes = pd.Index(self.states_).get_indexer(pd.Index(states))[np.newaxis]
+        self.ax_.pcolormesh(
+            edges_of_frames(time),
+            [place + 0.06, place + 0.94],
+            np.ma.masked_less(codes, 0),
+            cmap=ListedColormap(list(colors.values())),
+            vmin=-0.5,
+            vmax=len(colors) - 0.5,
+            rasterized=True,
+        )
 
     def save(self, path: Path, *, dots_per_inch: int = 150) -> None:
         """Write the figure, once drawn, to a file whose ending names the format."""
@@ -179,8 +306,15 @@ class EthogramDisplay:
         figure.savefig(path, dpi=dots_per_inch)
 
 
-def _colors(states: list[str]) -> dict[str, str]:
-    known = {state: color for state, color in STATE_COLORS.items() if state in states}
-    others = sorted(set(states) - set(known))
+def _patches(colors: Mapping[str, str]) -> list[Patch]:
+    from matplotlib.patches import Patch
+
+    return [Patch(color=color, label=state.replace("_", " ")) for state, color in colors.items()]
+
+
+def _colors(states: Iterable[Any]) -> dict[str, str]:
+    named = {state for state in states if isinstance(state, str)}
+    known = {state: color for state, color in STATE_COLORS.items() if state in named}
+    others = sorted(named - set(known))
     spare = [color for color in LINE_COLORS if color not in known.values()] or list(LINE_COLORS)
     return {**known, **{state: spare[place % len(spare)] for place, state in enumerate(others)}}

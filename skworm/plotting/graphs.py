@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _EDGE, _INHIBITION, _REFERENCE, _SELF = "#0072B2", "#D55E00", "#BBBBBB", "#DDDDDD"
 _INCHES_A_NEURON = 0.24
+_INCHES_OF_HANDLE, _INCHES_A_LETTER = 0.6, 0.075
 _WIDEST, _BEND = 2.6, 0.16
 _NAME_RADIUS, _LIMIT = 1.1, 1.32
 
@@ -163,15 +164,15 @@ class GraphDisplay:
         weights = self._weights()
         marked = self._marked(list(weights.index))
         side = max(3.2, 1.4 + _INCHES_A_NEURON * len(weights))
-        size = (side + 0.9, side + 0.3) if kind == "matrix" else (side, side + 0.3)
-        self.ax_: Axes = new_figure(size).subplots() if ax is None else ax
+        size = (side + 1.2, side + 0.3) if kind == "matrix" else (side, side + 0.3)
+        self.ax_: Axes = new_figure(size, square_axes=True).subplots() if ax is None else ax
         self.figure_ = self.ax_.figure
         self.image_: Any = None
         self.colorbar_: Any = None
         self.reference_: Any = None
         self.edges_: dict[tuple[str, str], Any] = {}
         if kind == "matrix":
-            self._draw_matrix(weights, marked)
+            self._draw_matrix(weights, marked, own_figure=ax is None)
         else:
             self._draw_network(weights, marked, share)
         self._add_legend(own_figure=ax is None)
@@ -194,7 +195,7 @@ class GraphDisplay:
         aligned = reference.reindex(index=names, columns=names).fillna(0)
         return (aligned.to_numpy() != 0) & ~np.eye(len(names), dtype=bool)
 
-    def _draw_matrix(self, weights: pd.DataFrame, marked: np.ndarray | None) -> None:
+    def _draw_matrix(self, weights: pd.DataFrame, marked: np.ndarray | None, own_figure: bool) -> None:
         values = weights.to_numpy()
         signed = bool((values < 0).any())
         # From 0 on, so that differences too small to matter do not fill the scale.
@@ -202,11 +203,13 @@ class GraphDisplay:
         low, colors = (-limit, "RdBu") if signed else (0, "viridis")
         self.image_ = self.ax_.imshow(values, interpolation="nearest", vmin=low, vmax=limit, cmap=colors)
         self.ax_.set_facecolor(_SELF)
-        self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label=self.label, fraction=0.046, pad=0.03)
+        # Given axes may have neighbours that an inset would cover.
+        beside = self.ax_.inset_axes((1.03, 0, min(0.045, 0.7 / len(weights)), 1)) if own_figure else None
+        place: dict[str, Any] = {"cax": beside} if own_figure else {"ax": self.ax_, "fraction": 0.046, "pad": 0.03}
+        self.colorbar_ = self.figure_.colorbar(self.image_, label=self.label, **place)
         if marked is not None:
             pre, post = np.nonzero(marked)
-            color = "black" if signed else "white"
-            self.reference_ = self.ax_.plot(post, pre, "o", color=color, markersize=3, mec="black", mew=0.5)[0]
+            self.reference_ = self.ax_.plot(post, pre, "o", color="white", markersize=3.2, mec="black", mew=0.6)[0]
         places, names = range(len(weights)), list(weights.index)
         self.ax_.set_xticks(places, names, rotation=90, fontsize="x-small")
         self.ax_.set_yticks(places, names, fontsize="x-small")
@@ -236,12 +239,15 @@ class GraphDisplay:
         self.ax_.set_axis_off()
 
     def _add_legend(self, own_figure: bool) -> None:
+        from matplotlib.colors import to_hex
         from matplotlib.lines import Line2D
 
         handles: dict[str, Any] = {}
         if self.edges_:
-            negative = (self._weights().to_numpy() < 0).any()
-            signs = {"positive": _EDGE, "negative": _INHIBITION} if negative else {"largest": _EDGE}
+            signed = (self._weights().to_numpy() < 0).any()
+            drawn = {to_hex(edge.get_edgecolor()).upper() for edge in self.edges_.values()}
+            signs = {"positive": _EDGE, "negative": _INHIBITION} if signed else {"largest": _EDGE}
+            signs = {sign: color for sign, color in signs.items() if color in drawn}
             handles = {f"{self.label} ({sign})": Line2D([], [], color=color) for sign, color in signs.items()}
         if self.reference_:
             dots = not isinstance(self.reference_, list)
@@ -253,7 +259,9 @@ class GraphDisplay:
             if not own_figure:
                 # A matrix has names and a label below it; a network has nothing there.
                 place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0 if self.image_ is None else -0.22)}
-            options = {"ncols": len(handles), "frameon": False, "fontsize": "small"}
+            wide = sum(_INCHES_OF_HANDLE + _INCHES_A_LETTER * len(name) for name in handles)
+            ncols = len(handles) if wide < self.figure_.bbox.width / self.figure_.dpi else 1
+            options = {"ncols": ncols, "frameon": False, "fontsize": "small"}
             self.legend_ = where.legend(list(handles.values()), list(handles), **place, **options)
 
     def _arrow(self, places: np.ndarray, pre: int, post: int, **style: Any) -> Any:

@@ -24,7 +24,7 @@ class NeuronImportanceDisplay:
     ----------
     importance : pandas.DataFrame
         Drops; columns ``neuron, worm, drop``, several rows of a neuron and worm being averaged.
-    xlabel : str, default="Drop of accuracy"
+    xlabel : str, default="Drop of accuracy (fraction)"
         Label of the axis.
 
     Attributes
@@ -50,13 +50,13 @@ class NeuronImportanceDisplay:
     ['AVAL', 'ALA']
     """
 
-    def __init__(self, importance: pd.DataFrame, *, xlabel: str = "Drop of accuracy") -> None:
+    def __init__(self, importance: pd.DataFrame, *, xlabel: str = "Drop of accuracy (fraction)") -> None:
         self.importance = importance
         self.xlabel = xlabel
 
     @classmethod
     def from_importance(
-        cls, importance: pd.DataFrame, *, xlabel: str = "Drop of accuracy", ax: Axes | None = None
+        cls, importance: pd.DataFrame, *, xlabel: str = "Drop of accuracy (fraction)", ax: Axes | None = None
     ) -> NeuronImportanceDisplay:
         """Draw the importance of neurons, the largest mean drop on top.
 
@@ -64,7 +64,7 @@ class NeuronImportanceDisplay:
         ----------
         importance : pandas.DataFrame
             The table of :func:`skworm.inspection.neuron_importance`.
-        xlabel : str, default="Drop of accuracy"
+        xlabel : str, default="Drop of accuracy (fraction)"
             Label of the axis.
         ax : matplotlib Axes, optional
             Where to draw; by default a new figure.

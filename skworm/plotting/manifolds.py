@@ -198,7 +198,11 @@ class ManifoldDisplay:
             return
         from matplotlib.lines import Line2D
 
-        handles = [Line2D([], [], color=STATE_COLORS[name], label=name.replace("_", " ")) for name in self.lines_]
+        handles = [
+            Line2D([], [], color=color, label=name.replace("_", " "))
+            for name, color in STATE_COLORS.items()
+            if name in self.lines_
+        ]
         where: Any = self.figure_ if own_figure else self.ax_
         place = {"loc": "outside lower center", "ncols": LEGEND_COLUMNS} if own_figure else {}
         where.legend(handles=handles, frameon=False, fontsize="small", **place)

@@ -9,6 +9,7 @@ import numpy as np
 
 from skworm.plotting.common import new_figure
 from skworm.plotting.ethograms import draw_ethogram, edges_of_frames, patches_of_states, states_present
+from skworm.plotting.traces import chosen_neurons
 from skworm.recording import Recording
 
 if TYPE_CHECKING:
@@ -84,11 +85,7 @@ class RecordingDisplay:
     def plot(self, ax: Axes | None = None) -> RecordingDisplay:
         """Draw into `ax`, a matplotlib Axes, or into a new figure; return the display itself."""
         worm = self.recording
-        neurons = list(worm.identified or worm.neurons) if self.neurons is None else list(self.neurons)
-        lacking = [neuron for neuron in neurons if neuron not in worm.neurons]
-        if lacking or not neurons:
-            found = f"has no neuron {lacking[0]!r}" if lacking else "is to be shown without neurons"
-            raise ValueError(f"worm {worm.worm!r} {found}; choose among {', '.join(worm.neurons)}")
+        neurons = chosen_neurons(worm, self.neurons)
         present = states_present(worm)
         self.ax_, strip = self._new_axes(len(neurons)) if ax is None else (ax, None)
         self.figure_ = self.ax_.figure

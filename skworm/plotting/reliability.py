@@ -20,6 +20,7 @@ _PANELS_A_ROW = 3
 _DOT_OF_ALL_FRAMES = 60.0
 _LEAST_SHARE = 0.01
 _DIAGONAL = "#666666"
+_CONFIDENCE = "Confidence (probability)"
 
 
 class ReliabilityDisplay:
@@ -53,7 +54,7 @@ class ReliabilityDisplay:
     ...     ["forward", "reverse"], [[0.9, 0.1], [0.6, 0.4]], classes=["forward", "reverse"], worm=["a", "b"]
     ... )
     >>> display.axes_[0].get_xlabel()
-    'Confidence'
+    'Confidence (probability)'
     """
 
     def __init__(self, curves: pd.DataFrame, *, errors: Mapping[str, float] | None = None) -> None:
@@ -172,9 +173,9 @@ class ReliabilityDisplay:
             )
         error = (self.errors or {}).get(panel)
         title = [panel] * bool(panel) + ([] if error is None else [f"calibration error {error:.3f}"])
-        axes.set_title("\n".join(title), fontsize="medium")
-        axes.set_xlabel("Confidence")
-        axes.set_ylabel("Accuracy")
+        axes.set_title("\n".join(title), fontsize="small")
+        axes.set_xlabel(_CONFIDENCE)
+        axes.set_ylabel("Accuracy (fraction)")
         axes.grid(color="#E5E5E5", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
@@ -188,10 +189,11 @@ class ReliabilityDisplay:
         # The last row may be shorter than the one above it, whose axes keep their labels then.
         for axes in self.axes_[-_PANELS_A_ROW:] if own_figure else ():
             axes.tick_params(labelbottom=True)
-            axes.set_xlabel("Confidence")
+            axes.set_xlabel(_CONFIDENCE)
 
     def _add_legend(self, own_figure: bool) -> None:
         lines = {worm: line for (_, worm), line in self.lines_.items()}
+        lines["calibrated"] = self.axes_[0].lines[0]
         where: Any = self.figure_ if own_figure else self.axes_[-1]
         place = {"loc": "outside right center"} if own_figure else {}
         where.legend(list(lines.values()), list(lines), frameon=False, fontsize="small", **place)

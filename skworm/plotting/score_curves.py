@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skworm.plotting.common import LEGEND_COLUMNS, LINE_COLORS, new_figure
+from skworm.plotting.common import LEGEND_COLUMNS, new_figure, style_of_model
+from skworm.plotting.scores import check_models, label_of_score, rows_of_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _SPREAD_OF_MODELS = 0.05
 _MARKERS = "osD^vP*X"
 _REFERENCE = "#000000"
+_TRAIN_WORMS = "train_worms"
 
 
 class ScoreCurveDisplay:
@@ -81,6 +83,87 @@ class ScoreCurveDisplay:
         self.reference = reference
         self.reference_label = reference_label
 
+    @classmethod
+    def from_results(
+        cls,
+        results: pd.DataFrame,
+        *,
+        x: str = _TRAIN_WORMS,
+        xlabel: str = "Training worms (number)",
+        score: str = "accuracy",
+        panels: Mapping[str, Mapping[str, Any]] | None = None,
+        models: Mapping[str, str] | None = None,
+        log: bool = False,
+        reference: Mapping[tuple[str, str, float], float] | None = None,
+        reference_label: str = "published",
+        ax: Any = None,
+    ) -> ScoreCurveDisplay:
+        """Draw the results of cross-validations by worm, against the number of worms they train on.
+
+        Parameters
+        ----------
+        results : pandas.DataFrame
+            Tables of :func:`skworm.model_selection.cross_validate_worms`, one below the other. The scores of a worm are
+            averaged over the fits that score it.
+        x : str, default="train_worms"
+            Column with the number, such as one of labelled seconds that you added; ``"train_worms"`` is counted.
+        xlabel : str, default="Training worms (number)"
+            Label of the horizontal axis, with the unit.
+        score : str, default="accuracy"
+            Column with the score.
+        panels : mapping of str to mapping, optional
+            Title of each panel to the values that columns have in its rows; by default a panel an evaluation.
+        models : mapping of str to str, optional
+            Model to label, in the order of the legend; by default all.
+        log : bool, default=False
+            Whether the horizontal axis is logarithmic.
+        reference : mapping of (panel, model, x) to float, optional
+            Published scores, as fractions.
+        reference_label : str, default="published"
+            What the legend calls them.
+        ax : matplotlib Axes or sequence of them, optional
+            One for each panel; by default a new figure.
+
+        Returns
+        -------
+        ScoreCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from skworm.plotting import ScoreCurveDisplay
+        >>> results = pd.DataFrame({
+        ...     "model": "GNN", "train_worms": ["a", "a+b"], "evaluation": "unseen_worms", "worm": "c",
+        ...     "accuracy": [0.8, 0.9],
+        ... })
+        >>> display = ScoreCurveDisplay.from_results(results)
+        >>> [label.get_text() for label in display.axes_[0].get_xticklabels()]
+        ['1', '2']
+        """
+        parts = rows_of_panels(
+            results, ("model", "evaluation", "worm", x, score), panels, made_by="cross_validate_worms"
+        )
+        table = pd.concat(parts, names=["panel"]).reset_index("panel")
+        check_models(models or {}, table["model"].unique())
+        number = table[x].str.count(r"\+") + 1 if x == _TRAIN_WORMS else table[x].astype(float)
+        scores = table[["panel", "model", "worm"]].assign(x=number, score=table[score])
+        display = cls(
+            scores,
+            xlabel=xlabel,
+            models=models,
+            ylabel=label_of_score(score),
+            log=log,
+            reference=reference,
+            reference_label=reference_label,
+        )
+        return display.plot(ax=ax)
+
     def plot(self, ax: Any = None) -> ScoreCurveDisplay:
         """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
         panels = list(self.scores["panel"].unique())
@@ -110,7 +193,7 @@ class ScoreCurveDisplay:
         for place, model in enumerate(models):
             by_worm = 100 * rows[rows["model"] == model].groupby(["x", "worm"])["score"].mean()
             if len(by_worm):
-                self._draw_model(axes, (panel, model), place - (len(models) - 1) / 2, place, by_worm)
+                self._draw_model(axes, (panel, model), place, models, by_worm)
         for (where, model, x), value in (self.reference or {}).items():
             if where == panel and model in models:
                 style: dict[str, Any] = {"color": _REFERENCE, "markerfacecolor": "none", "zorder": 4}
@@ -123,19 +206,25 @@ class ScoreCurveDisplay:
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
 
-    def _draw_model(self, axes: Axes, key: tuple[str, str], offset: float, place: int, by_worm: pd.Series) -> None:
+    def _draw_model(
+        self, axes: Axes, key: tuple[str, str], place: int, models: Mapping[str, str], by_worm: pd.Series
+    ) -> None:
+        numbers = np.sort(self.scores["x"].unique()).astype(float)
+        step = np.diff(numbers).min() if len(numbers) > 1 else 1.0
+        offset = place - (len(models) - 1) / 2
+
         # Models stand beside each other, so that their bars can be told apart.
         def beside(x: Any) -> Any:
             x = np.asarray(x, dtype=float)
-            return x * (1 + _SPREAD_OF_MODELS * offset) if self.log else x + 1.6 * _SPREAD_OF_MODELS * offset
+            return x * (1 + _SPREAD_OF_MODELS * offset) if self.log else x + 1.6 * _SPREAD_OF_MODELS * offset * step
 
-        color = LINE_COLORS[place % len(LINE_COLORS)]
+        color, linestyle = style_of_model(key[1], models)
         means, spreads = by_worm.groupby(level="x").mean(), by_worm.groupby(level="x").std()
         x = beside(by_worm.index.get_level_values("x"))
         self.dots_[key] = axes.plot(x, by_worm, ".", color=color, alpha=0.45, markersize=4, markeredgewidth=0)[0]
         bars: dict[str, Any] = {"yerr": spreads.fillna(0), "elinewidth": 1, "linewidth": 1.2, "markersize": 4}
-        marker = _MARKERS[place % len(_MARKERS)]
-        self.lines_[key] = axes.errorbar(beside(means.index), means, color=color, marker=marker, **bars)
+        bars |= {"marker": _MARKERS[place % len(_MARKERS)], "linestyle": linestyle}
+        self.lines_[key] = axes.errorbar(beside(means.index), means, color=color, **bars)
 
     def _add_legend(self, models: Mapping[str, str], own_figure: bool) -> None:
         drawn = {model: line for (_, model), line in self.lines_.items()}

@@ -136,7 +136,7 @@ class WormScoresDisplay:
             baseline=baseline if baseline in known else None,
             reference=reference,
             reference_label=reference_label,
-            xlabel=f"{score.replace('_', ' ').capitalize()} (%)",
+            xlabel=label_of_score(score),
         )
         return display.plot(ax=ax)
 
@@ -220,6 +220,11 @@ class WormScoresDisplay:
             else {}
         )
         where.legend(list(handles.values()), list(handles), frameon=False, fontsize="small", **place)
+
+
+def label_of_score(score: str) -> str:
+    """Write the name of a score, drawn in per cent, as the label of its axis."""
+    return f"{score.replace('_', ' ').capitalize().replace('f1', 'F1')} (%)"
 
 
 def rows_of_panels(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _TRUE = "#000000"
+_SHADE, _STRIP = 0.2, 0.06
+_UNITS = {"trace": "ΔF/F", "derivative": "ΔF/F/s"}
 
 
 class TrajectoryDisplay:
@@ -37,6 +39,8 @@ class TrajectoryDisplay:
         Frames a second; with it the axis is in seconds.
     title : str, default=""
         Title.
+    unit : str, default=""
+        Unit of the node feature, for its axes.
     models : mapping of str to str, optional
         Model to label; colours follow its order, which may name further models. By default those of `predicted`.
 
@@ -73,6 +77,7 @@ class TrajectoryDisplay:
         states: pd.Series | None = None,
         fps: float | None = None,
         title: str = "",
+        unit: str = "",
         models: Mapping[str, str] | None = None,
     ) -> None:
         self.true = true
@@ -82,6 +87,7 @@ class TrajectoryDisplay:
         self.states = states
         self.fps = fps
         self.title = title
+        self.unit = unit
         self.models = models or {name: name for name in predicted}
 
     @classmethod
@@ -158,6 +164,7 @@ class TrajectoryDisplay:
             states=states,
             fps=fps,
             title=f"{worm}, frame {frame}",
+            unit=_unit_of(frames, node_feature),
             models=models,
         )
         return display.plot(ax=ax)
@@ -177,7 +184,7 @@ class TrajectoryDisplay:
             self._draw_neuron(axes, neuron)
         unit = "frames" if self.fps is None else "s"
         self.axes_[-1].set_xlabel(f"Time after the last observed frame ({unit})")
-        self.axes_[0].set_title(self.title, fontsize="medium")
+        self.axes_[0].set_title(", ".join(filter(None, [self.title, self.node_feature])), fontsize="medium")
         self._add_legend(own_figure=ax is None)
         return self
 
@@ -194,7 +201,7 @@ class TrajectoryDisplay:
             time = np.array([0, *table.index]) * seconds
             self.lines_[neuron, name] = axes.plot(time, values, color=color, linestyle=style, linewidth=1.5)[0]
         axes.axvline(0, color="#666666", linewidth=0.8)
-        axes.set_ylabel(f"{neuron}\n{self.node_feature}", fontsize="small")
+        axes.set_ylabel(f"{neuron}\n({self.unit})" if self.unit else neuron, fontsize="small")
         axes.set_xlim(self.true.index[0] * seconds, self.true.index[-1] * seconds)
         axes.spines[["top", "right"]].set_visible(False)
 
@@ -205,7 +212,9 @@ class TrajectoryDisplay:
         bouts = (names != names.shift()).cumsum()
         for _, bout in names.groupby(bouts):
             start, end = (bout.index[0] - 0.5) * seconds, (bout.index[-1] + 0.5) * seconds
-            axes.axvspan(start, end, color=STATE_COLORS.get(str(bout.iloc[0]), "#FFFFFF"), alpha=0.25, linewidth=0)
+            color = STATE_COLORS.get(str(bout.iloc[0]), "#FFFFFF")
+            axes.axvspan(start, end, color=color, alpha=_SHADE, linewidth=0)
+            axes.axvspan(start, end, ymax=_STRIP, color=color, linewidth=0)
 
     def _add_legend(self, own_figure: bool) -> None:
         from matplotlib.patches import Patch
@@ -216,12 +225,18 @@ class TrajectoryDisplay:
             labels[name]: line for (neuron, name), line in self.lines_.items() if neuron == first
         }
         if self.states is not None:
-            for state in pd.unique(self.states.dropna()):
-                if state in STATE_COLORS:
-                    handles[state.replace("_", " ")] = Patch(color=STATE_COLORS[state], alpha=0.25)
+            for state in STATE_COLORS:
+                if (self.states.fillna("unknown") == state).any():
+                    handles[state.replace("_", " ")] = Patch(color=STATE_COLORS[state])
         where: Any = self.figure_ if own_figure else self.axes_[-1]
         place = {"loc": "outside lower center", "ncols": LEGEND_COLUMNS} if own_figure else {}
         where.legend(list(handles.values()), list(handles), frameon=False, fontsize="small", **place)
+
+
+def _unit_of(frames: pd.DataFrame, node_feature: str) -> str:
+    if "fit_scope" not in frames.attrs:
+        return ""
+    return "scaled" if frames.attrs["fit_scope"] == "recording" else _UNITS.get(node_feature, "")
 
 
 def _chosen(columns: list[str], neurons: Sequence[str] | None, node_feature: str) -> list[str]:

@@ -102,8 +102,8 @@ class TrajectoryErrorDisplay:
         known = list(errors["model"].unique())
         models = models or {name: name for name in known}
         check_models(models, known)
-        ylabel = "Mean squared error" if error == "mse" else f"Mean squared error ({error.removeprefix('mse_')})"
-        return cls(errors, models=models, ylabel=f"{ylabel},\nscaled features").plot(ax=ax)
+        of_what = "" if error == "mse" else f", {error.removeprefix('mse_').replace('_', ' ')}"
+        return cls(errors, models=models, ylabel=f"Mean squared error{of_what}\n(scaled features)").plot(ax=ax)
 
     def plot(self, ax: Any = None) -> TrajectoryErrorDisplay:
         """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""

@@ -20,6 +20,7 @@ from skworm.datasets import load_recordings, make_worms
 from skworm.experiments.worms import FirstFolds
 from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.model_selection import cross_validate_worms
+from skworm.plotting import LINE_COLORS
 
 CLASSES = {"GNN": GNNStateClassifier, "MLP": MLPStateClassifier}
 N_DRAWS = 5
@@ -97,25 +98,24 @@ def curve_of(model, X, y):
 
 def draw(out, figure):
     """Draw the curves of all models that were scored in a folder."""
-    import matplotlib as mpl
-
-    mpl.use("agg")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     curve = pd.concat([pd.read_csv(path) for path in sorted(out.glob("curve_*.csv"))])
-    fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
-    for name, points in curve.groupby("model", sort=False):
+    fig = Figure(figsize=(6.4, 4), layout="constrained")
+    ax = fig.subplots()
+    for (name, points), color in zip(curve.groupby("model", sort=False), LINE_COLORS, strict=False):
         of_worms = points[~points["all"]].groupby(["size", "worm"])["accuracy"].mean()
         by_size = of_worms.groupby("size").agg(["mean", "std", "count"])
         by_size = by_size[by_size["count"] == points["worm"].nunique()]
         whole = points[points["all"]]
         sizes = [*by_size.index, whole["size"].mean()]
-        marks = range(len(by_size))
-        (line,) = ax.plot(sizes, [*by_size["mean"], whole["accuracy"].mean()], marker="o", markevery=marks, label=name)
-        ax.plot(sizes[-1:], [whole["accuracy"].mean()], marker="*", markersize=12, color=line.get_color())
-    ax.set(xlabel="neurons of the new worm (star: all that it has)", ylabel="accuracy, 4 states", ylim=(0.3, 1))
+        accuracies = 100 * np.array([*by_size["mean"], whole["accuracy"].mean()])
+        ax.plot(sizes, accuracies, marker="o", markevery=range(len(by_size)), color=color, label=name)
+        ax.plot(sizes[-1:], accuracies[-1:], marker="*", markersize=12, color=color)
+    ax.set(xlabel="Neurons of the new worm (number; star: all that it has)", ylim=(30, 100))
+    ax.set_ylabel("Accuracy, 4 states (%)")
     ax.grid(alpha=0.3)
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower right", frameon=False)
     fig.savefig(figure, dpi=120)
 
 

@@ -17,6 +17,7 @@ from skworm import MLPStateClassifier, VirtualWorms
 from skworm.adaptation import adapt
 from skworm.datasets import load_recordings
 from skworm.frames import make_frames
+from skworm.plotting import LINE_COLORS, ScoreCurveDisplay
 
 SECONDS = (0, 10, 30, 60, 120)
 
@@ -51,21 +52,29 @@ def scores_of(network, X, y, new, fps, freedom):
 def draw(table, path):
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for name in ("as fitted", "adapted", "trained on them alone"):
-        by_length = table[table["model"] == name].groupby("seconds")["accuracy"].agg(["mean", "std"])
-        left.errorbar(by_length.index, by_length["mean"], by_length["std"], marker="o", capsize=3, label=name)
-    left.set(ylabel="accuracy, 7 states", ylim=(0, 1))
-    left.legend(loc="lower right", frameon=False)
-    wide = table.pivot_table(index=["worm", "seconds"], columns="model", values="accuracy", sort=False)
-    for worm, own in (wide["adapted"] - wide["as fitted"]).groupby(level="worm"):
-        right.plot(own.index.get_level_values("seconds"), own, marker="o", label=worm)
-    right.axhline(0, color="0.7", linewidth=1, zorder=0)
-    right.set(ylabel="adapted - as fitted")
-    right.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    for axes in (left, right):
-        axes.set(xlabel="labelled seconds", xticks=SECONDS)
+    ScoreCurveDisplay.from_results(
+        table.assign(evaluation="a worm that is new"),
+        x="seconds",
+        xlabel="Labelled time of the new worm (s)",
+        models={name: name for name in ("as fitted", "adapted", "trained on them alone")},
+        ax=left,
+    )
+    left.set(ylim=(0, 100), ylabel="Accuracy, 7 states (%)")
+    wide = 100 * table.pivot_table(index=["worm", "seconds"], columns="model", values="accuracy", sort=False)
+    gains = (wide["adapted"] - wide["as fitted"]).groupby(level="worm")
+    for (worm, gain), color in zip(gains, LINE_COLORS, strict=False):
+        right.plot(gain.index.get_level_values("seconds"), gain, marker="o", markersize=4, color=color, label=worm)
+    right.axhline(0, color="#BBBBBB", linewidth=0.8, zorder=0)
+    right.set(
+        xlabel="Labelled time of the new worm (s)",
+        ylabel="Difference (percentage points)",
+        xticks=SECONDS,
+    )
+    right.set_title("adapted - as fitted", fontsize="medium")
+    right.spines[["top", "right"]].set_visible(False)
+    right.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small")
     figure.savefig(path, dpi=120)
 
 

@@ -1,0 +1,109 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from sklearn.dummy import DummyClassifier
+
+from skworm.datasets import make_worms
+from skworm.frames import make_frames
+from skworm.plotting import STATE_COLORS, EthogramDisplay, TraceDisplay
+
+
+@pytest.fixture
+def worm():
+    return make_worms(1, n_frames=120, n_unidentified=2, random_state=0)[0]
+
+
+def labels(display):
+    return [label.get_text() for label in display.ax_.get_yticklabels()]
+
+
+def colors_of(strip):
+    values = strip.get_array()
+    gone = np.ma.getmaskarray(values).ravel()
+    colors = map(tuple, strip.to_rgba(values).reshape(-1, 4)[:, :3])
+    return [None if absent else color for absent, color in zip(gone, colors, strict=True)]
+
+
+def test_predicted_states_stand_below_those_labelled():
+    index = pd.MultiIndex.from_arrays([list("aaab"), [4, 5, 8, 0]], names=["worm", "frame"])
+    y = pd.Series(["forward", "reverse", "reverse", "forward"], index=index)
+    display = EthogramDisplay.from_predictions(y, {"GNN": ["forward"] * 4}, fps={"a": 2.0, "b": 4.0})
+    assert labels(display) == ["labelled", "GNN"] * 2
+    assert [text.get_text() for text in display.ax_.texts] == ["a", "b"]
+    first, predicted, *_ = display.ax_.collections
+    blue, orange = to_rgb(STATE_COLORS["forward"]), to_rgb(STATE_COLORS["reverse"])
+    assert colors_of(first) == [blue, orange, None, None, orange]
+    assert colors_of(predicted) == [blue, blue, None, None, blue]
+    np.testing.assert_allclose(first.get_coordinates()[0, [0, -1], 0], [1.75, 4.25])
+    assert display.ax_.get_xlabel() == "Time (s)"
+
+
+def test_without_a_frame_rate_frames_are_counted():
+    display = EthogramDisplay.from_predictions(["forward", "reverse"], ["reverse", "reverse"])
+    assert (labels(display), display.ax_.get_xlabel()) == (["labelled", "predicted"], "Time (frames)")
+    assert not display.ax_.texts
+
+
+def test_a_classifier_is_drawn_at_the_rate_of_its_frames():
+    X, y = make_frames(make_worms(1, n_frames=100, fps=5.0, random_state=0), states="2")
+    always = DummyClassifier(strategy="constant", constant="forward").fit(X, y)
+    display = EthogramDisplay.from_estimator(always, X, y)
+    assert labels(display) == ["labelled", "DummyClassifier"]
+    assert display.ax_.get_xlim()[1] == pytest.approx(100 / 5, abs=1)
+    assert labels(EthogramDisplay.from_estimator(always, X)) == ["simulated-0"]
+
+
+def test_tables_of_decoded_states_show_both_strips():
+    table = pd.DataFrame({"worm": "a", "time": [0.0, 1.0], "state": "forward", "annotated": ["forward", "reverse"]})
+    axes = Figure().subplots()
+    display = EthogramDisplay.from_table(table, ax=axes)
+    assert display.ax_ is axes
+    assert (labels(display), display.states_) == (["annotated", "predicted"], ["forward", "reverse"])
+    assert labels(EthogramDisplay.from_table(table.drop(columns="annotated"))) == ["a"]
+
+
+def test_bad_states_are_refused():
+    with pytest.raises(ValueError, match=r"needs rows and the columns \['state', 'time', 'worm'\]"):
+        EthogramDisplay.from_table(pd.DataFrame({"worm": ["a"], "time": [0.0]}))
+    with pytest.raises(ValueError, match=r"states of 'GNN' have shape \(1,\), but there are 2 frames"):
+        EthogramDisplay.from_predictions(["forward"] * 2, {"GNN": ["forward"]})
+    with pytest.raises(ValueError, match="fps names no rate for worm 'b'"):
+        EthogramDisplay.from_predictions(["forward"] * 2, ["forward"] * 2, worm=["a", "b"], fps={"a": 1.0})
+    index = pd.MultiIndex.from_arrays([["a", "a"], [3, 3]], names=["worm", "frame"])
+    with pytest.raises(ValueError, match="worm 'a' has frame 3 more than once"):
+        EthogramDisplay.from_predictions(pd.Series("forward", index=index), ["forward"] * 2)
+
+
+def test_traces_have_the_colours_of_states(worm):
+    display = TraceDisplay.from_recording(worm, ["AVAL", "RID"])
+    assert [axes.get_ylabel() for axes in display.axes_] == ["AVAL\n(ΔF/F)", "RID\n(ΔF/F)"]
+    pieces = {state: lines for (neuron, state), lines in display.lines_.items() if neuron == "RID"}
+    assert set(pieces) == set(worm.states)
+    for state, lines in pieces.items():
+        np.testing.assert_allclose(lines.get_edgecolor()[0][:3], to_rgb(STATE_COLORS[state]))
+        assert len(lines.get_segments()) == (worm.states[1:] == state).sum()
+    low, high = display.axes_[1].get_ylim()
+    trace = worm.traces[:, worm.neurons.index("RID")]
+    assert low < trace.min() < trace.max() < high
+
+
+def test_traces_break_where_nothing_was_measured(worm):
+    traces = worm.traces.copy()
+    traces[50:53, worm.neurons.index("RID")] = np.nan
+    time = worm.time + 10.0 * (np.arange(worm.n_frames) >= 80)
+    broken = replace(worm, traces=traces, time=time, states=None)
+    display = TraceDisplay.from_recording(broken, ["RID"])
+    assert len(display.lines_["RID", "trace"].get_segments()) == 119 - 4 - 1
+    assert not display.figure_.legends
+
+
+def test_traces_that_cannot_be_drawn_are_refused(worm):
+    assert len(TraceDisplay.from_recording(worm).axes_) == 4
+    with pytest.raises(ValueError, match="has no neuron 'VB09'; choose among"):
+        TraceDisplay.from_recording(worm, ["VB09"])
+    with pytest.raises(ValueError, match="ax holds 1 axes for 4 neurons; pass one for each"):
+        TraceDisplay.from_recording(worm, ax=Figure().subplots())
