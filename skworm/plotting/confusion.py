@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from skworm.layout import worm_of_rows
 from skworm.plotting.common import new_figure
-from skworm.states import STATES
+from skworm.states import STATES, UNKNOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,6 +58,100 @@ class ConfusionDisplay:
     def __init__(self, confusion: pd.DataFrame, *, states: Sequence[str] | None = None) -> None:
         self.confusion = confusion
         self.states = states
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, worm: Any = None, states: Sequence[str] | None = None, ax: Any = None
+    ) -> ConfusionDisplay:
+        """Draw the confusion of a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : scikit-learn classifier
+            Fitted.
+        X : DataFrame or array-like of shape (n_frames, n_features)
+            Frames, best of worms that the classifier has not seen.
+        y : array-like of str, shape (n_frames,)
+            Labelled states; ``"unknown"`` is left out.
+        worm : array-like of shape (n_frames,), optional
+            Worm of each frame; by default the index level ``"worm"`` of `X`.
+        states : sequence of str, optional
+            States in the order of the axes.
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        ConfusionDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`from_predictions`.
+        """
+        predictions = {type(estimator).__name__: estimator.predict(X)}
+        return cls.from_predictions(y, predictions, worm=worm_of_rows(X, worm), states=states, ax=ax)
+
+    @classmethod
+    def from_predictions(
+        cls, y_true: Any, predictions: Any, *, worm: Any = None, states: Sequence[str] | None = None, ax: Any = None
+    ) -> ConfusionDisplay:
+        """Draw the confusion of predicted states, mean over worms.
+
+        Every worm counts the same in the row of a state, if it ever shows that state. Without worms all frames count
+        as those of one.
+
+        Parameters
+        ----------
+        y_true : Series or array-like of str, shape (n_frames,)
+            Labelled states; ``"unknown"`` is left out.
+        predictions : array-like of str, shape (n_frames,), or mapping of str to such
+            Predicted states; a mapping gives a panel a model.
+        worm : array-like of shape (n_frames,), optional
+            Worm of each frame; by default the index level ``"worm"`` of `y_true`.
+        states : sequence of str, optional
+            States in the order of the axes.
+        ax : matplotlib Axes or sequence of them, optional
+            One for each panel; by default a new figure.
+
+        Returns
+        -------
+        ConfusionDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, no state is known, or `ax` does not fit the panels.
+
+        Examples
+        --------
+        >>> from skworm.plotting import ConfusionDisplay
+        >>> display = ConfusionDisplay.from_predictions(
+        ...     ["forward", "forward", "reverse", "reverse"], ["forward", "reverse", "reverse", "reverse"]
+        ... )
+        >>> display.images_[""].get_array().tolist()
+        [[50.0, 50.0], [0.0, 100.0]]
+        """
+        true, worms = np.asarray(y_true, dtype=str), worm_of_rows(y_true, worm)
+        worms = np.zeros(len(true), dtype=int) if worms is None else worms
+        known = true != UNKNOWN
+        if true.ndim != 1 or not known.any():
+            raise ValueError("y_true has no frame with a known state; pass one state a frame, (n_frames,)")
+        models = predictions if isinstance(predictions, Mapping) else {"": predictions}
+        parts = []
+        for panel, values in models.items():
+            predicted = np.asarray(values, dtype=str)
+            if predicted.shape != true.shape:
+                name = f"the predictions of {panel!r}" if panel else "predictions"
+                raise ValueError(f"{name} have shape {predicted.shape}, but y_true has {true.shape}")
+            frames = pd.DataFrame({"worm": worms, "state": true, "predicted": predicted})[known]
+            counts = frames.groupby(["worm", "state"])["predicted"].value_counts().unstack(fill_value=0)
+            shares = 100 * counts.div(counts.sum(axis=1), axis=0)
+            means = shares.groupby(level="state").mean().stack().rename("percent")
+            parts.append(means.reset_index().assign(panel=panel))
+        return cls.from_confusion(pd.concat(parts, ignore_index=True), states=states, ax=ax)
 
     @classmethod
     def from_confusion(
