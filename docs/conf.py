@@ -42,11 +42,11 @@ sphinx_gallery_conf = {
     "image_scrapers": ("gallery.pictures_of_displays",),
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skworm",),
-    "reference_url": {"skworm": None},
     # In a notebook sys.argv holds options of Jupyter.
     "notebook_extensions": set(),
     "download_all_examples": False,
     "show_signature": False,
+    "write_computation_times": False,
 }
 
 html_theme = "pydata_sphinx_theme"

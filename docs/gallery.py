@@ -46,7 +46,7 @@ def pictures_of_displays(block: Any, block_vars: dict[str, Any], gallery_conf: d
             paths.append(next(block_vars["image_path_iterator"]))
             titles.append((type(value).__doc__ or "").partition("\n")[0])
             figure.savefig(paths[-1], dpi=DOTS_PER_INCH)
-    return figure_rst(paths, gallery_conf["src_dir"], fig_titles=titles)
+    return figure_rst(paths, gallery_conf["src_dir"], fig_titles="; ".join(titles))
 
 
 def copy_examples(source: Path, target: Path) -> None:

@@ -23,7 +23,7 @@ from skworm.metrics import coverage_report
 from skworm.plotting import ReliabilityDisplay
 
 recordings = load_recordings(sys.argv[1]) if sys.argv[1:] else make_worms(n_worms=5, n_frames=1000, random_state=0)
-X, y = make_frames(recordings, states="7")
+X, y = make_frames(recordings, states="4")
 new_worms = [recording.worm for recording in recordings[-2:]]
 is_new = X.index.get_level_values("worm").isin(new_worms)
 

@@ -42,7 +42,7 @@ print(graph_stability(graphs, names=("worm", "seed")).round(2).to_string(index=F
 # seed, there is nothing to report.
 
 for seed, fit in fits.items():
-    compared = compare_graphs(inferred_graph(fit, X), true_graph, random_state=0)
+    compared = compare_graphs(inferred_graph(fit, X), true_graph, n_permutations=200, random_state=0)
     aurocs = compared[compared["statistic"] == "auroc"]
     print(f"seed {seed}")
     print(aurocs[["null", "value", "null_percentile_95", "p_value"]].round(3).to_string(index=False))

@@ -47,7 +47,7 @@ def recordings_kato2015(kato2015_folder):
 
 @pytest.fixture
 def quick_runs(monkeypatch):
-    """Let pages and examples finish soon, whatever they ask for: 3 epochs, 600 frames a worm, and one process."""
+    """Let pages and examples finish soon, whatever they ask for: 3 epochs, 400 frames a worm, and one process."""
     import joblib
 
     import skworm.datasets
@@ -59,7 +59,7 @@ def quick_runs(monkeypatch):
         settings(self, min(max_epochs, 3), **others)
 
     def short_worms(n_worms=5, n_frames=3100, **others):
-        return worms(n_worms, min(n_frames, 600), **others)
+        return worms(n_worms, min(n_frames, 400), **others)
 
     monkeypatch.setattr(TrainingSettings, "__init__", few_epochs)
     monkeypatch.setattr(skworm.datasets, "make_worms", short_worms)

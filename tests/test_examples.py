@@ -13,7 +13,9 @@ from skworm.datasets import make_worms, save_recordings
 from skworm.states import STATES
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-TAKES_A_FOLDER = [path for path in EXAMPLES if "sys.argv[1]" in path.read_text(encoding="utf-8")]
+# Others read a folder by the very line of the first of these.
+RUN_ON_A_FOLDER = [path for path in EXAMPLES if path.stem in ("first_recording", "own_recordings")]
+READ_A_FOLDER = "recordings = load_recordings(sys.argv[1]) if sys.argv[1:] else make_worms("
 
 
 def name_of(path):
@@ -36,7 +38,7 @@ def run(quick_runs, monkeypatch, capsys, tmp_path):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("worms")
-    save_recordings(make_worms(5, 600, worm_prefix="mine", random_state=0), folder)
+    save_recordings(make_worms(3, 400, worm_prefix="mine", random_state=0), folder)
     return folder
 
 
@@ -50,6 +52,7 @@ def test_examples_have_the_form_of_the_gallery(path):
     cells = re.findall(r"^# %%\n(.*)$", source, flags=re.MULTILINE)
     assert cells
     assert all(cell.startswith("# ") for cell in cells)
+    assert source.count("sys.argv[1]") == source.count(READ_A_FOLDER) or path.stem == "own_recordings"
     gallery = (path.parents[1] / "docs" / "gallery.py").read_text(encoding="utf-8")
     assert f'"{path.name}",' in gallery, "name its place in ORDER"
 
@@ -66,27 +69,26 @@ def check_pictures(names, pictures):
         assert not is_white.all()
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
-def test_examples_run_and_draw(path, run):
-    names, printed, pictures = run(path)
-    check_pictures(names, pictures)
-    assert printed
-
-
-@pytest.mark.parametrize("path", TAKES_A_FOLDER, ids=name_of)
-def test_examples_read_a_folder(path, run, folder):
-    names, _, pictures = run(path, folder)
-    check_pictures(names, pictures)
-    assert [recording.worm for recording in names["recordings"]] == [f"mine-{number}" for number in range(5)]
-
-
-def test_own_recordings_writes_what_a_laboratory_has_and_what_it_gets(run, tmp_path):
-    (path,) = (path for path in EXAMPLES if path.stem == "own_recordings")
-    run(path)
-    out = tmp_path / "skworm_results" / "own_recordings"
+def check_tables_of_a_laboratory(out, n_frames):
     header = (out / "csv" / "simulated-0.csv").read_text().partition("\n")[0]
     assert header.startswith("time,state,")
     assert "AVAL" in header.split(",")
     predicted = pd.read_csv(out / "predicted_states.csv")
-    assert predicted["frame"].tolist() == list(range(600))
+    assert predicted["frame"].tolist() == list(range(n_frames))
     assert set(predicted["state"]) <= set(STATES)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
+def test_examples_run_and_draw(path, run, tmp_path):
+    names, printed, pictures = run(path)
+    check_pictures(names, pictures)
+    assert printed
+    if path.stem == "own_recordings":
+        check_tables_of_a_laboratory(tmp_path / names["out"], names["new_worm"].n_frames)
+
+
+@pytest.mark.parametrize("path", RUN_ON_A_FOLDER, ids=name_of)
+def test_examples_read_a_folder(path, run, folder):
+    names, _, pictures = run(path, folder)
+    check_pictures(names, pictures)
+    assert [recording.worm for recording in names["recordings"]] == [f"mine-{number}" for number in range(3)]
