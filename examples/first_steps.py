@@ -2,7 +2,7 @@
 Ten lines to a confusion matrix
 ===============================
 
-Train on three worms, and read the states of a fourth that the model has never seen.
+Train on four worms, and read the states of a fifth that the model has never seen.
 """
 
 from skworm import GNNStateClassifier, VirtualWorms
@@ -10,8 +10,8 @@ from skworm.datasets import make_worms
 from skworm.frames import make_frames
 from skworm.plotting import ConfusionDisplay
 
-X, y = make_frames(make_worms(n_worms=4, n_frames=1500, random_state=0), states="4")
-unseen = X.index.get_level_values("worm") == "simulated-3"
+X, y = make_frames(make_worms(n_worms=5, random_state=0), states="4")
+unseen = X.index.get_level_values("worm") == "simulated-4"
 gnn = GNNStateClassifier(augmentation=VirtualWorms(), max_epochs=100, learning_rate=0.01, random_state=0)
 gnn.fit(X[~unseen], y[~unseen])
 display = ConfusionDisplay.from_estimator(gnn, X[unseen], y[unseen])

@@ -57,7 +57,8 @@ display = ScoreCurveDisplay(scores, xlabel="Neurons that the model is shown (num
 display.figure_.savefig("missing_neurons.png", dpi=150)
 
 # %%
-# ``adapt`` fits the model to a new worm by the frames of that worm alone, without its states.
+# ``adapt`` aligns the model with a new worm by the frames of that worm alone, without its states. It is no cure for
+# neurons that are missing, and may gain or lose a little.
 
 fitted = models["trained with dropout"]
 for new_worm in new_worms:

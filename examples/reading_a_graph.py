@@ -31,15 +31,18 @@ network = GraphDisplay.from_graph(graph, kind="network", share=0.1, reference=tr
 network.figure_.savefig("network.png", dpi=150)
 
 # %%
-# Weights that look telling need not be. Rank correlations of edge weights: worms of one fit have nearly the same graph,
-# because the network has learned one answer. Another seed gives another.
+# The blocks are neurons that are active in the same states: they take much of each other, and little of the others. That
+# can be had from correlations, and it need not be how they are connected.
+#
+# Is the graph at least the same again? Rank correlations of edge weights: worms of one fit have nearly the same graph,
+# because the network has learned one answer. Fits that differ in the seed agree less.
 
 graphs = {(worm, seed): graph for seed, fit in fits.items() for worm, graph in fit.graphs_.items()}
 print(graph_stability(graphs, names=("worm", "seed")).round(2).to_string(index=False))
 
 # %%
-# Against the true graph, beside two kinds of chance. Where ``value`` does not exceed both percentiles, and with every
-# seed, there is nothing to report.
+# Against the true graph, beside two kinds of chance. An AUROC of .5 is what a coin gives. Where ``value`` does not exceed
+# both percentiles, and with every seed, there is nothing to report.
 
 for seed, fit in fits.items():
     compared = compare_graphs(inferred_graph(fit, X), true_graph, n_permutations=200, random_state=0)
