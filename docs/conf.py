@@ -51,4 +51,8 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skworm"
+html_static_path = ["static"]
+html_css_files = ["skworm.css"]
+# A page without pages below it needs no list of them.
+html_sidebars = {"contributing": []}
 html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}

@@ -2,7 +2,7 @@
 What a split measures
 =====================
 
-The same model gets three scores, by what it is tested on. Two of them can be had without looking at a neuron.
+The same model gets three scores, by what it is tested on. One of them can nearly be had without looking at a neuron.
 """
 
 import sys

@@ -2,8 +2,8 @@
 Reading a graph
 ===============
 
-A graph neural network infers a weighted graph between neurons. Before it goes into a figure: is it the same with another
-seed, and does it agree with a graph that is known? Simulated worms have a true graph to ask.
+A graph neural network infers a weighted graph between neurons. Before it goes into a figure: is it the same with
+another seed, and does it agree with a graph that is known? Simulated worms have a true graph to ask.
 """
 
 from skworm import GNNStateClassifier
@@ -31,8 +31,8 @@ network = GraphDisplay.from_graph(graph, kind="network", share=0.1, reference=tr
 network.figure_.savefig("network.png", dpi=150)
 
 # %%
-# The blocks are neurons that are active in the same states: they take much of each other, and little of the others. That
-# can be had from correlations, and it need not be how they are connected.
+# The blocks are neurons that are active in the same states: they take much of each other, and little of the others.
+# That can be had from correlations, and it need not be how they are connected.
 #
 # Is the graph at least the same again? Rank correlations of edge weights: worms of one fit have nearly the same graph,
 # because the network has learned one answer. Fits that differ in the seed agree less.
@@ -41,8 +41,8 @@ graphs = {(worm, seed): graph for seed, fit in fits.items() for worm, graph in f
 print(graph_stability(graphs, names=("worm", "seed")).round(2).to_string(index=False))
 
 # %%
-# Against the true graph, beside two kinds of chance. An AUROC of .5 is what a coin gives. Where ``value`` does not exceed
-# both percentiles, and with every seed, there is nothing to report.
+# Against the true graph, beside two kinds of chance. An AUROC of .5 is what a coin gives. Where ``value`` does not
+# exceed both percentiles, and with every seed, there is nothing to report.
 
 for seed, fit in fits.items():
     compared = compare_graphs(inferred_graph(fit, X), true_graph, n_permutations=200, random_state=0)
