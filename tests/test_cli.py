@@ -64,6 +64,7 @@ def test_table1_prints_and_writes_a_table_and_continues(folder, tmp_path):
         np.testing.assert_allclose([row.mean, row.std], [by_worm.mean(), by_worm.std()])
     cell = table.query("model == 'mlp' and column == 'unseen worms'").iloc[0]
     assert f"{cell['mean']:.1f} ± {cell['std']:.1f} [93.9 ± 10.3]" in first.stdout
+    assert f"({cell['mean_low']:.1f} to {cell['mean_high']:.1f})" in first.stdout
 
     store = (tmp_path / "out" / "scores.jsonl").read_bytes()
     again = table1(folder, tmp_path / "out")
@@ -77,7 +78,8 @@ def test_quiet_prints_the_table_alone(folder, tmp_path):
     assert result.stderr == ""
     lines = result.stdout.splitlines()
     assert lines[0].split("   ")[-1].strip() == "unseen worms"
-    assert lines[-1].startswith("Majority")
+    assert lines[-2].startswith("Majority")
+    assert re.fullmatch(r"( +\([\d.]+ to [\d.]+\)){2}", lines[-1])
 
 
 def test_the_simulated_default_has_a_second_lab(tmp_path, monkeypatch):

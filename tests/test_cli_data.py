@@ -216,6 +216,8 @@ def test_datasets_can_be_listed_and_fetched(tmp_path):
     result = call("datasets", "fetch", "kato2015", "--data-home", tmp_path)
     assert result.exit_code == 0, result.output
     assert "kato-1: 200 frames, 3 neurons identified" in result.stdout
+    found = json.loads(call("datasets", "fetch", "kato2015", "--data-home", tmp_path, "--json").stdout)
+    assert (found["kato-1"]["n_frames"], found["kato-1"]["identified"]) == (200, ["RID", "AVAL", "VB02"])
     assert call("datasets", "fetch", "elegans").exit_code == 2
 
 

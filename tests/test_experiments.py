@@ -252,9 +252,12 @@ def test_cells_read_mean_plus_minus_deviation():
     )  # fmt: skip
     column = paper.Column("unseen worms", "shuffled_windows", "unseen_worms", "unseen_worms")
     text = report.format_text(paper.table_1(scores, [column]))
-    assert "SVM   95.0 ± 7.1 [82.8 ± 7.6]" in text.splitlines()
+    assert text.splitlines()[-2:] == ["SVM     95.0 ± 7.1 [82.8 ± 7.6]", "        (90.0 to 100.0)"]
+    assert "| SVM | 95.0 ± 7.1 [82.8 ± 7.6] (90.0 to 100.0) |" in report.format_markdown(
+        paper.table_1(scores, [column])
+    )
     one_worm = paper.table_1(scores.head(1), [column], with_paper=False)
-    assert "SVM   90.0" in report.format_text(one_worm).splitlines()
+    assert report.format_text(one_worm).splitlines()[-1] == "SVM     90.0"
 
 
 def test_the_reading_tells_worms_clock_and_simulation(both_folds):

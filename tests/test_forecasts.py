@@ -100,8 +100,11 @@ def test_table_and_blocks_hold_the_summary(finished):
     assert row["mse"] == pytest.approx(chosen.groupby("worm")["mse"].mean().mean())
     blocks = figure4.blocks_of_figure_4d(table)
     block = blocks["unseen worms, 2 training worms, 1 observed frame, 3 scored"]
-    assert block.loc["MLP", "MSE 8"].startswith(f"{1000 * row['mse']:.1f} ± ")
-    assert block.loc["Persistence", "skill 8"] == "0.000"
+    mean, interval = block.loc["MLP", "MSE 8"].split("\n")
+    assert mean.startswith(f"{1000 * row['mse']:.1f} ± ")
+    assert interval == f"({1000 * row['mse_low']:.1f} to {1000 * row['mse_high']:.1f})"
+    assert row["skill_low"] <= row["skill"] <= row["skill_high"]
+    assert block.loc["Persistence", "skill 8"] == "0.000\n(0.000 to 0.000)"
     assert {"transition 16", "steady 16", "worst 1"} <= set(block.columns)
 
 
@@ -181,6 +184,9 @@ def test_table_of_settings_is_the_skill_on_unseen_worms(settings_scores):
     assert table.index.tolist() == ["default", "two layers", "linear"]
     assert table.loc["default"].tolist() == pytest.approx([0.4] * 4)
     assert table.loc["two layers", "worst 16"] == pytest.approx(0.1)
+    texts = forecast_sensitivity.settings_texts(settings_scores)
+    assert texts.loc["default"].tolist() == ["0.400\n(0.400 to 0.400)"] * 3 + ["0.400"]
+    assert texts.loc["two layers", "skill 8"].startswith("0.367\n(0.1")
 
 
 def test_a_setting_is_chosen_without_the_worm_that_scores_it(settings_scores):

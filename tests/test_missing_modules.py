@@ -11,6 +11,7 @@ from skworm.nn import (
     DynamicGraph,
     EdgeEncoder,
     FixedGraph,
+    GNNFrameModule,
     GraphConvolution,
     Groups,
     MessagePassing,
@@ -86,6 +87,23 @@ class TestModules:
         assert not convolved[:, self.MISSING].any()
         graphs = whole.group_graphs(nodes, group, present)
         torch.testing.assert_close(graphs[:, there][:, :, there], part.group_graphs(nodes[:, there], group))
+
+    @pytest.mark.parametrize("name", ["node_features", "hidden_edges", "dynamic", "fixed"])
+    @pytest.mark.parametrize("aggregation", ["concatenate", "mean", "attention"])
+    def test_frames_known_to_be_complete_come_out_as_others_do(self, name, aggregation):
+        frames, index = torch.rand(N_FRAMES, N_NEURONS * N_NODE_FEATURES).double(), torch.arange(N_FRAMES) % 3
+        shape = {"n_hidden": 4, "n_layers": 1, "batch_norm": None, "aggregation": aggregation, "fill_missing": True}
+        outputs, states = [], []
+        for complete in (False, True):
+            options = {"self_edges": True, "message_normalization": "row", "residual": True, "n_message_steps": 2}
+            messages = MessagePassing(self.graph(name), **options)
+            torch.manual_seed(0)
+            readout = Readout(N_NEURONS, N_NODE_FEATURES, 3, **shape)
+            module = GNNFrameModule(N_NEURONS, N_NODE_FEATURES, messages, readout).double()
+            outputs.append(module(frames, Groups(index, 3, complete=complete)))
+            states.append(module.state_dict())
+        torch.testing.assert_close(outputs[1], outputs[0])
+        torch.testing.assert_close(states[1], states[0])
 
     @pytest.mark.parametrize("stage", ["node_features", "hidden_neurons", "hidden_edges", "edge_weights"])
     def test_a_graph_is_inferred_from_the_frames_in_which_both_neurons_are(self, stage):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from skworm.cli.choices import NameList, PathOrName
+from skworm.cli.options import STATES_HELP
+from skworm.cli.output import JSON, lines_of, show, user_errors
+from skworm.experiments.catalogue import TABLE_1_MODELS
+
 _FETCHERS = {
     "kato2015": ("fetch_kato2015", "Kato et al. 2015: five immobilised worms, seven states"),
     "nichols2017": ("fetch_nichols2017", "Nichols et al. 2017: 21 worms, awake and quiescent"),
 }
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for another program to read.")
 _EXISTING = click.Path(path_type=Path)
 
 
@@ -36,11 +37,13 @@ _READING = (
         "columns",
         type=_ColumnName(),
         multiple=True,
-        help="Name of the column that is time, state, a behaviour (behavior:velocity=v) or a neuron (AVAL=cell 3), for "
-        "tables that call it otherwise; may be given several times.",
+        help="Which column of a table is what, where its name does not say: time=t, state=label, behavior:velocity=v, "
+        "or a neuron, 'AVAL=cell 3'. May be given several times.",
     ),
     click.option(
-        "--table-fps", type=click.FloatRange(0, min_open=True), help="Frames a second of tables without time."
+        "--table-fps",
+        type=click.FloatRange(0, min_open=True),
+        help="Frames a second of tables without a column of time.",
     ),
 )
 
@@ -57,85 +60,93 @@ def _reading(command: Any) -> Any:
     return command
 
 
-@click.command()
+@click.command(short_help="Say what is in recordings or a model file.")
 @click.argument("path", type=_EXISTING)
 @_reading
-@_JSON
+@JSON
 def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) -> None:
     """Say what is in a file or folder of recordings, or in a model file, and what is wrong with it.
 
     Ends with 1 if a file cannot be read. Problems of recordings that can be read are printed, and no failure.
     """
-    with _one_line_errors():
+    with user_errors():
         if path.suffix == ".skworm":
             from skworm.model_files import describe
 
-            about = describe(path)
-            click.echo(json.dumps(about, indent=2) if as_json else _lines(about))
+            show(describe(path), as_json)
             return
         from skworm.datasets.summary import describe_recordings, inspect_recordings
         from skworm.frames import PAPER_NEURONS
 
         found = inspect_recordings(path, expected_neurons=PAPER_NEURONS, columns=dict(columns), fps=table_fps)
-        click.echo(json.dumps(found, indent=2) if as_json else describe_recordings(found))
+        show(found, as_json, describe_recordings(found))
     if any(problem.startswith("cannot be read") for problem in found["problems"]):
         raise SystemExit(1)
 
 
-@click.command()
+@click.command(short_help="Train a state classifier; write it to a file.")
 @click.option(
     "--data",
     default="simulated",
     show_default=True,
+    type=PathOrName(*_FETCHERS, "simulated"),
     metavar="PATH|kato2015|nichols2017|simulated",
     help="Worms to train on: a file or folder of recordings with states, or a data set by name.",
 )
 @click.option(
     "--model",
+    type=click.Choice(TABLE_1_MODELS),
     default="gnn-virtual-worms",
     show_default=True,
     metavar="NAME",
-    help="gnn, mlp, svm, diffusion-map, gnn-virtual-worms, mlp-virtual-worms, or another name that `skworm reproduce "
-    "table1 --help` lists.",
+    help=f"What to train: {', '.join(TABLE_1_MODELS)}.",
 )
 @click.option(
     "--states",
     type=click.Choice(["2", "4", "7", "nichols", "as_recorded"]),
     default="4",
     show_default=True,
-    help="Which behavioural states to tell apart.",
+    help=f"{STATES_HELP} as_recorded takes all names that the recordings use.",
 )
 @click.option(
     "--neurons",
     default="shared",
     show_default=True,
+    type=NameList("shared"),
     metavar="shared|NAME,...",
-    help="All neurons that are identified in every worm, or a list of names.",
+    help="Neurons that the model reads: shared, all that are identified in every worm; or a list of names.",
 )
-@click.option("--fps", type=click.FloatRange(0, min_open=True), help="Resample all worms to this many frames a second.")
+@click.option(
+    "--fps",
+    type=click.FloatRange(0, min_open=True),
+    help="Resample all worms to this many frames a second.",
+)
 @click.option("--epochs", type=click.IntRange(1), default=800, show_default=True, help="Training epochs of a network.")
 @click.option(
-    "--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True, help="Where to train."
+    "--device",
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="Where to train: auto is a GPU where there is one.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random.")
 @click.option("--description", default="", help="What a reader of the file should know.")
 @click.option("--out", type=_EXISTING, required=True, help="The model file, best ending in .skworm.")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @_reading
-@_JSON
+@JSON
 def train(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     """Train a state classifier on all frames of some worms, and write it to a file that can be passed on.
 
     Its accuracy on the frames that it was trained on is printed, which says little: `skworm reproduce table1` tells how
     a model does on worms that it has not seen.
     """
-    with _one_line_errors():
+    with user_errors():
         if out.exists() and not overwrite:
             raise FileExistsError(f"{out} exists; pass --overwrite to replace it, or another --out")
         if not out.absolute().parent.is_dir():
             raise FileNotFoundError(f"the folder {out.parent} of --out does not exist; make it first")
-        about = _train(out, **options)
-        click.echo(json.dumps(about, indent=2) if as_json else _lines(about))
+        show(_train(out, **options), as_json)
 
 
 def _train(
@@ -177,16 +188,20 @@ def _load_worms(data: str, seed: int, columns: Any, table_fps: float | None) -> 
     return load_recordings(data, columns=dict(columns), fps=table_fps)
 
 
-@click.command()
+@click.command(short_help="Read the states of recordings with a model.")
 @click.argument("model", type=_EXISTING)
 @click.argument("recordings", type=_EXISTING)
 @click.option("--out", type=_EXISTING, required=True, help="Table of all frames, a .csv file.")
 @click.option(
-    "--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True, help="Where to predict."
+    "--device",
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="Where to predict: auto is a GPU where there is one.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @_reading
-@_JSON
+@JSON
 def predict(
     model: Path,
     recordings: Path,
@@ -203,7 +218,7 @@ def predict(
     states_bouts.csv, with start, end and duration of every bout in seconds, and the picture states_ethogram.png.
     Recordings of another frame rate are resampled to that of training.
     """
-    with _one_line_errors():
+    with user_errors():
         paths = [out, out.with_name(f"{out.stem}_bouts.csv"), out.with_name(f"{out.stem}_ethogram.png")]
         for path in paths:
             if path.exists() and not overwrite:
@@ -226,7 +241,7 @@ def predict(
             known = table[table["annotated"].isin(list(classifier.classes_))]
             if len(known):
                 about["accuracy_on_annotated_frames"] = round(float((known["state"] == known["annotated"]).mean()), 4)
-        click.echo(json.dumps(about, indent=2) if as_json else _lines(about))
+        show(about, as_json)
 
 
 def _shares(table: Any) -> dict[str, dict[str, float]]:
@@ -244,46 +259,24 @@ def datasets() -> None:
 
 
 @datasets.command(name="list")
-@_JSON
+@JSON
 def list_datasets(as_json: bool) -> None:
     """List the data sets."""
-    about = {name: text for name, (_, text) in _FETCHERS.items()}
-    click.echo(json.dumps(about, indent=2) if as_json else _lines(about))
+    show({name: text for name, (_, text) in _FETCHERS.items()}, as_json)
 
 
-@datasets.command()
+@datasets.command(short_help="Download a data set.")
 @click.argument("name", type=click.Choice(list(_FETCHERS)))
 @click.option("--data-home", type=_EXISTING, help="Where to keep it.  [default: $SKWORM_DATA, else the user's cache]")
-@_JSON
+@JSON
 def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
     """Download a data set, unless it is there already, and say what is in it."""
     from skworm import datasets as sources
 
-    with _one_line_errors():
+    with user_errors():
         worms = getattr(sources, _FETCHERS[name][0])(data_home=data_home)
-        about = {worm.worm: f"{worm.n_frames} frames, {len(worm.identified)} neurons identified" for worm in worms}
-        click.echo(json.dumps(about, indent=2) if as_json else _lines(about))
-
-
-def _lines(about: dict[str, Any], indent: str = "") -> str:
-    lines = []
-    for name, value in about.items():
-        label = f"{indent}{str(name).replace('_', ' ')}:"
-        if isinstance(value, dict):
-            lines += [label, _lines(value, indent + "  ")]
-        else:
-            text = ", ".join(map(str, value)) if isinstance(value, list) else value
-            lines.append(f"{label} {text}")
-    return "\n".join(filter(None, lines))
-
-
-class _UserError(click.ClickException):
-    exit_code = 2
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, ImportError, OSError) as error:
-        raise _UserError(" ".join(str(error).split())) from error
+        about = {
+            worm.worm: {"n_frames": worm.n_frames, "fps": worm.fps, "identified": worm.identified} for worm in worms
+        }
+        lines = {worm.worm: f"{worm.n_frames} frames, {len(worm.identified)} neurons identified" for worm in worms}
+        show(about, as_json, lines_of(lines))

@@ -7,17 +7,19 @@ from typing import Any
 
 import click
 
+from skworm.cli.choices import NameList
 from skworm.cli.options import DATA, EXTERNAL, NEURONS, RUN_OPTIONS, names, neurons_of, one_line_errors, options_of
 from skworm.experiments.catalogue import ALL_TARGETS
 
 
-@click.command("all")
+@click.command("all", short_help="Run every target into one folder.")
 @DATA
 @EXTERNAL
 @NEURONS
 @click.option("--quick", is_flag=True, help="Few folds, epochs and combinations: half an hour on two cores.")
 @click.option(
     "--targets",
+    type=NameList(*ALL_TARGETS),
     default=",".join(ALL_TARGETS),
     callback=names,
     metavar="NAME,...",

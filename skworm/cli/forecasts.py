@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from skworm.cli.choices import NameList
 from skworm.cli.options import (
     DATA,
     EXTERNAL,
@@ -18,7 +19,9 @@ from skworm.cli.options import (
     one_line_errors,
     options_of,
     silent,
+    this_call,
 )
+from skworm.experiments.catalogue import FORECAST_NETWORKS
 
 FORECAST_OPTIONS = (
     DATA,
@@ -28,7 +31,7 @@ FORECAST_OPTIONS = (
         type=click.Choice(["2", "4", "7", "nichols"]),
         default="4",
         show_default=True,
-        help="States whose changes count as transitions.",
+        help="The states whose changes count as transitions; errors are told apart with and without one.",
     ),
     NEURONS,
     click.option(
@@ -36,7 +39,8 @@ FORECAST_OPTIONS = (
         "n_train_worms",
         callback=counts,
         metavar="N,...",
-        help="Worms that a model trains on.  [default: one, all but one, and all beside external recordings]",
+        help="Worms that each model is trained on, one or several numbers.  [default: one, all but one, and all beside "
+        "external recordings]",
     ),
     click.option(
         "--folds",
@@ -44,17 +48,19 @@ FORECAST_OPTIONS = (
         type=click.IntRange(1, 10),
         default=1,
         show_default=True,
-        help="Folds out of ten that are held out in turn.",
+        help="How many of the ten blocks of frames are held out in turn.",
     ),
     click.option(
         "--models",
         "networks",
+        type=NameList(*FORECAST_NETWORKS),
         default="mlp,node-mlp,gnn,mlp-lstm",
         show_default=True,
         callback=names,
         metavar="NAME,...",
-        help="Also known: gnn-static, mlp-plain, mlp-uncentred, mlp-lags, node-mlp-lstm, gnn-gated, mlp-published, "
-        "node-mlp-published, gnn-published. Persistence, the training mean and three linear maps are always added.",
+        help="Networks to compare. Also known: gnn-static, mlp-plain, mlp-uncentred, mlp-lags, node-mlp-lstm, "
+        "gnn-gated, mlp-published, node-mlp-published, gnn-published. Persistence, the training mean "
+        "and three linear maps are always added.",
     ),
     click.option("--epochs", type=click.IntRange(1), help="Training epochs.  [default: 200; 800 as published]"),
     *RUN_OPTIONS[1:],
@@ -68,23 +74,23 @@ FORECAST_OPTIONS = (
 )
 
 
-@click.command()
+@click.command(short_help="Draw errors of forecasts against the step.")
 @options_of(FORECAST_OPTIONS)
 def figure4c(**options: Any) -> None:
     """Draw the errors of predicted trajectories against the prediction step, and an example beside the truth."""
-    _figure4(with_example=True, **options)
+    _figure4("figure4c", **options)
 
 
-@click.command()
+@click.command(short_help="Tabulate errors of forecasts.")
 @options_of(FORECAST_OPTIONS)
 def figure4d(**options: Any) -> None:
     """Tabulate the errors of predicted trajectories at 1, 8 and 16 steps, and the skill over persistence."""
-    _figure4(with_example=False, **options)
+    _figure4("figure4d", **options)
 
 
 def _figure4(
+    name: str,
     *,
-    with_example: bool,
     epochs: int | None,
     seed: int,
     n_jobs: int,
@@ -93,7 +99,9 @@ def _figure4(
     neurons: str,
     **others: Any,
 ) -> None:
-    from skworm.experiments import figure4, forecasts, protocol, report
+    from skworm.experiments import figure4, forecasts, protocol
+    from skworm.experiments.outcome import keep_outcome
+    from skworm.experiments.report import lay_out
 
     say = silent if quiet else click.echo
     with one_line_errors(out):
@@ -103,12 +111,10 @@ def _figure4(
         material = protocol.load_material(settings)
         scores = forecasts.run_forecasts(settings, material, out, n_jobs=n_jobs, verbose=int(not quiet))
         for title, block in figure4.blocks_of_figure_4d(figure4.figure_4d(scores)).items():
-            click.echo(f"\n{title}\n{block.to_string()}")
+            click.echo(f"\n{title}\n{lay_out(block)}")
         say("\n" + figure4.describe_forecasts(settings) + "\n")
-        paths = figure4.write_figure_4(settings, material, scores, out)
-        if with_example:
+        if name == "figure4c":
             say("Training the models of the example picture ...")
-            example = figure4.example_figure(settings, material)
-            paths += [] if example is None else report.save_figure(example.figure_, out / "example")
-        for path in paths:
+        outcome = figure4.outcome_of_figure_4(name, settings, material, scores, out)
+        for path in keep_outcome(out, name, outcome, *this_call()).files:
             say(path)

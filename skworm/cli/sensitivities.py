@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from skworm.cli.options import DATA, RUN_OPTIONS, names, one_line_errors, options_of
+from skworm.cli.choices import NameList
+from skworm.cli.options import (
+    DATA,
+    RUN_OPTIONS,
+    SETS_OF_STATES_HELP,
+    names,
+    one_line_errors,
+    options_of,
+    this_call,
+)
 
 
-@click.command()
+@click.command(short_help="Score each reading of the paper's GNN.")
 @DATA
-@click.option("--states", default="2,4", show_default=True, callback=names, help="Vocabularies of states.")
 @click.option(
-    "--folds", type=click.IntRange(1, 10), default=1, show_default=True, help="Folds out of ten that are fitted."
+    "--states",
+    type=NameList("7", "4", "2", "nichols"),
+    default="2,4",
+    show_default=True,
+    callback=names,
+    metavar="7|4|2|nichols,...",
+    help=SETS_OF_STATES_HELP,
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(1, 10),
+    default=1,
+    show_default=True,
+    help="How many of the ten folds of windows are held out in turn.",
 )
 @options_of(RUN_OPTIONS)
 @click.option(
@@ -35,7 +57,7 @@ def sensitivity(
     out: Path,
 ) -> None:
     """Score each reading of the paper's GNN on unseen worms, with and without virtual worms."""
-    from skworm.experiments.sensitivity import score_readings, sensitivity_table, write_sensitivity
+    from skworm.experiments.sensitivity import outcome_of_sensitivity, score_readings
     from skworm.experiments.worms import load_worms
 
     with one_line_errors(out):
@@ -50,23 +72,27 @@ def sensitivity(
             random_state=seed,
             verbose=int(not quiet),
         )
-        click.echo(sensitivity_table(scores).to_string())
-        for path in write_sensitivity(scores, out):
-            if not quiet:
-                click.echo(path)
+        used: dict[str, Any] = {
+            "data": data,
+            "states": ", ".join(states),
+            "training": "1 worm",
+            "folds": f"{folds} of 10",
+        }
+        used |= {"epochs": epochs, "device": device, "seed": seed}
+        _tell(out, "sensitivity", outcome_of_sensitivity(scores, out, used), quiet)
 
 
-@click.command()
+@click.command(short_help="Score each setting of the trajectory MLP.")
 @DATA
 @click.option(
-    "--train-worms", type=click.IntRange(1), default=1, show_default=True, help="Worms that a model trains on."
+    "--train-worms", type=click.IntRange(1), default=1, show_default=True, help="Worms that each model is trained on."
 )
 @click.option(
     "--folds",
     type=click.IntRange(1, 10),
     default=1,
     show_default=True,
-    help="Folds out of ten that are held out in turn.",
+    help="How many of the ten blocks of frames are held out in turn.",
 )
 @click.option("--epochs", type=click.IntRange(1), default=200, show_default=True, help="Training epochs.")
 @options_of(RUN_OPTIONS[1:])
@@ -96,7 +122,22 @@ def forecast_sensitivity(
             random_state=seed,
             verbose=int(not quiet),
         )
-        click.echo(experiment.settings_table(scores).round(3).to_string())
-        for path in experiment.write_forecast_sensitivity(scores, out):
-            if not quiet:
-                click.echo(path)
+        used: dict[str, Any] = {
+            "data": data,
+            "training": f"{train_worms} worms",
+            "folds": f"{folds} of 10",
+            "epochs": epochs,
+        }
+        used |= {"device": device, "seed": seed}
+        _tell(out, "forecast-sensitivity", experiment.outcome_of_forecast_sensitivity(scores, out, used), quiet)
+
+
+def _tell(out: Path, name: str, outcome: Any, quiet: bool) -> None:
+    from skworm.experiments.outcome import keep_outcome
+
+    outcome = keep_outcome(out, name, outcome, *this_call())
+    click.echo(outcome.text)
+    if not quiet:
+        click.echo(f"\n{outcome.reading}\n")
+        for path in outcome.files:
+            click.echo(path)

@@ -7,17 +7,20 @@ from typing import Any
 
 import click
 
+from skworm.cli.choices import NameList
 from skworm.cli.options import (
     DATA,
     EXTERNAL,
     NEURONS,
     RUN_OPTIONS,
+    SETS_OF_STATES_HELP,
     counts,
     names,
     neurons_of,
     one_line_errors,
     options_of,
     silent,
+    this_call,
 )
 from skworm.experiments.catalogue import Target
 
@@ -27,12 +30,14 @@ def command_of_target(target: Target) -> click.Command:
 
     def command(quiet: bool, out: Path, n_jobs: int, neurons: str, epochs: int, seed: int, **options: Any) -> None:
         from skworm.experiments.arms import StudySettings
+        from skworm.experiments.outcome import keep_outcome
         from skworm.experiments.study import run_target
 
         say = silent if quiet else click.echo
         with one_line_errors(out):
             settings = StudySettings(neurons=neurons_of(neurons), max_epochs=epochs, random_state=seed, **options)
             outcome = run_target(target, settings, out, n_jobs=n_jobs, verbose=int(not quiet))
+            outcome = keep_outcome(out, target.name, outcome, *this_call())
             say(outcome.settings + "\n")
             click.echo(outcome.text)
             say("\n" + outcome.reading + "\n")
@@ -40,7 +45,7 @@ def command_of_target(target: Target) -> click.Command:
                 say(path)
 
     command.__doc__ = f"{target.summary}\n\nThe paper: {target.paper}"
-    return click.command(target.name)(options_of(_options(target))(command))
+    return click.command(target.name, short_help=target.title)(options_of(_options(target))(command))
 
 
 def _options(target: Target) -> tuple[Any, ...]:
@@ -50,11 +55,12 @@ def _options(target: Target) -> tuple[Any, ...]:
         EXTERNAL,
         click.option(
             "--states",
+            type=NameList("7", "4", "2", "nichols"),
             default=",".join(target.states),
             show_default=True,
             callback=names,
             metavar="7|4|2|nichols,...",
-            help="Vocabularies of states.",
+            help=SETS_OF_STATES_HELP,
         ),
         NEURONS,
         click.option(
@@ -63,7 +69,8 @@ def _options(target: Target) -> tuple[Any, ...]:
             default=n_train or None,
             callback=counts,
             metavar="N,...",
-            help=f"Worms that a model trains on.  [default: {n_train or 'every number that leaves a worm unseen'}]",
+            help="Worms that each model is trained on, one or several numbers.  [default: "
+            f"{n_train or 'every number that leaves a worm unseen'}]",
         ),
         click.option(
             "--folds",
@@ -71,12 +78,12 @@ def _options(target: Target) -> tuple[Any, ...]:
             type=click.IntRange(1, 10),
             default=target.n_folds,
             show_default=True,
-            help="Folds out of ten that are held out in turn.",
+            help="How many of the ten folds of windows are held out in turn.",
         ),
         click.option(
             "--few-combinations",
             is_flag=True,
-            help="Train on as many combinations of worms as there are worms, in place of all.",
+            help="Train on as many combinations of worms as there are worms, each in equally many, in place of all.",
         ),
         *RUN_OPTIONS,
         click.option(

@@ -7,20 +7,24 @@ from typing import Any
 
 import click
 
+from skworm.cli.choices import NameList
 from skworm.cli.options import (
     DATA,
     EXTERNAL,
     NEURONS,
     RUN_OPTIONS,
+    STATES_HELP,
     names,
     neurons_of,
     one_line_errors,
     options_of,
     silent,
+    this_call,
 )
+from skworm.experiments.catalogue import TABLE_1_MODELS
 
 
-@click.command()
+@click.command(short_help="Compare state classifiers as in Table 1.")
 @DATA
 @EXTERNAL
 @click.option(
@@ -28,28 +32,35 @@ from skworm.cli.options import (
     type=click.Choice(["2", "4", "7", "nichols"]),
     default="2",
     show_default=True,
-    help="Which behavioural states to tell apart.",
+    help=STATES_HELP,
 )
 @NEURONS
 @click.option(
-    "--train-worms", type=click.IntRange(1), default=1, show_default=True, help="Worms that a model trains on."
+    "--train-worms", type=click.IntRange(1), default=1, show_default=True, help="Worms that each model is trained on."
 )
-@click.option("--folds", type=click.IntRange(2), help="Folds of windows.  [default: 10; 3 on simulated worms]")
+@click.option(
+    "--folds",
+    type=click.IntRange(2),
+    help="Folds that the windows of 8 frames of each worm are divided into; each is held out in turn.  [default: 10; 3 "
+    "on simulated worms]",
+)
 @click.option(
     "--models",
     default="diffusion-map,svm,mlp,gnn-connectome,gnn,mlp-virtual-worms,gnn-virtual-worms",
     show_default=True,
+    type=NameList(*TABLE_1_MODELS),
     callback=names,
     metavar="NAME,...",
-    help="Also known: mlp-published, gnn-published, gnn-dynamic, gnn-free. Two baselines, clock and majority, are "
-    "always added.",
+    help="Models to compare. Also known: mlp-published, gnn-published, gnn-dynamic, gnn-free. Two baselines, clock and "
+    "majority, are always added.",
 )
 @click.option(
     "--fold-by",
     type=click.Choice(["shuffled_windows", "contiguous_blocks", "both"]),
     default="both",
     show_default=True,
-    help="Windows of a fold drawn at random, as in the paper, or following each other.",
+    help="How windows become folds: drawn at random, as in the paper, or following each other, so that a model cannot "
+    "recognise the moment.",
 )
 @click.option(
     "--out",
@@ -61,6 +72,7 @@ from skworm.cli.options import (
 @options_of(RUN_OPTIONS)
 def table1(quiet: bool, out: Path, n_jobs: int, **options: Any) -> None:
     """Compare state classifiers as in Table 1: on the training worms, on unseen worms, on external recordings."""
+    from skworm.experiments import outcome as outcomes
     from skworm.experiments import paper, protocol, report
 
     say = silent if quiet else click.echo
@@ -69,12 +81,14 @@ def table1(quiet: bool, out: Path, n_jobs: int, **options: Any) -> None:
         material = protocol.load_material(settings)
         say(report.describe_settings(settings, material))
         scores = protocol.run_protocol(settings, material, out, n_jobs=n_jobs, verbose=int(not quiet))
-        columns = paper.table_1_columns(settings, material)
-        table = paper.table_1(scores, columns, with_paper=settings.is_of_table_1)
+        outcome = outcomes.keep_outcome(
+            out, "table1", paper.outcome_of_table_1(settings, material, scores, out), *this_call()
+        )
         say("")
-        click.echo(report.format_text(table))
-        say("\n" + report.describe_reading(settings, material, table) + "\n")
-        for path in paper.write_table_1(settings, material, scores, out):
+        for table in outcome.tables.values():
+            click.echo(report.lay_out(table))
+        say("\n" + outcome.reading + "\n")
+        for path in outcome.files:
             say(path)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from skworm.experiments.arms import BASELINES, Arm
 from skworm.experiments.intervals import interval_over_worms
+from skworm.experiments.report import score_text
 from skworm.model_selection import compare_models, describe_comparison
 from skworm.model_selection.paired_tests import holm_correction
 
@@ -102,9 +103,9 @@ def texts_of_arms(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to pandas.DataFrame of str
-        Rows are arms. A cell is ``mean ± SD (95 % interval) [paper]``, and a second one beside it the paired
-        difference, its interval, the worms that it wins, and the p of the sign-flip test, before and after Holm's
-        correction.
+        Rows are arms. A cell is ``mean ± SD [paper] (95 % interval)`` in two lines, and a second one beside it the
+        paired difference, its interval, the worms that it wins, and the p of the sign-flip test, before and after
+        Holm's correction.
     """
     blocks = {}
     for block, rows in table.groupby("block", sort=False):
@@ -167,13 +168,10 @@ def _cell(by_label: pd.DataFrame, label: str) -> str:
     if label not in by_label.index:
         return "–"
     row: dict[Any, Any] = by_label.loc[label].to_dict()
-    text = f"{row['mean']:.1f}"
-    if row["n_worms"] > 1:
-        text += f" ± {row['std']:.1f} ({row['mean_low']:.1f} to {row['mean_high']:.1f})"
+    paper = ""
     if pd.notna(row["paper_mean"]):
-        spread = f" ± {row['paper_std']:g}" if pd.notna(row["paper_std"]) else ""
-        text += f" [{row['paper_mean']:g}{spread}]"
-    return text
+        paper = f"{row['paper_mean']:g}" + (f" ± {row['paper_std']:g}" if pd.notna(row["paper_std"]) else "")
+    return score_text(row["mean"], row["std"], row["mean_low"], row["mean_high"], paper)
 
 
 def _difference(by_label: pd.DataFrame, label: str) -> str:
@@ -181,6 +179,6 @@ def _difference(by_label: pd.DataFrame, label: str) -> str:
     if pd.isna(row.get("difference", np.nan)):
         return ""
     return (
-        f"{row['difference']:+.1f} ({row['difference_low']:+.1f} to {row['difference_high']:+.1f}), "
-        f"{row['wins']}/{row['n_worms']}, p {row['p_sign_flip']:.2g} (Holm {row['p_adjusted']:.2g})"
+        f"{row['difference']:+.1f} ({row['difference_low']:+.1f} to {row['difference_high']:+.1f})\n"
+        f"{row['wins']}/{row['n_worms']} worms, p {row['p_sign_flip']:.2g} (Holm {row['p_adjusted']:.2g})"
     )

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from skworm.experiments.protocol import Material
+from skworm.experiments.protocol import PAPER_EPOCHS, Material
 from skworm.experiments.worms import FewCombinations, FirstFolds
 from skworm.frames import make_frames
 from skworm.model_selection import WormGroupKFold, cross_validate_worms
@@ -21,8 +21,6 @@ from skworm.states import UNKNOWN, VOCABULARIES
 
 N_SPLITS = 10
 """Folds that windows are divided into, of which some or all are held out in turn."""
-
-PAPER_EPOCHS = 800
 
 BASELINES: Mapping[str, str] = {"clock": "Clock", "majority": "Majority"}
 

@@ -115,6 +115,38 @@ _TARGETS = (
 TARGETS: Mapping[str, Target] = MappingProxyType({target.name: target for target in _TARGETS})
 """Comparisons of state classifiers beside Table 1, by name."""
 
+TABLE_1_MODELS = (
+    "diffusion-map",
+    "svm",
+    "mlp",
+    "mlp-published",
+    "gnn-connectome",
+    "gnn",
+    "gnn-published",
+    "gnn-dynamic",
+    "gnn-free",
+    "mlp-virtual-worms",
+    "gnn-virtual-worms",
+)
+"""The names of the state classifiers that Table 1 can compare."""
+
+FORECAST_NETWORKS = (
+    "mlp",
+    "node-mlp",
+    "gnn",
+    "gnn-static",
+    "mlp-plain",
+    "mlp-uncentred",
+    "mlp-published",
+    "node-mlp-published",
+    "gnn-published",
+    "mlp-lags",
+    "mlp-lstm",
+    "node-mlp-lstm",
+    "gnn-gated",
+)
+"""The names of the networks that forecasts can compare."""
+
 FORECAST_TARGETS = ("figure4c", "figure4d")
 """The names of the comparisons of forecasts, which share one run."""
 

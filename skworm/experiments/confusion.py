@@ -142,7 +142,7 @@ def texts_of_confusion(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     texts = {}
     for (block, evaluation, model), rows in table.groupby(["block", "evaluation", "model"], sort=False):
         interval = [
-            f"{row['mean']:.1f} ({row['mean_low']:.1f} to {row['mean_high']:.1f})"
+            f"{row['mean']:.1f}\n({row['mean_low']:.1f} to {row['mean_high']:.1f})"
             if row["n_worms"] > 1
             else f"{row['mean']:.1f}"
             for row in rows.to_dict("records")
@@ -183,6 +183,7 @@ def _count(
         data,
         list(cv.split_worms(train.X, train.y, train.worm)),
         inputs,
+        cv=cv,
         n_jobs=n_jobs,
         engine="auto",
         out=out,

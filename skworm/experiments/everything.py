@@ -10,28 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skworm.experiments.arms import PAPER_EPOCHS, StudySettings
+from skworm.experiments.arms import StudySettings
 from skworm.experiments.catalogue import ALL_TARGETS, FORECAST_TARGETS, TARGETS
-from skworm.experiments.figure4 import (
-    blocks_of_figure_4d,
-    describe_forecasts,
-    example_figure,
-    figure_4d,
-    write_figure_4,
-)
+from skworm.experiments.figure4 import outcome_of_figure_4
 from skworm.experiments.forecasts import ForecastProtocol, run_forecasts
 from skworm.experiments.index_page import Finished, write_index
-from skworm.experiments.outcome import Outcome
-from skworm.experiments.paper import table_1, table_1_columns, write_table_1
-from skworm.experiments.protocol import Protocol, load_material, run_protocol
-from skworm.experiments.report import (
-    cell_texts,
-    describe_reading,
-    describe_settings,
-    mark_departure,
-    save_figure,
-)
+from skworm.experiments.outcome import Outcome, keep_outcome
+from skworm.experiments.paper import outcome_of_table_1
+from skworm.experiments.protocol import PAPER_EPOCHS, Protocol, load_material, run_protocol
 from skworm.experiments.study import run_target
+from skworm.model_selection.run_records import now
 
 QUICK_EPOCHS, QUICK_FORECAST_EPOCHS, QUICK_FOLDS = 150, 20, 2
 
@@ -174,13 +162,14 @@ def run_all(
     for name in plan.targets:
         say(f"{name} ...")
         folder = out / folder_of(name)
-        start = time.monotonic()
+        start, began = time.monotonic(), now()
         outcome, error = None, ""
+        command = plan.command(name, str(folder))
         try:
             outcome = run_one(plan, name, folder, n_jobs=n_jobs, verbose=verbose)
+            outcome = keep_outcome(folder, name, outcome, command, began)
         except Exception as problem:
             error = "".join(traceback.format_exception_only(problem)).strip()
-        command = plan.command(name, str(folder))
         finished.append(Finished(name, command, time.monotonic() - start, outcome, error))
         write_index(out, finished, waiting=plan.targets[len(finished) :], quick=plan.quick)
         yield finished[-1]
@@ -204,20 +193,7 @@ def folder_of(name: str) -> str:
 def _run_table_1(plan: Plan, folder: Path, **run: Any) -> Outcome:
     protocol = plan.protocol()
     material = load_material(protocol)
-    departure = f"{protocol.n_folds} folds in place of 10, {plan.epochs} of {PAPER_EPOCHS} epochs" if plan.quick else ""
-    scores = run_protocol(protocol, material, folder, **run)
-    table = table_1(scores, table_1_columns(protocol, material), with_paper=protocol.is_of_table_1)
-    files = write_table_1(protocol, material, scores, folder, departure=departure)
-    return Outcome(
-        "Table 1: accuracy for forward and reverse crawling",
-        describe_settings(protocol, material),
-        {"Accuracy (%)": cell_texts(table).rename_axis(index="model", columns=None)},
-        describe_reading(protocol, material, table),
-        departure,
-        (),
-        [folder / "table1.png"],
-        files,
-    )
+    return outcome_of_table_1(protocol, material, run_protocol(protocol, material, folder, **run), folder)
 
 
 def _run_figure_4(plan: Plan, name: str, folder: Path, **run: Any) -> Outcome:
@@ -225,21 +201,4 @@ def _run_figure_4(plan: Plan, name: str, folder: Path, **run: Any) -> Outcome:
     material = load_material(protocol)
     departure = f"{protocol.max_epochs} of {PAPER_EPOCHS} epochs" if plan.quick else ""
     scores = run_forecasts(protocol, material, folder, **run)
-    files = write_figure_4(protocol, material, scores, folder, departure=departure)
-    blocks = blocks_of_figure_4d(figure_4d(scores))
-    settings = (
-        f"data:     {protocol.data}, {len(material.recordings)} worms\nneurons:  {', '.join(material.neurons)}\n"
-        f"epochs:   {protocol.max_epochs or 'those of each network'}\nfolds:    {protocol.n_folds} of 10"
-    )
-    if name == "figure4d":
-        title = "Figure 4D: errors of predicted trajectories at 1, 8 and 16 steps"
-        return Outcome(title, settings, blocks, describe_forecasts(protocol), departure, files=files)
-    figures = [folder / "figure4c.png"]
-    example = example_figure(protocol, material)
-    if example is not None:
-        mark_departure(example.figure_, departure)
-        saved = save_figure(example.figure_, folder / "example")
-        figures.append(saved[0])
-        files = [*files, *saved]
-    title = "Figure 4C: errors of predicted trajectories against the prediction step"
-    return Outcome(title, settings, {}, describe_forecasts(protocol), departure, figures=figures, files=files)
+    return outcome_of_figure_4(name, protocol, material, scores, folder, departure=departure)

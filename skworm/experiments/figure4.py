@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from skworm.experiments.forecasts import HORIZON, MARKOVIAN, ForecastProtocol, trajectories_of
-from skworm.experiments.intervals import interval_over_worms
+from skworm.experiments.intervals import interval_over_worms, skill_interval_over_worms
+from skworm.experiments.outcome import Outcome
 from skworm.experiments.protocol import Material
-from skworm.experiments.report import mark_departure, markdown, package_versions, save_figure
+from skworm.experiments.report import (
+    mark_departure,
+    markdown,
+    package_versions,
+    save_figure,
+    score_text,
+    settings_text,
+)
 from skworm.experiments.worms import digest_recordings
 from skworm.frames import contains_transition
 from skworm.model_selection import summarize_trajectories
@@ -66,8 +74,8 @@ def figure_4d(scores: pd.DataFrame, steps: Sequence[int] = STEPS) -> pd.DataFram
     -------
     pandas.DataFrame
         One row per evaluation, number of training worms, observed frames, model and step, with the columns of
-        :func:`~skworm.model_selection.summarize_trajectories`, ``label``, and ``mse_low`` and ``mse_high``, the 95 %
-        interval of a bootstrap over worms and fits.
+        :func:`~skworm.model_selection.summarize_trajectories`, ``label``, and ``mse_low``, ``mse_high``, ``skill_low``
+        and ``skill_high``, the 95 % intervals of a bootstrap over worms and fits.
     """
     parts = []
     for _, rows in scores.groupby(_GROUP, sort=False):
@@ -94,17 +102,19 @@ def blocks_of_figure_4d(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to pandas.DataFrame of str
-        Blocks by title; rows are models. Columns at each step are the error times 1000, the skill, and the lowest skill
-        of any worm; and at the last step the skill in trajectories with and without a transition, where that is known.
+        Blocks by title; rows are models. Columns at each step are the error times 1000 and the skill, each with its
+        interval on a second line, and the lowest skill of any worm; and at the last step the skill in trajectories with
+        and without a transition, where that is known.
     """
     blocks = {}
     for values, rows in table.groupby(_GROUP, sort=False):
         evaluation, n_train, burn_in = str(values[0]), int(str(values[1])), int(str(values[2]))
         cells = {}
         for step, part in rows.groupby("step"):
-            deviations = zip(1000 * part["mse"], 1000 * part["mse_std"], strict=True)
-            cells[f"MSE {step}"] = [f"{mean:.1f} ± {deviation:.1f}" for mean, deviation in deviations]
-            cells[f"skill {step}"] = _skill_texts(part["skill"])
+            cells[f"MSE {step}"] = list(
+                map(score_text, *(1000 * part[name] for name in ("mse", "mse_std", "mse_low", "mse_high")))
+            )
+            cells[f"skill {step}"] = skill_texts(part)
             cells[f"worst {step}"] = _skill_texts(part["skill_worst"])
         last = rows[rows["step"] == rows["step"].max()]
         for name in ("transition", "steady"):
@@ -119,9 +129,17 @@ def blocks_of_figure_4d(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def _intervals(rows: pd.DataFrame) -> pd.DataFrame:
     intervals = [
-        (model, step, *interval_over_worms(part, "mse")) for (model, step), part in rows.groupby(["model", "step"])
+        (model, step, *interval_over_worms(part, "mse"), *skill_interval_over_worms(part))
+        for (model, step), part in rows.groupby(["model", "step"])
     ]
-    return pd.DataFrame(intervals, columns=["model", "step", "mse_low", "mse_high"])
+    return pd.DataFrame(intervals, columns=["model", "step", "mse_low", "mse_high", "skill_low", "skill_high"])
+
+
+def skill_texts(table: pd.DataFrame) -> list[str]:
+    """Write the columns ``skill``, ``skill_low`` and ``skill_high``, the interval on a second line."""
+    ends = zip(table["skill_low"], table["skill_high"], strict=True)
+    intervals = ["" if pd.isna(low) else f"\n({low:.3f} to {high:.3f})" for low, high in ends]
+    return [text + interval for text, interval in zip(_skill_texts(table["skill"]), intervals, strict=True)]
 
 
 def _skill_texts(skills: pd.Series) -> list[str]:
@@ -205,6 +223,53 @@ def example_figure(protocol: ForecastProtocol, material: Material) -> Trajectory
     )
 
 
+def outcome_of_figure_4(
+    name: str,
+    protocol: ForecastProtocol,
+    material: Material,
+    scores: pd.DataFrame,
+    folder: Path,
+    *,
+    departure: str = "",
+) -> Outcome:
+    """Write all files of one of the two figures, and say what they show.
+
+    Parameters
+    ----------
+    name : {"figure4c", "figure4d"}
+        The curves and an example, for which models are trained; or the table.
+    protocol, material, scores, folder, departure
+        See :func:`write_figure_4`.
+
+    Returns
+    -------
+    Outcome
+        Table or figures, the words beside them and the files.
+    """
+    files = write_figure_4(protocol, material, scores, folder, departure=departure)
+    settings = settings_text(
+        {
+            "data": f"{protocol.data}, {len(material.recordings)} worms",
+            "neurons": ", ".join(material.neurons),
+            "epochs": protocol.max_epochs or "those of each network",
+            "folds": f"{protocol.n_folds} of 10",
+        }
+    )
+    reading = describe_forecasts(protocol)
+    if name == "figure4d":
+        title = "Figure 4D: errors of predicted trajectories at 1, 8 and 16 steps"
+        return Outcome(title, settings, blocks_of_figure_4d(figure_4d(scores)), reading, departure, files=files)
+    figures = [folder / "figure4c.png"]
+    example = example_figure(protocol, material)
+    if example is not None:
+        mark_departure(example.figure_, departure)
+        saved = save_figure(example.figure_, folder / "example")
+        figures.append(saved[0])
+        files = [*files, *saved]
+    title = "Figure 4C: errors of predicted trajectories against the prediction step"
+    return Outcome(title, settings, {}, reading, departure, figures=figures, files=files)
+
+
 def write_figure_4(
     protocol: ForecastProtocol, material: Material, scores: pd.DataFrame, folder: Path, *, departure: str = ""
 ) -> list[Path]:
@@ -267,7 +332,8 @@ def describe_forecasts(protocol: ForecastProtocol) -> str:
             "'MSE 8' is the mean squared error at step 8, times 1000, over traces and derivatives, each scaled to "
             "[0, 1] over the worm's recording; mean ± standard deviation over worms, each worm's error averaged over "
             "the fits that score it first.",
-            "Skill is 1 - MSE / MSE of persistence, of the mean errors; 'worst' is the lowest of any worm.",
+            "Skill is 1 - MSE / MSE of persistence, of the mean errors; 'worst' is the lowest of any worm. In round "
+            "brackets the 95 % interval of a bootstrap over worms and fits, which from few worms is too narrow.",
             "Every model but the training mean and those 'not centred' or 'as published' measures each column from the "
             "worm's own mean, which for a worm that it has not seen is that of all its observed frames together.",
             f"Networks are trained on rollouts of 8 frames, and predict {HORIZON}. 'Transition' is the skill in "

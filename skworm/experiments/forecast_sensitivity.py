@@ -10,8 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from skworm.experiments.figure4 import skill_texts
 from skworm.experiments.forecasts import BASELINES, HORIZON, MARKOVIAN, trajectories_of
-from skworm.experiments.report import markdown
+from skworm.experiments.intervals import skill_interval_over_worms
+from skworm.experiments.outcome import Outcome
+from skworm.experiments.report import markdown, settings_text
 from skworm.experiments.worms import FirstFolds
 from skworm.frames import PAPER_NEURONS
 from skworm.model_selection import WormGroupKFold, cross_validate_trajectories, summarize_trajectories
@@ -134,12 +137,43 @@ def settings_table(scores: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         One row a setting; columns are the skill at steps 1, 8 and 16, and the lowest of any worm at step 16.
+
+    See Also
+    --------
+    settings_texts : The same with intervals, for reading.
     """
     summary = summarize_trajectories(scores[scores["evaluation"] == "unseen_worms"])
     skill = summary[summary["step"].isin(STEPS)].pivot(index="model", columns="step", values="skill")
     worst = summary[summary["step"] == STEPS[-1]].set_index("model")["skill_worst"]
     table = skill.rename(columns=lambda step: f"skill {step}").assign(**{f"worst {STEPS[-1]}": worst})
     return table.loc[scores["model"].unique()].rename_axis(index="setting", columns=None)
+
+
+def settings_texts(scores: pd.DataFrame) -> pd.DataFrame:
+    """Lay the table of settings out for reading, with the 95 % interval over worms of each skill on a second line.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        What :func:`score_settings` returns.
+
+    Returns
+    -------
+    DataFrame of str
+        The rows and columns of :func:`settings_table`.
+    """
+    table = settings_table(scores)
+    unseen = scores[scores["evaluation"] == "unseen_worms"]
+    texts = table.map(lambda skill: f"{skill:.3f}")
+    for step in STEPS:
+        ends = [
+            skill_interval_over_worms(unseen[(unseen["model"] == setting) & (unseen["step"] == step)])
+            for setting in table.index
+        ]
+        low, high = zip(*ends, strict=True)
+        columns = {"skill": table[f"skill {step}"].to_numpy(), "skill_low": low, "skill_high": high}
+        texts[f"skill {step}"] = skill_texts(pd.DataFrame(columns))
+    return texts
 
 
 def choose_without_scored_worm(scores: pd.DataFrame) -> pd.DataFrame:
@@ -194,10 +228,38 @@ def write_forecast_sensitivity(scores: pd.DataFrame, out: str | os.PathLike[str]
     folder = Path(out)
     paths = [folder / name for name in ("scores.csv", "sensitivity.md", "choice.md")]
     scores.to_csv(paths[0], index=False)
-    for path, table in zip(paths[1:], (settings_table(scores), choose_without_scored_worm(scores)), strict=True):
+    for path, table in zip(paths[1:], (settings_texts(scores), choose_without_scored_worm(scores)), strict=True):
         texts = table.map(lambda cell: cell if isinstance(cell, str) else f"{cell:.3f}")
         path.write_text(markdown(texts) + "\n", encoding="utf-8")
     return paths
+
+
+def outcome_of_forecast_sensitivity(scores: pd.DataFrame, out: Path, settings: Mapping[str, Any]) -> Outcome:
+    """Write all files, and say what they show.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        What :func:`score_settings` returns.
+    out : pathlib.Path
+        Folder to write to.
+    settings : mapping
+        What was compared on what, for the reader.
+
+    Returns
+    -------
+    Outcome
+        The table of settings, the words beside it and the files.
+    """
+    return Outcome(
+        "What each setting of the trajectory MLP is worth",
+        settings_text(settings),
+        {"Skill over persistence on unseen worms": settings_texts(scores)},
+        "Skill is 1 - MSE / MSE of persistence, of mean errors over worms; in round brackets the 95 % interval of a "
+        "bootstrap over worms and fits, which from few worms is too narrow; 'worst' is the lowest skill of any worm.\n"
+        "The best of many settings owes part of its lead to luck: choice.md chooses one for each worm without it.",
+        files=write_forecast_sensitivity(scores, out),
+    )
 
 
 def _skill(rows: pd.DataFrame) -> pd.Series:

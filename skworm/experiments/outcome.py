@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from skworm.experiments.report import mark_departure, markdown, package_versions, save_figure
+from skworm.experiments.report import lay_out, mark_departure, markdown, package_versions, save_figure
+
+_KEPT = ".outcome.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,10 @@ class Outcome:
         Figures as ``.png``.
     files : sequence of pathlib.Path
         All files, figures included.
+    command : str
+        The command that made it; empty where a script did.
+    began : str
+        When, in the form of :func:`~skworm.model_selection.run_records.now`.
     """
 
     title: str
@@ -45,11 +51,13 @@ class Outcome:
     sentences: Sequence[str] = ()
     figures: Sequence[Path] = field(default_factory=list)
     files: Sequence[Path] = field(default_factory=list)
+    command: str = ""
+    began: str = ""
 
     @property
     def text(self) -> str:
         """The tables for a terminal."""
-        return "\n\n".join(f"{heading}\n{table.to_string()}" for heading, table in self.tables.items())
+        return "\n\n".join(f"{heading}\n{lay_out(table)}" for heading, table in self.tables.items())
 
 
 def write_outcome(
@@ -104,3 +112,68 @@ def write_outcome(
         pictures.append(saved[0])
         files += saved
     return Outcome(title, settings, tables, reading, departure, sentences, pictures, files)
+
+
+def keep_outcome(folder: Path, name: str, outcome: Outcome, command: str, began: str) -> Outcome:
+    """Write an outcome into its folder, so that a report can show it later.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The folder of the target.
+    name : str
+        The target. The file is called after it, since targets may share a folder.
+    outcome : Outcome
+        What it left behind.
+    command, began : str
+        The command that made it, and when it began. Runs of other commands in this folder were called before.
+
+    Returns
+    -------
+    Outcome
+        With command and time.
+    """
+    outcome = replace(outcome, command=command, began=began)
+    kept = dict(vars(outcome))
+    kept["tables"] = {heading: table.to_dict("split") for heading, table in outcome.tables.items()}
+    kept["corners"] = {heading: table.index.name for heading, table in outcome.tables.items()}
+    for key in ("figures", "files"):
+        kept[key] = [path.relative_to(folder).as_posix() for path in kept[key]]
+    path = folder / f"{name}{_KEPT}"
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return outcome
+
+
+def kept_outcomes(folder: Path) -> dict[str, Outcome]:
+    """Read the outcomes that a folder keeps.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The folder of a target.
+
+    Returns
+    -------
+    dict of str to Outcome
+        Outcomes by the name of the target; empty where there are none.
+
+    Raises
+    ------
+    ValueError
+        If a file is damaged.
+    """
+    outcomes = {}
+    for path in sorted(folder.glob(f"*{_KEPT}")):
+        try:
+            kept = json.loads(path.read_bytes())
+            corners = kept.pop("corners")
+            kept["tables"] = {
+                heading: pd.DataFrame(**table).rename_axis(corners[heading])
+                for heading, table in kept["tables"].items()
+            }
+            for key in ("figures", "files"):
+                kept[key] = [folder / name for name in kept[key]]
+            outcomes[path.name.removesuffix(_KEPT)] = Outcome(**kept)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
+    return outcomes

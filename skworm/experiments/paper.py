@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from skworm.experiments.intervals import interval_over_worms
+from skworm.experiments.outcome import Outcome
 from skworm.experiments.protocol import BASELINES, Material, Protocol, count_fits
 from skworm.experiments.report import (
+    cell_texts,
     describe_reading,
     describe_settings,
     format_markdown,
@@ -211,9 +213,33 @@ def table_1_figure(scores: pd.DataFrame, table: pd.DataFrame, columns: Sequence[
     )
 
 
-def write_table_1(
-    protocol: Protocol, material: Material, scores: pd.DataFrame, folder: Path, *, departure: str = ""
-) -> list[Path]:
+def outcome_of_table_1(protocol: Protocol, material: Material, scores: pd.DataFrame, folder: Path) -> Outcome:
+    """Write all files of the table, and say what they show.
+
+    Parameters
+    ----------
+    protocol, material, scores, folder
+        See :func:`write_table_1`.
+
+    Returns
+    -------
+    Outcome
+        The table, the words beside it and the files.
+    """
+    table = table_1(scores, table_1_columns(protocol, material), with_paper=protocol.is_of_table_1)
+    title = "Table 1: accuracy for forward and reverse crawling"
+    return Outcome(
+        title if protocol.is_of_table_1 else f"Accuracy of state classifiers, {protocol.states} states",
+        describe_settings(protocol, material),
+        {"Accuracy (%)": cell_texts(table)},
+        describe_reading(protocol, material, table),
+        protocol.departure,
+        figures=[folder / "table1.png"],
+        files=write_table_1(protocol, material, scores, folder),
+    )
+
+
+def write_table_1(protocol: Protocol, material: Material, scores: pd.DataFrame, folder: Path) -> list[Path]:
     """Write scores, table, settings and figure.
 
     Parameters
@@ -226,8 +252,6 @@ def write_table_1(
         What :func:`~skworm.experiments.protocol.run_protocol` returned for them.
     folder : pathlib.Path
         Where to write; made if absent. Files that are there are replaced.
-    departure : str, default=""
-        What is less than in the paper, to be written above the figure.
 
     Returns
     -------
@@ -245,7 +269,7 @@ def write_table_1(
     paths[2].write_text(f"{settings}\n\n{format_markdown(table)}\n\n{reading}\n", encoding="utf-8")
     paths[3].write_text(json.dumps(_settings_record(protocol, material), indent=2) + "\n", encoding="utf-8")
     figure = table_1_figure(scores, table, columns).figure_
-    mark_departure(figure, departure)
+    mark_departure(figure, protocol.departure)
     return [*paths, *save_figure(figure, folder / "table1")]
 
 

@@ -26,6 +26,7 @@ from skworm.training import VirtualWorms
 
 FOLD_KINDS = ("shuffled_windows", "contiguous_blocks")
 BASELINES = ("clock", "majority")
+PAPER_EPOCHS, PAPER_FOLDS = 800, 10
 DEFAULT_MODELS = ("diffusion-map", "svm", "mlp", "gnn-connectome", "gnn", "mlp-virtual-worms", "gnn-virtual-worms")
 
 _NEURAL_MODELS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
@@ -136,6 +137,14 @@ class Protocol:
             object.__setattr__(self, "external", "simulated" if simulated else "none")
         if self.n_folds is None:
             object.__setattr__(self, "n_folds", 3 if simulated else 10)
+
+    @property
+    def departure(self) -> str:
+        """What is less than in the paper; empty where nothing is."""
+        n_folds = int(self.n_folds or 0)
+        parts = [f"{n_folds} folds in place of {PAPER_FOLDS}"] if n_folds < PAPER_FOLDS else []
+        parts += [f"{self.max_epochs} of {PAPER_EPOCHS} epochs"] if self.max_epochs < PAPER_EPOCHS else []
+        return " and ".join(parts)
 
     @property
     def is_of_table_1(self) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -19,7 +20,7 @@ _LETTERS_AN_INCH, _INCHES_A_LINE = 13, 0.2
 
 
 def format_text(table: pd.DataFrame) -> str:
-    """Lay the table out for a terminal, the paper's figures in square brackets.
+    """Lay the table out for a terminal, the paper's figures in square brackets, intervals below in round ones.
 
     Parameters
     ----------
@@ -29,25 +30,84 @@ def format_text(table: pd.DataFrame) -> str:
     Returns
     -------
     str
-        One line a model, below a heading of two lines.
+        Two lines a model, below a heading of two lines.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from skworm.experiments.report import format_text
-    >>> cell = {"mean": 96.0, "std": 2.0, "paper_mean": 97.7, "paper_std": 3.1}
+    >>> cell = {"mean": 96.0, "std": 2.0, "mean_low": 94.1, "mean_high": 97.5, "paper_mean": 97.7, "paper_std": 3.1}
     >>> table = pd.DataFrame([{"label": "GNN", "column": "unseen worms", **cell}])
-    >>> print(format_text(table).splitlines()[-1])
-    GNN   96.0 ± 2.0 [97.7 ± 3.1]
+    >>> print(format_text(table))
+    model   unseen worms
+    -------------------------------
+    GNN     96.0 ± 2.0 [97.7 ± 3.1]
+            (94.1 to 97.5)
     """
-    cells = cell_texts(table)
-    headings = [tuple(title.replace(": ", ", ").partition(", ")[::2]) for title in cells.columns]
-    grid = [["", *(top for top, _ in headings)], ["", *(below for _, below in headings)]]
-    grid += [[label, *row] for label, row in zip(cells.index, cells.to_numpy(), strict=True)]
-    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
-    lines = ["   ".join(map(str.ljust, row, widths)).rstrip() for row in grid]
-    rule = "-" * max(map(len, lines))
-    return "\n".join([*lines[:2], rule, *lines[2:]])
+    return lay_out(cell_texts(table))
+
+
+def score_text(mean: float, std: float, low: float, high: float, paper: str = "", *, digits: int = 1) -> str:
+    """Write a mean over worms, as every table of scores has it.
+
+    Parameters
+    ----------
+    mean, std, low, high : float
+        Mean, standard deviation and the ends of the 95 % interval over worms; NaN where there is none.
+    paper : str, default=""
+        The paper's own figure.
+    digits : int, default=1
+        Digits behind the point.
+
+    Returns
+    -------
+    str
+        ``mean ± SD [paper]``, and the interval on a second line.
+
+    Examples
+    --------
+    >>> from skworm.experiments.report import score_text
+    >>> print(score_text(96.04, 2.0, 94.12, 97.5, "97.7 ± 3.1"))
+    96.0 ± 2.0 [97.7 ± 3.1]
+    (94.1 to 97.5)
+    """
+    own = "" if np.isnan(mean) else f"{mean:.{digits}f}" + ("" if np.isnan(std) else f" ± {std:.{digits}f}")
+    first = " ".join(filter(None, [own, f"[{paper}]" if paper else ""])) or "–"
+    return first if np.isnan(low) else f"{first}\n({low:.{digits}f} to {high:.{digits}f})"
+
+
+def lay_out(cells: pd.DataFrame) -> str:
+    r"""Lay a table of texts out for a terminal; a text may have several lines, and a heading ends a line at a comma.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame of str
+        The texts.
+
+    Returns
+    -------
+    str
+        The table, without blanks at the ends of lines.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.experiments.report import lay_out
+    >>> print(lay_out(pd.DataFrame({"unseen worms, 4 states": ["96.0\n(94.1 to 97.5)"]}, index=["GNN"])))
+          unseen worms
+          4 states
+    --------------------
+    GNN   96.0
+          (94.1 to 97.5)
+    """
+    titles = [str(title).replace(": ", ", ").replace(", ", "\n", 1) for title in cells.columns]
+    grid = [[str(cells.index.name or ""), *titles]]
+    grid += [[str(label), *map(str, row)] for label, row in zip(cells.index, cells.to_numpy(), strict=True)]
+    rows = [list(zip_longest(*(cell.split("\n") for cell in row), fillvalue="")) for row in grid]
+    widths = [max(map(len, column)) for column in zip(*(line for lines in rows for line in lines), strict=True)]
+    texts = [["   ".join(map(str.ljust, line, widths)).rstrip() for line in lines] for lines in rows]
+    rule = "-" * max(len(line) for lines in texts for line in lines)
+    return "\n".join([*texts[0], rule, *(line for lines in texts[1:] for line in lines)])
 
 
 def format_markdown(table: pd.DataFrame) -> str:
@@ -63,7 +123,7 @@ def format_markdown(table: pd.DataFrame) -> str:
     str
         A Markdown table, one row a model.
     """
-    return markdown(cell_texts(table).rename_axis("model"))
+    return markdown(cell_texts(table))
 
 
 def markdown(cells: pd.DataFrame) -> str:
@@ -90,7 +150,21 @@ def markdown(cells: pd.DataFrame) -> str:
     """
     lines = [[str(cells.index.name), *cells.columns], ["---"] * (len(cells.columns) + 1)]
     lines += [[label, *row] for label, row in zip(cells.index, cells.to_numpy(), strict=True)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    texts = [[str(text).replace("\n", " ").replace("|", "\\|") for text in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in texts)
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Write settings down, one a line.
+
+    Examples
+    --------
+    >>> from skworm.experiments.report import settings_text
+    >>> print(settings_text({"data": "simulated", "epochs": 800}))
+    data:     simulated
+    epochs:   800
+    """
+    return "\n".join(f"{name + ':':<10}{value}" for name, value in settings.items())
 
 
 def save_figure(figure: Any, path: Path) -> list[Path]:
@@ -187,7 +261,7 @@ def describe_settings(protocol: Protocol, material: Material) -> str:
         "fits": f"{count_fits(protocol, material)}, baselines included",
         "external": external,
     }
-    return "\n".join(f"{name + ':':<10}{value}" for name, value in lines.items())
+    return settings_text(lines)
 
 
 def describe_reading(protocol: Protocol, material: Material, table: pd.DataFrame) -> str:
@@ -233,20 +307,17 @@ def turns_merged(protocol: Protocol, material: Material) -> bool:
 
 def cell_texts(table: pd.DataFrame) -> pd.DataFrame:
     """Write a table of Table 1 in texts, a row a model and a column each, the paper's figures in square brackets."""
-    ours = map(_number, table["mean"], table["std"])
-    published = map(_number, table["paper_mean"], table["paper_std"])
-    texts = [
-        " ".join(filter(None, [own, f"[{paper.removesuffix('.0')}]" if paper else ""])) or "–"
-        for own, paper in zip(ours, published, strict=True)
-    ]
-    cells = table.assign(text=texts).pivot(index="label", columns="column", values="text")
-    return cells.loc[table["label"].unique(), table["column"].unique()]
+    published = map(_published, table["paper_mean"], table["paper_std"])
+    ours = (table[name] for name in ("mean", "std", "mean_low", "mean_high"))
+    cells = table.assign(text=list(map(score_text, *ours, published)))
+    cells = cells.pivot(index="label", columns="column", values="text")
+    return cells.loc[table["label"].unique(), table["column"].unique()].rename_axis(index="model", columns=None)
 
 
-def _number(mean: float, std: float) -> str:
+def _published(mean: float, std: float) -> str:
     if np.isnan(mean):
         return ""
-    return f"{mean:.1f}" if np.isnan(std) else f"{mean:.1f} ± {std:.1f}"
+    return f"{mean:.1f}".removesuffix(".0") if np.isnan(std) else f"{mean:.1f} ± {std:.1f}"
 
 
 def _sentences(protocol: Protocol, material: Material, table: pd.DataFrame) -> Iterator[str]:
@@ -255,7 +326,8 @@ def _sentences(protocol: Protocol, material: Material, table: pd.DataFrame) -> I
     worms = f"{n_scored.iloc[0]} in every column" if n_scored.nunique() == 1 else ", ".join(each)
     yield (
         f"Accuracy in per cent, mean ± standard deviation over worms ({worms}); each worm's score is first averaged "
-        "over the fits that score it."
+        "over the fits that score it. In round brackets the 95 % interval of a bootstrap over worms and fits, which "
+        "from few worms is too narrow."
     )
     yield (
         "'Same worm' is scored on the fold of windows held out from the training worms, 'unseen worms' and 'external' "
@@ -269,6 +341,8 @@ def _sentences(protocol: Protocol, material: Material, table: pd.DataFrame) -> I
     )
     n_worms = len(material.recordings)
     yield f"With {n_worms} worms, the smallest two-sided p of a sign-flip test across worms is 1/{2 ** (n_worms - 1)}."
+    if protocol.departure:
+        yield f"Not the paper's protocol: {protocol.departure}."
     if turns_merged(protocol, material):
         yield "On the external recordings dorsal and ventral turns count as one state, turn."
     if material.external_apart:

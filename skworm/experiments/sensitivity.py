@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 
 from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
-from skworm.experiments.report import markdown
+from skworm.experiments.intervals import interval_over_worms
+from skworm.experiments.outcome import Outcome
+from skworm.experiments.report import markdown, score_text, settings_text
 from skworm.experiments.worms import FirstFolds
 from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.model_selection import WormGroupKFold, cross_validate_worms
@@ -130,7 +132,7 @@ def _models(readings: Sequence[str] | None, **shared: Any) -> dict[str, Any]:
 
 
 def sensitivity_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the accuracy on unseen worms, in per cent, mean and standard deviation over the scored worms.
+    """Tabulate the accuracy on unseen worms, in per cent: mean, standard deviation and interval over the scored worms.
 
     Parameters
     ----------
@@ -140,12 +142,16 @@ def sensitivity_table(scores: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a reading; columns are (states, augmentation).
+        One row a reading; columns are (states, augmentation); a cell has two lines, ``mean ± SD`` and the 95 % interval
+        of a bootstrap over worms and fits.
     """
     unseen = scores[scores["evaluation"] == "unseen_worms"]
-    by_worm = unseen.groupby(["reading", "states", "augmentation", "worm"], sort=False)["accuracy"].mean()
-    over_worms = 100 * by_worm.groupby(level=[0, 1, 2], sort=False).agg(["mean", "std"])
-    cells = over_worms.apply(lambda row: f"{row['mean']:.1f} ± {row['std']:.1f}", axis=1)
+    texts = {}
+    for names, rows in unseen.groupby(["reading", "states", "augmentation"], sort=False):
+        by_worm = rows.groupby("worm")["accuracy"].mean()
+        low, high = interval_over_worms(rows, "accuracy")
+        texts[names] = score_text(100 * by_worm.mean(), 100 * by_worm.std(), 100 * low, 100 * high)
+    cells = pd.Series(texts).rename_axis(["reading", "states", "augmentation"])
     order = [reading for reading in [SVM, *MLPS, *READINGS] if reading in set(unseen["reading"])]
     return cells.unstack(["states", "augmentation"]).loc[order].fillna("")
 
@@ -206,10 +212,39 @@ def write_sensitivity(scores: pd.DataFrame, out: str | os.PathLike[str]) -> list
     paths = [folder / name for name in ("scores.csv", "sensitivity.md", "choice.md")]
     scores.to_csv(paths[0], index=False)
     for path, table in zip(paths[1:], (sensitivity_table(scores), choice), strict=True):
-        columns = [column if isinstance(column, str) else _column_title(*column) for column in table.columns]
-        path.write_text(markdown(table.set_axis(columns, axis=1)) + "\n", encoding="utf-8")
+        path.write_text(markdown(with_titles(table)) + "\n", encoding="utf-8")
     return paths
 
 
-def _column_title(states: str, augmentation: str) -> str:
-    return f"{states} states, {augmentation}"
+def outcome_of_sensitivity(scores: pd.DataFrame, out: Path, settings: Mapping[str, Any]) -> Outcome:
+    """Write all files, and say what they show.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        What :func:`score_readings` returns.
+    out : pathlib.Path
+        Folder to write to.
+    settings : mapping
+        What was compared on what, for the reader.
+
+    Returns
+    -------
+    Outcome
+        The table of readings, the words beside it and the files.
+    """
+    return Outcome(
+        "What each reading of the GNN's equations is worth",
+        settings_text(settings),
+        {"Accuracy on unseen worms (%)": with_titles(sensitivity_table(scores)).rename_axis("reading")},
+        "Mean ± standard deviation over worms, each averaged over the fits that score it first; in round brackets the "
+        "95 % interval of a bootstrap over worms and fits, which from few worms is too narrow.\n"
+        "The best of many readings owes part of its lead to luck: choice.md chooses one for each worm without it.",
+        files=write_sensitivity(scores, out),
+    )
+
+
+def with_titles(table: pd.DataFrame) -> pd.DataFrame:
+    """Name the columns (states, augmentation) of a table in words."""
+    titles = [name if isinstance(name, str) else f"{name[0]} states, {name[1]}" for name in table.columns]
+    return table.set_axis(titles, axis=1)

@@ -15,6 +15,7 @@ from skworm.experiments.arms import BASELINES, N_SPLITS, Arm, StudySettings, cou
 from skworm.experiments.catalogue import Target
 from skworm.experiments.outcome import Outcome, write_outcome
 from skworm.experiments.protocol import Material, load_material
+from skworm.experiments.report import settings_text
 from skworm.experiments.worms import digest_recordings
 
 _PAPER_LABEL = "Wang et al. 2021 (real worms)"
@@ -130,7 +131,7 @@ def describe_study(settings: StudySettings, material: Material) -> str:
         "external": external,
         "seed": f"{settings.random_state}",
     }
-    return "\n".join(f"{name + ':':<10}{value}" for name, value in lines.items())
+    return settings_text(lines)
 
 
 def record_of_study(target: Target, settings: StudySettings, material: Material) -> dict[str, Any]:
@@ -153,8 +154,8 @@ def reading_of_study(target: Target, settings: StudySettings, material: Material
     n_worms = len(material.recordings)
     said = [
         "Accuracy in per cent: mean ± standard deviation over worms, each averaged over the fits that score it first; "
-        "in round brackets the 95 % interval of a bootstrap over worms and fits, which from few worms is too narrow; "
-        "in square brackets the paper.",
+        "in square brackets the paper; in round brackets the 95 % interval of a bootstrap over worms and fits, which "
+        "from few worms is too narrow.",
         "Differences are paired worm by worm, to the model named in the column 'against' of table.csv: mean, 95 % "
         "interval, worms on which the model is better, and the p of a sign-flip test before and after Holm's "
         "correction over the comparisons of that column. With "

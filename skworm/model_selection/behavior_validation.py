@@ -125,7 +125,9 @@ def cross_validate_behavior(
                 f"{name_of_split(split)}: {n_known} training rows have known signals, and a regressor needs two; train "
                 "on more worms, lower gap, or leave out worms or signals that are NaN"
             )
-    rows = run_fits(models, Data(train, sets), splits, inputs, n_jobs=n_jobs, engine=engine, out=out, verbose=verbose)
+    rows = run_fits(
+        models, Data(train, sets), splits, inputs, cv=cv, n_jobs=n_jobs, engine=engine, out=out, verbose=verbose
+    )
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 

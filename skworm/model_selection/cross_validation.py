@@ -129,7 +129,8 @@ def cross_validate_worms(
     for split in splits:
         check_states(split, train.y[split.train])
     return pd.DataFrame(
-        run_fits(models, data, splits, inputs, n_jobs=n_jobs, engine=engine, out=out, verbose=verbose), columns=_COLUMNS
+        run_fits(models, data, splits, inputs, cv=cv, n_jobs=n_jobs, engine=engine, out=out, verbose=verbose),
+        columns=_COLUMNS,
     )
 
 

@@ -50,13 +50,10 @@ class ResultStore:
         self.path = Path(folder) / "scores.jsonl"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.touch()
-        self.rows_by_digest: dict[str, list[dict[str, Any]]] = {}
         lines = self.path.read_bytes().splitlines(keepends=True)
         if lines and not lines[-1].endswith(b"\n"):
             os.truncate(self.path, sum(map(len, lines[:-1])))
-            lines.pop()
-        for number, line in enumerate(lines, start=1):
-            self._read(number, line)
+        self.rows_by_digest = read_fits(self.path)
 
     def append(self, digest: str, rows: list[dict[str, Any]]) -> None:
         """Record the rows of one fit, and wait until they are on the disk.
@@ -77,14 +74,37 @@ class ResultStore:
             raise
         self.rows_by_digest[digest] = rows
 
-    def _read(self, number: int, line: bytes) -> None:
+
+def read_fits(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Read the file of a :class:`ResultStore` as it is, for a run may be writing to it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    dict of str to list of dict
+        Rows by the digest of their fit, of all lines that are whole.
+
+    Raises
+    ------
+    ValueError
+        If a line that was written whole cannot be read.
+    """
+    rows_by_digest = {}
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+        if not line.endswith(b"\n"):
+            break
         try:
             record = json.loads(line)
-            self.rows_by_digest[record["digest"]] = record["rows"]
+            rows_by_digest[record["digest"]] = record["rows"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"line {number} of {self.path} is no record of a fit; delete the line, and its fit runs again"
+                f"line {number} of {path} is no record of a fit; delete the line, and its fit runs again"
             ) from error
+    return rows_by_digest
 
 
 def record_of_fit(digest: str, rows: list[dict[str, Any]]) -> str:
@@ -138,8 +158,8 @@ def digest_of_inputs(train: Any, external: Mapping[str, Any], cv: Any) -> str:
     False
     """
     parts = {
-        "train": _digest_of_set(train),
-        "external": [(name, _digest_of_set(part)) for name, part in external.items()],
+        "train": digest_of_set(train),
+        "external": [(name, digest_of_set(part)) for name, part in external.items()],
         "splitter": [(name, joblib.hash(value)) for name, value in sorted(vars(cv).items())],
         "versions": list(package_versions().items()),
     }
@@ -220,7 +240,8 @@ def summarize_worms(results: pd.DataFrame) -> pd.DataFrame:
     return summary.reset_index()
 
 
-def _digest_of_set(part: Any) -> str:
+def digest_of_set(part: Any) -> str:
+    """Digest all that the scores on an EvaluationSet, TrajectorySet or BehaviorSet depend on."""
     # joblib's hash depends on the memory layout of arrays, and on the identity of repeated objects other than strings.
     return joblib.hash([joblib.hash(np.ascontiguousarray(array)) for array in part.arrays()])
 

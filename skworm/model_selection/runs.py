@@ -20,6 +20,7 @@ from skworm.model_selection.keeping import FitKeeper
 from skworm.model_selection.locks import sole_use
 from skworm.model_selection.progress import FitProgress
 from skworm.model_selection.results import ResultStore, digest_of_fit
+from skworm.model_selection.run_records import record_run
 from skworm.model_selection.splits import WormSplit
 from skworm.model_selection.together import fit_together, fits_at_a_time
 from skworm.model_selection.workers import Failure, finished_calls
@@ -84,6 +85,7 @@ def run_fits(
     splits: Sequence[WormSplit],
     inputs: str | None,
     *,
+    cv: Any,
     n_jobs: int | None,
     engine: str,
     out: str | os.PathLike[str] | None,
@@ -101,6 +103,8 @@ def run_fits(
         Rows of the fits.
     inputs : str or None
         What :func:`digest_of_inputs` returned; None where nothing is kept.
+    cv : WormGroupKFold
+        What made the splits, for the record of the run.
     n_jobs, engine, out, verbose
         See :func:`cross_validate_worms`.
 
@@ -123,6 +127,7 @@ def run_fits(
         return _run(tasks, FitKeeper(None, list(map(str, range(len(tasks))))), data, n_jobs, engine, verbose)
     digests = [digest_of_fit(inputs, *task) for task in tasks]
     with sole_use(out):
+        record_run(out, digests, models, data.train, data.external, cv, splits)
         return _run(tasks, FitKeeper(ResultStore(out), digests), data, n_jobs, engine, verbose)
 
 

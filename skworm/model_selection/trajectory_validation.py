@@ -100,7 +100,9 @@ def cross_validate_trajectories(
     sets = {name: _external_set(name, *tables, train, transition) for name, tables in (external or {}).items()}
     inputs = None if out is None else digest_of_inputs(train, sets, cv)
     splits = list(cv.split_worms(X, Y, train.worm))
-    rows = run_fits(models, Data(train, sets), splits, inputs, n_jobs=n_jobs, engine=engine, out=out, verbose=verbose)
+    rows = run_fits(
+        models, Data(train, sets), splits, inputs, cv=cv, n_jobs=n_jobs, engine=engine, out=out, verbose=verbose
+    )
     results = pd.DataFrame(rows)
     return results[[*results.columns.drop("fit_seconds"), "fit_seconds"]]
 

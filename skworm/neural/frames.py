@@ -35,6 +35,10 @@ class _VirtualFrames:
     def structure(self) -> Hashable:
         return self.augmentation.structure, self.signals
 
+    @property
+    def keeps_neurons(self) -> bool:
+        return not self.augmentation.neuron_dropout
+
     def n_groups(self, n_groups: int) -> int:
         return n_groups * self.augmentation.n_groups
 

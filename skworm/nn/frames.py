@@ -11,7 +11,7 @@ from skworm.nn.messages import MessagePassing
 from skworm.nn.readouts import Readout
 
 
-def neurons_of(X: Tensor, frame_shape: tuple[int, int], group: Groups) -> tuple[Tensor, Tensor]:
+def neurons_of(X: Tensor, frame_shape: tuple[int, int], group: Groups) -> tuple[Tensor, Tensor | None]:
     """Tell the features of every neuron, and whether it is there: NaN in any of its features tells that it is missing.
 
     Parameters
@@ -28,9 +28,11 @@ def neurons_of(X: Tensor, frame_shape: tuple[int, int], group: Groups) -> tuple[
     nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
         Node features, 0 where a neuron is missing.
     present : Tensor of shape (n_frames, n_neurons)
-        1 for a neuron that is there, 0 for one that is missing.
+        1 for a neuron that is there, 0 for one that is missing; None where all are known to be there.
     """
     nodes = X.unflatten(1, frame_shape)
+    if group.complete and group.weight is None:
+        return nodes, None
     there = ~nodes.isnan().any(-1)
     if group.weight is not None:
         there = there & (group.weight > 0).unsqueeze(1)

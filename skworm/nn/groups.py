@@ -31,6 +31,8 @@ class Groups:
         Place of each row among those of its group; found when first needed where absent.
     capacity : int, optional
         At least as many as the rows of the largest group.
+    complete : bool, default=False
+        Whether it is known that no row lacks a neuron, so that none is looked for.
 
     Examples
     --------
@@ -47,6 +49,7 @@ class Groups:
     weight: Tensor | None = None
     place: Tensor | None = None
     capacity: int | None = None
+    complete: bool = False
 
     @classmethod
     def one(cls, n_rows: int, device: torch.device | None = None) -> Groups:

@@ -71,9 +71,7 @@ class Readout(nn.Module):
             return nodes.sum(1)
         if self.aggregation == "mean":
             return nodes.mean(1) if present is None else nodes.sum(1) / present.sum(1, keepdim=True).clamp(min=1)
-        if self.fill is not None and present is not None:
-            nodes = self.fill(nodes, present)
-        return nodes.flatten(1)
+        return (nodes if self.fill is None else self.fill(nodes, present)).flatten(1)
 
 
 class TypicalNodes(nn.Module):
@@ -94,14 +92,15 @@ class TypicalNodes(nn.Module):
         self.register_buffer("mean", torch.zeros(n_neurons, n_node_features))
         self.register_buffer("n_batches", torch.zeros(n_neurons, 1))
 
-    def forward(self, nodes: Tensor, present: Tensor) -> Tensor:
+    def forward(self, nodes: Tensor, present: Tensor | None) -> Tensor:
         """Tell means of shape (n_neurons, n_node_features); in training, after those of these nodes were learned."""
         if self.training:
             self._learn(nodes.detach(), present)
         return self.get_buffer("mean")
 
-    def _learn(self, nodes: Tensor, present: Tensor) -> None:
-        count = present.sum(0).unsqueeze(-1)
+    def _learn(self, nodes: Tensor, present: Tensor | None) -> None:
+        everywhere = nodes.new_full((nodes.shape[1],), len(nodes))
+        count = (everywhere if present is None else present.sum(0)).unsqueeze(-1)
         mean, n_batches = self.get_buffer("mean"), self.get_buffer("n_batches")
         there = (count > 0).to(nodes.dtype)
         n_batches.add_(there)
@@ -125,9 +124,10 @@ class MissingNodes(nn.Module):
         self.typical = TypicalNodes(n_neurons, n_node_features)
         self.shift = nn.Parameter(torch.zeros(n_neurons, n_node_features))
 
-    def forward(self, nodes: Tensor, present: Tensor) -> Tensor:
-        """Fill nodes of shape (n_frames, n_neurons, n_node_features), 0 where `present` is 0."""
-        return torch.where(present.unsqueeze(-1) > 0, nodes, self.typical(nodes, present) + self.shift)
+    def forward(self, nodes: Tensor, present: Tensor | None) -> Tensor:
+        """Fill nodes of shape (n_frames, n_neurons, n_node_features), 0 where `present` is 0; by None all are there."""
+        typical = self.typical(nodes, present)
+        return nodes if present is None else torch.where(present.unsqueeze(-1) > 0, nodes, typical + self.shift)
 
 
 class AttentionPooling(nn.Module):

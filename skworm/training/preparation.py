@@ -38,6 +38,10 @@ class Preparation(Protocol):
     def structure(self) -> Hashable:
         """What preparations have in common whose batches can be made as one."""
 
+    @property
+    def keeps_neurons(self) -> bool:
+        """Whether no neuron goes missing in what comes out."""
+
     def n_groups(self, n_groups: int) -> int:
         """Tell how many groups come out of so many."""
 

@@ -119,7 +119,8 @@ class WholeTensors(Dataset):
         self, X: np.ndarray, group: np.ndarray, y: np.ndarray, n_groups: int, device: str, dtype: torch.dtype
     ) -> None:
         self.X = torch.as_tensor(X, dtype=dtype, device=device)
-        self.group = Groups(torch.as_tensor(group, dtype=torch.long, device=device), n_groups)
+        index = torch.as_tensor(group, dtype=torch.long, device=device)
+        self.group = Groups(index, n_groups, complete=not np.isnan(X).any())
         self.y = torch.as_tensor(y, device=device)
         if self.y.is_floating_point():
             self.y = self.y.to(dtype)
@@ -154,7 +155,8 @@ class WholeBatch:
         draws = self.prepare.draw(self.epoch, len(X), X.shape[1], self.generator)
         self.epoch += 1
         inputs, y = self.prepare(X, group.index, y, **draws.by_sample, **draws.shared)
-        yield inputs | {"group": Groups(inputs["group"], self.prepare.n_groups(group.n_groups))}, y
+        complete = group.complete and self.prepare.keeps_neurons
+        yield inputs | {"group": Groups(inputs["group"], self.prepare.n_groups(group.n_groups), complete=complete)}, y
 
 
 class WholeTensorNet(NeuralNet):

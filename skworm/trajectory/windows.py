@@ -44,6 +44,11 @@ class TrainingWindows:
         sizes = (self.burn_in, self.horizon, self.n_columns, self.n_node_features, self.n_starts)
         return sizes, self.sampling_end, virtual
 
+    @property
+    def keeps_neurons(self) -> bool:
+        """Whether no neuron goes missing in what comes out."""
+        return self.augmentation is None or not self.augmentation.neuron_dropout
+
     def n_groups(self, n_groups: int) -> int:
         """Tell how many groups come out of so many."""
         return n_groups if self.augmentation is None else n_groups * self.augmentation.n_groups

@@ -1,0 +1,215 @@
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
+
+from skworm.cli import main
+from skworm.experiments.catalogue import FORECAST_NETWORKS, TABLE_1_MODELS
+from skworm.model_selection import compare_models
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+def results(n_worms=6, **columns):
+    """Scores of a GNN that is better than an SVM on every worm, and of the two naive baselines."""
+    worms = [f"00{number}" for number in range(n_worms)]
+    base = {"gnn": 0.9, "svm": 0.8, "clock": 0.5, "majority": 0.4}
+    rows = [
+        {"model": model, "train_worms": "x", "fold": 0, "evaluation": "unseen_worms", "worm": worm, "n_frames": 100,
+         "accuracy": mean + 0.01 * number * (model == "gnn"), **columns}
+        for model, mean in base.items() for number, worm in enumerate(worms)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "results.csv"
+    results().to_csv(path, index=False)
+    return path
+
+
+def test_compare_prints_differences_intervals_and_p_in_words(table):
+    result = call("compare", table, "--baseline", "svm")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    text = " ".join(result.stdout.split())
+    for said in (
+        "Unseen worms",
+        "+12.5",
+        "6 of 6 worms",
+        "0.0312",
+        "differs from svm by 0.125",
+        "With 6 worms no p can be below 0.0312.",
+        "Left out, since they see no neuron: clock, majority",
+    ):
+        assert said in text, said
+
+
+def test_compare_gives_json_that_is_the_comparison(table):
+    facts = json.loads(call("compare", table, "--baseline", "svm", "--json").stdout)
+    expected = compare_models(results().query("model in ['gnn', 'svm']"), reference="svm", random_state=0).set_index(
+        "model"
+    )
+    (comparison,) = facts["comparisons"]
+    assert (comparison["reference"], comparison["n_worms"], comparison["smallest_p"]) == ("svm", 6, 0.03125)
+    gnn, svm = comparison["models"]
+    for name in ("mean", "difference", "difference_low", "difference_high", "p_sign_flip", "p_adjusted", "wins"):
+        assert gnn[name] == pytest.approx(expected.loc["gnn", name])
+    assert svm["difference"] is None
+    assert facts["left_out"] == ["clock", "majority"]
+
+
+def test_the_first_model_is_the_baseline_and_baselines_can_be_taken_in(table):
+    facts = json.loads(call("compare", table, "--json").stdout)
+    assert facts["comparisons"][0]["reference"] == "gnn"
+    facts = json.loads(call("compare", table, "--model", "svm", "--model", "clock", "--json").stdout)
+    assert {row["model"] for row in facts["comparisons"][0]["models"]} == {"svm", "clock"}
+    facts = json.loads(call("compare", table, "--baseline", "clock", "--json").stdout)
+    assert {row["model"] for row in facts["comparisons"][0]["models"]} == {"gnn", "svm", "clock"}
+
+
+def test_parts_are_compared_apart_and_can_be_chosen(tmp_path):
+    rows = pd.concat([results(block="2 states"), results(n_worms=5, block="4 states")]).rename(
+        columns={"model": "label"}
+    )
+    rows.to_csv(tmp_path / "scores.csv", index=False)
+    facts = json.loads(call("compare", tmp_path, "--json").stdout)
+    assert [each["part"] for each in facts["comparisons"]] == [{"block": "2 states"}, {"block": "4 states"}]
+    one = call("compare", tmp_path, "--where", "block=4 states")
+    assert "With 5 worms no p can be below 0.0625, so no difference can be significant at 0.05." in one.stdout
+    assert "6 worms" not in one.stdout
+
+
+def test_errors_of_forecasts_are_compared_at_three_steps(tmp_path):
+    rows = pd.concat([results().assign(step=step) for step in range(1, 17)])
+    rows["mse"] = 1 - rows.pop("accuracy")
+    rows.to_csv(tmp_path / "scores.csv", index=False)
+    facts = json.loads(call("compare", tmp_path, "--json", "--baseline", "svm").stdout)
+    assert [each["part"]["step"] for each in facts["comparisons"]] == [1, 8, 16]
+    assert facts["comparisons"][0]["models"][0]["wins"] == 6
+    assert facts["score"] == "mse"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--baseline", "mlp"), "--baseline 'mlp' is not among the models of"),
+        (("--model", "mlp"), "--model 'mlp' is not among the models of"),
+        (("--model", "gnn"), "results has only the model 'gnn'; a comparison needs two"),
+        (("--evaluation", "elsewhere"), "evaluation 'elsewhere' is not among those of the results: unseen_worms"),
+        (("--score", "macro_f1"), "score='macro_f1' is not among the scores ['accuracy']"),
+        (("--where", "step=8"), "the results have no column 'step'; choose among model,"),
+        (("--where", "fold=8"), "the column 'fold' never is '8'; choose among '0'"),
+    ],
+)
+def test_a_comparison_that_cannot_be_is_refused_in_one_line(table, arguments, message):
+    result = call("compare", table, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert (len(result.stderr.splitlines()), result.stdout) == (1, "")
+
+
+def test_what_holds_no_scores_is_refused_in_one_line(table, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "all" / "table1").mkdir(parents=True)
+    (tmp_path / "all" / "table1" / "scores.csv").write_text("")
+    (tmp_path / "other.csv").write_text("a,accuracy\n1,2\n")
+    (tmp_path / "counts.csv").write_text("")
+    (tmp_path / "note.txt").write_text("")
+    for path, message in [
+        (tmp_path / "none", "does not exist; check the path"),
+        (tmp_path / "empty", "holds no results: neither scores.csv nor scores.jsonl"),
+        (tmp_path / "all", f"holds the results of several runs; name one of them: {tmp_path / 'all' / 'table1'}"),
+        (tmp_path / "all" / "table1", "cannot be read as a table"),
+        (tmp_path / "other.csv", "is no table of scores, for it lacks the columns model, train_worms"),
+        (tmp_path, "holds the counts of a confusion matrix"),
+        (tmp_path / "note.txt", "is no .csv file; pass a folder"),
+    ]:
+        result = call("compare", path)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.output
+        assert message in result.stderr
+    assert call("compare", table, "--where", "step").exit_code == 2
+
+
+def completions(*words):
+    *arguments, incomplete = words
+    items = ShellComplete(main, {}, "skworm", "_SKWORM_COMPLETE").get_completions(list(arguments), incomplete)
+    return [item.value for item in items if item.type == "plain"], {item.type for item in items} - {"plain"}
+
+
+@pytest.mark.parametrize(
+    ("words", "names", "types"),
+    [
+        (("re",), ["report", "reproduce"], set()),
+        (("reproduce", "figure4"), ["figure4a", "figure4b", "figure4c", "figure4d"], set()),
+        (("reproduce", "table1", "--fold"), ["--folds", "--fold-by"], set()),
+        (("reproduce", "table1", "--states", ""), ["2", "4", "7", "nichols"], set()),
+        (("reproduce", "table1", "--models", "svm,mlp-v"), ["svm,mlp-virtual-worms"], set()),
+        (("reproduce", "figure4d", "--models", "mlp,mlp-l"), ["mlp,mlp-lags", "mlp,mlp-lstm"], set()),
+        (("reproduce", "all", "--targets", "figure4a,table"), ["figure4a,table1"], set()),
+        (("reproduce", "modules", "--data", "k"), ["kato2015"], {"file"}),
+        (("reproduce", "modules", "--out", ""), [], {"dir"}),
+        (("train", "--data", "rec"), [], {"file"}),
+        (("train", "--model", "gnn-v"), ["gnn-virtual-worms"], set()),
+        (("predict", ""), [], {"file"}),
+        (("datasets", "fetch", ""), ["kato2015", "nichols2017"], set()),
+        (("compare", "results", "--evaluation", "h"), ["held_out_windows"], set()),
+        (("report", ""), [], {"file"}),
+        (("completion", ""), ["bash", "zsh", "fish"], set()),
+    ],
+)
+def test_the_shell_completes(words, names, types):
+    assert completions(*words) == (names, types)
+
+
+def test_names_that_the_shell_completes_are_those_that_exist():
+    from skworm.experiments.forecasts import NETWORKS
+    from skworm.experiments.protocol import MODELS
+
+    assert TABLE_1_MODELS == MODELS
+    assert FORECAST_NETWORKS == NETWORKS
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_a_shell_is_printed(shell):
+    result = call("completion", shell)
+    assert result.exit_code == 0
+    assert f"_SKWORM_COMPLETE={shell}_complete" in result.stdout
+    assert "skworm" in result.stdout
+    assert call("completion", "tcsh").exit_code == 2
+
+
+def test_a_completion_loads_no_heavy_library():
+    code = (
+        "import sys\n"
+        "from skworm.cli import main\n"
+        "try:\n"
+        "    main(prog_name='skworm', complete_var='_SKWORM_COMPLETE')\n"
+        "finally:\n"
+        "    heavy = [name for name in ('torch', 'sklearn', 'pandas', 'matplotlib', 'jinja2') if name in sys.modules]\n"
+        "    print(heavy, file=sys.stderr)\n"
+    )
+    shell = {"_SKWORM_COMPLETE": "bash_complete", "COMP_WORDS": "skworm rep", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, **shell}
+    )
+    assert done.stdout.split() == ["plain,report", "plain,reproduce"]
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "command", [(), ("report",), ("compare",), ("completion",), ("reproduce",), ("datasets",), ("datasets", "fetch")]
+)
+def test_every_command_explains_itself(command):
+    result = call(*command, "--help")
+    assert result.exit_code == 0
+    assert max(map(len, result.output.splitlines())) <= 110
+    assert "Usage:" in result.output
