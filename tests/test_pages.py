@@ -34,7 +34,13 @@ def blocks_of(text, language):
 
 
 PYTHON_PAGES = [page for page, text in PAGES.items() if any(blocks_of(text, "python"))]
-SHELL_BLOCKS = {f"{page}:{line}": code for page, text in PAGES.items() for line, code in blocks_of(text, "sh")}
+SHELL_BLOCKS = {f"{page}:{line}": code for page, text in PAGES.items() for line, code in blocks_of(text, "sh")} | {
+    # What was typed in a block that shows the output too.
+    f"{page}:{line}": "\n".join(re.findall(r"^\$ (.*)$", code, flags=re.MULTILINE))
+    for page, text in PAGES.items()
+    for line, code in blocks_of(text, "text")
+    if code.startswith("$ ")
+}
 
 
 def write_worm_of_a_laboratory():
@@ -97,8 +103,8 @@ def test_every_block_that_is_excused_is_there():
 
 
 def commands_of(code):
-    """Split a block of shell code into commands, each a list of words."""
-    for line in code.replace("\\\n", " ").splitlines():
+    """Split a block of shell code into commands, each a list of words, without the files that they write to."""
+    for line in re.sub(r">+ *\S+", "", code.replace("\\\n", " ")).splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
         lexer.whitespace_split = True
         command = []
