@@ -69,7 +69,12 @@ from skworm.experiments.catalogue import TABLE_1_MODELS
     show_default=True,
     help="Folder for results, finished fits included.",
 )
-@options_of(RUN_OPTIONS)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help="Training epochs of neural models.  [default: 800; 200 on simulated worms]",
+)
+@options_of(RUN_OPTIONS[1:])
 def table1(quiet: bool, out: Path, n_jobs: int, **options: Any) -> None:
     """Compare state classifiers as in Table 1: on the training worms, on unseen worms, on external recordings."""
     from skworm.experiments import outcome as outcomes
@@ -93,7 +98,7 @@ def table1(quiet: bool, out: Path, n_jobs: int, **options: Any) -> None:
 
 
 def _protocol(
-    *, train_worms: int, folds: int | None, epochs: int, neurons: str, fold_by: str, seed: int, **others: Any
+    *, train_worms: int, folds: int | None, epochs: int | None, neurons: str, fold_by: str, seed: int, **others: Any
 ) -> Any:
     from skworm.experiments.protocol import FOLD_KINDS, Protocol
 

@@ -85,8 +85,8 @@ class Protocol:
         Worms that a model trains on; every combination of that many is used.
     n_folds : int, optional
         Folds of windows; by default 3 on simulated data, else 10.
-    max_epochs : int, default=800
-        Epochs of the neural models.
+    max_epochs : int, optional
+        Epochs of the neural models; by default 200 on simulated data, else 800.
     models : sequence of str, default=DEFAULT_MODELS
         Names among :data:`MODELS`.
     fold_by : sequence of {"shuffled_windows", "contiguous_blocks"}, default=FOLD_KINDS
@@ -118,7 +118,7 @@ class Protocol:
     neurons: str | Sequence[str] = "paper"
     n_train_worms: int = 1
     n_folds: int | None = None
-    max_epochs: int = 800
+    max_epochs: int | None = None
     models: Sequence[str] = DEFAULT_MODELS
     fold_by: Sequence[str] = FOLD_KINDS
     device: str = "cpu"
@@ -136,14 +136,17 @@ class Protocol:
         if self.external is None:
             object.__setattr__(self, "external", "simulated" if simulated else "none")
         if self.n_folds is None:
-            object.__setattr__(self, "n_folds", 3 if simulated else 10)
+            object.__setattr__(self, "n_folds", 3 if simulated else PAPER_FOLDS)
+        if self.max_epochs is None:
+            object.__setattr__(self, "max_epochs", 200 if simulated else PAPER_EPOCHS)
 
     @property
     def departure(self) -> str:
         """What is less than in the paper; empty where nothing is."""
         n_folds = int(self.n_folds or 0)
         parts = [f"{n_folds} folds in place of {PAPER_FOLDS}"] if n_folds < PAPER_FOLDS else []
-        parts += [f"{self.max_epochs} of {PAPER_EPOCHS} epochs"] if self.max_epochs < PAPER_EPOCHS else []
+        n_epochs = int(self.max_epochs or 0)
+        parts += [f"{n_epochs} of {PAPER_EPOCHS} epochs"] if n_epochs < PAPER_EPOCHS else []
         return " and ".join(parts)
 
     @property
