@@ -1,46 +1,49 @@
-"""First steps: train on some worms, read the behaviour of one that the model has never seen.
+"""
+Ten lines to a confusion matrix
+===============================
 
-python examples/first_steps.py                  simulated worms
-python examples/first_steps.py folder/of/worms  your own recordings
+Train on four worms, and read the states of a fifth that the model has never seen.
 """
 
-import argparse
+from skworm import GNNStateClassifier, VirtualWorms
+from skworm.datasets import make_worms
+from skworm.frames import make_frames
+from skworm.plotting import ConfusionDisplay
+
+X, y = make_frames(make_worms(n_worms=5, random_state=0), states="4")
+unseen = X.index.get_level_values("worm") == "simulated-4"
+gnn = GNNStateClassifier(augmentation=VirtualWorms(), max_epochs=100, learning_rate=0.01, random_state=0)
+gnn.fit(X[~unseen], y[~unseen])
+display = ConfusionDisplay.from_estimator(gnn, X[unseen], y[unseen])
+display.figure_.savefig("confusion.png", dpi=150)
+
+# %%
+# ``make_worms`` simulates worms. ``load_recordings("folder/of/worms")`` in its place reads your own, and
+# ``fetch_kato2015()`` downloads five real ones.
+#
+# A row of ``X`` is a frame, its index tells worm and frame, and its columns are trace and derivative of every neuron
+# that all worms have. A whole worm stays out of training: scoring on frames of a training worm would mostly show how
+# well the model remembers that worm, and a new recording never comes from a training worm.
+
+print(X.iloc[:3, :4].round(2))
+
+# %%
+# Worms differ in how strongly each neuron glows. ``VirtualWorms`` varies that at random during training, so that the
+# model cannot rely on the levels of the few worms that it sees.
 
 from sklearn.metrics import classification_report
 
-from skworm import GNNStateClassifier, VirtualWorms
-from skworm.datasets import load_recordings, make_worms
-from skworm.frames import make_frames
+print(classification_report(y[unseen], gnn.predict(X[unseen]), zero_division=0.0))
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("recordings", nargs="?", help="file or folder of recordings; simulated worms by default")
-parser.add_argument("--epochs", type=int, default=200)
-arguments = parser.parse_args()
+# %%
+# A recording that comes in later needs no states to be read. This one is simulated, and has states all the same, so
+# they are drawn below those that the model reads.
 
-recordings = load_recordings(arguments.recordings) if arguments.recordings else make_worms(random_state=0)
-for recording in recordings:
-    print(recording)
+from skworm.plotting import EthogramDisplay
+from skworm.prediction import bouts_in_seconds, decode_states
 
-# The last worm stays out of training: scoring on frames of a training worm would mostly show how well the model
-# remembers that worm, and a new recording never comes from a training worm.
-*training_worms, new_worm = [recording.worm for recording in recordings]
-
-# Four states: dorsal and ventral turns stay apart, the kinds of reversal and of forward movement do not.
-X, y = make_frames(recordings, states="4")
-is_new = X.index.get_level_values("worm") == new_worm
-
-# Worms differ in how strongly each neuron glows. VirtualWorms varies that at random during training, so that the
-# model cannot rely on the levels of the few worms that it sees.
-gnn = GNNStateClassifier(
-    augmentation=VirtualWorms(), max_epochs=arguments.epochs, learning_rate=0.01, random_state=0, verbose=1
-)
-gnn.fit(X[~is_new], y[~is_new])
-
-# The new worm's graph is inferred from its own traces; its states are used for this report alone.
-print(f"\nTrained on {', '.join(training_worms)}; scored on {new_worm}:")
-print(classification_report(y[is_new], gnn.predict(X[is_new]), zero_division=0.0))
-
-# graph_ is learned from all training frames together: a row sends, a column receives.
-edges = gnn.graph_.stack().sort_values(ascending=False)
-print("Strongest edges of the inferred graph:")
-print(edges.head(5).round(2).to_string())
+later = make_worms(n_worms=1, n_frames=600, worm_prefix="later", random_state=1)
+table = decode_states(gnn, later)
+ethogram = EthogramDisplay.from_table(table)
+ethogram.save("ethogram.png")
+print(bouts_in_seconds(table).head())

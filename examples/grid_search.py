@@ -1,10 +1,11 @@
-"""A grid search around three models, in a pipeline, that chooses what does best on worms it was not trained on.
+"""
+Choosing a model by a grid search
+=================================
 
-python examples/grid_search.py                  simulated worms
-python examples/grid_search.py folder/of/worms  your own recordings, at least four worms
+A grid search over three models, in a pipeline, that chooses what does best on worms it was not trained on.
 """
 
-import argparse
+import sys
 
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -12,23 +13,21 @@ from sklearn.pipeline import Pipeline
 from skworm import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier, VirtualWorms, WormGroupKFold
 from skworm.datasets import load_recordings, make_worms
 from skworm.frames import WormMinMaxScaler, make_frames
+from skworm.plotting import ConfusionDisplay
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("recordings", nargs="?", help="file or folder of recordings; simulated worms by default")
-parser.add_argument("--epochs", type=int, default=150)
-arguments = parser.parse_args()
+recordings = load_recordings(sys.argv[1]) if sys.argv[1:] else make_worms(n_worms=4, n_frames=1000, random_state=0)
 
-recordings = load_recordings(arguments.recordings) if arguments.recordings else make_worms(4, 1500, random_state=0)
+# %%
+# ``fit_scope="train"`` leaves dF/F as it is, and the scaler in the pipeline learns its ranges anew from the training
+# frames of each fit. ``unseen="own"`` scales a new worm by its own range: brightness differs too much between worms.
+# A scaler of scikit-learn in this place would need ``pipeline.set_output(transform="pandas")``, or the names of worms
+# and neurons would not reach the classifier.
 
-# fit_scope="train" leaves dF/F as it is, and the scaler in the pipeline learns its ranges anew from the training
-# frames of each fit. unseen="own" scales a new worm by its own range: brightness differs too much between worms.
 X, y = make_frames(recordings, states="4", fit_scope="train")
 worm = X.index.get_level_values("worm")
 pipeline = Pipeline([("scale", WormMinMaxScaler(unseen="own")), ("classify", SVMStateClassifier())])
-# A scaler of scikit-learn in this place would need pipeline.set_output(transform="pandas"), or the names of worms and
-# neurons would not reach the classifier.
 
-training = {"max_epochs": arguments.epochs, "learning_rate": 0.01, "random_state": 0}
+training = {"max_epochs": 80, "learning_rate": 0.01, "random_state": 0}
 augmentations = [None, VirtualWorms()]
 parameters = [
     {"classify": [SVMStateClassifier()], "classify__C": [0.1, 1.0, 10.0]},
@@ -36,10 +35,11 @@ parameters = [
     {"classify": [GNNStateClassifier(**training)], "classify__augmentation": augmentations},
 ]
 
-# One worm is set aside before the search: the best of many scores is too good to be believed by itself.
-is_new = worm == recordings[-1].worm
+# %%
+# One worm is set aside before the search: the best of many scores is too good to be believed by itself. Inside the
+# search two worms train and the others are scored, for every choice of the two.
 
-# Inside the search, two worms train and the others are scored, for every choice of the two.
+is_new = worm == recordings[-1].worm
 inner = WormGroupKFold(n_splits=2, n_train_worms=2, random_state=0)
 search = GridSearchCV(pipeline, parameters, cv=inner)
 search.fit(X[~is_new], y[~is_new], groups=worm[~is_new])
@@ -48,6 +48,12 @@ for settings, mean in zip(search.cv_results_["params"], search.cv_results_["mean
     changes = {name.removeprefix("classify__"): value for name, value in settings.items() if name != "classify"}
     print(f"{mean:.3f}  {type(settings['classify']).__name__:20} {changes}")
 
-# GridSearchCV has fitted the best settings again, on all the worms that it was given.
+# %%
+# ``GridSearchCV`` has fitted the best settings again, on all the worms that it was given. This is what they do on the
+# worm that was set aside:
+
 best = type(search.best_params_["classify"]).__name__
-print(f"\nchosen: {best}; accuracy on {recordings[-1].worm}, set aside: {search.score(X[is_new], y[is_new]):.3f}")
+print(f"chosen: {best}; accuracy on {recordings[-1].worm}, set aside: {search.score(X[is_new], y[is_new]):.3f}")
+
+display = ConfusionDisplay.from_predictions(y[is_new], {best: search.predict(X[is_new])})
+display.figure_.savefig("chosen_model.png", dpi=150)

@@ -1,12 +1,12 @@
-"""Decode the velocity of a worm that was not in training, and draw it beside the truth.
+"""
+Decoding velocity
+=================
 
-    python examples/velocity.py [FOLDER] [--signal velocity] [--epochs 200] [--out velocity.png]
-
-FOLDER holds recordings with a continuous signal, such as CSV files with a column 'behavior:velocity'; without it worms
-are simulated.
+Decode the velocity of a worm that was not in training, and draw it beside the truth. Recordings need a continuous
+signal, such as a column ``behavior:velocity`` in a CSV file.
 """
 
-import argparse
+import sys
 
 from sklearn.linear_model import Ridge
 
@@ -16,33 +16,34 @@ from skworm.frames import make_behavior, make_frames
 from skworm.metrics import score_behavior
 from skworm.plotting import BehaviorDisplay
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("folder", nargs="?")
-parser.add_argument("--signal", default="velocity")
-parser.add_argument("--epochs", type=int, default=200)
-parser.add_argument("--out", default="velocity.png")
-options = parser.parse_args()
-
-recordings = load_recordings(options.folder) if options.folder else make_worms(4, n_frames=1500, random_state=0)
+recordings = load_recordings(sys.argv[1]) if sys.argv[1:] else make_worms(n_worms=4, n_frames=1500, random_state=0)
 unseen = recordings[-1]
 
-# A frame without a state may well have a velocity, so every frame counts.
+# %%
+# A frame without a state may well have a velocity, so every frame counts. Frames where the tracker lost the worm are
+# NaN, and are not trained on.
+
 X, _ = make_frames(recordings, states=None)
-y = make_behavior(recordings, X, options.signal)
-known = y.notna()
+velocity = make_behavior(recordings, X, "velocity")
+known = velocity.notna()
 test = X.index.get_level_values("worm") == unseen.worm
 
-fit = {"augmentation": VirtualWorms(), "max_epochs": options.epochs, "learning_rate": 0.01, "random_state": 0}
-models = {"linear": Ridge(), "mlp": MLPBehaviorRegressor(**fit), "gnn": GNNBehaviorRegressor(**fit)}
-predicted = {name: model.fit(X[known & ~test], y[known & ~test]).predict(X[test]) for name, model in models.items()}
+# %%
+# A ridge regression is what a network has to beat.
 
-print(f"{options.signal} of {unseen.worm}, unseen:")
+training = {"augmentation": VirtualWorms(), "max_epochs": 100, "learning_rate": 0.01, "random_state": 0}
+models = {"linear": Ridge(), "mlp": MLPBehaviorRegressor(**training), "gnn": GNNBehaviorRegressor(**training)}
+fitted = {name: model.fit(X[known & ~test], velocity[known & ~test]) for name, model in models.items()}
+predicted = {name: model.predict(X[test]) for name, model in fitted.items()}
+
+print(f"velocity of {unseen.worm}, unseen:")
 for name, values in predicted.items():
-    scores = score_behavior(y[test], values)
+    scores = score_behavior(velocity[test], values)
     print(f"{name:8} R² {scores['r2']:.2f}  correlation {scores['correlation']:.2f}  RMSE {scores['rmse']:.3f}")
 
+# %%
+# The signal over time, above the strip of states.
+
 labels = {"linear": "Linear", "mlp": "MLP", "gnn": "GNN"}
-unit = "" if options.folder else "mm/s"
-display = BehaviorDisplay.from_predictions(unseen, y[test], predicted, unit=unit, models=labels)
-display.figure_.savefig(options.out, dpi=150)
-print(f"wrote {options.out}")
+display = BehaviorDisplay.from_predictions(unseen, velocity[test], predicted, unit="mm/s", models=labels)
+display.figure_.savefig("velocity.png", dpi=150)

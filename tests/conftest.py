@@ -49,3 +49,25 @@ def kato2015_folder():
 def recordings_kato2015(kato2015_folder):
     """The five real worms, ``"worm_0"`` to ``"worm_4"``."""
     return load_recordings(kato2015_folder)
+
+
+@pytest.fixture
+def quick_runs(monkeypatch):
+    """Let pages and examples finish soon, whatever they ask for: 3 epochs, 400 frames a worm, and one process."""
+    import joblib
+
+    import skworm.datasets
+    from skworm.training import TrainingSettings
+
+    settings, worms = TrainingSettings.__init__, skworm.datasets.make_worms
+
+    def few_epochs(self, max_epochs, **others):
+        settings(self, min(max_epochs, 3), **others)
+
+    def short_worms(n_worms=5, n_frames=3100, **others):
+        return worms(n_worms, min(n_frames, 400), **others)
+
+    monkeypatch.setattr(TrainingSettings, "__init__", few_epochs)
+    monkeypatch.setattr(skworm.datasets, "make_worms", short_worms)
+    with joblib.parallel_config("sequential"):
+        yield

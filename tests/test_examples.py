@@ -1,22 +1,36 @@
+import ast
+import re
 import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from skworm.datasets import make_worms, save_recordings
 from skworm.states import STATES
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+# Others read a folder by the very line of the first of these.
+RUN_ON_A_FOLDER = [path for path in EXAMPLES if path.stem in ("first_recording", "own_recordings")]
+READ_A_FOLDER = "recordings = load_recordings(sys.argv[1]) if sys.argv[1:] else make_worms("
+
+
+def name_of(path):
+    return path.stem
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def run_example(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
-        return capsys.readouterr().out
+def run(quick_runs, monkeypatch, capsys, tmp_path):
+    """Run an example as a script in an empty folder; give its names, what it printed and the PNG files it wrote."""
+
+    def run_example(path, *arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [path.name, *map(str, arguments)])
+        names = runpy.run_path(str(path), run_name="__main__")
+        return names, capsys.readouterr().out, sorted(tmp_path.rglob("*.png"))
 
     return run_example
 
@@ -24,64 +38,57 @@ def run(monkeypatch, capsys):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("worms")
-    save_recordings(make_worms(4, 600, worm_prefix="mine", random_state=0), folder)
+    save_recordings(make_worms(3, 400, worm_prefix="mine", random_state=0), folder)
     return folder
 
 
-def test_every_example_is_tested():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {
-        "first_steps.py",
-        "forecasting.py",
-        "grid_search.py",
-        "own_recordings.py",
-        "velocity.py",
-    }
+@pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
+def test_examples_have_the_form_of_the_gallery(path):
+    source = path.read_text(encoding="utf-8")
+    title, underline, empty, *text = ast.get_docstring(ast.parse(source)).splitlines()
+    assert underline == "=" * len(title)
+    assert not empty
+    assert text
+    cells = re.findall(r"^# %%\n(.*)$", source, flags=re.MULTILINE)
+    assert cells
+    assert all(cell.startswith("# ") for cell in cells)
+    assert source.count("sys.argv[1]") == source.count(READ_A_FOLDER) or path.stem == "own_recordings"
+    gallery = (path.parents[1] / "docs" / "gallery.py").read_text(encoding="utf-8")
+    assert f'"{path.name}",' in gallery, "name its place in ORDER"
 
 
-@pytest.mark.parametrize("given", [False, True], ids=["simulated", "own"])
-def test_first_steps(run, folder, given):
-    printed = run("first_steps.py", *([folder] if given else []), "--epochs", 5)
-    assert f"scored on {'mine-3' if given else 'simulated-4'}" in printed
-    assert "macro avg" in printed
-    assert "Strongest edges" in printed
+def check_pictures(names, pictures):
+    figures = {id(value.figure_): value.figure_ for value in names.values() if hasattr(value, "figure_")}
+    assert figures
+    assert len(pictures) == len(figures)
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    for figure in figures.values():
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        is_white = (np.asarray(canvas.buffer_rgba()) > 250).all(axis=-1)
+        assert not is_white.all()
 
 
-def test_grid_search(run, folder):
-    printed = run("grid_search.py", folder, "--epochs", 3)
-    for estimator in ("SVM", "MLP", "GNN"):
-        assert f"{estimator}StateClassifier" in printed
-    assert "accuracy on mine-3, set aside: 0." in printed
-
-
-def test_own_recordings_from_csv(run, tmp_path):
-    printed = run("own_recordings.py", "--out", tmp_path, "--epochs", 5)
-    assert "accuracy on simulated-3, unseen: 0." in printed
-    header = (tmp_path / "csv" / "simulated-0.csv").read_text().partition("\n")[0]
+def check_tables_of_a_laboratory(out, n_frames):
+    header = (out / "csv" / "simulated-0.csv").read_text().partition("\n")[0]
     assert header.startswith("time,state,")
     assert "AVAL" in header.split(",")
-    predicted = pd.read_csv(tmp_path / "predicted_states.csv")
-    assert predicted["frame"].tolist() == list(range(1500))
+    predicted = pd.read_csv(out / "predicted_states.csv")
+    assert predicted["frame"].tolist() == list(range(n_frames))
     assert set(predicted["state"]) <= set(STATES)
-    assert (tmp_path / "predicted_states.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_own_recordings_of_a_folder(run, folder, tmp_path):
-    printed = run("own_recordings.py", folder, "--out", tmp_path, "--epochs", 5)
-    assert "accuracy on mine-3, unseen: 0." in printed
-    assert not (tmp_path / "csv").exists()
+@pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
+def test_examples_run_and_draw(path, run, tmp_path):
+    names, printed, pictures = run(path)
+    check_pictures(names, pictures)
+    assert printed
+    if path.stem == "own_recordings":
+        check_tables_of_a_laboratory(tmp_path / names["out"], names["new_worm"].n_frames)
 
 
-@pytest.mark.parametrize("given", [False, True], ids=["simulated", "own"])
-def test_forecasting(run, folder, tmp_path, given):
-    printed = run("forecasting.py", *([folder] if given else []), "--epochs", 3, "--out", tmp_path / "forecast.png")
-    assert f"skill over persistence on {'mine' if given else 'simulated'}-3, by step:" in printed
-    assert printed.count("step 16: ") == 2
-    assert (tmp_path / "forecast.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize("given", [False, True], ids=["simulated", "own"])
-def test_velocity(run, folder, tmp_path, given):
-    printed = run("velocity.py", *([folder] if given else []), "--epochs", 3, "--out", tmp_path / "velocity.png")
-    assert f"velocity of {'mine' if given else 'simulated'}-3, unseen:" in printed
-    assert printed.count("correlation") == 3
-    assert (tmp_path / "velocity.png").read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize("path", RUN_ON_A_FOLDER, ids=name_of)
+def test_examples_read_a_folder(path, run, folder):
+    names, _, pictures = run(path, folder)
+    check_pictures(names, pictures)
+    assert [recording.worm for recording in names["recordings"]] == [f"mine-{number}" for number in range(3)]

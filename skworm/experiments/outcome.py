@@ -40,7 +40,7 @@ class Outcome:
     command : str
         The command that made it; empty where a script did.
     began : str
-        When, in the form of :func:`~skworm.model_selection.run_records.now`.
+        When, in ISO 8601 with milliseconds, in UTC.
     """
 
     title: str
