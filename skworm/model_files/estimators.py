@@ -106,7 +106,7 @@ def decode_estimator(decoder: Decoder, part: Mapping[str, Any]) -> Any:
     ValueError, TypeError, KeyError
         If the class is none of those that a file can hold, or does not fit what the file holds for it.
     """
-    name = part.get("type")
+    name: Any = part.get("type")
     if name == "unfitted":
         return decode_unfitted(decoder, part)
     if name in MADE_OF_PARAMETERS:
