@@ -79,7 +79,7 @@ class OnTrajectories:
                 raise ValueError("complex numbers")
             frames, targets = frames.astype(float), targets.astype(float)
             future = (frames[:, None] + targets.reshape(len(frames), -1, 1)).reshape(len(frames), -1)
-        except (TypeError, ValueError, IndexError):
+        except (TypeError, ValueError, IndexError, NotImplementedError):
             # What cannot be a trajectory is for the regressor to refuse.
             return super().fit(X, y, worm)
         super().fit(X, future, worm)
