@@ -71,21 +71,24 @@ def frame_settings(X: Any) -> dict[str, Any]:
 
 
 def learned_settings(model: Any) -> dict[str, Any]:
-    """Tell the settings of the frames that a fitted model, or the first step of a pipeline that knows, learned from.
+    """Tell the settings of the frames that a fitted model learned from.
 
     Parameters
     ----------
     model : estimator
-        Fitted.
+        Fitted. Of a pipeline the first step that knows tells them, of a search or a wrapper the estimator in it.
 
     Returns
     -------
     dict
         As :func:`frame_settings` gives them.
     """
-    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
-    found = (getattr(step, "frame_settings_", {}) for step in steps)
-    return next((dict(settings) for settings in found if settings), {})
+    if isinstance(model, Pipeline):
+        return next((settings for _, step in model.steps if (settings := learned_settings(step))), {})
+    for inner in ("estimator_", "best_estimator_"):
+        if hasattr(model, inner):
+            return learned_settings(getattr(model, inner))
+    return dict(getattr(model, "frame_settings_", {}))
 
 
 def validate_like_training(estimator: Any, X: Any, **options: Any) -> Any:

@@ -1,3 +1,4 @@
+import inspect
 import pickle
 import re
 import warnings
@@ -94,8 +95,8 @@ def test_fitting_and_predicting_print_nothing(estimator, two_worms, capfd):
 @pytest.mark.parametrize("estimator", ALL, ids=str)
 def test_documented_attributes_exist(estimator, two_worms):
     model = clone(estimator).fit(*two_worms)
-    section = type(model).__doc__.split("Attributes\n")[1].split("References\n")[0]
-    names = {name for line in re.findall(r"^    ([a-z_, ]+_)(?: : .*)?$", section, re.M) for name in line.split(", ")}
+    section = inspect.getdoc(type(model)).split("Attributes\n")[1].split("References\n")[0]
+    names = {name for line in re.findall(r"^([a-z_, ]+_)(?: : .*)?$", section, re.M) for name in line.split(", ")}
     assert {"classes_", "n_features_in_"} <= names
     assert [name for name in names if not hasattr(model, name)] == []
 

@@ -48,7 +48,7 @@ def expected_failed_checks(estimator):
     return dict.fromkeys(["check_methods_sample_order_invariance", "check_methods_subset_invariance"], reason)
 
 
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failed_checks, xfail_strict=True)
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failed_checks)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 

@@ -10,20 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as save_tensors
-from sklearn.base import MetaEstimatorMixin
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, LeaveOneGroupOut
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 import skworm
 from skworm import VirtualWorms
+from skworm.adaptation import adapt
 from skworm.datasets import make_worms
 from skworm.frames import WormMinMaxScaler, make_frames, make_trajectories
 from skworm.model_files import describe
 from skworm.model_files.container import read_container, write_container
-from skworm.model_files.estimators import SUPPORTED
+from skworm.model_files.learned import SUPPORTED
+from skworm.prediction import decode_states
 
 NEURONS = ("AVAL", "RID", "VB02")
 FEW = {"max_epochs": 2, "random_state": 0}
@@ -66,6 +68,19 @@ CLASSIFIERS = {
     "manifold-alone": skworm.AsymmetricDiffusionMap(),
     "scaler-alone": WormMinMaxScaler(),
 }
+SVM_IN_STEPS = make_pipeline(WormMinMaxScaler(unseen="own"), "passthrough", skworm.SVMStateClassifier(gamma=0.5))
+NETWORK = skworm.MLPStateClassifier(**FEW, augmentation=VirtualWorms(gain=0.1))
+WRAPPERS = {
+    "temperature": skworm.TemperatureScaledClassifier(NETWORK, cv=GroupKFold(2)),
+    "conformal": skworm.ConformalStateClassifier(SVM_IN_STEPS, coverage=0.7, across_worms="max", cv=LeaveOneGroupOut()),
+    "conformal-nested": skworm.ConformalStateClassifier(
+        skworm.TemperatureScaledClassifier(skworm.SVMStateClassifier(), cv=2),
+        cv=skworm.WormGroupKFold(2, fold_by="contiguous_blocks", random_state=0),
+    ),
+    "chain": skworm.HiddenMarkovStateClassifier(skworm.SVMStateClassifier(), decoding="smoothing", pseudo_count=0.0),
+    "chain-of-a-manifold": skworm.HiddenMarkovStateClassifier(CLASSIFIERS["manifold"]),
+    "in-steps": make_pipeline(StandardScaler(), skworm.HiddenMarkovStateClassifier(skworm.SVMStateClassifier())),
+}
 BEHAVIOR = {
     "mlp": skworm.MLPBehaviorRegressor(**FEW),
     "gnn": skworm.GNNBehaviorRegressor(**FEW, augmentation=VirtualWorms(n_groups=3)),
@@ -84,7 +99,7 @@ REGRESSORS = {
 
 
 def answers(model, X):
-    methods = ("predict_proba", "decision_function", "predict", "transform")
+    methods = ("predict_proba", "decision_function", "predict", "predict_set", "transform")
     return [np.asarray(getattr(model, method)(X)) for method in methods if hasattr(model, method)]
 
 
@@ -108,6 +123,46 @@ def test_a_classifier_answers_as_before(name, frames, tmp_path):
     assert (tmp_path / "b.skworm").read_bytes() == (tmp_path / "a.skworm").read_bytes()
     assert_same_model(pickle.loads(pickle.dumps(loaded)), model, (X,))
     loaded.fit(X, y)
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_a_classifier_around_another_one_answers_as_before(name, frames, tmp_path):
+    X, y, new = frames
+    model = WRAPPERS[name].fit(X, y)
+    loaded = skworm.load(skworm.save(model, tmp_path / "a.skworm"))
+    assert_same_model(loaded, model, (X, new, new.reset_index(drop=True)))
+    again = skworm.load(skworm.save(loaded, tmp_path / "b.skworm"))
+    assert (tmp_path / "b.skworm").read_bytes() == (tmp_path / "a.skworm").read_bytes()
+    assert_same_model(again.fit(X, y), model, (new,))
+
+
+def test_what_wrappers_learned_comes_back(frames, tmp_path):
+    X, y, _ = frames
+    model = WRAPPERS["conformal-nested"].fit(X, y)
+    loaded = skworm.load(skworm.save(model, tmp_path / "a.skworm"))
+    assert vars(loaded).keys() == vars(model).keys()
+    pd.testing.assert_series_equal(loaded.worm_thresholds_, model.worm_thresholds_)
+    assert loaded.estimator_.temperature_ == model.estimator_.temperature_
+    assert not hasattr(loaded.estimator, "temperature_")
+    assert vars(loaded.cv) == vars(model.cv)
+
+
+def test_frames_that_a_wrapped_model_expects_are_known(frames, tmp_path):
+    X, y, _ = frames
+    model = skworm.HiddenMarkovStateClassifier(skworm.MLPStateClassifier(**FEW)).fit(X, y)
+    path = skworm.save(model, tmp_path / "a.skworm")
+    assert describe(path)["training"]["frames"] == model.estimator_.frame_settings_ != {}
+    fast = worms(1, fps=6.0)
+    assert len(decode_states(skworm.load(path), fast)) < 0.6 * fast[0].n_frames
+    with pytest.warns(UserWarning, match=r"trained on 2\.9 frames a second, and X has 6"):
+        model.predict(make_frames(fast, states=None)[0])
+
+
+def test_an_adapted_network_answers_as_before(frames, tmp_path):
+    X, y, new = frames
+    adapted = adapt(NETWORK.fit(X, y), new)
+    assert not np.array_equal(adapted.predict_proba(new), NETWORK.predict_proba(new))
+    assert_same_model(skworm.load(skworm.save(adapted, tmp_path / "a.skworm")), adapted, (new,))
 
 
 @pytest.mark.parametrize("name", BEHAVIOR)
@@ -178,13 +233,12 @@ def test_the_file_describes_the_model_and_its_training(frames, tmp_path):
 
 def test_every_estimator_at_the_top_level_can_be_saved():
     public = {getattr(skworm, name) for name in skworm.__all__ if name.endswith(("Classifier", "Regressor", "Map"))}
-    # What wraps another model has rules of its own for worms, and is fitted in seconds around a loaded one.
-    public = {kind for kind in public if not issubclass(kind, MetaEstimatorMixin)}
     assert public <= set(SUPPORTED)
-    models = [*CLASSIFIERS.values(), *REGRESSORS.values(), *BEHAVIOR.values()]
+    models = [*CLASSIFIERS.values(), *WRAPPERS.values(), *REGRESSORS.values(), *BEHAVIOR.values()]
     assert public <= {type(model) for model in models} | {type(model[0]) for model in models if hasattr(model, "steps")}
 
 
+@pytest.mark.filterwarnings("ignore:The groups parameter is ignored by KFold:UserWarning")
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -196,6 +250,12 @@ def test_every_estimator_at_the_top_level_can_be_saved():
          r"MLPStateClassifier\.random_state is a RandomState"),
         (lambda: make_pipeline(KNeighborsClassifier(metric=lambda a, b: 0.0)), TypeError,
          r"KNeighbors.*\.metric|'kneighborsclassifier' of Pipeline\.metric is a function"),
+        (lambda: skworm.TemperatureScaledClassifier(make_pipeline(PCA(2), skworm.SVMStateClassifier()), cv=2),
+         TypeError, r"step 'pca' of TemperatureScaledClassifier\.estimator is a PCA"),
+        (lambda: skworm.ConformalStateClassifier(skworm.SVMStateClassifier(), cv=KFold(2)), TypeError,
+         r"ConformalStateClassifier\.cv is a KFold, which a model file cannot hold"),
+        (lambda: GridSearchCV(skworm.SVMStateClassifier(), {"C": [1.0]}, cv=2), TypeError,
+         "a GridSearchCV cannot be saved"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_saved_is_named(make, error, message, frames, tmp_path):
@@ -227,6 +287,9 @@ def small(frames, trajectories, tmp_path_factory):
         skworm.SVMStateClassifier().fit(X.iloc[::8], y.iloc[::8]),
         skworm.GNNStateClassifier(**FEW, n_hidden=2).fit(X, y),
         skworm.LinearTrajectoryRegressor().fit(*trajectories[:2]),
+        skworm.TemperatureScaledClassifier(skworm.SVMStateClassifier(), cv=2).fit(X.iloc[::8], y.iloc[::8]),
+        skworm.ConformalStateClassifier(skworm.SVMStateClassifier(), cv=2).fit(X.iloc[::8], y.iloc[::8]),
+        skworm.HiddenMarkovStateClassifier(SVM_IN_STEPS).fit(X.iloc[::8], y.iloc[::8]),
     ]
     paths = [skworm.save(model, folder / f"{number}.skworm") for number, model in enumerate(models)]
     return [(path, path.read_bytes(), skworm.load(path)) for path in paths]
@@ -288,7 +351,16 @@ def change_weight(document, arrays):
     arrays[next(part["name"] for name, part in weights.items() if name.startswith("readout"))] += 1.0
 
 
-SVM, GNN, LINEAR = 0, 1, 2
+def drop_a_state(document, arrays):
+    name = document["model"]["learned"]["transition_"]["name"]
+    arrays[name] = arrays[name][:-1].copy()
+
+
+def unwrap(document, arrays):
+    document["model"]["learned"]["estimator_"] = document["model"]["parameters"]["estimator"]
+
+
+SVM, GNN, LINEAR, TEMPERATURE, CONFORMAL, CHAIN = range(6)
 HUGE_NAMES = {"type": "names", "width": 10**12, "shape": [0], "items": []}
 
 
@@ -318,6 +390,27 @@ HUGE_NAMES = {"type": "names", "width": 10**12, "shape": [0], "items": []}
         (LINEAR, set_learned("burn_in_", 10**12), "burn_in_"),
         (LINEAR, set_learned("burn_in_", "2"), "burn_in_"),
         (LINEAR, set_learned("_frame_columns", HUGE_NAMES), "letters"),
+        (TEMPERATURE, set_learned("temperature_", 0.0), "no temperature"),
+        (TEMPERATURE, set_learned("temperature_", "1"), "TypeError"),
+        (TEMPERATURE, set_learned("temperature_", 3.0), "the model answers otherwise"),
+        (TEMPERATURE, set_learned("n_features_in_", 4), "n_features_in_"),
+        (TEMPERATURE, set_learned("estimator_", {"type": "posix.system"}), "'posix.system' is none of the classes"),
+        (TEMPERATURE, set_learned("estimator_", [1]), "Error"),
+        (TEMPERATURE, set_learned("classes_", {"type": "names", "width": 1, "shape": [2], "items": ["a", "b"]}),
+         "no classifier of the states"),
+        (TEMPERATURE, unwrap, "NotFittedError|AttributeError"),
+        (TEMPERATURE, lambda d, a: d["model"]["parameters"]["estimator"].update({"class": "os.system"}),
+         "'os.system' is none of the classes"),
+        (TEMPERATURE, set_parameter("estimator", 1), "estimator"),
+        (TEMPERATURE, set_parameter("cv", {"type": "GroupKFold", "parameters": {"n_splits": -1}}), "n_splits"),
+        (TEMPERATURE, lambda d, a: d.update(model=d["model"]["parameters"]["estimator"]), "NotFittedError"),
+        (CONFORMAL, set_learned("threshold_", {"type": "float", "value": "nan"}), "no threshold"),
+        (CONFORMAL, set_learned("threshold_", 2.0), "the model answers otherwise"),
+        (CONFORMAL, set_learned("worm_thresholds_", 0.5), "no series"),
+        (CHAIN, drop_a_state, "transition_"),
+        (CHAIN, set_learned("shares_", [1.0]), "shares_"),
+        (CHAIN, set_parameter("decoding", "listening"), "decoding"),
+        (CHAIN, lambda d, a: d["model"]["learned"]["estimator_"]["steps"].pop(), "Error"),
     ],
 )  # fmt: skip
 def test_a_crafted_file_is_refused(small, which, change, problem, tmp_path):

@@ -47,6 +47,7 @@ class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEsti
     """A classifier around another one, which takes the frames that the other takes."""
 
     estimator: Any
+    estimator_: Any
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

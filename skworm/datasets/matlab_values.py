@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -109,7 +110,10 @@ def _read_version_5(path: Path) -> dict[str, Any]:
 
     try:
         check_version_5(path.read_bytes())
-        return loadmat(path, appendmat=False)
+        with warnings.catch_warnings():
+            # Sparse matrices are not among the fields that are read, whichever class scipy gives them.
+            warnings.filterwarnings("ignore", "The default value for `spmatrix`", DeprecationWarning)
+            return loadmat(path, appendmat=False)
     except (MatReadError, struct.error, OSError, IndexError, KeyError, TypeError, ValueError, zlib.error) as error:
         raise ValueError(f"the MATLAB file is truncated or damaged ({error}); copy it again") from error
 

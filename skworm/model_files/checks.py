@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from sklearn.base import is_classifier
 
+from skworm.calibration import ConformalStateClassifier, TemperatureScaledClassifier
+from skworm.calibration.inner_worms import WrappingStateClassifier
 from skworm.classification import SVMStateClassifier
+from skworm.decoding import HiddenMarkovStateClassifier
 from skworm.manifold import AsymmetricDiffusionMap
 from skworm.trajectory.base import TrajectoryRegressor
 
@@ -44,6 +49,8 @@ def check_sizes(estimator: Any, n_arrays: int) -> None:
         raise ValueError("n_features_in_ and fill_ do not fit together")
     if isinstance(estimator, AsymmetricDiffusionMap):
         _check_manifold(estimator)
+    if isinstance(estimator, WrappingStateClassifier):
+        _check_wrapper(estimator)
 
 
 def _at_most(estimator: Any, name: str, most: int) -> None:
@@ -77,3 +84,26 @@ def _check_manifold(estimator: AsymmetricDiffusionMap) -> None:
     )
     if not fitting:
         raise ValueError("the points, transitions and modes of the manifold do not fit together")
+
+
+def _check_wrapper(wrapper: WrappingStateClassifier) -> None:
+    inner, classes = wrapper.estimator_, wrapper.classes_
+    if not is_classifier(inner) or not np.array_equal(classes, inner.classes_):
+        raise ValueError("what is wrapped is no classifier of the states of the model")
+    if inner.n_features_in_ != wrapper.n_features_in_:
+        raise ValueError("n_features_in_ is not that of the classifier that is wrapped")
+    if isinstance(wrapper, TemperatureScaledClassifier) and not 0 < wrapper.temperature_ < np.inf:
+        raise ValueError(f"temperature_={wrapper.temperature_!r} is no temperature")
+    if isinstance(wrapper, ConformalStateClassifier):
+        if not isinstance(wrapper.worm_thresholds_, pd.Series):
+            raise TypeError("worm_thresholds_ is no series")
+        if not np.isfinite(wrapper.threshold_):
+            raise ValueError(f"threshold_={wrapper.threshold_!r} is no threshold")
+    if isinstance(wrapper, HiddenMarkovStateClassifier):
+        _check_shares("transition_", wrapper.transition_, (len(classes), len(classes)))
+        _check_shares("shares_", wrapper.shares_, (len(classes),))
+
+
+def _check_shares(name: str, shares: np.ndarray, shape: tuple[int, ...]) -> None:
+    if np.shape(shares) != shape or not np.all(shares >= 0) or not np.allclose(shares.sum(axis=-1), 1):
+        raise ValueError(f"{name} holds no shares of {shape[0]} states")

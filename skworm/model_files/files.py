@@ -15,12 +15,15 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from skworm.calibration import ConformalStateClassifier
+from skworm.calibration.inner_worms import WrappingStateClassifier
 from skworm.classification import SVMStateClassifier
 from skworm.classification.base import NeuralStateClassifier
 from skworm.expected_frames import learned_settings
 from skworm.layout import worm_of_rows
 from skworm.model_files.container import read_container, write_container
-from skworm.model_files.estimators import SUPPORTED, decode_estimator, encode_estimator
+from skworm.model_files.estimators import decode_estimator, encode_estimator
+from skworm.model_files.learned import SUPPORTED
 from skworm.model_files.networks import move_networks
 from skworm.model_files.values import Decoder, Encoder
 
@@ -44,7 +47,7 @@ def save(
 
     The file holds numbers and text alone: weights as safetensors, parameters as JSON, and a checksum. Loading it runs
     no code of its sender, as unpickling would. Any estimator of skworm can be saved, and a pipeline of them with
-    ``MinMaxScaler``, ``StandardScaler`` or ``KNeighborsClassifier``.
+    ``MinMaxScaler``, ``StandardScaler`` or ``KNeighborsClassifier``. A classifier around another one takes it along.
 
     Parameters
     ----------
@@ -234,6 +237,8 @@ def _estimators_of(model: Any) -> Iterator[Any]:
     if isinstance(model, Pipeline):
         for _, step in model.steps:
             yield from _estimators_of(step)
+    elif isinstance(model, WrappingStateClassifier):
+        yield from _estimators_of(model.estimator_)
     else:
         yield model
 
@@ -249,6 +254,8 @@ def _probe(estimator: Any) -> np.ndarray:
 
 def _columns_that_may_be_missing(estimator: Any) -> np.ndarray:
     """Give one column of each neuron that a classifier looks at, of which the others are left if it is NaN."""
+    if isinstance(estimator, WrappingStateClassifier):
+        return _columns_that_may_be_missing(estimator.estimator_)
     if isinstance(estimator, SVMStateClassifier):
         return np.flatnonzero(~np.isnan(estimator.fill_))
     if isinstance(estimator, NeuralStateClassifier):
@@ -260,6 +267,8 @@ def _columns_that_may_be_missing(estimator: Any) -> np.ndarray:
 def _answer(model: Any, probe: np.ndarray) -> np.ndarray:
     names = getattr(model, "feature_names_in_", None)
     X = probe if names is None else pd.DataFrame(probe, columns=names)
+    if isinstance(model, ConformalStateClassifier):
+        return np.hstack([model.predict_proba(X), model.predict_set(X)])
     for method in ("predict_proba", "decision_function", "predict", "transform"):
         if hasattr(model, method):
             return np.asarray(getattr(model, method)(X))

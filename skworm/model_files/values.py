@@ -58,6 +58,9 @@ class Encoder:
         if isinstance(value, pd.DataFrame):
             index, columns = (self._encode_index(axis, where) for axis in (value.index, value.columns))
             return {"type": "frame", "values": self(value.to_numpy(), where), "index": index, "columns": columns}
+        if isinstance(value, pd.Series):
+            index, name = self._encode_index(value.index, where), self(value.name, where)
+            return {"type": "series", "values": self(value.to_numpy(), where), "index": index, "name": name}
         if isinstance(value, csr_array):
             parts = {name: self(getattr(value, name), f"{where}.{name}") for name in ("data", "indices", "indptr")}
             return {"type": "sparse", "shape": list(map(int, value.shape)), **parts}
@@ -125,6 +128,7 @@ class Decoder:
             "array": self._decode_array,
             "complex": self._decode_complex,
             "frame": self._decode_frame,
+            "series": self._decode_series,
             "sparse": self._decode_sparse,
         }
         decode = decoders.get(value.get("type", ""))
@@ -151,6 +155,10 @@ class Decoder:
             index=self._decode_index(part["index"]),
             columns=self._decode_index(part["columns"]),
         )
+
+    def _decode_series(self, part: Mapping[str, Any]) -> pd.Series:
+        index = self._decode_index(part["index"])
+        return pd.Series(self.array(part["values"]), index=index, name=self(part["name"]))
 
     def _decode_index(self, part: Mapping[str, Any]) -> pd.Index:
         return pd.Index(self.array(part["labels"]), name=self(part["name"])).infer_objects()

@@ -21,33 +21,39 @@ from skworm.model_selection import (
     summarize_behavior,
 )
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--worms", type=int, default=5)
-parser.add_argument("--frames", type=int, default=1500)
-parser.add_argument("--train-worms", type=int, default=1)
-parser.add_argument("--epochs", type=int, default=800)
-parser.add_argument("--models", nargs="+")
-parser.add_argument("--out")
-options = parser.parse_args()
 
-fit = {"max_epochs": options.epochs, "random_state": 0, "device": "cpu"}
-models = {
-    "mlp": MLPBehaviorRegressor(**fit),
-    "mlp-decay": MLPBehaviorRegressor(weight_decay="auto", **fit),
-    "mlp-virtual": MLPBehaviorRegressor(augmentation=VirtualWorms(), **fit),
-    "mlp-huber": MLPBehaviorRegressor(loss="huber", **fit),
-    "gnn": GNNBehaviorRegressor(**fit),
-    "gnn-virtual": GNNBehaviorRegressor(augmentation=VirtualWorms(), **fit),
-}
-models = {name: models[name] for name in options.models or models}
-worms = make_worms(options.worms, n_frames=options.frames, random_state=0)
-X, _ = make_frames(worms, states=None)
-velocity = make_behavior(worms, X)
-cv = WormGroupKFold(2, n_train_worms=options.train_worms, fold_by="contiguous_blocks", gap=8)
-results = cross_validate_behavior(models, X, velocity, cv=cv, out=options.out)
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--worms", type=int, default=5)
+    parser.add_argument("--frames", type=int, default=1500)
+    parser.add_argument("--train-worms", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=800)
+    parser.add_argument("--models", nargs="+")
+    parser.add_argument("--out")
+    options = parser.parse_args()
 
-summary = summarize_behavior(results, random_state=0).drop(columns="signal")
-with pd.option_context("display.width", 200, "display.max_columns", None, "display.float_format", "{:.3f}".format):
-    print(summary.sort_values("evaluation", kind="stable").to_string(index=False))
-scored = results[results["model"].isin([*models, "linear"])]
-print("\n".join(describe_comparison(compare_models(scored, reference="linear", score="r2", random_state=0))))
+    fit = {"max_epochs": options.epochs, "random_state": 0, "device": "cpu"}
+    models = {
+        "mlp": MLPBehaviorRegressor(**fit),
+        "mlp-decay": MLPBehaviorRegressor(weight_decay="auto", **fit),
+        "mlp-virtual": MLPBehaviorRegressor(augmentation=VirtualWorms(), **fit),
+        "mlp-huber": MLPBehaviorRegressor(loss="huber", **fit),
+        "gnn": GNNBehaviorRegressor(**fit),
+        "gnn-virtual": GNNBehaviorRegressor(augmentation=VirtualWorms(), **fit),
+    }
+    models = {name: models[name] for name in options.models or models}
+    worms = make_worms(options.worms, n_frames=options.frames, random_state=0)
+    X, _ = make_frames(worms, states=None)
+    velocity = make_behavior(worms, X)
+    cv = WormGroupKFold(2, n_train_worms=options.train_worms, fold_by="contiguous_blocks", gap=8)
+    results = cross_validate_behavior(models, X, velocity, cv=cv, out=options.out)
+
+    summary = summarize_behavior(results, random_state=0).drop(columns="signal")
+    with pd.option_context("display.width", 200, "display.max_columns", None, "display.float_format", "{:.3f}".format):
+        print(summary.sort_values("evaluation", kind="stable").to_string(index=False))
+    scored = results[results["model"].isin([*models, "linear"])]
+    print("\n".join(describe_comparison(compare_models(scored, reference="linear", score="r2", random_state=0))))
+
+
+if __name__ == "__main__":
+    main()
