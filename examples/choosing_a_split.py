@@ -14,7 +14,7 @@ from skworm.datasets import load_recordings, make_worms
 from skworm.frames import make_frames
 from skworm.inspection import describe_leakage, leakage_report
 from skworm.model_selection import cross_validate_worms
-from skworm.plotting import WormScoresDisplay
+from skworm.plotting import LeakageDisplay, WormScoresDisplay
 
 recordings = load_recordings(sys.argv[1]) if sys.argv[1:] else make_worms(n_worms=4, n_frames=1500, random_state=0)
 X, y = make_frames(recordings, states="4")
@@ -52,6 +52,9 @@ display = WormScoresDisplay.from_results(
 display.figure_.savefig("splits.png", dpi=150)
 
 # %%
-# The same in a sentence that can stand in a methods section:
+# The same in a sentence that can stand in a methods section, and in a figure for the supplement:
 
-print(describe_leakage(leakage_report(X, y, cv=shuffled)))
+report = leakage_report(X, y, cv=shuffled)
+print(describe_leakage(report))
+leakage = LeakageDisplay.from_report(report)
+leakage.figure_.savefig("leakage.png", dpi=150)

@@ -16,7 +16,7 @@ from skworm.experiments.catalogue import ALL_TARGETS
 @DATA
 @EXTERNAL
 @NEURONS
-@click.option("--quick", is_flag=True, help="Few folds, epochs and combinations: half an hour on two cores.")
+@click.option("--quick", is_flag=True, help="Few folds, epochs and combinations: a quarter of an hour on two cores.")
 @click.option(
     "--targets",
     type=NameList(*ALL_TARGETS),
