@@ -101,7 +101,8 @@ def main():
     print(f"{n_worms} worms, {len(X)} rows, {options.epochs} epochs, {options.folds} folds, {device}; paper: {PAPER}")
     print(f"{'model':12} {'fits':>5} {'epochs':>9} {'one by one (s)':>15} {'together (s)':>13} {'ratio':>6}")
     warm = WormGroupKFold(n_splits=2, random_state=0)
-    seconds_of(validate, clone(models["mlp"]).set_params(max_epochs=1), SomeSplits(warm, 2), n_jobs=options.n_jobs)
+    for n_jobs in (1, options.n_jobs):
+        seconds_of(validate, clone(models["mlp"]).set_params(max_epochs=1), SomeSplits(warm, 2), n_jobs=n_jobs)
     for name in tqdm(options.models or models, disable=None):
         n_fits, one_by_one, together = 0, 0.0, 0.0
         for number in numbers:
