@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from skworm.nn import Groups
 from skworm.nn.convolutions import CONVOLUTIONS, HEADED
 
 geometric = pytest.importorskip("torch_geometric", reason="torch_geometric is not installed: pip install 'skworm[pyg]'")
@@ -82,7 +83,7 @@ def adjacency_of(kind):
 
 
 def one_graph(adjacency):
-    return adjacency[None], torch.zeros(N_FRAMES, dtype=torch.long)
+    return adjacency[None], Groups.one(N_FRAMES)
 
 
 @pytest.mark.parametrize("kind", ["full", "given, one neuron without senders"])
@@ -103,7 +104,7 @@ def test_attention_equals_that_of_pytorch_geometric(name, nodes):
     ours, adjacency = ours_of(name), adjacency_of("given")
     _, (edges, attention) = THEIRS[name](ours)(nodes.flatten(0, 1), sparse(adjacency), return_attention_weights=True)
     senders, receivers = edges
-    result = ours.attention(nodes, *one_graph(adjacency))
+    result = ours.attention(nodes, *one_graph(adjacency), None)
     matched = result[receivers // N_NEURONS, :, receivers % N_NEURONS, senders % N_NEURONS]
     torch.testing.assert_close(matched, attention, atol=1e-6, rtol=0)
     assert int((result != 0).sum()) == attention.numel()
