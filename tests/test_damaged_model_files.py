@@ -1,0 +1,194 @@
+"""Model files that are damaged, or that a stranger made: refused by name, and nothing in them runs."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save as save_tensors
+from sklearn.pipeline import make_pipeline
+
+import skworm
+from skworm.datasets import make_worms
+from skworm.frames import WormMinMaxScaler, make_frames, make_trajectories
+from skworm.model_files.container import _digest, read_container, write_container
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Small files of several models: their path, contents, and what a model in them is."""
+    folder = tmp_path_factory.mktemp("small")
+    worms = make_worms(2, 160, neurons=("AVAL", "RID", "VB02"), n_unidentified=0, random_state=0)
+    X, y = make_frames(worms, states="4")
+    trajectories = make_trajectories(make_frames(worms, states=None, derivative="backward")[0], burn_in=2, horizon=8)
+    steps = make_pipeline(WormMinMaxScaler(unseen="own"), "passthrough", skworm.SVMStateClassifier(gamma=0.5))
+    models = [
+        skworm.SVMStateClassifier().fit(X.iloc[::8], y.iloc[::8]),
+        skworm.GNNStateClassifier(max_epochs=2, random_state=0, n_hidden=2).fit(X, y),
+        skworm.LinearTrajectoryRegressor().fit(*trajectories),
+        skworm.TemperatureScaledClassifier(skworm.SVMStateClassifier(), cv=2).fit(X.iloc[::8], y.iloc[::8]),
+        skworm.ConformalStateClassifier(skworm.SVMStateClassifier(), cv=2).fit(X.iloc[::8], y.iloc[::8]),
+        skworm.HiddenMarkovStateClassifier(steps).fit(X.iloc[::8], y.iloc[::8]),
+    ]
+    paths = [skworm.save(model, folder / f"{number}.skworm") for number, model in enumerate(models)]
+    return [(path, path.read_bytes(), skworm.load(path)) for path in paths]
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_damaged_file_is_refused_or_harmless(small, data, tmp_path_factory):
+    _, content, model = data.draw(st.sampled_from(small))
+    damaged = bytearray(content)
+    if data.draw(st.booleans()):
+        del damaged[data.draw(st.integers(0, len(content) - 1)) :]
+    # Most of the header is text, where a flip matters most.
+    last = data.draw(st.sampled_from([64, len(content) // 2, len(content)])) - 1
+    for place in data.draw(st.lists(st.integers(0, last), max_size=3)):
+        if place < len(damaged):
+            damaged[place] ^= 1 << data.draw(st.integers(0, 7))
+    target = tmp_path_factory.getbasetemp() / "damaged.skworm"
+    target.write_bytes(damaged)
+    try:
+        loaded = skworm.load(target)
+    except ValueError as error:
+        message = str(error)
+    else:
+        assert type(loaded) is type(model)
+        assert str(loaded) == str(model)
+        return
+    assert message.startswith(str(target))
+    assert damaged != content
+
+
+def rewrite(path, change, tmp_path):
+    """Write the file anew with another content and a checksum that fits it, as a stranger could."""
+    document, arrays = read_container(path)
+    change(document, arrays)
+    target = tmp_path / "crafted.skworm"
+    write_container(target, document, arrays)
+    return target
+
+
+def set_parameter(name, value):
+    return lambda document, arrays: document["model"]["parameters"].update({name: value})
+
+
+def set_learned(name, value):
+    return lambda document, arrays: document["model"]["learned"].update({name: value})
+
+
+def resize_support(document, arrays):
+    arrays[document["model"]["learned"]["svc_"]["learned"]["_n_support"]["name"]][:] = 10**6
+
+
+def widen_support(document, arrays):
+    name = document["model"]["learned"]["svc_"]["learned"]["dual_coef_"]["name"]
+    arrays[name] = arrays[name][:, :-1].copy()
+
+
+def change_weight(document, arrays):
+    weights = dict(document["model"]["network"]["weights"]["items"])
+    arrays[next(part["name"] for name, part in weights.items() if name.startswith("readout"))] += 1.0
+
+
+def drop_a_state(document, arrays):
+    name = document["model"]["learned"]["transition_"]["name"]
+    arrays[name] = arrays[name][:-1].copy()
+
+
+def unwrap(document, arrays):
+    document["model"]["learned"]["estimator_"] = document["model"]["parameters"]["estimator"]
+
+
+SVM, GNN, LINEAR, TEMPERATURE, CONFORMAL, CHAIN = range(6)
+HUGE_NAMES = {"type": "names", "width": 10**12, "shape": [0], "items": []}
+
+
+@pytest.mark.parametrize(
+    ("which", "change", "problem"),
+    [
+        (SVM, lambda d, a: d["model"].update(type="os.system"), "'os.system' is none of the classes"),
+        (SVM, lambda d, a: d["model"].update(type="Ridge"), "TypeError|KeyError"),
+        (SVM, lambda d, a: d.update(model=[1]), "a list is no model"),
+        (SVM, lambda d, a: d.pop("model"), "KeyError"),
+        (SVM, lambda d, a: d.pop("answer"), "KeyError"),
+        (SVM, set_parameter("kernel", "precomputed"), "kernel"),
+        (SVM, set_parameter("__class__", "x"), "unexpected keyword"),
+        (SVM, set_learned("predict", "x"), "learns no 'predict'"),
+        (SVM, set_learned("classes_", [1]), "ValueError|TypeError"),
+        (SVM, resize_support, "support vectors"),
+        (SVM, widen_support, "dual_coef_"),
+        (GNN, set_parameter("n_hidden", 10**6), "weights"),
+        (GNN, set_parameter("n_hidden", 10**40), "Error"),
+        (GNN, set_parameter("n_layers", 10**9), "n_layers"),
+        (GNN, set_parameter("n_message_steps", 10**9), "n_message_steps"),
+        (GNN, set_parameter("residual", False), "the model answers otherwise"),
+        (GNN, set_parameter("augmentation", {"type": "VirtualWorms", "parameters": {"gain": -1}}), "gain"),
+        (GNN, set_parameter("random_state", {"type": "builtins.eval", "value": "1"}), "builtins.eval"),
+        (GNN, change_weight, "the model answers otherwise"),
+        (LINEAR, set_learned("horizon_", 10**12), "horizon_"),
+        (LINEAR, set_learned("burn_in_", 10**12), "burn_in_"),
+        (LINEAR, set_learned("burn_in_", "2"), "burn_in_"),
+        (LINEAR, set_learned("_frame_columns", HUGE_NAMES), "letters"),
+        (TEMPERATURE, set_learned("temperature_", 0.0), "no temperature"),
+        (TEMPERATURE, set_learned("temperature_", "1"), "TypeError"),
+        (TEMPERATURE, set_learned("temperature_", 3.0), "the model answers otherwise"),
+        (TEMPERATURE, set_learned("n_features_in_", 4), "n_features_in_"),
+        (TEMPERATURE, set_learned("estimator_", {"type": "posix.system"}), "'posix.system' is none of the classes"),
+        (TEMPERATURE, set_learned("estimator_", [1]), "Error"),
+        (TEMPERATURE, set_learned("classes_", {"type": "names", "width": 1, "shape": [2], "items": ["a", "b"]}),
+         "no classifier of the states"),
+        (TEMPERATURE, unwrap, "NotFittedError|AttributeError"),
+        (TEMPERATURE, lambda d, a: d["model"]["parameters"]["estimator"].update({"class": "os.system"}),
+         "'os.system' is none of the classes"),
+        (TEMPERATURE, set_parameter("estimator", 1), "estimator"),
+        (TEMPERATURE, set_parameter("cv", {"type": "GroupKFold", "parameters": {"n_splits": -1}}), "n_splits"),
+        (TEMPERATURE, lambda d, a: d.update(model=d["model"]["parameters"]["estimator"]), "NotFittedError"),
+        (CONFORMAL, set_learned("threshold_", {"type": "float", "value": "nan"}), "no threshold"),
+        (CONFORMAL, set_learned("threshold_", 2.0), "the model answers otherwise"),
+        (CONFORMAL, set_learned("worm_thresholds_", 0.5), "no series"),
+        (CHAIN, drop_a_state, "transition_"),
+        (CHAIN, set_learned("shares_", [1.0]), "shares_"),
+        (CHAIN, set_parameter("decoding", "listening"), "decoding"),
+        (CHAIN, lambda d, a: d["model"]["learned"]["estimator_"]["steps"].pop(), "Error"),
+    ],
+)  # fmt: skip
+def test_a_crafted_file_is_refused(small, which, change, problem, tmp_path):
+    target = rewrite(small[which][0], change, tmp_path)
+    with pytest.raises(ValueError, match=rf"(?s)crafted\.skworm.*{problem}"):
+        skworm.load(target)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    target = tmp_path / "a.skworm"
+    with pytest.raises(FileNotFoundError, match="check the path"):
+        skworm.load(target)
+    for content, problem in [
+        (b"", "no whole model file"),
+        (pickle.dumps({"a": 1}), "no whole model file"),
+        (save_tensors({"a": np.zeros(2)}), "not of a skworm model"),
+        ((2**60).to_bytes(8, "little") + b"{}", "no whole model file"),
+        (huge_shape(), "no whole model file"),
+        (save_tensors({}, {"skworm": "9 0 {}"}), "install a newer"),
+        (save_tensors({}, {"skworm": "1 0 {}"}), "checksum"),
+    ]:
+        target.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"a\.skworm: .*{problem}"):
+            skworm.load(target)
+
+
+def huge_shape():
+    header = json.dumps({"a": {"dtype": "F64", "shape": [2**40], "data_offsets": [0, 2**43]}}).encode()
+    return len(header).to_bytes(8, "little") + header
+
+
+def test_deep_nesting_is_refused(small, tmp_path):
+    document, arrays = read_container(small[SVM][0])
+    text = json.dumps(document).replace('"description": ""', '"description": ' + "[" * 50_000 + "]" * 50_000)
+    metadata = {"skworm": f"1 {_digest(text, arrays)} {text}"}
+    target = tmp_path / "deep.skworm"
+    target.write_bytes(save_tensors(arrays, metadata))
+    with pytest.raises(ValueError, match=r"deep\.skworm"):
+        skworm.load(target)
