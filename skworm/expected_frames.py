@@ -16,7 +16,7 @@ from skworm.layout import WORM_LEVEL, parse_column_names, parse_step_column_name
 SAME_RATE = 1.3
 """Frame rates that differ by no more than this factor count as alike; labs and worms vary that much."""
 
-_PASSED_ON = ("derivative", "derivative_looks_ahead", "fit_scope", "context")
+_PASSED_ON = ("derivative", "derivative_looks_ahead", "fit_scope")
 
 
 def frame_rate_of(X: Any) -> float | None:
@@ -61,8 +61,8 @@ def frame_settings(X: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``"derivative"``, ``"derivative_looks_ahead"``, ``"fit_scope"``, ``"context"`` and ``"fps"``, those of
-        them that are known; empty for plain arrays.
+        ``"derivative"``, ``"derivative_looks_ahead"``, ``"fit_scope"`` and ``"fps"``, those of them that are known;
+        empty for plain arrays.
     """
     attrs = _attrs(X)
     settings = {name: attrs[name] for name in _PASSED_ON if name in attrs}
@@ -134,9 +134,14 @@ def _attrs(X: Any) -> Mapping[str, Any]:
     return {str(name): value for name, value in X.attrs.items()} if isinstance(X, pd.DataFrame) else {}
 
 
+def is_same_rate(fps: float, other: float) -> bool:
+    """Tell whether two frame rates, in frames a second, differ by no more than :data:`SAME_RATE`."""
+    return 1 / SAME_RATE <= fps / other <= SAME_RATE
+
+
 def _warn_of_rate(estimator: Any, X: Any) -> None:
     learned, found = getattr(estimator, "frame_settings_", {}).get("fps"), frame_rate_of(X)
-    if learned is None or found is None or 1 / SAME_RATE <= found / learned <= SAME_RATE:
+    if learned is None or found is None or is_same_rate(found, learned):
         return
     warnings.warn(
         f"{type(estimator).__name__} was trained on {learned:.3g} frames a second, and X has {found:.3g}; make X with "

@@ -10,17 +10,14 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import get_tags
 
-from skworm.expected_frames import SAME_RATE, learned_settings
+from skworm.expected_frames import is_same_rate, learned_settings
 from skworm.frames import DERIVATIVE_LOOKS_AHEAD, make_frames, resample
 from skworm.layout import parse_column_names, parse_context_feature_names
 from skworm.recording import Recording
 from skworm.states import UNKNOWN, VOCABULARIES, map_states
 
-PROBABILITY = "probability:"
-"""What the columns of probabilities begin with."""
 
-
-def fit_recordings(model: Any, recordings: Iterable[Recording]) -> tuple[pd.DataFrame, list[Recording]]:
+def frames_for_model(model: Any, recordings: Iterable[Recording]) -> tuple[pd.DataFrame, list[Recording]]:
     """Make frames of recordings as a model expects them: its neurons, features, scaling and frame rate.
 
     Parameters
@@ -53,11 +50,11 @@ def fit_recordings(model: Any, recordings: Iterable[Recording]) -> tuple[pd.Data
     --------
     >>> import skworm
     >>> from skworm.datasets import make_worms
-    >>> from skworm.prediction import fit_recordings
+    >>> from skworm.prediction import frames_for_model
     >>> from skworm.frames import make_frames
     >>> model = skworm.SVMStateClassifier().fit(*make_frames(make_worms(1, 300, random_state=0), states="2"))
     >>> fast = make_worms(1, 300, fps=8.0, random_state=1)
-    >>> X, resampled = fit_recordings(model, fast)
+    >>> X, resampled = frames_for_model(model, fast)
     >>> X.shape[1] == model.n_features_in_, round(resampled[0].fps, 2)
     (True, 2.9)
     """
@@ -70,7 +67,7 @@ def fit_recordings(model: Any, recordings: Iterable[Recording]) -> tuple[pd.Data
         derivative = "central"
     if derivative not in ("auto", *DERIVATIVE_LOOKS_AHEAD):
         raise ValueError(f"the model was trained on the derivative {derivative!r}, which skworm cannot compute")
-    signals, _ = parse_context_feature_names(node_features)
+    signals, offsets = parse_context_feature_names(node_features)
     takes_missing = get_tags(model).input_tags.allow_nan
     if takes_missing:
         _tell_missing(worms, neurons)
@@ -82,7 +79,7 @@ def fit_recordings(model: Any, recordings: Iterable[Recording]) -> tuple[pd.Data
         fit_scope=settings.get("fit_scope") or "recording",
         missing="nan" if takes_missing else "raise",
         node_features=list(dict.fromkeys(signals)),
-        context=settings.get("context", (0,)),
+        context=list(dict.fromkeys(offsets)),
     )
     return X, worms
 
@@ -93,7 +90,7 @@ def decode_states(model: Any, recordings: Iterable[Recording]) -> pd.DataFrame:
     Parameters
     ----------
     model : estimator
-        A fitted state classifier, see :func:`fit_recordings`.
+        A fitted state classifier, see :func:`frames_for_model`.
     recordings : iterable of Recording
         Worms, with or without states.
 
@@ -122,17 +119,16 @@ def decode_states(model: Any, recordings: Iterable[Recording]) -> pd.DataFrame:
     """
     if not hasattr(model, "classes_"):
         raise ValueError(
-            f"a {type(model).__name__} reads no states; pass a state classifier, and use a trajectory regressor by its "
-            "own predict"
+            f"a {type(model).__name__} reads no states; pass a state classifier, and use a regressor by its own predict"
         )
-    X, worms = fit_recordings(model, recordings)
+    X, worms = frames_for_model(model, recordings)
     table = X.index.to_frame(index=False)
     table["time"] = np.concatenate([worm.time for worm in worms])
     if hasattr(model, "predict_proba"):
         probabilities = np.asarray(model.predict_proba(X))
         table["state"] = np.asarray(model.classes_)[probabilities.argmax(axis=1)]
         for state, values in zip(model.classes_, probabilities.T, strict=True):
-            table[f"{PROBABILITY}{state}"] = values
+            table[f"probability:{state}"] = values
     else:
         table["state"] = np.asarray(model.predict(X))
     if any(worm.states is not None for worm in worms):
@@ -203,7 +199,7 @@ def _tell_missing(worms: list[Recording], neurons: list[str]) -> None:
 
 
 def _at_rate(recording: Recording, fps: float | None) -> Recording:
-    if fps is None or 1 / SAME_RATE <= recording.fps / fps <= SAME_RATE:
+    if fps is None or is_same_rate(recording.fps, fps):
         return recording
     return resample(recording, fps)
 

@@ -1,6 +1,7 @@
 """Continuous behaviour: looked up, decoded, cross-validated by worm and drawn."""
 
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from skworm.frames import make_behavior, make_frames
 from skworm.metrics import score_behavior
 from skworm.model_selection import compare_models, cross_validate_behavior, summarize_behavior
 from skworm.plotting import BehaviorDisplay
+from skworm.training import train_together
 
 QUICK = {"max_epochs": 60, "learning_rate": 0.02, "device": "cpu", "random_state": 0}
 
@@ -247,7 +249,9 @@ class TestCrossValidation:
         models = {"mlp": MLPBehaviorRegressor(**{**QUICK, "max_epochs": 10})}
         run = {"cv": self.CV, "baselines": False, "verbose": 0}
         one = cross_validate_behavior(models, frames, signals, engine="joblib", out=tmp_path, **run)
-        stack = cross_validate_behavior(models, frames, signals, engine="fused", **run)
+        with mock.patch("skworm.training.train_together", wraps=train_together) as together:
+            stack = cross_validate_behavior(models, frames, signals, engine="fused", **run)
+        assert together.called
         assert set(one["signal"]) == {"velocity", "speed"}
         np.testing.assert_allclose(stack["r2"], one["r2"], atol=0.01)
         again = cross_validate_behavior(models, frames, signals, out=tmp_path, **run)

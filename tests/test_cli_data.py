@@ -10,7 +10,7 @@ import skworm
 from skworm.cli import main
 from skworm.datasets import load_recordings, make_worms, save_recordings
 from skworm.frames import make_frames
-from skworm.prediction import bouts_in_seconds, decode_states, fit_recordings
+from skworm.prediction import bouts_in_seconds, decode_states, frames_for_model
 from skworm.recording import Recording
 
 NEURONS = ("AVAL", "RID", "VB02")
@@ -121,22 +121,29 @@ def test_predict_says_what_does_not_fit(model_file, folder, tmp_path):
 def test_recordings_are_brought_to_the_model(model_file):
     model = skworm.load(model_file)
     (fast,) = worms(1, fps=9.0)
-    X, (slow,) = fit_recordings(model, [fast])
+    X, (slow,) = frames_for_model(model, [fast])
     assert (round(slow.fps, 6), X.columns.tolist()) == (2.9, model.feature_names_in_.tolist())
     (alike,) = worms(1, fps=3.2)
-    assert fit_recordings(model, [alike])[1] == [alike]
+    assert frames_for_model(model, [alike])[1] == [alike]
     with pytest.raises(ValueError, match="does not know its neurons by name"):
-        fit_recordings(skworm.SVMStateClassifier().fit(X.to_numpy(), np.arange(len(X)) % 2), [fast])
+        frames_for_model(skworm.SVMStateClassifier().fit(X.to_numpy(), np.arange(len(X)) % 2), [fast])
     with pytest.raises(ValueError, match="PersistenceRegressor reads no states"):
         decode_states(skworm.PersistenceRegressor(), [fast])
+
+
+def test_columns_tell_the_context_where_attrs_do_not():
+    X, y = make_frames(worms(1), states="2", context=(-3, 0))
+    X.attrs.clear()
+    model = skworm.SVMStateClassifier().fit(X, y)
+    assert list(frames_for_model(model, worms(1))[0]) == list(X)
 
 
 def test_a_derivative_of_the_file_is_made_up_for(folder):
     recordings = [replace(worm, derivatives=np.gradient(worm.traces, axis=0)) for worm in load_recordings(folder)]
     model = skworm.SVMStateClassifier().fit(*make_frames(recordings, states="2"))
     assert model.frame_settings_["derivative"] == "file"
-    assert fit_recordings(model, recordings)[0].attrs["derivative"] == "file"
-    assert fit_recordings(model, worms(1))[0].attrs["derivative"] == "central"
+    assert frames_for_model(model, recordings)[0].attrs["derivative"] == "file"
+    assert frames_for_model(model, worms(1))[0].attrs["derivative"] == "central"
     table = decode_states(model, worms(1))
     assert list(table) == ["worm", "frame", "time", "state", "annotated"]
 

@@ -34,7 +34,7 @@ def stacks(monkeypatch):
 
 
 def assert_same_table(one, other):
-    pd.testing.assert_frame_equal(one.drop(columns="fit_seconds"), other.drop(columns="fit_seconds"), atol=0.03)
+    pd.testing.assert_frame_equal(one.drop(columns="fit_seconds"), other.drop(columns="fit_seconds"), atol=0.02)
 
 
 def test_state_classifiers_have_the_same_table_with_each_engine(frames, stacks):

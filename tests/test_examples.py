@@ -67,6 +67,7 @@ def check_pictures(names, pictures):
         canvas.draw()
         is_white = (np.asarray(canvas.buffer_rgba()) > 250).all(axis=-1)
         assert not is_white.all()
+        assert any(axes.has_data() for axes in figure.axes)
 
 
 def check_tables_of_a_laboratory(out, n_frames):

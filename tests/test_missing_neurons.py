@@ -116,6 +116,9 @@ def test_frames_are_matched_by_name(estimator, fitted, lacking):
     np.testing.assert_array_equal(outcome(further), expected)
     with pytest.warns(UserWarning, match=r"X lacks 1 of the 5 neurons .* count as missing: \['AVAR'\]"):
         np.testing.assert_array_equal(outcome(further.drop(columns=columns_of("AVAR"))), expected)
+    # Without its derivative a neuron is as good as missing.
+    with pytest.warns(UserWarning, match=r"X lacks 1 of the 5 neurons .* features of them, .*: \['AVAR'\]"):
+        outcome(X.drop(columns=columns_of("AVAR")[1:]))
 
 
 @given(data=st.data())
@@ -245,9 +248,13 @@ def test_a_model_file_keeps_what_is_missing(estimator, fitted, lacking, tmp_path
 
 def test_a_network_adapts_to_a_worm_that_lacks_a_neuron(fitted, lacking):
     X = lacking[2]
-    model = adapt(fitted(NEURAL[2]), X)
+    before = fitted(NEURAL[2])
+    model = adapt(before, X)
+    expected = model.predict_proba(X)
+    assert np.abs(expected - before.predict_proba(X)).max() > 1e-3
     changed = X.assign(**{"AVAR:derivative": 7.0})
-    np.testing.assert_array_equal(model.predict_proba(changed), model.predict_proba(X))
+    np.testing.assert_array_equal(model.predict_proba(changed), expected)
+    np.testing.assert_array_equal(adapt(before, changed).predict_proba(X), expected)
 
 
 class TestTables:

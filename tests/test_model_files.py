@@ -78,6 +78,7 @@ WRAPPERS = {
 }
 BEHAVIOR = {
     "mlp": skworm.MLPBehaviorRegressor(**FEW),
+    "mlp-huber": skworm.MLPBehaviorRegressor(**FEW, loss="huber"),
     "gnn": skworm.GNNBehaviorRegressor(**FEW, augmentation=VirtualWorms(n_groups=3)),
 }
 REGRESSORS = {
@@ -166,6 +167,7 @@ def test_a_behavior_regressor_answers_as_before(name, frames, tmp_path):
     model = BEHAVIOR[name].fit(X, X.iloc[:, 0].rename("velocity"))
     loaded = skworm.load(skworm.save(model, tmp_path / "a.skworm"))
     assert_same_model(loaded, model, (X, new))
+    assert type(loaded.net_.criterion_) is type(model.net_.criterion_)
 
 
 @pytest.mark.parametrize("name", REGRESSORS)

@@ -7,6 +7,7 @@ from skworm import GNNStateClassifier
 from skworm.cli import main
 from skworm.datasets import make_worms, save_recordings
 from skworm.experiments import sensitivity
+from skworm.experiments.intervals import interval_over_worms
 from skworm.experiments.sensitivity import (
     AUGMENTATIONS,
     READINGS,
@@ -51,8 +52,10 @@ def test_readings_are_scored_with_and_without_virtual_worms(tmp_path):
     text, interval = table.loc["SVM", ("2", "plain")].split("\n")
     assert text == f"{by_worm.mean():.1f} ± {by_worm.std():.1f}"
     low, high = map(float, interval.strip("()").split(" to "))
-    assert low <= by_worm.mean() + 0.05
-    assert by_worm.mean() - 0.05 <= high
+    assert (low, high) == pytest.approx(
+        interval_over_worms(unseen.assign(score=100 * unseen["accuracy"]), "score"), abs=0.05
+    )
+    assert low < high
 
 
 @pytest.mark.parametrize("scored", ["a", "c"])

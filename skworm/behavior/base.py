@@ -113,7 +113,11 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
         spread = signals[known].std(axis=0)
         self.signal_scale_ = np.where(spread > 0, spread, 1.0)
         targets = (signals[known] - self.signal_mean_) / self.signal_scale_
-        return self._job_of_frames(_LOSSES[self.loss], X, frames, targets.astype(np.float32), known, worm)
+        return self._job_of_frames(X, frames, targets.astype(np.float32), known, worm)
+
+    @property
+    def _loss(self) -> type[nn.Module]:
+        return _LOSSES[self.loss]
 
     @property
     def _n_outputs(self) -> int:

@@ -42,7 +42,7 @@ class GNNBehaviorRegressor(NeuralBehaviorRegressor, GraphFrameEstimator):
     graphs_ : dict of DataFrame
         Graph of each training worm; empty where training named no worms.
     signals_, signal_mean_, signal_scale_, neurons_, node_features_, worms_, net_, n_iter_, best_epoch_, \
-n_features_in_, feature_names_in_
+frame_settings_, n_features_in_, feature_names_in_
         See :class:`MLPBehaviorRegressor`.
 
     References

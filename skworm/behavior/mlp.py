@@ -43,6 +43,9 @@ class MLPBehaviorRegressor(NeuralBehaviorRegressor):
         Epochs trained.
     best_epoch_ : int
         Epoch whose weights are kept, counted from 1.
+    frame_settings_ : dict
+        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
+        ``"fit_scope"``.
     n_features_in_ : int
         Columns of `X`.
     feature_names_in_ : ndarray of str

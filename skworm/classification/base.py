@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from skworm.classification.missing import check_neurons, match_neurons
+from skworm.classification.missing import check_neurons, match_neurons, missing_neurons
 from skworm.expected_frames import validate_like_training
 from skworm.neural import FrameEstimator
 from skworm.states import UNKNOWN
@@ -97,11 +97,15 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
         check_neurons(frames, self.neurons_, X, worm)
         known = known_states(states)
         self.classes_, targets = encode_states(self, states[known])
-        return self._job_of_frames(nn.CrossEntropyLoss, X, frames, targets, known, worm)
+        return self._job_of_frames(X, frames, targets, known, worm)
+
+    @property
+    def _loss(self) -> type[nn.Module]:
+        return nn.CrossEntropyLoss
 
     def _frames_to_train(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
         """Set ``neurons_without_data_``, and let these be missing in the frames that judge as well."""
-        missing = np.isnan(frames[trained_on]).reshape(trained_on.sum(), len(self.neurons_), -1).any(axis=2).all(axis=0)
+        missing = missing_neurons(frames[trained_on], len(self.neurons_)).all(axis=0)
         self.neurons_without_data_ = [name for name, lacks in zip(self.neurons_, missing, strict=True) if lacks]
         return self._masked(frames)
 

@@ -38,7 +38,7 @@ def match_neurons(X: Any, fitted_columns: Sequence[str] | None) -> Any:
     Warns
     -----
     UserWarning
-        If `X` lacks neurons.
+        If `X` lacks neurons, or some of their features.
     """
     if fitted_columns is None or not isinstance(X, pd.DataFrame) or list(X.columns) == list(fitted_columns):
         return X
@@ -54,21 +54,41 @@ def match_neurons(X: Any, fitted_columns: Sequence[str] | None) -> Any:
             f"X has the node features {sorted(features)}, but the model was trained on {node_features}; make both "
             "tables with the same node_features"
         )
-    lacking = [neuron for neuron in neurons if not X.columns.isin(column_names([neuron], node_features)).any()]
-    if len(lacking) == len(neurons):
+    if not X.columns.isin(fitted_columns).any():
         own = sorted({label.rsplit(SEPARATOR, 1)[0] for label in X.columns})
         raise ValueError(
             f"X has none of the neurons that the model was trained on, {neurons}; it has {own}; train on neurons that "
             "both have, or correct the names"
         )
-    if lacking:
+    # A neuron is missing where any of its features is.
+    incomplete = [neuron for neuron in neurons if not set(column_names([neuron], node_features)) <= set(X.columns)]
+    if incomplete:
         warnings.warn(
-            f"X lacks {len(lacking)} of the {len(neurons)} neurons that the model was trained on, which count as "
-            f"missing: {lacking}",
+            f"X lacks {len(incomplete)} of the {len(neurons)} neurons that the model was trained on, or features of "
+            f"them, which count as missing: {incomplete}",
             UserWarning,
             stacklevel=4,
         )
     return X.reindex(columns=list(fitted_columns))
+
+
+def missing_neurons(frames: np.ndarray, n_neurons: int) -> np.ndarray:
+    """Tell which neurons are missing in which frame: those of which any feature is NaN.
+
+    Parameters
+    ----------
+    frames : ndarray of shape (n_frames, n_neurons * n_node_features)
+        Frames, neuron-major.
+    n_neurons : int
+        Number of neurons.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_frames, n_neurons)
+        Whether a neuron is missing.
+    """
+    is_nan: np.ndarray = np.isnan(frames).reshape(len(frames), n_neurons, -1)
+    return np.any(is_nan, axis=2)
 
 
 def check_neurons(frames: np.ndarray, neurons: Sequence[str], X: Any, worm: Any = None) -> None:
@@ -85,7 +105,7 @@ def check_neurons(frames: np.ndarray, neurons: Sequence[str], X: Any, worm: Any 
     worm : array-like of shape (n_frames,), optional
         Worm of each frame.
     """
-    empty = np.isnan(frames).reshape(len(frames), len(neurons), -1).any(axis=2).all(axis=1)
+    empty = missing_neurons(frames, len(neurons)).all(axis=1)
     if not empty.any():
         return
     worms = worm_of_rows(X, worm)

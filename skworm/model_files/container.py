@@ -13,7 +13,7 @@ import numpy as np
 
 _KEY = "skworm"
 _VERSION = "1"
-_DTYPES = ("float64", "float32", "int64", "int32", "bool")
+ARRAY_DTYPES = ("float64", "float32", "int64", "int32", "bool")
 _AGAIN = "copy it again from where it came, or save the model anew"
 
 
@@ -94,9 +94,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]
         raise
     except (SafetensorError, OSError, UnicodeDecodeError, TypeError, AttributeError, KeyError, ValueError) as error:
         raise ValueError(f"this is no whole model file of skworm ({error}); {_AGAIN}") from error
-    strange = {name: str(array.dtype) for name, array in arrays.items() if str(array.dtype) not in _DTYPES}
+    strange = {name: str(array.dtype) for name, array in arrays.items() if str(array.dtype) not in ARRAY_DTYPES}
     if strange:
-        raise ValueError(f"the file holds arrays of the types {strange}, and {', '.join(_DTYPES)} are expected")
+        raise ValueError(f"the file holds arrays of the types {strange}, and {', '.join(ARRAY_DTYPES)} are expected")
     return metadata, arrays
 
 

@@ -12,7 +12,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
-from skworm.classification.pairwise import PairwiseSVC
 from skworm.model_files.checks import check_sizes
 from skworm.model_files.learned import LEARNED
 from skworm.model_files.networks import decode_network, encode_network
@@ -124,7 +123,7 @@ def decode_estimator(decoder: Decoder, part: Mapping[str, Any]) -> Any:
         raise ValueError(f"{name!r} is none of the classes that a file can hold: {', '.join(sorted(_BY_NAME))}")
     kind = _BY_NAME[name]
     estimator = kind(**decode_parameters(decoder, part))
-    if kind is not PairwiseSVC and hasattr(estimator, "_parameter_constraints"):
+    if hasattr(estimator, "_parameter_constraints"):
         estimator._validate_params()
     for attribute, learned in part["learned"].items():
         if attribute not in LEARNED[kind]:

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from skworm.classification.base import NeuralStateClassifier
 from skworm.neural import NeuralEstimator
-from skworm.training import TrainingJob, TrainingSettings, resolve_device
+from skworm.training import TrainingJob, resolve_device
 from skworm.training.single import make_net
 
 if TYPE_CHECKING:
@@ -38,20 +37,9 @@ def decode_network(decoder: Decoder, estimator: Any, part: Mapping[str, Any]) ->
         raise TypeError(f"{type(estimator).__name__} has no network")
     weights, losses = decoder(part["weights"]), decoder(part["losses"])
     module = _module_with(estimator, {name: torch.tensor(np.asarray(array)) for name, array in weights.items()})
-    settings = TrainingSettings(
-        max_epochs=estimator.max_epochs,
-        learning_rate=estimator.learning_rate,
-        weight_decay=estimator._weight_decay(),
-        decayed=estimator._decayed,
-        learning_rate_factor=estimator.learning_rate_factor,
-        learning_rate_patience=estimator.learning_rate_patience,
-        device="cpu",
-        seed=0,
-        verbose=0,
-    )
-    loss = nn.CrossEntropyLoss if isinstance(estimator, NeuralStateClassifier) else nn.MSELoss
+    settings = estimator._settings("cpu", seed=0, verbose=0)
     judged = np.array(["valid_loss" in losses])
-    job = TrainingJob(module, loss, np.empty((1, 1)), np.zeros(1, int), np.zeros(1), judged, settings, None)
+    job = TrainingJob(module, estimator._loss, np.empty((1, 1)), np.zeros(1, int), np.zeros(1), judged, settings, None)
     net = make_net(job).initialize()
     dict(net.callbacks_)["best_epoch"].best_epoch_ = estimator.best_epoch_
     for epoch, values in enumerate(zip(*losses.values(), strict=True), start=1):

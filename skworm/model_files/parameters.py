@@ -9,7 +9,6 @@ from typing import Any
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 from sklearn.pipeline import Pipeline
 
-from skworm.classification.pairwise import PairwiseSVC
 from skworm.model_files.learned import SUPPORTED
 from skworm.model_files.values import Decoder, Encoder
 from skworm.model_selection import WormGroupKFold
@@ -52,12 +51,7 @@ def parameters_of(value: Any) -> dict[str, Any]:
     """Give the parameters by which an estimator or a splitter was made."""
     if hasattr(value, "get_params"):
         return value.get_params(deep=False)
-    names = ("C", "kernel", "gamma", "class_weight", "device")
-    return {name: getattr(value, name) for name in (names if isinstance(value, PairwiseSVC) else _arguments(value))}
-
-
-def _arguments(splitter: Any) -> list[str]:
-    return list(signature(type(splitter)).parameters)
+    return {name: getattr(value, name) for name in signature(type(value)).parameters}
 
 
 def encode_unfitted(encoder: Encoder, value: Any, where: str) -> Any:

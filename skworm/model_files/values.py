@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from skworm.model_files.container import ARRAY_DTYPES
+
 _LONGEST_NAME = 1000
 _FLOATS = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
-_ARRAY_DTYPES = ("float64", "float32", "int64", "int32", "bool")
 
 
 class Encoder:
@@ -76,7 +77,7 @@ class Encoder:
         if array.dtype.kind == "c":
             parts = np.ascontiguousarray(array, dtype=np.complex128).view(np.float64)
             return {"type": "complex", "fortran": _is_fortran(array), "parts": self(parts, where)}
-        if str(array.dtype) not in _ARRAY_DTYPES:
+        if str(array.dtype) not in ARRAY_DTYPES:
             raise TypeError(f"{where} is an array of {array.dtype}, which a model file cannot hold")
         name = f"array_{len(self.arrays)}"
         self.arrays[name] = np.ascontiguousarray(array).reshape(array.shape)

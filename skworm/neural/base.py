@@ -148,7 +148,6 @@ class NeuralEstimator(BaseEstimator):
 
     def _job(
         self,
-        loss: type[nn.Module],
         X: np.ndarray,
         group: np.ndarray,
         targets: np.ndarray,
@@ -156,20 +155,28 @@ class NeuralEstimator(BaseEstimator):
         seed: int,
         prepare: Preparation | None,
     ) -> TrainingJob:
-        settings = TrainingSettings(
+        settings = self._settings(resolve_device(self.device), seed, int(self.verbose))
+        with seeded(seed, settings.device):
+            module = self._build_module()
+        return TrainingJob(module, self._loss, X, group, targets, held_out, settings, prepare)
+
+    def _settings(self, device: str, seed: int, verbose: int) -> TrainingSettings:
+        return TrainingSettings(
             max_epochs=self.max_epochs,
             learning_rate=self.learning_rate,
             weight_decay=self._weight_decay(),
             decayed=self._decayed,
             learning_rate_factor=self.learning_rate_factor,
             learning_rate_patience=self.learning_rate_patience,
-            device=resolve_device(self.device),
+            device=device,
             seed=seed,
-            verbose=int(self.verbose),
+            verbose=verbose,
         )
-        with seeded(seed, settings.device):
-            module = self._build_module()
-        return TrainingJob(module, loss, X, group, targets, held_out, settings, prepare)
+
+    @property
+    def _loss(self) -> type[nn.Module]:
+        """Take outputs of the module and targets; what training minimises."""
+        raise NotImplementedError
 
     def _build_module(self) -> nn.Module:
         raise NotImplementedError

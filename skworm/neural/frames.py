@@ -114,7 +114,7 @@ class FrameEstimator(NeuralEstimator):
                 )
 
     def _job_of_frames(
-        self, loss: type[nn.Module], X: Any, frames: np.ndarray, targets: np.ndarray, known: np.ndarray, worm: Any
+        self, X: Any, frames: np.ndarray, targets: np.ndarray, known: np.ndarray, worm: Any
     ) -> TrainingJob:
         """Make the job of the frames that are known, with the targets of these; worms and windows are those of `X`."""
         self.frame_settings_ = frame_settings(X)
@@ -129,7 +129,7 @@ class FrameEstimator(NeuralEstimator):
         signals, _ = parse_context_feature_names(self.node_features_)
         prepare = None if self.augmentation is None else _VirtualFrames(self.augmentation, tuple(signals))
         frames = self._frames_to_train(frames[known], ~held_out)
-        return self._job(loss, frames, group, targets, held_out, seed, prepare)
+        return self._job(frames, group, targets, held_out, seed, prepare)
 
     def _frames_to_train(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
         """Give known frames as the module takes them; those that are not `trained_on` judge the epochs."""

@@ -165,7 +165,11 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         self._learn_linear_part(frames[~held_out])
         flat = frames.reshape(len(frames), -1).astype(np.float32)
         observed, future = np.split(flat, [self.burn_in_ * self.n_columns_], axis=1)
-        return self._job(nn.MSELoss, observed, group, future, held_out, seed, self._preparation())
+        return self._job(observed, group, future, held_out, seed, self._preparation())
+
+    @property
+    def _loss(self) -> type[nn.Module]:
+        return nn.MSELoss
 
     def _learn_linear_part(self, frames: np.ndarray) -> None:
         before, after = steps_of_pairs(frames, self.burn_in_)
