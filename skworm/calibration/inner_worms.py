@@ -44,7 +44,7 @@ class LeftOut(NamedTuple):
 
 
 class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """A classifier around another one, which takes the frames that the other takes."""
+    """A classifier around another one; frames have the columns of training, in order, and NaN where the other takes it."""
 
     estimator: Any
     estimator_: Any
