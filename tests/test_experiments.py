@@ -251,13 +251,12 @@ def test_cells_read_mean_plus_minus_deviation():
          "accuracy": [0.9, 1.0], "balanced_accuracy": 0.5, "macro_f1": 0.5, "fold_by": "shuffled_windows"}
     )  # fmt: skip
     column = paper.Column("unseen worms", "shuffled_windows", "unseen_worms", "unseen_worms")
-    text = report.format_text(paper.table_1(scores, [column]))
+    cells = report.cell_texts(paper.table_1(scores, [column]))
+    text = report.lay_out(cells)
     assert text.splitlines()[-2:] == ["SVM     95.0 ± 7.1 [82.8 ± 7.6]", "        (90.0 to 100.0)"]
-    assert "| SVM | 95.0 ± 7.1 [82.8 ± 7.6] (90.0 to 100.0) |" in report.format_markdown(
-        paper.table_1(scores, [column])
-    )
+    assert "| SVM | 95.0 ± 7.1 [82.8 ± 7.6] (90.0 to 100.0) |" in report.markdown(cells)
     one_worm = paper.table_1(scores.head(1), [column], with_paper=False)
-    assert report.format_text(one_worm).splitlines()[-1] == "SVM     90.0"
+    assert report.lay_out(report.cell_texts(one_worm)).splitlines()[-1] == "SVM     90.0"
 
 
 def test_the_reading_tells_worms_clock_and_simulation(both_folds):
@@ -275,7 +274,7 @@ def test_the_reading_tells_worms_clock_and_simulation(both_folds):
 
 def test_files_hold_what_is_needed_to_redraw_and_repeat(both_folds, tmp_path):
     protocol, material, scores = both_folds
-    paths = paper.write_table_1(protocol, material, scores, tmp_path / "new" / "folder")
+    paths = paper.outcome_of_table_1(protocol, material, scores, tmp_path / "new" / "folder").files
     assert [path.name for path in paths] == [
         "scores.csv",
         "table.csv",

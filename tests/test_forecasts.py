@@ -133,6 +133,8 @@ def test_command_writes_everything_and_continues(lab, tmp_path):
     first = CliRunner().invoke(main, ["reproduce", "figure4d", *map(str, arguments)])
     assert first.exit_code == 0, first.output
     assert "unseen worms, 1 training worm, 1 observed frame, 3 scored" in first.stdout
+    for said in (first.stdout, (tmp_path / "figure4d.md").read_text(encoding="utf-8")):
+        assert "Not the paper's protocol: 2 of 800 epochs." in said
     for name in FILES:
         assert str(tmp_path / name) in first.stdout
         assert (tmp_path / name).stat().st_size

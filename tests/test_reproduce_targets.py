@@ -124,6 +124,21 @@ def test_figure4b_has_rows_of_a_hundred_per_cent(folder, tmp_path):
     assert all(total == known[worm] for (_, _, worm), total in totals.items())
 
 
+@pytest.mark.parametrize("scored", [True, False])
+def test_figure4b_describes_the_external_worms_that_it_scores(folder, lab_without_neurons, tmp_path, scored):
+    # On seven states too; worms that lack neurons are left out.
+    lab = lab_without_neurons
+    if scored:
+        lab = tmp_path / "theirs"
+        save_recordings(make_worms(2, n_frames=400, lab=1, random_state=1), lab)
+    out = tmp_path / "out"
+    _, table = reproduce("figure4b", folder, out, "--folds", 1, "--external", lab)
+    assert set(table["evaluation"]) == ({"unseen_worms", "theirs"} if scored else {"unseen_worms"})
+    assert len(json.loads((out / "settings.json").read_text())["external_worms"]) == (2 if scored else 0)
+    written = re.search(r"external: +(\w+)", (out / "table.md").read_text(encoding="utf-8"))
+    assert written.group(1) == ("theirs" if scored else "none")
+
+
 def test_figure4b_merges_turns_where_the_other_lab_has_one(folder, tmp_path):
     settings = StudySettings(data=str(folder), neurons=("AVAL", "RID"), states=("4",), n_train_worms=(1,), max_epochs=1)
     frames = confusion.training_set(*arms.frames_of(m := load_material(settings), m.recordings, "4", m.neurons), None)
@@ -258,7 +273,9 @@ def test_holm_corrects_over_all_comparisons_of_a_column():
         Arm("b", label, None, "2", 1, ("AVAL",), label[:-1] if "+" in label else None)
         for label in ("SVM", "SVM+", "MLP", "MLP+")
     ]
-    table = arm_tables.table_of_arms(pd.DataFrame(rows), made, {arm.name: np.nan for arm in made})
+    scores = pd.DataFrame(rows)
+    compared = arm_tables.compare_arms(scores, made)
+    table = arm_tables.table_of_arms(scores, made, {arm.name: np.nan for arm in made}, compared)
     better = table.set_index("label").loc[["SVM+", "MLP+"]]
     assert better["p_sign_flip"].tolist() == [2 / 2**6] * 2
     assert better["p_adjusted"].tolist() == [2 * 2 / 2**6] * 2

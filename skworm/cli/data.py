@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from skworm.cli.choices import NameList, PathOrName
-from skworm.cli.options import STATES_HELP
+from skworm.cli.options import STATES_HELP, options_of
 from skworm.cli.output import JSON, lines_of, show, user_errors
 from skworm.experiments.catalogue import TABLE_1_MODELS
 
@@ -16,7 +16,7 @@ _FETCHERS = {
     "kato2015": ("fetch_kato2015", "Kato et al. 2015: five immobilised worms, seven states"),
     "nichols2017": ("fetch_nichols2017", "Nichols et al. 2017: 21 worms, awake and quiescent"),
 }
-_EXISTING = click.Path(path_type=Path)
+_PATH = click.Path(path_type=Path)
 
 
 class _ColumnName(click.ParamType):
@@ -54,15 +54,9 @@ def add_data_commands(group: click.Group) -> None:
         group.add_command(command)
 
 
-def _reading(command: Any) -> Any:
-    for option in reversed(_READING):
-        command = option(command)
-    return command
-
-
 @click.command(short_help="Say what is in recordings or a model file.")
-@click.argument("path", type=_EXISTING)
-@_reading
+@click.argument("path", type=_PATH)
+@options_of(_READING)
 @JSON
 def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) -> None:
     """Say what is in a file or folder of recordings, or in a model file, and what is wrong with it.
@@ -131,9 +125,9 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random.")
 @click.option("--description", default="", help="What a reader of the file should know.")
-@click.option("--out", type=_EXISTING, required=True, help="The model file, best ending in .skworm.")
+@click.option("--out", type=_PATH, required=True, help="The model file, best ending in .skworm.")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
-@_reading
+@options_of(_READING)
 @JSON
 def train(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     """Train a state classifier on all frames of some worms, and write it to a file that can be passed on.
@@ -189,9 +183,9 @@ def _load_worms(data: str, seed: int, columns: Any, table_fps: float | None) -> 
 
 
 @click.command(short_help="Read the states of recordings with a model.")
-@click.argument("model", type=_EXISTING)
-@click.argument("recordings", type=_EXISTING)
-@click.option("--out", type=_EXISTING, required=True, help="Table of all frames, a .csv file.")
+@click.argument("model", type=_PATH)
+@click.argument("recordings", type=_PATH)
+@click.option("--out", type=_PATH, required=True, help="Table of all frames, a .csv file.")
 @click.option(
     "--device",
     type=click.Choice(["cpu", "cuda", "auto"]),
@@ -200,7 +194,7 @@ def _load_worms(data: str, seed: int, columns: Any, table_fps: float | None) -> 
     help="Where to predict: auto is a GPU where there is one.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
-@_reading
+@options_of(_READING)
 @JSON
 def predict(
     model: Path,
@@ -267,7 +261,7 @@ def list_datasets(as_json: bool) -> None:
 
 @datasets.command(short_help="Download a data set.")
 @click.argument("name", type=click.Choice(list(_FETCHERS)))
-@click.option("--data-home", type=_EXISTING, help="Where to keep it.  [default: $SKWORM_DATA, else the user's cache]")
+@click.option("--data-home", type=_PATH, help="Where to keep it.  [default: $SKWORM_DATA, else the user's cache]")
 @JSON
 def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
     """Download a data set, unless it is there already, and say what is in it."""

@@ -110,11 +110,12 @@ def _figure4(
         )
         material = protocol.load_material(settings)
         scores = forecasts.run_forecasts(settings, material, out, n_jobs=n_jobs, verbose=int(not quiet))
-        for title, block in figure4.blocks_of_figure_4d(figure4.figure_4d(scores)).items():
+        table = figure4.figure_4d(scores)
+        for title, block in figure4.blocks_of_figure_4d(table).items():
             click.echo(f"\n{title}\n{lay_out(block)}")
         say("\n" + figure4.describe_forecasts(settings) + "\n")
         if name == "figure4c":
             say("Training the models of the example picture ...")
-        outcome = figure4.outcome_of_figure_4(name, settings, material, scores, out)
+        outcome = figure4.outcome_of_figure_4(name, settings, material, scores, table, out)
         for path in keep_outcome(out, name, outcome, *this_call()).files:
             say(path)

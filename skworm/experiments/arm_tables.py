@@ -21,8 +21,38 @@ _COLUMNS = [*_FIRST, *_PER_CENT[:4], "against", *_PER_CENT[4:], *_PAIRED[3:5], "
 _COLUMNS += ["paper_mean", "paper_std"]
 
 
+def compare_arms(
+    scores: pd.DataFrame, arms: Sequence[Arm], random_state: int = 0
+) -> dict[tuple[str, str], list[pd.DataFrame]]:
+    """Compare arms worm by worm with what they are compared with.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        What :func:`~skworm.experiments.arms.run_arms` returned.
+    arms : sequence of Arm
+        Its arms.
+    random_state : int, default=0
+        Seed of the intervals.
+
+    Returns
+    -------
+    dict of (str, str) to list of pandas.DataFrame
+        By block and evaluation, a table of :func:`~skworm.model_selection.compare_models` for each reference, indexed
+        by label, the reference itself left out. The p are not corrected.
+    """
+    return {
+        (str(block), str(evaluation)): _comparisons(rows, [arm for arm in arms if arm.block == block], random_state)
+        for (block, evaluation), rows in scores.groupby(["block", "evaluation"], sort=False)
+    }
+
+
 def table_of_arms(
-    scores: pd.DataFrame, arms: Sequence[Arm], n_parameters: Mapping[str, float], random_state: int = 0
+    scores: pd.DataFrame,
+    arms: Sequence[Arm],
+    n_parameters: Mapping[str, float],
+    compared: Mapping[tuple[str, str], Sequence[pd.DataFrame]],
+    random_state: int = 0,
 ) -> pd.DataFrame:
     """Tabulate accuracy in per cent, worm by worm.
 
@@ -34,6 +64,8 @@ def table_of_arms(
         Its arms.
     n_parameters : mapping of str to float
         What :func:`~skworm.experiments.arms.count_parameters` returned.
+    compared : mapping of (str, str) to sequence of pandas.DataFrame
+        What :func:`compare_arms` returned.
     random_state : int, default=0
         Seed of the intervals.
 
@@ -50,8 +82,8 @@ def table_of_arms(
     cells = []
     for (block, evaluation), rows in scores.groupby(["block", "evaluation"], sort=False):
         of_block = [arm for arm in arms if arm.block == block]
-        compared = [comparison[_PAIRED] for comparison in _comparisons(rows, of_block, random_state)]
-        paired = pd.concat(compared) if compared else pd.DataFrame(columns=_PAIRED)
+        tables = [comparison[_PAIRED] for comparison in compared[str(block), str(evaluation)]]
+        paired = pd.concat(tables) if tables else pd.DataFrame(columns=_PAIRED)
         if len(paired):
             paired["p_adjusted"] = holm_correction(paired["p_sign_flip"].to_numpy())
         present = set(rows["label"])
@@ -71,25 +103,26 @@ def table_of_arms(
     return table.astype({"wins": "Int64"})
 
 
-def sentences(scores: pd.DataFrame, arms: Sequence[Arm], random_state: int = 0) -> list[str]:
+def sentences(compared: Mapping[tuple[str, str], Sequence[pd.DataFrame]]) -> list[str]:
     """Say in a sentence each how arms on unseen worms differ from what they are compared with.
 
     Parameters
     ----------
-    scores, arms, random_state
-        As :func:`table_of_arms` takes them. The p of these sentences are not corrected.
+    compared : mapping of (str, str) to sequence of pandas.DataFrame
+        What :func:`compare_arms` returned. The p of these sentences are not corrected.
 
     Returns
     -------
     list of str
         One sentence an arm that is compared.
     """
-    unseen = scores[scores["evaluation"] == "unseen_worms"]
-    said = []
-    for block, rows in unseen.groupby("block", sort=False):
-        for comparison in _comparisons(rows, [arm for arm in arms if arm.block == block], random_state):
-            said += [f"{block}: {sentence}" for sentence in describe_comparison(comparison)]
-    return said
+    return [
+        f"{block}: {sentence}"
+        for (block, evaluation), comparisons in compared.items()
+        if evaluation == "unseen_worms"
+        for comparison in comparisons
+        for sentence in describe_comparison(comparison)
+    ]
 
 
 def texts_of_arms(table: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -206,7 +206,7 @@ def run_arms(
     for task in dict.fromkeys(arm.task for arm in arms):
         states, n_train, neurons = task
         group = [arm for arm in arms if arm.task == task]
-        external = material.external if _knows_states(material, states) else []
+        external = material.external if knows_states(material, states) else []
         apart = bool(external) and not set(neurons) <= set(material.external_neurons)
         here = [] if apart else external
         tables.append(_cross_validate(group, settings, material, states, n_train, neurons, here, **run))
@@ -309,7 +309,7 @@ def _cross_validate(
     return pd.concat([*of_arms, *of_baselines]).drop(columns="model")
 
 
-def _knows_states(material: Material, states: str) -> bool:
+def knows_states(material: Material, states: str) -> bool:
     """Tell whether a model can learn every state that external recordings are labelled with."""
     if states != "7":
         return bool(material.external)

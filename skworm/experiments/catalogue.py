@@ -152,3 +152,8 @@ FORECAST_TARGETS = ("figure4c", "figure4d")
 
 ALL_TARGETS = ("table1", "figure4a", "figure4b", *FORECAST_TARGETS, *list(TARGETS)[2:])
 """Everything that ``skworm reproduce all`` repeats, in the order of the paper."""
+
+
+def folder_of(name: str) -> str:
+    """Name the folder of a target; the two of the forecasts share the fits in theirs."""
+    return "figure4cd" if name in FORECAST_TARGETS else name

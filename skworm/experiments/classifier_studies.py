@@ -13,7 +13,7 @@ from skworm.experiments.catalogue import Target
 from skworm.experiments.outcome import Outcome
 from skworm.experiments.paper import PAPER_TABLE_1
 from skworm.experiments.protocol import Material
-from skworm.experiments.study import curve_figure, run_study
+from skworm.experiments.study import curve_figure, panel_title, run_study
 from skworm.frames import SHARED_WITH_NICHOLS
 from skworm.recording import neuron_name
 from skworm.training import VirtualWorms
@@ -29,7 +29,7 @@ NETWORKS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
 }
 """The networks that studies compare, and their parameters, by label."""
 
-_TABLE_1_NAMES = {"SVM": "svm", "MLP": "mlp", "GNN": "gnn"}
+_TABLE_1_NAMES = {"SVM": "svm", "MLP": "mlp", "GNN": "gnn", "GNN, connectome": "gnn-connectome"}
 # "Our GNN trained on three worms in the Kato dataset generalized with an accuracy of 87% when classifying 4 states."
 _GNN_ON_THREE_WORMS = ("GNN", "4", 3, 87.0)
 _SAME_WORM_7_STATES = 92.0
@@ -171,7 +171,7 @@ def one_hot_edges(target: Target, settings: StudySettings, material: Material, o
             arms,
             x="temperature",
             line="line",
-            panel=_panel_with_evaluation,
+            panel=lambda arm, evaluation: panel_title(arm.block, evaluation),
             evaluations=["held_out_windows", "unseen_worms"],
             xlabel="Temperature of edges (no unit)",
             log=True,
@@ -218,10 +218,6 @@ def _numbers_of_figure_4a(label: str, states: str, n_train: int) -> dict[str, tu
 
 def _panel(arm: Arm, evaluation: str) -> str:
     return f"{arm.states} states, {evaluation.replace('_', ' ')}"
-
-
-def _panel_with_evaluation(arm: Arm, evaluation: str) -> str:
-    return f"{arm.block}, {evaluation.replace('_', ' ')}"
 
 
 def _at(family: str, temperature: float) -> str:

@@ -11,19 +11,18 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from skworm.experiments.arms import StudySettings, external_sets_of, frames_of, splitter
+from skworm.experiments.arms import StudySettings, external_sets_of, frames_of, knows_states, splitter
 from skworm.experiments.catalogue import Target
 from skworm.experiments.classifier_studies import networks, tasks
+from skworm.experiments.intervals import intervals_over_worms
 from skworm.experiments.outcome import Outcome, write_outcome
 from skworm.experiments.protocol import Material
-from skworm.experiments.study import describe_study, record_of_study
-from skworm.model_selection.evaluation_sets import EvaluationSet, external_sets, training_set
-from skworm.model_selection.paired_tests import bootstrap_over_worms
+from skworm.experiments.study import settings_of_study
+from skworm.model_selection.evaluation_sets import EvaluationSet, external_sets, merge_turns, training_set
 from skworm.model_selection.results import digest_of_inputs
 from skworm.model_selection.runs import Data, named_models, run_fits
 from skworm.states import STATES, UNKNOWN
 
-_N_RESAMPLES = 10_000
 _FIT = ["train_worms", "fold"]
 _CELL = ["block", "evaluation", "model", "state", "predicted"]
 
@@ -34,16 +33,14 @@ class CountedSet(EvaluationSet):
     @classmethod
     def of(cls, frames: EvaluationSet) -> CountedSet:
         """Count what another set would score; where it merges turns, so does this one."""
-        turns = {"dorsal_turn": "turn", "ventral_turn": "turn"} if frames.merge_turns else {}
-        y = np.array([turns.get(str(state), str(state)) for state in frames.y])
-        return cls(frames.X, y, frames.merge_turns)
+        return cls(frames.X, merge_turns(frames.y) if frames.merge_turns else frames.y, frames.merge_turns)
 
     def scores_by_worm(self, rows: np.ndarray, y_pred: Any) -> list[tuple[str, dict[str, Any]]]:
         """Count the predictions for `rows`: for each worm one dictionary a pair of labelled and predicted state."""
-        predicted = pd.Series(np.asarray(y_pred, dtype=str))
+        predicted = np.asarray(y_pred, dtype=str)
         if self.merge_turns:
-            predicted = predicted.replace({"dorsal_turn": "turn", "ventral_turn": "turn"})
-        table = pd.DataFrame({"worm": self.worm[rows], "state": self.y[rows], "predicted": predicted.to_numpy()})
+            predicted = merge_turns(predicted)
+        table = pd.DataFrame({"worm": self.worm[rows], "state": self.y[rows], "predicted": predicted})
         counts = table[table["state"] != UNKNOWN].value_counts(["worm", "state", "predicted"], sort=False)
         rows_of_counts: list[dict[Any, Any]] = counts.reset_index(name="n_frames").to_dict("records")
         return [(str(row.pop("worm")), row) for row in rows_of_counts]
@@ -78,8 +75,7 @@ def figure_4b(
     return write_outcome(
         out,
         title=target.title,
-        settings=describe_study(settings, material),
-        record=record_of_study(target, settings, material),
+        **settings_of_study(target, settings, material, counts),
         data={"counts": counts, "table": table},
         tables=texts_of_confusion(table),
         reading="\n".join(reading),
@@ -125,14 +121,11 @@ def confusion_table(counts: pd.DataFrame, random_state: int = 0) -> pd.DataFrame
         )
         shares = 100 * fits.div(fits.sum(axis=1), axis=0)
         by_worm = shares.groupby(level="worm").mean()
-        values = [of_worm.to_numpy() for _, of_worm in shares.groupby(level="worm")]
-        rng = np.random.RandomState(random_state)
-        low, high = np.quantile(bootstrap_over_worms(values, n_resamples=_N_RESAMPLES, rng=rng), [0.025, 0.975], axis=0)
-        several = len(by_worm) > 1
+        low, high = intervals_over_worms(shares.reset_index(), list(shares.columns), random_state)
         for place, predicted in enumerate(shares.columns):
             cell = {"block": block, "evaluation": evaluation, "model": model, "state": state, "predicted": predicted}
             cell |= {"n_worms": len(by_worm), "mean": by_worm[predicted].mean(), "std": by_worm[predicted].std()}
-            cell |= {"mean_low": low[place] if several else np.nan, "mean_high": high[place] if several else np.nan}
+            cell |= {"mean_low": low[place], "mean_high": high[place]}
             rows.append(cell)
     return pd.DataFrame(rows)
 
@@ -171,7 +164,7 @@ def _count(
         print(f"{states} states, {len(material.neurons)} neurons:", file=sys.stderr)
     X, y = frames_of(material, material.recordings, states, material.neurons)
     train = training_set(X, y, None)
-    wanted = material.external if states != "7" and not material.external_apart else []
+    wanted = material.external if knows_states(material, states) and not material.external_apart else []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "external set .* is scored with dorsal_turn", UserWarning)
         external = external_sets(external_sets_of(material, wanted, states, material.neurons), train)

@@ -20,12 +20,12 @@ from skworm.experiments.classifier_studies import table_1_numbers, tasks
 from skworm.experiments.given_graphs import connectome_graph, silent_neurons
 from skworm.experiments.intervals import interval_over_worms
 from skworm.experiments.outcome import Outcome
-from skworm.experiments.paper import PAPER_TABLE_1
 from skworm.experiments.protocol import Material
 from skworm.experiments.study import dots_figure, run_study
 from skworm.experiments.worms import digest_recordings
 from skworm.inspection import compare_graphs, inferred_graph
 from skworm.model_selection.results import ResultStore
+from skworm.states import UNKNOWN
 from skworm.training import VirtualWorms
 
 SOURCES = ("white1986", "cook2019")
@@ -109,7 +109,7 @@ def infer_graphs(
             if digest not in store.rows_by_digest:
                 if verbose:
                     print(f"graph of {name}, trained on {'+'.join(train)}", file=sys.stderr)
-                rows = worm.isin(train) & (y != "unknown").to_numpy()
+                rows = worm.isin(train) & (y != UNKNOWN).to_numpy()
                 fitted = model.fit(X[rows], y[rows])
                 inferred = inferred_graph(fitted, X, by="worm")
                 store.append(
@@ -140,8 +140,7 @@ def compare_with_connectomes(graphs: Mapping[tuple[str, str], pd.DataFrame], ran
     """
     tables = []
     for name in dict.fromkeys(name for name, _ in graphs):
-        of_worms = [graph for (network, _), graph in graphs.items() if network == name]
-        mean = sum(of_worms[1:], of_worms[0]) / len(of_worms)
+        of_worms, mean = _graphs_and_mean(graphs, name)
         for source in SOURCES:
             reference = load_connectome(source, mean.index)
             table = compare_graphs(mean, reference, n_permutations=_N_PERMUTATIONS, random_state=random_state)
@@ -171,19 +170,18 @@ def _arms(settings: StudySettings, material: Material) -> list[Arm]:
         "GNN, connectome, no own features": (GNNStateClassifier(graph=graph, residual=False, **shared), "GNN"),
     }
     return [
-        Arm(title, label, model, states, n_train, material.neurons, against, _numbers(label, states, n_train))
+        Arm(title, label, model, states, n_train, material.neurons, against, table_1_numbers(label, states, n_train))
         for states, n_train, title in tasks(settings, material)
         for label, (model, against) in models.items()
     ]
 
 
-def _numbers(label: str, states: str, n_train: int) -> Mapping[str, tuple[float, float | None]]:
-    if label != "GNN, connectome":
-        return table_1_numbers(label, states, n_train)
-    if (states, n_train) != ("2", 1):
-        return {}
-    numbers = dict(PAPER_TABLE_1["gnn-connectome"])
-    return {"held_out_windows": numbers["same_worm"], **numbers}
+def _graphs_and_mean(
+    graphs: Mapping[tuple[str, str], pd.DataFrame], name: str
+) -> tuple[list[pd.DataFrame], pd.DataFrame]:
+    """Give the graph of every worm that a network inferred, and their mean."""
+    of_worms = [graph for (network, _), graph in graphs.items() if network == name]
+    return of_worms, sum(of_worms[1:], of_worms[0]) / len(of_worms)
 
 
 def _over_worms(tables: Sequence[pd.DataFrame], random_state: int) -> pd.DataFrame:
@@ -217,8 +215,7 @@ def _long(graphs: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
 def _graph_figure(graphs: Mapping[tuple[str, str], pd.DataFrame], material: Material) -> Any:
     from skworm.plotting import GraphDisplay
 
-    of_worms = [graph for (name, _), graph in graphs.items() if name == "GNN"]
-    mean = sum(of_worms[1:], of_worms[0]) / len(of_worms)
+    of_worms, mean = _graphs_and_mean(graphs, "GNN")
     reference = load_connectome(SOURCES[0], material.neurons)
     label = f"Inferred edge weight, mean of {len(of_worms)} worms"
     return GraphDisplay.from_graph(

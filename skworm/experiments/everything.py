@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from skworm.experiments.arms import StudySettings
-from skworm.experiments.catalogue import ALL_TARGETS, FORECAST_TARGETS, TARGETS
-from skworm.experiments.figure4 import outcome_of_figure_4
+from skworm.experiments.catalogue import ALL_TARGETS, FORECAST_TARGETS, TARGETS, folder_of
+from skworm.experiments.figure4 import figure_4d, outcome_of_figure_4
 from skworm.experiments.forecasts import ForecastProtocol, run_forecasts
 from skworm.experiments.index_page import Finished, write_index
 from skworm.experiments.outcome import Outcome, keep_outcome
@@ -185,11 +185,6 @@ def run_one(plan: Plan, name: str, folder: Path, *, n_jobs: int | None = -1, ver
     return run_target(TARGETS[name], plan.study(name), folder, **run)
 
 
-def folder_of(name: str) -> str:
-    """Name the folder of a target; the two of the forecasts share the fits in theirs."""
-    return "figure4cd" if name in FORECAST_TARGETS else name
-
-
 def _run_table_1(plan: Plan, folder: Path, **run: Any) -> Outcome:
     protocol = plan.protocol()
     material = load_material(protocol)
@@ -199,6 +194,5 @@ def _run_table_1(plan: Plan, folder: Path, **run: Any) -> Outcome:
 def _run_figure_4(plan: Plan, name: str, folder: Path, **run: Any) -> Outcome:
     protocol = plan.forecasts()
     material = load_material(protocol)
-    departure = f"{protocol.max_epochs} of {PAPER_EPOCHS} epochs" if plan.quick else ""
     scores = run_forecasts(protocol, material, folder, **run)
-    return outcome_of_figure_4(name, protocol, material, scores, folder, departure=departure)
+    return outcome_of_figure_4(name, protocol, material, scores, figure_4d(scores), folder)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from skworm.experiments.forecasts import HORIZON, MARKOVIAN, ForecastProtocol, trajectories_of
-from skworm.experiments.intervals import interval_over_worms, skill_interval_over_worms
+from skworm.experiments.intervals import error_intervals
 from skworm.experiments.outcome import Outcome
 from skworm.experiments.protocol import Material
 from skworm.experiments.report import (
@@ -81,7 +81,7 @@ def figure_4d(scores: pd.DataFrame, steps: Sequence[int] = STEPS) -> pd.DataFram
     for _, rows in scores.groupby(_GROUP, sort=False):
         summary = summarize_trajectories(rows)
         summary = summary[summary["step"].isin(steps)].drop(columns="evaluation")
-        summary = summary.merge(_intervals(rows[rows["step"].isin(steps)]), on=["model", "step"])
+        summary = summary.merge(error_intervals(rows[rows["step"].isin(steps)]), on=["model", "step"])
         parts.append(rows[_GROUP].iloc[:1].merge(summary, how="cross"))
     table = pd.concat(parts, ignore_index=True)
     table["label"] = table["model"].map(LABELS)
@@ -125,14 +125,6 @@ def blocks_of_figure_4d(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
         title = f"{evaluation.replace('_', ' ')}, {worms}, {observed}, {last['n_worms'].iloc[0]} scored"
         blocks[title] = pd.DataFrame(cells, index=pd.Index(last["label"], name="model"))
     return blocks
-
-
-def _intervals(rows: pd.DataFrame) -> pd.DataFrame:
-    intervals = [
-        (model, step, *interval_over_worms(part, "mse"), *skill_interval_over_worms(part))
-        for (model, step), part in rows.groupby(["model", "step"])
-    ]
-    return pd.DataFrame(intervals, columns=["model", "step", "mse_low", "mse_high", "skill_low", "skill_high"])
 
 
 def skill_texts(table: pd.DataFrame) -> list[str]:
@@ -228,9 +220,8 @@ def outcome_of_figure_4(
     protocol: ForecastProtocol,
     material: Material,
     scores: pd.DataFrame,
+    table: pd.DataFrame,
     folder: Path,
-    *,
-    departure: str = "",
 ) -> Outcome:
     """Write all files of one of the two figures, and say what they show.
 
@@ -238,7 +229,7 @@ def outcome_of_figure_4(
     ----------
     name : {"figure4c", "figure4d"}
         The curves and an example, for which models are trained; or the table.
-    protocol, material, scores, folder, departure
+    protocol, material, scores, table, folder
         See :func:`write_figure_4`.
 
     Returns
@@ -246,7 +237,7 @@ def outcome_of_figure_4(
     Outcome
         Table or figures, the words beside them and the files.
     """
-    files = write_figure_4(protocol, material, scores, folder, departure=departure)
+    files = write_figure_4(protocol, material, scores, table, folder)
     settings = settings_text(
         {
             "data": f"{protocol.data}, {len(material.recordings)} worms",
@@ -255,10 +246,10 @@ def outcome_of_figure_4(
             "folds": f"{protocol.n_folds} of 10",
         }
     )
-    reading = describe_forecasts(protocol)
+    reading, departure = describe_forecasts(protocol), protocol.departure
     if name == "figure4d":
         title = "Figure 4D: errors of predicted trajectories at 1, 8 and 16 steps"
-        return Outcome(title, settings, blocks_of_figure_4d(figure_4d(scores)), reading, departure, files=files)
+        return Outcome(title, settings, blocks_of_figure_4d(table), reading, departure, files=files)
     figures = [folder / "figure4c.png"]
     example = example_figure(protocol, material)
     if example is not None:
@@ -271,7 +262,7 @@ def outcome_of_figure_4(
 
 
 def write_figure_4(
-    protocol: ForecastProtocol, material: Material, scores: pd.DataFrame, folder: Path, *, departure: str = ""
+    protocol: ForecastProtocol, material: Material, scores: pd.DataFrame, table: pd.DataFrame, folder: Path
 ) -> list[Path]:
     """Write scores, table, settings and figures.
 
@@ -283,17 +274,16 @@ def write_figure_4(
         Recordings.
     scores : pandas.DataFrame
         What :func:`~skworm.experiments.forecasts.run_forecasts` returned for them.
+    table : pandas.DataFrame
+        What :func:`figure_4d` returned for the scores.
     folder : pathlib.Path
         Where to write; made if absent. Files that are there are replaced.
-    departure : str, default=""
-        What is less than in the paper, to be written above the figure.
 
     Returns
     -------
     list of pathlib.Path
         ``scores.csv``, ``figure4d.csv``, ``figure4d.md``, ``settings.json``, ``figure4c.png`` and ``.pdf``.
     """
-    table = figure_4d(scores)
     paths = [folder / name for name in ("scores.csv", "figure4d.csv", "figure4d.md", "settings.json")]
     folder.mkdir(parents=True, exist_ok=True)
     scores.to_csv(paths[0], index=False)
@@ -310,7 +300,7 @@ def write_figure_4(
     }
     paths[3].write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     figure = figure_4c(scores).figure_
-    mark_departure(figure, departure)
+    mark_departure(figure, protocol.departure)
     return [*paths, *save_figure(figure, folder / "figure4c")]
 
 
@@ -339,5 +329,6 @@ def describe_forecasts(protocol: ForecastProtocol) -> str:
             f"Networks are trained on rollouts of 8 frames, and predict {HORIZON}. 'Transition' is the skill in "
             f"trajectories with a change of state ({protocol.states} states) between the last observed and the last "
             "predicted frame, 'steady' that in all others.",
+            *([f"Not the paper's protocol: {protocol.departure}."] if protocol.departure else []),
         ]
     )

@@ -12,7 +12,7 @@ import pandas as pd
 
 from skworm.experiments.figure4 import skill_texts
 from skworm.experiments.forecasts import BASELINES, HORIZON, MARKOVIAN, trajectories_of
-from skworm.experiments.intervals import skill_interval_over_worms
+from skworm.experiments.intervals import error_intervals
 from skworm.experiments.outcome import Outcome
 from skworm.experiments.report import markdown, settings_text
 from skworm.experiments.worms import FirstFolds
@@ -166,13 +166,8 @@ def settings_texts(scores: pd.DataFrame) -> pd.DataFrame:
     unseen = scores[scores["evaluation"] == "unseen_worms"]
     texts = table.map(lambda skill: f"{skill:.3f}")
     for step in STEPS:
-        ends = [
-            skill_interval_over_worms(unseen[(unseen["model"] == setting) & (unseen["step"] == step)])
-            for setting in table.index
-        ]
-        low, high = zip(*ends, strict=True)
-        columns = {"skill": table[f"skill {step}"].to_numpy(), "skill_low": low, "skill_high": high}
-        texts[f"skill {step}"] = skill_texts(pd.DataFrame(columns))
+        intervals = error_intervals(unseen[unseen["step"] == step]).set_index("model").loc[table.index]
+        texts[f"skill {step}"] = skill_texts(intervals.assign(skill=table[f"skill {step}"]))
     return texts
 
 

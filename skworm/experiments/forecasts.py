@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from sklearn.dummy import DummyRegressor
 
-from skworm.experiments.protocol import Material
+from skworm.experiments.protocol import PAPER_EPOCHS, Material
 from skworm.experiments.worms import FirstFolds
 from skworm.frames import contains_transition, make_frames, make_trajectories
 from skworm.model_selection import WormGroupKFold, cross_validate_trajectories
@@ -123,6 +123,12 @@ class ForecastProtocol:
         object.__setattr__(self, "networks", tuple(name for name in NETWORKS if name in self.networks))
         if self.external is None:
             object.__setattr__(self, "external", "simulated" if self.data == "simulated" else "none")
+
+    @property
+    def departure(self) -> str:
+        """What is less than in the paper; empty where nothing is."""
+        fewer = self.max_epochs is not None and self.max_epochs < PAPER_EPOCHS
+        return f"{self.max_epochs} of {PAPER_EPOCHS} epochs" if fewer else ""
 
     def train_counts(self, n_worms: int) -> tuple[int, ...]:
         """Tell how many worms models train on, given how many there are."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from skworm.experiments.catalogue import ALL_TARGETS
+from skworm.experiments.catalogue import ALL_TARGETS, folder_of
 from skworm.experiments.citation import citations
 from skworm.experiments.outcome import Outcome, kept_outcomes
 from skworm.experiments.pages import Section, Table, picture_of_figure, render, section_of, table_of
@@ -114,7 +114,7 @@ def write_report(folder: Path, out: Path, *, command: str = "", baseline: str | 
 
 
 def _in_order(folders: Sequence[Path]) -> list[Path]:
-    names = ["figure4cd" if name == "figure4c" else name for name in ALL_TARGETS]
+    names = list(map(folder_of, ALL_TARGETS))
     return sorted(folders, key=lambda folder: names.index(folder.name) if folder.name in names else len(names))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,18 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from skworm.experiments.intervals import interval_over_worms
-from skworm.experiments.outcome import Outcome
+from skworm.experiments.outcome import Outcome, write_outcome
 from skworm.experiments.protocol import BASELINES, Material, Protocol, count_fits
-from skworm.experiments.report import (
-    cell_texts,
-    describe_reading,
-    describe_settings,
-    format_markdown,
-    mark_departure,
-    package_versions,
-    save_figure,
-    turns_merged,
-)
+from skworm.experiments.report import cell_texts, describe_reading, describe_settings, turns_merged
 from skworm.experiments.worms import digest_recordings
 from skworm.model_selection import summarize_worms
 
@@ -218,32 +208,6 @@ def outcome_of_table_1(protocol: Protocol, material: Material, scores: pd.DataFr
 
     Parameters
     ----------
-    protocol, material, scores, folder
-        See :func:`write_table_1`.
-
-    Returns
-    -------
-    Outcome
-        The table, the words beside it and the files.
-    """
-    table = table_1(scores, table_1_columns(protocol, material), with_paper=protocol.is_of_table_1)
-    title = "Table 1: accuracy for forward and reverse crawling"
-    return Outcome(
-        title if protocol.is_of_table_1 else f"Accuracy of state classifiers, {protocol.states} states",
-        describe_settings(protocol, material),
-        {"Accuracy (%)": cell_texts(table)},
-        describe_reading(protocol, material, table),
-        protocol.departure,
-        figures=[folder / "table1.png"],
-        files=write_table_1(protocol, material, scores, folder),
-    )
-
-
-def write_table_1(protocol: Protocol, material: Material, scores: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write scores, table, settings and figure.
-
-    Parameters
-    ----------
     protocol : Protocol
         Settings.
     material : Material
@@ -255,22 +219,23 @@ def write_table_1(protocol: Protocol, material: Material, scores: pd.DataFrame, 
 
     Returns
     -------
-    list of pathlib.Path
+    Outcome
         ``scores.csv``, ``table.csv``, ``table.md``, ``settings.json``, ``table1.png`` and ``table1.pdf``.
     """
     columns = table_1_columns(protocol, material)
     table = table_1(scores, columns, with_paper=protocol.is_of_table_1)
-    paths = [folder / name for name in ("scores.csv", "table.csv", "table.md", "settings.json")]
-    folder.mkdir(parents=True, exist_ok=True)
-    scores.to_csv(paths[0], index=False)
-    table.to_csv(paths[1], index=False)
-    reading = describe_reading(protocol, material, table).replace("\n", "\n\n")
-    settings = describe_settings(protocol, material).replace("\n", "  \n")
-    paths[2].write_text(f"{settings}\n\n{format_markdown(table)}\n\n{reading}\n", encoding="utf-8")
-    paths[3].write_text(json.dumps(_settings_record(protocol, material), indent=2) + "\n", encoding="utf-8")
-    figure = table_1_figure(scores, table, columns).figure_
-    mark_departure(figure, protocol.departure)
-    return [*paths, *save_figure(figure, folder / "table1")]
+    title = "Table 1: accuracy for forward and reverse crawling"
+    return write_outcome(
+        folder,
+        title=title if protocol.is_of_table_1 else f"Accuracy of state classifiers, {protocol.states} states",
+        settings=describe_settings(protocol, material),
+        record=_settings_record(protocol, material),
+        data={"scores": scores, "table": table},
+        tables={"Accuracy (%)": cell_texts(table)},
+        reading=describe_reading(protocol, material, table),
+        departure=protocol.departure,
+        figures={"table1": table_1_figure(scores, table, columns).figure_},
+    )
 
 
 def _settings_record(protocol: Protocol, material: Material) -> dict[str, Any]:
@@ -287,7 +252,6 @@ def _settings_record(protocol: Protocol, material: Material) -> dict[str, Any]:
         "turns_merged_on_external": turns_merged(protocol, material),
         "derivative": material.derivative,
         "n_fits": count_fits(protocol, material),
-        "versions": package_versions(),
     }
 
 

@@ -14,37 +14,10 @@ import numpy as np
 import pandas as pd
 
 from skworm.experiments.protocol import Material, Protocol, count_fits
+from skworm.model_selection.paired_tests import MOST_WORMS_FOR_ALL_FLIPS, smallest_sign_flip_p
 
 _PACKAGES = ("skworm", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "skorch", "matplotlib")
 _LETTERS_AN_INCH, _INCHES_A_LINE = 13, 0.2
-
-
-def format_text(table: pd.DataFrame) -> str:
-    """Lay the table out for a terminal, the paper's figures in square brackets, intervals below in round ones.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        The table of :func:`skworm.experiments.paper.table_1`.
-
-    Returns
-    -------
-    str
-        Two lines a model, below a heading of two lines.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skworm.experiments.report import format_text
-    >>> cell = {"mean": 96.0, "std": 2.0, "mean_low": 94.1, "mean_high": 97.5, "paper_mean": 97.7, "paper_std": 3.1}
-    >>> table = pd.DataFrame([{"label": "GNN", "column": "unseen worms", **cell}])
-    >>> print(format_text(table))
-    model   unseen worms
-    -------------------------------
-    GNN     96.0 ± 2.0 [97.7 ± 3.1]
-            (94.1 to 97.5)
-    """
-    return lay_out(cell_texts(table))
 
 
 def score_text(mean: float, std: float, low: float, high: float, paper: str = "", *, digits: int = 1) -> str:
@@ -110,22 +83,6 @@ def lay_out(cells: pd.DataFrame) -> str:
     return "\n".join([*texts[0], rule, *(line for lines in texts[1:] for line in lines)])
 
 
-def format_markdown(table: pd.DataFrame) -> str:
-    """Lay the table out as Markdown, the paper's figures in square brackets.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        The table of :func:`skworm.experiments.paper.table_1`.
-
-    Returns
-    -------
-    str
-        A Markdown table, one row a model.
-    """
-    return markdown(cell_texts(table))
-
-
 def markdown(cells: pd.DataFrame) -> str:
     """Write a table of texts as Markdown, its index in the first column.
 
@@ -152,6 +109,19 @@ def markdown(cells: pd.DataFrame) -> str:
     lines += [[label, *row] for label, row in zip(cells.index, cells.to_numpy(), strict=True)]
     texts = [[str(text).replace("\n", " ").replace("|", "\\|") for text in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in texts)
+
+
+def smallest_p_text(n_worms: int) -> str:
+    """Write the smallest p that a sign-flip test across worms can reach.
+
+    Examples
+    --------
+    >>> from skworm.experiments.report import smallest_p_text
+    >>> smallest_p_text(5), smallest_p_text(21)
+    ('1/16', '0.0001')
+    """
+    p = smallest_sign_flip_p(n_worms)
+    return f"1/{1 / p:.0f}" if n_worms <= MOST_WORMS_FOR_ALL_FLIPS else f"{p:.3g}"
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -306,7 +276,30 @@ def turns_merged(protocol: Protocol, material: Material) -> bool:
 
 
 def cell_texts(table: pd.DataFrame) -> pd.DataFrame:
-    """Write a table of Table 1 in texts, a row a model and a column each, the paper's figures in square brackets."""
+    """Write a table of Table 1 in texts, a row a model and a column each, the paper's figures in square brackets.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table of :func:`skworm.experiments.paper.table_1`.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        The texts; intervals stand on second lines.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.experiments.report import cell_texts, lay_out
+    >>> cell = {"mean": 96.0, "std": 2.0, "mean_low": 94.1, "mean_high": 97.5, "paper_mean": 97.7, "paper_std": 3.1}
+    >>> table = pd.DataFrame([{"label": "GNN", "column": "unseen worms", **cell}])
+    >>> print(lay_out(cell_texts(table)))
+    model   unseen worms
+    -------------------------------
+    GNN     96.0 ± 2.0 [97.7 ± 3.1]
+            (94.1 to 97.5)
+    """
     published = map(_published, table["paper_mean"], table["paper_std"])
     ours = (table[name] for name in ("mean", "std", "mean_low", "mean_high"))
     cells = table.assign(text=list(map(score_text, *ours, published)))
@@ -340,7 +333,8 @@ def _sentences(protocol: Protocol, material: Material, table: pd.DataFrame) -> I
         "score comes near its clock, remembering the moment explains it (leakage); other worms have no such shortcut."
     )
     n_worms = len(material.recordings)
-    yield f"With {n_worms} worms, the smallest two-sided p of a sign-flip test across worms is 1/{2 ** (n_worms - 1)}."
+    smallest = smallest_p_text(n_worms)
+    yield f"With {n_worms} worms, the smallest two-sided p of a sign-flip test across worms is {smallest}."
     if protocol.departure:
         yield f"Not the paper's protocol: {protocol.departure}."
     if turns_merged(protocol, material):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from skworm.experiments.figure4 import skill_texts
-from skworm.experiments.intervals import interval_over_worms, skill_interval_over_worms
+from skworm.experiments.intervals import error_intervals, interval_over_worms
 from skworm.experiments.report import score_text
 from skworm.experiments.stored_results import parts_of, score_of, title_of_part, without_naive
 from skworm.model_selection import compare_models, describe_comparison, summarize_trajectories
@@ -199,17 +199,11 @@ def _errors(rows: pd.DataFrame) -> pd.DataFrame:
     for part in parts:
         step = part["step"].iloc[0]
         summary = summarize_trajectories(part).set_index("model").loc[models]
-        by_model = dict(iter(part.groupby("model")))
-        ends = [interval_over_worms(by_model[model], "mse") for model in models]
-        skills = [skill_interval_over_worms(by_model[model]) for model in models]
-        low, high = (1000 * np.array(end) for end in zip(*ends, strict=True))
+        table = summary.join(error_intervals(part).drop(columns="step").set_index("model"))
         cells[f"MSE × 1000, step {step}"] = list(
-            map(score_text, 1000 * summary["mse"], 1000 * summary["mse_std"], low, high)
+            map(score_text, *(1000 * table[name] for name in ("mse", "mse_std", "mse_low", "mse_high")))
         )
-        skill_low, skill_high = zip(*skills, strict=True)
-        cells[f"skill, step {step}"] = skill_texts(
-            pd.DataFrame({"skill": summary["skill"].to_numpy(), "skill_low": skill_low, "skill_high": skill_high})
-        )
+        cells[f"skill, step {step}"] = skill_texts(table)
     return pd.DataFrame(cells, index=models)
 
 

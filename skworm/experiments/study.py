@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from skworm.experiments.arm_tables import sentences, table_of_arms, texts_of_arms
+from skworm.experiments.arm_tables import compare_arms, sentences, table_of_arms, texts_of_arms
 from skworm.experiments.arms import BASELINES, N_SPLITS, Arm, StudySettings, count_parameters, run_arms
 from skworm.experiments.catalogue import Target
 from skworm.experiments.outcome import Outcome, write_outcome
 from skworm.experiments.protocol import Material, load_material
-from skworm.experiments.report import settings_text
+from skworm.experiments.report import settings_text, smallest_p_text
 from skworm.experiments.worms import digest_recordings
 
 _PAPER_LABEL = "Wang et al. 2021 (real worms)"
@@ -92,20 +92,30 @@ def run_study(
         ``scores.csv``, ``table.csv``, ``table.md``, ``settings.json`` and the figures.
     """
     scores = run_arms(arms, settings, material, out, n_jobs=n_jobs, verbose=verbose)
-    table = table_of_arms(scores, arms, count_parameters(arms, material), settings.random_state)
+    compared = compare_arms(scores, arms, settings.random_state)
+    table = table_of_arms(scores, arms, count_parameters(arms, material), compared, settings.random_state)
     draw = figures or (lambda scores, table: {target.name: dots_figure(scores, table, arms)})
     return write_outcome(
         out,
         title=target.title,
-        settings=describe_study(settings, material),
-        record=record_of_study(target, settings, material),
+        **settings_of_study(target, settings, material, scores),
         data={"scores": scores, "table": table, **(data or {})},
         tables={**texts_of_arms(table), **(tables or {})},
         reading="\n".join([*reading_of_study(target, settings, material), *notes]),
         departure=settings.departure,
         figures=draw(scores, table),
-        sentences=sentences(scores, arms, settings.random_state),
+        sentences=sentences(compared),
     )
+
+
+def settings_of_study(
+    target: Target, settings: StudySettings, material: Material, scores: pd.DataFrame
+) -> dict[str, Any]:
+    """Give the settings in words and for a file; external recordings that no score is of count as none."""
+    scored = material if material.external_name in set(scores["evaluation"]) else replace(material, external=[])
+    # What is not scored still took part in choosing the derivative.
+    record = record_of_study(target, settings, scored) | {"derivative": material.derivative}
+    return {"settings": describe_study(settings, scored), "record": record}
 
 
 def describe_study(settings: StudySettings, material: Material) -> str:
@@ -159,7 +169,7 @@ def reading_of_study(target: Target, settings: StudySettings, material: Material
         "Differences are paired worm by worm, to the model named in the column 'against' of table.csv: mean, 95 % "
         "interval, worms on which the model is better, and the p of a sign-flip test before and after Holm's "
         "correction over the comparisons of that column. With "
-        f"{n_worms} worms no p is below 1/{2 ** (n_worms - 1)}.",
+        f"{n_worms} worms no p on unseen worms is below {smallest_p_text(n_worms)}.",
         "Held-out windows come from the training worms; there a clock that sees no neuron is a good model too.",
         f"The paper: {target.paper}",
     ]
@@ -177,11 +187,12 @@ def dots_figure(scores: pd.DataFrame, table: pd.DataFrame, arms: Sequence[Arm]) 
     drawn = scores[scores["evaluation"] != "held_out_windows"].rename(columns={"label": "model"})
     pairs = drawn[["block", "evaluation"]].drop_duplicates().itertuples(index=False)
     panels = {
-        _panel(str(block), str(evaluation)): {"block": block, "evaluation": evaluation} for block, evaluation in pairs
+        panel_title(str(block), str(evaluation)): {"block": block, "evaluation": evaluation}
+        for block, evaluation in pairs
     }
     published = table[table["evaluation"] != "held_out_windows"].dropna(subset=["paper_mean"])
     reference = {
-        (_panel(row["block"], row["evaluation"]), row["label"]): row["paper_mean"] / 100
+        (panel_title(row["block"], row["evaluation"]), row["label"]): row["paper_mean"] / 100
         for row in published.to_dict("records")
     }
     return WormScoresDisplay.from_results(
@@ -194,7 +205,8 @@ def dots_figure(scores: pd.DataFrame, table: pd.DataFrame, arms: Sequence[Arm]) 
     ).figure_
 
 
-def _panel(block: str, evaluation: str) -> str:
+def panel_title(block: str, evaluation: str) -> str:
+    """Name the panel of a block and an evaluation."""
     return f"{block}, {evaluation.replace('_', ' ')}"
 
 

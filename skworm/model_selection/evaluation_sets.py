@@ -68,7 +68,7 @@ class EvaluationSet:
         """Score the predictions for `rows`, each worm by itself."""
         worm, y_true, predicted = self.worm[rows], self.y[rows], np.asarray(y_pred, dtype=str)
         if self.merge_turns:
-            y_true, predicted = _merge_turns(y_true), _merge_turns(predicted)
+            y_true, predicted = merge_turns(y_true), merge_turns(predicted)
         codes, names = pd.factorize(worm, sort=True)
         return [
             (str(name), score_states(y_true[codes == code], predicted[codes == code]))
@@ -279,5 +279,14 @@ def _check_labels(name: str, X: Any, y: Any) -> None:
         raise ValueError(f"{name} has no state at row {missing[0]} of its y; write 'unknown' where none is known")
 
 
-def _merge_turns(states: np.ndarray) -> np.ndarray:
+def merge_turns(states: np.ndarray) -> np.ndarray:
+    """Call dorsal and ventral turns ``"turn"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skworm.model_selection.evaluation_sets import merge_turns
+    >>> merge_turns(np.array(["dorsal_turn", "forward"])).tolist()
+    ['turn', 'forward']
+    """
     return np.where(np.isin(states, _SIDED_TURNS), "turn", states)

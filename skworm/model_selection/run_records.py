@@ -147,14 +147,14 @@ def stored_runs(folder: str | os.PathLike[str]) -> list[StoredRun]:
     rows_by_digest = read_fits(Path(folder) / "scores.jsonl")
     records = _read(Path(folder) / _FILE)
     if not records:
-        return [StoredRun({}, _table([row for rows in rows_by_digest.values() for row in rows]))]
+        return [StoredRun({}, pd.DataFrame([row for rows in rows_by_digest.values() for row in rows]))]
     runs: list[StoredRun] = []
     seen: set[str] = set()
     for record in reversed(records):
         fits = record["fits"]
         if not set(fits) <= seen:
             found = [digest for digest in fits if digest in rows_by_digest]
-            scores = _table([row for digest in found for row in rows_by_digest[digest]])
+            scores = pd.DataFrame([row for digest in found for row in rows_by_digest[digest]])
             runs.insert(0, StoredRun(record, scores, len(fits) - len(found)))
         seen |= set(fits)
     return runs
@@ -163,10 +163,6 @@ def stored_runs(folder: str | os.PathLike[str]) -> list[StoredRun]:
 def _in_a_line(value: Any) -> str:
     # Where a function lies in memory tells nobody anything.
     return re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(value).split()))
-
-
-def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(rows)
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
