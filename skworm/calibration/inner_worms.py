@@ -44,7 +44,7 @@ class LeftOut(NamedTuple):
 
 
 class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """A classifier around another one; frames have the columns of training in order, and NaN where that one takes it."""
+    """A classifier around another one; frames have the columns of training in order, NaN where that one takes it."""
 
     estimator: Any
     estimator_: Any

@@ -105,7 +105,7 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
 
     def _frames_to_train(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
         """Set ``neurons_without_data_``, and let these be missing in the frames that judge as well."""
-        missing = missing_neurons(frames[trained_on], len(self.neurons_)).all(axis=0)
+        missing = np.all(missing_neurons(frames[trained_on], len(self.neurons_)), axis=0)
         self.neurons_without_data_ = [name for name, lacks in zip(self.neurons_, missing, strict=True) if lacks]
         return self._masked(frames)
 

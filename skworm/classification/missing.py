@@ -87,8 +87,7 @@ def missing_neurons(frames: np.ndarray, n_neurons: int) -> np.ndarray:
     ndarray of bool, shape (n_frames, n_neurons)
         Whether a neuron is missing.
     """
-    is_nan: np.ndarray = np.isnan(frames).reshape(len(frames), n_neurons, -1)
-    return np.any(is_nan, axis=2)
+    return np.any(np.isnan(frames).reshape(len(frames), n_neurons, -1), axis=2)
 
 
 def check_neurons(frames: np.ndarray, neurons: Sequence[str], X: Any, worm: Any = None) -> None:
@@ -105,7 +104,7 @@ def check_neurons(frames: np.ndarray, neurons: Sequence[str], X: Any, worm: Any 
     worm : array-like of shape (n_frames,), optional
         Worm of each frame.
     """
-    empty = missing_neurons(frames, len(neurons)).all(axis=1)
+    empty = np.all(missing_neurons(frames, len(neurons)), axis=1)
     if not empty.any():
         return
     worms = worm_of_rows(X, worm)
