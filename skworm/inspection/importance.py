@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skworm.layout import parse_column_names
 from skworm.metrics import score_states
-from skworm.model_selection.evaluation_sets import training_set
+from skworm.model_selection.samples import state_samples
 from skworm.states import UNKNOWN
 
 _SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
@@ -98,7 +98,7 @@ def neuron_importance(
     if parsed is None:
         raise ValueError("X does not tell which columns are a neuron's; pass the DataFrame that make_frames returned")
     neurons, node_features = parsed
-    frames = training_set(X, y, None)
+    frames = state_samples(X, y, None)
     score = _scorer(estimator, scoring)
     rng = check_random_state(random_state)
     rows = []

@@ -12,9 +12,8 @@ from sklearn.utils import check_random_state
 
 from skworm.layout import FRAME_LEVEL
 from skworm.model_selection import WormGroupKFold, WormSplit
-from skworm.model_selection.cross_validation import baseline_models, check_states
-from skworm.model_selection.evaluation_sets import EvaluationSet, training_set
-from skworm.model_selection.runs import check_splitter, one_torch_thread
+from skworm.model_selection.cross_validation import check_splitter, one_torch_thread
+from skworm.model_selection.samples import StateSamples, state_samples
 from skworm.states import UNKNOWN
 
 _KEYS = ["fold_by", "gap", "worm"]
@@ -78,8 +77,8 @@ def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold, es
     True
     """
     check_splitter(cv)
-    frames = training_set(X, y, groups)
-    models = baseline_models() if estimator is None else {**baseline_models(), "estimator": estimator}
+    frames = state_samples(X, y, groups)
+    models = frames.baselines() if estimator is None else {**frames.baselines(), "estimator": estimator}
     # The same shuffle in every call of a splitter, whatever kind of random_state cv has.
     seed = int(check_random_state(cv.random_state).randint(2**31 - 1))
     parts = []
@@ -147,23 +146,23 @@ def describe_leakage(report: pd.DataFrame) -> str:
     )
 
 
-def _accuracies(models: dict[str, Any], frames: EvaluationSet, splits: list[WormSplit]) -> pd.DataFrame:
+def _accuracies(models: dict[str, Any], frames: StateSamples, splits: list[WormSplit]) -> pd.DataFrame:
     """Give the mean accuracy of each model on the held-out windows of each worm."""
     rows = []
     for split in splits:
-        check_states(split, frames.y[split.train])
+        frames.check_split(split)
         for name, model in models.items():
             fitted = clone(model)
             with one_torch_thread(fitted):
                 fitted.fit(*frames.training_samples(split.train))
                 predicted = fitted.predict(frames.X.iloc[split.held_out])
-            for worm, scores in frames.scores_by_worm(split.held_out, predicted):
-                rows.append({"worm": worm, "model": f"accuracy_{name}", "accuracy": scores["accuracy"]})
+            for scores in frames.scores(split.held_out, predicted):
+                rows.append({"worm": scores["worm"], "model": f"accuracy_{name}", "accuracy": scores["accuracy"]})
     by_worm = pd.DataFrame(rows).groupby(["worm", "model"])["accuracy"].mean().unstack("model")
     return by_worm[[f"accuracy_{name}" for name in models]]
 
 
-def _share_touching(frames: EvaluationSet, splits: list[WormSplit], length: int) -> pd.Series:
+def _share_touching(frames: StateSamples, splits: list[WormSplit], length: int) -> pd.Series:
     """Give the share of held-out windows next to a window with training rows, by worm."""
     names, codes = np.unique(frames.worm.astype(str), return_inverse=True)
     window = np.asarray(frames.X.index.get_level_values(FRAME_LEVEL)) // length

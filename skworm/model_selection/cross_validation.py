@@ -1,26 +1,29 @@
-"""Cross-validation that fits once a split, and scores worm by worm."""
+"""Cross-validation by worm: every model is fitted once a split and scored worm by worm, fits are kept one by one."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import closing, contextmanager
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.dummy import DummyClassifier
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from joblib import effective_n_jobs
+from sklearn.base import BaseEstimator, clone
+from tqdm import tqdm
 
-from skworm.layout import FRAME_LEVEL
-from skworm.model_selection.evaluation_sets import external_sets, training_set
-from skworm.model_selection.results import SCORES, digest_of_inputs
-from skworm.model_selection.runs import Data, check_splitter, name_of_split, named_models, run_fits
+from skworm.model_selection.results import WormScores
+from skworm.model_selection.samples import EVALUATIONS, Samples, make_samples
 from skworm.model_selection.splits import WormSplit
-from skworm.states import UNKNOWN
-
-_COLUMNS = ["model", "train_worms", "fold", "evaluation", "worm", "n_frames", *SCORES, "fit_seconds"]
+from skworm.model_selection.stacks import fit_together, fits_at_a_time
+from skworm.model_selection.store import FitStore, digest_of_fit, digest_of_inputs, record_of_run
+from skworm.model_selection.workers import Failure, finished_calls
 
 
 def cross_validate_worms(
@@ -28,141 +31,325 @@ def cross_validate_worms(
     X: Any,
     y: Any,
     *,
-    groups: Any = None,
     cv: Any,
+    groups: Any = None,
     external: Mapping[str, tuple[Any, Any]] | None = None,
+    transition: pd.Series | None = None,
     baselines: bool = True,
+    memory: str | os.PathLike[str] | None = None,
     n_jobs: int | None = None,
-    engine: str = "auto",
-    out: str | os.PathLike[str] | None = None,
     verbose: int = 1,
-) -> pd.DataFrame:
+) -> WormScores:
     """Fit every model once a split, and score it on held-out windows, unseen worms and external data.
 
-    Frames whose state is ``"unknown"`` are neither trained on nor scored, but estimators see them when they predict:
-    an estimator may use all frames of a new worm.
+    Estimators and `y` tell the task: classifiers and state names, regressors and signals, or trajectory regressors and
+    trajectories. Frames whose state is ``"unknown"`` or whose signal is NaN are neither trained on nor scored, but
+    estimators see them when they predict: an estimator may use all frames of a new worm.
 
     Every (model, split) is one joblib task, so ``joblib.parallel_config`` chooses where they run: with ``"dask"``, on
-    the machines of a cluster. torch uses one thread a task.
+    the machines of a cluster. torch uses one thread a task. On a GPU, one task trains many splits as a stack.
 
     Parameters
     ----------
-    estimators : mapping of str to scikit-learn classifier
-        Models by name. They are cloned, fitted on DataFrames whose index tells worm and frame, and asked for states.
-    X : DataFrame or array-like, shape (n_frames, n_columns)
-        Frames, as :func:`skworm.frames.make_frames` returns them.
-    y : Series or array-like of str, shape (n_frames,)
-        State of each frame, ``"unknown"`` where none is known.
+    estimators : mapping of str to scikit-learn estimator
+        Models by name. They are cloned, fitted on DataFrames whose index names worm and frame, and asked to predict.
+    X : DataFrame or array-like, shape (n_samples, n_columns)
+        Frames of :func:`skworm.frames.make_frames`, or observed frames of :func:`skworm.frames.make_trajectories`.
+    y : Series, DataFrame or array-like, shape (n_samples,) or (n_samples, n_outputs)
+        The state of each frame, ``"unknown"`` where none is known; signals of :func:`skworm.frames.make_behavior`, NaN
+        where none is known; or the frames after `X` of :func:`skworm.frames.make_trajectories`.
+    cv : WormGroupKFold
+        The splits; its `test_on` has no effect here, since all evaluations are made. Signals change slowly, so
+        held-out windows of behaviour and trajectories want ``fold_by="contiguous_blocks"`` and a `gap`: of
+        ``burn_in + horizon`` for trajectories, which otherwise share frames with training ones.
     groups : array-like of shape (n_frames,), optional
         Worm of each row; from the index level ``"worm"`` of `X` where absent.
-    cv : WormGroupKFold
-        The splits; its `test_on` has no effect here, since all evaluations are made.
     external : mapping of str to (X, y), optional
-        Further data sets by name, each a DataFrame with index level ``"worm"`` and the columns of `X`, in any order.
-        Where one of the two sides knows ``"turn"`` only, the other's dorsal and ventral turns count as ``"turn"``.
+        Further data sets by name, each with the index level ``"worm"`` and the columns of `X`, in any order. Where one
+        of the two sides has ``"turn"`` only, the other's dorsal and ventral turns count as ``"turn"``.
+    transition : Series of bool, optional
+        For trajectories: which ones hold a change of state, see :func:`skworm.frames.contains_transition`; indexed like
+        `X`, those of external sets among them. Their errors are measured apart.
     baselines : bool, default=True
-        Add two models: ``"majority"`` predicts the most frequent training state, ``"clock"`` the state of the training
-        frame with the nearest frame number, without looking at any neuron. What the clock scores on held-out windows
-        is what remembering the moment is worth.
-    n_jobs : int, optional
-        Tasks at a time, as joblib understands it.
-    engine : {"auto", "fused", "joblib"}, default="auto"
-        How networks are trained: ``"fused"`` trains many splits of a model as one stack in each task, ``"joblib"`` one
-        split a task. Both give the same models, but for rounding. ``"auto"`` is ``"fused"`` on a GPU and ``"joblib"``
-        on a CPU. Models without a network of skworm have one split a task with any engine.
-    out : str or path-like, optional
+        Add the models that a score is measured by. States: ``"majority"`` predicts the most frequent training state,
+        ``"clock"`` the state of the training frame with the nearest frame number, without looking at any neuron; what
+        it scores on held-out windows is what remembering the moment is worth. Behaviour: ``"mean"``, ``"clock"`` and
+        ``"linear"``, a ridge regression. Trajectories: ``"persistence"``, ``"mean"`` and ``"linear"``, a
+        :class:`skworm.LinearTrajectoryRegressor`.
+    memory : str or path-like, optional
         A folder that keeps each finished fit at once. A call with the same folder takes from it what has been done for
         the same data, splits, parameters and package versions, and fits the rest; a random_state of None counts as
         the same in a model, but gives `cv` new splits. A change in the code of an estimator goes unnoticed.
+    n_jobs : int, optional
+        Tasks at a time, as joblib understands it.
     verbose : int, default=1
         1 shows a progress bar, 0 nothing.
 
     Returns
     -------
-    pandas.DataFrame
-        One row per model, training worms, fold, evaluation and worm. Columns: ``model``; ``train_worms``, joined by
-        ``"+"``; ``fold``; ``evaluation``, which is ``"held_out_windows"``, ``"unseen_worms"`` or the name of an
-        external set; ``worm``, the scored one; ``n_frames`` scored; ``accuracy``, ``balanced_accuracy`` and
-        ``macro_f1``, NaN where `n_frames` is 0; ``fit_seconds``.
+    WormScores
+        The scores of every model, split, evaluation and worm, with a summary over worms and comparisons of models.
 
     Raises
     ------
     ValueError
-        If data sets do not fit each other, or training rows of a split have fewer than two states.
+        If data sets do not fit each other, or the training rows of a split are too few.
+    TypeError
+        If estimators and `y` are of different tasks, or `cv` does not split by worm.
     RuntimeError
-        If a fit fails, or a worker process is killed. Fits that had finished are kept in `out`.
+        If a fit fails, or a worker process is killed. Fits that had finished are kept in `memory`.
     OSError
-        If `out` cannot be written, or another run is at work there.
+        If `memory` cannot be written.
     KeyboardInterrupt
         If it is interrupted, with what is kept as its message.
 
     References
     ----------
-    Wang et al. 2021, Table 1 (held-out windows against unseen worms) and the external data set of Nichols et al. 2017.
+    Wang et al. 2021, Table 1 (held-out windows against unseen worms), Figure 4C, and the external data set of Nichols
+    et al. 2017.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn.svm import SVC
-    >>> from skworm.model_selection import WormGroupKFold, cross_validate_worms, summarize_worms
+    >>> from skworm.model_selection import WormGroupKFold, cross_validate_worms
     >>> rng = np.random.default_rng(0)
     >>> y = np.tile(np.repeat(["forward", "reverse"], 20), 3)
     >>> X = rng.normal(size=(120, 2)) + 5.0 * (y == "forward")[:, None]
     >>> worm = np.repeat(["worm-a", "worm-b", "worm-c"], 40)
     >>> cv = WormGroupKFold(n_splits=2, window=4, random_state=0)
-    >>> results = cross_validate_worms({"svm": SVC()}, X, y, groups=worm, cv=cv, baselines=False, verbose=0)
-    >>> results.head(3)[["train_worms", "fold", "evaluation", "worm", "n_frames"]]
+    >>> scores = cross_validate_worms({"svm": SVC()}, X, y, groups=worm, cv=cv, baselines=False, verbose=0)
+    >>> scores.table.head(3)[["train_worms", "fold", "evaluation", "worm", "n_frames"]]
       train_worms  fold        evaluation    worm  n_frames
-    0      worm-a     0  held_out_windows  worm-a        20
-    1      worm-a     0      unseen_worms  worm-b        40
-    2      worm-a     0      unseen_worms  worm-c        40
-    >>> bool((summarize_worms(results)["accuracy_mean"] > 0.95).all())
+    0   (worm-a,)     0  held_out_windows  worm-a        20
+    1   (worm-a,)     0      unseen_worms  worm-b        40
+    2   (worm-a,)     0      unseen_worms  worm-c        40
+    >>> bool((scores.summary()["accuracy_mean"] > 0.95).all())
     True
     """
     check_splitter(cv)
-    models = named_models(estimators, baseline_models() if baselines else {})
-    train = training_set(X, y, groups)
-    data = Data(train, external_sets(external, train))
+    _check_estimators(estimators)
+    train, sets = make_samples(estimators, X, y, groups, external=external, transition=transition)
+    models = _named_models(estimators, train.baselines() if baselines else {})
     # Before splitting, which draws from a random_state that is a generator.
-    inputs = None if out is None else digest_of_inputs(data.train, data.external, cv)
-    splits = list(cv.split_worms(train.X, train.y, train.worm))
+    inputs = None if memory is None else digest_of_inputs(train, sets, cv)
+    splits = list(cv.split_worms(train.X, None, train.worm))
     for split in splits:
-        check_states(split, train.y[split.train])
-    return pd.DataFrame(
-        run_fits(models, data, splits, inputs, cv=cv, n_jobs=n_jobs, engine=engine, out=out, verbose=verbose),
-        columns=_COLUMNS,
-    )
+        train.check_split(split)
+    tasks = [Task(name, estimator, split) for name, estimator in models.items() for split in splits]
+    if inputs is None or memory is None:
+        run = _Run(tasks, list(map(str, range(len(tasks)))), None)
+        record = record_of_run(run.digests, models, train, sets, cv, splits)
+    else:
+        run = _Run(tasks, [digest_of_fit(inputs, *task) for task in tasks], FitStore(memory))
+        record = record_of_run(run.digests, models, train, sets, cv, splits)
+        FitStore(memory).write_run(record)
+    run.fit(Data(train, sets), n_jobs, verbose)
+    return WormScores.from_rows([row for digest in run.digests for row in run.rows[digest]], record)
 
 
-def baseline_models() -> dict[str, Any]:
-    """Make the models that a score on held-out windows is measured by.
+class Data(NamedTuple):
+    """What a run fits and scores: samples that are split, and samples that are only scored, by name."""
 
-    Returns
-    -------
-    dict of str to scikit-learn classifier
-        ``"majority"`` predicts the most frequent training state, ``"clock"`` the state of the training frame with the
-        nearest frame number; both are fitted on DataFrames with the index level ``"frame"``.
+    train: Samples
+    external: dict[str, Samples]
 
-    Examples
-    --------
-    >>> from skworm.model_selection.cross_validation import baseline_models
-    >>> list(baseline_models())
-    ['majority', 'clock']
+
+class Task(NamedTuple):
+    """One fit: the name of a model, the model, not fitted, and its rows."""
+
+    name: str
+    estimator: Any
+    split: WormSplit
+
+    def __str__(self) -> str:
+        return f"model {self.name!r} on {self.split}"
+
+
+class _Run:
+    """The fits of one call: what has finished is kept as it comes, and an early end says how to go on.
+
+    Parameters
+    ----------
+    tasks : list of Task
+        The fits.
+    digests : list of str
+        Their digests.
+    store : FitStore or None
+        Where finished fits are kept; None keeps them in memory alone.
     """
-    clock = make_pipeline(FunctionTransformer(frame_number), KNeighborsClassifier(n_neighbors=1))
-    return {"majority": DummyClassifier(strategy="most_frequent"), "clock": clock}
 
+    def __init__(self, tasks: list[Task], digests: list[str], store: FitStore | None) -> None:
+        self.tasks, self.digests, self.store = tasks, digests, store
+        self.rows = {} if store is None else store.read(digests)
+        self.failures: list[tuple[Task, Failure]] = []
+        self.full: OSError | None = None
 
-def frame_number(X: pd.DataFrame) -> np.ndarray:
-    """Give the frame number of each row as a column, all that a clock sees."""
-    return np.asarray(X.index.get_level_values(FRAME_LEVEL), dtype=np.float64)[:, None]
+    def fit(self, data: Data, n_jobs: int | None, verbose: int) -> None:
+        """Make the fits that are missing.
 
-
-def check_states(split: WormSplit, y: np.ndarray) -> None:
-    """Raise a ValueError unless the training rows of a split, whose states are `y`, have two known states."""
-    states = [str(state) for state in np.unique(y) if state != UNKNOWN]
-    if len(states) < 2:
-        raise ValueError(
-            f"{name_of_split(split)}: the training rows have only the states {states}, and a classifier needs two; "
-            "train on more worms, lower gap, or use fold_by='shuffled_windows'"
+        Raises
+        ------
+        RuntimeError, OSError, KeyboardInterrupt
+            See :func:`cross_validate_worms`.
+        """
+        pending = [number for number, digest in enumerate(self.digests) if digest not in self.rows]
+        n_processes = max(1, min(effective_n_jobs(n_jobs), len(pending)))
+        parts = self._divided(pending, n_processes)
+        # After a failure no further fit starts, but those under way finish and are kept.
+        calls = (
+            (number, [self.tasks[task] for task in part], n_processes)
+            for number, part in enumerate(parts)
+            if not self.failures and self.full is None
         )
+        try:
+            with (
+                _progress_bar(len(self.tasks), len(self.tasks) - len(pending), verbose) as progress,
+                closing(finished_calls(_fit_and_score, calls, data, n_processes if parts else 1)) as finished,
+            ):
+                for call, results in finished:
+                    # A call that could not be made at all has a single failure.
+                    results = results if isinstance(results, list) else [results]
+                    for number, result in zip(parts[call], results, strict=False):
+                        self._take(number, result)
+                        progress.set_postfix_str(f"last: {self.tasks[number].name}", refresh=False)
+                        progress.update(not isinstance(result, Failure))
+                    if self.failures or self.full:
+                        progress.set_description("ending the fits under way")
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"interrupted; {self}; call again to go on") from None
+        except BrokenExecutor as error:
+            raise BrokenExecutor(f"{error}; {self}; call again to go on") from None
+        self._raise_failures()
+
+    def _divided(self, pending: list[int], n_processes: int) -> list[list[int]]:
+        """Divide pending tasks into calls: several tasks of one model where it trains them together."""
+        parts = []
+        for _, group in groupby(pending, lambda number: self.tasks[number].name):
+            numbers = list(group)
+            size = fits_at_a_time(self.tasks[numbers[0]].estimator, len(numbers), n_processes)
+            parts += [numbers[start : start + size] for start in range(0, len(numbers), size)]
+        return parts
+
+    def _take(self, number: int, result: list[dict[str, Any]] | Failure) -> None:
+        if isinstance(result, Failure):
+            self.failures.append((self.tasks[number], result))
+            return
+        if self.store is not None:
+            try:
+                self.store.write(self.digests[number], result)
+            except OSError as error:
+                self.full = error
+                return
+        self.rows[self.digests[number]] = result
+
+    def _raise_failures(self) -> None:
+        if self.full is not None and self.store is not None:
+            reason = self.full.strerror or str(self.full)
+            error = OSError(
+                f"{self.store.folder} cannot be written ({reason}); {self}; free some space, and call again to go on"
+            )
+            error.errno = self.full.errno
+            raise error
+        if self.failures:
+            task, failure = self.failures[0]
+            raised = RuntimeError(f"{task} failed with {failure.message}; {self}; {failure.remedy}, and call again")
+            raised.add_note(failure.traceback)
+            raise raised
+
+    def __str__(self) -> str:
+        fits = f"{len(self.rows)} of {len(self.digests)} fits"
+        if self.store is None:
+            return f"{fits} had finished, and nothing is kept: pass memory= to keep finished fits"
+        return f"{fits} are kept in {self.store.folder}"
+
+
+def _progress_bar(n_fits: int, n_kept: int, verbose: int) -> tqdm:
+    # Without smoothing: fits differ in length from model to model, and parallel ones end in bunches.
+    description = f"{n_kept} kept earlier" if n_kept else None
+    return tqdm(desc=description, total=n_fits, initial=n_kept, unit="fit", smoothing=0, disable=not verbose)
+
+
+def _fit_and_score(
+    number: int, tasks: list[Task], n_processes: int, data: Data
+) -> tuple[int, list[list[dict[str, Any]] | Failure]]:
+    estimator = tasks[0].estimator
+    samples = [data.train.training_samples(task.split.train) for task in tasks]
+    with one_torch_thread(estimator):
+        start = time.perf_counter()
+        models = _fitted(estimator, samples, n_processes)
+        seconds = (time.perf_counter() - start) / len(tasks)
+        return number, [_scored(task, model, seconds, data) for task, model in zip(tasks, models, strict=True)]
+
+
+def _fitted(estimator: Any, samples: list[tuple[Any, Any]], n_processes: int) -> Sequence[Any]:
+    # An exception would end the run before the parent has kept what other workers have finished.
+    try:
+        if len(samples) > 1:
+            return fit_together(estimator, samples, n_processes)
+        return [clone(estimator).fit(*samples[0])]
+    except Exception as error:
+        return [error] * len(samples)
+
+
+def _scored(task: Task, model: Any, fit_seconds: float, data: Data) -> list[dict[str, Any]] | Failure:
+    try:
+        if isinstance(model, Exception):
+            raise model
+        return _rows_of_fit(task, model, fit_seconds, data)
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _rows_of_fit(task: Task, model: Any, fit_seconds: float, data: Data) -> list[dict[str, Any]]:
+    train, split = data.train, task.split
+    parts = [(name, train, rows) for name, rows in zip(EVALUATIONS, (split.held_out, split.unseen), strict=True)]
+    parts += [(name, part, np.arange(len(part.X))) for name, part in data.external.items()]
+    labels = {"model": task.name, "train_worms": list(map(str, split.train_worms)), "fold": split.fold}
+    return [
+        {**labels, "evaluation": evaluation, **scores, "fit_seconds": fit_seconds}
+        for evaluation, part, rows in parts
+        if len(rows)
+        for scores in part.scores(rows, model.predict(part.X.iloc[rows]))
+    ]
+
+
+@contextmanager
+def one_torch_thread(model: Any) -> Iterator[None]:
+    """Let torch use one thread within the context, where the model may use torch at all."""
+    # Small models are slower on two threads than on one, and a worker a core leaves no core for a second.
+    nested = [model, *model.get_params(deep=True).values()]
+    own = any(isinstance(value, BaseEstimator) and type(value).__module__.startswith("skworm.") for value in nested)
+    if not own and "torch" not in sys.modules:
+        yield
+        return
+    import torch
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def check_splitter(cv: Any) -> None:
+    """Raise a TypeError unless `cv` splits by worm."""
+    if not hasattr(cv, "split_worms"):
+        raise TypeError(f"cv={cv!r} does not split by worm; pass a WormGroupKFold")
+
+
+def _check_estimators(estimators: Any) -> None:
+    if not isinstance(estimators, Mapping):
+        raise TypeError(f"estimators is a {type(estimators).__name__}; pass a mapping such as {{'svm': SVC()}}")
+    for name, estimator in estimators.items():
+        if not hasattr(estimator, "fit") or not hasattr(estimator, "predict") or isinstance(estimator, type):
+            raise TypeError(f"model {name!r} is {estimator!r}; pass an estimator with fit and predict, such as SVC()")
+
+
+def _named_models(estimators: Mapping[str, Any], baselines: Mapping[str, Any]) -> dict[str, Any]:
+    taken = sorted(baselines.keys() & estimators.keys())
+    if taken:
+        raise ValueError(f"model {taken[0]!r} has the name of a baseline; rename it, or pass baselines=False")
+    # A fitted model must not be told from a new one when its results are looked up.
+    return {name: clone(estimator) for name, estimator in estimators.items()} | dict(baselines)

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
 from sklearn.utils.metadata_routing import process_routing
 
-from skworm.model_selection.together import network_of, training_job
+from skworm.model_selection.stacks import network_of, training_job
 
 
 class FusedGridSearchCV(GridSearchCV):

@@ -1,254 +1,553 @@
-"""Results of a cross-validation: kept on disk fit by fit, and summarised over worms."""
+"""The scores of a cross-validation as one object: table, summary over worms, comparison of models, picture, files."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
 
-from skworm.model_selection.splits import WormSplit
+from skworm.atomic import atomic_path, write_whole
+from skworm.metrics.registry import METRICS, Metric, metric_of
+from skworm.model_selection.comparison import compare_models
+from skworm.model_selection.samples import EVALUATIONS, PERSISTENCE
+from skworm.model_selection.stats import bootstrap_over_worms, interval
+from skworm.model_selection.store import FitStore
 
-SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
-_PACKAGES = ("skworm", "scikit-learn", "torch", "numpy")
+FIT = ["train_worms", "fold"]
+_REQUIRED = ["model", *FIT, "evaluation", "worm"]
+_PARTS = ("block", "states", "fold_by", "n_train_worms", "burn_in", "signal", "step")
+_TASKS = {"accuracy": "states", "mse": "trajectories", "r2": "behavior"}
+_TEXTS = ("model", "block", "train_worms", "evaluation", "worm", "states", "fold_by", "signal", "state", "predicted")
 
 
-class ResultStore:
-    """Rows of finished fits, one JSON line a fit, in the file ``scores.jsonl`` of a folder.
-
-    A line is on the disk before the next fit is recorded. A line that a killed process left unfinished is removed when
-    the store is opened.
+@dataclass(frozen=True, eq=False)
+class WormScores:
+    """Scores of models by worm, as :func:`cross_validate_worms` returns them.
 
     Parameters
     ----------
-    folder : str or path-like
-        Where the file is kept; made where absent.
+    table : pandas.DataFrame
+        One row per model, fit, evaluation and worm; for behaviour, per signal too; for trajectories, per step, from 1.
+        Columns: ``model``; ``train_worms``, a tuple; ``fold``; ``evaluation``, which is ``"held_out_windows"``,
+        ``"unseen_worms"`` or the name of an external set; ``worm``, the scored one; what was scored; the metrics; and
+        ``fit_seconds``. States: ``n_frames``, ``accuracy``, ``balanced_accuracy`` and ``macro_f1``, NaN where
+        `n_frames` is 0. Behaviour: ``signal``, ``n_frames``, ``r2``, ``correlation`` and ``rmse``. Trajectories:
+        ``step``, ``n_trajectories``, ``mse`` over all columns, ``mse_trace``, ``mse_derivative`` and so on by node
+        feature, ``mse_transition`` and ``mse_steady`` where transitions are given, and each of persistence, which
+        repeats the last observed frame, as ``persistence_mse`` and so on. Further columns, such as ``block``, may
+        divide the table into parts.
+    confusion : pandas.DataFrame, optional
+        For states: ``n_frames`` of each labelled ``state`` that are ``predicted`` as which, for each model, fit,
+        evaluation and worm.
+    record : mapping
+        What the run was: models, splitter, data, versions; empty where it is not known.
+    n_missing : int, default=0
+        Fits of the run that have not finished.
 
     Raises
     ------
     ValueError
-        If a line that was written whole cannot be read.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> from skworm.model_selection.results import ResultStore
-    >>> with TemporaryDirectory() as folder:
-    ...     ResultStore(folder).append("digest-1", [{"model": "svm", "accuracy": 0.9}])
-    ...     ResultStore(folder).rows_by_digest
-    {'digest-1': [{'model': 'svm', 'accuracy': 0.9}]}
-    """
-
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.path = Path(folder) / "scores.jsonl"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.touch()
-        lines = self.path.read_bytes().splitlines(keepends=True)
-        if lines and not lines[-1].endswith(b"\n"):
-            os.truncate(self.path, sum(map(len, lines[:-1])))
-        self.rows_by_digest = read_fits(self.path)
-
-    def append(self, digest: str, rows: list[dict[str, Any]]) -> None:
-        """Record the rows of one fit, and wait until they are on the disk.
-
-        Raises
-        ------
-        OSError
-            If they cannot be written whole. Nothing of them is left in the file.
-        """
-        size = self.path.stat().st_size
-        try:
-            with self.path.open("a", encoding="utf-8", newline="\n") as file:
-                file.write(record_of_fit(digest, rows))
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            os.truncate(self.path, size)
-            raise
-        self.rows_by_digest[digest] = rows
-
-
-def read_fits(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Read the file of a :class:`ResultStore` as it is, for a run may be writing to it.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-
-    Returns
-    -------
-    dict of str to list of dict
-        Rows by the digest of their fit, of all lines that are whole.
-
-    Raises
-    ------
-    ValueError
-        If a line that was written whole cannot be read.
-    """
-    rows_by_digest = {}
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
-        if not line.endswith(b"\n"):
-            break
-        try:
-            record = json.loads(line)
-            rows_by_digest[record["digest"]] = record["rows"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"line {number} of {path} is no record of a fit; delete the line, and its fit runs again"
-            ) from error
-    return rows_by_digest
-
-
-def record_of_fit(digest: str, rows: list[dict[str, Any]]) -> str:
-    r"""Write the line of a :class:`ResultStore` for one fit.
-
-    Examples
-    --------
-    >>> from skworm.model_selection.results import record_of_fit
-    >>> record_of_fit("digest-1", [{"accuracy": 0.9}])
-    '{"digest": "digest-1", "rows": [{"accuracy": 0.9}]}\n'
-    """
-    return json.dumps({"digest": digest, "rows": rows}) + "\n"
-
-
-def package_versions() -> dict[str, str]:
-    """Look up the versions of the packages that scores depend on.
-
-    Examples
-    --------
-    >>> from skworm.model_selection.results import package_versions
-    >>> list(package_versions())
-    ['skworm', 'scikit-learn', 'torch', 'numpy']
-    """
-    return {package: version(package) for package in _PACKAGES}
-
-
-def digest_of_inputs(train: Any, external: Mapping[str, Any], cv: Any) -> str:
-    """Digest everything that the fits of one cross-validation share: data, splitter and package versions.
-
-    Parameters
-    ----------
-    train : EvaluationSet or TrajectorySet
-        The samples that are split.
-    external : mapping of str to EvaluationSet or TrajectorySet
-        External sets.
-    cv : WormGroupKFold
-        The splitter.
-
-    Returns
-    -------
-    str
-        The same in every process, as long as nothing in it changes.
-
-    Examples
-    --------
-    >>> from skworm.model_selection import WormGroupKFold
-    >>> from skworm.model_selection.evaluation_sets import training_set
-    >>> from skworm.model_selection.results import digest_of_inputs
-    >>> train = training_set([[0.0], [1.0]], ["forward", "reverse"], groups=["a", "a"])
-    >>> digest_of_inputs(train, {}, WormGroupKFold(4)) == digest_of_inputs(train, {}, WormGroupKFold(5))
-    False
-    """
-    parts = {
-        "train": digest_of_set(train),
-        "external": [(name, digest_of_set(part)) for name, part in external.items()],
-        "splitter": [(name, joblib.hash(value)) for name, value in sorted(vars(cv).items())],
-        "versions": list(package_versions().items()),
-    }
-    return joblib.hash(parts)
-
-
-def digest_of_fit(inputs: str, name: str, estimator: Any, split: WormSplit) -> str:
-    """Digest one fit: the shared inputs, the model with its parameters, and the rows of the split.
-
-    Parameters
-    ----------
-    inputs : str
-        What :func:`digest_of_inputs` returned.
-    name : str
-        Name of the model.
-    estimator : scikit-learn estimator
-        The model. Its class counts by name, so a change of its code goes unnoticed.
-    split : WormSplit
-        The split.
-
-    Returns
-    -------
-    str
-        The same in every process, as long as nothing in it changes.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.svm import SVC
-    >>> from skworm.model_selection import WormSplit
-    >>> from skworm.model_selection.results import digest_of_fit
-    >>> split = WormSplit(("a",), 0, np.array([1, 2]), np.array([0]), np.array([3, 4]))
-    >>> digest_of_fit("", "svm", SVC(C=1.0), split) == digest_of_fit("", "svm", SVC(C=10.0), split)
-    False
-    """
-    parameters = sorted(estimator.get_params(deep=True).items())
-    values = [(key, _class_name(value) if _is_estimator(value) else joblib.hash(value)) for key, value in parameters]
-    rows = [joblib.hash(np.asarray(rows, dtype=np.int64)) for rows in (split.train, split.held_out, split.unseen)]
-    return joblib.hash([inputs, name, _class_name(estimator), values, rows])
-
-
-def summarize_worms(results: pd.DataFrame) -> pd.DataFrame:
-    """Summarise the scores of :func:`cross_validate_worms` over worms.
-
-    The worm is the unit. Fits that score the same worm are no independent samples, so the scores of each worm are
-    averaged over its fits first; mean and standard deviation are then taken over the worms.
-
-    Parameters
-    ----------
-    results : pandas.DataFrame
-        The table of :func:`cross_validate_worms`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per model and evaluation; columns ``model, evaluation, n_worms, n_fits``, and ``accuracy_mean,
-        accuracy_std`` and so on for each score. The standard deviation is that of a sample (NaN with one worm).
+        If columns are missing.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from skworm.model_selection import summarize_worms
-    >>> results = pd.DataFrame({
-    ...     "model": "svm", "train_worms": "a", "fold": [0, 0, 1, 1], "evaluation": "unseen_worms",
-    ...     "worm": ["b", "c", "b", "c"], "accuracy": [0.8, 0.6, 1.0, 0.6], "balanced_accuracy": 0.5, "macro_f1": 0.5,
+    >>> from skworm.model_selection import WormScores
+    >>> table = pd.DataFrame({
+    ...     "model": "svm", "train_worms": [("a",)] * 4, "fold": [0, 0, 1, 1], "evaluation": "unseen_worms",
+    ...     "worm": ["b", "c", "b", "c"], "accuracy": [0.8, 0.6, 1.0, 0.6],
     ... })
-    >>> summarize_worms(results)[["n_worms", "n_fits", "accuracy_mean", "accuracy_std"]].round(3)
+    >>> WormScores(table).summary()[["n_worms", "n_fits", "accuracy_mean", "accuracy_std"]].round(3)
        n_worms  n_fits  accuracy_mean  accuracy_std
     0        2       2           0.75         0.212
     """
-    keys = ["model", "evaluation"]
-    by_worm = results.groupby([*keys, "worm"], sort=False)[list(SCORES)].mean().groupby(level=keys, sort=False)
-    fits = results.drop_duplicates([*keys, "train_worms", "fold"]).groupby(keys, sort=False).size()
-    summary = pd.DataFrame({"n_worms": by_worm.size(), "n_fits": fits})
-    for score in SCORES:
-        summary[f"{score}_mean"] = by_worm[score].mean()
-        summary[f"{score}_std"] = by_worm[score].std()
-    return summary.reset_index()
+
+    table: pd.DataFrame
+    confusion: pd.DataFrame | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+    n_missing: int = 0
+
+    def __post_init__(self) -> None:
+        missing = [name for name in _REQUIRED if name not in self.table]
+        if missing:
+            raise ValueError(
+                f"the table is not one of scores: it lacks the columns {', '.join(missing)}; pass the table of "
+                "cross_validate_worms"
+            )
+        if not any(name in self.table for name in _TASKS):
+            raise ValueError(f"the table has none of the metrics {', '.join(_TASKS)}; pass that of cross_validate_worms")
+
+    @classmethod
+    def from_rows(
+        cls, rows: Sequence[Mapping[str, Any]], record: Mapping[str, Any], n_missing: int = 0
+    ) -> WormScores:
+        """Make the object of the rows of fits, as a store keeps them."""
+        plain, counted = [], []
+        for row in rows:
+            row = {**row, "train_worms": tuple(row["train_worms"])}
+            counts = row.pop("confusion", None) or {}
+            plain.append(row)
+            keys = {name: row[name] for name in _REQUIRED}
+            counted += [
+                {**keys, "state": state, "predicted": predicted, "n_frames": n_frames}
+                for state, of_state in counts.items()
+                for predicted, n_frames in of_state.items()
+            ]
+        empty = [*_REQUIRED, next(name for name, task in _TASKS.items() if task == record.get("task", "states"))]
+        table = pd.DataFrame(plain) if plain else pd.DataFrame(columns=empty)
+        return cls(table, pd.DataFrame(counted) if counted else None, record, n_missing)
+
+    @property
+    def task(self) -> str:
+        """``"states"``, ``"behavior"`` or ``"trajectories"``."""
+        return _TASKS[self.metric.name]
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that models are compared by unless another one is named: accuracy, R² or MSE."""
+        return METRICS[next(name for name in _TASKS if name in self.table)]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The columns with metrics, those of persistence aside."""
+        return [str(name) for name in self.table if _is_metric(str(name))]
+
+    @property
+    def models(self) -> list[str]:
+        """The models, in the order of the table."""
+        return list(map(str, self.table["model"].unique()))
+
+    @property
+    def evaluations(self) -> list[str]:
+        """The evaluations, in the order of the table."""
+        return list(map(str, self.table["evaluation"].unique()))
+
+    def __repr__(self) -> str:
+        n_fits = len(self.table.drop_duplicates(["model", *self._part_columns(), *FIT]))
+        return f"WormScores({self.task}: {len(self.models)} models, {self.table['worm'].nunique()} worms, {n_fits} fits)"
+
+    def where(self, **conditions: Any) -> WormScores:
+        """Return the scores of those rows in which columns have some values, such as ``step=8``.
+
+        A value is compared as text, and may be a list of which any is taken.
+
+        Raises
+        ------
+        ValueError
+            If a column, or a value in it, does not exist.
+        """
+        table, confusion = self.table, self.confusion
+        for column, wanted in conditions.items():
+            if column not in table:
+                raise ValueError(f"the scores have no column {column!r}; choose among {', '.join(map(str, table))}")
+            values = list(map(str, wanted if isinstance(wanted, list | tuple) else [wanted]))
+            texts = table[column].astype(str)
+            absent = sorted(set(values) - set(texts))
+            if absent:
+                known = ", ".join(map(repr, texts.unique()[:20]))
+                raise ValueError(f"the column {column!r} never is {absent[0]!r}; choose among {known}")
+            table = table[texts.isin(values)]
+            if confusion is not None and column in confusion:
+                confusion = confusion[confusion[column].astype(str).isin(values)]
+        return replace(self, table=table, confusion=confusion)
+
+    def parts(self, evaluation: str) -> Iterator[tuple[dict[str, Any], WormScores]]:
+        """Yield the parts within which models can be compared on an evaluation, with what tells them apart.
+
+        Parts are the values of the columns block, states, fold_by, n_train_worms, burn_in, signal and step that differ.
+
+        Raises
+        ------
+        ValueError
+            If there is no such evaluation.
+        """
+        chosen = self.table[self.table["evaluation"] == evaluation]
+        if chosen.empty:
+            raise ValueError(
+                f"evaluation {evaluation!r} is not among those of the scores: {', '.join(self.evaluations)}; choose one "
+                "of them"
+            )
+        columns = [name for name in self._part_columns() if chosen[name].nunique() > 1]
+        if not columns:
+            yield {}, self
+            return
+        for values in chosen[columns].drop_duplicates().itertuples(index=False):
+            part = dict(zip(columns, values, strict=True))
+            rows = np.logical_and.reduce([self.table[name] == value for name, value in part.items()])
+            yield part, replace(self, table=self.table[rows])
+
+    def summary(self, *, n_resamples: int = 10_000, random_state: int = 0) -> pd.DataFrame:
+        """Summarise scores over worms.
+
+        The worm is the unit. Fits that score the same worm are not independent samples, so the scores of each worm are
+        averaged over its fits first; mean and standard deviation are then taken over the worms.
+
+        Parameters
+        ----------
+        n_resamples : int, default=10_000
+            Bootstrap resamples.
+        random_state : int, default=0
+            Seed of the bootstrap.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per model, evaluation and part, such as a step. Columns: these; ``n_worms``, ``n_fits``; and for
+            each metric, such as ``accuracy``: ``accuracy_mean``; ``accuracy_std``, the standard deviation of a sample;
+            ``accuracy_low`` and ``accuracy_high``, the 95 % interval of the mean from a bootstrap over worms and the
+            fits within each, which from few worms is too narrow. Trajectories also have ``skill``, 1 - MSE / MSE of
+            persistence of the mean errors, with ``skill_low`` and ``skill_high``; ``skill_trace`` and so on; and
+            ``skill_worst``, the lowest skill of any worm. Worms of which no frame is scored are left out; a metric that
+            is NaN for a worm, such as the correlation of a constant, leaves the mean NaN; deviation and interval are
+            NaN with one worm.
+        """
+        keys = ["model", "evaluation", *self._part_columns()]
+        metrics = self.metrics
+        both = metrics + [PERSISTENCE + name for name in metrics if self.task == "trajectories"]
+        rows = []
+        for values, part in self.scored.groupby(keys, sort=False):
+            by_worm = [own[both].to_numpy(dtype=float) for _, own in part.groupby("worm")]
+            means = np.array([own.mean(axis=0) for own in by_worm])
+            resampled = bootstrap_over_worms(
+                by_worm, n_resamples=n_resamples, rng=np.random.RandomState(random_state)
+            )
+            row = dict(zip(keys, values, strict=True))
+            row |= {"n_worms": len(means), "n_fits": len(part.drop_duplicates(FIT))}
+            row |= _spread(metrics, means, resampled)
+            if self.task == "trajectories":
+                row |= _skills(metrics, means, resampled)
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    @property
+    def scored(self) -> pd.DataFrame:
+        """The rows of the table in which something was scored."""
+        return self.table[self.table["n_frames"] > 0] if "n_frames" in self.table else self.table
+
+    def compare(
+        self,
+        reference: str | None = None,
+        *,
+        evaluation: str = "unseen_worms",
+        metric: str | None = None,
+        models: Sequence[str] | None = None,
+        correction: str | None = "holm",
+        n_resamples: int = 10_000,
+        random_state: int = 0,
+    ) -> pd.DataFrame:
+        """Compare models with one of them, with the worm as the unit.
+
+        The score of a worm is the mean over the fits that score it. Fits are not independent samples, so a hundred of
+        them on five worms are worth five numbers.
+
+        Parameters
+        ----------
+        reference : str, optional
+            The model that all others are compared with; by default the one with the best mean. The best of many owes
+            part of its lead to luck, so name the reference before you look where the p matters.
+        evaluation : str, default="unseen_worms"
+            Which evaluation to compare on.
+        metric : str, optional
+            Column to compare; by default accuracy, R² or MSE.
+        models : sequence of str, optional
+            Models to compare; by default all.
+        correction : {"holm", None}, default="holm"
+            Correction of the p for the number of models compared with the reference, within each part.
+        n_resamples : int, default=10_000
+            Bootstrap resamples, and random sign flips where worms are too many for all flips.
+        random_state : int, default=0
+            Seed of both.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a model, the best mean first, for each part of :meth:`parts`, such as a step. Columns:
+
+            - what tells parts apart; ``model``, ``reference``, ``evaluation``, ``metric``; ``n_worms``, ``n_fits``;
+            - ``mean`` over worms; ``mean_low`` and ``mean_high``, its 95 % interval;
+            - ``difference``, the mean over worms of model minus reference; ``difference_low`` and ``difference_high``,
+              its 95 % interval; ``cohens_d``, the difference over its standard deviation over worms, NaN where that is
+              0; ``wins``, the worms on which the model is better;
+            - ``p_sign_flip``, two-sided; ``p_adjusted``, the same after `correction`; ``smallest_p``, below which no
+              result on so many worms can bring ``p_sign_flip``;
+            - ``p_corrected_t``, the corrected resampled t-test over fits. It needs the sizes of test and training sets,
+              and is NaN where the table does not have them: it takes ``n_frames`` of all evaluated worms, and of the
+              folds that are not held out. Frames that a gap left out count as training there.
+
+            What compares with the reference is missing in the row of the reference itself.
+
+        Raises
+        ------
+        ValueError
+            If the evaluation, the metric, the reference or a model are not in the table, there are fewer than two
+            models or worms, a model lacks worms or fits that another one has, a fit scores a worm in several rows, or
+            scores are missing.
+
+        See Also
+        --------
+        describe_comparison : The table in sentences.
+
+        Notes
+        -----
+        Intervals are percentiles of a bootstrap that draws worms, then fits within each drawn worm. From few worms they
+        are too narrow: with normal scores, a nominal 95 % from 5 worms holds the truth about 85 % of the time, from 8
+        worms 89 %, from 20 worms 93 %. Five worms can never bring the sign-flip test below 1/16.
+
+        On unseen worms, the worms also train one another's models, and a fit that is good for one worm is often good
+        for all: the worms are then not independent samples. In simulations of equal models that depend on the training
+        worm as much as on the scored one, the sign-flip test rejected at .05 in 13 to 17 % of cases with 8 and 20
+        worms, and the interval left out 0 in 18 to 25 %. The corrected t-test, whose test sets are larger than its
+        training sets there, never rejected: it errs on the other side. Read a small p as a hint that new worms have to
+        confirm.
+
+        References
+        ----------
+        Nadeau & Bengio 2003, "Inference for the generalization error", section 3, for the corrected t-test; Holm 1979;
+        Saravanan, Berman & Sober 2020 for the hierarchical bootstrap.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from skworm.model_selection import WormScores
+        >>> worms = ["worm-a", "worm-b", "worm-c", "worm-d", "worm-e"]
+        >>> gnn = pd.DataFrame({"model": "gnn", "worm": worms, "accuracy": [0.9, 0.8, 0.95, 0.85, 0.9]})
+        >>> svm = pd.DataFrame({"model": "svm", "worm": worms, "accuracy": [0.8, 0.7, 0.9, 0.8, 0.7]})
+        >>> table = pd.concat([gnn, svm]).assign(train_worms=[("worm-f",)] * 10, fold=0, evaluation="unseen_worms")
+        >>> compared = WormScores(table).compare("svm")
+        >>> compared[["model", "mean", "difference", "wins", "p_sign_flip", "smallest_p"]].round(4)
+          model  mean  difference  wins  p_sign_flip  smallest_p
+        0   gnn  0.88         0.1     5       0.0625      0.0625
+        1   svm  0.78         NaN  <NA>          NaN      0.0625
+        """
+        wanted = self.metric if metric is None else metric_of(metric)
+        if wanted.name not in self.metrics:
+            raise ValueError(f"metric={metric!r} is not among those of the scores: {', '.join(self.metrics)}")
+        absent = [name for name in (*(models or ()), *([reference] if reference else [])) if name not in self.models]
+        if absent:
+            raise ValueError(f"{absent[0]!r} is not among the models of the scores: {', '.join(self.models)}")
+        tables = []
+        for part, scores in self.parts(evaluation):
+            rows = scores.scored
+            if models is not None:
+                rows = rows[rows["model"].isin([*models, *([reference] if reference else [])])]
+            compared = compare_models(
+                rows,
+                reference=reference,
+                evaluation=evaluation,
+                metric=wanted,
+                correction=correction,
+                n_resamples=n_resamples,
+                random_state=random_state,
+            )
+            tables.append(pd.concat([pd.DataFrame(part, index=compared.index), compared], axis=1))
+        return pd.concat(tables, ignore_index=True)
+
+    def plot(self) -> Any:
+        """Draw the scores: a dot a worm for states and behaviour, errors against the step for trajectories.
+
+        Returns
+        -------
+        skworm.plotting.WormScoresDisplay or skworm.plotting.TrajectoryErrorDisplay
+            The display, drawn.
+        """
+        from skworm.plotting import TrajectoryErrorDisplay, WormScoresDisplay
+
+        if self.task == "trajectories":
+            return TrajectoryErrorDisplay.from_results(self.table)
+        if self.task == "states":
+            return WormScoresDisplay.from_results(self.scored)
+        panels = {
+            f"{evaluation.replace('_', ' ')}, {signal}": {"evaluation": evaluation, "signal": signal}
+            for evaluation, signal in self.table[["evaluation", "signal"]].drop_duplicates().itertuples(index=False)
+        }
+        # The correlation of a constant is NaN.
+        drawn = self.scored.groupby("model", sort=False).filter(lambda rows: rows["correlation"].notna().all())
+        return WormScoresDisplay.from_results(drawn, score="correlation", panels=panels)
+
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write scores, summary, confusion and record; :func:`read_scores` reads the folder.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Where to write; made if absent. Files that are there are replaced, each whole.
+
+        Returns
+        -------
+        list of pathlib.Path
+            ``scores.csv``, ``summary.csv``, ``run.json`` and, for states, ``confusion.csv``.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tables = {"scores": self.table, "summary": self.summary(), "confusion": self.confusion}
+        paths = [write_csv(folder / f"{name}.csv", table) for name, table in tables.items() if table is not None]
+        write_whole(folder / "run.json", json.dumps({"n_missing": self.n_missing, "record": self.record}, indent=1))
+        return [*paths, folder / "run.json"]
+
+    def _part_columns(self) -> list[str]:
+        return [name for name in _PARTS if name in self.table]
 
 
-def digest_of_set(part: Any) -> str:
-    """Digest all that the scores on an EvaluationSet, TrajectorySet or BehaviorSet depend on."""
-    # joblib's hash depends on the memory layout of arrays, and on the identity of repeated objects other than strings.
-    return joblib.hash([joblib.hash(np.ascontiguousarray(array)) for array in part.arrays()])
+def read_scores(path: str | os.PathLike[str]) -> WormScores:
+    """Read the scores of a run.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A folder of :meth:`WormScores.save` or ``skworm reproduce``; the `memory` of a cross-validation, of which the
+        latest run is taken; or a .csv file with the table of scores.
+
+    Returns
+    -------
+    WormScores
+        The scores.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such path.
+    ValueError
+        If it holds no scores, or its files are damaged.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from sklearn.svm import SVC
+    >>> from skworm.model_selection import WormGroupKFold, cross_validate_worms, read_scores
+    >>> y = np.tile(["forward", "reverse"], 40)
+    >>> cv = WormGroupKFold(2, window=4, random_state=0)
+    >>> with TemporaryDirectory() as folder:
+    ...     worms = np.repeat(["a", "b"], 40)
+    ...     scores = cross_validate_worms({"svm": SVC()}, y[:, None] == y[0], y, groups=worms, cv=cv, memory=folder,
+    ...                                   verbose=0)
+    ...     read_scores(folder), read_scores(folder).table.equals(scores.table)
+    (WormScores(states: 3 models, 2 worms, 12 fits), True)
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; check the path")
+    if path.is_file():
+        return _with_path(path, read_csv(path))
+    if (path / "scores.csv").is_file():
+        confusion = read_csv(path / "confusion.csv") if (path / "confusion.csv").is_file() else None
+        kept = _read_json(path / "run.json") if (path / "run.json").is_file() else {}
+        return replace(
+            _with_path(path / "scores.csv", read_csv(path / "scores.csv")),
+            confusion=confusion,
+            record=kept.get("record", {}),
+            n_missing=kept.get("n_missing", 0),
+        )
+    runs = [run for run in read_runs(path) if len(run.table)]
+    if not runs:
+        raise ValueError(
+            f"{path} holds no scores: neither scores.csv nor finished fits; pass a folder that `skworm reproduce ... "
+            "--out`, WormScores.save or cross_validate_worms(..., memory=...) wrote"
+        )
+    return runs[-1]
 
 
-def _is_estimator(value: Any) -> bool:
-    return isinstance(value, BaseEstimator)
+def read_runs(memory: str | os.PathLike[str]) -> list[WormScores]:
+    """Read the runs that the `memory` of a cross-validation keeps, the latest last.
+
+    Runs whose fits are all part of a later one are left out. Fits without any record of their run are one run.
+    """
+    store = FitStore(memory)
+    runs = []
+    for record in store.runs():
+        kept = store.read(record["fits"])
+        rows = [row for digest in record["fits"] for row in kept.get(digest, [])]
+        runs.append(WormScores.from_rows(rows, record, len(record["fits"]) - len(kept)))
+    if not runs and store:
+        runs.append(WormScores.from_rows([row for rows in store.read().values() for row in rows], {}))
+    return runs
 
 
-def _class_name(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+def write_csv(path: Path, table: pd.DataFrame) -> Path:
+    """Write a table; training worms as a JSON list, since the name of a worm may hold any character."""
+    if "train_worms" in table:
+        table = table.assign(train_worms=[json.dumps(list(worms)) for worms in table["train_worms"]])
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
+    return path
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a table of :func:`write_csv`.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a table.
+    """
+    if path.suffix != ".csv":
+        raise ValueError(f"{path} is not a .csv file; pass the folder of a run, or its table of scores as a .csv file")
+    try:
+        # A worm may be called 007, or NA.
+        table = pd.read_csv(path, converters=dict.fromkeys(_TEXTS, str))
+    except (ValueError, pd.errors.ParserError) as error:
+        raise ValueError(f"{path} cannot be read as a table: {error}") from error
+    if "train_worms" in table:
+        table["train_worms"] = list(map(_worms_of_text, table["train_worms"]))
+    return table
+
+
+def _worms_of_text(text: str) -> tuple[str, ...]:
+    try:
+        worms = json.loads(text)
+    except ValueError:
+        worms = text
+    return tuple(map(str, worms)) if isinstance(worms, list) else (text,)
+
+
+def _with_path(path: Path, table: pd.DataFrame) -> WormScores:
+    try:
+        scores = WormScores(table)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if table.empty:
+        raise ValueError(f"{path} holds no scores: no fit has finished; repeat the command that made it")
+    return scores
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
+
+
+def _is_metric(column: str) -> bool:
+    return column in METRICS or column.startswith("mse_")
+
+
+def _spread(metrics: list[str], means: np.ndarray, resampled: np.ndarray) -> dict[str, float]:
+    row = {}
+    for place, name in enumerate(metrics):
+        row[f"{name}_mean"] = float(means[:, place].mean())
+        row[f"{name}_std"] = float(means[:, place].std(ddof=1)) if len(means) > 1 else np.nan
+        row[f"{name}_low"], row[f"{name}_high"] = interval(resampled[:, place]) if len(means) > 1 else (np.nan, np.nan)
+    return row
+
+
+def _skills(errors: list[str], means: np.ndarray, resampled: np.ndarray) -> dict[str, float]:
+    row = {}
+    for place, error in enumerate(errors):
+        name, beside = error.replace("mse", "skill", 1), place + len(errors)
+        row[name] = float(1 - means[:, place].mean() / means[:, beside].mean())
+        if error == "mse":
+            ends = interval(1 - resampled[:, place] / resampled[:, beside]) if len(means) > 1 else (np.nan, np.nan)
+            row["skill_low"], row["skill_high"] = ends
+            row["skill_worst"] = float((1 - means[:, place] / means[:, beside]).min())
+    return row
+
+
+def evaluation_role(evaluation: str) -> str:
+    """Return the evaluation, or ``"external"`` for the name of an external set."""
+    return evaluation if evaluation in EVALUATIONS else "external"

@@ -50,6 +50,9 @@ class WormSplit(NamedTuple):
     held_out: np.ndarray
     unseen: np.ndarray
 
+    def __str__(self) -> str:
+        return f"worms {', '.join(map(str, self.train_worms))}, fold {self.fold}"
+
 
 class WormGroupKFold(BaseCrossValidator):
     """Every combination of training worms, times folds of whole windows.

@@ -6,16 +6,18 @@ import os
 import platform
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import BrokenExecutor
+from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 
-from skworm.model_selection.results import package_versions
+from skworm.model_selection.store import package_versions
 
 
 class Failure(NamedTuple):
@@ -25,13 +27,13 @@ class Failure(NamedTuple):
     ----------
     message, traceback : str
         Of the exception.
-    mend : str
+    remedy : str
         What to do about it.
     """
 
     message: str
     traceback: str
-    mend: str = "mend the model"
+    remedy: str = "repair the model"
 
 
 Outcome = tuple[int, Any]
@@ -64,7 +66,7 @@ def finished_calls(
     Raises
     ------
     BrokenExecutor
-        If a worker of joblib is killed, or the Dask cluster is lost. The message names the mend.
+        If a worker of joblib is killed, or the Dask cluster is lost. The message names the remedy.
 
     Examples
     --------
@@ -82,7 +84,7 @@ def finished_calls(
 def _finished_in_joblib(
     function: Callable[..., Outcome], calls: Iterable[tuple], data: Any, n_jobs: int | None
 ) -> Generator[Outcome, None, None]:
-    tasks = (delayed(_call_deaf_to_interrupts)(os.getpid(), function, call, data) for call in calls)
+    tasks = (delayed(_call_in_worker)(os.getpid(), function, call, data) for call in calls)
     finished = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")(tasks)
     try:
         for outcome in finished:  # noqa: UP028  # `yield from` would hand the closing on before it gets here
@@ -99,11 +101,26 @@ def _finished_in_joblib(
         ) from None
 
 
-def _call_deaf_to_interrupts(parent: int, function: Callable[..., Outcome], call: tuple, data: Any) -> Outcome:
-    # Ctrl-C reaches all processes of a terminal. The parent ends the workers, who would print tracebacks of their own.
-    if os.getpid() != parent and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _call_in_worker(parent: int, function: Callable[..., Outcome], call: tuple, data: Any) -> Outcome:
+    if os.getpid() != parent:
+        _end_with(parent)
+        if threading.current_thread() is threading.main_thread():
+            # Ctrl-C reaches all processes of a terminal. The parent ends the workers; they need print no traceback.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
     return function(*call, data)
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """End this worker, once and for all, soon after its parent has ended: joblib's own wait for minutes."""
+    if os.getppid() == parent:
+        threading.Thread(target=_wait_for_end, args=(parent,), daemon=True).start()
+
+
+def _wait_for_end(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _finished_in_dask(

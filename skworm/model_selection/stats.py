@@ -7,25 +7,24 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-MOST_WORMS_FOR_ALL_FLIPS = 20
 _ROUNDING = 1e-12
 
 
-def sign_flip_test(differences: np.ndarray, *, n_resamples: int = 10_000, seed: int = 0) -> float:
+def sign_flip_test(differences: np.ndarray, *, n_resamples: int = 10_000, random_state: int = 0) -> float:
     """Test by sign flips whether paired differences are symmetric about zero.
 
-    If the two models are exchangeable on each worm, every difference could as well have had the other sign. The p is
-    the share of sign patterns whose sum is at least as far from zero as the observed one. Up to 20 worms all patterns
-    are taken, so that the test is exact; beyond, `n_resamples` random ones and the observed one.
+    If the two models are exchangeable on each worm, every difference could as well have had the other sign. All
+    patterns of signs are tried where there are at most `n_resamples`, so that the test is exact (13 worms with the
+    default); beyond, as many random ones.
 
     Parameters
     ----------
     differences : array of shape (n_worms,)
         Difference between two models on each worm.
     n_resamples : int, default=10_000
-        Random sign patterns, with more than 20 worms.
-    seed : int, default=0
-        Seed of the random sign patterns.
+        Patterns of signs.
+    random_state : int, default=0
+        Seed of random patterns.
 
     Returns
     -------
@@ -38,47 +37,30 @@ def sign_flip_test(differences: np.ndarray, *, n_resamples: int = 10_000, seed: 
 
     Examples
     --------
-    >>> from skworm.model_selection.paired_tests import sign_flip_test
+    >>> from skworm.model_selection.stats import sign_flip_test
     >>> sign_flip_test([0.1, 0.2, 0.1, 0.3, 0.2])
     0.0625
     """
     values = np.asarray(differences, dtype=float)
-    least = abs(values.sum()) - _ROUNDING * np.abs(values).sum()
-    if len(values) <= MOST_WORMS_FOR_ALL_FLIPS:
-        # Flipping every sign leaves the distance from zero as it is: half of the patterns tell all.
-        sums = values[:1]
-        for value in values[1:]:
-            sums = np.concatenate([sums + value, sums - value])
-        return float(np.mean(np.abs(sums) >= least))
-    rng = np.random.RandomState(seed)
-    sums = np.zeros(n_resamples)
-    for value in values:
-        sums += np.where(rng.randint(2, size=n_resamples), value, -value)
-    return float((1 + np.sum(np.abs(sums) >= least)) / (1 + n_resamples))
+    # Sums that differ by rounding alone count as equal.
+    scale = np.abs(values).sum()
+    values = np.round(values / scale, 12) if scale > 0 else values
+    test = stats.permutation_test(
+        (values,), np.sum, permutation_type="samples", n_resamples=n_resamples, random_state=random_state
+    )
+    return float(test.pvalue)
 
 
 def smallest_sign_flip_p(n_worms: int, *, n_resamples: int = 10_000) -> float:
-    """Give the smallest p that :func:`sign_flip_test` can reach with this number of worms.
-
-    Parameters
-    ----------
-    n_worms : int
-        Number of worms.
-    n_resamples : int, default=10_000
-        Random sign patterns, with more than 20 worms.
-
-    Returns
-    -------
-    float
-        2 / 2^n_worms up to 20 worms, 1 / (n_resamples + 1) beyond.
+    """Return the smallest p that :func:`sign_flip_test` can reach with this number of worms.
 
     Examples
     --------
-    >>> from skworm.model_selection.paired_tests import smallest_sign_flip_p
+    >>> from skworm.model_selection.stats import smallest_sign_flip_p
     >>> smallest_sign_flip_p(5)
     0.0625
     """
-    return 2.0 ** (1 - n_worms) if n_worms <= MOST_WORMS_FOR_ALL_FLIPS else 1 / (n_resamples + 1)
+    return 2 / 2**n_worms if 2**n_worms <= n_resamples else 2 / (n_resamples + 1)
 
 
 def corrected_resampled_t_test(differences: np.ndarray, test_to_train: float) -> float:
@@ -102,7 +84,7 @@ def corrected_resampled_t_test(differences: np.ndarray, test_to_train: float) ->
 
     Examples
     --------
-    >>> from skworm.model_selection.paired_tests import corrected_resampled_t_test
+    >>> from skworm.model_selection.stats import corrected_resampled_t_test
     >>> round(corrected_resampled_t_test([0.1, 0.2, 0.1, 0.3, 0.2], test_to_train=0.25), 4)
     0.0327
     """
@@ -115,21 +97,11 @@ def corrected_resampled_t_test(differences: np.ndarray, test_to_train: float) ->
 
 
 def sample_deviation(values: np.ndarray) -> float:
-    """Give the standard deviation of a sample; 0 where it is only rounding, NaN for fewer than two values.
-
-    Parameters
-    ----------
-    values : array of shape (n,)
-        The sample.
-
-    Returns
-    -------
-    float
-        Square root of the unbiased variance.
+    """Return the standard deviation of a sample; 0 where it is only rounding, NaN for fewer than two values.
 
     Examples
     --------
-    >>> from skworm.model_selection.paired_tests import sample_deviation
+    >>> from skworm.model_selection.stats import sample_deviation
     >>> sample_deviation([0.1, 0.1, 0.1])
     0.0
     """
@@ -143,23 +115,13 @@ def sample_deviation(values: np.ndarray) -> float:
 def holm_correction(p: np.ndarray) -> np.ndarray:
     """Correct the p of several tests, so that the chance of any false rejection stays below the level.
 
-    Parameters
-    ----------
-    p : array of shape (n_tests,)
-        One p a test.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_tests,)
-        Corrected p, in the same order.
-
     References
     ----------
     Holm 1979, "A simple sequentially rejective multiple test procedure".
 
     Examples
     --------
-    >>> from skworm.model_selection.paired_tests import holm_correction
+    >>> from skworm.model_selection.stats import holm_correction
     >>> holm_correction([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.06, 0.06]
     """
@@ -175,16 +137,16 @@ def bootstrap_over_worms(scores: Sequence[np.ndarray], *, n_resamples: int, rng:
 
     Parameters
     ----------
-    scores : sequence of arrays of shape (n_fits, n_models)
-        One array a worm; worms may have different numbers of fits.
+    scores : sequence of arrays of shape (n_fits, n_columns)
+        One array a worm; worms may have different numbers of fits. Columns are models or metrics.
     n_resamples : int
         Number of resamples.
     rng : numpy.random.RandomState
-        Source of the draws, which are the same for all models.
+        Source of the draws, which are the same for all columns.
 
     Returns
     -------
-    numpy.ndarray of shape (n_resamples, n_models)
+    numpy.ndarray of shape (n_resamples, n_columns)
         Mean over the drawn worms of the mean over their drawn fits.
 
     References
@@ -194,18 +156,35 @@ def bootstrap_over_worms(scores: Sequence[np.ndarray], *, n_resamples: int, rng:
     Examples
     --------
     >>> import numpy as np
-    >>> from skworm.model_selection.paired_tests import bootstrap_over_worms
+    >>> from skworm.model_selection.stats import bootstrap_over_worms
     >>> scores = [np.array([[0.8], [0.9]]), np.array([[0.6], [0.7]])]
     >>> means = bootstrap_over_worms(scores, n_resamples=2_000, rng=np.random.RandomState(0))
     >>> np.quantile(means, [0.025, 0.5, 0.975]).round(2).tolist()
     [0.62, 0.75, 0.88]
     """
-    n_worms, n_models = len(scores), scores[0].shape[1]
+    n_worms, n_columns = len(scores), scores[0].shape[1]
     drawn = rng.randint(n_worms, size=(n_resamples, n_worms))
-    means = np.empty((n_resamples, n_worms, n_models))
+    means = np.empty((n_resamples, n_worms, n_columns))
     for worm, of_worm in enumerate(scores):
         places = drawn == worm
-        fits = rng.randint(len(of_worm), size=(places.sum(), len(of_worm)))
-        for model in range(n_models):
-            means[places, model] = of_worm[fits, model].mean(axis=1)
+        n_fits = len(of_worm)
+        fits = rng.randint(n_fits, size=(places.sum(), n_fits))
+        # How often each fit was drawn: the mean of all columns is then one product.
+        cells = (np.arange(len(fits))[:, None] * n_fits + fits).ravel()
+        times = np.bincount(cells, minlength=len(fits) * n_fits).reshape(len(fits), n_fits)
+        means[places] = times @ of_worm / n_fits
     return means.mean(axis=1)
+
+
+def interval(means: np.ndarray) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of resampled means.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skworm.model_selection.stats import interval
+    >>> interval(np.arange(1001.0))
+    (25.0, 975.0)
+    """
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)

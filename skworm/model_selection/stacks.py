@@ -8,9 +8,7 @@ from typing import Any
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-ENGINES = ("auto", "fused", "joblib")
-
-_FITS_AT_A_TIME = {"cuda": 320, "cpu": 16}
+_MOST_FITS = 320
 
 
 def network_of(model: Any) -> Any:
@@ -31,15 +29,13 @@ def network_of(model: Any) -> Any:
     return model if hasattr(model, "training_job") else None
 
 
-def fits_at_a_time(model: Any, engine: str, n_fits: int, n_processes: int) -> int:
-    """Tell how many fits of a model make up one task.
+def fits_at_a_time(model: Any, n_fits: int, n_processes: int) -> int:
+    """Return how many fits of a model make up one task: more than one where a GPU trains them as a stack.
 
     Parameters
     ----------
     model : scikit-learn estimator
         The model.
-    engine : {"auto", "fused", "joblib"}
-        See :func:`cross_validate_worms`.
     n_fits : int
         Fits of this model.
     n_processes : int
@@ -48,24 +44,16 @@ def fits_at_a_time(model: Any, engine: str, n_fits: int, n_processes: int) -> in
     Returns
     -------
     int
-        1 where each is trained by itself.
-
-    Raises
-    ------
-    ValueError
-        If there is no such engine.
+        1 where each is trained by itself: on a CPU, stacks gain nothing over one fit a process.
     """
-    if engine not in ENGINES:
-        raise ValueError(f"engine={engine!r}; choose one of {', '.join(map(repr, ENGINES))}")
     network = network_of(model)
-    if engine == "joblib" or network is None:
+    if network is None:
         return 1
     from skworm.training import resolve_device
 
-    device = resolve_device(network.device)
-    if engine == "auto" and device == "cpu":
+    if resolve_device(network.device) == "cpu":
         return 1
-    return max(1, min(_FITS_AT_A_TIME[device], -(-n_fits // n_processes)))
+    return max(1, min(_MOST_FITS, -(-n_fits // n_processes)))
 
 
 def fit_together(model: Any, samples: Sequence[tuple[Any, Any]], n_processes: int) -> list[Any | Exception]:

@@ -1,0 +1,558 @@
+"""The samples of a cross-validation, checked once: states, behaviour or trajectories, and how each is scored."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from sklearn.base import is_classifier, is_regressor
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.linear_model import Ridge
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skworm.layout import (
+    FRAME_LEVEL,
+    WORM_LEVEL,
+    frame_of_rows,
+    parse_column_names,
+    parse_step_column_names,
+    signal_names,
+    worm_of_rows,
+)
+from skworm.metrics import mse_by_step, score_behavior, score_states
+from skworm.model_selection.splits import WormSplit
+from skworm.states import UNKNOWN
+
+EVALUATIONS = ("held_out_windows", "unseen_worms")
+"""The evaluations on the data that are split; the others are external sets."""
+
+PERSISTENCE = "persistence_"
+"""Begins the names of the errors of persistence, which stand beside those of each model."""
+
+_SIDED_TURNS = ("dorsal_turn", "ventral_turn")
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples of one task, indexed by worm and frame.
+
+    Parameters
+    ----------
+    X : pandas.DataFrame of shape (n_samples, n_columns)
+        What models see.
+    y : array, Series or DataFrame of shape (n_samples, ...)
+        What they predict.
+    """
+
+    X: pd.DataFrame
+    y: Any
+
+    task: ClassVar[str]
+
+    @property
+    def worm(self) -> np.ndarray:
+        """Worm of each sample, shape (n_samples,)."""
+        return np.asarray(self.X.index.get_level_values(WORM_LEVEL))
+
+    def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, Any]:
+        """Return X and y of those of the rows that a model can learn from."""
+        raise NotImplementedError
+
+    def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:
+        """Score the predictions for `rows`: a dictionary or several for each worm, with its name as ``"worm"``."""
+        raise NotImplementedError
+
+    def arrays(self) -> list[np.ndarray]:
+        """Return all that a score depends on, for a digest."""
+        raise NotImplementedError
+
+    def check_split(self, split: WormSplit) -> None:
+        """Raise a ValueError where the training rows of a split are too few to learn from."""
+
+    def describe(self) -> dict[str, dict[str, int]]:
+        """Count the labelled frames of each worm, by state or signal."""
+        return {}
+
+    @classmethod
+    def baselines(cls) -> dict[str, Any]:
+        """Return the models that others are measured by, not fitted, by name."""
+        raise NotImplementedError
+
+    def by_worm(self, rows: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        """Return each worm among the rows, in alphabetical order, with the places of its rows."""
+        codes, names = pd.factorize(self.worm[rows], sort=True)
+        return [(str(name), np.flatnonzero(codes == code)) for code, name in enumerate(names)]
+
+
+@dataclass(frozen=True, eq=False)
+class StateSamples(Samples):
+    """Frames with their states.
+
+    Parameters
+    ----------
+    X : pandas.DataFrame of shape (n_frames, n_columns)
+        Frames.
+    y : numpy.ndarray of str, shape (n_frames,)
+        State of each frame, ``"unknown"`` where none is known.
+    merge_turns : bool, default=False
+        Score dorsal and ventral turns as one state, ``"turn"``.
+    """
+
+    merge_turns: bool = False
+
+    task = "states"
+
+    @property
+    def states(self) -> set[str]:
+        """The known states among the frames."""
+        return {str(state) for state in np.unique(self.y)} - {UNKNOWN}
+
+    def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+        """Return the frames whose state is known."""
+        known = rows[self.y[rows] != UNKNOWN]
+        return self.X.iloc[known], self.y[known]
+
+    def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:
+        """Score states worm by worm, and count how often each labelled state is predicted as which."""
+        true, predicted = self.y[rows], np.asarray(predicted, dtype=str)
+        if self.merge_turns:
+            true, predicted = merge_turns(true), merge_turns(predicted)
+        return [
+            {
+                "worm": name,
+                **score_states(true[places], predicted[places]),
+                "confusion": _confusion(true[places], predicted[places]),
+            }
+            for name, places in self.by_worm(rows)
+        ]
+
+    def arrays(self) -> list[np.ndarray]:
+        """Return values, names and states."""
+        return [*_arrays_of_table(self.X), self.y]
+
+    def check_split(self, split: WormSplit) -> None:
+        """Raise a ValueError unless the training rows have two known states."""
+        states = [str(state) for state in np.unique(self.y[split.train]) if state != UNKNOWN]
+        if len(states) < 2:
+            raise ValueError(
+                f"{split}: the training rows have only the states {states}, and a classifier needs two; train on more "
+                "worms, lower gap, or use fold_by='shuffled_windows'"
+            )
+
+    def describe(self) -> dict[str, dict[str, int]]:
+        """Count the frames of each state, worm by worm."""
+        worm = self.worm.astype(str)
+        states = np.unique(self.y)
+        return {
+            name: {str(state): int((self.y[worm == name] == state).sum()) for state in states}
+            for name in np.unique(worm).tolist()
+        }
+
+    @classmethod
+    def baselines(cls) -> dict[str, Any]:
+        """Return ``"majority"``, the most frequent training state, and ``"clock"``, which sees the frame number alone."""
+        return {"majority": DummyClassifier(strategy="most_frequent"), "clock": _clock(KNeighborsClassifier)}
+
+
+@dataclass(frozen=True, eq=False)
+class BehaviorSamples(Samples):
+    """Frames with their continuous signals.
+
+    Parameters
+    ----------
+    X : pandas.DataFrame of shape (n_frames, n_columns)
+        Frames.
+    y : pandas.DataFrame of shape (n_frames, n_signals)
+        Signals, NaN where none is known.
+    one_column : bool, default=False
+        Whether models are given a Series, not a DataFrame.
+    """
+
+    one_column: bool = False
+
+    task = "behavior"
+
+    def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, Any]:
+        """Return the frames whose signals are all known."""
+        known = rows[self.y.iloc[rows].notna().all(axis=1).to_numpy()]
+        signals = self.y.iloc[known]
+        return self.X.iloc[known], signals.iloc[:, 0] if self.one_column else signals
+
+    def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:
+        """Score signals worm by worm, a dictionary a signal."""
+        true = self.y.iloc[rows].to_numpy()
+        values = np.asarray(predicted, dtype=float)
+        if values.size != true.size or len(values) != len(true):
+            raise ValueError(f"the model predicts values of shape {values.shape}, but the signals have {true.shape}")
+        values = values.reshape(true.shape)
+        return [
+            {"worm": name, "signal": signal, **score_behavior(true[places, column], values[places, column])}
+            for name, places in self.by_worm(rows)
+            for column, signal in enumerate(self.y.columns)
+        ]
+
+    def arrays(self) -> list[np.ndarray]:
+        """Return values and names of frames and signals."""
+        return [*_arrays_of_table(self.X), *_arrays_of_table(self.y)]
+
+    def check_split(self, split: WormSplit) -> None:
+        """Raise a ValueError unless two training rows have known signals."""
+        n_known = len(self.training_samples(split.train)[0])
+        if n_known < 2:
+            raise ValueError(
+                f"{split}: {n_known} training rows have known signals, and a regressor needs two; train on more worms, "
+                "lower gap, or leave out worms or signals that are NaN"
+            )
+
+    def describe(self) -> dict[str, dict[str, int]]:
+        """Count the known frames of each signal, worm by worm."""
+        known = self.y.notna().groupby(self.worm.astype(str)).sum()
+        return {str(name): {str(key): int(n) for key, n in row.items()} for name, row in known.iterrows()}
+
+    @classmethod
+    def baselines(cls) -> dict[str, Any]:
+        """Return ``"mean"`` over training frames, ``"clock"``, and ``"linear"``, a ridge regression."""
+        return {"mean": DummyRegressor(), "clock": _clock(KNeighborsRegressor), "linear": Ridge(alpha=1.0)}
+
+
+@dataclass(frozen=True, eq=False)
+class TrajectorySamples(Samples):
+    """Observed frames with the frames after them.
+
+    Parameters
+    ----------
+    X : pandas.DataFrame of shape (n_trajectories, burn_in * n_columns)
+        Observed frames.
+    y : pandas.DataFrame of shape (n_trajectories, horizon * n_columns)
+        The frames after them.
+    n_columns : int
+        Columns of a frame.
+    node_features : tuple of str
+        Node features that are scored one by one.
+    transition : numpy.ndarray of bool, shape (n_trajectories,), or None
+        Which trajectories hold a change of state.
+    """
+
+    n_columns: int = 0
+    node_features: tuple[str, ...] = ()
+    transition: np.ndarray | None = None
+
+    task = "trajectories"
+
+    def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return observed and future frames."""
+        return self.X.iloc[rows], self.y.iloc[rows]
+
+    def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:
+        """Measure errors worm by worm, a dictionary a step, beside those of persistence."""
+        predicted = np.asarray(predicted)
+        return [
+            {"worm": name, **{str(column): value for column, value in errors.items()}}
+            for name, places in self.by_worm(rows)
+            for errors in self._errors(rows[places], predicted[places]).reset_index().to_dict("records")
+        ]
+
+    def arrays(self) -> list[np.ndarray]:
+        """Return values and names of observed and future frames, and which hold a change of state."""
+        transition = np.empty(0) if self.transition is None else self.transition
+        return [*_arrays_of_table(self.X), *_arrays_of_table(self.y), transition]
+
+    @classmethod
+    def baselines(cls) -> dict[str, Any]:
+        """Return ``"persistence"``, which repeats the last observed frame, the ``"mean"``, and a ``"linear"`` map."""
+        from skworm import LinearTrajectoryRegressor, PersistenceRegressor
+
+        return {
+            "persistence": PersistenceRegressor(),
+            "mean": DummyRegressor(),
+            "linear": LinearTrajectoryRegressor(),
+        }
+
+    def _errors(self, rows: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
+        own = self._errors_of(rows, predicted)
+        last = self.X.iloc[rows, -self.n_columns :].to_numpy()
+        persistence = self._errors_of(rows, np.tile(last, self.y.shape[1] // self.n_columns)).add_prefix(PERSISTENCE)
+        counts = {"n_trajectories": len(rows)}
+        if self.transition is not None:
+            counts["n_transition"] = int(self.transition[rows].sum())
+        return pd.concat([own, persistence], axis=1).assign(**counts)
+
+    def _errors_of(self, rows: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
+        true = self.y.iloc[rows]
+        errors = {"mse": mse_by_step(true, predicted)}
+        for feature in self.node_features:
+            errors[f"mse_{feature}"] = mse_by_step(true, predicted, node_feature=feature)
+        if self.transition is not None:
+            changes = self.transition[rows]
+            for name, chosen in (("mse_transition", changes), ("mse_steady", ~changes)):
+                missing = pd.Series(np.nan, index=errors["mse"].index)
+                errors[name] = mse_by_step(true[chosen], predicted[chosen]) if chosen.any() else missing
+        return pd.DataFrame(errors)
+
+
+def make_samples(
+    estimators: Mapping[str, Any],
+    X: Any,
+    y: Any,
+    groups: Any = None,
+    *,
+    external: Mapping[str, tuple[Any, Any]] | None = None,
+    transition: pd.Series | None = None,
+) -> tuple[Samples, dict[str, Samples]]:
+    """Check the data of a cross-validation, and tell which task it is.
+
+    Parameters
+    ----------
+    estimators, X, y, groups, external, transition
+        See :func:`~skworm.model_selection.cross_validate_worms`.
+
+    Returns
+    -------
+    train : Samples
+        What is split.
+    external : dict of str to Samples
+        What is only scored, with the columns of `train`.
+
+    Raises
+    ------
+    ValueError
+        If data sets do not fit each other.
+    TypeError
+        If estimators and `y` are of different tasks.
+    """
+    task = _task_of(estimators, X, y)
+    if transition is not None and task is not TrajectorySamples:
+        raise ValueError("transition= is about trajectories, and y holds none; leave it out")
+    train = _samples(task, "X", X, y, groups, transition)
+    sets: dict[str, Samples] = {}
+    for name, (own_X, own_y) in (external or {}).items():
+        if name in EVALUATIONS:
+            raise ValueError(f"external set {name!r} has the name of an evaluation on the training data; rename it")
+        part = _samples(task, f"external set {name!r}", own_X, own_y, None, transition)
+        sets[name] = _like_training(name, part, train)
+    return train, sets
+
+
+def state_samples(X: Any, y: Any, groups: Any = None) -> StateSamples:
+    """Check frames and their states.
+
+    Parameters
+    ----------
+    X : DataFrame or array-like, shape (n_frames, n_columns)
+        Frames.
+    y : Series or array-like of str, shape (n_frames,)
+        State of each frame.
+    groups : array-like of shape (n_frames,), optional
+        Worm of each row, where the index of `X` does not say it.
+
+    Returns
+    -------
+    StateSamples
+        The frames, indexed by worm and frame.
+
+    Raises
+    ------
+    ValueError
+        If worms are missing, `y` does not fit `X`, or a state is missing.
+
+    Examples
+    --------
+    >>> from skworm.model_selection.samples import state_samples
+    >>> state_samples([[0.0], [1.0]], ["forward", "reverse"], groups=["worm-a", "worm-a"]).X.index.to_list()
+    [('worm-a', 0), ('worm-a', 1)]
+    """
+    return _state_samples("X", X, y, groups)
+
+
+def merge_turns(states: np.ndarray) -> np.ndarray:
+    """Rename dorsal and ventral turns to ``"turn"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skworm.model_selection.samples import merge_turns
+    >>> merge_turns(np.array(["dorsal_turn", "forward"])).tolist()
+    ['turn', 'forward']
+    """
+    return np.where(np.isin(states, _SIDED_TURNS), "turn", states)
+
+
+def frame_number(X: pd.DataFrame) -> np.ndarray:
+    """Return the frame number of each row as a column, all that a clock sees."""
+    return np.asarray(X.index.get_level_values(FRAME_LEVEL), dtype=np.float64)[:, None]
+
+
+def _task_of(estimators: Mapping[str, Any], X: Any, y: Any) -> type[Samples]:
+    regressors = [name for name, model in estimators.items() if is_regressor(model)]
+    classifiers = [name for name, model in estimators.items() if is_classifier(model)]
+    if regressors and classifiers:
+        raise TypeError(
+            f"estimators mix classifiers ({', '.join(classifiers)}) and regressors ({', '.join(regressors)}); "
+            "cross-validate them in two calls"
+        )
+    if _has_steps(X) or _has_steps(y):
+        return TrajectorySamples
+    if classifiers:
+        return StateSamples
+    numeric = np.issubdtype(np.asarray(y).dtype, np.number)
+    if regressors and not numeric:
+        raise TypeError(
+            f"{regressors[0]!r} is a regressor, and y holds no numbers; pass the signals of make_behavior or the "
+            "trajectories of make_trajectories, or a classifier"
+        )
+    return BehaviorSamples if numeric else StateSamples
+
+
+def _has_steps(table: Any) -> bool:
+    return isinstance(table, pd.DataFrame) and parse_step_column_names(table.columns) is not None
+
+
+def _samples(task: type[Samples], name: str, X: Any, y: Any, groups: Any, transition: pd.Series | None) -> Samples:
+    if task is StateSamples:
+        return _state_samples(name, X, y, groups)
+    if task is BehaviorSamples:
+        return _behavior_samples(name, X, y, groups)
+    if groups is not None:
+        raise ValueError("groups= has no meaning for trajectories, whose index names the worm; leave it out")
+    return _trajectory_samples(name, X, y, transition)
+
+
+def _state_samples(name: str, X: Any, y: Any, groups: Any) -> StateSamples:
+    table = _indexed(name, X, groups)
+    if np.shape(y) != (len(X),):
+        raise ValueError(f"{name} has {len(X)} rows, but its y has shape {np.shape(y)}; pass one state a row")
+    _check_same_rows(name, X, y)
+    missing = np.flatnonzero(pd.isna(np.asarray(y, dtype=object)))
+    if len(missing):
+        raise ValueError(f"{name} has no state at row {missing[0]} of its y; write 'unknown' where none is known")
+    return StateSamples(table, np.asarray(y, dtype=str))
+
+
+def _behavior_samples(name: str, X: Any, y: Any, groups: Any) -> BehaviorSamples:
+    table = _indexed(name, X, groups)
+    values = np.asarray(y, dtype=float)
+    if values.ndim not in (1, 2) or len(values) != len(table):
+        raise ValueError(
+            f"{name} has {len(table)} rows, but its y has shape {values.shape}; pass one value a row, or one column a "
+            "signal"
+        )
+    _check_same_rows(name, X, y)
+    if np.isinf(values).any():
+        raise ValueError(f"the y of {name} is infinite at row {np.argwhere(np.isinf(values))[0, 0]}; write NaN there")
+    signals = pd.DataFrame(values.reshape(len(table), -1), index=table.index, columns=signal_names(y))
+    return BehaviorSamples(table, signals, one_column=values.ndim == 1)
+
+
+def _trajectory_samples(name: str, X: Any, y: Any, transition: pd.Series | None) -> TrajectorySamples:
+    for letter, table in (("X", X), ("y", y)):
+        if not _has_steps(table) or not {WORM_LEVEL, FRAME_LEVEL} <= set(table.index.names):
+            raise ValueError(f"{name}: {letter} is not a table of trajectories; make both with make_trajectories")
+    if not X.index.equals(y.index):
+        raise ValueError(f"{name}: X and y have different indices; make both with one call of make_trajectories")
+    columns, _ = parse_step_column_names(y.columns) or ([], [])
+    parsed = parse_column_names(columns)
+    node_features = () if parsed is None else tuple(parsed[1])
+    if transition is None:
+        return TrajectorySamples(X, y, len(columns), node_features)
+    missing = X.index.difference(transition.index)
+    if len(missing):
+        raise ValueError(
+            f"{name}: transition lacks {len(missing)} trajectories, first {missing[0]}; make it with "
+            "contains_transition of the same y"
+        )
+    changes = transition.reindex(X.index).to_numpy(dtype=bool)
+    return TrajectorySamples(X, y, len(columns), node_features, changes)
+
+
+def _like_training(name: str, part: Any, train: Any) -> Samples:
+    """Check an external set against the training samples, and put its columns into their order."""
+    shared = sorted(set(part.worm.astype(str)) & set(train.worm.astype(str)))
+    if shared:
+        raise ValueError(
+            f"external set {name!r} has worms {shared}, which X has too; if they are other animals, rename them, and "
+            "if they are the same, leave them out of one of the two"
+        )
+    missing = [column for column in train.X.columns if column not in part.X.columns]
+    if missing:
+        raise ValueError(
+            f"external set {name!r} lacks the columns {missing}; make both tables with the same neurons, for example "
+            "make_frames(recordings, neurons=...), or drop these columns from X"
+        )
+    X = part.X[list(train.X.columns)]
+    if isinstance(part, StateSamples):
+        return StateSamples(X, part.y, _turns_to_merge(name, part, train))
+    if list(part.y.columns) != list(train.y.columns):
+        raise ValueError(
+            f"external set {name!r} predicts the columns {list(part.y.columns)[:6]}, but models are trained on "
+            f"{list(train.y.columns)[:6]}; make both with the same signals, or the same neurons and horizon"
+        )
+    if isinstance(part, BehaviorSamples):
+        return BehaviorSamples(X, part.y, train.one_column)
+    return TrajectorySamples(X, part.y, part.n_columns, part.node_features, part.transition)
+
+
+def _turns_to_merge(name: str, part: StateSamples, train: StateSamples) -> bool:
+    all_states = part.states | train.states
+    merge = "turn" in all_states and not all_states.isdisjoint(_SIDED_TURNS)
+    learnt = train.states | ({"turn", *_SIDED_TURNS} if merge else set())
+    unlearnt = sorted(part.states - learnt)
+    if unlearnt:
+        raise ValueError(
+            f"external set {name!r} has states {unlearnt}, which y never has, so that no model can predict them; "
+            f"replace them by 'unknown', which is not scored: y.replace({unlearnt[0]!r}, 'unknown')"
+        )
+    if merge:
+        warnings.warn(
+            f"external set {name!r} is scored with dorsal_turn and ventral_turn counted as turn, because one side of "
+            "the comparison does not tell them apart",
+            UserWarning,
+            stacklevel=5,
+        )
+    return merge
+
+
+def _indexed(name: str, X: Any, groups: Any) -> pd.DataFrame:
+    worm = worm_of_rows(X, groups)
+    if worm is None:
+        remedy = "pass groups=, or give X" if name == "X" else "give it"
+        raise ValueError(
+            f"{name} does not say to which worm a row belongs; {remedy} the index level 'worm', as make_frames does"
+        )
+    if pd.isna(worm).any():
+        raise ValueError(f"{name} has no worm at row {np.flatnonzero(pd.isna(worm))[0]}; name it, or drop the row")
+    index = pd.MultiIndex.from_arrays([worm, frame_of_rows(X, worm)], names=[WORM_LEVEL, FRAME_LEVEL])
+    table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
+    return table.set_axis(index, axis=0)
+
+
+def _check_same_rows(name: str, X: Any, y: Any) -> None:
+    if isinstance(y, pd.Series | pd.DataFrame) and isinstance(X, pd.DataFrame) and not y.index.equals(X.index):
+        raise ValueError(
+            f"{name} and its y have different indices, so their rows may not belong together; align them with "
+            "y.loc[X.index], or pass y.to_numpy() where the rows do line up"
+        )
+
+
+def _confusion(true: np.ndarray, predicted: np.ndarray) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    pairs, n_frames = np.unique(np.stack([true, predicted]), axis=1, return_counts=True)
+    for (state, guess), n in zip(pairs.T.tolist(), n_frames.tolist(), strict=True):
+        if state != UNKNOWN:
+            counts.setdefault(state, {})[guess] = n
+    return counts
+
+
+def _clock(neighbors: Any) -> Any:
+    return make_pipeline(FunctionTransformer(frame_number), neighbors(n_neighbors=1))
+
+
+def _arrays_of_table(table: pd.DataFrame) -> list[np.ndarray]:
+    index = table.index.to_frame(index=False)
+    names = [np.asarray(labels, dtype=str) for labels in (index[WORM_LEVEL], table.columns)]
+    return [table.to_numpy(), index[FRAME_LEVEL].to_numpy(), *names]
