@@ -7,16 +7,9 @@ from datetime import UTC, datetime
 
 import click
 
-from skworm.cli.completion import completion
 from skworm.cli.data import add_data_commands
-from skworm.cli.everything import everything
-from skworm.cli.forecasts import figure4c, figure4d
 from skworm.cli.options import COMMAND
-from skworm.cli.results import compare, report
-from skworm.cli.sensitivities import forecast_sensitivity, sensitivity
-from skworm.cli.studies import command_of_target
-from skworm.cli.table1 import table1
-from skworm.experiments.catalogue import TARGETS
+from skworm.cli.reproduce import reproduce
 
 
 class _CommandThatRemembers(click.Group):
@@ -41,21 +34,4 @@ def main() -> None:
 
 
 add_data_commands(main)
-for _command in (report, compare, completion):
-    main.add_command(_command)
-
-
-@main.group(short_help="Repeat the comparisons of the paper.")
-def reproduce() -> None:
-    """Repeat the comparisons of the paper, on your recordings or on simulated worms.
-
-    Wang et al. 2021, "Generalizable Machine Learning in Neuroscience using Graph Neural Networks". Each command fits
-    models on some worms, scores them on others, prints a table and writes tables and figures to a folder. A run that
-    was stopped continues where it ended: call it again with the same options.
-    """
-
-
-for _command in (table1, figure4c, figure4d, sensitivity, forecast_sensitivity, everything):
-    reproduce.add_command(_command)
-for _target in TARGETS.values():
-    reproduce.add_command(command_of_target(_target))
+main.add_command(reproduce)

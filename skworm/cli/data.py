@@ -1,4 +1,4 @@
-"""Commands for recordings and models: look, train, predict, download."""
+"""Commands for recordings, models and results: inspect, train, predict, datasets, compare, report, completion."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ from typing import Any
 
 import click
 
-from skworm.cli.choices import NameList, PathOrName
-from skworm.cli.options import STATES_HELP, options_of
-from skworm.cli.output import JSON, lines_of, show, user_errors
-from skworm.experiments.catalogue import TABLE_1_MODELS
+from skworm.cli.options import (
+    DEVICE,
+    JSON,
+    SEED,
+    STATES,
+    STATES_HELP,
+    KeyValue,
+    NeuronList,
+    PathOrName,
+    lines_of,
+    one_line_errors,
+    options_of,
+    show,
+    this_call,
+)
+from skworm.paper.models import STATE_MODELS
 
 _FETCHERS = {
     "kato2015": ("fetch_kato2015", "Kato et al. 2015: five immobilised worms, seven states"),
@@ -19,23 +31,11 @@ _FETCHERS = {
 _PATH = click.Path(path_type=Path)
 
 
-class _ColumnName(click.ParamType):
-    """``role=name of a column``."""
-
-    name = "ROLE=COLUMN"
-
-    def convert(self, value: Any, parameter: Any, context: Any) -> tuple[str, str]:
-        role, separator, column = str(value).partition("=")
-        if not separator or not role or not column:
-            self.fail(f"{value!r} is not of the form ROLE=COLUMN, such as 'time=t (s)'", parameter, context)
-        return role.strip(), column
-
-
 _READING = (
     click.option(
         "--column",
         "columns",
-        type=_ColumnName(),
+        type=KeyValue("ROLE=COLUMN", "'time=t (s)'"),
         multiple=True,
         help="Which column of a table is what, where its name does not say: time=t, state=label, behavior:velocity=v, "
         "or a neuron, 'AVAL=cell 3'. May be given several times.",
@@ -50,7 +50,7 @@ _READING = (
 
 def add_data_commands(group: click.Group) -> None:
     """Add the commands to a group."""
-    for command in (inspect, train, predict, datasets):
+    for command in (inspect, train, predict, datasets, compare, report, completion):
         group.add_command(command)
 
 
@@ -63,7 +63,7 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
 
     Ends with 1 if a file cannot be read. Problems of recordings that can be read are printed, and no failure.
     """
-    with user_errors():
+    with one_line_errors():
         if path.suffix == ".skworm":
             from skworm.model_files import describe
 
@@ -89,15 +89,15 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
 )
 @click.option(
     "--model",
-    type=click.Choice(TABLE_1_MODELS),
+    type=click.Choice(tuple(STATE_MODELS)),
     default="gnn-virtual-worms",
     show_default=True,
     metavar="NAME",
-    help=f"What to train: {', '.join(TABLE_1_MODELS)}.",
+    help=f"What to train: {', '.join(STATE_MODELS)}.",
 )
 @click.option(
     "--states",
-    type=click.Choice(["2", "4", "7", "nichols", "as_recorded"]),
+    type=click.Choice([*STATES, "as_recorded"]),
     default="4",
     show_default=True,
     help=f"{STATES_HELP} as_recorded takes all names that the recordings use.",
@@ -106,7 +106,7 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
     "--neurons",
     default="shared",
     show_default=True,
-    type=NameList("shared"),
+    type=NeuronList("shared"),
     metavar="shared|NAME,...",
     help="Neurons that the model reads: shared, all that are identified in every worm; or a list of names.",
 )
@@ -116,14 +116,8 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
     help="Resample all worms to this many frames a second.",
 )
 @click.option("--epochs", type=click.IntRange(1), default=800, show_default=True, help="Training epochs of a network.")
-@click.option(
-    "--device",
-    type=click.Choice(["cpu", "cuda", "auto"]),
-    default="cpu",
-    show_default=True,
-    help="Where to train: auto is a GPU where there is one.",
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random.")
+@DEVICE
+@SEED
 @click.option("--description", default="", help="What a reader of the file should know.")
 @click.option("--out", type=_PATH, required=True, help="The model file, best ending in .skworm.")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
@@ -135,7 +129,7 @@ def train(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     Its accuracy on the frames that it was trained on is printed, which says little: `skworm reproduce table1` tells how
     a model does on worms that it has not seen.
     """
-    with user_errors():
+    with one_line_errors():
         if out.exists() and not overwrite:
             raise FileExistsError(f"{out} exists; pass --overwrite to replace it, or another --out")
         if not out.absolute().parent.is_dir():
@@ -149,32 +143,31 @@ def _train(
     data: str,
     model: str,
     states: str,
-    neurons: str,
+    neurons: str | tuple[str, ...],
     fps: float | None,
     epochs: int,
     device: str,
-    seed: int,
+    random_state: int,
     description: str,
     columns: Any,
     table_fps: float | None,
 ) -> dict[str, Any]:
-    from skworm.experiments.protocol import Protocol
     from skworm.frames import make_frames
     from skworm.model_files import describe, save
 
-    settings = Protocol(data=data, models=(model,), max_epochs=epochs, device=device, random_state=seed)
-    wanted: Any = neurons if neurons == "shared" else tuple(filter(None, map(str.strip, neurons.split(","))))
-    worms = _load_worms(data, seed, columns, table_fps)
-    X, y = make_frames(worms, neurons=wanted, states=states, resample_to=fps)
-    estimator = settings.estimators()[model].fit(X, y)
+    worms = _load_worms(data, random_state, columns, table_fps)
+    X, y = make_frames(worms, neurons=neurons, states=states, resample_to=fps)
+    names = [name.split(":")[0] for name in X.columns[::2]]
+    shared = {"max_epochs": epochs, "device": device, "random_state": random_state}
+    estimator = STATE_MODELS[model].make(names, **shared).fit(X, y)
     save(estimator, out, X=X, y=y, description=description, overwrite=True)
-    about = {"file": str(out), "neurons": [name.split(":")[0] for name in X.columns[::2]], **describe(out)}
+    about = {"file": str(out), "neurons": names, **describe(out)}
     return about | {"accuracy_on_training_frames": round(float(estimator.score(X, y)), 4)}
 
 
 def _load_worms(data: str, seed: int, columns: Any, table_fps: float | None) -> list[Any]:
     if data in ("simulated", *_FETCHERS):
-        from skworm.experiments.worms import load_worms
+        from skworm.paper.study import load_worms
 
         return load_worms(data, seed)
     from skworm.datasets import load_recordings
@@ -186,13 +179,7 @@ def _load_worms(data: str, seed: int, columns: Any, table_fps: float | None) -> 
 @click.argument("model", type=_PATH)
 @click.argument("recordings", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="Table of all frames, a .csv file.")
-@click.option(
-    "--device",
-    type=click.Choice(["cpu", "cuda", "auto"]),
-    default="cpu",
-    show_default=True,
-    help="Where to predict: auto is a GPU where there is one.",
-)
+@DEVICE
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @options_of(_READING)
 @JSON
@@ -212,11 +199,12 @@ def predict(
     states_bouts.csv, with start, end and duration of every bout in seconds, and the picture states_ethogram.png.
     Recordings of another frame rate are resampled to that of training.
     """
-    with user_errors():
+    with one_line_errors():
         paths = [out, out.with_name(f"{out.stem}_bouts.csv"), out.with_name(f"{out.stem}_ethogram.png")]
         for path in paths:
             if path.exists() and not overwrite:
                 raise FileExistsError(f"{path} exists; pass --overwrite to replace it, or another --out")
+        from skworm.atomic import atomic_path
         from skworm.datasets import load_recordings
         from skworm.model_files import load
         from skworm.plotting import EthogramDisplay
@@ -227,9 +215,11 @@ def predict(
         table = decode_states(classifier, worms)
         bouts = bouts_in_seconds(table)
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(paths[0], index=False)
-        bouts.to_csv(paths[1], index=False)
-        EthogramDisplay.from_table(table).save(paths[2])
+        for path, own in zip(paths, (table, bouts), strict=False):
+            with atomic_path(path) as temporary:
+                own.to_csv(temporary, index=False)
+        with atomic_path(paths[2]) as temporary:
+            EthogramDisplay.from_table(table).save(temporary)
         about: dict[str, Any] = {"files": list(map(str, paths)), "percent_of_frames": _shares(table)}
         if "annotated" in table:
             known = table[table["annotated"].isin(list(classifier.classes_))]
@@ -267,10 +257,176 @@ def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
     """Download a data set, unless it is there already, and say what is in it."""
     from skworm import datasets as sources
 
-    with user_errors():
+    with one_line_errors():
         worms = getattr(sources, _FETCHERS[name][0])(data_home=data_home)
         about = {
             worm.worm: {"n_frames": worm.n_frames, "fps": worm.fps, "identified": worm.identified} for worm in worms
         }
         lines = {worm.worm: f"{worm.n_frames} frames, {len(worm.identified)} neurons identified" for worm in worms}
         show(about, as_json, lines_of(lines))
+
+
+@click.command(short_help="Write one HTML page on the results of a run.")
+@click.argument("results", type=_PATH)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The page, a .html file; replaced if it is there.  [default: report.html in RESULTS]",
+)
+@click.option(
+    "--baseline",
+    metavar="MODEL",
+    help="Model that the others are compared with, in the results of a script.  [default: the first of the run]",
+)
+@JSON
+def report(results: Path, out: Path | None, baseline: str | None, as_json: bool) -> None:
+    """Write one HTML page on the RESULTS of a run, to be read, sent or printed.
+
+    RESULTS is a folder that `skworm reproduce TARGET --out` or `skworm reproduce all --out` wrote, or that a script
+    passed to cross_validate_worms as memory. The page holds settings, data, splits, tables with intervals over worms,
+    figures, what remembering the moment is worth, versions and what to cite. It needs no other file and no network.
+    """
+    with one_line_errors():
+        page = results / "report.html" if out is None else out
+        if page.suffix.lower() not in (".html", ".htm"):
+            raise ValueError(f"--out {page} is not the name of a page; let it end in .html")
+        from skworm.paper.report import write_report
+
+        write_report(results, page, command=this_call()[0], baseline=baseline)
+        show({"report": str(page)}, as_json, str(page))
+
+
+@click.command(short_help="Compare the models of a run, worm by worm.")
+@click.argument("results", type=_PATH)
+@click.option(
+    "--baseline", metavar="MODEL", help="Model that the others are compared with.  [default: the first of the run]"
+)
+@click.option(
+    "--evaluation",
+    type=PathOrName("unseen_worms", "held_out_windows"),
+    default="unseen_worms",
+    show_default=True,
+    metavar="NAME",
+    help="What to compare on: unseen_worms, held_out_windows, or the name of external recordings.",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="A model to compare; may be given several times.  [default: all but clock and majority]",
+)
+@click.option(
+    "--metric",
+    metavar="NAME",
+    help="What to compare.  [default: accuracy; mse for trajectories, r2 for behaviour]",
+)
+@click.option(
+    "--where",
+    "conditions",
+    type=KeyValue("COLUMN=VALUE", "step=8"),
+    multiple=True,
+    help="Take only rows with this value in a column, such as step=8 or block='4 states'; may be given several times.",
+)
+@SEED
+@JSON
+def compare(
+    results: Path,
+    baseline: str | None,
+    evaluation: str,
+    models: tuple[str, ...],
+    metric: str | None,
+    conditions: tuple[tuple[str, str], ...],
+    random_state: int,
+    as_json: bool,
+) -> None:
+    """Compare the models of a run with one of them, worm by worm.
+
+    RESULTS is a folder that `skworm reproduce TARGET --out` wrote, or that a script passed to cross_validate_worms as
+    memory; or a .csv file with its table of scores. For each model: mean over worms and its 95 % interval, the
+    difference to the baseline and its interval, the worms on which it is better, and the p of a sign-flip test across
+    worms before and after Holm's correction, with the smallest p that so many worms allow.
+
+    The first model of the run is the baseline unless --baseline names another. Name it before you look.
+    """
+    with one_line_errors():
+        from skworm.model_selection import describe_comparison, read_scores
+        from skworm.paper.report import no_results, without_naive
+        from skworm.paper.tables import (
+            STEPS,
+            comparison_texts,
+            lay_out,
+            parts_in_words,
+            parts_of_comparison,
+            readable,
+        )
+
+        if results.is_dir() and not (results / "scores.csv").is_file() and not (results / "fits").is_dir():
+            raise no_results(results)
+        scores = read_scores(results).where(**dict(conditions))
+        if scores.task == "trajectories" and "step" not in dict(conditions):
+            scores = scores.where(step=[step for step in STEPS if step in set(scores.table["step"])])
+        left_out: list[str] = []
+        if models:
+            scores.where(model=list(models))
+        else:
+            scores, left_out = without_naive(scores, baseline)
+        table = scores.compare(
+            baseline or (models[0] if models else scores.models[0]),
+            evaluation=evaluation,
+            metric=metric,
+            models=models or None,
+            random_state=random_state,
+        )
+        comparisons, blocks = [], []
+        for part, rows in parts_of_comparison(table):
+            sentences = describe_comparison(rows[rows["model"] != rows["reference"]])
+            first = rows.iloc[0]
+            shared = ["reference", "n_worms", "n_fits", "correction", "smallest_p"]
+            own = rows.drop(columns=[*shared, "evaluation", "metric"])
+            comparisons.append(
+                {
+                    "part": part,
+                    **{name: first[name] for name in shared},
+                    "models": own.astype(object).where(own.notna(), None).to_dict("records"),
+                    "sentences": sentences,
+                }
+            )
+            heading = ", ".join(filter(None, [readable(evaluation), parts_in_words(part)]))
+            text = ["", lay_out(comparison_texts(rows)), "", *sentences]
+            blocks.append("\n".join([heading[0].upper() + heading[1:], *text]))
+        closing = (
+            "In round brackets: 95 % intervals of a bootstrap over worms and the fits within them. The p is that of a "
+            "two-sided sign-flip test across worms."
+        )
+        if left_out:
+            closing += (
+                f"\nLeft out, since they see no neuron: {', '.join(left_out)}; --model or --baseline takes them in."
+            )
+        facts = {"results": str(results), "evaluation": evaluation, "metric": table["metric"].iloc[0]}
+        facts |= {"left_out": left_out, "comparisons": comparisons}
+        show(facts, as_json, "\n\n".join([*blocks, closing]))
+
+
+@click.command(short_help="Print a script for completion by the Tab key.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    r"""Print a script that lets the Tab key complete commands, options, names and paths in your SHELL.
+
+    Put it where your shell looks for such scripts, and open a new terminal:
+
+    \b
+    bash   skworm completion bash > ~/.local/share/bash-completion/completions/skworm
+    zsh    skworm completion zsh > "${fpath[1]}/_skworm"
+    fish   skworm completion fish > ~/.config/fish/completions/skworm.fish
+
+    The folder must exist (mkdir -p makes it); bash needs its package bash-completion for this. Without that package,
+    add the line eval "$(skworm completion bash)" to ~/.bashrc.
+    """
+    from click.shell_completion import get_completion_class
+
+    root = click.get_current_context().find_root()
+    make = get_completion_class(shell)
+    if make is None:
+        raise click.ClickException(f"this version of click knows no completion for {shell}; update click")
+    click.echo(make(root.command, {}, "skworm", "_SKWORM_COMPLETE").source())

@@ -1,61 +1,146 @@
-"""Options that several commands share, and what a command does about errors."""
+"""What commands share: options and their types, what they print, and what they do about errors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import math
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
-
-from skworm.cli.choices import NameList, PathOrName
-from skworm.cli.output import user_errors
+from click.shell_completion import CompletionItem
 
 COMMAND = "skworm.command"
-_INTERRUPTED = 130
+STATES = ("2", "4", "7", "nichols")
+_INTERRUPTED, _TERMINATED = 130, 143
 
 
-def names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
-    """Read a list of names."""
-    return tuple(name.strip() for name in value.split(",") if name.strip())
+class PathOrName(click.ParamType):
+    """A path, or one of some names."""
+
+    name = "path"
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete names and, where the shell finds any, paths."""
+        # Shells begin anew at an item of type file, so it comes first.
+        found = [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
+        return [CompletionItem(incomplete, type="file"), *found]
 
 
-def counts(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    """Read a list of whole numbers."""
-    if value is None:
-        return None
-    try:
-        return tuple(int(number) for number in value.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is no list of whole numbers, such as 1,4") from None
+class NameList(click.ParamType):
+    """Names with commas between them, of which a shell suggests some; `convert_to` reads each of them."""
+
+    name = "names"
+
+    def __init__(self, *names: str, convert_to: Callable[[str], Any] = str, example: str = "") -> None:
+        self.names = names
+        self.convert_to = convert_to
+        self.example = example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a list; which names exist is checked where they are used."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(self.convert_to(name.strip()) for name in value.split(",") if name.strip())
+        except ValueError:
+            self.fail(f"{value!r} is not of the form {self.example}", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete the name behind the last comma with one that is not in the list yet."""
+        before, comma, last = incomplete.rpartition(",")
+        taken = before.split(",")
+        return [
+            CompletionItem(f"{before}{comma}{name}")
+            for name in self.names
+            if name.startswith(last) and name not in taken
+        ]
 
 
-DEVICE_HELP = (
-    "Where neural models are trained: cpu, with --n-jobs fits at a time; cuda, a GPU, with many fits in one stack; "
-    "auto, the GPU where there is one."
-)
+class KeyValue(click.ParamType):
+    """``key=value``."""
+
+    def __init__(self, name: str, example: str) -> None:
+        self.name = name
+        self.example = example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Divide at the first sign of equality."""
+        if isinstance(value, tuple):
+            return value
+        key, separator, wanted = str(value).partition("=")
+        if not separator or not key or not wanted:
+            self.fail(f"{value!r} is not of the form {self.name}, such as {self.example}", param, ctx)
+        return key.strip(), wanted
+
+
+class NeuronList(NameList):
+    """A preset of neurons by name, or a list of neurons."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Leave the name of a preset as it is."""
+        return value if value in self.names else super().convert(value, param, ctx)
+
+
 STATES_HELP = (
     "Which behavioural states to tell apart: 2, forward and reverse; 4, with dorsal and ventral turns; 7, those of "
     "Kato et al.; nichols, those of Nichols et al."
 )
-SETS_OF_STATES_HELP = STATES_HELP.replace("Which", "One or several sets of", 1).replace(" to tell apart", "")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for another program to read.")
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="Where networks run: cpu; cuda, a GPU, which trains many fits in one stack; auto, the GPU where there is one.",
+)
+SEED = click.option(
+    "--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random."
+)
+DATA_OPTIONS = (
+    click.option(
+        "--data",
+        type=PathOrName("kato2015", "simulated"),
+        default="simulated",
+        show_default=True,
+        metavar="PATH|kato2015|simulated",
+        help="Worms to train on and to score: a file or folder of recordings, or a data set by name.",
+    ),
+    click.option(
+        "--external",
+        type=PathOrName("nichols2017", "simulated", "none"),
+        metavar="PATH|nichols2017|simulated|none",
+        help="Worms of another lab or day, that are scored and never trained on.  [default: a second simulated lab "
+        "beside simulated data, else none]",
+    ),
+    click.option(
+        "--neurons",
+        type=NeuronList("paper", "shared"),
+        default="paper",
+        show_default=True,
+        metavar="paper|shared|NAME,...",
+        help="Neurons that models read: paper, those of the paper's 15 that are identified in every worm; shared, all "
+        "that are identified in every worm; or a list of names.",
+    ),
+)
 RUN_OPTIONS = (
-    click.option(
-        "--epochs", type=click.IntRange(1), default=800, show_default=True, help="Training epochs of neural models."
-    ),
     click.option("--n-jobs", default=-1, metavar="N", help="Fits at a time on CPUs.  [default: one a core]"),
-    click.option(
-        "--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True, help=DEVICE_HELP
-    ),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random."),
+    DEVICE,
+    SEED,
     click.option("--quiet", is_flag=True, help="Print the table and nothing else; no progress either."),
 )
 
 
 def options_of(options: Sequence[Any]) -> Any:
-    """Make a decorator that adds several options."""
+    """Return a decorator that adds several options."""
 
     def add(command: Any) -> Any:
         for option in reversed(options):
@@ -65,55 +150,97 @@ def options_of(options: Sequence[Any]) -> Any:
     return add
 
 
-DATA = click.option(
-    "--data",
-    type=PathOrName("kato2015", "simulated"),
-    default="simulated",
-    show_default=True,
-    metavar="PATH|kato2015|simulated",
-    help="Worms to train on and to score: a file or folder of recordings, or a data set by name.",
-)
-EXTERNAL = click.option(
-    "--external",
-    type=PathOrName("nichols2017", "simulated", "none"),
-    metavar="PATH|nichols2017|simulated|none",
-    help="Worms of another lab or day, that are scored and never trained on.  [default: a second simulated lab beside "
-    "simulated data, else none]",
-)
-NEURONS = click.option(
-    "--neurons",
-    type=NameList("paper", "shared"),
-    default="paper",
-    show_default=True,
-    metavar="paper|shared|NAME,...",
-    help="Neurons that models read: paper, those of the paper's 15 that are identified in every worm; shared, all that "
-    "are identified in every worm; or a list of names.",
-)
+def out_option(default: str) -> Any:
+    """Return the option that names a folder of results."""
+    return click.option(
+        "--out",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("skworm_results") / default,
+        show_default=True,
+        help="Folder for results, finished fits included.",
+    )
 
 
-def neurons_of(neurons: str) -> str | tuple[str, ...]:
-    """Read the name of a preset, or a list of neurons."""
-    return neurons if neurons in ("shared", "paper") else tuple(filter(None, map(str.strip, neurons.split(","))))
+def show(about: dict[str, Any], as_json: bool, text: str | None = None) -> None:
+    """Print facts as JSON, or as lines; or `text` in place of these lines."""
+    click.echo(json.dumps(_plain(about), indent=2, allow_nan=False) if as_json else text or lines_of(about))
 
 
-def silent(message: Any) -> None:
-    """Say nothing."""
+def lines_of(about: dict[str, Any], indent: str = "") -> str:
+    """Lay facts out, one a line."""
+    lines = []
+    for name, value in about.items():
+        label = f"{indent}{str(name).replace('_', ' ')}:"
+        if isinstance(value, dict):
+            lines += [label, lines_of(value, indent + "  ")]
+        else:
+            lines.append(f"{label} {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    return "\n".join(filter(None, lines))
 
 
 def this_call() -> tuple[str, str]:
-    """Tell the command that is running, as it was typed, and when it began."""
+    """Return the command that is running, as it was typed, and when it began."""
     return click.get_current_context().meta.get(COMMAND, ("", ""))
 
 
+class UserError(click.ClickException):
+    """What was asked for is wrong."""
+
+    exit_code = 2
+
+
 @contextmanager
-def one_line_errors(out: Path) -> Iterator[None]:
-    """Tell an error of the user, or an interrupt, in one line."""
+def one_line_errors(out: Path | None = None) -> Iterator[None]:
+    """Turn an error, or an interrupt, into one line; `out` is the folder that keeps what has finished."""
     try:
-        with user_errors():
+        with _ending_on_sigterm():
             yield
     except KeyboardInterrupt as interrupt:
-        message = str(interrupt) or f"interrupted; finished fits are kept in {out}; call again to go on"
+        kept = f"; finished fits are kept in {out}; call again to go on" if out is not None else ""
+        message = " ".join(str(interrupt).split()) or f"interrupted{kept}"
         click.echo(f"\n{message[0].upper()}{message[1:]}", err=True)
         raise SystemExit(_INTERRUPTED) from None
-    except BrokenExecutor as error:
-        raise click.ClickException(str(error)) from error
+    except UnicodeError as error:
+        raise UserError(f"a name or a text is not UTF-8: {_in_a_line(error)}; rename or convert it") from error
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        raise UserError(_in_a_line(error)) from error
+    except (RuntimeError, BrokenExecutor) as error:
+        raise click.ClickException(_in_a_line(error)) from error
+    except MemoryError as error:
+        raise click.ClickException(
+            f"memory ran out: {_in_a_line(error)}; pass a lower --n-jobs, or less data"
+        ) from error
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the command as an exit does, so that its workers and temporary files go with it."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(_TERMINATED)
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:
+        # Signals are handled in the main thread alone.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _in_a_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _plain(value: Any) -> Any:
+    """Replace what JSON cannot say: a number that is NaN or infinite becomes null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(own) for own in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

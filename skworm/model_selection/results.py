@@ -15,7 +15,7 @@ import pandas as pd
 from skworm.atomic import atomic_path, write_whole
 from skworm.metrics.registry import METRICS, Metric, metric_of
 from skworm.model_selection.comparison import compare_models
-from skworm.model_selection.samples import EVALUATIONS, PERSISTENCE
+from skworm.model_selection.samples import PERSISTENCE
 from skworm.model_selection.stats import bootstrap_over_worms, interval
 from skworm.model_selection.store import FitStore
 
@@ -81,12 +81,12 @@ class WormScores:
                 "cross_validate_worms"
             )
         if not any(name in self.table for name in _TASKS):
-            raise ValueError(f"the table has none of the metrics {', '.join(_TASKS)}; pass that of cross_validate_worms")
+            raise ValueError(
+                f"the table has none of the metrics {', '.join(_TASKS)}; pass that of cross_validate_worms"
+            )
 
     @classmethod
-    def from_rows(
-        cls, rows: Sequence[Mapping[str, Any]], record: Mapping[str, Any], n_missing: int = 0
-    ) -> WormScores:
+    def from_rows(cls, rows: Sequence[Mapping[str, Any]], record: Mapping[str, Any], n_missing: int = 0) -> WormScores:
         """Make the object of the rows of fits, as a store keeps them."""
         plain, counted = [], []
         for row in rows:
@@ -130,7 +130,9 @@ class WormScores:
 
     def __repr__(self) -> str:
         n_fits = len(self.table.drop_duplicates(["model", *self._part_columns(), *FIT]))
-        return f"WormScores({self.task}: {len(self.models)} models, {self.table['worm'].nunique()} worms, {n_fits} fits)"
+        return (
+            f"WormScores({self.task}: {len(self.models)} models, {self.table['worm'].nunique()} worms, {n_fits} fits)"
+        )
 
     def where(self, **conditions: Any) -> WormScores:
         """Return the scores of those rows in which columns have some values, such as ``step=8``.
@@ -170,8 +172,8 @@ class WormScores:
         chosen = self.table[self.table["evaluation"] == evaluation]
         if chosen.empty:
             raise ValueError(
-                f"evaluation {evaluation!r} is not among those of the scores: {', '.join(self.evaluations)}; choose one "
-                "of them"
+                f"evaluation {evaluation!r} is not among those of the scores: {', '.join(self.evaluations)}; choose "
+                "one of them"
             )
         columns = [name for name in self._part_columns() if chosen[name].nunique() > 1]
         if not columns:
@@ -214,9 +216,7 @@ class WormScores:
         for values, part in self.scored.groupby(keys, sort=False):
             by_worm = [own[both].to_numpy(dtype=float) for _, own in part.groupby("worm")]
             means = np.array([own.mean(axis=0) for own in by_worm])
-            resampled = bootstrap_over_worms(
-                by_worm, n_resamples=n_resamples, rng=np.random.RandomState(random_state)
-            )
+            resampled = bootstrap_over_worms(by_worm, n_resamples=n_resamples, rng=np.random.RandomState(random_state))
             row = dict(zip(keys, values, strict=True))
             row |= {"n_worms": len(means), "n_fits": len(part.drop_duplicates(FIT))}
             row |= _spread(metrics, means, resampled)
@@ -546,8 +546,3 @@ def _skills(errors: list[str], means: np.ndarray, resampled: np.ndarray) -> dict
             row["skill_low"], row["skill_high"] = ends
             row["skill_worst"] = float((1 - means[:, place] / means[:, beside]).min())
     return row
-
-
-def evaluation_role(evaluation: str) -> str:
-    """Return the evaluation, or ``"external"`` for the name of an external set."""
-    return evaluation if evaluation in EVALUATIONS else "external"

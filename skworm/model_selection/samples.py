@@ -156,7 +156,7 @@ class StateSamples(Samples):
 
     @classmethod
     def baselines(cls) -> dict[str, Any]:
-        """Return ``"majority"``, the most frequent training state, and ``"clock"``, which sees the frame number alone."""
+        """Return ``"majority"``, the most frequent training state, and ``"clock"``, which sees frame numbers alone."""
         return {"majority": DummyClassifier(strategy="most_frequent"), "clock": _clock(KNeighborsClassifier)}
 
 
@@ -266,7 +266,7 @@ class TrajectorySamples(Samples):
     @classmethod
     def baselines(cls) -> dict[str, Any]:
         """Return ``"persistence"``, which repeats the last observed frame, the ``"mean"``, and a ``"linear"`` map."""
-        from skworm import LinearTrajectoryRegressor, PersistenceRegressor
+        from skworm.trajectory import LinearTrajectoryRegressor, PersistenceRegressor
 
         return {
             "persistence": PersistenceRegressor(),

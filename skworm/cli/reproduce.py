@@ -1,0 +1,198 @@
+"""``skworm reproduce``: a command for each declared experiment, and one for all of them."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from skworm.cli.options import (
+    DATA_OPTIONS,
+    RUN_OPTIONS,
+    STATES,
+    STATES_HELP,
+    NameList,
+    one_line_errors,
+    options_of,
+    out_option,
+    this_call,
+)
+from skworm.paper.declaration import QUICK_EPOCHS, QUICK_FORECAST_EPOCHS, Target
+from skworm.paper.targets import ALL_TARGETS, TARGETS
+
+_COUNTS = NameList(convert_to=int, example="1,4")
+_FOLD_KINDS = ("shuffled_windows", "contiguous_blocks")
+
+
+@click.group(short_help="Repeat the comparisons of the paper.")
+def reproduce() -> None:
+    """Repeat the comparisons of the paper, on your recordings or on simulated worms.
+
+    Wang et al. 2021, "Generalizable Machine Learning in Neuroscience using Graph Neural Networks". Each command fits
+    models on some worms, scores them on others, prints a table and writes tables and figures to a folder. A run that
+    was stopped continues where it ended: call it again with the same options.
+    """
+
+
+def _command_of(target: Target) -> click.Command:
+    def command(out: Path, n_jobs: int, quiet: bool, **given: Any) -> None:
+        from skworm.paper.outcome import keep_outcome, run_target
+
+        with one_line_errors(out):
+            outcome = run_target(target, target.settings(**given), out, n_jobs=n_jobs, verbose=int(not quiet))
+            outcome = keep_outcome(out, target.name, outcome, *this_call())
+            if not quiet:
+                click.echo(f"{outcome.settings}\n")
+            click.echo(outcome.text)
+            if not quiet:
+                click.echo(f"\n{outcome.reading}\n")
+                for path in outcome.files:
+                    click.echo(path)
+
+    command.__doc__ = f"{target.summary}\n\nThe paper: {target.paper}"
+    return click.command(target.name, short_help=target.title)(options_of(_options(target))(command))
+
+
+def _options(target: Target) -> tuple[Any, ...]:
+    chosen = target.models and click.option(
+        "--models",
+        type=NameList(*target.models),
+        metavar="NAME,...",
+        help=f"Models to compare: {', '.join(target.models)}. Baselines are always added.  "
+        f"[default: {','.join(target.defaults['models'])}]",
+    )
+    options = (
+        *DATA_OPTIONS,
+        click.option(
+            "--states",
+            type=NameList(*STATES),
+            metavar=f"{'|'.join(STATES)},...",
+            help=f"{STATES_HELP} One or several sets.  [default: {','.join(target.defaults['states'])}]",
+        ),
+        click.option(
+            "--train-worms",
+            "n_train_worms",
+            type=_COUNTS,
+            metavar="N,...",
+            help=f"Worms that each model is trained on, one or several numbers.  [default: {target.train_worms}]",
+        ),
+        click.option(
+            "--folds",
+            "n_folds",
+            type=click.IntRange(1),
+            help=f"Folds of windows that are held out in turn.  {_default(target, 'n_folds', 1)}",
+        ),
+        click.option(
+            "--fold-by",
+            type=NameList(*_FOLD_KINDS),
+            metavar=f"{'|'.join(_FOLD_KINDS)},...",
+            help="How windows become folds: drawn at random, as in the paper, or following each other, so that a model "
+            f"cannot recognise the moment.  [default: {','.join(target.defaults.get('fold_by', _FOLD_KINDS[:1]))}]",
+        ),
+        click.option(
+            "--few-combinations",
+            is_flag=True,
+            default=None,
+            help="Train on as many combinations of worms as there are worms, each in equally many, in place of all.",
+        ),
+        chosen,
+        click.option(
+            "--epochs",
+            "max_epochs",
+            type=click.IntRange(1),
+            help=f"Training epochs of networks.  {_default(target, 'max_epochs', 'their own')}",
+        ),
+        *RUN_OPTIONS,
+        out_option(target.folder or target.name),
+    )
+    return tuple(filter(None, options))
+
+
+def _default(target: Target, name: str, otherwise: Any) -> str:
+    value = target.defaults.get(name, otherwise)
+    simulated = f"; {target.simulated[name]} on simulated worms" if name in target.simulated else ""
+    return f"[default: {value}{simulated}]"
+
+
+for _target in TARGETS.values():
+    reproduce.add_command(_command_of(_target))
+
+
+@reproduce.command("all", short_help="Run every experiment into one folder.")
+@options_of(DATA_OPTIONS)
+@click.option("--quick", is_flag=True, help="Few folds, epochs and combinations: a quarter of an hour on two cores.")
+@click.option(
+    "--targets",
+    type=NameList(*ALL_TARGETS),
+    default=",".join(ALL_TARGETS),
+    metavar="NAME,...",
+    help=f"What to repeat.  [default: {', '.join(ALL_TARGETS)}]",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help=f"Training epochs of the state classifiers.  [default: 800; {QUICK_EPOCHS} if quick]",
+)
+@click.option(
+    "--forecast-epochs",
+    type=click.IntRange(1),
+    help=f"Training epochs of the trajectory networks.  [default: their own; {QUICK_FORECAST_EPOCHS} if quick]",
+)
+@options_of(RUN_OPTIONS)
+@out_option("all")
+def everything(
+    out: Path,
+    targets: tuple[str, ...],
+    n_jobs: int,
+    quiet: bool,
+    quick: bool,
+    epochs: int | None,
+    forecast_epochs: int | None,
+    **given: Any,
+) -> None:
+    """Run every experiment into one folder, with a page that shows them all.
+
+    One that fails does not stop the others: the page says what went wrong, and the exit code is 1.
+    """
+    with one_line_errors(out):
+        unknown = [name for name in targets if name not in ALL_TARGETS]
+        if unknown or not targets:
+            found = f"has the unknown name {unknown[0]!r}" if unknown else "is empty"
+            raise ValueError(f"--targets {found}; choose one or several of {', '.join(ALL_TARGETS)}")
+        from skworm.paper.report import Finished, write_index
+
+        finished: list[Finished] = []
+        chosen = [name for name in ALL_TARGETS if name in targets]
+        for name in chosen:
+            if not quiet:
+                click.echo(f"{name} ...", err=True)
+            max_epochs = epochs if TARGETS[name].defaults.get("max_epochs") else forecast_epochs
+            finished.append(_run_one(name, out, quick, {**given, "max_epochs": max_epochs}, n_jobs, int(not quiet)))
+            write_index(out, finished, waiting=chosen[len(finished) :], quick=quick)
+            click.echo(f"{name}: {finished[-1].error or 'done'} ({finished[-1].seconds:.0f} s)")
+        click.echo(out / "index.html")
+        failed = [each.name for each in finished if each.error]
+    if failed:
+        raise click.ClickException(f"{len(failed)} of {len(chosen)} targets failed: {', '.join(failed)}")
+
+
+def _run_one(name: str, out: Path, quick: bool, given: dict[str, Any], n_jobs: int, verbose: int) -> Any:
+    from skworm.model_selection.store import now
+    from skworm.paper.outcome import keep_outcome, run_target
+    from skworm.paper.report import Finished
+
+    target = TARGETS[name]
+    folder = out / (target.folder or name)
+    start, began, command = time.monotonic(), now(), ""
+    try:
+        settings = target.settings(quick=quick, **given)
+        command = target.command(settings, str(folder))
+        outcome = run_target(target, settings, folder, n_jobs=n_jobs, verbose=verbose)
+        outcome = keep_outcome(folder, name, outcome, command, began)
+    except Exception as problem:
+        error = " ".join("".join(traceback.format_exception_only(problem)).split())
+        return Finished(name, command, time.monotonic() - start, None, error)
+    return Finished(name, command, time.monotonic() - start, outcome, "")

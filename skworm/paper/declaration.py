@@ -1,0 +1,177 @@
+"""What an experiment declares: the words around it, its defaults, and a plan of what is compared.
+
+Nothing heavy is imported before an experiment is run, so that a command line can list them at once.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from skworm.paper.models import STATE_MODELS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from skworm.model_selection import WormScores
+    from skworm.paper.study import Arm, Settings, Study
+
+QUICK_EPOCHS, QUICK_FORECAST_EPOCHS = 150, 20
+
+STUDY = {"states": ("2", "4"), "n_train_worms": (1,), "max_epochs": 800}
+QUICK = {"n_folds": 1, "few_combinations": True, "max_epochs": QUICK_EPOCHS}
+"""Defaults of most experiments on state classifiers, and what differs in a quick run."""
+
+PAPER_TABLE_1: Mapping[str, Mapping[str, tuple[float, float | None]]] = MappingProxyType(
+    {
+        "diffusion-map": {"held_out_windows": (83, None), "unseen_worms": (81, None)},
+        "svm": {"held_out_windows": (98.8, 0.4), "unseen_worms": (82.8, 7.6), "external": (79.0, 11.7)},
+        "mlp": {"held_out_windows": (99.3, 0.6), "unseen_worms": (93.9, 10.3), "external": (88.9, 11.4)},
+        "gnn-connectome": {"held_out_windows": (99.5, 0.6), "unseen_worms": (96.8, 4.3), "external": (85.5, 12.9)},
+        "gnn": {"held_out_windows": (99.5, 0.5), "unseen_worms": (97.7, 3.1), "external": (95.5, 6.1)},
+    }
+)
+"""Accuracy in per cent, mean and standard deviation, of Wang et al. 2021, Table 1 (2 states, one training worm)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an experiment compares, and how it is shown.
+
+    Parameters
+    ----------
+    arms : sequence of Arm
+        What is compared.
+    notes : sequence of str
+        How its tables are to be read.
+    figures : callable, optional
+        Of (scores, table), makes figures by file name; by default dots and means, a panel an evaluation.
+    more : callable, optional
+        Of (scores, folder), makes further results: ``"data"``, tables of numbers by file name; ``"tables"``, tables of
+        texts by heading; ``"figures"``, by file name.
+    candidates : sequence of str
+        Names of arms among which one is chosen for each worm by fits that the worm has no part in.
+    """
+
+    arms: Sequence[Arm]
+    notes: Sequence[str] = ()
+    figures: Callable[[WormScores, pd.DataFrame], Mapping[str, Any]] | None = None
+    more: Callable[[WormScores, Path], Mapping[str, Mapping[str, Any]]] | None = None
+    candidates: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Target:
+    """An experiment: the words around it, its defaults, and its declaration.
+
+    Parameters
+    ----------
+    name : str
+        Name of the command.
+    title : str
+        Caption of its tables.
+    summary : str
+        What the command does, in one sentence.
+    paper : str
+        What the paper says about it.
+    plan : callable
+        Of a Study, returns the Plan.
+    defaults, simulated, quick : mapping
+        Settings by default; what differs on simulated worms, and in a quick run.
+    train_worms : str
+        The default number of training worms, in words.
+    models : sequence of str
+        Models to choose among; empty where the experiment leaves no choice.
+    folder : str
+        Folder of results, where targets share fits.
+    in_all : bool, default=True
+        Whether ``skworm reproduce all`` runs it.
+    """
+
+    name: str
+    title: str
+    summary: str
+    paper: str
+    plan: Callable[[Study], Plan]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    simulated: Mapping[str, Any] = field(default_factory=dict)
+    quick: Mapping[str, Any] = field(default_factory=dict)
+    train_worms: str = "1"
+    models: Sequence[str] = ()
+    folder: str = ""
+    in_all: bool = True
+
+    def settings(self, quick: bool = False, **given: Any) -> Settings:
+        """Return the settings of a run; of those that are given, None stands for the default.
+
+        Raises
+        ------
+        ValueError
+            If a setting or a model does not exist.
+        """
+        from skworm.paper.study import Settings
+
+        own = {**self.defaults, **(self.simulated if given.get("data", "simulated") == "simulated" else {})}
+        own |= self.quick if quick else {}
+        own |= {name: value for name, value in given.items() if value is not None}
+        chosen = own.pop("models", None)
+        if chosen is not None:
+            unknown = [name for name in chosen if name not in self.models]
+            if unknown or not chosen:
+                found = f"has the unknown name {unknown[0]!r}" if unknown else "is empty"
+                raise ValueError(f"models {found}; choose one or several of {', '.join(self.models)}")
+            own["models"] = tuple(name for name in self.models if name in chosen)
+        return Settings(**own)
+
+    def command(self, settings: Settings, out: str) -> str:
+        """Return the command that repeats a run."""
+        words = ["skworm", "reproduce", self.name]
+        for name, value in asdict(settings).items():
+            option = _OPTIONS.get(name)
+            if option is None or value is None or value is False or (isinstance(value, tuple) and not value):
+                continue
+            words.append(option)
+            if value is not True:
+                words.append(",".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
+        return shlex.join([*words, "--out", out])
+
+
+_OPTIONS = {
+    "data": "--data",
+    "external": "--external",
+    "neurons": "--neurons",
+    "states": "--states",
+    "n_train_worms": "--train-worms",
+    "n_folds": "--folds",
+    "fold_by": "--fold-by",
+    "few_combinations": "--few-combinations",
+    "models": "--models",
+    "max_epochs": "--epochs",
+    "device": "--device",
+    "random_state": "--seed",
+}
+
+TARGETS: dict[str, Target] = {}
+"""Every experiment by name, in the order in which they are declared."""
+
+
+def target(name: str, title: str, summary: str, paper: str, **options: Any) -> Callable[[Any], Any]:
+    """Return a decorator that declares an experiment; see :class:`Target` for the options."""
+
+    def declare(plan: Callable[[Study], Plan]) -> Callable[[Study], Plan]:
+        TARGETS[name] = Target(name, title, summary, paper, plan, **options)
+        return plan
+
+    return declare
+
+
+def with_paper(arm: Arm) -> Arm:
+    """Add what the paper's Table 1 has for a model, where states and number of training worms are its own."""
+    if (arm.states, arm.n_train_worms) != ("2", 1) or arm.name not in STATE_MODELS:
+        return arm
+    return replace(arm, paper=PAPER_TABLE_1.get(STATE_MODELS[arm.name].in_table_1, {}))

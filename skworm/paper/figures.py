@@ -1,0 +1,187 @@
+"""Figures of experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skworm.frames import contains_transition
+from skworm.model_selection import WormScores
+from skworm.paper.models import BASELINE_LABELS, MARKOVIAN, TRAJECTORY_MODELS
+from skworm.paper.study import Arm, Study
+from skworm.paper.tables import evaluation_label, readable
+
+PAPER_LABEL = "Wang et al. 2021 (real worms)"
+_LETTERS_AN_INCH, _INCHES_A_LINE = 13, 0.2
+_EXAMPLE_MODELS = ("mlp", "gnn")
+_EXAMPLE_NEURONS = ("AVAL", "RIML", "AVBL", "RID", "AIBR", "VB02")
+
+
+def dots_figure(
+    study: Study, arms: Sequence[Arm], scores: WormScores, table: pd.DataFrame, *, held_out: bool = False
+) -> Any:
+    """Draw a panel for each block and evaluation, a dot a worm, the paper's numbers as diamonds.
+
+    Parameters
+    ----------
+    study, arms, scores
+        See :func:`~skworm.paper.tables.compare_arms`.
+    table : pandas.DataFrame
+        What :func:`~skworm.paper.tables.table_of_arms` returned.
+    held_out : bool, default=False
+        Whether held-out windows have panels too.
+    """
+    from skworm.plotting import WormScoresDisplay
+
+    several = table["block"].nunique() > 1
+    panels: dict[str, dict[str, Any]] = {}
+    reference = {}
+    for row in table.to_dict("records"):
+        is_held_out = row["evaluation"] == "held_out_windows"
+        if is_held_out and not held_out:
+            continue
+        names = [row["block"]] if several else []
+        names += [evaluation_label(row["evaluation"]), *([readable(row["fold_by"])] if is_held_out else [])]
+        title = ", ".join(names)
+        panels[title] = {name: row[name] for name in ("block", "evaluation", "fold_by")}
+        if pd.notna(row.get("paper_mean", np.nan)):
+            reference[title, row["model"]] = row["paper_mean"] / 100
+    return WormScoresDisplay.from_results(
+        scores.table,
+        panels=panels,
+        models={arm.name: arm.label for arm in arms},
+        baseline="clock" if held_out else "majority",
+        reference=reference,
+        reference_label=PAPER_LABEL,
+    ).figure_
+
+
+def curve_figure(
+    scores: WormScores,
+    arms: Sequence[Arm],
+    *,
+    x: str,
+    line: str,
+    panel: Callable[[Arm, str], str],
+    evaluations: Sequence[str],
+    **options: Any,
+) -> Any:
+    """Draw accuracy against a fact of the arms, a line for each value of another fact.
+
+    Parameters
+    ----------
+    scores : WormScores
+        What :meth:`Study.run` returned.
+    arms : sequence of Arm
+        Its arms.
+    x, line : str
+        Names of facts.
+    panel : callable
+        Names the panel of an arm and an evaluation.
+    evaluations : sequence of str
+        Evaluations that are drawn, where there are scores.
+    **options
+        Those of :class:`~skworm.plotting.ScoreCurveDisplay`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+    """
+    from skworm.plotting import ScoreCurveDisplay
+
+    parts = []
+    table = scores.table
+    for evaluation in evaluations:
+        for arm in arms:
+            chosen = (table["block"] == arm.block) & (table["model"] == arm.name)
+            rows = table[chosen & (table["evaluation"] == evaluation)]
+            place = {"panel": panel(arm, evaluation), "model": arm.facts[line], "x": float(arm.facts[x])}
+            parts.append(rows[["worm", "accuracy"]].rename(columns={"accuracy": "score"}).assign(**place))
+    return ScoreCurveDisplay(pd.concat(parts, ignore_index=True), **options).plot().figure_
+
+
+def error_figure(arms: Sequence[Arm], scores: WormScores) -> Any:
+    """Draw errors against the prediction step, a panel for each evaluation and number of training worms.
+
+    Networks stand beside the baselines of one observed frame. Held-out windows and the training mean are left out.
+    """
+    from skworm.plotting import TrajectoryErrorDisplay
+
+    drawn = scores.table[scores.table["evaluation"] != "held_out_windows"]
+    networks = [arm.name for arm in arms if not arm.name.startswith("linear")]
+    one_frame = drawn["burn_in"] == drawn["burn_in"].min()
+    drawn = drawn[(drawn["model"].isin(networks) | one_frame) & (drawn["model"] != "mean")]
+    panels = {
+        f"{evaluation_label(evaluation)}, {n_train} training worm{'s' if n_train > 1 else ''}": {
+            "evaluation": evaluation,
+            "n_train_worms": n_train,
+        }
+        for evaluation, n_train in drawn[["evaluation", "n_train_worms"]].drop_duplicates().itertuples(index=False)
+    }
+    labels = {**BASELINE_LABELS, **{arm.name: arm.label for arm in arms}}
+    models = {name: label for name, label in labels.items() if name in set(drawn["model"])}
+    return TrajectoryErrorDisplay.from_results(drawn, panels=panels, models=models).figure_
+
+
+def example_figure(study: Study, networks: Sequence[str]) -> Any:
+    """Draw predicted beside true traces of named neurons, on a worm that the models have not seen.
+
+    Models are trained on all worms but the last. The trajectory is the one nearest to the middle of that worm's
+    recording that holds a change of state, which is a choice without regard to what is predicted.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or None
+        None where recordings have no states or no such change.
+    """
+    from skworm.trajectory import LinearTrajectoryRegressor
+    from skworm.plotting import TrajectoryDisplay
+
+    unseen = study.material.recordings[-1]
+    X, Y, labels, frames = study.trajectories(study.settings.states[0], study.neurons, MARKOVIAN)
+    test = X.index.get_level_values("worm") == unseen.worm
+    changes = contains_transition(labels, Y)[test].to_numpy() if labels is not None else None
+    if changes is None or not changes.any():
+        return None
+    names = [name for name in _EXAMPLE_MODELS if name in networks]
+    models = {"linear": LinearTrajectoryRegressor()} | {name: study.made(TRAJECTORY_MODELS[name]) for name in names}
+    predicted = {name: model.fit(X[~test], Y[~test]).predict(X[test]) for name, model in models.items()}
+    places = changes.nonzero()[0]
+    return TrajectoryDisplay.from_predictions(
+        frames,
+        Y[test],
+        predicted,
+        row=int(places[abs(places - len(changes) // 2).argmin()]),
+        neurons=[name for name in _EXAMPLE_NEURONS if name in study.neurons] or list(study.neurons[:6]),
+        states=labels,
+        fps=unseen.fps,
+        models={**BASELINE_LABELS, **{name: TRAJECTORY_MODELS[name].label for name in networks}},
+    ).figure_
+
+
+def confusion_figures(name: str, table: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Draw confusion matrices, a figure for each block and evaluation, by file name."""
+    from skworm.plotting import ConfusionDisplay
+
+    figures = {}
+    several = table[["block", "evaluation"]].drop_duplicates()
+    for number, (block, evaluation) in enumerate(several.itertuples(index=False), start=1):
+        rows = table[(table["block"] == block) & (table["evaluation"] == evaluation)]
+        where = f"{block}, {evaluation_label(evaluation)}"
+        panels = [f"{labels.get(model, model)}\n{where}" for model in rows["model"]]
+        drawn = rows.assign(panel=panels, percent=rows["mean"])
+        figures[name + (f"_{number}" if len(several) > 1 else "")] = ConfusionDisplay.from_confusion(drawn).figure_
+    return figures
+
+
+def mark_departure(figure: Any, departure: str) -> None:
+    """Write above a figure what is less than in the paper; nothing where `departure` is empty."""
+    if departure:
+        text = fill(f"Not the paper's protocol: {departure}", int(_LETTERS_AN_INCH * figure.get_figwidth()))
+        figure.set_figheight(figure.get_figheight() + _INCHES_A_LINE * (1 + text.count("\n")))
+        figure.suptitle(text, fontsize="small", color="#D55E00")

@@ -1,0 +1,251 @@
+"""The models that commands and experiments know by name, and the graphs that networks are given.
+
+Nothing heavy is imported before a model is made, so that a command line can list names at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+MARKOVIAN, RECURRENT = 1, 4
+"""Frames that trajectory networks observe, without and with a memory."""
+
+MEAN_WEIGHT = 0.5
+"""Mean weight of a given graph over all pairs of neurons, where an untrained edge encoder starts."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An object to be made when it is needed.
+
+    Parameters
+    ----------
+    path : str
+        ``"module:name"`` of a class, or ``"module:name.method"``.
+    parameters : mapping
+        What it is called with; values may be specs themselves.
+    """
+
+    path: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self, **others: Any) -> Any:
+        """Import and call it; other parameters take precedence."""
+        module, _, names = self.path.partition(":")
+        called: Any = import_module(module)
+        for name in names.split("."):
+            called = getattr(called, name)
+        own = {key: value.make() if isinstance(value, Spec) else value for key, value in self.parameters.items()}
+        return called(**{**own, **others})
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that commands know by name.
+
+    Parameters
+    ----------
+    name, label : str
+        What a command line and a table call it.
+    spec : Spec
+        How it is made.
+    takes : tuple of str
+        Which of ``max_epochs``, ``device`` and ``random_state`` it takes.
+    burn_in : int, default=0
+        Frames that a trajectory regressor observes; 0 for a state classifier.
+    in_table_1 : str, default=""
+        The row of the paper's Table 1 that it repeats.
+    on_connectome : bool, default=False
+        Whether it is given the connectome as its graph.
+    """
+
+    name: str
+    label: str
+    spec: Spec
+    takes: tuple[str, ...] = ("max_epochs", "device", "random_state")
+    burn_in: int = 0
+    in_table_1: str = ""
+    on_connectome: bool = False
+
+    def make(self, neurons: Sequence[str] = (), **parameters: Any) -> Any:
+        """Make the model, not fitted.
+
+        Parameters
+        ----------
+        neurons : sequence of str
+            Neurons of the connectome, for a model on it.
+        **parameters
+            Parameters in place of its own; of ``max_epochs``, ``device`` and ``random_state`` it takes those that it
+            has, and None leaves its own.
+        """
+        shared = ("max_epochs", "device", "random_state")
+        given = {
+            key: value
+            for key, value in parameters.items()
+            if key not in shared or (key in self.takes and value is not None)
+        }
+        if self.on_connectome:
+            given.setdefault("graph", connectome_graph(neurons))
+        return self.spec.make(**given)
+
+
+_VIRTUAL = Spec("skworm:VirtualWorms")
+_MLP, _GNN = "skworm:MLPStateClassifier", "skworm:GNNStateClassifier"
+
+_STATE_MODELS = (
+    Model(
+        "diffusion-map",
+        "Asymmetric diffusion map",
+        Spec("skworm.paper.models:diffusion_map_classifier"),
+        takes=(),
+        in_table_1="diffusion-map",
+    ),
+    Model("svm", "SVM", Spec("skworm:SVMStateClassifier"), takes=("device",), in_table_1="svm"),
+    Model("mlp", "MLP", Spec(_MLP), in_table_1="mlp"),
+    Model("mlp-published", "MLP, as published", Spec(f"{_MLP}.as_published"), in_table_1="mlp"),
+    Model("gnn-connectome", "GNN (connectome)", Spec(_GNN), in_table_1="gnn-connectome", on_connectome=True),
+    Model("gnn", "GNN", Spec(_GNN), in_table_1="gnn"),
+    Model("gnn-published", "GNN, as published", Spec(f"{_GNN}.as_published"), in_table_1="gnn"),
+    Model("gnn-dynamic", "GNN, dynamic edges", Spec(_GNN, {"edges": "dynamic"})),
+    Model("gnn-free", "GNN, free graph", Spec(_GNN, {"edges": "free"})),
+    Model("mlp-virtual-worms", "MLP, virtual worms", Spec(_MLP, {"augmentation": _VIRTUAL})),
+    Model("gnn-virtual-worms", "GNN, virtual worms", Spec(_GNN, {"augmentation": _VIRTUAL})),
+)
+STATE_MODELS: Mapping[str, Model] = {model.name: model for model in _STATE_MODELS}
+"""Every state classifier that can be compared, in the order of a table."""
+
+_MLP, _NODE, _GNN = (f"skworm:{name}TrajectoryRegressor" for name in ("MLP", "NodeMLP", "GNN"))
+_LINEAR = "skworm:LinearTrajectoryRegressor"
+
+_TRAJECTORY_MODELS = (
+    Model("linear-uncentred", "Linear, worms not centred", Spec(_LINEAR, {"center": "population"}), (), MARKOVIAN),
+    Model("linear-direct", "Linear, one map a step", Spec(_LINEAR, {"strategy": "direct"}), (), MARKOVIAN),
+    Model("mlp", "MLP", Spec(_MLP), burn_in=MARKOVIAN),
+    Model("node-mlp", "Node MLP", Spec(_NODE), burn_in=MARKOVIAN),
+    Model("gnn", "GNN", Spec(_GNN), burn_in=MARKOVIAN),
+    Model("gnn-static", "GNN, static edges", Spec(_GNN, {"edges": "static"}), burn_in=MARKOVIAN),
+    Model("mlp-plain", "MLP, no virtual worms", Spec(_MLP, {"augmentation": None}), burn_in=MARKOVIAN),
+    Model("mlp-uncentred", "MLP, worms not centred", Spec(_MLP, {"center": "population"}), burn_in=MARKOVIAN),
+    Model("mlp-published", "MLP, as published", Spec(f"{_MLP}.as_published"), burn_in=MARKOVIAN),
+    Model("node-mlp-published", "Node MLP, as published", Spec(f"{_NODE}.as_published"), burn_in=MARKOVIAN),
+    Model("gnn-published", "GNN, as published", Spec(f"{_GNN}.as_published"), burn_in=MARKOVIAN),
+    Model("mlp-lags", "MLP, 4 frames side by side", Spec(_MLP), burn_in=RECURRENT),
+    Model("mlp-lstm", "MLP, LSTM", Spec(_MLP, {"memory": "lstm"}), burn_in=RECURRENT),
+    Model("node-mlp-lstm", "Node MLP, LSTM", Spec(_NODE, {"memory": "lstm"}), burn_in=RECURRENT),
+    Model("gnn-gated", "GNN, gated memory", Spec(_GNN, {"memory": "gated"}), burn_in=RECURRENT),
+)
+TRAJECTORY_MODELS: Mapping[str, Model] = {model.name: model for model in _TRAJECTORY_MODELS}
+"""Every trajectory regressor that can be compared, in the order of a table."""
+
+BASELINE_LABELS: Mapping[str, str] = {
+    "clock": "Clock",
+    "majority": "Majority",
+    "persistence": "Persistence",
+    "mean": "Training mean",
+    "linear": "Linear",
+}
+"""What tables call the baselines of :func:`~skworm.model_selection.cross_validate_worms`."""
+
+
+def diffusion_map_classifier() -> Any:
+    """Return nearest neighbours in the coordinates of an asymmetric diffusion map, not fitted."""
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+
+    from skworm.manifold import AsymmetricDiffusionMap
+
+    return make_pipeline(AsymmetricDiffusionMap(n_components=16), KNeighborsClassifier(20))
+
+
+def scaled_graph(weights: np.ndarray, neurons: Sequence[str]) -> pd.DataFrame:
+    """Name the neurons of a matrix [pre, post], and scale it to :data:`MEAN_WEIGHT`; one without edges stays as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skworm.paper.models import scaled_graph
+    >>> scaled_graph(np.eye(2), ["AVAL", "RID"])
+    post  AVAL  RID
+    pre
+    AVAL   1.0  0.0
+    RID    0.0  1.0
+    """
+    import pandas as pd
+
+    total = weights.sum()
+    scaled = weights * (MEAN_WEIGHT * weights.size / total) if total > 0 else weights
+    return pd.DataFrame(scaled, index=pd.Index(neurons, name="pre"), columns=pd.Index(neurons, name="post"))
+
+
+def connectome_graph(neurons: Sequence[str], source: str = "white1986") -> pd.DataFrame:
+    """Return chemical synapses and gap junctions between the neurons, weighted, without self edges.
+
+    ``"VB1"`` and ``"VB01"`` are the same neuron, and the graph names it as `neurons` does.
+
+    Raises
+    ------
+    ValueError
+        If the source lacks a neuron.
+
+    Examples
+    --------
+    >>> from skworm.paper.models import connectome_graph
+    >>> connectome_graph(["AVAL", "VB1", "AIBR"]).index.tolist()
+    ['AVAL', 'VB1', 'AIBR']
+    """
+    from skworm.datasets import load_connectome
+
+    return scaled_graph(load_connectome(source, neurons, kind="both", self_loops=False).to_numpy(), neurons)
+
+
+def given_graphs(neurons: Sequence[str], seeds: Sequence[int]) -> dict[str, pd.DataFrame]:
+    """Return the graphs that are given to a network in place of an inferred one, all with the same sum of weights.
+
+    Parameters
+    ----------
+    neurons : sequence of str
+        Neurons.
+    seeds : sequence of int
+        Seeds of the random and of the shuffled graphs.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        ``"identity"``, in which no message passes between neurons; ``"uniform graph"``; for each seed ``"random graph
+        0"`` and so on, with weights even from 0 to 1; the ``"connectome"``; and ``"shuffled connectome 0"`` and so on,
+        in which edges swap their ends, so that every neuron keeps its numbers of incoming and outgoing edges.
+    """
+    import numpy as np
+
+    from skworm.inspection.rewiring import rewire
+
+    shape = (len(neurons), len(neurons))
+    connectome = connectome_graph(neurons)
+    graphs = {"identity": scaled_graph(np.eye(len(neurons)), neurons)}
+    graphs["uniform graph"] = scaled_graph(np.ones(shape), neurons)
+    for seed in seeds:
+        graphs[f"random graph {seed}"] = scaled_graph(np.random.RandomState(seed).random_sample(shape), neurons)
+    graphs["connectome"] = connectome
+    for seed in seeds:
+        shuffled = rewire(connectome.to_numpy(), np.ones(shape, dtype=bool), np.random.RandomState(seed))
+        graphs[f"shuffled connectome {seed}"] = scaled_graph(shuffled, neurons)
+    return graphs
+
+
+def silent_neurons(graph: pd.DataFrame) -> list[str]:
+    """Return the neurons that no edge leads to.
+
+    Examples
+    --------
+    >>> from skworm.paper.models import connectome_graph, silent_neurons
+    >>> silent_neurons(connectome_graph(["AVAL", "AVAR", "RMED"]))
+    ['RMED']
+    """
+    return [str(name) for name, receives in (graph != 0).any(axis=0).items() if not receives]

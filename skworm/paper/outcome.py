@@ -1,0 +1,381 @@
+"""From a declaration to its results: run it, tabulate, describe, draw, and write it all down."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skworm.atomic import atomic_path, write_whole
+from skworm.model_selection import WormScores
+from skworm.model_selection.comparison import few_worms_notes
+from skworm.model_selection.results import write_csv
+from skworm.model_selection.store import package_versions
+from skworm.paper.declaration import Plan, Target
+from skworm.paper.figures import dots_figure, mark_departure
+from skworm.paper.study import Settings, Study, load_material
+from skworm.paper.tables import (
+    choice_without_scored_worm,
+    compare_arms,
+    lay_out,
+    markdown,
+    sentences_of,
+    table_of_arms,
+    texts_of_scores,
+    texts_of_trajectories,
+)
+
+_KEPT = ".outcome.json"
+_PACKAGES = ("skworm", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "skorch", "matplotlib")
+_TURNS = {"dorsal_turn", "ventral_turn"}
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Results of an experiment.
+
+    Parameters
+    ----------
+    title : str
+        Caption.
+    settings : str
+        What was compared on what, one setting a line.
+    tables : mapping of str to pandas.DataFrame of str
+        Tables of texts by heading.
+    reading : str
+        How they are to be read, one sentence or two a line.
+    departure : str
+        What is less than in the paper; empty where nothing is.
+    sentences : sequence of str
+        How models differ, in words.
+    figures : sequence of pathlib.Path
+        Figures as ``.png``.
+    files : sequence of pathlib.Path
+        All files, figures included.
+    command : str
+        The command that made it; empty where a script did.
+    began : str
+        When, in ISO 8601 with milliseconds, in UTC.
+    """
+
+    title: str
+    settings: str
+    tables: Mapping[str, pd.DataFrame]
+    reading: str
+    departure: str = ""
+    sentences: Sequence[str] = ()
+    figures: Sequence[Path] = field(default_factory=list)
+    files: Sequence[Path] = field(default_factory=list)
+    command: str = ""
+    began: str = ""
+
+    @property
+    def text(self) -> str:
+        """The tables for a terminal."""
+        return "\n\n".join(f"{heading}\n{lay_out(table)}" for heading, table in self.tables.items())
+
+
+def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | None = -1, verbose: int = 1) -> Outcome:
+    """Run an experiment, and write its files.
+
+    Parameters
+    ----------
+    target : Target
+        What to run.
+    settings : Settings
+        How.
+    out : pathlib.Path
+        Folder for results, finished fits included; a second call goes on where the first ended.
+    n_jobs : int, default=-1
+        Fits at a time, as joblib understands it.
+    verbose : int, default=1
+        1 shows progress on the standard error stream, 0 nothing.
+
+    Returns
+    -------
+    Outcome
+        With ``scores.csv``, ``table.csv``, ``table.md``, ``settings.json`` and figures among its files.
+    """
+    study = Study(settings, load_material(settings))
+    plan = target.plan(study)
+    scores = study.run(plan.arms, out, n_jobs=n_jobs, verbose=verbose)
+    # External recordings that no score is of count as none.
+    if study.material.external_name not in scores.evaluations:
+        study = Study(settings, replace(study.material, external=[], external_neurons=()))
+    compared = compare_arms(study, plan.arms, scores)
+    table = table_of_arms(study, plan.arms, scores, compared)
+    is_trajectories = scores.task == "trajectories"
+    tables = texts_of_trajectories(table) if is_trajectories else texts_of_scores(table)
+    data = {"scores": scores.table, "table": table}
+    figures = {target.name: dots_figure(study, plan.arms, scores, table)} if plan.figures is None else {}
+    figures |= plan.figures(scores, table) if plan.figures is not None else {}
+    if plan.candidates:
+        choice = choice_without_scored_worm(scores, plan.candidates)
+        data["choice"] = choice.reset_index()
+        texts = choice.map(lambda cell: cell if isinstance(cell, str) else f"{cell:.3f}")
+        tables["chosen for each worm without it"] = texts
+    if plan.more is not None:
+        more = plan.more(scores, out)
+        data |= more.get("data", {})
+        tables |= more.get("tables", {})
+        figures |= more.get("figures", {})
+    return write_outcome(
+        out,
+        title=target.title,
+        settings=describe_study(study, scores),
+        record={"target": target.name, **study.record()},
+        data=data,
+        tables=tables,
+        reading="\n".join(reading_of(target, study, plan, table)),
+        departure=settings.departure,
+        figures=figures,
+        sentences=sentences_of(compared, plan.arms),
+    )
+
+
+def describe_study(study: Study, scores: WormScores) -> str:
+    """Write down what is compared on what, one setting a line."""
+    settings, material = study.settings, study.material
+    n_frames = [recording.n_frames for recording in material.recordings]
+    neurons = f"{len(material.neurons)}: {', '.join(material.neurons)}"
+    if material.neurons_left_out:
+        neurons += f" (left out, not in every worm: {', '.join(material.neurons_left_out)})"
+    external = "none"
+    if material.external:
+        external = f"{material.external_name}, {len(material.external)} worms"
+        if material.external_apart:
+            external += f", by fits on the neurons that they have: {', '.join(material.external_neurons)}"
+    counts = " or ".join(map(str, sorted(set(scores.table["n_train_worms"]))))
+    combinations = "each in equally many combinations" if settings.few_combinations else "every combination"
+    folds = f"{settings.n_folds} of {settings.n_splits}" if settings.n_splits else str(settings.n_folds)
+    lines = {
+        "data": f"{settings.data}, {len(n_frames)} worms, {sum(n_frames)} frames ({min(n_frames)} to {max(n_frames)})",
+        "neurons": neurons,
+        "states": ", ".join(settings.states),
+        "training": f"{counts} of {len(n_frames)} worms, {combinations}; {folds} folds of windows of 8 frames held out "
+        f"({', '.join(settings.fold_by).replace('_', ' ')})",
+        "epochs": settings.max_epochs or "those of each network",
+        "external": external,
+        "seed": settings.random_state,
+    }
+    return "\n".join(f"{name + ':':<10}{value}" for name, value in lines.items())
+
+
+def reading_of(target: Target, study: Study, plan: Plan, table: pd.DataFrame) -> list[str]:
+    """Describe how the tables of an experiment are to be read."""
+    settings, material = study.settings, study.material
+    n_worms = len(material.recordings)
+    if "step" in table:
+        text = _reading_of_trajectories(settings)
+    else:
+        text = [
+            "Accuracy in per cent: mean ± standard deviation over worms, each averaged over the fits that score it "
+            "first; in square brackets the paper; in round brackets the 95 % interval of a bootstrap over worms and "
+            "fits."
+        ]
+        text += _reading_of_clock(table)
+    if "difference" in table:
+        text.append(
+            "Differences are paired worm by worm, to the model named in the column 'against' of table.csv: mean, 95 % "
+            "interval, worms on which the model is better, and the p of a sign-flip test before and after Holm's "
+            "correction over the comparisons of that column."
+        )
+    text += few_worms_notes(n_worms, "unseen worms")
+    text += plan.notes
+    if material.external and settings.states == ("4",) and _turns_merged(study):
+        text.append("On the external recordings dorsal and ventral turns count as one state, turn.")
+    if material.external_apart:
+        text.append(
+            f"External recordings are scored by fits on the {len(material.external_neurons)} neurons that all have."
+        )
+    text.append(f"The paper: {target.paper}")
+    if settings.departure:
+        text.append(f"Not the paper's protocol: {settings.departure}.")
+    if settings.data == "simulated":
+        text.append("The paper's numbers are for real worms, and these worms are simulated.")
+    return text
+
+
+def _reading_of_clock(table: pd.DataFrame) -> list[str]:
+    clock = table[(table["model"] == "clock") & (table["evaluation"] == "held_out_windows")]
+    if clock.empty:
+        return []
+    values = " and ".join(
+        dict.fromkeys(
+            f"{100 * row['accuracy_mean']:.1f} on {row['fold_by'].replace('_', ' ')}"
+            for row in clock.to_dict("records")
+        )
+    )
+    return [
+        "Held-out windows come from the training worms. Clock is 1-nearest neighbour on the frame number alone, "
+        f"without any neural data: {values}. Where a model comes near its clock, remembering the moment explains it "
+        "(leakage); other worms have no such shortcut."
+    ]
+
+
+def _reading_of_trajectories(settings: Settings) -> list[str]:
+    return [
+        "'MSE 8' is the mean squared error at step 8, times 1000, over traces and derivatives, each scaled to [0, 1] "
+        "over the worm's recording; mean ± standard deviation over worms, each worm's error averaged over the fits "
+        "that score it first.",
+        "Skill is 1 - MSE / MSE of persistence, of the mean errors; 'worst' is the lowest of any worm. In round "
+        "brackets the 95 % interval of a bootstrap over worms and fits.",
+        "Networks are trained on rollouts of 8 frames, and predict 16. 'Transition' is the skill in trajectories with "
+        f"a change of state ({settings.states[0]} states) between the last observed and the last predicted frame, "
+        "'steady' that in all others.",
+    ]
+
+
+def _turns_merged(study: Study) -> bool:
+    worms = (*study.material.recordings, *study.material.external)
+    states = {str(state) for worm in worms if worm.states is not None for state in np.unique(worm.states)}
+    return "turn" in states and not states.isdisjoint(_TURNS)
+
+
+def write_outcome(
+    folder: Path,
+    *,
+    title: str,
+    settings: str,
+    record: Mapping[str, Any],
+    data: Mapping[str, pd.DataFrame],
+    tables: Mapping[str, pd.DataFrame],
+    reading: str,
+    departure: str,
+    figures: Mapping[str, Any],
+    sentences: Sequence[str] = (),
+) -> Outcome:
+    """Write all files of an experiment, each whole.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to write; made if absent. Files that are there are replaced.
+    title, settings, tables, reading, departure, sentences
+        See :class:`Outcome`.
+    record : mapping
+        Settings for ``settings.json``, to which the versions of packages are added.
+    data : mapping of str to pandas.DataFrame
+        Tables of numbers by file name without ending, each a ``.csv``.
+    figures : mapping of str to matplotlib.figure.Figure
+        Figures by file name without ending, each a ``.png`` and a ``.pdf``. Where there is a departure from the paper
+        they say so.
+
+    Returns
+    -------
+    Outcome
+        With the paths of all files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [write_csv(folder / f"{name}.csv", table) for name, table in data.items()]
+    blocks = [f"## {heading}\n\n{markdown(table)}" for heading, table in tables.items()]
+    page = [f"# {title}", settings.replace("\n", "  \n"), *blocks, reading.replace("\n", "\n\n"), *sentences]
+    texts = {
+        "table.md": "\n\n".join(page) + "\n",
+        "settings.json": json.dumps({**record, "versions": all_versions()}, indent=2) + "\n",
+    }
+    for name, text in texts.items():
+        write_whole(folder / name, text)
+        files.append(folder / name)
+    pictures = []
+    for name, figure in figures.items():
+        mark_departure(figure, departure)
+        saved = save_figure(figure, folder / name)
+        pictures.append(saved[0])
+        files += saved
+    return Outcome(title, settings, tables, reading, departure, sentences, pictures, files)
+
+
+def save_figure(figure: Any, path: Path) -> list[Path]:
+    """Save a figure as ``.png`` and ``.pdf``, with fonts that can be edited; return the files."""
+    from matplotlib import rc_context
+
+    paths = [path.with_name(path.name + ending) for ending in (".png", ".pdf")]
+    with rc_context({"pdf.fonttype": 42}):
+        for file in paths:
+            with atomic_path(file) as temporary:
+                figure.savefig(temporary, dpi=300)
+    return paths
+
+
+def all_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on."""
+    return {"python": platform.python_version(), **package_versions(_PACKAGES)}
+
+
+def keep_outcome(folder: Path, name: str, outcome: Outcome, command: str, began: str) -> Outcome:
+    """Write an outcome into its folder, so that a report can show it later.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The folder of the experiment.
+    name : str
+        The experiment. The file is called after it, since experiments may share a folder.
+    outcome : Outcome
+        Its results.
+    command, began : str
+        The command that made it, and when it began. Runs of other commands in this folder were called before.
+
+    Returns
+    -------
+    Outcome
+        With command and time.
+    """
+    outcome = replace(outcome, command=command, began=began)
+    kept = dict(vars(outcome))
+    kept["tables"] = {heading: table.to_dict("split") for heading, table in outcome.tables.items()}
+    kept["corners"] = {heading: table.index.name for heading, table in outcome.tables.items()}
+    for key in ("figures", "files"):
+        kept[key] = [path.name for path in kept[key]]
+    write_whole(folder / f"{name}{_KEPT}", json.dumps(kept, indent=1) + "\n")
+    return outcome
+
+
+def kept_outcomes(folder: Path) -> dict[str, Outcome]:
+    """Read the outcomes that a folder keeps.
+
+    Returns
+    -------
+    dict of str to Outcome
+        Outcomes by the name of the experiment; empty where there are none.
+
+    Raises
+    ------
+    ValueError
+        If a file is damaged, or names a file outside the folder.
+    """
+    outcomes = {}
+    for path in sorted(folder.glob(f"*{_KEPT}")):
+        try:
+            kept = json.loads(path.read_bytes())
+            corners = kept.pop("corners")
+            kept["tables"] = {
+                heading: pd.DataFrame(**table).rename_axis(corners[heading])
+                for heading, table in kept["tables"].items()
+            }
+            for key in ("figures", "files"):
+                kept[key] = [_file_in(folder, name) for name in kept[key]]
+            outcomes[path.name.removesuffix(_KEPT)] = Outcome(**kept)
+            if not all(isinstance(getattr(outcomes[path.name.removesuffix(_KEPT)], key), str) for key in _WORDS):
+                raise TypeError("a text is not one")
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
+    return outcomes
+
+
+_WORDS = ("title", "settings", "reading", "departure", "command", "began")
+
+
+def _file_in(folder: Path, name: str) -> Path:
+    """Return the path of a file right in a folder: what a page shows must not come from elsewhere."""
+    path = folder / name
+    if Path(name).name != name or path.is_symlink() or not path.is_file():
+        raise ValueError(f"{name!r} is not a file in {folder}")
+    return path

@@ -1,0 +1,554 @@
+"""Pages that need no other file: a report on the results of a folder, and the index of ``skworm reproduce all``."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from skworm.atomic import write_whole
+from skworm.layout import parse_column_names, parse_step_column_names
+from skworm.model_selection import WormScores, describe_comparison, read_runs, read_scores
+from skworm.model_selection.comparison import few_worms_notes
+from skworm.model_selection.store import FitStore
+from skworm.paper.outcome import Outcome, all_versions, kept_outcomes
+from skworm.paper.tables import (
+    STEPS,
+    comparison_texts,
+    heading_of,
+    parts_in_words,
+    parts_of_comparison,
+    readable,
+    texts_of_scores,
+    texts_of_trajectories,
+)
+from skworm.paper.targets import TARGETS
+
+NAIVE = ("clock", "majority")
+"""Baselines that look at no neuron."""
+
+_MOST_SENTENCES, _MOST_NAMES = 24, 60
+_CLOCK = (
+    "The clock is 1-nearest neighbour on the frame number alone, without any neural data. Held-out windows belong "
+    "to the training worms, and shuffled ones lie among the training frames: where a model comes near the clock there, "
+    "remembering the moment explains its score. Scores on other worms are not affected."
+)
+_NO_CLOCK = (
+    "No clock was in this run, so what remembering the moment is worth on held-out windows cannot be told: trust the "
+    "scores on unseen worms alone. Cross-validate with baselines=True to have it."
+)
+_NO_CLOCK_OF_TRAJECTORIES = (
+    "Trajectories have no clock; what a forecast is worth is its skill over persistence. A held-out trajectory shares "
+    "frames with training ones where the gap of the splits is shorter than a trajectory."
+)
+_NOT_SCORED = "Nothing was scored on held-out windows, where remembering the moment would help."
+_READING = (
+    "Mean ± standard deviation over worms, each worm's score first averaged over the fits that score it; in round "
+    "brackets the 95 % interval of a bootstrap over worms and fits.",
+    "Models are compared worm by worm: the difference, its interval, the worms on which the model is better, and the "
+    "two-sided p of a sign-flip test across worms, before and after Holm's correction for the number of models. "
+    "Baselines that see no neuron are left out of the comparison.",
+    "Unseen worms also train one another's models, so they are not fully independent samples: read a small p as a hint "
+    "that new worms have to confirm.",
+)
+_NO_RECORD = "The folder keeps no record of its runs."
+_TITLES = {
+    "states": "State classifiers",
+    "trajectories": "Forecasts of trajectories",
+    "behavior": "Regressors of behaviour",
+}
+
+# CITATION.cff, which no installed package contains, says the same; a test compares them.
+_CITATIONS = (
+    "Wang, P. Y., Sapra, S., George, V. K. and Silva, G. A. (2021). Generalizable Machine Learning in Neuroscience "
+    "Using Graph Neural Networks. Frontiers in Artificial Intelligence 4. doi:10.3389/frai.2021.618372.",
+    "Kato, S., Kaplan, H. S., Schrödel, T., Skora, S., Lindsay, T. H., Yemini, E., Lockery, S. and Zimmer, M. (2015). "
+    "Global Brain Dynamics Embed the Motor Command Sequence of Caenorhabditis elegans. Cell 163, 656-669. "
+    "doi:10.1016/j.cell.2015.09.034.",
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts as a page shows it; a text may have several lines."""
+
+    caption: str
+    corner: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[str]]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture within a page: what it shows, for those who do not see it, and a data URI."""
+
+    caption: str
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """What a page shows of one comparison.
+
+    Parameters
+    ----------
+    anchor, title : str
+        Name of the place within the page, and heading.
+    settings : str, default=""
+        What was compared on what, one setting a line.
+    tables, pictures : sequence
+        Results.
+    reading, sentences : sequence of str
+        How tables are to be read, and what they show in words.
+    departure, command : str
+        What is less than in the paper, and the command that made it; empty where there is none.
+    leakage : sequence of str
+        What remembering the moment is worth, in words.
+    leakage_tables : sequence of Table
+        The same in numbers.
+    warnings : sequence of str
+        What a reader should know first.
+    runs : sequence of WormScores
+        What was run.
+    record : mapping
+        ``settings.json`` of the folder.
+    """
+
+    anchor: str
+    title: str
+    settings: str = ""
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Picture] = ()
+    reading: Sequence[str] = ()
+    sentences: Sequence[str] = ()
+    departure: str = ""
+    command: str = ""
+    leakage: Sequence[str] = ()
+    leakage_tables: Sequence[Table] = ()
+    warnings: Sequence[str] = ()
+    runs: Sequence[WormScores] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An experiment that ``skworm reproduce all`` has run: its command, seconds, and outcome or error."""
+
+    name: str
+    command: str
+    seconds: float
+    outcome: Outcome | None
+    error: str
+
+
+def citations() -> list[str]:
+    """Return what results made with this version build on: software, method, recordings.
+
+    Examples
+    --------
+    >>> from skworm.paper.report import citations
+    >>> [reference.split(".")[0] for reference in citations()]
+    ['The skworm developers', 'Wang, P', 'Kato, S']
+    """
+    software = (
+        "The skworm developers. skworm: graph neural networks that read C. elegans behaviour from calcium traces, as "
+        f"scikit-learn estimators. Version {version('skworm')}."
+    )
+    return [software, *_CITATIONS]
+
+
+def write_report(folder: Path, out: Path, *, command: str = "", baseline: str | None = None) -> Path:
+    """Write a report on the results of a folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        What ``skworm reproduce ... --out`` wrote, or a cross-validation with ``memory=``; or a folder of such folders.
+    out : pathlib.Path
+        The page, which needs no other file; replaced if it is there.
+    command : str, default=""
+        The command that makes the report, for the page.
+    baseline : str, optional
+        The model that those of a script's run are compared with; by default its first.
+
+    Returns
+    -------
+    pathlib.Path
+        The page.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If the folder holds no results, files of it are damaged, or no run has the baseline.
+    """
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "does not exist"
+        raise FileNotFoundError(f"{folder} {found}; pass the folder that a run wrote its results to")
+    try:
+        sections = _sections_of_folder(folder, baseline) or [
+            section for below in _in_order(result_folders(folder)) for section in _sections_of_folder(below, baseline)
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        # A file that was changed by hand, or made by another program.
+        raise ValueError(
+            f"a file in {folder} is damaged; repeat the command that made it, which keeps the fits"
+        ) from error
+    if not sections:
+        raise no_results(folder)
+    sections = [replace(section, anchor=f"part-{number}") for number, section in enumerate(sections)]
+    several = len(sections) > 1
+    runs = [run for section in sections for run in section.runs]
+    records = [section.record for section in sections]
+    page = _render(
+        "report.html",
+        title=f"Results of {folder.resolve().name}" if several else sections[0].title,
+        version=version("skworm"),
+        source=str(folder),
+        command=command,
+        warnings=_collected(sections),
+        sections=sections if several else [replace(sections[0], title="Results")],
+        citations=citations(),
+        **_data_of_runs(runs, records),
+        **_splits_of_runs(runs),
+        models=_models_of_runs(runs),
+        versions=_versions_of(runs, records),
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, page)
+    return out
+
+
+def write_index(
+    folder: Path, finished: Sequence[Finished], *, waiting: Sequence[str] = (), quick: bool = False
+) -> Path:
+    """Write ``index.html``, a page that shows every experiment of a folder; files are linked relative to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = []
+    for each in finished:
+        shown = {"name": each.name, "command": each.command, "seconds": f"{each.seconds:.0f}"}
+        if each.outcome is None:
+            targets.append({**shown, "failed": True, "error": each.error})
+            continue
+        section = section_of(each.name, each.outcome)
+        versions = ", ".join(f"{name} {number}" for name, number in all_versions().items())
+        section = replace(section, settings=f"{section.settings}\nversions: {versions}")
+        files = [(path.relative_to(folder).as_posix(), path.name) for path in each.outcome.files]
+        targets.append({**shown, "failed": False, "title": each.outcome.title, "section": section, "files": files})
+    page = _render("index.html", targets=targets, waiting=waiting, quick=quick)
+    write_whole(folder / "index.html", page)
+    return folder / "index.html"
+
+
+def result_folders(path: Path) -> list[Path]:
+    """Return the folders directly below one that hold results, in alphabetical order."""
+    return [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _holds_results(folder)]
+
+
+def no_results(path: Path) -> ValueError:
+    """Return the error about a folder that holds no results, or those of several runs."""
+    below = result_folders(path)
+    if below:
+        return ValueError(f"{path} holds the results of several runs; name one of them: {', '.join(map(str, below))}")
+    return ValueError(
+        f"{path} holds no scores: neither scores.csv nor finished fits; pass a folder that `skworm reproduce ... "
+        "--out` or cross_validate_worms(..., memory=...) wrote"
+    )
+
+
+def without_naive(scores: WormScores, kept: str | None = None) -> tuple[WormScores, list[str]]:
+    """Leave out baselines that see no neuron, but for one, where two others are left; and return their names."""
+    left_out = [name for name in scores.models if name in NAIVE and name != kept]
+    others = [name for name in scores.models if name not in left_out]
+    return (scores.where(model=others), left_out) if len(others) > 1 and left_out else (scores, [])
+
+
+def section_of(anchor: str, outcome: Outcome) -> Section:
+    """Return the section of an outcome."""
+    return Section(
+        anchor,
+        outcome.title,
+        outcome.settings,
+        [_table_of(table, f"{outcome.title}: {heading}") for heading, table in outcome.tables.items()],
+        [Picture(f"{outcome.title} ({path.stem})", _uri(path.read_bytes())) for path in outcome.figures],
+        outcome.reading.splitlines(),
+        outcome.sentences,
+        outcome.departure,
+        outcome.command,
+    )
+
+
+def _holds_results(folder: Path) -> bool:
+    return (folder / "scores.csv").is_file() or bool(FitStore(folder)) or any(folder.glob("*.outcome.json"))
+
+
+def _in_order(folders: Sequence[Path]) -> list[Path]:
+    names = [target.folder or name for name, target in TARGETS.items()]
+    return sorted(folders, key=lambda folder: names.index(folder.name) if folder.name in names else len(names))
+
+
+def _sections_of_folder(folder: Path, baseline: str | None) -> list[Section]:
+    record = _settings_of(folder)
+    outcomes = kept_outcomes(folder)
+    if outcomes:
+        runs = [run for path in sorted(folder.rglob("runs")) for run in read_runs(path.parent) if run.record]
+        scores = read_scores(folder) if (folder / "scores.csv").is_file() else None
+        return [
+            replace(
+                _section_of_target(name, outcome, scores, baseline, record),
+                runs=[run for run in runs if run.record["called"] >= outcome.began],
+                record=record,
+            )
+            for name, outcome in outcomes.items()
+        ]
+    if (folder / "scores.csv").is_file():
+        runs = [read_scores(folder)]
+    else:
+        runs = [run for run in reversed(read_runs(folder)) if len(run.table)]
+    known = sorted({name for run in runs for name in run.models})
+    if runs and baseline is not None and baseline not in known:
+        raise ValueError(f"no run in {folder} has the model {baseline!r}; choose one of {', '.join(known)}")
+    sections = []
+    for number, run in enumerate(runs):
+        older = f" (an earlier run in this folder, {number + 1} of {len(runs)})" if number else ""
+        sections.append(replace(_section_of_run(run, baseline, older), record=record))
+    return sections
+
+
+def _section_of_target(
+    name: str, outcome: Outcome, scores: WormScores | None, baseline: str | None, record: Mapping[str, Any]
+) -> Section:
+    section = section_of(name, outcome)
+    warnings = [f"This is not the paper's protocol: {outcome.departure}."] if outcome.departure else []
+    if (record.get("settings") or {}).get("data") == "simulated":
+        warnings.append("These worms are simulated.")
+    if scores is None:
+        return replace(section, warnings=warnings)
+    if not any("difference" in column for table in section.tables for column in table.columns):
+        own = baseline if baseline in scores.models else None
+        tables, sentences, _ = _comparisons(scores, own)
+        reading = [*section.reading, *_READING[1:]]
+        section = replace(section, tables=[*section.tables, *tables], sentences=sentences, reading=reading)
+    return _with_leakage(section, scores, [*warnings, *_few_worms(scores)])
+
+
+def _section_of_run(run: WormScores, baseline: str | None, older: str) -> Section:
+    title = f"{_TITLES[run.task]}, cross-validated by worm{older}"
+    if run.task == "trajectories":
+        steps = [step for step in STEPS if step in set(run.table["step"])] or [run.table["step"].max()]
+        texts = texts_of_trajectories(run.where(step=steps).summary())
+    else:
+        summary = run.summary()
+        signals = summary.groupby("signal", sort=False) if "signal" in summary else [("", summary)]
+        texts = {
+            ", ".join(filter(None, [heading_of(metric), str(signal)])): next(
+                iter(texts_of_scores(rows, metric).values())
+            )
+            for signal, rows in signals
+            for metric in run.metrics
+        }
+    compared, sentences, problems = _comparisons(run, baseline)
+    picture = _picture_of(run.plot().figure_, f"{title}: every worm, and the mean over worms")
+    tables = [*(_table_of(table, heading) for heading, table in texts.items()), *compared]
+    section = Section("", title, "", tables, [picture], _READING, sentences, runs=[run])
+    warnings = [*_few_worms(run), *problems]
+    if run.n_missing:
+        total = len(run.record["fits"])
+        warnings.insert(
+            0,
+            f"The run is not finished: {total - run.n_missing} of {total} fits are there. Scores are of these alone.",
+        )
+    if not run.record:
+        warnings.insert(0, "The folder keeps scores alone: settings, data and versions of the run are not known.")
+    return _with_leakage(section, run, warnings)
+
+
+def _comparisons(scores: WormScores, baseline: str | None) -> tuple[list[Table], list[str], list[str]]:
+    """Return tables, sentences, and problems of comparisons that could not be made."""
+    tables, sentences, problems = [], [], []
+    if scores.task == "trajectories":
+        scores = scores.where(step=[step for step in STEPS if step in set(scores.table["step"])])
+    for evaluation in scores.evaluations:
+        if evaluation == "held_out_windows":
+            continue
+        for part, rows in scores.parts(evaluation):
+            own, _ = without_naive(rows, baseline)
+            heading = ", ".join(filter(None, [readable(evaluation), parts_in_words(part)]))
+            try:
+                table = own.compare(baseline or own.models[0], evaluation=evaluation)
+            except ValueError as error:
+                problems.append(f"No comparison of models on {heading}: {error}.")
+                continue
+            tables.append(_table_of(comparison_texts(table), f"Models compared, {heading}"))
+            others = table[table["model"] != table["reference"]]
+            sentences += [f"{heading[0].upper()}{heading[1:]}: {text}" for text in describe_comparison(others)]
+    return tables, sentences if len(sentences) <= _MOST_SENTENCES else [], problems
+
+
+def _with_leakage(section: Section, scores: WormScores, warnings: list[str]) -> Section:
+    """Add what remembering the moment is worth."""
+    if "held_out_windows" not in scores.evaluations:
+        return replace(section, leakage=[_NOT_SCORED], warnings=warnings)
+    if scores.task == "trajectories":
+        return replace(section, leakage=[_NO_CLOCK_OF_TRAJECTORIES], warnings=warnings)
+    if "clock" not in scores.models:
+        return replace(section, leakage=[_NO_CLOCK], warnings=[*warnings, _NO_CLOCK])
+    tables, words = [], [_CLOCK]
+    try:
+        compared = scores.compare("clock", evaluation="held_out_windows", correction=None)
+        for part, rows in parts_of_comparison(compared):
+            texts = comparison_texts(rows).rename(columns={"difference to clock": "above the clock"})
+            tables.append(_table_of(texts, f"Models beside the clock, {parts_in_words(part) or 'held-out windows'}"))
+    except ValueError as error:
+        words.append(f"Held-out windows: {error}.")
+    return replace(section, leakage=words, leakage_tables=tables, warnings=warnings)
+
+
+def _few_worms(scores: WormScores) -> list[str]:
+    rows = scores.table[scores.table["evaluation"] != "held_out_windows"]
+    counts = rows.groupby("evaluation", sort=False)["worm"].nunique()
+    return [note for name, n_worms in counts.items() for note in few_worms_notes(int(n_worms), readable(name))]
+
+
+def _collected(sections: Sequence[Section]) -> list[str]:
+    """Return each warning once, with the sections that it is about unless it is about all."""
+    titles: dict[str, list[str]] = {}
+    for section in sections:
+        for text in dict.fromkeys(section.warnings):
+            titles.setdefault(text, []).append(section.title)
+    return [text if len(about) == len(sections) else f"{'; '.join(about)}: {text}" for text, about in titles.items()]
+
+
+def _settings_of(folder: Path) -> dict[str, Any]:
+    path = folder / "settings.json"
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
+
+
+def _data_of_runs(runs: Sequence[WormScores], records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    sets: dict[str, dict[str, Any]] = {}
+    recorded = {
+        worm: n
+        for record in records
+        for key in ("worms", "external_worms")
+        for worm, n in (record.get(key) or {}).items()
+    }
+    for run in runs:
+        named = [("Worms to train on and to score", run.record["train"])] if run.record else []
+        named += [(f"External: {name}", part) for name, part in run.record.get("external", {}).items()]
+        for title, part in named:
+            sets.setdefault(part["digest"], _describe_set(title, part, recorded, run.record["task"]))
+    digests = dict.fromkeys(
+        f"SHA-256 of the {kind}: {record[key]}."
+        for record in records
+        for kind, key in (("recordings", "recordings_sha256"), ("external recordings", "external_sha256"))
+        if record.get(key)
+    )
+    return {"data": list(sets.values()), "data_notes": list(digests) if sets else [_NO_RECORD, *digests]}
+
+
+def _describe_set(title: str, part: Mapping[str, Any], recorded: Mapping[str, int], task: str) -> dict[str, Any]:
+    used = pd.Series(part["frames"])
+    noun = "trajectories" if task == "trajectories" else "frames used"
+    cells = {"frames recorded": used.index.map(recorded)} if set(used.index) <= set(recorded) else {}
+    table = pd.DataFrame({**cells, noun: used}).astype(str).rename_axis("worm")
+    caption = f"{len(used)} worms, {used.sum()} {noun}"
+    if part["labelled"]:
+        shares = pd.DataFrame.from_dict(part["labelled"], orient="index").fillna(0).loc[used.index].div(used, axis=0)
+        table = table.join(shares.map(lambda share: f"{100 * share:.1f} %").rename(columns=readable))
+        caption += f", and the share of each {'state' if task == 'states' else 'signal that is known'}"
+    return {
+        "title": title,
+        "table": _table_of(table, caption),
+        "columns": _columns(part["columns"]),
+        "digest": part["digest"],
+    }
+
+
+def _columns(columns: Sequence[str]) -> str:
+    try:
+        stepped = parse_step_column_names(columns)
+        names = parse_column_names(columns if stepped is None else stepped[0])
+    except ValueError:
+        names = None
+    if names is None:
+        shown = ", ".join(columns[:_MOST_NAMES]) + (" and more" if len(columns) > _MOST_NAMES else "")
+        return f"{len(columns)} columns: {shown}."
+    neurons, features = names
+    return f"{len(neurons)} neurons: {', '.join(neurons)}; of each {', '.join(features)}."
+
+
+def _splits_of_runs(runs: Sequence[WormScores]) -> dict[str, Any]:
+    rows = {}
+    for run in runs:
+        if run.record:
+            record = run.record
+            worms = " or ".join(map(str, record["n_train_worms"]))
+            cells = (worms, str(record["n_combinations"]), str(record["n_folds"]), str(len(record["fits"])))
+            started = record.get("started", record["called"])
+            rows[(record["splitter"], *cells)] = [*cells, started.replace("T", " ")[:16]]
+    table = Table(
+        "Splits",
+        "splitter",
+        ["training worms a fit", "combinations of them", "folds", "fits", "first started (UTC)"],
+        [(splitter, cells) for (splitter, *_), cells in rows.items()],
+    )
+    notes = ["Every combination of training worms is fitted once a fold, and each fit is scored on every evaluation."]
+    return {"splits": table, "split_notes": notes if rows else [_NO_RECORD]}
+
+
+def _models_of_runs(runs: Sequence[WormScores]) -> Table:
+    models = {
+        (name.rsplit(" | ", 1)[-1], text): None for run in runs for name, text in run.record.get("models", {}).items()
+    }
+    return Table("Models", "model", ["parameters that are not the defaults"], [(name, [text]) for name, text in models])
+
+
+def _versions_of(runs: Sequence[WormScores], records: Sequence[Mapping[str, Any]]) -> Table:
+    versions: dict[str, dict[str, None]] = {}
+    for kept in (*(run.record for run in runs), *records):
+        for package, number in kept.get("versions", {}).items():
+            versions.setdefault(package, {})[number] = None
+    rows = [(package, [" and ".join(several)]) for package, several in versions.items()]
+    return Table("Versions that the scores were made with", "package", ["version"], rows or [("not kept", [""])])
+
+
+def _table_of(texts: pd.DataFrame, caption: str) -> Table:
+    rows = [(str(label), list(map(str, row))) for label, row in zip(texts.index, texts.to_numpy(), strict=True)]
+    return Table(caption, str(texts.index.name or ""), list(map(str, texts.columns)), rows)
+
+
+def _picture_of(figure: Any, caption: str) -> Picture:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=200)
+    return Picture(caption, _uri(buffer.getvalue()))
+
+
+def _uri(picture: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture).decode("ascii")
+
+
+def _render(template: str, **values: Any) -> str:
+    """Fill in a file of the folder ``templates``; every text is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("skworm.paper"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values) + "\n"

@@ -1,0 +1,138 @@
+"""What scores owe to each reading of the paper's equations, and to each setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from skworm.paper.declaration import STUDY, Plan, target
+from skworm.paper.models import MARKOVIAN, TRAJECTORY_MODELS, Spec
+
+if TYPE_CHECKING:
+    from skworm.paper.study import Study
+
+_VIRTUAL_WORMS = Spec("skworm:VirtualWorms")
+
+READINGS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "published": ("gnn-published", {}),
+        "published, row-normalised messages": ("gnn-published", {"message_normalization": "row"}),
+        "published, residual": ("gnn-published", {"residual": True}),
+        "published, neuron embedding": ("gnn-published", {"neuron_embedding": 8}),
+        "published, no batch norm in the readout": ("gnn-published", {"batch_norm": None, "n_layers": 1}),
+        "published, dynamic edges": ("gnn-published", {"edges": "dynamic", "encoder_batch_norm": False}),
+        "published, one-hot edges": ("gnn-published", {"edge_temperature": 0.1}),
+        "published, free adjacency": ("gnn-published", {"edges": "free"}),
+        "default": ("gnn", {}),
+        "default, row-normalised messages": ("gnn", {"message_normalization": "row"}),
+        "default, messages not normalised": ("gnn", {"message_normalization": None}),
+        "default, no residual": ("gnn", {"residual": False}),
+        "default, no neuron embedding": ("gnn", {"neuron_embedding": 0}),
+        "default, hidden features averaged": ("gnn", {"static_average": "hidden_neurons"}),
+        "default, no weight decay": ("gnn", {"weight_decay": 0.0}),
+        "default, batch norm always": ("gnn", {"batch_norm": "output"}),
+        "default, dynamic edges": ("gnn", {"edges": "dynamic"}),
+        "default, one-hot edges": ("gnn", {"edge_temperature": 0.1}),
+        "default, free adjacency": ("gnn", {"edges": "free"}),
+    }
+)
+"""Readings of the GNN's equations: a model of the registry, and what differs."""
+
+_MLPS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "MLP published": ("mlp-published", {}),
+    "MLP": ("mlp", {}),
+    "MLP, weight decay": ("mlp", {"weight_decay": "auto"}),
+}
+_LUCK = "The best of many owes part of its lead to luck: choice.csv chooses one for each worm without it."
+
+
+@target(
+    "sensitivity",
+    "What each reading of the GNN's equations is worth",
+    "Score each reading of the paper's GNN on unseen worms, with and without virtual worms.",
+    "The equations leave some choices open; the paper shows no comparison of them.",
+    defaults=STUDY,
+    in_all=False,
+)
+def sensitivity(study: Study) -> Plan:
+    """Score every reading with and without virtual worms, beside the SVM and the MLP."""
+    arms = study.arms("svm")
+    for suffix, augmentation in {"": None, ", virtual worms": _VIRTUAL_WORMS.make()}.items():
+        for name, (model, changes) in {**_MLPS, **READINGS}.items():
+            made = study.model(model, **{**changes, "augmentation": augmentation})
+            arms += [
+                replace(arm, block=arm.block + suffix, name=name, label=name, model=made) for arm in study.arms("gnn")
+            ]
+    return Plan(arms, [_LUCK], candidates=tuple(READINGS))
+
+
+TRAJECTORY_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "default": {},
+        "no virtual worms": {"augmentation": None},
+        "virtual worms: gain 0.3": {"gain": 0.3, "offset": 0.0},
+        "virtual worms: gain 0.3, offset 0.2": {"gain": 0.3, "offset": 0.2},
+        "virtual worms: mixing 0.1": {"gain": 0.0, "offset": 0.0, "mixing": 0.1},
+        "virtual worms: mixing 0.2": {"gain": 0.0, "offset": 0.0, "mixing": 0.2},
+        "virtual worms: mixing 0.3": {"gain": 0.0, "offset": 0.0, "mixing": 0.3},
+        "virtual worms: gain 0.3, mixing 0.1": {"gain": 0.3, "offset": 0.0, "mixing": 0.1},
+        "virtual worms: gain 0.3, mixing 0.3": {"gain": 0.3, "offset": 0.0, "mixing": 0.3},
+        "virtual worms: gain 0.3, offset 0.1, mixing 0.2": {"gain": 0.3, "offset": 0.1, "mixing": 0.2},
+        "worms not centred": {"center": "population"},
+        "worms not centred, no virtual worms": {"center": "population", "augmentation": None},
+        "no linear map": {"linear": False},
+        "always from the first frame": {"random_start": False},
+        "trained on 16 frames": {"train_horizon": 16},
+        "scheduled sampling until half-way": {
+            "scheduled_sampling_end": 0.5,
+            "scheduled_sampling_unit": "max_epochs",
+        },
+        "64 hidden features": {"n_hidden": 64},
+        "two layers": {"n_layers": 2},
+        "batch normalisation": {"batch_norm": "output"},
+    }
+)
+"""Changes to the trajectory MLP by name, one at a time; gain, offset and mixing are of its virtual worms."""
+
+
+@target(
+    "forecast-sensitivity",
+    "What each setting of the trajectory MLP is worth",
+    "Score each setting of the trajectory MLP on unseen worms, and choose one without each scored worm.",
+    "The paper shows no comparison of settings.",
+    defaults={"states": ("4",), "n_train_worms": (1,), "fold_by": ("contiguous_blocks",), "max_epochs": 200},
+    in_all=False,
+)
+def forecast_sensitivity(study: Study) -> Plan:
+    """Score every setting of the trajectory MLP, beside the baselines, from one observed frame."""
+    from skworm.paper.study import Arm
+
+    (n_train,) = study.train_counts()
+    n_worms = len(study.material.recordings)
+    if n_train > n_worms - 2:
+        raise ValueError(
+            f"--train-worms {n_train} of {n_worms} worms leaves no fit that a worm has no part in, to choose its "
+            "setting by; train on fewer worms, or give more"
+        )
+    models = {name: study.made(TRAJECTORY_MODELS[name]) for name in ("linear-uncentred", "linear-direct")}
+    for name, changes in TRAJECTORY_SETTINGS.items():
+        if "gain" in changes:
+            changes = {"augmentation": replace(_VIRTUAL_WORMS, parameters=changes).make()}
+        models[name] = study.made(TRAJECTORY_MODELS["mlp"], **changes)
+    arms = [
+        Arm(
+            f"{n_train} training worm{'s' if n_train > 1 else ''}",
+            name,
+            TRAJECTORY_MODELS[name].label if name in TRAJECTORY_MODELS else name,
+            model,
+            study.settings.states[0],
+            n_train,
+            study.neurons,
+            fold_by=study.settings.fold_by[0],
+            burn_in=MARKOVIAN,
+        )
+        for name, model in models.items()
+    ]
+    return Plan(arms, [_LUCK], figures=lambda scores, table: {}, candidates=tuple(TRAJECTORY_SETTINGS))

@@ -1,0 +1,634 @@
+"""The engine that runs every experiment: settings, data, arms, and the cross-validation of all arms."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from skworm.datasets import fetch_kato2015, fetch_nichols2017, load_recordings, make_worms
+from skworm.frames import PAPER_NEURONS, contains_transition, make_frames, make_trajectories
+from skworm.model_selection import WormGroupKFold, WormScores, WormSplit, cross_validate_worms
+from skworm.paper.models import STATE_MODELS, TRAJECTORY_MODELS, Model
+from skworm.recording import Recording
+from skworm.states import UNKNOWN, VOCABULARIES
+
+N_SPLITS = 10
+"""Folds that windows are divided into, of which some or all are held out in turn."""
+
+PAPER_EPOCHS = 800
+FOLD_KINDS = ("shuffled_windows", "contiguous_blocks")
+HORIZON = 16
+"""Frames of a trajectory that are predicted; networks are trained on the first 8 of any stretch."""
+
+_N_WORMS, _N_FRAMES = 5, 1500
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of an experiment.
+
+    Parameters
+    ----------
+    data : str, default="simulated"
+        ``"kato2015"``, ``"simulated"``, or a path to recordings.
+    external : str, optional
+        Recordings that are only scored: ``"nichols2017"``, ``"simulated"``, ``"none"`` or a path. By default a second
+        simulated lab beside simulated data, else none.
+    neurons : "paper", "shared" or sequence of str, default="paper"
+        Neurons to use: the paper's, or all, that are identified in every worm; or a list.
+    states : sequence of str, default=("2",)
+        Vocabularies of :func:`skworm.frames.map_states`. For trajectories the one in which a change of state counts as
+        a transition.
+    n_train_worms : sequence of int, optional
+        Worms that a model trains on; by default what the experiment says.
+    n_folds : int, default=1
+        Folds that are held out in turn.
+    n_splits : int, optional
+        Folds that windows are divided into; None for as many as are held out.
+    fold_by : sequence of {"shuffled_windows", "contiguous_blocks"}, default=("shuffled_windows",)
+        How windows become folds. External recordings are scored by the fits of the first.
+    few_combinations : bool, default=False
+        Train on as many combinations of worms as there are worms, each worm in equally many, in place of all.
+    models : sequence of str, default=()
+        Models to compare, where the experiment leaves a choice.
+    max_epochs : int, optional
+        Epochs of the neural models; None for their own.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where the neural models train.
+    random_state : int, default=0
+        Seed of simulated data, splits, models, random graphs and intervals.
+
+    Raises
+    ------
+    ValueError
+        If a vocabulary or a kind of fold does not exist, or a number is out of range.
+
+    Examples
+    --------
+    >>> from skworm.paper.study import Settings
+    >>> Settings(n_folds=2, max_epochs=100).departure
+    '2 of 10 folds and 100 of 800 epochs'
+    """
+
+    data: str = "simulated"
+    external: str | None = None
+    neurons: str | Sequence[str] = "paper"
+    states: Sequence[str] = ("2",)
+    n_train_worms: Sequence[int] | None = None
+    n_folds: int = 1
+    n_splits: int | None = N_SPLITS
+    fold_by: Sequence[str] = FOLD_KINDS[:1]
+    few_combinations: bool = False
+    models: Sequence[str] = ()
+    max_epochs: int | None = None
+    device: str = "cpu"
+    random_state: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("states", tuple(VOCABULARIES)), ("fold_by", FOLD_KINDS)):
+            chosen = getattr(self, name)
+            unknown = [choice for choice in chosen if choice not in allowed]
+            if unknown or not chosen:
+                found = f"has the unknown name {unknown[0]!r}" if unknown else "is empty"
+                raise ValueError(f"{name} {found}; choose one or several of {', '.join(allowed)}")
+        if not 1 <= self.n_folds <= (self.n_splits or self.n_folds):
+            raise ValueError(f"n_folds={self.n_folds!r} must be between 1 and {self.n_splits}")
+        if any(number < 1 for number in self.n_train_worms or ()):
+            raise ValueError(f"n_train_worms={self.n_train_worms!r} must be integers of at least 1")
+        if self.external is None:
+            object.__setattr__(self, "external", "simulated" if self.data == "simulated" else "none")
+
+    @property
+    def departure(self) -> str:
+        """What is less than in the paper; empty where nothing is."""
+        of_folds = f"{self.n_folds} of {N_SPLITS} folds" if self.n_splits else f"{self.n_folds} folds in place of 10"
+        parts = [of_folds] if self.n_folds < N_SPLITS else []
+        if self.max_epochs is not None and self.max_epochs < PAPER_EPOCHS:
+            parts.append(f"{self.max_epochs} of {PAPER_EPOCHS} epochs")
+        parts += ["some combinations of training worms"] if self.few_combinations else []
+        return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """The recordings of an experiment, and what is used of them.
+
+    Parameters
+    ----------
+    recordings : list of Recording
+        Worms to train on and to score.
+    neurons : tuple of str
+        Neurons in use.
+    neurons_left_out : tuple of str
+        Neurons that were asked for by a preset and are not identified in every worm.
+    external_name : str, default=""
+        Name of the external recordings.
+    external : list of Recording
+        Worms that are only scored; may be empty.
+    external_neurons : tuple of str
+        Those of `neurons` that every external worm has.
+    """
+
+    recordings: list[Recording]
+    neurons: tuple[str, ...]
+    neurons_left_out: tuple[str, ...] = ()
+    external_name: str = ""
+    external: list[Recording] = field(default_factory=list)
+    external_neurons: tuple[str, ...] = ()
+
+    @property
+    def derivative(self) -> str:
+        """The one kind of derivative that all recordings allow."""
+        with_derivatives = [recording.derivatives is not None for recording in (*self.recordings, *self.external)]
+        return "file" if all(with_derivatives) else "central"
+
+    @property
+    def external_apart(self) -> bool:
+        """Whether external recordings need fits of their own, on fewer neurons."""
+        return bool(self.external) and self.external_neurons != self.neurons
+
+    def scores_external(self, states: str) -> bool:
+        """Return whether a model can learn every state that external recordings are labelled with."""
+        if states != "7":
+            return bool(self.external)
+
+        def known(recordings: Sequence[Recording]) -> set[str]:
+            names = {str(state) for worm in recordings if worm.states is not None for state in np.unique(worm.states)}
+            return names - {UNKNOWN, "quiescence"}
+
+        return bool(self.external) and known(self.external) <= known(self.recordings)
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """One model on one set of states, neurons and number of training worms.
+
+    Parameters
+    ----------
+    block : str
+        Heading under which it stands, such as ``"4 states"``.
+    name, label : str
+        What the table of scores and people call it, unlike every other arm of the block.
+    model : scikit-learn estimator
+        Not fitted.
+    states : str
+        Vocabulary of states.
+    n_train_worms : int
+        Worms that it trains on.
+    neurons : tuple of str
+        Neurons that it sees.
+    fold_by : {"shuffled_windows", "contiguous_blocks"}, default="shuffled_windows"
+        How windows become folds.
+    burn_in : int, default=0
+        Frames that a trajectory regressor observes; 0 for a state classifier.
+    against : str, optional
+        Name of the arm of the block that it is compared with.
+    paper : mapping of str to (float, float or None)
+        Mean and standard deviation in the paper, in per cent, by ``"held_out_windows"``, ``"unseen_worms"`` or
+        ``"external"``.
+    facts : mapping of str to float or str
+        Further columns.
+    external_on_fewer : bool, default=True
+        Whether external recordings that lack some of the neurons are scored by fits on those that they have.
+    """
+
+    block: str
+    name: str
+    label: str
+    model: Any
+    states: str
+    n_train_worms: int
+    neurons: tuple[str, ...]
+    fold_by: str = "shuffled_windows"
+    burn_in: int = 0
+    against: str | None = None
+    paper: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    external_on_fewer: bool = True
+
+    @property
+    def split(self) -> tuple[str, int, tuple[str, ...], str, int]:
+        """What arms of one cross-validation share."""
+        return self.states, self.n_train_worms, self.neurons, self.fold_by, self.burn_in
+
+    @property
+    def key(self) -> str:
+        """Name within a cross-validation."""
+        return f"{self.block} | {self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """An experiment on recordings: what its declaration has at hand.
+
+    Parameters
+    ----------
+    settings : Settings
+        How.
+    material : Material
+        On what.
+    """
+
+    settings: Settings
+    material: Material
+
+    @property
+    def neurons(self) -> tuple[str, ...]:
+        """Neurons in use."""
+        return self.material.neurons
+
+    @property
+    def seed(self) -> int:
+        """Seed of everything random."""
+        return self.settings.random_state
+
+    def train_counts(self, default: Sequence[int] = ()) -> tuple[int, ...]:
+        """Return on how many worms models train, by default on every number that leaves a worm unseen.
+
+        Raises
+        ------
+        ValueError
+            If no worm would be scored that is not trained on.
+        """
+        n_worms = len(self.material.recordings)
+        counts = tuple(sorted(set(self.settings.n_train_worms or default or range(1, n_worms))))
+        if not counts or counts[-1] > n_worms or (counts[-1] == n_worms and not self.material.external):
+            raise ValueError(
+                f"{n_worms} worms with {counts[-1] if counts else 1} for training leave none unseen; train on fewer, "
+                "or give more recordings"
+            )
+        return counts
+
+    def tasks(self) -> Iterator[tuple[str, str, int]]:
+        """Yield the title of every block, its states and its number of training worms."""
+        counts = self.train_counts()
+        for states in self.settings.states:
+            for n_train in counts:
+                worms = f", {n_train} training worm{'s' if n_train > 1 else ''}" if len(counts) > 1 else ""
+                yield f"{states} states{worms}", states, n_train
+
+    def model(self, name: str, **parameters: Any) -> Any:
+        """Make a state classifier of the registry with the settings of the study, not fitted."""
+        return self.made(STATE_MODELS[name], **parameters)
+
+    def made(self, model: Model, **parameters: Any) -> Any:
+        """Make a model with the settings of the study, not fitted."""
+        shared = {name: getattr(self.settings, name) for name in ("max_epochs", "device", "random_state")}
+        return model.make(self.neurons, **{**shared, **parameters})
+
+    def arms(self, *names: str, **options: Any) -> list[Arm]:
+        """Return an arm for each state classifier and block; options are those of :class:`Arm`, for all of them."""
+        options = {"fold_by": self.settings.fold_by[0], **options}
+        return [
+            Arm(block, name, STATE_MODELS[name].label, self.model(name), states, n_train, self.neurons, **options)
+            for block, states, n_train in self.tasks()
+            for name in names
+        ]
+
+    def frames(
+        self, states: str, neurons: Sequence[str], recordings: Sequence[Recording] | None = None
+    ) -> tuple[pd.DataFrame, pd.Series]:
+        """Make the frames of labelled recordings, by default of those to train on."""
+        recordings = self.material.recordings if recordings is None else recordings
+        X, y = make_frames(recordings, neurons=neurons, states=states, derivative=self.material.derivative)
+        if y is None:
+            raise ValueError(f"the recordings of {recordings[0].worm} and others have no states; give labelled ones")
+        return X, y
+
+    def trajectories(
+        self, states: str, neurons: Sequence[str], burn_in: int, recordings: Sequence[Recording] | None = None
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None, pd.DataFrame]:
+        """Make trajectories with a derivative that does not look ahead, and tell the state of every frame.
+
+        Returns
+        -------
+        X, Y : DataFrame
+            Trajectories.
+        labels : Series or None
+            States, ``"unknown"`` frames included; None where some worm has no states.
+        frames : DataFrame
+            Every frame.
+        """
+        recordings = self.material.recordings if recordings is None else recordings
+        vocabulary = None if any(recording.states is None for recording in recordings) else states
+        frames, labels = make_frames(
+            recordings, neurons=neurons, states=vocabulary, derivative="backward", unknown="keep"
+        )
+        X, Y = make_trajectories(frames, burn_in=burn_in, horizon=HORIZON)
+        return X, Y, labels, frames
+
+    @cached_property
+    def _tables(self) -> dict[Any, Any]:
+        return {}
+
+    def n_parameters(self, arm: Arm) -> float:
+        """Count what the network of a state classifier learns; NaN for a model without a network."""
+        if not hasattr(arm.model, "training_job") or arm.burn_in:
+            return float("nan")
+        key = (arm.states, arm.neurons)
+        if key not in self._tables:
+            self._tables[key] = self.frames(*key)
+        return float(n_parameters(arm.model, *self._tables[key]))
+
+    def run(
+        self, arms: Sequence[Arm], memory: str | os.PathLike[str], *, n_jobs: int | None = -1, verbose: int = 1
+    ) -> WormScores:
+        """Fit and score all arms, and the baselines beside them.
+
+        Parameters
+        ----------
+        arms : sequence of Arm
+            What to compare.
+        memory : path
+            Folder that keeps every finished fit; a second call goes on where the first ended.
+        n_jobs : int, default=-1
+            Fits at a time, as joblib understands it.
+        verbose : int, default=1
+            1 shows progress on the standard error stream, 0 nothing.
+
+        Returns
+        -------
+        WormScores
+            With the columns ``block``, ``label``, ``states``, ``n_train_worms``, ``n_neurons``, ``fold_by`` and, for
+            trajectories, ``burn_in``; rows in which nothing is scored are left out.
+        """
+        run = {"memory": memory, "n_jobs": n_jobs, "verbose": verbose}
+        parts: list[tuple[pd.DataFrame, pd.DataFrame | None]] = []
+        for split in dict.fromkeys(arm.split for arm in arms):
+            group = [arm for arm in arms if arm.split == split]
+            parts += self._run_group(group, run)
+        table = pd.concat([table for table, _ in parts], ignore_index=True)
+        counted = [confusion for _, confusion in parts if confusion is not None]
+        keys = ["block", "model", "fold_by", "burn_in", "train_worms", "fold", "evaluation", "worm"]
+        # Arms on other neurons bring the same baselines once more.
+        table = table.drop_duplicates([name for name in [*keys, "step"] if name in table]).reset_index(drop=True)
+        scores = WormScores(table, pd.concat(counted, ignore_index=True) if counted else None)
+        return replace(scores, table=scores.scored.reset_index(drop=True))
+
+    def _run_group(
+        self, group: Sequence[Arm], run: Mapping[str, Any]
+    ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame | None]]:
+        states, _, neurons, fold_by, burn_in = group[0].split
+        material = self.material
+        # Other kinds of folds would score the same external worms once more.
+        first = bool(burn_in) or fold_by == self.settings.fold_by[0]
+        external = material.external if first and (burn_in or material.scores_external(states)) else []
+        apart = bool(external) and not set(neurons) <= set(material.external_neurons)
+        yield self._cross_validate(group, neurons, [] if apart else external, run)
+        fewer = tuple(neuron for neuron in neurons if neuron in material.external_neurons)
+        on_fewer = [arm for arm in group if arm.external_on_fewer]
+        if apart and fewer and on_fewer:
+            both = self._cross_validate(on_fewer, fewer, external, run)
+            yield tuple(  # type: ignore[misc]
+                None if part is None else part[part["evaluation"] == material.external_name] for part in both
+            )
+
+    def _cross_validate(
+        self, arms: Sequence[Arm], neurons: tuple[str, ...], external: Sequence[Recording], run: Mapping[str, Any]
+    ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+        states, n_train, _, fold_by, burn_in = arms[0].split
+        if run["verbose"]:
+            parts = [f"{burn_in} observed frame{'s' if burn_in > 1 else ''}" if burn_in else f"{states} states"]
+            parts += [f"{n_train} training worm{'s' if n_train > 1 else ''}", f"{len(neurons)} neurons"]
+            print(f"{', '.join(parts)}, {fold_by.replace('_', ' ')}:", file=sys.stderr)
+        models = {arm.key: arm.model for arm in arms}
+        cv = self._splitter(n_train, fold_by, burn_in)
+        with warnings.catch_warnings():
+            # The text beside the table says so.
+            warnings.filterwarnings("ignore", "external set .* is scored with dorsal_turn", UserWarning)
+            scores = cross_validate_worms(models, **self._data(states, neurons, burn_in, external), cv=cv, **run)
+        shared: dict[str, Any] = {
+            "n_train_worms": n_train,
+            "fold_by": fold_by,
+            **({"burn_in": burn_in} if burn_in else {}),
+        }
+        labels = {arm.key: {"block": arm.block, "model": arm.name, "label": arm.label} for arm in arms}
+        tables: list[Any] = []
+        for table in (scores.table, scores.confusion):
+            if table is None:
+                tables.append(None)
+                continue
+            of_arms = [table[table["model"] == key].assign(**label) for key, label in labels.items()]
+            of_baselines = [
+                table[~table["model"].isin(list(labels))].assign(block=block)
+                for block in dict.fromkeys(arm.block for arm in arms)
+            ]
+            whole = pd.concat([*of_arms, *of_baselines]).assign(states=states, n_neurons=len(neurons), **shared)
+            tables.append(whole)
+        return tables[0], tables[1]
+
+    def _data(self, states: str, neurons: Sequence[str], burn_in: int, external: Sequence[Recording]) -> dict[str, Any]:
+        """Return X, y and external data of a cross-validation, and for trajectories which hold a transition."""
+        name = self.material.external_name
+        if not burn_in:
+            X, y = self.frames(states, neurons)
+            sets = {name: self.frames(states, neurons, external)} if external else None
+            return {"X": X, "y": y, "external": sets}
+        X, Y, labels, _ = self.trajectories(states, neurons, burn_in)
+        data: dict[str, Any] = {"X": X, "y": Y, "external": None}
+        transitions = [None if labels is None else contains_transition(labels, Y)]
+        if external:
+            own_X, own_Y, labels, _ = self.trajectories(states, neurons, burn_in, external)
+            data["external"] = {name: (own_X, own_Y)}
+            transitions.append(None if labels is None else contains_transition(labels, own_Y))
+        known = [transition for transition in transitions if transition is not None]
+        return data | ({"transition": pd.concat(known)} if len(known) == len(transitions) else {})
+
+    def _splitter(self, n_train: int, fold_by: str, burn_in: int) -> Any:
+        settings = self.settings
+        cv = WormGroupKFold(
+            n_splits=settings.n_splits or settings.n_folds,
+            n_train_worms=n_train,
+            fold_by=fold_by,
+            # Trajectories next to a held-out block share frames with it.
+            gap=burn_in + HORIZON if burn_in else 0,
+            random_state=settings.random_state,
+        )
+        return SomeSplits(cv, settings.n_folds, settings.few_combinations)
+
+    def record(self) -> dict[str, Any]:
+        """Return settings and data for a file."""
+        material = self.material
+        return {
+            "settings": asdict(self.settings),
+            "worms": {recording.worm: recording.n_frames for recording in material.recordings},
+            "recordings_sha256": digest_of_recordings(material.recordings),
+            "external_worms": {recording.worm: recording.n_frames for recording in material.external},
+            "external_sha256": digest_of_recordings(material.external) if material.external else None,
+            "neurons": material.neurons,
+            "neurons_left_out": material.neurons_left_out,
+            "derivative": material.derivative,
+        }
+
+
+@dataclass(frozen=True)
+class SomeSplits:
+    """The first folds of a splitter and, if wanted, some combinations of training worms.
+
+    With few combinations there are as many as worms, each worm in equally many: the worms stand in a circle, and
+    neighbours train together. One worm, and all but one, have no more combinations than that anyway.
+
+    Parameters
+    ----------
+    cv : WormGroupKFold
+        Splits by worm.
+    n_folds : int
+        Folds to keep.
+    few_combinations : bool, default=False
+        Whether to keep few combinations.
+
+    Examples
+    --------
+    >>> from skworm.model_selection import WormGroupKFold
+    >>> from skworm.paper.study import SomeSplits
+    >>> cv = SomeSplits(WormGroupKFold(2, n_train_worms=2, window=1), n_folds=1, few_combinations=True)
+    >>> worms = ["a", "a", "b", "b", "c", "c", "d", "d"]
+    >>> [split.train_worms for split in cv.split_worms([[0]] * 8, None, worms)]
+    [('a', 'b'), ('a', 'd'), ('b', 'c'), ('c', 'd')]
+    """
+
+    cv: WormGroupKFold
+    n_folds: int
+    few_combinations: bool = False
+
+    def split_worms(self, X: Any, y: Any, groups: Any) -> Iterator[WormSplit]:
+        """Yield the splits that are kept."""
+        names = np.unique(groups).tolist()
+        circle = names + names
+        few = {tuple(sorted(circle[start : start + self.cv.n_train_worms])) for start in range(len(names))}
+        for split in self.cv.split_worms(X, y, groups):
+            if split.fold < self.n_folds and (not self.few_combinations or split.train_worms in few):
+                yield split
+
+
+def n_parameters(model: Any, X: pd.DataFrame, y: pd.Series) -> int:
+    """Count what a network learns from some frames."""
+    parameters = clone(model).training_job(X, y).module.parameters()
+    return sum(each.numel() for each in parameters if each.requires_grad)
+
+
+def load_worms(wanted: str, random_state: int = 0, lab: int = 0) -> list[Recording]:
+    """Load recordings by path or by the name of a data set, or simulate them.
+
+    Parameters
+    ----------
+    wanted : str
+        ``"kato2015"``, ``"nichols2017"``, ``"simulated"``, or a path.
+    random_state : int, default=0
+        Seed of simulated worms.
+    lab : int, default=0
+        Laboratory of simulated worms.
+
+    Returns
+    -------
+    list of Recording
+        The recordings.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a path does not exist.
+
+    Examples
+    --------
+    >>> from skworm.paper.study import load_worms
+    >>> [recording.worm for recording in load_worms("simulated", lab=1)][:2]
+    ['lab-1-0', 'lab-1-1']
+    """
+    if wanted == "simulated":
+        prefix = f"lab-{lab}" if lab else "simulated"
+        return make_worms(_N_WORMS, _N_FRAMES, lab=lab, worm_prefix=prefix, random_state=random_state)
+    fetchers = {"kato2015": fetch_kato2015, "nichols2017": fetch_nichols2017}
+    return fetchers[wanted]() if wanted in fetchers else load_recordings(wanted)
+
+
+def load_material(settings: Settings) -> Material:
+    """Load or simulate the recordings of an experiment, and choose the neurons.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a path does not exist.
+    ValueError
+        If recordings cannot be read, or share no neuron.
+
+    Examples
+    --------
+    >>> from skworm.paper.study import Settings, load_material
+    >>> load_material(Settings(neurons=("AVAL", "RID"))).external_neurons
+    ('AVAL', 'RID')
+    """
+    recordings = load_worms(settings.data, settings.random_state, lab=0)
+    neurons, left_out = _choose_neurons(recordings, settings.neurons)
+    wanted = str(settings.external)
+    if wanted == "none":
+        return Material(recordings, neurons, left_out)
+    external = _tell_apart(load_worms(wanted, settings.random_state, lab=1), recordings)
+    shared = tuple(neuron for neuron in neurons if all(neuron in worm.neurons for worm in external))
+    if not shared:
+        raise ValueError(
+            f"external recordings {wanted!r} share none of the neurons {', '.join(neurons)}; name neurons that all "
+            "worms have, or leave external recordings out with 'none'"
+        )
+    name = "simulated lab 1" if wanted == "simulated" else os.path.basename(os.path.normpath(wanted))
+    return Material(recordings, neurons, left_out, name, external, shared)
+
+
+def digest_of_recordings(recordings: Sequence[Recording]) -> str:
+    """Return the SHA-256 of worms, neurons, traces, times, states and derivatives; the order of recordings counts.
+
+    Examples
+    --------
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.paper.study import digest_of_recordings
+    >>> len(digest_of_recordings(make_worms(1, n_frames=10, random_state=0)))
+    64
+    """
+    digest = hashlib.sha256()
+    for recording in recordings:
+        states = () if recording.states is None else recording.states
+        digest.update("\n".join((recording.worm, *recording.neurons, *states)).encode())
+        for array in (recording.traces, recording.time, recording.derivatives):
+            digest.update(b"" if array is None else array.tobytes())
+    return digest.hexdigest()
+
+
+def _choose_neurons(
+    recordings: list[Recording], wanted: str | Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if not isinstance(wanted, str):
+        return tuple(wanted), ()
+    if wanted not in ("shared", "paper"):
+        raise ValueError(f"neurons={wanted!r} is not a choice; pass 'shared', 'paper', or several names")
+    identified = set.intersection(*(set(recording.identified) for recording in recordings))
+    candidates = PAPER_NEURONS if wanted == "paper" else tuple(sorted(identified))
+    neurons = tuple(neuron for neuron in candidates if neuron in identified)
+    if not neurons:
+        raise ValueError(f"neurons={wanted!r} finds no neuron that is identified in every worm; name some instead")
+    return neurons, tuple(neuron for neuron in candidates if neuron not in identified)
+
+
+def _tell_apart(external: list[Recording], recordings: list[Recording]) -> list[Recording]:
+    # Labs number their worms alike. Within one data set the same name means the same worm, and stays an error.
+    dataset_of = {recording.worm: recording.dataset for recording in recordings}
+    return [
+        replace(recording, worm=f"{recording.dataset}/{recording.worm}")
+        if dataset_of.get(recording.worm, recording.dataset) != recording.dataset
+        else recording
+        for recording in external
+    ]
+
+
+def trajectory_models(names: Sequence[str]) -> list[Model]:
+    """Return trajectory regressors of the registry in the order of a table."""
+    return [model for name, model in TRAJECTORY_MODELS.items() if name in names]

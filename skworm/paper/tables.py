@@ -1,0 +1,522 @@
+"""Tables of experiments: numbers for a program, and texts for a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tabulate import tabulate
+
+from skworm.metrics.registry import metric_of
+from skworm.model_selection import WormScores, describe_comparison
+from skworm.model_selection.results import FIT
+from skworm.model_selection.samples import EVALUATIONS
+from skworm.model_selection.stats import bootstrap_over_worms, holm_correction, interval
+from skworm.paper.models import BASELINE_LABELS
+from skworm.paper.study import Arm, Study
+from skworm.states import STATES
+
+STEPS = (1, 8, 16)
+"""Steps of trajectories that tables show."""
+
+_PAIRED = ["difference", "difference_low", "difference_high", "wins", "p_sign_flip", "smallest_p"]
+_OF_ARM = ["label", "n_neurons", "n_parameters", "against", "paper_mean", "paper_std"]
+_CONFUSION = ["block", "evaluation", "model", "state"]
+
+
+def readable(name: Any) -> str:
+    """Return a name of the code in words.
+
+    Examples
+    --------
+    >>> from skworm.paper.tables import readable
+    >>> readable("held_out_windows")
+    'held-out windows'
+    """
+    return str(name).replace("held_out", "held-out").replace("_", " ")
+
+
+def evaluation_label(evaluation: Any) -> str:
+    """Return an evaluation in words.
+
+    Examples
+    --------
+    >>> from skworm.paper.tables import evaluation_label
+    >>> evaluation_label("unseen_worms"), evaluation_label("nichols2017")
+    ('unseen worms', 'external: nichols2017')
+    """
+    return readable(evaluation) if evaluation in EVALUATIONS else f"external: {evaluation}"
+
+
+def label_of_model(name: str) -> str:
+    """Return what people call a baseline; other models keep their name."""
+    return BASELINE_LABELS.get(name, name)
+
+
+def score_text(mean: float, std: float, low: float, high: float, paper: str = "", *, digits: int = 1) -> str:
+    """Write a mean over worms as every table of scores has it.
+
+    Parameters
+    ----------
+    mean, std, low, high : float
+        Mean, standard deviation and the ends of the 95 % interval over worms; NaN where there is none.
+    paper : str, default=""
+        The paper's own figure.
+    digits : int, default=1
+        Digits behind the point.
+
+    Returns
+    -------
+    str
+        ``mean ± SD [paper]``, and the interval on a second line.
+
+    Examples
+    --------
+    >>> from skworm.paper.tables import score_text
+    >>> print(score_text(96.04, 2.0, 94.12, 97.5, "97.7 ± 3.1"))
+    96.0 ± 2.0 [97.7 ± 3.1]
+    (94.1 to 97.5)
+    """
+    # Adding 0 takes the sign from a zero.
+    own = "" if np.isnan(mean) else f"{round(mean, digits) + 0.0:.{digits}f}"
+    own += "" if np.isnan(std) or not own else f" ± {std:.{digits}f}"
+    first = " ".join(filter(None, [own, f"[{paper}]" if paper else ""])) or "–"
+    ends = (f"{round(end, digits) + 0.0:.{digits}f}" for end in (low, high))
+    return first if np.isnan(low) else f"{first}\n({' to '.join(ends)})"
+
+
+def lay_out(texts: pd.DataFrame) -> str:
+    r"""Lay a table of texts out for a terminal; a text may have several lines, and a heading ends a line at a comma.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.paper.tables import lay_out
+    >>> print(lay_out(pd.DataFrame({"unseen worms, 4 states": ["96.0\n(94.1 to 97.5)"]}, index=["GNN"])))
+          unseen worms
+          4 states
+    --------------------
+    GNN   96.0
+          (94.1 to 97.5)
+    """
+    titles = [str(title).replace(": ", ", ").replace(", ", "\n", 1) for title in texts.columns]
+    grid = [[str(texts.index.name or ""), *titles]]
+    grid += [[str(label), *map(str, row)] for label, row in zip(texts.index, texts.to_numpy(), strict=True)]
+    rows = [list(zip_longest(*(cell.split("\n") for cell in row), fillvalue="")) for row in grid]
+    widths = [max(map(len, column)) for column in zip(*(line for lines in rows for line in lines), strict=True)]
+    lines = [["   ".join(map(str.ljust, line, widths)).rstrip() for line in row] for row in rows]
+    rule = "-" * max(len(line) for row in lines for line in row)
+    return "\n".join([*lines[0], rule, *(line for row in lines[1:] for line in row)])
+
+
+def markdown(texts: pd.DataFrame) -> str:
+    """Write a table of texts as Markdown, its index in the first column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.paper.tables import markdown
+    >>> print(markdown(pd.DataFrame({"accuracy": ["96.0"]}, index=pd.Index(["GNN"], name="model"))))
+    | model   | accuracy   |
+    |:--------|:-----------|
+    | GNN     | 96.0       |
+    """
+    rows = [[str(label), *map(str, row)] for label, row in zip(texts.index, texts.to_numpy(), strict=True)]
+    cells = [[text.replace("\n", " ").replace("|", "\\|") for text in row] for row in rows]
+    headers = [str(texts.index.name or ""), *map(str, texts.columns)]
+    return tabulate(cells, headers, tablefmt="pipe", disable_numparse=True)
+
+
+def compare_arms(study: Study, arms: Sequence[Arm], scores: WormScores) -> pd.DataFrame:
+    """Compare arms worm by worm with what they are compared with.
+
+    Parameters
+    ----------
+    study : Study
+        The experiment.
+    arms : sequence of Arm
+        Its arms.
+    scores : WormScores
+        What :meth:`Study.run` returned for them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of :meth:`~skworm.model_selection.WormScores.compare` without the references, with the column
+        ``block``; ``p_adjusted`` is Holm's over all comparisons of a block on an evaluation. Empty where nothing is
+        compared.
+    """
+    tables = []
+    if any(arm.against for arm in arms):
+        scores = scores.where(fold_by=study.settings.fold_by[0])
+    for block in dict.fromkeys(arm.block for arm in arms if arm.against):
+        of_block = [arm for arm in arms if arm.block == block]
+        part = scores.where(block=block)
+        for evaluation in part.evaluations:
+            rows = part.table[part.table["evaluation"] == evaluation]
+            present = set(rows["model"])
+            compared = []
+            for reference in dict.fromkeys(arm.against for arm in of_block if arm.against):
+                names = [arm.name for arm in of_block if arm.against == reference and arm.name in present]
+                if names and reference in present and rows["worm"].nunique() > 1:
+                    table = part.compare(
+                        reference, evaluation=evaluation, models=names, correction=None, random_state=study.seed
+                    )
+                    compared.append(table.set_index("model").loc[names].reset_index().assign(block=block))
+            if compared:
+                table = pd.concat(compared, ignore_index=True)
+                tables.append(table.assign(p_adjusted=holm_correction(table["p_sign_flip"].to_numpy())))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["block", "model", "evaluation"])
+
+
+def sentences_of(compared: pd.DataFrame, arms: Sequence[Arm]) -> list[str]:
+    """Describe in a sentence each how arms on unseen worms differ from what they are compared with."""
+    labels = {(arm.block, arm.name): arm.label for arm in arms}
+    rows = compared[compared["evaluation"] == "unseen_worms"]
+    if rows.empty:
+        return []
+    named = rows.assign(
+        model=[labels[key] for key in zip(rows["block"], rows["model"], strict=True)],
+        reference=[labels[key] for key in zip(rows["block"], rows["reference"], strict=True)],
+    )
+    return [f"{block}: {text}" for block, text in zip(rows["block"], describe_comparison(named), strict=True)]
+
+
+def table_of_arms(study: Study, arms: Sequence[Arm], scores: WormScores, compared: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the scores of arms over worms.
+
+    Parameters
+    ----------
+    study, arms, scores
+        See :func:`compare_arms`.
+    compared : pandas.DataFrame
+        What it returned.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of :meth:`~skworm.model_selection.WormScores.summary`, of trajectories those at steps 1, 8 and 16,
+        baselines last, with ``label``, ``n_neurons``, ``n_parameters``, the paper's numbers in per cent and the facts
+        of each arm; and, for an arm that is compared with another one, ``difference`` and so on. Worms that are not
+        trained on are scored by the fits of the first kind of fold.
+    """
+    if "step" in scores.table:
+        scores = scores.where(step=[step for step in STEPS if step in set(scores.table["step"])])
+    table = scores.summary(random_state=study.seed)
+    table = table[(table["evaluation"] == "held_out_windows") | (table["fold_by"] == table["fold_by"].iloc[0])]
+    known = {(arm.block, arm.name): arm for arm in arms}
+    counts = {arm.key: study.n_parameters(arm) for arm in arms}
+    n_neurons = scores.table.groupby(["block", "model", "evaluation"])["n_neurons"].first()
+    rows = []
+    for row in table.to_dict("records"):
+        arm = known.get((row["block"], row["model"]))
+        if arm is None:
+            # A baseline of state classifiers looks at no neuron.
+            rows.append({"label": label_of_model(row["model"]), "n_neurons": 0})
+            continue
+        mean, std = arm.paper.get(row["evaluation"] if row["evaluation"] in EVALUATIONS else "external", (None, None))
+        paper = {} if row["fold_by"] != study.settings.fold_by[0] else {"paper_mean": mean, "paper_std": std}
+        own = {"label": arm.label, "n_neurons": n_neurons[row["block"], row["model"], row["evaluation"]]}
+        rows.append(own | {"n_parameters": counts[arm.key], "against": arm.against} | paper | dict(arm.facts))
+    facts = list(dict.fromkeys(key for arm in arms for key in arm.facts))
+    table = pd.concat([table.reset_index(drop=True), pd.DataFrame(rows).reindex(columns=[*_OF_ARM, *facts])], axis=1)
+    if len(compared):
+        keys = ["block", "model", "evaluation"]
+        table = table.merge(compared[[*keys, *_PAIRED, "p_adjusted"]], on=keys, how="left")
+    order = {key: place for place, key in enumerate(known)}
+    places = [order.get(key, len(order)) for key in zip(table["block"], table["model"], strict=True)]
+    blocks = {block: place for place, block in enumerate(dict.fromkeys(arm.block for arm in arms))}
+    held_out = table["evaluation"] == "held_out_windows"
+    table = table.assign(_block=table["block"].map(blocks), _place=places, _later=~held_out)
+    order_by = ["_block", "_place", "_later"]
+    return table.sort_values(order_by, kind="stable").drop(columns=order_by).reset_index(drop=True)
+
+
+def texts_of_scores(table: pd.DataFrame, metric: str = "accuracy") -> dict[str, pd.DataFrame]:
+    """Lay a table of state classifiers or regressors of behaviour out for reading, a table of texts a block.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What :func:`table_of_arms` or :meth:`~skworm.model_selection.WormScores.summary` returned.
+    metric : str, default="accuracy"
+        What to show.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame of str
+        Rows are models. A cell is ``mean ± SD [paper] (95 % interval)`` in two lines, and a second one beside it the
+        paired difference, its interval, the worms that it wins, and the p of the sign-flip test, before and after
+        Holm's correction.
+    """
+    factor, digits = scale_of(metric, table[f"{metric}_mean"])
+    table = table.assign(label=table["label"] if "label" in table else list(map(label_of_model, table["model"])))
+    several_folds = "fold_by" in table and table["fold_by"].nunique() > 1
+    columns = ["evaluation", *(["fold_by"] if several_folds else [])]
+    blocks = {}
+    for block, rows in table.groupby("block", sort=False) if "block" in table else [(metric_of(metric).label, table)]:
+        labels = rows["label"].drop_duplicates()
+        texts: dict[str, list[str]] = {}
+        for values, part in rows.groupby(columns, sort=False):
+            held_out = values[0] == "held_out_windows"
+            title = ", ".join([evaluation_label(values[0]), *(map(readable, values[1:]) if held_out else [])])
+            by_label = part.set_index("label").to_dict("index")
+            texts[title] = [_cell(by_label.get(label), metric, factor, digits) for label in labels]
+            if "difference" in part and part["difference"].notna().any():
+                texts[f"difference, {title}"] = [_difference(by_label.get(label)) for label in labels]
+        if "n_parameters" in rows and rows["n_parameters"].notna().any():
+            counts = rows.drop_duplicates("label")["n_parameters"]
+            texts["parameters"] = ["" if np.isnan(count) else f"{count:.0f}" for count in counts]
+        blocks[str(block)] = pd.DataFrame(texts, index=pd.Index(labels, name="model"))
+    return blocks
+
+
+def texts_of_trajectories(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Lay a table of trajectory regressors out for reading, a table of texts a block and evaluation.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What :func:`table_of_arms` or :meth:`~skworm.model_selection.WormScores.summary` returned.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame of str
+        Rows are models. Columns at each step are the error times 1000 and the skill, each with its interval on a second
+        line, and the lowest skill of any worm; and at the last step the skill in trajectories with and without a
+        transition, where that is known.
+    """
+    table = table.assign(label=table["label"] if "label" in table else list(map(label_of_model, table["model"])))
+    keys = [name for name in ("evaluation", "block") if name in table]
+    texts = {}
+    for values, rows in table.groupby(keys, sort=False):
+        labels = rows["label"].drop_duplicates()
+        cells: dict[str, Any] = {}
+        for step, part in rows.groupby("step"):
+            own = part.set_index("label").loc[labels]
+            errors = (1000 * own[f"mse_{name}"] for name in ("mean", "std", "low", "high"))
+            cells[f"MSE {step}"] = list(map(score_text, *errors))
+            cells[f"skill {step}"] = skill_texts(own)
+            cells[f"worst {step}"] = [_number(skill) for skill in own["skill_worst"]]
+        for name in ("transition", "steady"):
+            if f"skill_{name}" in own:
+                cells[f"{name} {step}"] = list(map(_number, own[f"skill_{name}"]))
+        title = ", ".join([evaluation_label(values[0]), *map(str, values[1:]), f"{rows['n_worms'].max()} scored"])
+        texts[title] = pd.DataFrame(cells, index=pd.Index(labels, name="model"))
+    return texts
+
+
+def _number(value: float) -> str:
+    return score_text(value, np.nan, np.nan, np.nan, digits=3)
+
+
+def skill_texts(table: pd.DataFrame) -> list[str]:
+    """Write the columns ``skill``, ``skill_low`` and ``skill_high``, the interval on a second line."""
+    ends = zip(table["skill"], table["skill_low"], table["skill_high"], strict=True)
+    return [score_text(skill, np.nan, low, high, digits=3) for skill, low, high in ends]
+
+
+def scale_of(metric: str, values: pd.Series) -> tuple[int, int]:
+    """Return what a metric is multiplied by, and the digits behind the point that show the largest to three figures."""
+    if metric_of(metric).percent:
+        return 100, 1
+    largest = float(values.abs().max())
+    return 1, 3 if not 0 < largest < 0.1 else int(np.ceil(-np.log10(largest))) + 2
+
+
+def heading_of(metric: str) -> str:
+    """Return the label of a metric with its unit."""
+    known = metric_of(metric)
+    return f"{known.label} (%)" if known.percent else known.label
+
+
+def comparison_texts(compared: pd.DataFrame) -> pd.DataFrame:
+    """Lay one part of a table of :meth:`~skworm.model_selection.WormScores.compare` out for reading.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        Mean, difference to the reference, worms on which a model is better, and p, intervals on second lines.
+    """
+    metric, reference = str(compared["metric"].iloc[0]), str(compared["reference"].iloc[0])
+    factor, digits = scale_of(metric, compared["mean"])
+    rows = []
+    for row in compared.to_dict("records"):
+        low, high = (factor * row[name] for name in ("mean_low", "mean_high"))
+        cells = {heading_of(metric): score_text(factor * row["mean"], np.nan, low, high, digits=digits)}
+        is_reference = row["model"] == reference
+        change, low, high = (factor * row[name] for name in ("difference", "difference_low", "difference_high"))
+        difference = f"{change:+.{digits}f}\n({low:+.{digits}f} to {high:+.{digits}f})"
+        cells[f"difference to {reference}"] = "reference" if is_reference else difference
+        cells["better on"] = "" if is_reference else f"{row['wins']} of {row['n_worms']} worms"
+        cells["sign-flip p"] = "" if is_reference else f"{row['p_sign_flip']:.3g}"
+        if row["correction"] == "holm":
+            cells["p after Holm"] = "" if is_reference else f"{row['p_adjusted']:.3g}"
+        rows.append(cells)
+    return pd.DataFrame(rows, index=pd.Index(compared["model"], name="model"))
+
+
+def choice_without_scored_worm(scores: WormScores, candidates: Sequence[str]) -> pd.DataFrame:
+    """Choose a model for each worm from fits that this worm has no part in, and score it there.
+
+    Parameters
+    ----------
+    scores : WormScores
+        Scores on unseen worms, in one block or several.
+    candidates : sequence of str
+        Models to choose from.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a worm: the ``choice``, with the highest accuracy, or skill averaged over steps 1, 8 and 16, over blocks
+        and fits that neither trained on this worm nor scored it; and its score on this worm, a column a block or step.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three worms.
+    """
+    table = scores.table
+    unseen = table[(table["evaluation"] == "unseen_worms") & table["model"].isin(candidates)]
+    part = "block"
+    if scores.task == "trajectories":
+        part, unseen = "step", unseen[unseen["step"].isin(STEPS)]
+    worms = sorted(unseen["worm"].unique())
+    if len(worms) < 3:
+        raise ValueError(f"choosing without the scored worm needs at least three worms, got {worms}")
+    rows = {}
+    for worm in worms:
+        elsewhere = unseen[
+            (unseen["worm"] != worm) & ~unseen["train_worms"].map(lambda train, worm=worm: worm in train)
+        ]
+        choice = _value(elsewhere, part).groupby(level="model", sort=False).mean().idxmax()
+        own = _value(unseen[(unseen["worm"] == worm) & (unseen["model"] == choice)], part).droplevel("model")
+        rows[worm] = {"choice": choice, **{f"{part} {key}" if part == "step" else key: v for key, v in own.items()}}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("worm")
+
+
+def _value(rows: pd.DataFrame, part: str) -> pd.Series:
+    by_part = rows.groupby(["model", part], sort=False)
+    if part == "block":
+        # Over all fits of a model: blocks differ in nothing but states and training.
+        return by_part["accuracy"].mean()
+    errors = by_part[["mse", "persistence_mse"]].mean()
+    return 1 - errors["mse"] / errors["persistence_mse"]
+
+
+def confusion_table(counts: pd.DataFrame, random_state: int = 0) -> pd.DataFrame:
+    """Turn counts of frames into per cent of each labelled state, with intervals over worms.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame
+        One row per block, evaluation, model, fit, worm, labelled and predicted state; column ``n_frames``.
+    random_state : int, default=0
+        Seed of the intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per block, evaluation, model, labelled and predicted state: ``n_worms``, and in per cent ``mean``,
+        ``std``, ``mean_low`` and ``mean_high`` over worms. For each labelled state the means sum to 100.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.paper.tables import confusion_table
+    >>> counts = pd.DataFrame({
+    ...     "block": "2 states", "evaluation": "unseen_worms", "model": "GNN", "train_worms": "a", "fold": 0,
+    ...     "worm": ["b", "b", "c"], "state": "forward", "predicted": ["forward", "reverse", "forward"],
+    ...     "n_frames": [3, 1, 4],
+    ... })
+    >>> confusion_table(counts)[["state", "predicted", "n_worms", "mean"]]
+         state predicted  n_worms  mean
+    0  forward   forward        2  87.5
+    1  forward   reverse        2  12.5
+    """
+    rows = []
+    for values, part in counts.groupby(_CONFUSION, sort=False):
+        fits = part.pivot_table(
+            index=["worm", *FIT], columns="predicted", values="n_frames", aggfunc="sum", fill_value=0
+        )
+        shares = 100 * fits.div(fits.sum(axis=1), axis=0)
+        by_worm = [own.to_numpy() for _, own in shares.groupby(level="worm")]
+        means = np.array([own.mean(axis=0) for own in by_worm])
+        resampled = bootstrap_over_worms(by_worm, n_resamples=10_000, rng=np.random.RandomState(random_state))
+        for place, predicted in enumerate(shares.columns):
+            several = len(means) > 1
+            low, high = interval(resampled[:, place]) if several else (np.nan, np.nan)
+            cell = {**dict(zip(_CONFUSION, values, strict=True)), "predicted": predicted, "n_worms": len(means)}
+            cell |= {"mean": means[:, place].mean(), "std": means[:, place].std(ddof=1) if several else np.nan}
+            rows.append(cell | {"mean_low": low, "mean_high": high})
+    return pd.DataFrame(rows)
+
+
+def confusion_texts(table: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+    """Lay confusion matrices out for reading, one a block, evaluation and model."""
+    texts = {}
+    for (block, evaluation, model), rows in table.groupby(["block", "evaluation", "model"], sort=False):
+        cells = [score_text(row["mean"], np.nan, row["mean_low"], row["mean_high"]) for row in rows.to_dict("records")]
+        square = rows.assign(text=cells).pivot(index="state", columns="predicted", values="text")
+        columns = _ordered(square.index.union(square.columns))
+        # A column that is never predicted would be one of numbers.
+        square = square.reindex(index=_ordered(square.index), columns=columns).astype(object)
+        square = square.where(square.notna(), "0").rename(index=readable, columns=readable)
+        title = f"{labels.get(str(model), model)}, {block}, {evaluation_label(evaluation)}"
+        texts[title] = square.rename_axis(index="labelled", columns=None)
+    return texts
+
+
+def _cell(row: Mapping[Any, Any] | None, metric: str, factor: float, digits: int) -> str:
+    if row is None:
+        return "–"
+    published = ""
+    if pd.notna(row.get("paper_mean", np.nan)):
+        published = f"{row['paper_mean']:g}" + (f" ± {row['paper_std']:g}" if pd.notna(row["paper_std"]) else "")
+    numbers = (factor * row[f"{metric}_{name}"] for name in ("mean", "std", "low", "high"))
+    mean, std, low, high = numbers
+    return score_text(mean, std, low, high, published, digits=digits)
+
+
+def _difference(row: Mapping[Any, Any] | None) -> str:
+    if row is None or pd.isna(row.get("difference", np.nan)):
+        return ""
+    change, low, high = (100 * row[name] for name in ("difference", "difference_low", "difference_high"))
+    return (
+        f"{change:+.1f} ({low:+.1f} to {high:+.1f})\n"
+        f"{row['wins']}/{row['n_worms']} worms, p {row['p_sign_flip']:.2g} (Holm {row['p_adjusted']:.2g})"
+    )
+
+
+def _ordered(names: Any) -> list[str]:
+    known = [state for state in STATES if state in set(names)]
+    return known + [str(name) for name in names if name not in STATES]
+
+
+def parts_in_words(part: Mapping[str, Any]) -> str:
+    """Name a part of a table of scores, such as a step."""
+    texts = []
+    for name, value in part.items():
+        text = readable(value)
+        if name in ("n_train_worms", "burn_in"):
+            noun = "training worm" if name == "n_train_worms" else "observed frame"
+            texts.append(f"{text} {noun}{'s' if text != '1' else ''}")
+        elif name == "states":
+            texts.append(f"{text} states")
+        else:
+            texts.append(f"{name} {text}" if name in ("signal", "step") else text)
+    return ", ".join(texts)
+
+
+def parts_of_comparison(compared: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Yield the parts of a table of :meth:`~skworm.model_selection.WormScores.compare`, with what tells them apart."""
+    columns = list(compared.columns[: list(compared.columns).index("model")])
+    if not columns:
+        yield {}, compared
+        return
+    for values, rows in compared.groupby(columns, sort=False):
+        yield dict(zip(columns, values, strict=True)), rows.drop(columns=columns)

@@ -1,0 +1,533 @@
+"""The experiments of the paper, each a declaration: what is compared with what, and what the paper says about it.
+
+A declaration is a function of a :class:`~skworm.paper.study.Study` that returns a
+:class:`~skworm.paper.declaration.Plan`; ``skworm reproduce`` makes a command of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from skworm.paper.declaration import (
+    QUICK,
+    QUICK_EPOCHS,
+    QUICK_FORECAST_EPOCHS,
+    STUDY,
+    TARGETS,
+    Plan,
+    target,
+    with_paper,
+)
+from skworm.paper.models import (
+    MEAN_WEIGHT,
+    STATE_MODELS,
+    TRAJECTORY_MODELS,
+    Spec,
+    connectome_graph,
+    given_graphs,
+    silent_neurons,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from skworm.paper.study import Arm, Study
+
+_NETWORKS = ("mlp", "gnn", "mlp-virtual-worms", "gnn-virtual-worms")
+_ONE_HOT_TEMPERATURES = (1.0, 0.3, 0.1, 0.03, 0.01)
+_AVA = ("AVAL", "AVAR")
+_N_DRAWS = 2
+_N_PERMUTATIONS = 1000
+
+# "Our GNN trained on three worms in the Kato dataset generalized with an accuracy of 87% when classifying 4 states."
+_GNN_ON_THREE_WORMS = ("gnn", "4", 3, 87.0)
+_SAME_WORM_7_STATES = 92.0
+_NICHOLS_4_STATES = 70.0
+
+
+@target(
+    "table1",
+    "Table 1: accuracy of state classifiers",
+    "Compare state classifiers as in Table 1: on the training worms, on unseen worms, on external recordings.",
+    "Table 1 is in square brackets where states and training worms are its own, trained on Kato et al. 2015 (15 "
+    "neurons), its external recordings those of Nichols et al. 2017 (3 neurons).",
+    defaults={
+        "states": ("2",),
+        "n_train_worms": (1,),
+        "n_folds": 10,
+        "n_splits": None,
+        "fold_by": ("shuffled_windows", "contiguous_blocks"),
+        "max_epochs": 800,
+        "models": ("diffusion-map", "svm", "mlp", "gnn-connectome", "gnn", "mlp-virtual-worms", "gnn-virtual-worms"),
+    },
+    simulated={"n_folds": 3, "max_epochs": 200},
+    quick={"n_folds": 2, "max_epochs": QUICK_EPOCHS},
+    models=tuple(STATE_MODELS),
+)
+def table_1(study: Study) -> Plan:
+    """Compare state classifiers with both kinds of folds."""
+    from skworm.paper.figures import dots_figure
+
+    arms = [
+        with_paper(arm)
+        for fold_by in study.settings.fold_by
+        for arm in study.arms(*study.settings.models, fold_by=fold_by)
+    ]
+    first = study.settings.fold_by[0]
+    notes = [f"Unseen worms and external recordings are scored by the fits with {first.replace('_', ' ')}."]
+    shown = [arm for arm in arms if arm.fold_by == first]
+
+    def figures(scores: Any, table: Any) -> dict[str, Any]:
+        return {"table1": dots_figure(study, shown, scores, table, held_out=True)}
+
+    return Plan(arms, notes, figures)
+
+
+@target(
+    "figure4a",
+    "Accuracy against the number of training worms",
+    "Draw accuracy on unseen worms against the number of training worms, with 7 and with 4 states.",
+    "About 92 per cent on the same worm with 7 states; GNN trained on three worms 87 per cent with 4 states on the "
+    "remaining worms; about 70 per cent for MLP and GNN on the worms of Nichols et al. Other values are not "
+    "printed.",
+    defaults={"states": ("7", "4"), "n_folds": 10, "max_epochs": 800},
+    quick=QUICK,
+    train_worms="every number that leaves a worm unseen",
+)
+def figure_4a(study: Study) -> Plan:
+    """Score the networks against the number of training worms."""
+    from skworm.paper.figures import curve_figure
+
+    arms = [
+        replace(
+            arm,
+            against="mlp" if arm.name != "mlp" else None,
+            paper=_numbers_of_figure_4a(arm),
+            facts={"training_worms": arm.n_train_worms, "line": arm.label},
+        )
+        for arm in study.arms(*_NETWORKS)
+    ]
+
+    def panel(arm: Arm, evaluation: str) -> str:
+        return f"{arm.states} states, {evaluation.replace('_', ' ')}"
+
+    def figures(scores: Any, table: Any) -> dict[str, Any]:
+        name, states, n_train, value = _GNN_ON_THREE_WORMS
+        drawn = states in study.settings.states and n_train in study.train_counts()
+        label = STATE_MODELS[name].label
+        figure = curve_figure(
+            scores,
+            arms,
+            x="training_worms",
+            line="line",
+            panel=panel,
+            evaluations=[name for name in scores.evaluations if name != "held_out_windows"],
+            xlabel="Training worms (number)",
+            reference={(f"{states} states, unseen worms", label, n_train): value / 100} if drawn else None,
+            reference_label="GNN, Wang et al. 2021",
+        )
+        return {"figure4a": figure}
+
+    return Plan(arms, figures=figures)
+
+
+def _numbers_of_figure_4a(arm: Arm) -> dict[str, tuple[float, float | None]]:
+    numbers: dict[str, tuple[float, float | None]] = {}
+    if arm.name in ("mlp", "gnn"):
+        if (arm.states, arm.n_train_worms) == ("7", 1):
+            numbers["held_out_windows"] = (_SAME_WORM_7_STATES, None)
+        if arm.states == "4":
+            numbers["external"] = (_NICHOLS_4_STATES, None)
+        if (arm.name, arm.states, arm.n_train_worms) == _GNN_ON_THREE_WORMS[:3]:
+            numbers["unseen_worms"] = (_GNN_ON_THREE_WORMS[3], None)
+    return numbers
+
+
+@target(
+    "figure4b",
+    "Confusion matrix",
+    "Draw which states are taken for which: per cent of each labelled state, on unseen worms.",
+    "Figure 4B shows such a matrix for the worms of Nichols et al. and 4 states; its numbers are not printed.",
+    defaults={**STUDY, "states": ("7",), "n_folds": 10},
+    quick=QUICK,
+)
+def figure_4b(study: Study) -> Plan:
+    """Count which states the networks take for which, on worms that they have not seen."""
+    from skworm.paper.figures import confusion_figures
+    from skworm.paper.tables import confusion_table, confusion_texts
+
+    arms = study.arms(*_NETWORKS, external_on_fewer=False)
+    labels = {arm.name: arm.label for arm in arms}
+    notes = [
+        "Confusion: per cent of the frames of each labelled state that are predicted as each state, so that rows sum "
+        "to 100; mean and interval over worms as above. Worms that never show a state are left out of its row."
+    ]
+
+    def more(scores: Any, folder: Path) -> dict[str, Any]:
+        counts = scores.confusion
+        counts = counts[(counts["evaluation"] != "held_out_windows") & counts["model"].isin(list(labels))]
+        table = confusion_table(counts, study.seed)
+        return {
+            "data": {"confusion": counts, "confusion_table": table},
+            "tables": confusion_texts(table, labels),
+            "figures": confusion_figures("figure4b", table, labels),
+        }
+
+    return Plan(arms, notes, figures=lambda scores, table: {}, more=more)
+
+
+def _plan_of_trajectories(study: Study, *, drawn: bool) -> Plan:
+    from skworm.paper.figures import error_figure, example_figure
+    from skworm.paper.study import Arm, trajectory_models
+
+    n_worms = len(study.material.recordings)
+    networks = trajectory_models(study.settings.models)
+    counts = study.train_counts((1, n_worms - 1, *([n_worms] if study.material.external else [])))
+    states = study.settings.states[0]
+    arms = []
+    for burn_in in sorted({model.burn_in for model in networks}):
+        models = [TRAJECTORY_MODELS["linear-uncentred"], TRAJECTORY_MODELS["linear-direct"]]
+        models += [model for model in networks if model.burn_in == burn_in]
+        for n_train in counts:
+            worms = f"{n_train} training worm{'s' if n_train > 1 else ''}"
+            block = f"{worms}, {burn_in} observed frame{'s' if burn_in > 1 else ''}"
+            arms += [
+                Arm(
+                    block,
+                    model.name,
+                    model.label,
+                    study.made(model),
+                    states,
+                    n_train,
+                    study.neurons,
+                    fold_by=study.settings.fold_by[0],
+                    burn_in=burn_in,
+                )
+                for model in models
+            ]
+    notes = [
+        "Every model but the training mean and those 'not centred' or 'as published' measures each column from the "
+        "worm's own mean, which for a worm that it has not seen is that of all its observed frames together."
+    ]
+
+    def figures(scores: Any, table: Any) -> dict[str, Any]:
+        if not drawn:
+            return {}
+        example = example_figure(study, [model.name for model in networks])
+        return {"figure4c": error_figure(arms, scores), **({"example": example} if example is not None else {})}
+
+    return Plan(arms, notes, figures)
+
+
+for _name, _title, _summary, _drawn in (
+    (
+        "figure4c",
+        "Figure 4C: errors of predicted trajectories against the prediction step",
+        "Draw the errors of predicted trajectories against the prediction step, and an example beside the truth.",
+        True,
+    ),
+    (
+        "figure4d",
+        "Figure 4D: errors of predicted trajectories at 1, 8 and 16 steps",
+        "Tabulate the errors of predicted trajectories at 1, 8 and 16 steps, and the skill over persistence.",
+        False,
+    ),
+):
+    target(
+        _name,
+        _title,
+        _summary,
+        "Figures 4C and 4D show errors of MLP, Node MLP and GNN by step; the values are not printed. Neither "
+        "persistence nor a linear map is shown.",
+        defaults={
+            "states": ("4",),
+            "fold_by": ("contiguous_blocks",),
+            "models": ("mlp", "node-mlp", "gnn", "mlp-lstm"),
+        },
+        quick={"max_epochs": QUICK_FORECAST_EPOCHS},
+        train_worms="one, all but one, and all beside external recordings",
+        models=tuple(name for name in TRAJECTORY_MODELS if not name.startswith("linear")),
+        folder="figure4cd",
+    )(partial(_plan_of_trajectories, drawn=_drawn))
+
+
+@target(
+    "without-ava",
+    "Without the AVA neurons",
+    "Compare classifiers with and without AVAL and AVAR, which took part in defining the states.",
+    '"No noticeable difference in model performance"; no numbers.',
+    defaults=STUDY,
+    quick=QUICK,
+)
+def without_ava(study: Study) -> Plan:
+    """Compare classifiers with and without AVAL and AVAR."""
+    from skworm.recording import neuron_name
+
+    fewer = tuple(neuron for neuron in study.neurons if neuron_name(neuron) not in _AVA)
+    left_out = [neuron for neuron in study.neurons if neuron not in fewer]
+    if not left_out or not fewer:
+        raise ValueError(
+            f"leaving out {', '.join(_AVA)} of the neurons {', '.join(study.neurons)} "
+            f"leaves {'none' if left_out else 'all of them'}; name AVAL or AVAR and others with --neurons"
+        )
+    arms = [with_paper(arm) for arm in study.arms("svm", *_NETWORKS)]
+    return Plan([*arms, *_on_fewer(arms, fewer, "without AVA")], [f"Left out: {', '.join(left_out)}."])
+
+
+@target(
+    "one-hot-edges",
+    "One-hot encoding of edges",
+    "Score the GNN against the temperature of its edges: soft weights, or near to 0 and 1.",
+    'Similar accuracy on the same worm, but the GNN "failed to generalize well to unseen worms"; no numbers.',
+    defaults=STUDY,
+    quick=QUICK,
+)
+def one_hot_edges(study: Study) -> Plan:
+    """Score the GNN, as it is by default and as published, against the temperature of its edges."""
+    from skworm.paper.figures import curve_figure
+
+    arms = []
+    for arm in study.arms("gnn", "gnn-published"):
+        for temperature in _ONE_HOT_TEMPERATURES:
+            name = f"{arm.label}, temperature {temperature:g}"
+            soft = f"{arm.label}, temperature {_ONE_HOT_TEMPERATURES[0]:g}"
+            arms.append(
+                replace(
+                    arm,
+                    name=name,
+                    label=name,
+                    model=study.model(arm.name, edge_temperature=temperature),
+                    against=soft if name != soft else None,
+                    facts={"temperature": temperature, "line": arm.label},
+                )
+            )
+    notes = [
+        "The logits of an edge are divided by the temperature before the softmax. At 1 weights are soft; the lower it "
+        "is, the nearer they are to 0 and 1."
+    ]
+
+    def figures(scores: Any, table: Any) -> dict[str, Any]:
+        figure = curve_figure(
+            scores,
+            arms,
+            x="temperature",
+            line="line",
+            panel=lambda arm, evaluation: f"{arm.block}, {evaluation.replace('_', ' ')}",
+            evaluations=["held_out_windows", "unseen_worms"],
+            xlabel="Temperature of edges (no unit)",
+            log=True,
+        )
+        return {"one-hot-edges": figure}
+
+    return Plan(arms, notes, figures)
+
+
+@target(
+    "three-neurons",
+    "Three neurons against all",
+    "Compare classifiers on AIBR, AVAL and VB02 alone with those on all neurons.",
+    '"Performance was not significantly impacted by using 3 neurons instead of 15". Table 1 has 15 neurons on unseen '
+    "worms and, as the external worms have no others, 3 on those.",
+    defaults=STUDY,
+    quick=QUICK,
+)
+def three_neurons(study: Study) -> Plan:
+    """Compare classifiers on the three neurons of Nichols et al. with those on all neurons."""
+    from skworm.frames import SHARED_WITH_NICHOLS
+    from skworm.recording import neuron_name
+
+    names = {neuron_name(neuron): neuron for neuron in study.neurons}
+    lacking = [neuron for neuron in SHARED_WITH_NICHOLS if neuron not in names]
+    if lacking or len(names) == len(SHARED_WITH_NICHOLS):
+        raise ValueError(
+            f"the neurons {', '.join(study.neurons)} must hold {', '.join(SHARED_WITH_NICHOLS)} and others; name "
+            "them with --neurons, or take recordings in which they are identified"
+        )
+    few = tuple(names[neuron] for neuron in SHARED_WITH_NICHOLS)
+    # What all neurons would do on external worms that lack some is nothing but what the three do.
+    arms = [with_paper(arm) for arm in study.arms("svm", *_NETWORKS, external_on_fewer=False)]
+    of_few = [
+        replace(arm, paper={key: value for key, value in of_all.paper.items() if key == "external"})
+        for arm, of_all in zip(_on_fewer(arms, few, "3 neurons"), arms, strict=True)
+    ]
+    of_all = [replace(arm, paper={key: value for key, value in arm.paper.items() if key != "external"}) for arm in arms]
+    return Plan([*of_all, *of_few])
+
+
+def _on_fewer(arms: Sequence[Arm], neurons: tuple[str, ...], what: str) -> list[Arm]:
+    """Return the arms on fewer neurons, each compared with itself on all."""
+    return [
+        replace(
+            arm,
+            name=f"{arm.name}, {what}",
+            label=f"{arm.label}, {what}",
+            neurons=neurons,
+            against=arm.name,
+            paper={},
+        )
+        for arm in arms
+    ]
+
+
+@target(
+    "edges-vs-connectome",
+    "Inferred edges against the connectome",
+    "Compare inferred graphs with connectomes, and the GNN with one on edges of the connectome.",
+    '"We found no similarities between our inferred edges and the connectome"; the classifiers are those of Table 1.',
+    defaults={**STUDY, "states": ("2",)},
+    quick=QUICK,
+)
+def edges_vs_connectome(study: Study) -> Plan:
+    """Compare inferred graphs with connectomes, and the GNN with one on the connectome's edges."""
+    from skworm.paper.inferred_graphs import results_of_inferred_graphs
+
+    graph = connectome_graph(study.neurons)
+    silent = silent_neurons(graph)
+    arms = [with_paper(arm) for arm in study.arms("gnn")]
+    given = [replace(arm, against="gnn") for arm in study.arms("gnn-connectome")]
+    arms += [with_paper(arm) for arm in given]
+    alone = "GNN (connectome), no own features"
+    model = study.model("gnn-connectome", residual=False)
+    arms += [replace(arm, name=alone, label=alone, model=model) for arm in given]
+    notes = [
+        "Graphs: each network is trained on all frames of every combination of training worms, and asked for the graph "
+        "of every worm. Graphs are averaged over fits and worms and compared with the connectome between pairs of "
+        "different neurons. Rank correlation is of weights; AUROC is the probability that an edge of the connectome "
+        "has a larger inferred weight than a pair without one, .5 by chance. In round brackets the 95 % interval of "
+        "the same for each worm's graph, over worms. p is one-sided, against neurons that swap names or a connectome "
+        f"whose edges swap ends, {_N_PERMUTATIONS} times each. All graphs are of one seed: "
+        "a likeness means something only where other seeds have it too.",
+        "Classifier on the connectome: White et al. 1986, chemical synapses and gap junctions, weighted, without self "
+        "edges, aligned by name (VB1 is VB01). "
+        + (f"No edge leads to {', '.join(silent)}. " if silent else "")
+        + "'Own features' adds a neuron's own features to its messages, the default; without them such neurons are not "
+        "seen.",
+    ]
+    return Plan(arms, notes, more=lambda scores, folder: results_of_inferred_graphs(study, folder, _N_PERMUTATIONS))
+
+
+MODULES: Mapping[str, str] = MappingProxyType(
+    {
+        "GIN-0": "gin0",
+        "GIN-ε": "gin",
+        "GraphSAGE": "sage",
+        "GAT": "gat",
+        "GATv2": "gatv2",
+        "Global attention": "attention",
+    }
+)
+"""The supplement's modules, and GATv2, by label; their names in ``GNNStateClassifier(convolution=...)``."""
+
+
+@target(
+    "modules",
+    "Established graph modules in place of the paper's",
+    "Compare the GNN with GIN-0, GIN-eps, GraphSAGE, GAT, GATv2 and global attention.",
+    '"The GAT ... performs slightly worse on behavioral state classification", and "the GIN-eps was prone to '
+    'overfitting"; no numbers.',
+    defaults=STUDY,
+    quick=QUICK,
+)
+def modules(study: Study) -> Plan:
+    """Compare the GNN with established graph modules in place of its messages."""
+    arms = study.arms("gnn")
+    for label, convolution in MODULES.items():
+        model = study.model("gnn", convolution=convolution)
+        arms += [replace(arm, name=label, label=label, model=model, against="gnn") for arm in study.arms("gnn")]
+    notes = [
+        "Every module maps each neuron to as many features as the readout has hidden ones (16), on the fully connected "
+        "graph, and has the same readout behind it; the GNN hands the readout a neuron's own 2 features. The modules "
+        "therefore have more parameters, as the last column says."
+    ]
+    return Plan(arms, notes)
+
+
+@target(
+    "graph-ablation",
+    "Does the graph matter?",
+    "Compare the GNN on its inferred graph with the same network on other graphs, worm by worm.",
+    "The paper credits the GNN's score to messages along inferred edges, and shows no such comparison.",
+    defaults=STUDY,
+    quick=QUICK,
+)
+def graph_ablation(study: Study) -> Plan:
+    """Compare the GNN on its inferred graph with the same network on other graphs."""
+    arms: list[Arm] = []
+    graphs = given_graphs(study.neurons, [study.seed + draw for draw in range(_N_DRAWS)])
+    for suffix, augmentation in {"": None, ", virtual worms": Spec("skworm:VirtualWorms").make()}.items():
+        for arm in study.arms("gnn"):
+            inferred = study.model("gnn", augmentation=augmentation)
+            identity = study.model("gnn", graph=graphs["identity"], augmentation=augmentation)
+            models = {
+                "gnn": inferred,
+                "GNN, free graph": study.model("gnn", edges="free", augmentation=augmentation),
+                **{
+                    f"GNN, {name}": study.model("gnn", graph=graph, augmentation=augmentation)
+                    for name, graph in graphs.items()
+                },
+                "GNN, identity, wide readout": _as_wide_as(study, arm, inferred, identity),
+                "mlp": study.model("mlp", weight_decay="auto", augmentation=augmentation),
+            }
+            labels = {"gnn": "GNN, inferred graph", "mlp": "MLP"}
+            arms += [
+                replace(
+                    arm,
+                    block=arm.block + suffix,
+                    name=name,
+                    label=labels.get(name, name),
+                    model=model,
+                    against="gnn" if name != "gnn" else None,
+                )
+                for name, model in models.items()
+            ]
+    silent = silent_neurons(graphs["connectome"])
+    silence = f" No edge of the connectome leads to {', '.join(silent)}, which hear themselves alone." if silent else ""
+    notes = [
+        "Each comparison is made with training on the recorded frames and with virtual worms.",
+        "Every network has the same readout on the same features, a neuron's own plus what it receives. Given graphs "
+        f"are scaled to the same sum of weights, {MEAN_WEIGHT:g} for each pair on average, where an untrained edge "
+        "encoder starts. They have no parameters, so networks on given graphs have those of the readout alone; "
+        "a free graph adds two for each pair, and an inferred one its edge encoder.",
+        "'Identity' passes no message between neurons: it is the MLP behind a scaling. 'Identity, wide readout' has as "
+        "many hidden features as bring it nearest to the number of parameters of the inferred graph, so that "
+        "what the encoder adds is not mistaken for what parameters add.",
+        "Messages are linear and the readout begins with a linear layer on all neurons, so a given graph can be undone "
+        "by the readout: what it changes is how easily a solution is found, not which there are. Only an inferred "
+        "graph changes from worm to worm.",
+        "Random weights are even from 0 to 1. The connectome is White et al. 1986, chemical synapses and gap "
+        "junctions, weighted, without self edges; shuffled, every neuron keeps its numbers of incoming and outgoing "
+        f"edges. The numbers of random and shuffled graphs are their seeds.{silence}",
+    ]
+    return Plan(arms, notes)
+
+
+def _as_wide_as(study: Study, arm: Arm, wanted: Any, narrow: Any) -> Any:
+    """Return a network with as many hidden features as bring it nearest to the number of parameters of another."""
+    from sklearn.base import clone
+
+    from skworm.paper.study import n_parameters
+
+    X, y = study.frames(arm.states, arm.neurons)
+    goal = n_parameters(wanted, X, y)
+
+    def missing(n_hidden: int) -> int:
+        return n_parameters(clone(narrow).set_params(n_hidden=n_hidden), X, y) - goal
+
+    # The number of parameters is linear in the number of hidden features.
+    one, slope = missing(1), missing(2) - missing(1)
+    near = max(1, 1 - one // slope)
+    n_hidden = min((max(1, near - 1), near, near + 1), key=lambda n: abs(missing(n)))
+    return clone(narrow).set_params(n_hidden=n_hidden)
+
+
+# Their declarations are listed behind those above.
+from skworm.paper import sensitivities  # noqa: E402, F401
+
+ALL_TARGETS = tuple(name for name, each in TARGETS.items() if each.in_all)
+"""What ``skworm reproduce all`` runs."""
+
+__all__ = ["ALL_TARGETS", "MODULES", "TARGETS"]
