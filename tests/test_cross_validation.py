@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skworm.frames import make_frames
-from skworm.model_selection import WormGroupKFold, cross_validate_worms, summarize_worms
+from skworm.model_selection import WormGroupKFold, cross_validate_worms, read_scores
 
 CV = WormGroupKFold(n_splits=2, window=4, random_state=0)
 
@@ -32,7 +30,7 @@ def without_time(results):
 
 
 def cross_validate(estimators, X, y, **keywords):
-    return cross_validate_worms(estimators, X, y, **{"cv": CV, "baselines": False, "verbose": 0, **keywords})
+    return cross_validate_worms(estimators, X, y, **{"cv": CV, "baselines": False, "verbose": 0, **keywords}).table
 
 
 class Spy(ClassifierMixin, BaseEstimator):
@@ -76,9 +74,9 @@ def test_there_is_one_row_for_each_model_split_evaluation_and_worm():
     assert list(results["model"].unique()) == ["logistic", "majority", "clock"]
     assert not results.duplicated(["model", "train_worms", "fold", "evaluation", "worm"]).any()
     held_out = results[results["evaluation"] == "held_out_windows"]
-    assert (held_out["worm"] == held_out["train_worms"]).all()
+    assert held_out["worm"].map(lambda worm: (worm,)).equals(held_out["train_worms"])
     unseen = results[results["evaluation"] == "unseen_worms"]
-    assert (unseen["worm"] != unseen["train_worms"]).all()
+    assert (unseen["worm"].map(lambda worm: (worm,)) != unseen["train_worms"]).all()
     assert set(results[results["evaluation"] == "elsewhere"]["worm"]) == {"x", "y"}
 
 
@@ -88,7 +86,7 @@ def test_scores_are_those_of_a_fit_by_hand():
     results = cross_validate({"knn": KNeighborsClassifier(3)}, X, y, cv=cv)
     split = next(cv.split_worms(X, groups=X.index.get_level_values("worm")))
     model = KNeighborsClassifier(3).fit(X.iloc[split.train], y.iloc[split.train])
-    first = results[(results["train_worms"] == "a+b") & (results["fold"] == 0)].set_index("worm")
+    first = results[(results["train_worms"] == ("a", "b")) & (results["fold"] == 0)].set_index("worm")
     for worm, rows in (("a", split.held_out[split.held_out < 80]), ("c", split.unseen)):
         assert first.loc[worm, "n_frames"] == len(rows)
         assert first.loc[worm, "accuracy"] == accuracy_score(y.iloc[rows], model.predict(X.iloc[rows]))
@@ -133,9 +131,8 @@ def test_external_columns_are_put_in_the_order_of_X():
     results = cross_validate({"knn": KNeighborsClassifier(1)}, X, y, external={"twins": (other, list(y))})
     cross_validate({"spy": Spy()}, X, y, external={"twins": (other, list(y))})
     assert CALLS[3][2] == ["AVAL:trace", "RID:trace"]
-    scores = results.set_index(["train_worms", "evaluation", "worm"]).sort_index()["accuracy"]
-    twin_of_b = scores.loc["a", "twins", "y"].to_numpy()
-    np.testing.assert_array_equal(twin_of_b, scores.loc["a", "unseen_worms", "b"].to_numpy())
+    of_a = results[results["train_worms"] == ("a",)].set_index(["evaluation", "worm"]).sort_index()["accuracy"]
+    np.testing.assert_array_equal(of_a.loc["twins", "y"].to_numpy(), of_a.loc["unseen_worms", "b"].to_numpy())
 
 
 @pytest.mark.parametrize("coarse_side", ["external", "training"])
@@ -149,7 +146,7 @@ def test_turns_without_a_side_are_compared_as_turns(coarse_side):
     assert len(w) == 1
     model = KNeighborsClassifier(5).fit(X.loc[["a"]], y.loc[["a"]])
     expected = accuracy_score(other_y == "forward", model.predict(other_X) == "forward")
-    found = results[(results["evaluation"] == "nichols") & (results["train_worms"] == "a")]["accuracy"]
+    found = results[(results["evaluation"] == "nichols") & (results["train_worms"] == ("a",))]["accuracy"]
     assert found.mean() == pytest.approx(expected, abs=0.1)
     assert found.min() > 0.7
 
@@ -159,7 +156,8 @@ def test_the_clock_knows_shuffled_windows_and_not_contiguous_blocks():
     accuracy = {}
     for fold_by in ("shuffled_windows", "contiguous_blocks"):
         cv = WormGroupKFold(10, fold_by=fold_by, random_state=0)
-        summary = summarize_worms(cross_validate({}, X, y, cv=cv, baselines=True)).set_index(["model", "evaluation"])
+        scores = cross_validate_worms({}, X, y, cv=cv, verbose=0)
+        summary = scores.summary().set_index(["model", "evaluation"])
         accuracy[fold_by] = summary["accuracy_mean"]
     assert accuracy["shuffled_windows"]["clock", "held_out_windows"] > 0.95
     assert accuracy["contiguous_blocks"]["clock", "held_out_windows"] < 0.75
@@ -185,7 +183,7 @@ def test_parallel_tasks_give_the_same_table(tmp_path):
     X, y = make_data()
     models = {"forest": RandomForestClassifier(3, random_state=0)}
     alone = cross_validate(models, X, y, baselines=True)
-    together = cross_validate(models, X, y, baselines=True, n_jobs=2, out=tmp_path)
+    together = cross_validate(models, X, y, baselines=True, n_jobs=2, memory=tmp_path)
     pd.testing.assert_frame_equal(without_time(alone), without_time(together))
 
 
@@ -222,10 +220,10 @@ def n_fits():
 
 def test_a_second_run_reuses_every_fit(tmp_path):
     X, y = make_data()
-    first = cross_validate({"spy": Spy()}, X, y, out=tmp_path)
+    first = cross_validate({"spy": Spy()}, X, y, memory=tmp_path)
     assert n_fits() == 6
     second = cross_validate(
-        {"spy": Spy()}, pd.DataFrame(np.asfortranarray(X), X.index, X.columns), list(y), out=tmp_path
+        {"spy": Spy()}, pd.DataFrame(np.asfortranarray(X), X.index, X.columns), list(y), memory=tmp_path
     )
     assert n_fits() == 6
     pd.testing.assert_frame_equal(first, second)
@@ -235,8 +233,8 @@ def test_nan_scores_survive_the_disk(tmp_path):
     X, y = make_data()
     y = y.mask(y.index.get_level_values("worm") == "c", "unknown")
     cv = WormGroupKFold(2, n_train_worms=2, random_state=0)
-    first = cross_validate({"spy": Spy()}, X, y, cv=cv, out=tmp_path)
-    second = cross_validate({"spy": Spy()}, X, y, cv=cv, out=tmp_path)
+    first = cross_validate({"spy": Spy()}, X, y, cv=cv, memory=tmp_path)
+    second = cross_validate({"spy": Spy()}, X, y, cv=cv, memory=tmp_path)
     unscored = second[second["n_frames"] == 0]
     assert set(unscored["worm"]) == {"c"}
     assert unscored["accuracy"].isna().all()
@@ -246,16 +244,16 @@ def test_nan_scores_survive_the_disk(tmp_path):
 def test_a_model_without_random_state_resumes(tmp_path):
     X, y = make_data()
     models = {"forest": RandomForestClassifier(2, random_state=None)}
-    first = cross_validate(models, X, y, out=tmp_path)
-    pd.testing.assert_frame_equal(first, cross_validate(models, X, y, out=tmp_path))
+    first = cross_validate(models, X, y, memory=tmp_path)
+    pd.testing.assert_frame_equal(first, cross_validate(models, X, y, memory=tmp_path))
 
 
 def test_a_model_that_was_fitted_before_resumes(tmp_path):
     X, y = make_data()
     model = make_pipeline(StandardScaler(), LogisticRegression())
-    first = cross_validate({"logistic": model}, X, y, out=tmp_path)
+    first = cross_validate({"logistic": model}, X, y, memory=tmp_path)
     model.fit(X, y)
-    pd.testing.assert_frame_equal(first, cross_validate({"logistic": model}, X, y, out=tmp_path))
+    pd.testing.assert_frame_equal(first, cross_validate({"logistic": model}, X, y, memory=tmp_path))
 
 
 def changed_value(X, y):
@@ -280,47 +278,55 @@ def changed_value(X, y):
 )
 def test_a_change_fits_again(tmp_path, change):
     X, y = make_data()
-    cross_validate({"spy": Spy()}, X, y, out=tmp_path)
+    cross_validate({"spy": Spy()}, X, y, memory=tmp_path)
     changed = {"estimators": {"spy": Spy()}, **change(X, y)}
-    cross_validate(out=tmp_path, **changed)
+    cross_validate(memory=tmp_path, **changed)
     assert n_fits() == 12
 
 
 def test_other_versions_fit_again(tmp_path, monkeypatch):
     X, y = make_data()
-    cross_validate({"spy": Spy()}, X, y, out=tmp_path)
-    monkeypatch.setattr("skworm.model_selection.results.version", lambda package: "0.0")
-    cross_validate({"spy": Spy()}, X, y, out=tmp_path)
+    cross_validate({"spy": Spy()}, X, y, memory=tmp_path)
+    monkeypatch.setattr("skworm.model_selection.store.version", lambda package: "0.0")
+    cross_validate({"spy": Spy()}, X, y, memory=tmp_path)
     assert n_fits() == 12
 
 
 def test_an_added_model_leaves_the_others_alone(tmp_path):
     X, y = make_data()
-    cross_validate({"spy": Spy()}, X, y, out=tmp_path)
-    results = cross_validate({"dummy": DummyClassifier(), "spy": Spy()}, X, y, out=tmp_path)
+    cross_validate({"spy": Spy()}, X, y, memory=tmp_path)
+    results = cross_validate({"dummy": DummyClassifier(), "spy": Spy()}, X, y, memory=tmp_path)
     assert n_fits() == 6
     assert list(results["model"].unique()) == ["dummy", "spy"]
 
 
-@pytest.mark.parametrize("kept_bytes", [1, 60, -1])
-def test_a_line_cut_short_is_written_again(tmp_path, kept_bytes):
+def test_damaged_fits_run_again(tmp_path):
     X, y = make_data()
-    first = cross_validate({"spy": Spy()}, X, y, out=tmp_path)
-    path = tmp_path / "scores.jsonl"
-    *lines, last = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines) + last[:kept_bytes])
-    second = cross_validate({"spy": Spy()}, X, y, out=tmp_path)
-    assert n_fits() == 7
+    first = cross_validate({"spy": Spy()}, X, y, memory=tmp_path)
+    for number, path in enumerate(sorted((tmp_path / "fits").glob("*.json"))[:3]):
+        path.write_bytes(path.read_bytes()[: 20 * number])
+    with pytest.warns(UserWarning, match="3 files of finished fits are damaged"):
+        second = cross_validate({"spy": Spy()}, X, y, memory=tmp_path)
+    assert n_fits() == 9
     pd.testing.assert_frame_equal(without_time(first), without_time(second))
-    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 6
+
+
+def test_a_plus_in_the_name_of_a_worm_is_part_of_the_name(tmp_path):
+    X, y = make_data(names=("strain+1", "strain", "1"))
+    cv = WormGroupKFold(2, n_train_worms=2, random_state=0)
+    scores = cross_validate_worms({"knn": KNeighborsClassifier()}, X, y, cv=cv, memory=tmp_path / "fits", verbose=0)
+    assert set(scores.table["train_worms"]) == {("1", "strain"), ("1", "strain+1"), ("strain", "strain+1")}
+    scores.save(tmp_path / "saved")
+    for path in (tmp_path / "fits", tmp_path / "saved", tmp_path / "saved" / "scores.csv"):
+        assert set(read_scores(path).table["train_worms"]) == set(scores.table["train_worms"])
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_failing_fit_is_named_and_loses_no_finished_one(tmp_path, n_jobs):
     X, y = make_data()
     with pytest.raises(RuntimeError, match=r"model 'spy' on worms b, fold 0 failed with ArithmeticError: division"):
-        cross_validate({"spy": Spy(fails_on="b")}, X, y, out=tmp_path, n_jobs=n_jobs)
-    assert len((tmp_path / "scores.jsonl").read_text().splitlines()) >= 2
+        cross_validate({"spy": Spy(fails_on="b")}, X, y, memory=tmp_path, n_jobs=n_jobs)
+    assert len(list((tmp_path / "fits").glob("*.json"))) >= 2
 
 
 def external(change):

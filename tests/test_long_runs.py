@@ -3,7 +3,6 @@ import os
 import re
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from skworm.model_selection import WormGroupKFold, cross_validate_worms
-from skworm.model_selection.results import ResultStore
+from skworm.model_selection.store import FitStore
 
 N_FITS = 8
 
@@ -47,15 +46,15 @@ def run(model=None, **keywords):
     cv = WormGroupKFold(4, random_state=0)
     keywords = {"cv": cv, "baselines": False, "verbose": 0, **keywords}
     results = cross_validate_worms({"mortal": Mortal() if model is None else model}, X, y, **keywords)
-    return results.drop(columns="fit_seconds")
+    return results.table.drop(columns="fit_seconds")
 
 
-def n_lines(folder):
-    store = folder / "scores.jsonl"
-    lines = store.read_text().splitlines(keepends=True) if store.exists() else []
-    assert all(line.endswith("}\n") for line in lines)
-    assert len(set(lines)) == len(ResultStore(folder).rows_by_digest) == len(lines)
-    return len(lines)
+def n_kept(folder):
+    """Number of fits that are kept, each whole, with nothing beside them."""
+    paths = list((folder / "fits").iterdir()) if (folder / "fits").is_dir() else []
+    assert all(path.suffix == ".json" and not path.name.startswith(".") for path in paths)
+    assert len(FitStore(folder).read()) == len(paths)
+    return len(paths)
 
 
 @pytest.fixture
@@ -70,7 +69,7 @@ def start_script(out, n_jobs, seconds=0.15):
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path; import test_long_runs as t\n"
         "out, n_jobs, seconds = sys.argv[1:]\n"
-        "t.run(t.Mortal(seconds=float(seconds)), out=out, n_jobs=int(n_jobs))"
+        "t.run(t.Mortal(seconds=float(seconds)), memory=out, n_jobs=int(n_jobs))"
     )
     path = os.pathsep.join([os.path.dirname(__file__), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = subprocess.Popen(
@@ -81,8 +80,7 @@ def start_script(out, n_jobs, seconds=0.15):
         # A terminal's Ctrl-C reaches the whole group.
         start_new_session=True,
     )
-    store = out / "scores.jsonl"
-    while not store.exists() or store.read_bytes().count(b"\n") < 2:
+    while len(list((out / "fits").glob("[!.]*.json"))) < 2:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
     return process
@@ -92,14 +90,14 @@ def test_a_killed_worker_is_told_from_a_failing_model_and_the_run_resumes(tmp_pa
     model = Mortal(bomb=bomb)
     message = (
         r"^a worker process was killed, most often because memory ran out: pass a lower n_jobs; "
-        r"(\d) of 8 fits are kept in .*scores.jsonl; call again to go on$"
+        r"(\d) of 8 fits are kept in .*out; call again to go on$"
     )
     with pytest.raises(BrokenExecutor, match=message) as caught:
-        run(model, n_jobs=2, out=tmp_path / "out")
+        run(model, n_jobs=2, memory=tmp_path / "out")
     assert caught.value.__suppress_context__
-    assert int(re.match(message, str(caught.value))[1]) == n_lines(tmp_path / "out") < N_FITS
-    resumed = run(model, out=tmp_path / "out")
-    assert n_lines(tmp_path / "out") == N_FITS
+    assert int(re.match(message, str(caught.value))[1]) == n_kept(tmp_path / "out") < N_FITS
+    resumed = run(model, memory=tmp_path / "out")
+    assert n_kept(tmp_path / "out") == N_FITS
     pd.testing.assert_frame_equal(resumed, run(model))
 
 
@@ -111,38 +109,36 @@ def test_an_interrupt_says_what_is_kept_and_shows_no_inside(tmp_path, n_jobs):
     assert process.returncode == -signal.SIGINT
     last = errors.splitlines()[-1]
     kept = re.fullmatch(r"KeyboardInterrupt: interrupted; (\d) of 8 fits are kept in (.*); call again to go on", last)
-    assert kept[2] == str(tmp_path / "scores.jsonl")
-    assert 2 <= int(kept[1]) == n_lines(tmp_path) < N_FITS
+    assert kept[2] == str(tmp_path)
+    assert 2 <= int(kept[1]) == n_kept(tmp_path) < N_FITS
     assert errors.count("Traceback") == 1
     assert "joblib" not in errors
     assert "Warning" not in errors
 
 
-def test_two_runs_in_one_folder(tmp_path):
-    first = start_script(tmp_path, 2, seconds=5 / N_FITS)
-    message = (
-        rf"{tmp_path} is in use by process {first.pid} on {socket.gethostname()}; wait until it has ended, or pass"
-    )
+def test_two_runs_in_one_folder_end_with_the_same_table(tmp_path):
+    other = start_script(tmp_path, 2, seconds=0.2)
     try:
-        with pytest.raises(BlockingIOError, match=message):
-            run(out=tmp_path)
-        first.kill()
-        first.wait()
-        # What a killed process leaves behind, its workers among it, holds nobody up.
-        pd.testing.assert_frame_equal(run(out=tmp_path), run())
+        pd.testing.assert_frame_equal(run(memory=tmp_path, n_jobs=2), run())
+        assert other.wait(60) == 0
     finally:
-        os.killpg(first.pid, signal.SIGKILL)
-        first.communicate()
+        other.kill()
+        other.communicate()
+    assert n_kept(tmp_path) == 2 * N_FITS
+    pd.testing.assert_frame_equal(run(memory=tmp_path), run())
 
 
-def test_a_folder_on_a_file_system_without_locks(tmp_path, monkeypatch):
-    def refuse(file):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr("skworm.model_selection.locks._lock", refuse)
-    with pytest.warns(UserWarning, match=r"has no locks \(No locks available\); see that no other run writes there"):
-        run(out=tmp_path)
-    assert n_lines(tmp_path) == N_FITS
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_its_run(tmp_path, number):
+    psutil = pytest.importorskip("psutil")
+    process = start_script(tmp_path, 2, seconds=0.3)
+    workers = [each for each in psutil.Process(process.pid).children(recursive=True) if "loky" in " ".join(each.cmdline())]
+    assert len(workers) >= 2
+    process.send_signal(number)
+    process.wait(30)
+    process.communicate()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not [each for each in alive if each.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
@@ -151,67 +147,39 @@ def test_a_full_disk(tmp_path, monkeypatch, n_jobs):
 
     def fill_up(handle):
         calls.append(handle)
-        if len(calls) > 3:
+        if len(calls) > 4:
             raise OSError(errno.ENOSPC, "No space left on device")
         synchronize(handle)
 
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
-    store = tmp_path / "scores.jsonl"
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", fill_up)
-        with pytest.raises(OSError, match="cannot be written") as caught:
-            run(out=tmp_path, n_jobs=n_jobs)
-    (rescued,) = elsewhere.iterdir()
-    n_rescued = rescued.read_text().count("\n")
+        message = rf"^{tmp_path} cannot be written \(No space left on device\); 3 of 8 fits are kept in {tmp_path}; free"
+        with pytest.raises(OSError, match=message) as caught:
+            run(memory=tmp_path, n_jobs=n_jobs)
     assert caught.value.errno == errno.ENOSPC
-    assert str(caught.value) == (
-        f"{store} cannot be written (No space left on device); 3 of 8 fits are kept in {store}; {n_rescued} more had "
-        f"finished, and are in {rescued}, whose lines can be appended to it; free some space, and call again to go on"
-    )
-    assert n_lines(tmp_path) == 3
-    assert n_rescued == 1 if n_jobs == 1 else 1 <= n_rescued <= 5
-    with store.open("a") as file:
-        file.write(rescued.read_text())
-    pd.testing.assert_frame_equal(run(out=tmp_path), run())
-    assert n_lines(tmp_path) == N_FITS
+    assert n_kept(tmp_path) == 3
+    pd.testing.assert_frame_equal(run(memory=tmp_path), run())
+    assert n_kept(tmp_path) == N_FITS
 
 
-def test_a_disk_that_has_room_again_when_the_run_ends(tmp_path, monkeypatch):
-    synchronize, calls = os.fsync, []
-
-    def fail_once(handle):
-        calls.append(handle)
-        if len(calls) == 3:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        synchronize(handle)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", fail_once)
-        with pytest.raises(OSError, match=r"3 of 8 fits are kept in \S*scores.jsonl; free"):
-            run(out=tmp_path)
-    assert n_lines(tmp_path) == 3
-
-
-def test_half_a_line_does_not_stay(tmp_path):
-    store = ResultStore(tmp_path)
-    store.append("first", [{"accuracy": 0.5}])
+def test_a_disk_too_small_for_a_file(tmp_path):
+    run(memory=tmp_path / "whole")
+    (first, *_) = sorted((tmp_path / "whole" / "fits").iterdir())
     _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (store.path.stat().st_size + 10, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (first.stat().st_size // 2, hard))
     try:
         with pytest.raises(OSError, match="File too large"):
-            store.append("second", [{"accuracy": 0.5}])
+            FitStore(tmp_path / "small").write("first", FitStore(tmp_path / "whole").read([first.stem]))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert n_lines(tmp_path) == 1
+    assert n_kept(tmp_path / "small") == 0
 
 
 def test_the_bar_of_a_resumed_run_counts_earlier_fits_and_times_its_own(tmp_path, capsys):
-    run(out=tmp_path)
-    lines = (tmp_path / "scores.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "scores.jsonl").write_text("".join(lines[:5]))
-    run(Mortal(), out=tmp_path, verbose=1)
+    run(memory=tmp_path)
+    for path in sorted((tmp_path / "fits").iterdir())[:3]:
+        path.unlink()
+    run(Mortal(), memory=tmp_path, verbose=1)
     first, *_, last = re.split(r"[\r\n]+", capsys.readouterr().err.strip())
     assert re.match(r"5 kept earlier: +62%.*5/8 \[00:00<\?, \?fit/s\]", first)
     assert "8/8" in last
@@ -237,9 +205,9 @@ def test_dask_gives_the_fit_of_a_killed_worker_to_another(tmp_path, bomb, make_c
     make_cluster(2)
     model = Mortal(bomb=bomb, seconds=0.05)
     with joblib.parallel_config("dask"):
-        spread = run(model, out=tmp_path / "out")
+        spread = run(model, memory=tmp_path / "out")
     assert not bomb.exists()
-    assert n_lines(tmp_path / "out") == N_FITS
+    assert n_kept(tmp_path / "out") == N_FITS
     pd.testing.assert_frame_equal(spread, run(model))
 
     monkeypatch.setattr("skworm.model_selection.workers.package_versions", lambda: {"numpy": "0.1"})
@@ -259,8 +227,8 @@ def test_dask_names_a_fit_that_kills_every_worker(tmp_path, bomb, make_cluster):
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         make_cluster(1)
         with joblib.parallel_config("dask"), pytest.raises(RuntimeError, match=message):
-            run(Mortal(bomb=bomb, bomb_stays=True), out=tmp_path / "out")
-    assert n_lines(tmp_path / "out") == 4
+            run(Mortal(bomb=bomb, bomb_stays=True), memory=tmp_path / "out")
+    assert n_kept(tmp_path / "out") == 4
 
 
 def test_dask_workers_have_one_thread(make_cluster):

@@ -472,7 +472,7 @@ def _trajectory_samples(name: str, X: Any, y: Any, transition: pd.Series | None)
 
 def _like_training(name: str, part: Any, train: Any) -> Samples:
     """Check an external set against the training samples, and put its columns into their order."""
-    shared = sorted(set(part.worm.astype(str)) & set(train.worm.astype(str)))
+    shared = sorted(set(map(str, part.worm)) & set(map(str, train.worm)))
     if shared:
         raise ValueError(
             f"external set {name!r} has worms {shared}, which X has too; if they are other animals, rename them, and "
