@@ -39,8 +39,8 @@ print(classification_report(y[unseen], gnn.predict(X[unseen]), zero_division=0.0
 # A recording that comes in later needs no states to be read. This one is simulated, and has states all the same, so
 # they are drawn below those that the model reads.
 
+from skworm.estimators.prediction import bouts_in_seconds, decode_states
 from skworm.plotting import EthogramDisplay
-from skworm.prediction import bouts_in_seconds, decode_states
 
 later = make_worms(n_worms=1, n_frames=600, worm_prefix="later", random_state=1)
 table = decode_states(gnn, later)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from skworm import MLPStateClassifier, VirtualWorms
-from skworm.adaptation import adapt
 from skworm.datasets import make_worms
+from skworm.estimators.adaptation import adapt
 from skworm.frames import make_frames
 from skworm.plotting import ScoreCurveDisplay
 

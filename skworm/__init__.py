@@ -7,39 +7,36 @@ from typing import TYPE_CHECKING, Any
 __version__ = version("skworm")
 
 if TYPE_CHECKING:
-    from skworm.behavior import GNNBehaviorRegressor, MLPBehaviorRegressor
-    from skworm.calibration import ConformalStateClassifier, TemperatureScaledClassifier
-    from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
-    from skworm.decoding import HiddenMarkovStateClassifier, StateStream
-    from skworm.manifold import AsymmetricDiffusionMap
+    from skworm.estimators.baselines import LinearTrajectoryRegressor, PersistenceRegressor
+    from skworm.estimators.behavior import GNNBehaviorRegressor, MLPBehaviorRegressor
+    from skworm.estimators.calibration import ConformalStateClassifier, TemperatureScaledClassifier
+    from skworm.estimators.hidden_markov import HiddenMarkovStateClassifier
+    from skworm.estimators.manifold import AsymmetricDiffusionMap
+    from skworm.estimators.states import GNNStateClassifier, MLPStateClassifier
+    from skworm.estimators.stream import StateStream
+    from skworm.estimators.svm import SVMStateClassifier
+    from skworm.estimators.trajectory import GNNTrajectoryRegressor, MLPTrajectoryRegressor, NodeMLPTrajectoryRegressor
     from skworm.model_files import load, save
     from skworm.model_selection import WormGroupKFold
     from skworm.training import VirtualWorms
-    from skworm.trajectory import (
-        GNNTrajectoryRegressor,
-        LinearTrajectoryRegressor,
-        MLPTrajectoryRegressor,
-        NodeMLPTrajectoryRegressor,
-        PersistenceRegressor,
-    )
 
 # Estimators bring torch along, so each is imported when first asked for.
 _HOMES = {
-    "AsymmetricDiffusionMap": "skworm.manifold",
-    "ConformalStateClassifier": "skworm.calibration",
-    "GNNBehaviorRegressor": "skworm.behavior",
-    "GNNStateClassifier": "skworm.classification",
-    "GNNTrajectoryRegressor": "skworm.trajectory",
-    "HiddenMarkovStateClassifier": "skworm.decoding",
-    "LinearTrajectoryRegressor": "skworm.trajectory",
-    "MLPBehaviorRegressor": "skworm.behavior",
-    "MLPStateClassifier": "skworm.classification",
-    "MLPTrajectoryRegressor": "skworm.trajectory",
-    "NodeMLPTrajectoryRegressor": "skworm.trajectory",
-    "PersistenceRegressor": "skworm.trajectory",
-    "SVMStateClassifier": "skworm.classification",
-    "StateStream": "skworm.decoding",
-    "TemperatureScaledClassifier": "skworm.calibration",
+    "AsymmetricDiffusionMap": "skworm.estimators.manifold",
+    "ConformalStateClassifier": "skworm.estimators.calibration",
+    "GNNBehaviorRegressor": "skworm.estimators.behavior",
+    "GNNStateClassifier": "skworm.estimators.states",
+    "GNNTrajectoryRegressor": "skworm.estimators.trajectory",
+    "HiddenMarkovStateClassifier": "skworm.estimators.hidden_markov",
+    "LinearTrajectoryRegressor": "skworm.estimators.baselines",
+    "MLPBehaviorRegressor": "skworm.estimators.behavior",
+    "MLPStateClassifier": "skworm.estimators.states",
+    "MLPTrajectoryRegressor": "skworm.estimators.trajectory",
+    "NodeMLPTrajectoryRegressor": "skworm.estimators.trajectory",
+    "PersistenceRegressor": "skworm.estimators.baselines",
+    "SVMStateClassifier": "skworm.estimators.svm",
+    "StateStream": "skworm.estimators.stream",
+    "TemperatureScaledClassifier": "skworm.estimators.calibration",
     "VirtualWorms": "skworm.training",
     "WormGroupKFold": "skworm.model_selection",
     "load": "skworm.model_files",

@@ -6,7 +6,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from skworm import GNNStateClassifier, MLPStateClassifier, VirtualWorms
-from skworm.adaptation import adapt
+from skworm.estimators.adaptation import adapt
 from skworm.frames import make_frames
 from skworm.recording import Recording
 

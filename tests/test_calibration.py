@@ -12,9 +12,8 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import RadiusNeighborsRegressor
 
 from skworm import ConformalStateClassifier, MLPStateClassifier, TemperatureScaledClassifier
-from skworm.calibration.inner_worms import LeftOut, inner_splits, log_probabilities
-from skworm.calibration.temperature import fit_temperature
 from skworm.datasets import make_worms
+from skworm.estimators.calibration import LeftOut, fit_temperature, inner_splits, log_probabilities
 from skworm.frames import make_frames
 from skworm.metrics import calibration_report, coverage_report, expected_calibration_error, reliability_curve
 from skworm.plotting import ReliabilityDisplay

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 import skworm
 from skworm.cli import main
 from skworm.datasets import load_recordings, make_worms, save_recordings
+from skworm.estimators.prediction import bouts_in_seconds, decode_states, frames_for_model
 from skworm.frames import make_frames
-from skworm.prediction import bouts_in_seconds, decode_states, frames_for_model
 from skworm.recording import Recording
 
 NEURONS = ("AVAL", "RID", "VB02")

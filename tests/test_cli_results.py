@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
+from skworm.experiments.catalogue import FORECAST_NETWORKS, TABLE_1_MODELS
 
 from skworm.cli import main
-from skworm.experiments.catalogue import FORECAST_NETWORKS, TABLE_1_MODELS
 from skworm.model_selection import compare_models
 
 

@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from skworm import GNNStateClassifier, MLPStateClassifier, VirtualWorms
 from skworm.frames import make_frames, make_trajectories
-from skworm.layout import parse_context_feature_names
+from skworm.frames.index import parse_context_feature_names
 from skworm.recording import Recording
 
 CONTEXT = (-3, 0, 2)

@@ -9,7 +9,7 @@ from skworm import GNNStateClassifier, GNNTrajectoryRegressor
 from skworm.datasets import make_worms
 from skworm.frames import make_frames, make_trajectories
 from skworm.nn import GraphConvolution, Groups
-from skworm.nn.convolutions import CONVOLUTIONS, HEADED
+from skworm.nn.messages import CONVOLUTIONS, HEADED
 
 N_FRAMES, N_NEURONS, N_INPUTS, N_HIDDEN, N_HEADS = 6, 5, 2, 4, 2
 NEURONS = ["AVAL", "RID", "AVBL"]
@@ -151,7 +151,7 @@ def test_a_few_frames_at_a_time_give_the_same_and_the_same_gradients(name, nodes
         return [result, messages.group_graphs(nodes, group), *slopes]
 
     whole = everything()
-    monkeypatch.setattr("skworm.nn.convolutions.HIDDEN_EDGES_AT_A_TIME", 1)
+    monkeypatch.setattr("skworm.nn.messages.HIDDEN_EDGES_AT_A_TIME", 1)
     torch.testing.assert_close(everything(), whole)
     torch.testing.assert_close(whole[0], torch.relu(messages.convolution(nodes, adjacency[None], GROUP)))
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from skworm.nn import Groups
-from skworm.nn.convolutions import CONVOLUTIONS, HEADED
+from skworm.nn.messages import CONVOLUTIONS, HEADED
 
 geometric = pytest.importorskip("torch_geometric", reason="torch_geometric is not installed: pip install 'skworm[pyg]'")
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from skworm import HiddenMarkovStateClassifier
 from skworm.datasets import make_worms
-from skworm.decoding.chains import (
+from skworm.estimators.hidden_markov import (
     best_paths,
     filtered,
     sequences_of,

@@ -38,9 +38,7 @@ def classifiers(device):
 
 def test_a_cross_validation_gives_the_table_of_the_cpu(device, frames):
     cv = WormGroupKFold(n_splits=2, random_state=0)
-    tables = [
-        cross_validate_worms(classifiers(where), *frames, cv=cv, verbose=0).table for where in ("cpu", device)
-    ]
+    tables = [cross_validate_worms(classifiers(where), *frames, cv=cv, verbose=0).table for where in ("cpu", device)]
     differences = (tables[0]["accuracy"] - tables[1]["accuracy"]).abs()
     assert differences.max() < 0.05
 

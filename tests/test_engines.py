@@ -10,7 +10,8 @@ from sklearn.svm import SVC
 from skworm import GNNStateClassifier, MLPStateClassifier, MLPTrajectoryRegressor, VirtualWorms, WormGroupKFold
 from skworm.datasets import make_worms
 from skworm.frames import make_frames, make_trajectories
-from skworm.model_selection import cross_validate_worms, stacks as stacking
+from skworm.model_selection import cross_validate_worms
+from skworm.model_selection import stacks as stacking
 
 MLP = MLPStateClassifier(max_epochs=15, device="cpu", n_hidden=4, random_state=0)
 CV = WormGroupKFold(n_splits=2, random_state=0)

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from skworm.datasets import make_worms, save_recordings
-from skworm.states import STATES
+from skworm.recording import STATES
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 # Others read a folder by the very line of the first of these.

@@ -4,8 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-
-from skworm.datasets import make_worms, save_recordings
 from skworm.experiments import paper, report
 from skworm.experiments.protocol import (
     BASELINES,
@@ -17,6 +15,8 @@ from skworm.experiments.protocol import (
     run_protocol,
 )
 from skworm.experiments.worms import digest_recordings
+
+from skworm.datasets import make_worms, save_recordings
 from skworm.frames import PAPER_NEURONS
 
 FEW = {"models": ("svm",), "n_folds": 2, "neurons": ("AVAL", "AVAR", "RID"), "fold_by": ("shuffled_windows",)}

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from skworm.datasets import load_recordings, save_recordings
-from skworm.recording import Recording
-from skworm.states import STATES
+from skworm.recording import STATES, Recording
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=12)
 FINITE = st.floats(allow_nan=True, allow_infinity=False)

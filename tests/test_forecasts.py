@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-
-from skworm.cli import main
-from skworm.datasets import make_worms, save_recordings
 from skworm.experiments import figure4, forecast_sensitivity
 from skworm.experiments.forecasts import BASELINES, NETWORKS, ForecastProtocol, run_forecasts
 from skworm.experiments.protocol import load_material
+
+from skworm.cli import main
+from skworm.datasets import make_worms, save_recordings
 
 FILES = ("scores.csv", "figure4d.csv", "figure4d.md", "settings.json", "figure4c.png", "figure4c.pdf")
 

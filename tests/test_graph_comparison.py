@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from skworm.datasets import load_connectome
 from skworm.frames import PAPER_NEURONS
 from skworm.inspection import compare_graphs
-from skworm.inspection.rewiring import rewire
+from skworm.inspection.graphs import rewire
 
 N = 9
 NAMES = [f"AV{letter}" for letter in "ABCDEFGHI"]

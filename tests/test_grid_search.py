@@ -6,12 +6,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from skworm.estimators import network
 
 from skworm import MLPStateClassifier, VirtualWorms, WormGroupKFold
 from skworm.datasets import make_worms
 from skworm.frames import make_frames
 from skworm.model_selection import FusedGridSearchCV
-from skworm.neural import base
 
 MLP = MLPStateClassifier(max_epochs=6, device="cpu", n_hidden=4, random_state=0)
 CV = WormGroupKFold(n_splits=2, random_state=0)
@@ -27,7 +27,7 @@ def frames():
 @pytest.fixture
 def trained_alone(monkeypatch):
     """Every training that is made by itself."""
-    jobs, train = [], base.train
+    jobs, train = [], network.train
     monkeypatch.setattr(base, "train", lambda job: jobs.append(job) or train(job))
     return jobs
 

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skworm.layout import column_names, frame_of_rows, parse_column_names, signal_names, window_of_rows, worm_of_rows
+from skworm.frames.index import (
+    column_names,
+    frame_of_rows,
+    parse_column_names,
+    signal_names,
+    window_of_rows,
+    worm_of_rows,
+)
 
 INDEX = pd.MultiIndex.from_tuples([("b", 9), ("b", 3), ("a", 8)], names=["worm", "frame"])
 

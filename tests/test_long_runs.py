@@ -132,7 +132,9 @@ def test_two_runs_in_one_folder_end_with_the_same_table(tmp_path):
 def test_no_worker_outlives_its_run(tmp_path, number):
     psutil = pytest.importorskip("psutil")
     process = start_script(tmp_path, 2, seconds=0.3)
-    workers = [each for each in psutil.Process(process.pid).children(recursive=True) if "loky" in " ".join(each.cmdline())]
+    workers = [
+        each for each in psutil.Process(process.pid).children(recursive=True) if "loky" in " ".join(each.cmdline())
+    ]
     assert len(workers) >= 2
     process.send_signal(number)
     process.wait(30)
@@ -153,7 +155,9 @@ def test_a_full_disk(tmp_path, monkeypatch, n_jobs):
 
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", fill_up)
-        message = rf"^{tmp_path} cannot be written \(No space left on device\); 3 of 8 fits are kept in {tmp_path}; free"
+        message = (
+            rf"^{tmp_path} cannot be written \(No space left on device\); 3 of 8 fits are kept in {tmp_path}; free"
+        )
         with pytest.raises(OSError, match=message) as caught:
             run(memory=tmp_path, n_jobs=n_jobs)
     assert caught.value.errno == errno.ENOSPC

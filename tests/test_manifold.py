@@ -90,7 +90,7 @@ def test_coordinates_are_eigenvectors_of_the_transitions(worms):
 def test_the_dense_and_the_sparse_solver_agree(monkeypatch):
     X, _ = cycle(280)
     dense = AsymmetricDiffusionMap(n_components=2).fit(X)
-    monkeypatch.setattr("skworm.manifold._LARGEST_DENSE", 10)
+    monkeypatch.setattr("skworm.estimators.manifold._LARGEST_DENSE", 10)
     sparse = AsymmetricDiffusionMap(n_components=2).fit(X)
     np.testing.assert_allclose(sparse.eigenvalues_, dense.eigenvalues_, atol=1e-7)
     np.testing.assert_allclose(sparse.embedding_, dense.embedding_, atol=1e-5)

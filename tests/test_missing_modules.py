@@ -18,7 +18,7 @@ from skworm.nn import (
     Readout,
     StaticGraph,
 )
-from skworm.nn.convolutions import CONVOLUTIONS, HEADED
+from skworm.nn.messages import CONVOLUTIONS, HEADED
 from skworm.nn.readouts import MissingNodes
 
 N_FRAMES, N_NEURONS, N_NODE_FEATURES = 12, 5, 2

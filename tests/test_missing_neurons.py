@@ -24,11 +24,11 @@ from skworm import (
     VirtualWorms,
     WormGroupKFold,
 )
-from skworm.adaptation import adapt
-from skworm.classification.missing import match_neurons
 from skworm.datasets import make_worms
+from skworm.estimators.adaptation import adapt
+from skworm.estimators.states import match_neurons
 from skworm.frames import PAPER_NEURONS, WormMinMaxScaler, make_frames, make_trajectories
-from skworm.layout import column_names
+from skworm.frames.index import column_names
 from skworm.model_selection import cross_validate_worms
 
 NEURONS = ["AVAL", "AVAR", "RID", "RIML", "AVBL"]

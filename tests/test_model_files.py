@@ -15,12 +15,12 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardSca
 
 import skworm
 from skworm import VirtualWorms
-from skworm.adaptation import adapt
 from skworm.datasets import make_worms
+from skworm.estimators.adaptation import adapt
+from skworm.estimators.prediction import decode_states
 from skworm.frames import WormMinMaxScaler, make_frames, make_trajectories
 from skworm.model_files import describe
 from skworm.model_files.learned import SUPPORTED
-from skworm.prediction import decode_states
 
 NEURONS = ("AVAL", "RID", "VB02")
 FEW = {"max_epochs": 2, "random_state": 0}
@@ -189,7 +189,7 @@ def test_a_model_of_plain_arrays_with_numbered_worms_answers_as_before(tmp_path)
 
 
 def test_the_gpu_solver_of_the_svm_travels_to_the_cpu(frames, tmp_path):
-    from skworm.classification.pairwise import PairwiseSVC
+    from skworm.estimators.svm import PairwiseSVC
 
     X, y, new = frames
     model = skworm.SVMStateClassifier().fit(X, y)

@@ -15,17 +15,17 @@ from click.testing import CliRunner
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.naive_bayes import GaussianNB
-
-from skworm import WormGroupKFold
-from skworm.cli import main
-from skworm.datasets import make_worms, save_recordings
 from skworm.experiments.citation import citations
 from skworm.experiments.html_report import write_report
 from skworm.experiments.outcome import kept_outcomes
 from skworm.experiments.report import lay_out, score_text
+from skworm.model_selection.run_records import stored_runs
+
+from skworm import WormGroupKFold
+from skworm.cli import main
+from skworm.datasets import make_worms, save_recordings
 from skworm.frames import make_frames, make_trajectories
 from skworm.model_selection import cross_validate_behavior, cross_validate_trajectories, cross_validate_worms
-from skworm.model_selection.run_records import stored_runs
 
 EVIL, WORMS = "<script>alert('x')</script> & \"co\"", ["worm <b>1</b>", "worm & 2", "007"]
 CV = WormGroupKFold(2, window=4, random_state=0)

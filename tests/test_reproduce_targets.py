@@ -7,9 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-
-from skworm.cli import main
-from skworm.datasets import make_worms, save_recordings
 from skworm.experiments import arm_tables, arms, classifier_studies, confusion, connectome_edges, everything, figure4
 from skworm.experiments.arms import Arm, StudySettings
 from skworm.experiments.catalogue import ALL_TARGETS, TARGETS
@@ -25,6 +22,9 @@ from skworm.experiments.given_graphs import (
 from skworm.experiments.graph_studies import INFERRED, MODULES
 from skworm.experiments.protocol import Protocol, load_material
 from skworm.experiments.worms import FewCombinations, FirstFolds
+
+from skworm.cli import main
+from skworm.datasets import make_worms, save_recordings
 from skworm.frames import PAPER_NEURONS
 from skworm.model_selection import WormGroupKFold
 

@@ -2,10 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-
-from skworm import GNNStateClassifier
-from skworm.cli import main
-from skworm.datasets import make_worms, save_recordings
 from skworm.experiments import sensitivity
 from skworm.experiments.intervals import interval_over_worms
 from skworm.experiments.sensitivity import (
@@ -15,6 +11,10 @@ from skworm.experiments.sensitivity import (
     score_readings,
     sensitivity_table,
 )
+
+from skworm import GNNStateClassifier
+from skworm.cli import main
+from skworm.datasets import make_worms, save_recordings
 
 
 def made_up_scores(worms=("a", "b", "c", "d"), seed=0):

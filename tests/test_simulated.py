@@ -7,7 +7,7 @@ from sklearn.svm import SVC
 
 from skworm.datasets.simulated import make_worms
 from skworm.frames import PAPER_NEURONS, make_frames
-from skworm.states import STATES, map_states
+from skworm.recording import STATES, map_states
 
 
 def trace(recording, neuron):

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from skworm.plotting import LINE_COLORS, STATE_COLORS
-from skworm.states import STATES, UNKNOWN, VOCABULARIES
+from skworm.recording import STATES, UNKNOWN, VOCABULARIES
 
 # Machado et al. 2009, "A physiologically-based model for simulation of color vision deficiency", Table 1, severity 1;
 # they act on linear RGB.

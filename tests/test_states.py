@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skworm.states import STATES, UNKNOWN, VOCABULARIES, map_states
+from skworm.recording import STATES, UNKNOWN, VOCABULARIES, map_states
 
 
 @pytest.mark.parametrize("vocabulary", VOCABULARIES)

@@ -4,8 +4,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.dummy import DummyClassifier
-
 from skworm.experiments.report import mark_departure
+
 from skworm.plotting import ConfusionDisplay, LeakageDisplay, ScoreCurveDisplay, WormScoresDisplay
 
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-
-from skworm.datasets import make_worms
 from skworm.experiments import everything, study
 from skworm.experiments.arms import StudySettings
 from skworm.experiments.catalogue import TARGETS
 from skworm.experiments.protocol import load_material
+
+from skworm.datasets import make_worms
 
 
 @pytest.fixture(scope="module")

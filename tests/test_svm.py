@@ -8,8 +8,8 @@ from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skworm import SVMStateClassifier
-from skworm.classification.pairwise import PairwiseSVC
 from skworm.datasets import make_worms
+from skworm.estimators.svm import PairwiseSVC
 from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.training import one_thread
 

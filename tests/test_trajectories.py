@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skworm.frames import contains_transition, make_frames, make_trajectories
-from skworm.layout import parse_step_column_names, step_column_names
+from skworm.frames.index import parse_step_column_names, step_column_names
 from skworm.metrics import mse_by_step, skill_by_step
 
 

@@ -18,9 +18,9 @@ from skworm import (
     WormGroupKFold,
 )
 from skworm.datasets import make_worms
+from skworm.estimators.trajectory_base import TrainingWindows
 from skworm.frames import PAPER_NEURONS, make_frames, make_trajectories
 from skworm.metrics import skill_by_step
-from skworm.trajectory.windows import TrainingWindows
 
 FEW = {"n_hidden": 8, "max_epochs": 5, "random_state": 0, "device": "cpu"}
 NEURONS = ["AVAL", "RID", "AVBL"]

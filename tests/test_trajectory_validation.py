@@ -141,10 +141,16 @@ def test_a_failing_fit_names_model_and_split(ours):
         (lambda X, Y, t: {"cv": 5}, "does not split by worm"),
         (lambda X, Y, t: {"transition": t.iloc[:-1]}, "transition lacks 1 trajectories"),
         (lambda X, Y, t: {"external": {"b": (X, Y)}}, "external set 'b' has worms .*worm-0"),
-        (lambda X, Y, t: {"external": {"b": renamed(X.iloc[:, :1], Y)}, "transition": None}, r"'b' lacks the columns .*AVAL:d"),
+        (
+            lambda X, Y, t: {"external": {"b": renamed(X.iloc[:, :1], Y)}, "transition": None},
+            r"'b' lacks the columns .*AVAL:d",
+        ),
         (lambda X, Y, t: {"external": {"b": renamed(X, Y.iloc[:, :8])}, "transition": None}, "predicts the columns"),
         (lambda X, Y, t: {"groups": ["a"] * len(X)}, "groups= has no meaning for trajectories"),
-        (lambda X, Y, t: {"models": {"svc": SVC(), "line": Ridge()}}, r"mix classifiers \(svc\) and regressors \(line\)"),
+        (
+            lambda X, Y, t: {"models": {"svc": SVC(), "line": Ridge()}},
+            r"mix classifiers \(svc\) and regressors \(line\)",
+        ),
         (lambda X, Y, t: {"external": {"unseen_worms": (X, Y)}}, "has the name of an evaluation"),
         (lambda X, Y, t: {"models": [LinearTrajectoryRegressor()]}, "pass a mapping"),
     ],

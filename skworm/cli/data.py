@@ -206,9 +206,9 @@ def predict(
                 raise FileExistsError(f"{path} exists; pass --overwrite to replace it, or another --out")
         from skworm.atomic import atomic_path
         from skworm.datasets import load_recordings
+        from skworm.estimators.prediction import bouts_in_seconds, decode_states
         from skworm.model_files import load
         from skworm.plotting import EthogramDisplay
-        from skworm.prediction import bouts_in_seconds, decode_states
 
         worms = load_recordings(recordings, columns=dict(columns), fps=table_fps)
         classifier = load(model, device=device)

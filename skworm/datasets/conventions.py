@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skworm.states import STATES, UNKNOWN
+from skworm.recording import STATES, UNKNOWN
 
 _NAMES_IN_FILES = {name: name for name in STATES} | {
     "fwd": "forward",

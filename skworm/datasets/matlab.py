@@ -10,8 +10,7 @@ import numpy as np
 
 from skworm.datasets.conventions import frame_rate, frames_first, one_name_each
 from skworm.datasets.matlab_values import read_matlab_values
-from skworm.recording import Recording
-from skworm.states import UNKNOWN
+from skworm.recording import UNKNOWN, Recording
 
 _FIELDS = {
     "traces": ("deltaFOverF_bc", "traces"),

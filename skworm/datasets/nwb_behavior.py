@@ -10,7 +10,7 @@ import numpy as np
 from skworm.datasets.conventions import translate_states
 from skworm.datasets.hdf5 import read_dataset
 from skworm.datasets.nwb_values import groups_below, is_kind, read_texts, times_of
-from skworm.states import STATES, UNKNOWN
+from skworm.recording import STATES, UNKNOWN
 
 _CONTAINERS = ("BehavioralTimeSeries", "BehavioralEvents", "Position", "CompassDirection", "SpatialSeries")
 _SERIES = ("TimeSeries", "SpatialSeries", "AnnotationSeries")

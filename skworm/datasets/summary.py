@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from skworm.datasets.files import load_recordings, recording_files
-from skworm.recording import Recording
-from skworm.states import STATES, UNKNOWN
+from skworm.recording import STATES, UNKNOWN, Recording
 
 _IRREGULAR = 1.5
 _OTHER_RATE = 1.05

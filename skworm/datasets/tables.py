@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from skworm.datasets.conventions import frame_rate
-from skworm.recording import Recording
-from skworm.states import UNKNOWN
+from skworm.recording import UNKNOWN, Recording
 
 _TIME = "time"
 _STATE = "state"

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from skworm.datasets.conventions import frame_rate, frames_first, one_name_each
-from skworm.recording import Recording
-from skworm.states import UNKNOWN
+from skworm.recording import UNKNOWN, Recording
 
 KEYS = ("trace_original", "trace_array")
 """Fields that hold traces, the one that is preferred first."""

@@ -2,16 +2,16 @@
 
 from skworm.frames.resampling import resample
 from skworm.frames.scaling import WormMinMaxScaler
-from skworm.frames.signals import make_behavior
 from skworm.frames.table import (
     DERIVATIVE_LOOKS_AHEAD,
     NODE_FEATURES,
     PAPER_NEURONS,
     SHARED_WITH_NICHOLS,
+    make_behavior,
     make_frames,
 )
 from skworm.frames.trajectories import contains_transition, make_trajectories
-from skworm.states import STATES, UNKNOWN, map_states
+from skworm.recording import STATES, UNKNOWN, map_states
 
 __all__ = [
     "DERIVATIVE_LOOKS_AHEAD",

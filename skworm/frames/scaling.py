@@ -10,8 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
 
-from skworm.expected_frames import frame_settings, validate_like_training
-from skworm.layout import worm_of_rows
+from skworm.frames.index import frame_settings, validate_like_training, worm_of_rows
 
 _CONSTANT_TO_ROUNDING = 1e-12
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skworm.layout import (
+from skworm.frames.index import (
     FRAME_LEVEL,
     WORM_LEVEL,
     parse_column_names,
@@ -16,7 +16,7 @@ from skworm.layout import (
     parse_step_column_names,
     step_column_names,
 )
-from skworm.states import UNKNOWN
+from skworm.recording import UNKNOWN
 
 
 def make_trajectories(

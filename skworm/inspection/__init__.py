@@ -1,7 +1,6 @@
 """Look into fitted models and their scores: inferred graphs, importance of neurons, leakage between windows."""
 
-from skworm.inspection.comparison import compare_graphs
-from skworm.inspection.graphs import graph_stability, inferred_graph
+from skworm.inspection.graphs import compare_graphs, graph_stability, inferred_graph
 from skworm.inspection.importance import neuron_importance, summarize_importance
 from skworm.inspection.leakage import describe_leakage, leakage_report
 

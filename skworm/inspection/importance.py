@@ -12,10 +12,10 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skworm.layout import parse_column_names
+from skworm.frames.index import parse_column_names
 from skworm.metrics import score_states
 from skworm.model_selection.samples import state_samples
-from skworm.states import UNKNOWN
+from skworm.recording import UNKNOWN
 
 _SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
 _Scorer = Callable[[pd.DataFrame, np.ndarray], float]

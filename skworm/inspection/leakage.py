@@ -10,11 +10,11 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from skworm.layout import FRAME_LEVEL
+from skworm.frames.index import FRAME_LEVEL
 from skworm.model_selection import WormGroupKFold, WormSplit
 from skworm.model_selection.cross_validation import check_splitter, one_torch_thread
 from skworm.model_selection.samples import StateSamples, state_samples
-from skworm.states import UNKNOWN
+from skworm.recording import UNKNOWN
 
 _KEYS = ["fold_by", "gap", "worm"]
 

@@ -4,6 +4,7 @@ from skworm.metrics.behavior import score_behavior
 from skworm.metrics.bouts import (
     dwell_time_distance,
     find_bouts,
+    match_onsets,
     score_bouts,
     segment_f1,
     transition_agreement,
@@ -15,9 +16,7 @@ from skworm.metrics.calibration import (
     expected_calibration_error,
     reliability_curve,
 )
-from skworm.metrics.frames import score_states
-from skworm.metrics.onsets import match_onsets
-from skworm.metrics.scorers import make_state_scorer
+from skworm.metrics.states import make_state_scorer, score_states
 from skworm.metrics.trajectories import mse_by_step, skill_by_step
 
 __all__ = [

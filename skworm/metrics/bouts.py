@@ -1,22 +1,233 @@
-"""Scores of predicted behavioural states, bout by bout.
-
-A bout is a run of consecutive frames of one worm in one state. It never runs across worms, across gaps in the frame
-numbers, or across frames whose true state is ``"unknown"``; predictions are cut at the same places. Every score is made
-worm by worm, and the mean over worms is what a function of one number returns.
-"""
+"""Scores of bouts: onsets, segments, durations and transitions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import wasserstein_distance
 
-from skworm.metrics.onsets import check_tolerance, compare_onsets
-from skworm.metrics.stretches import Bouts, bouts_of, frames_a_second, pairs_of_bouts, table_of_frames
+from skworm.frames.index import frame_of_rows, worm_of_rows
+from skworm.recording import UNKNOWN
+
+
+class Bouts(NamedTuple):
+    """Bouts in order of time, as half-open ranges of rows.
+
+    Parameters
+    ----------
+    start, stop : numpy.ndarray of int, shape (n_bouts,)
+        First row, and the row after the last.
+    state : numpy.ndarray of str, shape (n_bouts,)
+        State of each bout.
+    opens, closes : numpy.ndarray of bool, shape (n_bouts,)
+        Whether a bout is the first, or the last, of its stretch, so that its onset, or its end, was not seen.
+    stretch : numpy.ndarray, shape (n_bouts,)
+        Stretch that each bout lies in.
+    """
+
+    start: np.ndarray
+    stop: np.ndarray
+    state: np.ndarray
+    opens: np.ndarray
+    closes: np.ndarray
+    stretch: np.ndarray
+
+    @property
+    def n_frames(self) -> np.ndarray:
+        """Length of each bout in frames."""
+        return self.stop - self.start
+
+    @property
+    def known(self) -> Bouts:
+        """The bouts of every state but ``"unknown"``."""
+        kept = self.state != UNKNOWN
+        return Bouts(*(values[kept] for values in self))
+
+
+def bouts_of(states: np.ndarray, stretch: np.ndarray) -> Bouts:
+    """Cut frames, in order of time, where the state or the stretch changes."""
+    new_stretch = np.append(True, stretch[1:] != stretch[:-1])[: len(states)]
+    new_state = np.append(True, states[1:] != states[:-1])[: len(states)]
+    start = np.flatnonzero(new_stretch | new_state)
+    stop, opens = np.append(start[1:], len(states)), new_stretch[start]
+    closes = np.append(opens[1:], True)[: len(start)]
+    return Bouts(start, stop[: len(start)], states[start], opens, closes, stretch[start])
+
+
+def table_of_frames(states: Any, worm: Any, frame: Any, **others: Any) -> pd.DataFrame:
+    """Put the frames whose state is known in order of worm and frame, and number their stretches.
+
+    Parameters
+    ----------
+    states : Series or array-like of str, shape (n_frames,)
+        States; a Series may carry the index levels ``"worm"`` and ``"frame"``.
+    worm : array-like of shape (n_frames,) or None
+        Worm of each row, where the index does not say it.
+    frame : array-like of int, shape (n_frames,), or None
+        Frame number of each row; else the index level, else the row order within each worm.
+    **others : array-like of str, shape (n_frames,)
+        Further columns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``worm``, ``frame``, ``state``, those of `others`, and ``stretch``, which counts runs of consecutive
+        known frames of one worm.
+
+    Raises
+    ------
+    ValueError
+        If worms are missing, shapes do not fit, or a frame of a worm comes twice.
+    """
+    values = np.asarray(states, dtype=str)
+    if values.ndim != 1:
+        raise ValueError(f"states have shape {values.shape}; pass one state a frame, (n_frames,)")
+    worms = worm_of_rows(states, worm)
+    if worms is None:
+        raise ValueError(
+            "nothing says to which worm a row belongs, and no bout runs from one worm into the next; pass worm=, or a "
+            "Series with the index level 'worm', as make_frames returns it"
+        )
+    frames = frame_of_rows(states, worms) if frame is None else np.asarray(frame)
+    table = pd.DataFrame({"worm": worms, "frame": frames, "state": values, **others})
+    repeated = np.flatnonzero(table.duplicated(["worm", "frame"]))
+    if len(repeated):
+        row = int(repeated[0])
+        name, number = str(table["worm"].iloc[row]), table["frame"].iloc[row]
+        raise ValueError(
+            f"worm {name!r} has frame {number} more than once (row {row}); give each recording its own worm name, or "
+            "drop repeated rows"
+        )
+    table = table.sort_values(["worm", "frame"], ignore_index=True)
+    table = table[table["state"] != UNKNOWN].reset_index(drop=True)
+    breaks = (table["frame"].diff() != 1) | (table["worm"] != table["worm"].shift())
+    return table.assign(stretch=breaks.cumsum())
+
+
+def pairs_of_bouts(y_true: Any, y_pred: Any, worm: Any, frame: Any) -> Iterator[tuple[Any, Bouts, Bouts]]:
+    """Yield each worm with its true and its predicted bouts, both cut where the true states have a gap."""
+    if np.shape(y_true) != np.shape(y_pred):
+        raise ValueError(
+            f"y_true has shape {np.shape(y_true)} and y_pred {np.shape(y_pred)}; pass one state a frame, (n_frames,), "
+            "in both"
+        )
+    both_labelled = isinstance(y_true, pd.Series) and isinstance(y_pred, pd.Series)
+    if both_labelled and not y_true.index.equals(y_pred.index):
+        raise ValueError("y_true and y_pred have different indices; align them with y_pred.loc[y_true.index]")
+    table = table_of_frames(y_true, worm, frame, predicted=np.asarray(y_pred, dtype=str))
+    for name, rows in table.groupby("worm", sort=True):
+        stretch = rows["stretch"].to_numpy()
+        true, predicted = (rows[column].to_numpy(dtype=str) for column in ("state", "predicted"))
+        yield name, bouts_of(true, stretch).known, bouts_of(predicted, stretch)
+
+
+def frames_a_second(fps: float | Mapping[Any, float], worm: Any) -> float:
+    """Tell the frame rate of a worm, from one rate for all or from a mapping."""
+    if isinstance(fps, Mapping) and worm not in fps:
+        raise ValueError(f"fps names no rate for worm {str(worm)!r}; add it, or pass one number for all worms")
+    rate = fps[worm] if isinstance(fps, Mapping) else fps
+    if not isinstance(rate, Real) or not 0 < float(rate) < np.inf:
+        raise ValueError(f"fps={rate!r} must be a number of frames a second, above 0")
+    return float(rate)
+
+
+_ONSET_COLUMNS = ["onset_delay", "onset_latency", "n_onsets", "n_missed", "n_spurious", "onset_f1"]
+
+
+def match_onsets(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    fps: float | Mapping[Any, float],
+    tolerance: float = 3.0,
+    worm: Any = None,
+    frame: Any = None,
+) -> pd.DataFrame:
+    """Compare when bouts begin.
+
+    An onset is the first frame of a bout whose beginning was seen. True and predicted onsets of the same state are
+    paired one to one, the nearest first, if no more than `tolerance` apart.
+
+    Parameters
+    ----------
+    y_true, y_pred : Series or array-like of str, shape (n_frames,)
+        True and predicted states; frames whose true state is ``"unknown"`` are left out.
+    fps : float or mapping of worm to float
+        Frames a second.
+    tolerance : float, default=3.0
+        Seconds.
+    worm, frame : array-like of shape (n_frames,), optional
+        Worm and frame number of each row; by default the index levels of `y_true`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a worm, index ``"worm"``. ``onset_delay``, the median in seconds, positive where predictions come late;
+        ``onset_latency``, the median of its absolute value; both NaN where nothing was paired. ``n_onsets``, true ones;
+        ``n_missed``, true ones without a partner; ``n_spurious``, predicted ones without a partner; ``onset_f1``, the
+        F1 score that these counts give, NaN without any onset. Latencies look only at pairs: read them beside the
+        counts.
+
+    Raises
+    ------
+    ValueError
+        If `fps` or `tolerance` is no positive number, shapes do not fit, or worms are missing.
+
+    Examples
+    --------
+    >>> from skworm.metrics import match_onsets
+    >>> true = ["forward"] * 4 + ["reverse"] * 4
+    >>> late = ["forward"] * 5 + ["reverse"] * 3
+    >>> match_onsets(true, late, fps=2.0, worm=["a"] * 8)
+          onset_delay  onset_latency  n_onsets  n_missed  n_spurious  onset_f1
+    worm
+    a             0.5            0.5         1         0           0       1.0
+    """
+    check_tolerance(tolerance)
+    rows = {
+        name: compare_onsets(true, predicted.known, frames_a_second(fps, name), tolerance)
+        for name, true, predicted in pairs_of_bouts(y_true, y_pred, worm, frame)
+    }
+    return pd.DataFrame(list(rows.values()), index=pd.Index(rows, name="worm"), columns=_ONSET_COLUMNS)
+
+
+def compare_onsets(true: Bouts, predicted: Bouts, fps: float, tolerance: float) -> dict[str, float]:
+    """Give the row of :func:`match_onsets` for one worm."""
+    onsets, found = true.start[~true.opens], predicted.start[~predicted.opens]
+    same = true.state[~true.opens][:, None] == predicted.state[~predicted.opens]
+    delay = found - onsets[:, None]
+    near = same & (np.abs(delay) <= tolerance * fps)
+    # Rows have lost their gaps, and an onset must not find a partner beyond one.
+    near &= true.stretch[~true.opens][:, None] == predicted.stretch[~predicted.opens]
+    first, second = np.nonzero(near)
+    order = np.argsort(np.abs(delay[first, second]), kind="stable")
+    paired: list[float] = []
+    used_true, used_found = set(), set()
+    for i, j in zip(first[order].tolist(), second[order].tolist(), strict=True):
+        if i not in used_true and j not in used_found:
+            used_true.add(i)
+            used_found.add(j)
+            paired.append(float(delay[i, j]) / fps)
+    n_all = len(onsets) + len(found)
+    return {
+        "onset_delay": float(np.median(paired)) if paired else np.nan,
+        "onset_latency": float(np.median(np.abs(paired))) if paired else np.nan,
+        "n_onsets": len(onsets),
+        "n_missed": len(onsets) - len(paired),
+        "n_spurious": len(found) - len(paired),
+        "onset_f1": 2 * len(paired) / n_all if n_all else np.nan,
+    }
+
+
+def check_tolerance(tolerance: Any) -> None:
+    """Refuse a tolerance that is no number of seconds above 0."""
+    if not isinstance(tolerance, Real) or not 0 < float(tolerance) < np.inf:
+        raise ValueError(f"tolerance={tolerance!r} must be a number of seconds, above 0")
+
 
 _THRESHOLDS = (0.10, 0.25, 0.50)
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from skworm.layout import worm_of_rows
-from skworm.states import UNKNOWN
+from skworm.frames.index import worm_of_rows
+from skworm.recording import UNKNOWN
 
 _BINNINGS = ("equal_mass", "equal_width")
 _SUM_TOLERANCE = 1e-3

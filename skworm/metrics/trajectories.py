@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skworm.layout import parse_column_names, parse_step_column_names
+from skworm.frames.index import parse_column_names, parse_step_column_names
 
 
 def mse_by_step(y_true: Any, y_pred: Any, *, horizon: int | None = None, node_feature: str | None = None) -> pd.Series:

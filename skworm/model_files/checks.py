@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier
 
-from skworm.calibration import ConformalStateClassifier, TemperatureScaledClassifier
-from skworm.calibration.inner_worms import WrappingStateClassifier
-from skworm.classification import SVMStateClassifier
-from skworm.decoding import HiddenMarkovStateClassifier
-from skworm.manifold import AsymmetricDiffusionMap
-from skworm.trajectory.base import TrajectoryRegressor
+from skworm.estimators.calibration import ConformalStateClassifier, TemperatureScaledClassifier, WrappingStateClassifier
+from skworm.estimators.hidden_markov import HiddenMarkovStateClassifier
+from skworm.estimators.manifold import AsymmetricDiffusionMap
+from skworm.estimators.svm import SVMStateClassifier
+from skworm.estimators.trajectory_base import TrajectoryRegressor
 
 _MOST_MESSAGE_STEPS = 1000
 _MOST_NEIGHBORS = 10_000

@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
+from skworm.estimators.network import NeuralEstimator
 from skworm.model_files.checks import check_sizes
 from skworm.model_files.learned import LEARNED
 from skworm.model_files.networks import decode_network, encode_network
@@ -26,7 +27,6 @@ from skworm.model_files.parameters import (
 )
 from skworm.model_files.support_vectors import decode_svc, encode_svc
 from skworm.model_files.values import Decoder, Encoder
-from skworm.neural import NeuralEstimator
 from skworm.training import VirtualWorms
 
 _BY_NAME = {kind.__name__: kind for kind in LEARNED}

@@ -15,12 +15,10 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from skworm.calibration import ConformalStateClassifier
-from skworm.calibration.inner_worms import WrappingStateClassifier
-from skworm.classification import SVMStateClassifier
-from skworm.classification.base import NeuralStateClassifier
-from skworm.expected_frames import learned_settings
-from skworm.layout import worm_of_rows
+from skworm.estimators.calibration import ConformalStateClassifier, WrappingStateClassifier
+from skworm.estimators.states import NeuralStateClassifier
+from skworm.estimators.svm import SVMStateClassifier
+from skworm.frames.index import learned_settings, worm_of_rows
 from skworm.model_files.container import read_container, write_container
 from skworm.model_files.estimators import decode_estimator, encode_estimator
 from skworm.model_files.learned import SUPPORTED

@@ -9,20 +9,15 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from skworm.behavior import GNNBehaviorRegressor, MLPBehaviorRegressor
-from skworm.calibration import ConformalStateClassifier, TemperatureScaledClassifier
-from skworm.classification import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier
-from skworm.classification.pairwise import PairwiseSVC
-from skworm.decoding import HiddenMarkovStateClassifier
+from skworm.estimators.baselines import LinearTrajectoryRegressor, PersistenceRegressor
+from skworm.estimators.behavior import GNNBehaviorRegressor, MLPBehaviorRegressor
+from skworm.estimators.calibration import ConformalStateClassifier, TemperatureScaledClassifier
+from skworm.estimators.hidden_markov import HiddenMarkovStateClassifier
+from skworm.estimators.manifold import AsymmetricDiffusionMap
+from skworm.estimators.states import GNNStateClassifier, MLPStateClassifier
+from skworm.estimators.svm import PairwiseSVC, SVMStateClassifier
+from skworm.estimators.trajectory import GNNTrajectoryRegressor, MLPTrajectoryRegressor, NodeMLPTrajectoryRegressor
 from skworm.frames import WormMinMaxScaler
-from skworm.manifold import AsymmetricDiffusionMap
-from skworm.trajectory import (
-    GNNTrajectoryRegressor,
-    LinearTrajectoryRegressor,
-    MLPTrajectoryRegressor,
-    NodeMLPTrajectoryRegressor,
-    PersistenceRegressor,
-)
 
 _COLUMNS = ("n_features_in_", "feature_names_in_")
 _FRAMES = (*_COLUMNS, "frame_settings_")

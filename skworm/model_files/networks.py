@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from skworm.neural import NeuralEstimator
+from skworm.estimators.network import NeuralEstimator
 from skworm.training import TrainingJob, resolve_device
-from skworm.training.single import make_net
+from skworm.training.loop import make_net
 
 if TYPE_CHECKING:
     from skworm.model_files.values import Decoder, Encoder

@@ -15,11 +15,11 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 
-from skworm.layout import frame_of_rows, parse_column_names, worm_of_rows
-from skworm.metrics.stretches import bouts_of
+from skworm.frames.index import frame_of_rows, parse_column_names, worm_of_rows
+from skworm.metrics.bouts import bouts_of
 from skworm.model_selection.cross_validation import one_torch_thread
 from skworm.model_selection.samples import state_samples
-from skworm.states import UNKNOWN
+from skworm.recording import UNKNOWN
 
 Null = Callable[[pd.DataFrame, pd.Series, np.random.RandomState], tuple[pd.DataFrame, pd.Series]]
 """Makes frames and states without a relation of (X, y, random_state)."""

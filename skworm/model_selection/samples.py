@@ -16,7 +16,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skworm.layout import (
+from skworm.frames.index import (
     FRAME_LEVEL,
     WORM_LEVEL,
     frame_of_rows,
@@ -27,7 +27,7 @@ from skworm.layout import (
 )
 from skworm.metrics import mse_by_step, score_behavior, score_states
 from skworm.model_selection.splits import WormSplit
-from skworm.states import UNKNOWN
+from skworm.recording import UNKNOWN
 
 EVALUATIONS = ("held_out_windows", "unseen_worms")
 """The evaluations on the data that are split; the others are external sets."""
@@ -266,7 +266,7 @@ class TrajectorySamples(Samples):
     @classmethod
     def baselines(cls) -> dict[str, Any]:
         """Return ``"persistence"``, which repeats the last observed frame, the ``"mean"``, and a ``"linear"`` map."""
-        from skworm.trajectory import LinearTrajectoryRegressor, PersistenceRegressor
+        from skworm.estimators.baselines import LinearTrajectoryRegressor, PersistenceRegressor
 
         return {
             "persistence": PersistenceRegressor(),

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
-from skworm.layout import frame_of_rows, window_of_rows
+from skworm.frames.index import frame_of_rows, window_of_rows
 
 _TEST_ON = ("unseen_worms", "held_out_windows")
 _FOLD_BY = ("shuffled_windows", "contiguous_blocks")

@@ -1,20 +1,20 @@
 """Torch modules: perceptrons, graphs between neurons, convolutions, memories, and the networks built of them."""
 
-from skworm.nn.convolutions import (
+from skworm.nn.frames import GNNFrameModule, MLPFrameModule
+from skworm.nn.graphs import DynamicGraph, EdgeEncoder, FixedGraph, FreeGraph, StaticGraph
+from skworm.nn.groups import Groups
+from skworm.nn.memory import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout
+from skworm.nn.messages import (
     AttentionConvolution,
     GATConvolution,
     GATv2Convolution,
     GINConvolution,
     GraphConvolution,
+    MessagePassing,
     SAGEConvolution,
 )
-from skworm.nn.dynamics import Step, TrajectoryModule
-from skworm.nn.frames import GNNFrameModule, MLPFrameModule
-from skworm.nn.graphs import DynamicGraph, EdgeEncoder, FixedGraph, FreeGraph, StaticGraph
-from skworm.nn.groups import Groups
-from skworm.nn.memory import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout
-from skworm.nn.messages import MessagePassing
 from skworm.nn.readouts import AttentionPooling, Readout
+from skworm.nn.rollout import Step, TrajectoryModule
 
 __all__ = [
     "AttentionConvolution",

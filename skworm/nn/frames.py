@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from skworm.nn.convolutions import GraphConvolution
 from skworm.nn.groups import Groups
-from skworm.nn.messages import MessagePassing
+from skworm.nn.messages import GraphConvolution, MessagePassing
 from skworm.nn.readouts import Readout
 
 

@@ -1,13 +1,15 @@
-"""Messages between neurons along a weighted graph (equations 12 and 14)."""
+"""Messages between neurons: those of the paper, and established graph convolutions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from skworm.nn.blocks import perceptron
 from skworm.nn.graphs import DynamicGraph, EdgeEncoder, Graph, StaticGraph, pairs_of
 from skworm.nn.groups import Groups
 
@@ -209,3 +211,374 @@ def frame_by_frame(
     if not again:
         return torch.cat([function(*part) for part in parts])
     return torch.cat([checkpoint(function, *part, use_reentrant=False, preserve_rng_state=False) for part in parts])
+
+
+class _Convolution(nn.Module):
+    """A layer that sends along the edges as they are.
+
+    ``n_outputs`` are the features that a neuron has afterwards, ``n_pair_features`` those that are held of each pair of
+    neurons of each frame.
+    """
+
+    n_outputs: int
+    n_pair_features = 0
+
+    def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
+        """Tell how much each neuron takes of each other: of shape (n_graphs, ...) or (n_frames, ...)."""
+        return _other_neurons(adjacency).to(nodes.dtype)
+
+
+class GINConvolution(_Convolution):
+    r"""Graph isomorphism network: :math:`g((1 + \epsilon) x_i + \sum_j x_j)`, with a perceptron g of two layers.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs : int
+        Features of a neuron before and after.
+    learn_epsilon : bool
+        Whether :math:`\epsilon` is learned (GIN-ε) or 0 (GIN-0).
+
+    References
+    ----------
+    Wang et al. 2021, Supplementary Information, "Model Selection"; Xu et al. 2019, "How Powerful are Graph Neural
+    Networks?", equation 4.1.
+    """
+
+    def __init__(self, n_inputs: int, n_outputs: int, *, learn_epsilon: bool) -> None:
+        super().__init__()
+        self.n_outputs = n_outputs
+        self.perceptron = perceptron(n_inputs, n_outputs, 2, None)
+        self.epsilon = nn.Parameter(torch.zeros(()), requires_grad=learn_epsilon)
+
+    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
+        """Map nodes to nodes."""
+        neighbours = group.messages(self.edge_weights(nodes, adjacency, group), nodes)
+        return self.perceptron((1 + self.epsilon) * nodes + neighbours)
+
+
+class SAGEConvolution(_Convolution):
+    r"""GraphSAGE with the mean: :math:`W_1 x_i + W_2 \, \mathrm{mean}_j \, x_j + b`; the mean of no neuron is 0.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs : int
+        Features of a neuron before and after.
+
+    References
+    ----------
+    Wang et al. 2021, Supplementary Information, "Model Selection"; Hamilton et al. 2017, "Inductive Representation
+    Learning on Large Graphs", algorithm 1 and section 3.3.
+    """
+
+    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+        super().__init__()
+        self.n_outputs = n_outputs
+        self.own = nn.Linear(n_inputs, n_outputs, bias=False)
+        self.neighbours = nn.Linear(n_inputs, n_outputs)
+
+    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
+        """Map nodes to nodes."""
+        edges = self.edge_weights(nodes, adjacency, group)
+        if present is None:
+            means = group.messages(edges / edges.sum(-1, keepdim=True).clamp(min=1), nodes)
+        else:
+            means = group.messages(edges, nodes) / group.messages(edges, present.unsqueeze(-1)).clamp(min=1)
+        return self.own(nodes) + self.neighbours(means)
+
+
+class _Attention(_Convolution):
+    """A layer whose neurons divide their attention over those that they receive from, and themselves."""
+
+    def attention(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None) -> Tensor:
+        """Tell the attention of shape (n_frames, n_heads, n_neurons, n_neurons), whose rows sum to 1."""
+        itself = torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device)
+        edges = _other_neurons(adjacency) | itself
+        edges = edges if len(edges) == 1 else edges[group.index]
+        if present is not None:
+            # A missing neuron still attends to itself: a softmax needs something.
+            edges = edges & (present > 0).unsqueeze(1) | itself
+        return self.scores(nodes).masked_fill(~edges.unsqueeze(1), -torch.inf).softmax(-1)
+
+    def scores(self, nodes: Tensor) -> Tensor:
+        """Score pairs of receiver and sender, a head and frame."""
+        raise NotImplementedError
+
+    def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
+        """Tell the attention of every frame, averaged over heads: (n_frames, n_neurons, n_neurons)."""
+        return self.attention(nodes, adjacency, group, present).mean(1)
+
+
+class _HeadedAttention(_Attention):
+    """Attention of several heads, whose messages are set side by side."""
+
+    def __init__(self, n_hidden: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.n_outputs = n_heads * n_hidden
+        self.bias = nn.Parameter(torch.zeros(self.n_outputs))
+
+    def values(self, nodes: Tensor) -> Tensor:
+        """Tell what neurons send: (n_frames, n_neurons, n_outputs)."""
+        raise NotImplementedError
+
+    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
+        """Map nodes to nodes."""
+        values = self._heads(self.values(nodes)).transpose(1, 2)
+        messages = self.attention(nodes, adjacency, group, present) @ values
+        return messages.transpose(1, 2).flatten(2) + self.bias
+
+    def _heads(self, features: Tensor) -> Tensor:
+        return features.unflatten(-1, (self.n_heads, -1))
+
+
+class GATConvolution(_HeadedAttention):
+    r"""Graph attention network: :math:`\sum_j \alpha_{ij} W x_j + b`, the attention over i's senders and i itself.
+
+    :math:`\alpha_{ij}` is the softmax over j of :math:`\mathrm{LeakyReLU}(a_1 \cdot W x_i + a_2 \cdot W x_j)`, whose
+    slope is 0.2 below 0.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Features of a neuron.
+    n_hidden : int
+        Features of a head.
+    n_heads : int
+        Heads, whose features are set side by side.
+
+    References
+    ----------
+    Wang et al. 2021, Supplementary Information, "Model Selection"; Veličković et al. 2018, "Graph Attention Networks",
+    equations 1 to 5.
+    """
+
+    def __init__(self, n_inputs: int, n_hidden: int, *, n_heads: int) -> None:
+        super().__init__(n_hidden, n_heads)
+        self.n_pair_features = n_heads
+        self.linear = nn.Linear(n_inputs, self.n_outputs, bias=False)
+        self.receiver = nn.Parameter(nn.init.xavier_uniform_(torch.empty(n_heads, n_hidden)))
+        self.sender = nn.Parameter(nn.init.xavier_uniform_(torch.empty(n_heads, n_hidden)))
+
+    def values(self, nodes: Tensor) -> Tensor:
+        """Tell what neurons send."""
+        return self.linear(nodes)
+
+    def scores(self, nodes: Tensor) -> Tensor:
+        """Score pairs of receiver and sender."""
+        features = self._heads(self.linear(nodes))
+        receiver, sender = ((features * weights).sum(-1).transpose(1, 2) for weights in (self.receiver, self.sender))
+        return nn.functional.leaky_relu(receiver.unsqueeze(-1) + sender.unsqueeze(-2), 0.2)
+
+
+class GATv2Convolution(_HeadedAttention):
+    r"""Graph attention network of the second form: :math:`\sum_j \alpha_{ij} (W_2 x_j + b_2) + b`.
+
+    :math:`\alpha_{ij}` is the softmax over j of :math:`a \cdot \mathrm{LeakyReLU}(W_1 x_i + b_1 + W_2 x_j + b_2)`, over
+    i's senders and i itself. Dynamic edges of the paper (equations 8 to 11) come close to it: they too score the
+    rectified sum of a map of the receiver and one of the sender. They weigh each edge by itself instead of dividing a
+    whole among the senders.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Features of a neuron.
+    n_hidden : int
+        Features of a head.
+    n_heads : int
+        Heads, whose features are set side by side.
+
+    References
+    ----------
+    Brody et al. 2022, "How Attentive are Graph Attention Networks?", equation 7.
+    """
+
+    def __init__(self, n_inputs: int, n_hidden: int, *, n_heads: int) -> None:
+        super().__init__(n_hidden, n_heads)
+        self.n_pair_features = self.n_outputs
+        self.receiver = nn.Linear(n_inputs, self.n_outputs)
+        self.sender = nn.Linear(n_inputs, self.n_outputs)
+        self.score = nn.Parameter(nn.init.xavier_uniform_(torch.empty(n_heads, n_hidden)))
+
+    def values(self, nodes: Tensor) -> Tensor:
+        """Tell what neurons send."""
+        return self.sender(nodes)
+
+    def scores(self, nodes: Tensor) -> Tensor:
+        """Score pairs of receiver and sender."""
+        pairs = self._heads(self.receiver(nodes).unsqueeze(2) + self.sender(nodes).unsqueeze(1))
+        return (nn.functional.leaky_relu(pairs, 0.2) * self.score).sum(-1).permute(0, 3, 1, 2)
+
+
+class AttentionConvolution(_Attention):
+    r"""Global attention: :math:`\sum_j \mathrm{softmax}_j(g(x_j)) \, h(x_j)`, with a gate g and a perceptron h.
+
+    It pools a frame: on the full graph every neuron receives the same. On another graph each neuron pools those that it
+    receives from, and itself.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs : int
+        Features of a neuron before and after.
+
+    Notes
+    -----
+    The paper cites Li et al. 2015, as does the module of PyTorch Geometric that is named GlobalAttention
+    (AttentionalAggregation in later versions). This is that module: the softmax over neurons takes the place of Li et
+    al.'s sigmoid (their equation 7).
+
+    References
+    ----------
+    Wang et al. 2021, Supplementary Information, "Model Selection"; Li et al. 2015, "Gated Graph Sequence Neural
+    Networks"; Li et al. 2019, "Graph Matching Networks for Learning the Similarity of Graph Structured Objects".
+    """
+
+    n_pair_features = 1
+
+    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+        super().__init__()
+        self.n_outputs = n_outputs
+        self.gate = nn.Sequential(perceptron(n_inputs, n_outputs, 1, None), nn.Linear(n_outputs, 1))
+        self.perceptron = perceptron(n_inputs, n_outputs, 1, None)
+
+    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
+        """Map nodes to nodes."""
+        return self.attention(nodes, adjacency, group, present).squeeze(1) @ self.perceptron(nodes)
+
+    def scores(self, nodes: Tensor) -> Tensor:
+        """Score senders, the same for every receiver."""
+        return self.gate(nodes).transpose(1, 2).unsqueeze(1).expand(-1, -1, nodes.shape[1], -1)
+
+
+class GraphConvolution(nn.Module):
+    """Send every neuron's features through a convolution and a rectifier, along a graph that is known beforehand.
+
+    It stands where :class:`MessagePassing` stands. What it keeps of pairs of neurons is computed for a few frames at a
+    time, as there, unless ``in_parts`` is False.
+
+    Parameters
+    ----------
+    convolution : GINConvolution, SAGEConvolution, GATConvolution, GATv2Convolution or AttentionConvolution
+        The layer.
+    adjacency : Tensor of shape (n_neurons, n_neurons)
+        Neuron i receives from neuron j where entry [i, j] is not zero.
+
+    References
+    ----------
+    Wang et al. 2021, Supplementary Information, "Model Selection".
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skworm.nn import GINConvolution, GraphConvolution, Groups
+    >>> messages = GraphConvolution(GINConvolution(2, 16, learn_epsilon=True), torch.ones(15, 15))
+    >>> messages(torch.rand(100, 15, 2), Groups.one(100)).shape
+    torch.Size([100, 15, 16])
+    """
+
+    takes_group_graphs = False
+
+    def __init__(self, convolution: Convolution, adjacency: Tensor) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.in_parts = True
+        self.register_buffer("adjacency", adjacency[None])
+
+    def forward(
+        self, nodes: Tensor, group: Groups, graphs: Tensor | None = None, present: Tensor | None = None
+    ) -> Tensor:
+        """Pass messages.
+
+        Parameters
+        ----------
+        nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
+            Features that are sent.
+        group : Groups
+            Groups of frames.
+        graphs : Tensor of shape (n_groups, n_neurons, n_neurons), optional
+            A graph a group, in place of `adjacency`.
+        present : Tensor of shape (n_frames, n_neurons), optional
+            1 for a neuron that is there, 0 for one that is missing and has the features 0 before and afterwards. By
+            default all are there.
+
+        Returns
+        -------
+        Tensor of shape (n_frames, n_neurons, n_outputs)
+            New features of the neurons.
+        """
+        adjacency = self.get_buffer("adjacency") if graphs is None else graphs
+
+        def convolve(nodes: Tensor, group: Groups, present: Tensor | None) -> Tensor:
+            convolved = torch.relu(self.convolution(nodes, adjacency, group, present))
+            return convolved if present is None else convolved * present.unsqueeze(-1)
+
+        if not self.in_parts or not self.convolution.n_pair_features:
+            return convolve(nodes, group, present)
+        return self._in_parts(convolve, nodes, group, present, again=torch.is_grad_enabled())
+
+    def weights(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
+        """Tell the attention of every frame, or the edges as 0 and 1, without self edges, for layers that have none."""
+        return self.convolution.edge_weights(nodes, self.get_buffer("adjacency"), group, present)
+
+    def group_graphs(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
+        """Tell one graph a group of frames: attention averaged over the group, or the edges as 0 and 1.
+
+        Parameters
+        ----------
+        nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
+            Features of the neurons.
+        group : Groups
+            Groups of frames.
+        present : Tensor of shape (n_frames, n_neurons), optional
+            1 for a neuron that is there, 0 for one that is missing.
+
+        Returns
+        -------
+        Tensor of shape (n_groups, n_neurons, n_neurons)
+            Entry [g, i, j] is how much neuron i takes of neuron j; NaN for attention between two neurons that are
+            never there.
+        """
+        if not self.convolution.n_pair_features:
+            return self.weights(nodes, group).expand(group.n_groups, -1, -1)
+        attention = self._in_parts(self.weights, nodes, group, present, again=False)
+        if present is None:
+            return group.means(attention)
+        pairs = pairs_of(present)
+        return group.means(attention, pairs).masked_fill(group.means(pairs) == 0, torch.nan)
+
+    def _in_parts(
+        self,
+        function: Callable[[Tensor, Groups, Tensor | None], Tensor],
+        nodes: Tensor,
+        group: Groups,
+        present: Tensor | None,
+        again: bool,
+    ) -> Tensor:
+        def of_part(nodes: Tensor, index: Tensor, present: Tensor | None = None) -> Tensor:
+            return function(nodes, Groups(index, group.n_groups), present)
+
+        values = (nodes, group.index) if present is None else (nodes, group.index, present)
+        return frame_by_frame(of_part, values, self._frames_at_a_time(nodes), again)
+
+    def _frames_at_a_time(self, nodes: Tensor) -> int:
+        return max(1, HIDDEN_EDGES_AT_A_TIME // (nodes.shape[1] ** 2 * self.convolution.n_pair_features))
+
+
+Convolution = GINConvolution | SAGEConvolution | GATConvolution | GATv2Convolution | AttentionConvolution
+"""Any of the layers."""
+
+CONVOLUTIONS: dict[str, Callable[..., Convolution]] = {
+    "gin0": partial(GINConvolution, learn_epsilon=False),
+    "gin": partial(GINConvolution, learn_epsilon=True),
+    "sage": SAGEConvolution,
+    "gat": GATConvolution,
+    "gatv2": GATv2Convolution,
+    "attention": AttentionConvolution,
+}
+"""Makes a layer of (n_inputs, n_hidden), by the name that estimators know it by."""
+
+HEADED = frozenset({"gat", "gatv2"})
+"""Names of layers that take `n_heads` too."""
+
+
+def _other_neurons(adjacency: Tensor) -> Tensor:
+    return (adjacency != 0) & ~torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device)

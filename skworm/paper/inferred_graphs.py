@@ -18,7 +18,7 @@ from skworm.model_selection.stats import bootstrap_over_worms, interval
 from skworm.model_selection.store import FitStore
 from skworm.paper.models import STATE_MODELS
 from skworm.paper.study import Study, digest_of_recordings
-from skworm.states import UNKNOWN
+from skworm.recording import UNKNOWN
 
 SOURCES = ("white1986", "cook2019")
 """Connectomes that inferred graphs are compared with."""

@@ -159,7 +159,7 @@ def diffusion_map_classifier() -> Any:
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
 
-    from skworm.manifold import AsymmetricDiffusionMap
+    from skworm.estimators.manifold import AsymmetricDiffusionMap
 
     return make_pipeline(AsymmetricDiffusionMap(n_components=16), KNeighborsClassifier(20))
 
@@ -224,7 +224,7 @@ def given_graphs(neurons: Sequence[str], seeds: Sequence[int]) -> dict[str, pd.D
     """
     import numpy as np
 
-    from skworm.inspection.rewiring import rewire
+    from skworm.inspection.graphs import rewire
 
     shape = (len(neurons), len(neurons))
     connectome = connectome_graph(neurons)

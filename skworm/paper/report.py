@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from skworm.atomic import write_whole
-from skworm.layout import parse_column_names, parse_step_column_names
+from skworm.frames.index import parse_column_names, parse_step_column_names
 from skworm.model_selection import WormScores, describe_comparison, read_runs, read_scores
 from skworm.model_selection.comparison import few_worms_notes
 from skworm.model_selection.store import FitStore

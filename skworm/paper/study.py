@@ -19,8 +19,7 @@ from skworm.datasets import fetch_kato2015, fetch_nichols2017, load_recordings, 
 from skworm.frames import PAPER_NEURONS, contains_transition, make_frames, make_trajectories
 from skworm.model_selection import WormGroupKFold, WormScores, WormSplit, cross_validate_worms
 from skworm.paper.models import STATE_MODELS, TRAJECTORY_MODELS, Model
-from skworm.recording import Recording
-from skworm.states import UNKNOWN, VOCABULARIES
+from skworm.recording import UNKNOWN, VOCABULARIES, Recording
 
 N_SPLITS = 10
 """Folds that windows are divided into, of which some or all are held out in turn."""

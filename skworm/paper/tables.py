@@ -17,7 +17,7 @@ from skworm.model_selection.samples import EVALUATIONS
 from skworm.model_selection.stats import bootstrap_over_worms, holm_correction, interval
 from skworm.paper.models import BASELINE_LABELS
 from skworm.paper.study import Arm, Study
-from skworm.states import STATES
+from skworm.recording import STATES
 
 STEPS = (1, 8, 16)
 """Steps of trajectories that tables show."""

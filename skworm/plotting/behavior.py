@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skworm.layout import FRAME_LEVEL, WORM_LEVEL
+from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL
 from skworm.plotting.common import LEGEND_COLUMNS, new_figure, style_of_model
 from skworm.plotting.ethograms import draw_ethogram, edges_of_frames, patches_of_states, states_present
 from skworm.recording import Recording

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skworm.layout import worm_of_rows
+from skworm.frames.index import worm_of_rows
 from skworm.plotting.common import STATE_COLORS, new_figure
-from skworm.states import UNKNOWN
+from skworm.recording import UNKNOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skworm.layout import frame_of_rows, worm_of_rows
-from skworm.metrics.stretches import frames_a_second
+from skworm.frames.index import frame_of_rows, worm_of_rows
+from skworm.metrics.bouts import frames_a_second
 from skworm.plotting.common import LINE_COLORS, STATE_COLORS, new_figure
 from skworm.recording import Recording
 
@@ -87,7 +87,7 @@ class EthogramDisplay:
         whose state is None, leave gaps.
     strips : mapping of str to str, optional
         Column to label of each strip of a worm, from top to bottom. By default ``"annotated"`` where there is one, and
-        ``"state"``, called predicted, as :func:`skworm.prediction.decode_states` returns them.
+        ``"state"``, called predicted, as :func:`skworm.estimators.prediction.decode_states` returns them.
     unit : {"s", "frames"}, default="s"
         Unit of the column ``"time"``.
 

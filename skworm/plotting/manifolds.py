@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from skworm.layout import FRAME_LEVEL, WORM_LEVEL, frame_of_rows, worm_of_rows
+from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, frame_of_rows, worm_of_rows
 from skworm.plotting.common import LEGEND_COLUMNS, STATE_COLORS, new_figure
-from skworm.states import UNKNOWN
+from skworm.recording import UNKNOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skworm.layout import worm_of_rows
+from skworm.frames.index import worm_of_rows
 from skworm.metrics import calibration_report, reliability_curve
 from skworm.plotting.common import LINE_COLORS, new_figure
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skworm.layout import FRAME_LEVEL, SEPARATOR, WORM_LEVEL, parse_column_names
+from skworm.frames.index import FRAME_LEVEL, SEPARATOR, WORM_LEVEL, parse_column_names
 from skworm.plotting.common import LEGEND_COLUMNS, STATE_COLORS, new_figure, style_of_model
 
 if TYPE_CHECKING:

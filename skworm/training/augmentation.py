@@ -10,7 +10,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from skworm.training.preparation import Draws
+from skworm.training.loop import Draws
 
 
 class VirtualWorms(BaseEstimator):

@@ -19,7 +19,7 @@ from torch import nn
 from skworm import GNNStateClassifier, MLPStateClassifier, VirtualWorms
 from skworm.datasets import load_recordings, make_worms
 from skworm.frames import PAPER_NEURONS, make_frames
-from skworm.layout import window_of_rows
+from skworm.frames.index import window_of_rows
 from skworm.nn import Groups
 from skworm.training import held_out_windows
 

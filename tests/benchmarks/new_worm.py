@@ -14,8 +14,8 @@ import pandas as pd
 from sklearn.base import clone
 
 from skworm import MLPStateClassifier, VirtualWorms
-from skworm.adaptation import adapt
 from skworm.datasets import load_recordings
+from skworm.estimators.adaptation import adapt
 from skworm.frames import make_frames
 from skworm.plotting import LINE_COLORS, ScoreCurveDisplay
 

@@ -16,9 +16,8 @@ import pandas as pd
 from scipy.special import softmax
 
 from skworm import ConformalStateClassifier, GNNStateClassifier, MLPStateClassifier, SVMStateClassifier, VirtualWorms
-from skworm.calibration.conformal import states_within
-from skworm.calibration.temperature import fit_temperature
 from skworm.datasets import load_recordings
+from skworm.estimators.calibration import fit_temperature, states_within
 from skworm.frames import make_frames
 from skworm.metrics import calibration_report, coverage_report, score_bouts, score_states
 from skworm.plotting import ReliabilityDisplay

@@ -1,0 +1,1 @@
+"""Estimators: state classifiers, behaviour and trajectory regressors, their baselines, and wrappers."""

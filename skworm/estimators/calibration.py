@@ -1,0 +1,430 @@
+"""Classifiers whose probabilities, or sets of states, are judged on worms that the inner fits did not see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.model_selection import GroupKFold, KFold
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skworm.estimators.states import StateClassifierMixin, encode_states, known_states
+from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, frame_of_rows, worm_of_rows
+
+# The log of a probability of 0, as far as single precision tells: finite, so that it can be divided.
+_LOG_OF_ZERO = float(np.log(np.finfo(np.float32).tiny))
+
+
+class LeftOut(NamedTuple):
+    """What inner fits say of frames that they did not see.
+
+    Parameters
+    ----------
+    log_probabilities : numpy.ndarray of shape (n_frames, n_states)
+        Logarithms, up to a constant a row.
+    state : numpy.ndarray of int, shape (n_frames,)
+        Column of the true state.
+    learnt : numpy.ndarray of bool, shape (n_frames,)
+        Whether the fit had seen that state at all.
+    worm : numpy.ndarray, shape (n_frames,)
+        Worm of each frame.
+    """
+
+    log_probabilities: np.ndarray
+    state: np.ndarray
+    learnt: np.ndarray
+    worm: np.ndarray
+
+
+class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """A classifier around another one; frames have the columns of training in order, NaN where that one takes it."""
+
+    estimator: Any
+    estimator_: Any
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = get_tags(self.estimator).input_tags.allow_nan
+        return tags
+
+    def _known_frames(self, X: Any, y: Any, worms: np.ndarray | None) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
+        """Check training data, and give the frames of known state, their states and codes, and a mask of them."""
+        self._validate_params()
+        checked, states = validate_data(self, X, y, dtype=None, ensure_all_finite=False)
+        known = known_states(states)
+        self.classes_, codes = encode_states(self, states[known])
+        frames = rows_of(labelled_rows(X, checked, worms), np.flatnonzero(known))
+        return frames, states[known], codes, known
+
+
+class InnerWormsClassifier(WrappingStateClassifier):
+    """A classifier around another one, which learns something from worms that inner fits have left out."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"])],
+    }
+
+    def __init__(self, estimator: Any, *, cv: Any = 5) -> None:
+        self.estimator = estimator
+        self.cv = cv
+
+    def fit(self, X: Any, y: Any, worm: Any = None) -> InnerWormsClassifier:
+        """Fit the inner models, learn from what they leave out, and fit the estimator to all frames.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_frames, n_features)
+            Frames.
+        y : array-like of shape (n_frames,)
+            States; frames that are ``"unknown"`` are left out.
+        worm : array-like of shape (n_frames,), optional
+            Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one worm.
+
+        Returns
+        -------
+        self
+            The fitted classifier.
+        """
+        worms = worm_of_rows(X, worm)
+        frames, states, codes, known = self._known_frames(X, y, worms)
+        worms = np.zeros(len(states), dtype=int) if worms is None else worms[known]
+        self._learn(self._left_out(frames, states, codes, worms))
+        self.estimator_ = clone(self.estimator).fit(frames, states)
+        return self
+
+    def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
+        """Give the probability of every state.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_frames, n_features)
+            Frames.
+        worm : array-like of shape (n_frames,), optional
+            Worm of each frame; by default the index level ``"worm"`` of `X`.
+
+        Returns
+        -------
+        ndarray of shape (n_frames, n_states)
+            Probabilities, in the order of ``classes_``.
+        """
+        return np.exp(log_softmax(self._log_probabilities(X, worm), axis=1))
+
+    def predict(self, X: Any, worm: Any = None) -> np.ndarray:
+        """Predict the state of every frame.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_frames, n_features)
+            Frames.
+        worm : array-like of shape (n_frames,), optional
+            Worm of each frame; by default the index level ``"worm"`` of `X`.
+
+        Returns
+        -------
+        ndarray of shape (n_frames,)
+            The most probable states.
+        """
+        check_is_fitted(self)
+        return self.classes_[self._log_probabilities(X, worm).argmax(axis=1)]
+
+    def _learn(self, left_out: LeftOut) -> None:
+        """Learn from frames of worms that the inner fits have not seen."""
+        raise NotImplementedError
+
+    def _log_probabilities(self, X: Any, worm: Any) -> np.ndarray:
+        check_is_fitted(self)
+        checked = validate_data(self, X, dtype=None, ensure_all_finite=False, reset=False)
+        return log_probabilities(self.estimator_, labelled_rows(X, checked, worm_of_rows(X, worm)), self.classes_)
+
+    def _left_out(self, frames: Any, states: np.ndarray, codes: np.ndarray, worms: np.ndarray) -> LeftOut:
+        parts = []
+        for train, test in inner_splits(self.cv, frames, states, worms):
+            learnt = np.unique(codes[train])
+            if len(learnt) < 2:
+                continue
+            model = clone(self.estimator).fit(rows_of(frames, train), states[train])
+            logs = log_probabilities(model, rows_of(frames, test), self.classes_)
+            parts.append(LeftOut(logs, codes[test], np.isin(codes[test], learnt), worms[test]))
+        if not parts:
+            raise ValueError(
+                f"{type(self).__name__}: with cv={self.cv!r} no inner fit has frames of two states (classes); train on "
+                "more frames or more worms"
+            )
+        return LeftOut(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def inner_splits(cv: Any, frames: Any, states: np.ndarray, worms: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Split training frames so that every fit leaves whole worms out, or contiguous blocks of the only one."""
+    if hasattr(cv, "split"):
+        yield from cv.split(frames, states, worms)
+        return
+    n_worms = len(np.unique(worms))
+    if n_worms > 1:
+        yield from GroupKFold(min(cv, n_worms)).split(frames, states, worms)
+        return
+    if len(worms) < cv:
+        raise ValueError(f"{len(worms)} frames (n_samples = {len(worms)}) are too few for cv={cv}; lower cv")
+    order = np.argsort(frame_of_rows(frames, worms), kind="stable")
+    for train, test in KFold(cv).split(order):
+        yield order[train], order[test]
+
+
+def log_probabilities(estimator: Any, X: Any, classes: np.ndarray) -> np.ndarray:
+    """Ask a fitted classifier for logarithms of probabilities, up to a constant a row, in the order of `classes`.
+
+    A classifier without `predict_proba`, such as a support vector machine, gives its decision function in their place.
+    States that it has not learnt get the logarithm of nearly 0.
+    """
+    if hasattr(estimator, "predict_proba"):
+        values = np.log(np.maximum(estimator.predict_proba(X).astype(float), np.exp(_LOG_OF_ZERO)))
+    elif hasattr(estimator, "decision_function"):
+        decision = np.asarray(estimator.decision_function(X), dtype=float)
+        values = decision if decision.ndim == 2 else np.stack([np.zeros(len(decision)), decision], axis=1)
+        values = log_softmax(values, axis=1)
+    else:
+        raise TypeError(
+            f"{type(estimator).__name__} has neither predict_proba nor decision_function, so nothing tells how sure it "
+            "is; wrap a classifier that has one of them"
+        )
+    logs = np.full((len(values), len(classes)), _LOG_OF_ZERO)
+    logs[:, np.searchsorted(classes, estimator.classes_)] = values
+    return logs
+
+
+def labelled_rows(X: Any, checked: np.ndarray, worms: np.ndarray | None) -> Any:
+    """Let the rows carry worm and frame in the index, where worms are known."""
+    if worms is None:
+        return X if isinstance(X, pd.DataFrame) else checked
+    index = pd.MultiIndex.from_arrays([worms, frame_of_rows(X, worms)], names=[WORM_LEVEL, FRAME_LEVEL])
+    table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(checked)
+    return table.set_axis(index, axis=0)
+
+
+def rows_of(frames: Any, rows: np.ndarray) -> Any:
+    """Take some rows of a table or an array."""
+    return frames.iloc[rows] if isinstance(frames, pd.DataFrame) else frames[rows]
+
+
+_LOG_TEMPERATURES = (np.log(0.05), np.log(100.0))
+
+
+class TemperatureScaledClassifier(InnerWormsClassifier):
+    """Make the probabilities of a classifier hold on worms that it has not seen, by one number.
+
+    Inner fits leave worms out, and the temperature is the one that gives the true states of those worms the most
+    probability, every worm counting alike. The estimator is then fitted to all frames, and the logarithms of its
+    probabilities are divided by the temperature: above 1 it was too sure of itself. The most probable state stays what
+    it was.
+
+    scikit-learn's `CalibratedClassifierCV` scales by temperature too, from version 1.8 on, with folds of frames unless
+    metadata routing brings it the worms.
+
+    With a single training worm the inner fits leave contiguous blocks of its frames out. That tells how sure one may be
+    on the same worm, and is too little on another.
+
+    Parameters
+    ----------
+    estimator : scikit-learn classifier
+        Gives `predict_proba`, or `decision_function`, whose softmax is then what the temperature divides.
+    cv : int or splitter, default=5
+        Groups of worms that are left out in turn, at most one a worm, or contiguous blocks of the only worm. A splitter
+        gets the worms as groups.
+
+    Attributes
+    ----------
+    temperature_ : float
+        The temperature, from 0.05 to 100.
+    estimator_ : classifier
+        The estimator, fitted to all frames.
+    classes_ : ndarray of shape (n_states,)
+        State names.
+    n_features_in_ : int
+        Columns of `X`.
+    feature_names_in_ : ndarray of str
+        Their names, where `X` had any.
+
+    References
+    ----------
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 9.
+
+    Examples
+    --------
+    >>> from skworm import MLPStateClassifier, TemperatureScaledClassifier
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.frames import make_frames
+    >>> X, y = make_frames(make_worms(n_worms=3, n_frames=400, random_state=0), states="2")
+    >>> mlp = MLPStateClassifier(max_epochs=50, learning_rate=1e-2, random_state=0)
+    >>> scaled = TemperatureScaledClassifier(mlp).fit(X, y)
+    >>> scaled.predict_proba(X).shape == (len(X), 2)
+    True
+    """
+
+    def _learn(self, left_out: LeftOut) -> None:
+        self.temperature_ = fit_temperature(left_out)
+
+    def _log_probabilities(self, X: Any, worm: Any) -> np.ndarray:
+        return super()._log_probabilities(X, worm) / self.temperature_
+
+
+def fit_temperature(left_out: LeftOut) -> float:
+    """Find the temperature with the least log loss, mean over worms.
+
+    Parameters
+    ----------
+    left_out : LeftOut
+        What inner fits say of frames that they did not see. Frames of a state that a fit had not learnt are left out:
+        no temperature mends these.
+
+    Returns
+    -------
+    float
+        The temperature.
+    """
+    logs, state, worm = (
+        values[left_out.learnt] for values in (left_out.log_probabilities, left_out.state, left_out.worm)
+    )
+    if not len(state):
+        raise ValueError("no frame that an inner fit left out has a state that it had learnt; train on more frames")
+    _, code, counts = np.unique(worm, return_inverse=True, return_counts=True)
+    weight = 1 / (len(counts) * counts[code])
+    rows = np.arange(len(state))
+
+    def loss(log_temperature: float) -> float:
+        return -float(weight @ log_softmax(logs / np.exp(log_temperature), axis=1)[rows, state])
+
+    return float(np.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded").x))
+
+
+class ConformalStateClassifier(InnerWormsClassifier):
+    """Predict sets of states, and abstain from choosing where one state will not do.
+
+    Inner fits leave worms out, and tell how improbable the true states of those worms are to a model that has not seen
+    them: the nonconformity of a frame is 1 minus the probability of its true state. The threshold is such that sets of
+    all states below it would have held the true ones in a share `coverage` of those frames. The estimator is then
+    fitted to all frames, and a set holds the states whose nonconformity is no more than the threshold, and always the
+    most probable one.
+
+    What to expect: worms can be exchanged for each other, frames cannot, so what is calibrated are worms. The coverage
+    then holds on average over new worms, not in each, and not in each state. There is no guarantee for a finite sample
+    here. One would need at least ``coverage / (1 - coverage)`` worms to calibrate on, 9 for .9, left out of every fit;
+    fewer could only promise the set of all states. With a single training worm inner fits leave contiguous blocks of
+    its frames out, and the sets are too small for another worm.
+
+    Parameters
+    ----------
+    estimator : scikit-learn classifier
+        Gives `predict_proba`, or `decision_function`, whose softmax then stands for probabilities.
+    coverage : float in (0, 1), default=0.9
+        Share of frames whose set shall hold the true state.
+    across_worms : {"mean", "max"}, default="mean"
+        Whether the coverage is reached on average over the worms that are left out, or in each of them, by the largest
+        of their thresholds. A further worm needs a larger one than all of K exchangeable worms with probability
+        1 / (K + 1).
+    cv : int or splitter, default=5
+        Groups of worms that are left out in turn, at most one a worm, or contiguous blocks of the only worm. A splitter
+        gets the worms as groups.
+
+    Attributes
+    ----------
+    threshold_ : float
+        Largest nonconformity in a set.
+    worm_thresholds_ : pandas.Series
+        What each training worm by itself would have needed, index ``"worm"``. How far they lie apart tells how much a
+        new worm may differ.
+    estimator_ : classifier
+        The estimator, fitted to all frames.
+    classes_ : ndarray of shape (n_states,)
+        State names.
+    n_features_in_ : int
+        Columns of `X`.
+    feature_names_in_ : ndarray of str
+        Their names, where `X` had any.
+
+    See Also
+    --------
+    skworm.metrics.coverage_report : Coverage and size of sets, worm by worm.
+
+    References
+    ----------
+    Sadinle, Lei & Wasserman 2019, "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels"; Dunn, Wasserman &
+    Ramdas 2023, "Distribution-Free Prediction Sets for Two-Layer Hierarchical Models", for pooling distributions over
+    groups; Lee, Barber & Willett 2023, "Distribution-free Inference with Hierarchical Data", for the guarantee.
+
+    Examples
+    --------
+    >>> from skworm import ConformalStateClassifier, MLPStateClassifier
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.frames import make_frames
+    >>> X, y = make_frames(make_worms(n_worms=3, n_frames=400, random_state=0), states="2")
+    >>> mlp = MLPStateClassifier(max_epochs=50, learning_rate=1e-2, random_state=0)
+    >>> conformal = ConformalStateClassifier(mlp, coverage=0.9).fit(X, y)
+    >>> sets = conformal.predict_set(X)
+    >>> list(sets.columns), bool(sets.any(axis=1).all())
+    (['forward', 'reverse'], True)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **InnerWormsClassifier._parameter_constraints,
+        "coverage": [Interval(Real, 0, 1, closed="neither")],
+        "across_worms": [StrOptions({"mean", "max"})],
+    }
+
+    def __init__(self, estimator: Any, *, coverage: float = 0.9, across_worms: str = "mean", cv: Any = 5) -> None:
+        super().__init__(estimator, cv=cv)
+        self.coverage = coverage
+        self.across_worms = across_worms
+
+    def predict_set(self, X: Any, worm: Any = None) -> pd.DataFrame:
+        """Predict a set of states for every frame.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_frames, n_features)
+            Frames.
+        worm : array-like of shape (n_frames,), optional
+            Worm of each frame; by default the index level ``"worm"`` of `X`.
+
+        Returns
+        -------
+        pandas.DataFrame of bool, shape (n_frames, n_states)
+            Which states each set holds, a column a state, with the index of `X` where it has one. More than one means
+            that the classifier abstains from choosing.
+        """
+        probabilities = self.predict_proba(X, worm=worm)
+        held = states_within(probabilities, self.threshold_)
+        return pd.DataFrame(held, columns=self.classes_, index=getattr(X, "index", None))
+
+    def _learn(self, left_out: LeftOut) -> None:
+        nonconformity = nonconformity_of(left_out)
+        by_worm = pd.Series(nonconformity).groupby(left_out.worm)
+        self.worm_thresholds_ = by_worm.quantile(self.coverage, interpolation="higher").rename_axis("worm")
+        if self.across_worms == "max":
+            self.threshold_ = float(self.worm_thresholds_.max())
+            return
+        order = np.argsort(nonconformity, kind="stable")
+        weight = (1 / (by_worm.transform("size") * by_worm.ngroups)).to_numpy()[order]
+        # The sum of weights is 1 but for rounding, which must not push the place beyond the last frame.
+        place = int(np.searchsorted(np.cumsum(weight), self.coverage - 1e-12))
+        self.threshold_ = float(nonconformity[order[place]])
+
+
+def nonconformity_of(left_out: LeftOut) -> np.ndarray:
+    """Give 1 minus the probability of the true state; 1 where the fit had not learnt it."""
+    logs = left_out.log_probabilities
+    shares = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
+    return np.where(left_out.learnt, 1 - shares[np.arange(len(logs)), left_out.state], 1.0)
+
+
+def states_within(probabilities: np.ndarray, threshold: float) -> np.ndarray:
+    """Tell which states a set holds: those near enough, and the most probable one."""
+    top = probabilities.argmax(axis=1)[:, None] == np.arange(probabilities.shape[1])
+    return (1 - probabilities <= threshold) | top

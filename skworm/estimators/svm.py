@@ -1,0 +1,270 @@
+"""The support vector machine, the baseline of Table 1."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import combinations
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.svm import SVC
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import _ovr_decision_function
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skworm.estimators.states import StateClassifierMixin, check_neurons, encode_states, known_states, match_neurons
+from skworm.frames.index import frame_settings, validate_like_training
+from skworm.training import decision_values, fit_support_vectors, resolve_device
+
+
+class PairwiseSVC:
+    """What ``sklearn.svm.SVC`` does for dense frames, on any device of torch.
+
+    Parameters
+    ----------
+    C : float
+        Inverse of the regularisation's strength.
+    kernel : {"rbf", "linear", "poly", "sigmoid"}
+        Kernel.
+    gamma : {"scale", "auto"} or float
+        Kernel coefficient.
+    class_weight : dict or "balanced", optional
+        Weights of the classes.
+    device : str
+        Where to fit and to predict. Without a CUDA GPU, predictions are made on the CPU.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Classes.
+    support_vectors_ : ndarray of shape (n_vectors, n_features)
+        Frames that at least one pair of classes leans on.
+    dual_coef_ : ndarray of shape (n_pairs, n_vectors)
+        Their coefficients; pairs in the order (0, 1), (0, 2), ..., (1, 2), ...
+    rho_ : ndarray of shape (n_pairs,)
+        Negative intercepts.
+    gamma_ : float
+        Kernel coefficient, a number.
+    n_iter_ : ndarray of shape (n_pairs,)
+        Steps of the solver.
+    """
+
+    def __init__(
+        self, *, C: float, kernel: str, gamma: str | float, class_weight: dict[Any, float] | str | None, device: str
+    ) -> None:
+        self.C = C
+        self.kernel = kernel
+        self.gamma = gamma
+        self.class_weight = class_weight
+        self.device = device
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> PairwiseSVC:
+        """Fit one machine to every pair of classes."""
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        for name, value in zip(self.classes_.tolist(), weight, strict=True):
+            if not value > 0:
+                raise ValueError(f"class_weight gives {value} to {name!r}; weights must be positive")
+        if self.gamma == "scale":
+            variance = X.var()
+            self.gamma_ = 1 / (X.shape[1] * variance) if variance else 1.0
+        else:
+            self.gamma_ = 1 / X.shape[1] if self.gamma == "auto" else float(self.gamma)
+        pairs = combinations(range(len(self.classes_)), 2)
+        first_or_second = np.array([1 * (codes == first) - (codes == second) for first, second in pairs])
+        dual_coef, self.rho_, self.n_iter_ = fit_support_vectors(
+            X,
+            first_or_second,
+            first_or_second != 0,
+            np.broadcast_to(self.C * weight[codes], first_or_second.shape),
+            self.gamma_,
+            kernel=self.kernel,
+            device=self.device,
+        )
+        used = dual_coef.any(axis=0)
+        self.support_vectors_, self.dual_coef_ = X[used], dual_coef[:, used]
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Take a vote among the pairs; of classes with equally many votes the first wins."""
+        decisions = self._decisions(X)
+        votes = np.zeros((len(X), len(self.classes_)), dtype=int)
+        for decision, (first, second) in zip(decisions.T, combinations(range(len(self.classes_)), 2), strict=True):
+            votes[:, first] += decision > 0
+            votes[:, second] += decision <= 0
+        return self.classes_[votes.argmax(axis=1)]
+
+    def decision_function(self, X: np.ndarray) -> np.ndarray:
+        """Give one column for two classes, positive for the second, or votes and confidence, one column a class."""
+        decisions = self._decisions(X)
+        if len(self.classes_) == 2:
+            return -decisions[:, 0]
+        return _ovr_decision_function(decisions < 0, -decisions, len(self.classes_))
+
+    def _decisions(self, X: np.ndarray) -> np.ndarray:
+        device = self.device if torch.cuda.is_available() else "cpu"
+        return decision_values(
+            X, self.support_vectors_, self.dual_coef_, self.rho_, self.gamma_, kernel=self.kernel, device=device
+        ).T
+
+
+class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
+    """Read the behavioural state with a support vector machine.
+
+    NaN is filled with the mean of its column over the training frames, which look at no other worm. A column that is
+    NaN in all of them is never looked at.
+
+    Parameters
+    ----------
+    C : float, default=1.0
+        Inverse of the regularisation's strength.
+    kernel : {"rbf", "linear", "poly", "sigmoid"}, default="rbf"
+        Kernel.
+    gamma : {"scale", "auto"} or float, default="scale"
+        Kernel coefficient.
+    class_weight : dict or "balanced", default=None
+        Weights of the states.
+    device : {"auto", "cpu", "cuda"}, default="auto"
+        Where to fit and to predict: on the CPU by libsvm, on a GPU by a solver in torch that takes the same steps for
+        all pairs of states at once. ``"auto"`` takes the GPU if there is one. What was fitted on a GPU predicts on a
+        CPU where there is none.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_states,)
+        State names.
+    svc_ : sklearn.svm.SVC or skworm.estimators.svm.PairwiseSVC
+        The fitted machine; the second is that of the GPU.
+    n_iter_ : ndarray of shape (n_pairs,)
+        Steps of the solver, for each pair of states.
+    fill_ : ndarray of shape (n_features,)
+        What NaN is filled with; NaN for a column that is never looked at.
+    frame_settings_ : dict
+        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
+        ``"fit_scope"``.
+    n_features_in_ : int
+        Columns of `X`.
+    feature_names_in_ : ndarray of str
+        Their names, where `X` had any.
+
+    References
+    ----------
+    Wang et al. 2021, Table 1.
+
+    Examples
+    --------
+    >>> from skworm import SVMStateClassifier
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.frames import make_frames
+    >>> X, y = make_frames(make_worms(n_worms=2, n_frames=400, random_state=0), states="2")
+    >>> SVMStateClassifier().fit(X, y).predict(X).shape == y.shape
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "C": [Interval(Real, 0, None, closed="neither")],
+        "kernel": [StrOptions({"rbf", "linear", "poly", "sigmoid"})],
+        "gamma": [StrOptions({"scale", "auto"}), Interval(Real, 0, None, closed="left")],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "device": [StrOptions({"auto", "cpu", "cuda"})],
+    }
+
+    def __init__(
+        self,
+        *,
+        C: float = 1.0,
+        kernel: str = "rbf",
+        gamma: str | float = "scale",
+        class_weight: dict[str, float] | str | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.C = C
+        self.kernel = kernel
+        self.gamma = gamma
+        self.class_weight = class_weight
+        self.device = device
+
+    def fit(self, X: Any, y: Any) -> SVMStateClassifier:
+        """Fit to frames.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_frames, n_features)
+            Scaled frames, NaN where a neuron is missing.
+        y : array-like of shape (n_frames,)
+            States; frames that are ``"unknown"`` are left out.
+
+        Returns
+        -------
+        self
+            The fitted classifier.
+        """
+        self._validate_params()
+        frames, states = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        self.frame_settings_ = frame_settings(X)
+        known = known_states(states)
+        self.classes_, _ = encode_states(self, states[known])
+        counts = np.isfinite(frames[known]).sum(axis=0)
+        sums = np.nansum(frames[known], axis=0)
+        self.fill_ = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+        self.svc_ = self._machine().fit(self._filled(frames, X)[known], states[known])
+        self.n_iter_ = self.svc_.n_iter_
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the state of every frame.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_frames, n_features)
+            Frames; NaN where a neuron is missing. A DataFrame is matched by name, as
+            :meth:`MLPStateClassifier.predict_proba` does.
+
+        Returns
+        -------
+        ndarray of shape (n_frames,)
+            States.
+        """
+        frames = self._frames_to_predict(X)
+        return self.svc_.predict(frames)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Give the signed distance from the boundary, one column a state where there are more than two.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_frames, n_features)
+            Frames, as :meth:`predict` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n_frames,) or (n_frames, n_states)
+            Distances.
+        """
+        frames = self._frames_to_predict(X)
+        return self.svc_.decision_function(frames)
+
+    def _frames_to_predict(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        X = match_neurons(X, getattr(self, "feature_names_in_", None))
+        return self._filled(validate_like_training(self, X, dtype=np.float64, ensure_all_finite="allow-nan"), X)
+
+    def _filled(self, frames: np.ndarray, X: Any) -> np.ndarray:
+        seen = ~np.isnan(self.fill_)
+        columns = np.asarray(getattr(self, "feature_names_in_", np.arange(frames.shape[1])), dtype=str)
+        check_neurons(np.where(seen, frames, np.nan), columns.tolist(), X)
+        return np.where(np.isnan(frames), self.fill_, frames)[:, seen]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _machine(self) -> SVC | PairwiseSVC:
+        device = resolve_device(self.device)
+        machine = SVC if device == "cpu" else partial(PairwiseSVC, device=device)
+        return machine(C=self.C, kernel=self.kernel, gamma=self.gamma, class_weight=self.class_weight)

@@ -1,0 +1,544 @@
+"""What trajectory regressors share: shapes, levels of worms, training windows, rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.linear_model import Ridge
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+
+from skworm.estimators.network import NeuralEstimator
+from skworm.frames.index import (
+    frame_settings,
+    parse_step_column_names,
+    validate_like_training,
+    window_of_rows,
+    worm_of_rows,
+)
+from skworm.nn.groups import Groups
+from skworm.nn.readouts import Readout
+from skworm.nn.rollout import Step, TrajectoryModule
+from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, held_out_windows, one_thread
+
+_ROWS_OF_THE_POPULATION = 10
+_Names = tuple[Sequence[str], Sequence[int]]
+
+
+class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Predict the frames of a trajectory from the observed ones before them.
+
+    `X` holds `burn_in` observed frames a row, `Y` the `horizon` frames after them, both flattened time-major.
+    """
+
+    _trajectory_constraints: ClassVar[dict[str, list[Any]]] = {
+        "burn_in": [Interval(Integral, 1, None, closed="left"), None],
+        "center": [StrOptions({"worm", "population"})],
+    }
+
+    burn_in: int | None
+    center: str
+
+    def fit(self, X: Any, Y: Any, worm: Any = None) -> TrajectoryRegressor:
+        """Learn from trajectories.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trajectories, burn_in * n_columns)
+            Observed frames, time-major; a DataFrame of :func:`skworm.frames.make_trajectories` carries worms, neurons
+            and `burn_in`.
+        Y : array-like of shape (n_trajectories, horizon * n_columns)
+            The frames after them.
+        worm : array-like of shape (n_trajectories,), optional
+            Worm of each trajectory; by default the index level ``"worm"`` of `X`, else all are one population.
+
+        Returns
+        -------
+        self
+            The fitted regressor.
+
+        Raises
+        ------
+        ValueError
+            If `Y` is no multiple of the columns of a frame, or `burn_in` or names do not fit `X` and `Y`.
+        """
+        self._fit(*self._training_frames(X, Y, worm))
+        return self
+
+    def predict(self, X: Any, worm: Any = None, horizon: int | None = None) -> np.ndarray:
+        """Predict the frames after the observed ones.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trajectories, burn_in * n_columns)
+            Observed frames, time-major.
+        worm : array-like of shape (n_trajectories,), optional
+            Worm of each trajectory; by default the index level ``"worm"`` of `X`.
+        horizon : int, optional
+            Frames to predict; by default as many as `Y` had in training.
+
+        Returns
+        -------
+        ndarray of shape (n_trajectories, horizon * n_columns)
+            Predicted frames, time-major.
+
+        Raises
+        ------
+        ValueError
+            If `X` does not fit the training data, or a predicted frame is not finite.
+        """
+        check_is_fitted(self)
+        steps = self._check_horizon(horizon)
+        frames, worms, levels = self._centred(X, worm)
+        predicted = self._predict(frames, worms, steps) + levels[:, None]
+        _check_finite(predicted)
+        return predicted.reshape(len(frames), -1)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Give the coefficient of determination, averaged over all columns of all steps.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_trajectories, burn_in * n_columns)
+            Observed frames, time-major.
+        y : array-like of shape (n_trajectories, horizon * n_columns)
+            True frames after them.
+        sample_weight : array-like of shape (n_trajectories,), optional
+            Weights of the trajectories.
+
+        Returns
+        -------
+        float
+            R²: 1 for a perfect forecast, 0 for one as good as each column's mean. :func:`skworm.metrics.skill_by_step`
+            compares with persistence instead, step by step.
+        """
+        return super().score(X, y, sample_weight)
+
+    def _training_frames(self, X: Any, Y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """Learn shapes and levels, and give frames measured from them, with their worms."""
+        self._validate_params()
+        observed, future = validate_data(self, X, Y, dtype=np.float64, multi_output=True, y_numeric=True)
+        self.frame_settings_ = frame_settings(X)
+        self._read_shapes(X, Y, observed, future)
+        worms = worm_of_rows(X, worm)
+        frames = np.concatenate([observed, future.reshape(len(future), -1)], axis=1)
+        frames = frames.reshape(len(frames), self.burn_in_ + self.horizon_, self.n_columns_)
+        self._learn_levels(frames, worms)
+        return frames - self._levels_of_rows(frames, worms)[:, None], worms
+
+    def _fit(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
+        """Learn from centred frames of shape (n_trajectories, burn_in + horizon, n_columns)."""
+        raise NotImplementedError
+
+    def _predict(self, frames: np.ndarray, worms: np.ndarray | None, n_steps: int) -> np.ndarray:
+        """Predict centred frames of shape (n_trajectories, n_steps, n_columns)."""
+        raise NotImplementedError
+
+    def _centred(self, X: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Check observed frames, and give them measured from the level of their worm, with worms and levels."""
+        observed = validate_like_training(self, X, dtype=np.float64)
+        frames = observed.reshape(len(observed), self.burn_in_, self.n_columns_)
+        worms = worm_of_rows(X, worm)
+        levels = self._levels_of_rows(frames, worms)
+        return frames - levels[:, None], worms, levels
+
+    def _check_horizon(self, horizon: int | None) -> int:
+        if horizon is None:
+            return self.horizon_
+        if not isinstance(horizon, Integral) or horizon < 1:
+            raise ValueError(f"horizon={horizon!r} must be a whole number of frames, at least 1")
+        return int(horizon)
+
+    def _read_shapes(self, X: Any, Y: Any, observed: np.ndarray, future: np.ndarray) -> None:
+        named = parse_step_column_names(X.columns) if hasattr(X, "columns") else None
+        n_steps = None if named is None else len(named[1])
+        if self.burn_in is not None and n_steps not in (None, self.burn_in):
+            raise ValueError(
+                f"burn_in={self.burn_in}, but the columns of X name {n_steps} observed frames; leave burn_in=None, or "
+                f"make trajectories with burn_in={self.burn_in}"
+            )
+        self.burn_in_ = n_steps or self.burn_in or 1
+        if observed.shape[1] % self.burn_in_:
+            raise ValueError(
+                f"X has {observed.shape[1]} columns, not a multiple of burn_in={self.burn_in_}; it holds "
+                "burn_in frames a row, time-major"
+            )
+        self.n_columns_ = observed.shape[1] // self.burn_in_
+        n_outputs = 1 if future.ndim == 1 else future.shape[1]
+        if n_outputs % self.n_columns_:
+            raise ValueError(
+                f"Y has {n_outputs} columns, not a multiple of the {self.n_columns_} columns of a frame; it holds the "
+                f"frames after those of X, time-major. If X holds several frames a row, pass burn_in="
+            )
+        self.horizon_ = n_outputs // self.n_columns_
+        if named is not None and hasattr(Y, "columns"):
+            _check_names(named, parse_step_column_names(Y.columns))
+        self._frame_columns = None if named is None else named[0]
+
+    def _learn_levels(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
+        self.levels_: dict[Any, np.ndarray] = {}
+        if worms is not None and self.center == "worm":
+            self.levels_ = {name: frames[worms == name].mean(axis=(0, 1)) for name in pd.unique(worms)}
+        own = list(self.levels_.values())
+        self.level_ = np.mean(own, axis=0) if own else frames.mean(axis=(0, 1))
+
+    def _levels_of_rows(self, frames: np.ndarray, worms: np.ndarray | None) -> np.ndarray:
+        if worms is None or self.center == "population":
+            return np.broadcast_to(self.level_, (len(frames), self.n_columns_))
+        levels = np.empty((len(frames), self.n_columns_))
+        for name in pd.unique(worms):
+            rows = worms == name
+            levels[rows] = self.levels_[name] if name in self.levels_ else self._level_of_new_worm(frames[rows])
+        return levels
+
+    def _level_of_new_worm(self, frames: np.ndarray) -> np.ndarray:
+        # A few rows say little of a worm's level, so the population weighs as much as that many rows.
+        own, population = len(frames), _ROWS_OF_THE_POPULATION
+        return (own * frames.mean(axis=(0, 1)) + population * self.level_) / (own + population)
+
+
+def _check_names(named: _Names, named_y: _Names | None) -> None:
+    if named_y is None:
+        return
+    if named[0] != named_y[0]:
+        strange = sorted(set(named[0]) ^ set(named_y[0])) or ["their order"]
+        raise ValueError(f"X and Y differ in the columns of a frame: {strange[:4]}; make both with make_trajectories")
+    if named[1][-1] != 0 or named_y[1][0] != 1:
+        raise ValueError(
+            f"the steps of X end at {named[1][-1]} and those of Y begin at {named_y[1][0]}; X ends at step 0, the last "
+            "observed frame, and Y begins at step 1: make both with make_trajectories"
+        )
+
+
+def _check_finite(predicted: np.ndarray) -> None:
+    diverged = ~np.isfinite(predicted).all(axis=2)
+    if diverged.any():
+        step = int(np.flatnonzero(diverged.any(axis=0))[0]) + 1
+        raise ValueError(
+            f"the rollout of {int(diverged.any(axis=1).sum())} of {len(predicted)} trajectories diverged, first "
+            f"at step {step}; keep frames within bounds (clip_margin=0.5), train with a longer train_horizon or a "
+            f"lower learning_rate, or predict with horizon={max(1, step - 1)}"
+        )
+
+
+def steps_of_pairs(frames: np.ndarray, burn_in: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pair each frame with the `burn_in` frames before it.
+
+    Parameters
+    ----------
+    frames : ndarray of shape (n_trajectories, n_frames, n_columns)
+        Trajectories.
+    burn_in : int
+        Frames before each.
+
+    Returns
+    -------
+    before : ndarray of shape (n_pairs, burn_in * n_columns)
+        Time-major.
+    after : ndarray of shape (n_pairs, n_columns)
+        The frames after them.
+    """
+    n_starts = frames.shape[1] - burn_in
+    before = np.concatenate([frames[:, start : start + burn_in].reshape(len(frames), -1) for start in range(n_starts)])
+    after = np.concatenate([frames[:, start + burn_in] for start in range(n_starts)])
+    return before, after
+
+
+@dataclass(frozen=True)
+class TrainingWindows:
+    """Cut a window out of every trajectory, make virtual worms of them, and show true frames now and then.
+
+    Parameters
+    ----------
+    burn_in, horizon : int
+        Observed and predicted frames of a window.
+    n_columns, n_node_features : int
+        Columns of a frame, and of a neuron.
+    n_starts : int
+        Frames at which a window may start; which one is drawn.
+    sampling_end : float
+        Epochs over which the share of true frames that a rollout is shown falls from 1 to 0; 0 shows none.
+    augmentation : VirtualWorms or None
+        Virtual worms.
+    """
+
+    burn_in: int
+    horizon: int
+    n_columns: int
+    n_node_features: int
+    n_starts: int
+    sampling_end: float
+    augmentation: VirtualWorms | None
+
+    @property
+    def structure(self) -> Hashable:
+        """All but the strength of augmentation."""
+        virtual = None if self.augmentation is None else self.augmentation.structure
+        sizes = (self.burn_in, self.horizon, self.n_columns, self.n_node_features, self.n_starts)
+        return sizes, self.sampling_end, virtual
+
+    @property
+    def keeps_neurons(self) -> bool:
+        """Whether no neuron goes missing in what comes out."""
+        return self.augmentation is None or not self.augmentation.neuron_dropout
+
+    def n_groups(self, n_groups: int) -> int:
+        """Tell how many groups come out of so many."""
+        return n_groups if self.augmentation is None else n_groups * self.augmentation.n_groups
+
+    def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
+        """Draw starts, virtual worms, and which true frames are shown."""
+        draws = Draws({}, {})
+        if self.n_starts > 1:
+            start = torch.randint(self.n_starts, (n_samples, 1), generator=generator, device=generator.device)
+            draws.by_sample["start"] = start
+        if self.augmentation is not None:
+            virtual = self.augmentation.draw(n_samples, self.n_columns, generator, self.n_node_features)
+            draws.by_sample.update(virtual.by_sample)
+            draws.shared.update(virtual.shared)
+        if epoch < self.sampling_end:
+            chance = torch.rand(n_samples, self.horizon, generator=generator, device=generator.device)
+            draws.by_sample["shown"] = chance < 1 - epoch / self.sampling_end
+        return draws
+
+    def __call__(
+        self,
+        X: Tensor,
+        group: Tensor,
+        y: Tensor,
+        start: Tensor | None = None,
+        shown: Tensor | None = None,
+        **virtual: Tensor,
+    ) -> Batch:
+        """Make inputs and targets of the draws."""
+        frames = torch.cat([X, y], dim=1)
+        n_features = (self.burn_in + self.horizon) * self.n_columns
+        if start is not None:
+            frames = frames.gather(1, start * self.n_columns + torch.arange(n_features, device=X.device))
+        frames = frames[:, :n_features]
+        if virtual:
+            frames, group = VirtualWorms.apply(frames, group, **virtual)
+        X, y = frames[:, : self.burn_in * self.n_columns], frames[:, self.burn_in * self.n_columns :]
+        inputs = {"X": X, "group": group}
+        return (inputs if shown is None else inputs | {"true": y, "shown": shown}), y
+
+
+PUBLISHED: Mapping[str, Any] = MappingProxyType(
+    {
+        "n_layers": 2,
+        "batch_norm": "output",
+        "linear": False,
+        "center": "population",
+        "random_start": False,
+        "scheduled_sampling_end": 300,
+        "clip_margin": None,
+        "augmentation": None,
+        "max_epochs": 800,
+    }
+)
+"""Parameters of a network as the paper describes it."""
+
+_SAMPLES_A_CHUNK = 4096
+
+
+class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
+    """A torch module that rolls out trajectories, trained through skorch."""
+
+    _decayed = "step.*"
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **NeuralEstimator._parameter_constraints,
+        **TrajectoryRegressor._trajectory_constraints,
+        "augmentation": [VirtualWorms, StrOptions({"auto"}), None],
+        "memory": [StrOptions({"lstm"}), None],
+        "train_horizon": [Interval(Integral, 1, None, closed="left")],
+        "linear": ["boolean"],
+        "linear_alpha": [Interval(Real, 0, None, closed="left")],
+        "random_start": ["boolean"],
+        "scheduled_sampling_end": [Interval(Real, 0, None, closed="left")],
+        "scheduled_sampling_unit": [StrOptions({"epochs", "max_epochs"})],
+        "clip_margin": [Interval(Real, 0, None, closed="left"), None],
+    }
+
+    def __init__(
+        self,
+        *,
+        burn_in: int | None = None,
+        train_horizon: int = 8,
+        center: str = "worm",
+        linear: bool = True,
+        linear_alpha: float = 1.0,
+        n_hidden: int = 256,
+        n_layers: int = 1,
+        memory: str | None = None,
+        batch_norm: str | None = None,
+        augmentation: VirtualWorms | str | None = "auto",
+        n_node_features: int | None = None,
+        random_start: bool = True,
+        scheduled_sampling_end: float = 0,
+        scheduled_sampling_unit: str = "epochs",
+        clip_margin: float | None = 0.5,
+        max_epochs: int = 200,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+        learning_rate_factor: float = 0.25,
+        learning_rate_patience: int = 50,
+        validation_fraction: float = 0.1,
+        window: int = 8,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            n_hidden=n_hidden,
+            n_layers=n_layers,
+            batch_norm=batch_norm,
+            augmentation=augmentation,
+            n_node_features=n_node_features,
+            max_epochs=max_epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            learning_rate_factor=learning_rate_factor,
+            learning_rate_patience=learning_rate_patience,
+            validation_fraction=validation_fraction,
+            window=window,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.burn_in = burn_in
+        self.train_horizon = train_horizon
+        self.center = center
+        self.linear = linear
+        self.linear_alpha = linear_alpha
+        self.memory = memory
+        self.random_start = random_start
+        self.scheduled_sampling_end = scheduled_sampling_end
+        self.scheduled_sampling_unit = scheduled_sampling_unit
+        self.clip_margin = clip_margin
+
+    def _virtual_worms(self) -> VirtualWorms | None:
+        return VirtualWorms(gain=0.3, offset=0.0, mixing=0.2) if self.augmentation == "auto" else self.augmentation
+
+    def _build_step(self) -> Step:
+        raise NotImplementedError
+
+    def _readout(self, n_neurons: int, n_features: int) -> Readout:
+        return Readout(
+            n_neurons,
+            n_features,
+            self.n_columns_,
+            n_hidden=self.n_hidden,
+            n_layers=self.n_layers,
+            batch_norm=self._batch_norm(),
+            aggregation="concatenate",
+        )
+
+    def fit(self, X: Any, Y: Any, worm: Any = None) -> NeuralTrajectoryRegressor:
+        """Train on trajectories; see ``TrajectoryRegressor.fit``."""
+        NeuralEstimator.fit(self, X, Y, worm)
+        return self
+
+    def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
+        """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
+        frames, worms = self._training_frames(X, y, worm)
+        augmentation = self._virtual_worms()
+        if augmentation is not None:
+            augmentation.check()
+            if augmentation.neuron_dropout:
+                raise ValueError(
+                    f"VirtualWorms: neuron_dropout={augmentation.neuron_dropout}, but {type(self).__name__} predicts "
+                    "every neuron and so needs every neuron; leave neuron_dropout=0"
+                )
+        if self.train_horizon > self.horizon_:
+            raise ValueError(
+                f"train_horizon={self.train_horizon} is longer than the {self.horizon_} frames that Y holds; lower it, "
+                f"or make trajectories with horizon={self.train_horizon} or more"
+            )
+        self._name_columns(self._frame_columns, self.n_columns_)
+        population = np.zeros(len(frames), dtype=int) if worms is None else worms
+        self._has_worms = worms is not None
+        self.worms_, group = np.unique(population, return_inverse=True)
+        random_state = check_random_state(self.random_state)
+        seed = random_state.randint(np.iinfo(np.int32).max)
+        window = window_of_rows(X, population, self.window)
+        held_out = held_out_windows(group, window, self.validation_fraction, random_state)
+        self._learn_linear_part(frames[~held_out])
+        flat = frames.reshape(len(frames), -1).astype(np.float32)
+        observed, future = np.split(flat, [self.burn_in_ * self.n_columns_], axis=1)
+        return self._job(observed, group, future, held_out, seed, self._preparation())
+
+    @property
+    def _loss(self) -> type[nn.Module]:
+        return nn.MSELoss
+
+    def _learn_linear_part(self, frames: np.ndarray) -> None:
+        before, after = steps_of_pairs(frames, self.burn_in_)
+        self._bounds = None
+        if self.clip_margin is not None:
+            low, high = frames.min(axis=(0, 1)), frames.max(axis=(0, 1))
+            margin = self.clip_margin * (high - low)
+            self._bounds = np.stack([low - margin, high + margin])
+        self._ridge = None
+        if self.linear:
+            self._ridge = Ridge(alpha=self.linear_alpha).fit(before, after - before[:, -self.n_columns_ :])
+
+    def _build_module(self) -> TrajectoryModule:
+        step, linear = self._build_step(), None
+        if self._ridge is not None:
+            linear = nn.Linear(self.burn_in_ * self.n_columns_, self.n_columns_)
+            with torch.no_grad():
+                linear.weight.copy_(torch.from_numpy(self._ridge.coef_))
+                linear.bias.copy_(torch.from_numpy(self._ridge.intercept_))
+                # The network starts at nothing: it is what the linear map leaves to be explained.
+                for parameter in step.readout.get_submodule("output").parameters():
+                    parameter.zero_()
+        return TrajectoryModule(
+            len(self.neurons_),
+            len(self.node_features_),
+            self.burn_in_,
+            step,
+            train_horizon=self.train_horizon,
+            horizon=self.horizon_,
+            linear=linear,
+            bounds=None if self._bounds is None else torch.from_numpy(self._bounds).float(),
+        )
+
+    def _preparation(self) -> TrainingWindows:
+        end = self.scheduled_sampling_end * (1 if self.scheduled_sampling_unit == "epochs" else self.max_epochs)
+        n_starts = self.horizon_ - self.train_horizon + 1 if self.random_start else 1
+        return TrainingWindows(
+            burn_in=self.burn_in_,
+            horizon=self.train_horizon,
+            n_columns=self.n_columns_,
+            n_node_features=len(self.node_features_),
+            n_starts=n_starts,
+            sampling_end=end,
+            augmentation=self._virtual_worms(),
+        )
+
+    def _predict(self, frames: np.ndarray, worms: np.ndarray | None, n_steps: int) -> np.ndarray:
+        module = self.net_.module_
+        module.eval()
+        with one_thread(), torch.inference_mode():
+            X = self._tensor(frames.reshape(len(frames), -1))
+            predicted = self._roll_out(X, worms, n_steps)
+            return predicted.cpu().numpy().reshape(len(frames), n_steps, -1)
+
+    def _roll_out(self, X: Tensor, worms: np.ndarray | None, n_steps: int) -> Tensor:
+        return self._in_chunks(X, Groups.one(len(X), X.device), n_steps)
+
+    def _in_chunks(self, X: Tensor, group: Groups, n_steps: int, **others: Tensor) -> Tensor:
+        module = self.net_.module_
+        chunks = zip(X.split(_SAMPLES_A_CHUNK), group.index.split(_SAMPLES_A_CHUNK), strict=True)
+        parts = [module(part, Groups(index, group.n_groups), n_steps=n_steps, **others) for part, index in chunks]
+        return torch.cat(parts)

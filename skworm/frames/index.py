@@ -1,0 +1,385 @@
+"""How frames are laid out as rows and columns, and whether new ones are like those of training."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import validate_data
+
+WORM_LEVEL = "worm"
+FRAME_LEVEL = "frame"
+SEPARATOR = ":"
+STEP_SEPARATOR = "@"
+
+_STEP_NAME = re.compile(r".+@-?\d+$", re.DOTALL)
+
+
+def column_names(neurons: Iterable[str], node_features: Sequence[str]) -> list[str]:
+    """Name the columns of a frame table, neuron-major: ``"AVAL:trace", "AVAL:derivative", ...``."""
+    return [f"{neuron}{SEPARATOR}{feature}" for neuron in neurons for feature in node_features]
+
+
+def parse_column_names(columns: Iterable[Any]) -> tuple[list[str], list[str]] | None:
+    """Read neurons and node features back from column names.
+
+    Parameters
+    ----------
+    columns : iterable
+        Column labels of a frame table.
+
+    Returns
+    -------
+    (neurons, node_features) or None
+        Names in column order, or None where the labels are not ``"neuron:feature"`` names at all.
+
+    Raises
+    ------
+    ValueError
+        If the labels are such names, but not neuron-major with the same features for every neuron.
+    """
+    labels = list(columns)
+    if not labels or not all(isinstance(label, str) and SEPARATOR in label for label in labels):
+        return None
+    pairs = [label.rsplit(SEPARATOR, 1) for label in labels]
+    neurons = list(dict.fromkeys(neuron for neuron, _ in pairs))
+    node_features = list(dict.fromkeys(feature for _, feature in pairs))
+    if labels != column_names(neurons, node_features):
+        raise ValueError(
+            "columns named 'neuron:feature' must be neuron-major, with the same features in the same order for every "
+            f"neuron, such as {column_names(neurons[:2], node_features)}; got {labels[:6]}; make the table with "
+            "make_frames, or reorder its columns"
+        )
+    return neurons, node_features
+
+
+def context_feature_names(node_features: Sequence[str], context: Iterable[int]) -> list[str]:
+    """Name the node features of a neuron over a context: ``"trace@-3", "derivative@-3", "trace", "derivative"``."""
+    return [f"{name}{STEP_SEPARATOR}{frame}" if frame else name for frame in context for name in node_features]
+
+
+def parse_context_feature_names(node_features: Iterable[str]) -> tuple[list[str], list[int]]:
+    """Tell for each node feature what was measured, and how many frames from the labelled one.
+
+    Parameters
+    ----------
+    node_features : iterable of str
+        Names of node features, such as ``"trace@-3"``.
+
+    Returns
+    -------
+    (signals, frames) : list of str, list of int
+        One of each for every node feature, such as ``"trace"`` and -3. A name that tells no frame is of frame 0.
+    """
+    signals, frames = [], []
+    for name in node_features:
+        in_context = _STEP_NAME.match(name) is not None
+        signal, frame = name.rsplit(STEP_SEPARATOR, 1) if in_context else (name, "0")
+        signals.append(signal)
+        frames.append(int(frame))
+    return signals, frames
+
+
+def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:
+    """Tell the worm of each row.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame, shape (n_frames, ...)
+        Frames; a DataFrame may carry the worm as the index level ``"worm"``.
+    worm : array-like, shape (n_frames,), optional
+        Worm of each row; takes precedence over the index.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_frames,) or None
+        None where neither says to which worm a row belongs.
+    """
+    if worm is not None:
+        ids = np.asarray(worm)
+        if ids.ndim != 1 or len(ids) != len(X):
+            raise ValueError(f"worm has shape {ids.shape}, but X has {len(X)} rows; pass one worm name a row")
+        return ids
+    index = getattr(X, "index", None)
+    if isinstance(index, (pd.Index, pd.MultiIndex)) and WORM_LEVEL in index.names:
+        return np.asarray(index.get_level_values(WORM_LEVEL))
+    return None
+
+
+def frame_of_rows(X: Any, worm: np.ndarray) -> np.ndarray:
+    """Tell the frame number of each row: from the index level ``"frame"``, else by row order within each worm.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame, shape (n_frames, ...)
+        Frames.
+    worm : numpy.ndarray, shape (n_frames,)
+        Worm of each row.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n_frames,)
+        Frame numbers, counted from 0 within each worm.
+    """
+    index = getattr(X, "index", None)
+    if isinstance(index, (pd.Index, pd.MultiIndex)) and FRAME_LEVEL in index.names:
+        return np.asarray(index.get_level_values(FRAME_LEVEL), dtype=np.int64)
+    return pd.Series(worm).groupby(worm, sort=False).cumcount().to_numpy()
+
+
+def window_of_rows(X: Any, worm: np.ndarray, window: int) -> np.ndarray:
+    """Tell the window of each row: ``frame // window``, so that dropped rows shift no boundary.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame, shape (n_frames, ...)
+        Frames.
+    worm : numpy.ndarray, shape (n_frames,)
+        Worm of each row.
+    window : int
+        Frames a window.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n_frames,)
+        Window numbers, counted from 0 within each worm.
+    """
+    if not isinstance(window, (int, np.integer)) or window < 1:
+        raise ValueError(f"window={window!r} must be a whole number of frames, at least 1")
+    return frame_of_rows(X, worm) // window
+
+
+def signal_names(y: Any) -> list[str]:
+    """Tell the names of behavioural signals: of the columns of a table, of a Series, else numbers.
+
+    Parameters
+    ----------
+    y : array-like, shape (n_frames,) or (n_frames, n_signals)
+        Signals.
+
+    Returns
+    -------
+    list of str, length n_signals
+        Names.
+    """
+    if hasattr(y, "columns"):
+        return [str(name) for name in y.columns]
+    if getattr(y, "name", None) is not None:
+        return [str(y.name)]
+    shape = np.asarray(y).shape
+    return [str(number) for number in range(shape[1] if len(shape) > 1 else 1)]
+
+
+def step_column_names(columns: Iterable[str], steps: Iterable[int]) -> list[str]:
+    """Name the columns of trajectories, time-major: ``"AVAL:trace@0", "RID:trace@0", "AVAL:trace@1", ...``."""
+    columns = list(columns)
+    return [f"{column}{STEP_SEPARATOR}{step}" for step in steps for column in columns]
+
+
+def parse_step_column_names(columns: Iterable[Any]) -> tuple[list[str], list[int]] | None:
+    """Read the columns of a frame, and the steps, back from the column names of trajectories.
+
+    Parameters
+    ----------
+    columns : iterable
+        Column labels of a table of trajectories.
+
+    Returns
+    -------
+    (columns, steps) or None
+        Names of the columns of one frame, and steps in order, or None where the labels are no ``"name@step"`` at all.
+
+    Raises
+    ------
+    ValueError
+        If the labels are such names, but not time-major over consecutive steps with the same columns in each.
+    """
+    labels = list(columns)
+    if not labels or not all(isinstance(label, str) and _STEP_NAME.match(label) for label in labels):
+        return None
+    pairs = [label.rsplit(STEP_SEPARATOR, 1) for label in labels]
+    names = list(dict.fromkeys(name for name, _ in pairs))
+    steps = list(dict.fromkeys(int(step) for _, step in pairs))
+    if labels != step_column_names(names, range(steps[0], steps[0] + len(steps))):
+        raise ValueError(
+            "columns named 'name@step' must be time-major, with the same columns in the same order in consecutive "
+            f"steps, such as {step_column_names(names[:2], steps[:2])}; got {labels[:6]}; make the table with "
+            "make_trajectories, or reorder its columns"
+        )
+    return names, steps
+
+
+SAME_RATE = 1.3
+"""Frame rates that differ by no more than this factor count as alike; labs and worms vary that much."""
+
+_PASSED_ON = ("derivative", "derivative_looks_ahead", "fit_scope")
+
+
+def frame_rate_of(X: Any) -> float | None:
+    """Tell the frames a second of a table of frames: the median over its worms, or None where it does not say.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame
+        Frames; ``X.attrs["fps"]`` is a number, or maps worms to numbers as :func:`skworm.frames.make_frames` does.
+
+    Returns
+    -------
+    float or None
+        Frames a second.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.frames.index import frame_rate_of
+    >>> X = pd.DataFrame({"AVAL:trace": [0.0, 1.0]}, index=pd.Index(["a", "b"], name="worm"))
+    >>> X.attrs["fps"] = {"a": 3.0, "b": 5.0, "c": 7.0}
+    >>> frame_rate_of(X), frame_rate_of(X.loc[["a"]])
+    (4.0, 3.0)
+    """
+    fps = _attrs(X).get("fps")
+    if isinstance(fps, Mapping):
+        index = X.index
+        present = index.unique(WORM_LEVEL) if WORM_LEVEL in index.names else list(fps)
+        rates = [fps[worm] for worm in present if worm in fps]
+        return float(np.median(rates)) if rates else None
+    return None if fps is None else float(fps)
+
+
+def frame_settings(X: Any) -> dict[str, Any]:
+    """Tell what a table of frames says of how it was made.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame
+        Frames.
+
+    Returns
+    -------
+    dict
+        ``"derivative"``, ``"derivative_looks_ahead"``, ``"fit_scope"`` and ``"fps"``, those of them that are known;
+        empty for plain arrays.
+    """
+    attrs = _attrs(X)
+    settings = {name: attrs[name] for name in _PASSED_ON if name in attrs}
+    fps = frame_rate_of(X)
+    return settings if fps is None else {**settings, "fps": fps}
+
+
+def learned_settings(model: Any) -> dict[str, Any]:
+    """Tell the settings of the frames that a fitted model learned from.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted. Of a pipeline the first step that knows tells them, of a search or a wrapper the estimator in it.
+
+    Returns
+    -------
+    dict
+        As :func:`frame_settings` gives them.
+    """
+    if isinstance(model, Pipeline):
+        return next((settings for _, step in model.steps if (settings := learned_settings(step))), {})
+    for inner in ("estimator_", "best_estimator_"):
+        if hasattr(model, inner):
+            return learned_settings(getattr(model, inner))
+    return dict(getattr(model, "frame_settings_", {}))
+
+
+def validate_like_training(estimator: Any, X: Any, **options: Any) -> Any:
+    """Check that frames have the columns and the frame rate that a fitted estimator has learned from.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, with ``frame_settings_``.
+    X : array-like or DataFrame
+        Frames.
+    **options
+        Passed on to ``sklearn.utils.validation.validate_data``.
+
+    Returns
+    -------
+    ndarray
+        The checked rows.
+
+    Raises
+    ------
+    ValueError
+        If columns are absent, too many or in another order; the message says how to make them fit.
+
+    Warns
+    -----
+    UserWarning
+        If the frame rate is more than :data:`SAME_RATE` times that of the training frames, or less than it divided
+        by that.
+    """
+    try:
+        rows = validate_data(estimator, X, reset=False, **options)
+    except ValueError as error:
+        mend = _how_to_fit_columns(estimator, X)
+        if mend is None:
+            raise
+        raise ValueError(f"{error}\n{mend}") from error
+    _warn_of_rate(estimator, X)
+    return rows
+
+
+def _attrs(X: Any) -> Mapping[str, Any]:
+    return {str(name): value for name, value in X.attrs.items()} if isinstance(X, pd.DataFrame) else {}
+
+
+def is_same_rate(fps: float, other: float) -> bool:
+    """Tell whether two frame rates, in frames a second, differ by no more than :data:`SAME_RATE`."""
+    return 1 / SAME_RATE <= fps / other <= SAME_RATE
+
+
+def _warn_of_rate(estimator: Any, X: Any) -> None:
+    learned, found = getattr(estimator, "frame_settings_", {}).get("fps"), frame_rate_of(X)
+    if learned is None or found is None or is_same_rate(found, learned):
+        return
+    warnings.warn(
+        f"{type(estimator).__name__} was trained on {learned:.3g} frames a second, and X has {found:.3g}; make X with "
+        f"make_frames(..., resample_to={learned:.3g})",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def _how_to_fit_columns(estimator: Any, X: Any) -> str | None:
+    """Say in terms of neurons what is wrong with the columns, or None where nothing can be said."""
+    learned = getattr(estimator, "feature_names_in_", None)
+    if learned is None or not hasattr(X, "columns"):
+        return None
+    expected, found = list(map(str, learned)), list(map(str, X.columns))
+    if expected == found:
+        return None
+    name = type(estimator).__name__
+    if set(expected) <= set(found):
+        return f"All columns that {name} was trained on are there; pass X[list(model.feature_names_in_)]."
+    neurons, present = _neurons_and_features(expected), _neurons_and_features(found)
+    if neurons is None:
+        return f"{name} was trained on the columns {expected}; X has {found}."
+    lacking = [neuron for neuron in neurons[0] if present is None or neuron not in present[0]]
+    problem = f"X has no neurons {lacking}" if lacking else f"X has the columns {found[:4]} ..."
+    advice = (
+        "without them, train another model on neurons that all recordings share" if lacking else "see feature_names_in_"
+    )
+    return (
+        f"{name} was trained on the neurons {neurons[0]} with the features {neurons[1]}, and {problem}. Make X with "
+        f"make_frames(recordings, neurons={neurons[0]}, node_features={neurons[1]}); {advice}."
+    )
+
+
+def _neurons_and_features(columns: list[str]) -> tuple[list[str], list[str]] | None:
+    try:
+        steps = parse_step_column_names(columns)
+        return parse_column_names(columns if steps is None else steps[0])
+    except ValueError:
+        return None

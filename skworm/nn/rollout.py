@@ -1,0 +1,174 @@
+"""Rollouts: from observed frames, one predicted frame after another (equations 4 and 5)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from skworm.nn.groups import Groups
+from skworm.nn.messages import GraphConvolution, MessagePassing
+
+
+class Step(nn.Module):
+    """Tell how a frame changes: messages, memory and readout, the function f of equation 4.
+
+    Parameters
+    ----------
+    messages : MessagePassing, GraphConvolution or None
+        Messages between neurons; None for a network that is blind to the graph.
+    memory : torch.nn.Module or None
+        Maps (nodes, state) to (nodes, state), such as :class:`FrameLSTM`; None for a network that sees the last
+        frames alone.
+    readout : torch.nn.Module
+        Maps nodes of shape (n_samples, n_neurons, n_features) to (n_samples, n_columns).
+    """
+
+    def __init__(
+        self, messages: MessagePassing | GraphConvolution | None, memory: nn.Module | None, readout: nn.Module
+    ) -> None:
+        super().__init__()
+        self.messages = messages
+        self.memory = memory
+        self.readout = readout
+
+    def forward(
+        self, nodes: Tensor, group: Groups, graphs: Tensor | None, state: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        """Map nodes to a change of the frame, of shape (n_samples, n_columns), and the next state of the memory."""
+        if self.messages is not None:
+            nodes = self.messages(nodes, group, graphs)
+        if self.memory is not None:
+            nodes, state = self.memory(nodes, state)
+        return self.readout(nodes).flatten(1), state
+
+
+class TrajectoryModule(nn.Module):
+    """Predict frame after frame, each from the ones before: X(t + 1) = X(t) + f(X(t)) (equation 5).
+
+    In training mode it predicts `train_horizon` frames, in evaluation mode `horizon`.
+
+    Parameters
+    ----------
+    n_neurons, n_node_features : int
+        Shape of a frame.
+    burn_in : int
+        Observed frames. A step without memory sees that many of the last frames side by side; one with memory sees
+        them one after the other.
+    step : Step
+        The function f.
+    train_horizon, horizon : int
+        Frames to predict in training, and afterwards.
+    linear : torch.nn.Linear or None
+        A linear map of the last `burn_in` frames that is added to f.
+    bounds : Tensor of shape (2, n_columns) or None
+        Predicted frames are kept between these.
+
+    References
+    ----------
+    Wang et al. 2021, equations 4 and 5.
+    """
+
+    def __init__(
+        self,
+        n_neurons: int,
+        n_node_features: int,
+        burn_in: int,
+        step: Step,
+        *,
+        train_horizon: int,
+        horizon: int,
+        linear: nn.Linear | None,
+        bounds: Tensor | None,
+    ) -> None:
+        super().__init__()
+        self.frame_shape = (n_neurons, n_node_features)
+        self.burn_in = burn_in
+        self.step = step
+        self.train_horizon = train_horizon
+        self.horizon = horizon
+        self.linear = linear
+        self.register_buffer("bounds", bounds)
+
+    @property
+    def messages(self) -> MessagePassing | GraphConvolution | None:
+        """The messages between neurons, None where there are none."""
+        return self.step.messages
+
+    def forward(
+        self,
+        X: Tensor,
+        group: Groups,
+        true: Tensor | None = None,
+        shown: Tensor | None = None,
+        graphs: Tensor | None = None,
+        n_steps: int | None = None,
+    ) -> Tensor:
+        """Roll out trajectories.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_samples, burn_in * n_columns)
+            Observed frames, time-major; each neuron-major.
+        group : Groups
+            Groups of samples; samples of one group share a static graph.
+        true : Tensor of shape (n_samples, n_steps * n_columns), optional
+            True frames, for scheduled sampling.
+        shown : BoolTensor of shape (n_samples, n_steps), optional
+            Where the next step starts from the true frame in place of the predicted one.
+        graphs : Tensor of shape (n_groups, n_neurons, n_neurons), optional
+            Edge weights that are already known, in place of inferred ones.
+        n_steps : int, optional
+            Frames to predict, in place of `train_horizon` or `horizon`.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_steps * n_columns)
+            Predicted frames, time-major.
+        """
+        frames = list(X.unflatten(1, (self.burn_in, -1)).unbind(1))
+        true_frames = None if true is None else true.unflatten(1, (-1, X.shape[1] // self.burn_in))
+        if self.messages is not None and self.messages.takes_group_graphs and graphs is None:
+            graphs = self.messages.weights(self.nodes(X), group)
+        state = None
+        if self.step.memory is not None:
+            for frame in frames[:-1]:
+                _, state = self.step(frame.unflatten(1, self.frame_shape), group, graphs, state)
+        predicted = []
+        for step in range(n_steps or (self.train_horizon if self.training else self.horizon)):
+            change, state = self.step(self._nodes(frames), group, graphs, state)
+            if self.linear is not None:
+                change = change + self.linear(torch.cat(frames, dim=1))
+            frame = self._bounded(frames[-1] + change)
+            predicted.append(frame)
+            if true_frames is not None and shown is not None:
+                frame = torch.where(shown[:, step, None], true_frames[:, step], frame)
+            frames = [*frames[1:], frame]
+        return torch.cat(predicted, dim=1)
+
+    def group_graphs(self, X: Tensor, group: Groups) -> Tensor:
+        """Infer one graph a group of samples from their observed frames, of shape (n_groups, n_neurons, n_neurons)."""
+        if self.messages is None:
+            raise ValueError("the step of this module passes no messages, so there is no graph")
+        return self.messages.group_graphs(self.nodes(X), group)
+
+    def nodes(self, X: Tensor) -> Tensor:
+        """Tell what a step sees of every neuron, from which graphs are inferred.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_samples, burn_in * n_columns)
+            Observed frames, time-major; each neuron-major.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_neurons, n_features)
+            Node features of the last frame, where there is a memory, or of all observed frames.
+        """
+        return self._nodes(list(X.unflatten(1, (self.burn_in, -1)).unbind(1)))
+
+    def _nodes(self, frames: list[Tensor]) -> Tensor:
+        seen = frames if self.step.memory is None else frames[-1:]
+        return torch.cat([frame.unflatten(1, self.frame_shape) for frame in seen], dim=2)
+
+    def _bounded(self, frame: Tensor) -> Tensor:
+        return frame if self.bounds is None else torch.clamp(frame, *self.get_buffer("bounds"))

@@ -1,0 +1,544 @@
+"""How many models fit into memory at once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from fnmatch import fnmatch
+from typing import Any
+
+import joblib
+import numpy as np
+import psutil
+import torch
+from skorch import NeuralNet
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from skworm.nn.blocks import FeatureBatchNorm
+from skworm.nn.groups import Groups
+from skworm.training.loop import (
+    Batch,
+    TrainingJob,
+    TrainingSettings,
+    WholeBatch,
+    WholeTensors,
+    make_net,
+    never_finite,
+    one_thread,
+    train,
+)
+
+_SHARE_OF_MEMORY = 0.5
+# On a CPU a stack that outgrows the cache takes longer than its models one by one.
+_CPU_BYTES = 2**24
+
+
+def models_at_a_time(job: TrainingJob, n_processes: int = 1) -> int:
+    """Tell how many models like that of a job can be trained at once in the memory that is free now.
+
+    Parameters
+    ----------
+    job : TrainingJob
+        One of them, that with the most samples.
+    n_processes : int, default=1
+        Processes that share the memory.
+
+    Returns
+    -------
+    int
+        1 or more.
+    """
+    if job.settings.device == "cuda":
+        free = torch.cuda.mem_get_info()[0] * _SHARE_OF_MEMORY
+    else:
+        free = min(psutil.virtual_memory().available * _SHARE_OF_MEMORY, _CPU_BYTES)
+    return max(1, int(free / n_processes / bytes_of_a_model(job)))
+
+
+def bytes_of_a_model(job: TrainingJob) -> int:
+    """Measure what one step of training keeps, by taking its forward pass.
+
+    Parameters
+    ----------
+    job : TrainingJob
+        The job; its module is left as it is.
+
+    Returns
+    -------
+    int
+        Bytes of samples, parameters with what the optimizer keeps of them, and all that the backward pass needs.
+    """
+    module = stackable(job.module).to(job.settings.device).train()
+    samples = job.tensors(~job.held_out)
+    inputs, y = next(iter(WholeBatch(samples, prepare=job.prepare, generator=job.generator)))
+    kept: dict[int, int] = {}
+
+    def note(value: Tensor) -> Tensor:
+        storage = value.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda value: value):
+        # The graph must live until all is counted: memory that is freed is given out again under the same address.
+        loss = job.loss()(module(**inputs), y)
+    n_parameters = sum(parameter.numel() for parameter in module.parameters())
+    of_samples = sum(value.nbytes for value in (samples.X, samples.y, samples.group.index))
+    del loss
+    # The backward pass holds gradients of what the forward pass kept, though not of all at once.
+    return 2 * sum(kept.values()) + 2 * of_samples + 6 * 4 * n_parameters
+
+
+def stackable(module: nn.Module) -> nn.Module:
+    """Copy a module, and let it compute all at once: what is computed again in the backward pass cannot be stacked.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Any module; parts with an attribute ``in_parts`` get the value False there.
+
+    Returns
+    -------
+    torch.nn.Module
+        The copy.
+    """
+    module = copy.deepcopy(module)
+    for part in module.modules():
+        if hasattr(part, "in_parts"):
+            vars(part)["in_parts"] = False
+    return module
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory ran out, on a GPU or a CPU.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was raised.
+
+    Returns
+    -------
+    bool
+        True for Python's and torch's errors of this kind.
+    """
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+class StackedAdam:
+    """:class:`torch.optim.Adam` with a learning rate and a penalty of its own for each model.
+
+    Parameters
+    ----------
+    parameters : Tensor of shape (n_models, n_parameters)
+        What to optimize, in place.
+    decay : Tensor of shape (n_models, n_parameters)
+        Penalty on the square of each parameter.
+    """
+
+    betas = (0.9, 0.999)
+    epsilon = 1e-8
+
+    def __init__(self, parameters: Tensor, decay: Tensor) -> None:
+        self.parameters = parameters
+        self.decay = decay if bool(decay.any()) else None
+        self.mean = torch.zeros_like(parameters, requires_grad=False)
+        self.square = torch.zeros_like(parameters, requires_grad=False)
+        self.n_steps = 0
+
+    @torch.no_grad()
+    def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
+        """Take a step, with one learning rate a model."""
+        self.n_steps += 1
+        if self.decay is not None:
+            gradient = torch.addcmul(gradient, self.decay, self.parameters)
+        self.mean.lerp_(gradient, 1 - self.betas[0])
+        self.square.mul_(self.betas[1]).addcmul_(gradient, gradient, value=1 - self.betas[1])
+        corrections = [1 - beta**self.n_steps for beta in self.betas]
+        scale = self.square.sqrt().div_(corrections[1] ** 0.5).add_(self.epsilon)
+        rate = (learning_rate / corrections[0]).to(gradient.dtype)
+        self.parameters.sub_(rate[:, None] * (self.mean / scale))
+
+
+class StackedPlateau:
+    """:class:`torch.optim.lr_scheduler.ReduceLROnPlateau` and the best epoch of each model.
+
+    Parameters
+    ----------
+    settings : sequence of TrainingSettings
+        One a model.
+    device : torch.device
+        Where losses come from.
+
+    Attributes
+    ----------
+    learning_rate, best_loss : Tensor of shape (n_models,)
+        Present learning rate and lowest loss so far.
+    best_epoch : LongTensor of shape (n_models,)
+        Epoch of the lowest loss, from 1; 0 where none was finite.
+    """
+
+    # Those of ReduceLROnPlateau.
+    threshold = 1e-4
+    smallest_change = 1e-8
+
+    def __init__(self, settings: Sequence[TrainingSettings], device: torch.device) -> None:
+        def of_each(name: str, dtype: torch.dtype) -> Tensor:
+            return torch.tensor([getattr(own, name) for own in settings], dtype=dtype, device=device)
+
+        self.learning_rate = of_each("learning_rate", torch.float64)
+        self.factor = of_each("learning_rate_factor", torch.float64)
+        self.patience = of_each("learning_rate_patience", torch.long)
+        self.best_loss = torch.full_like(self.learning_rate, torch.inf)
+        self.best_epoch = torch.zeros_like(self.patience)
+        self.reference = self.best_loss.clone()
+        self.n_bad = torch.zeros_like(self.patience)
+
+    def update(self, loss: Tensor, epoch: int) -> Tensor:
+        """Take note of every model's loss, and tell whose is the lowest so far; epochs count from 0."""
+        loss = loss.double()
+        improved = loss < self.reference * (1 - self.threshold)
+        self.reference = torch.where(improved, loss, self.reference)
+        self.n_bad = torch.where(improved, 0, self.n_bad + 1)
+        tired = self.n_bad > self.patience
+        lower = self.learning_rate * self.factor
+        lowered = tired & (self.learning_rate - lower > self.smallest_change)
+        self.learning_rate = torch.where(lowered, lower, self.learning_rate)
+        self.n_bad = torch.where(tired, 0, self.n_bad)
+        better = loss < self.best_loss
+        self.best_loss = torch.where(better, loss, self.best_loss)
+        self.best_epoch = torch.where(better, epoch + 1, self.best_epoch)
+        return better
+
+
+def train_together(jobs: Sequence[TrainingJob], *, n_processes: int = 1) -> list[NeuralNet | Exception]:
+    """Train many modules at once.
+
+    Modules of the same structure make up a stack, which takes each step as one. Every model keeps its own samples,
+    batch norm statistics, learning rate, stream of random numbers and best epoch, so that it ends as :func:`train`
+    would have trained it, but for the rounding of sums in another order. A stack is as large as memory allows; one for
+    which memory runs out is halved and begins anew.
+
+    Parameters
+    ----------
+    jobs : sequence of TrainingJob
+        What to train.
+    n_processes : int, default=1
+        Processes that share the memory.
+
+    Returns
+    -------
+    list of skorch.NeuralNet or Exception
+        For each job its trained net, or what went wrong with it.
+    """
+    stacks: dict[Hashable, list[int]] = {}
+    for number, job in enumerate(jobs):
+        stacks.setdefault(structure(job), []).append(number)
+    results: dict[int, NeuralNet | Exception] = {}
+    for numbers in stacks.values():
+        # Models are filled up to the rows of the largest beside them.
+        numbers.sort(key=lambda number: int(np.count_nonzero(~jobs[number].held_out)))
+        size = models_at_a_time(jobs[numbers[-1]], n_processes)
+        for start in range(0, len(numbers), size):
+            part = numbers[start : start + size]
+            results.update(zip(part, _train_or_halve([jobs[number] for number in part]), strict=True))
+    return [results[number] for number in range(len(jobs))]
+
+
+def structure(job: TrainingJob) -> Hashable:
+    """Tell what jobs have in common that can be one stack.
+
+    Parameters
+    ----------
+    job : TrainingJob
+        A job.
+
+    Returns
+    -------
+    hashable
+        The same for jobs that differ in nothing but rows, weights, seed, learning rate, decay and strength of
+        augmentation.
+    """
+    parts = [
+        (name, type(part), sorted((key, repr(value)) for key, value in vars(part).items() if key[0] != "_"))
+        for name, part in job.module.named_modules()
+    ]
+    tensors = [(name, value.shape, value.requires_grad) for name, value in _named_tensors(job.module).items()]
+    settings = job.settings
+    others = (job.loss, job.X.shape[1:], job.y.shape[1:], job.n_groups, job.monitor, settings.max_epochs)
+    prepared = None if job.prepare is None else job.prepare.structure
+    return repr((parts, tensors, others, settings.decayed, settings.device, prepared))
+
+
+def _train_or_halve(jobs: list[TrainingJob]) -> list[NeuralNet | Exception]:
+    if len(jobs) == 1:
+        return [_train_alone(jobs[0])]
+    try:
+        return _Stack(jobs).train()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    # Out of the except block, which keeps the tensors of the stack alive.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = len(jobs) // 2
+    return _train_or_halve(jobs[:half]) + _train_or_halve(jobs[half:])
+
+
+def _train_alone(job: TrainingJob) -> NeuralNet | Exception:
+    try:
+        return train(job)
+    except ValueError as error:
+        return error
+
+
+def _named_tensors(module: torch.nn.Module) -> dict[str, Tensor]:
+    return dict(module.named_parameters()) | dict(module.named_buffers())
+
+
+class _Batch:
+    """Samples of all models, filled up to the same number of rows.
+
+    Axis 0 of every tensor is the model. Rows that only fill up have the weight 0.
+    """
+
+    def __init__(self, inputs: dict[str, Tensor], y: Tensor, weight: Tensor, n_groups: int, line_up: bool) -> None:
+        group = Groups(inputs["group"], n_groups)
+        if line_up:
+            group = group.line_up()
+        self.n_groups, self.capacity = n_groups, group.capacity
+        self.inputs, self.y, self.weight = inputs, y, weight
+        self.place = {} if group.place is None else {"place": group.place}
+
+    def group_of_one(self, index: Tensor, weight: Tensor, place: dict[str, Tensor]) -> Groups:
+        """Make the groups of a single model of the parts that belong to it."""
+        return Groups(index, self.n_groups, weight, place.get("place"), self.capacity)
+
+
+class _Rows:
+    """The rows of all jobs that train, or of those that judge."""
+
+    def __init__(self, jobs: list[TrainingJob], held_out: bool) -> None:
+        parts = [job.tensors(job.held_out == held_out) for job in jobs]
+        self.sizes = [len(part) for part in parts]
+        # A first axis as long as the rows tells batch normalisation that it has the rows before it, not groups.
+        self.n_rows = max(*self.sizes, jobs[0].n_groups + 1)
+        self.X = self.filled([part.X for part in parts])
+        self.y = self.filled([part.y for part in parts])
+        self.weight = self.filled([torch.ones_like(part.X[:, 0]) for part in parts])
+        self.group = torch.stack([self._filled_group(part) for part in parts])
+        self.n_groups = jobs[0].n_groups
+
+    def filled(self, values: list[Tensor]) -> Tensor:
+        """Stack tensors of (n_rows, ...), each filled up with zeros."""
+        stacked = values[0].new_zeros(len(values), self.n_rows, *values[0].shape[1:])
+        for model, value in enumerate(values):
+            stacked[model, : len(value)] = value
+        return stacked
+
+    def _filled_group(self, part: WholeTensors) -> Tensor:
+        # Spread over the groups, so that none becomes much larger than it is.
+        index = torch.arange(self.n_rows, device=part.X.device) % part.group.n_groups
+        index[: len(part)] = part.group.index
+        return index
+
+
+class _Stack:
+    """Models of one structure, and their state while they are trained."""
+
+    def __init__(self, jobs: list[TrainingJob]) -> None:
+        self.jobs = jobs
+        first = jobs[0]
+        device = first.settings.device
+        self.module = stackable(first.module).to(device)
+        self.norms = [
+            f"{name}.row_weights" for name, part in self.module.named_modules() if isinstance(part, FeatureBatchNorm)
+        ]
+        self.line_up = any(getattr(part, "takes_group_graphs", False) for part in self.module.modules())
+        self.loss = first.loss(reduction="none")
+        self.generators = [job.generator for job in jobs]
+        self.rows = _Rows(jobs, held_out=False)
+        self.prepare = [job.prepare for job in jobs if job.prepare is not None]
+        self.training = None if self.prepare else self._as_they_are(self.rows)
+        self.judging = self._as_they_are(_Rows(jobs, held_out=True)) if first.held_out.any() else None
+        self._stack_tensors(device)
+
+    def _stack_tensors(self, device: str) -> None:
+        tensors = [_named_tensors(job.module) for job in self.jobs]
+        stacked = {name: torch.stack([own[name].detach() for own in tensors]).to(device) for name in tensors[0]}
+        learned = [name for name, value in tensors[0].items() if value.requires_grad]
+        self.constants = {name: value for name, value in stacked.items() if name not in learned}
+        self.shapes = {name: stacked[name].shape for name in learned}
+        # One tensor for all parameters, so that the optimizer takes a handful of operations a step.
+        self.flat = torch.cat([stacked[name].reshape(len(self.jobs), -1) for name in learned], dim=1).requires_grad_()
+        self.best_flat = self.flat.detach().clone()
+        self.best_constants = {name: value.clone() for name, value in self.constants.items()}
+
+    def train(self) -> list[NeuralNet | Exception]:
+        """Train all epochs, and make the nets."""
+        settings = [job.settings for job in self.jobs]
+        optimizer = StackedAdam(self.flat, self._decay())
+        plateau = StackedPlateau(settings, self.flat.device)
+        losses: dict[str, list[Tensor]] = {"train_loss": [], "valid_loss": []}
+        with one_thread():
+            for epoch in range(settings[0].max_epochs):
+                train_loss = self._step(epoch, optimizer, plateau.learning_rate)
+                losses["train_loss"].append(train_loss)
+                judged = train_loss
+                if self.judging is not None:
+                    judged = self._judge(self.judging)
+                    losses["valid_loss"].append(judged)
+                self._remember(plateau.update(judged, epoch))
+        history = {name: torch.stack(values).T.tolist() for name, values in losses.items() if values}
+        best_epochs, found = plateau.best_epoch.tolist(), plateau.best_loss.isfinite().tolist()
+        return [
+            self._net(model, {name: values[model] for name, values in history.items()}, best_epochs[model])
+            if found[model]
+            else never_finite(job.monitor, settings[0].max_epochs)
+            for model, job in enumerate(self.jobs)
+        ]
+
+    def _as_they_are(self, rows: _Rows) -> _Batch:
+        return _Batch({"X": rows.X, "group": rows.group}, rows.y, rows.weight, rows.n_groups, self.line_up)
+
+    def _prepared(self, epoch: int) -> _Batch:
+        rows, n_features = self.rows, self.rows.X.shape[2]
+        draws = [
+            own.draw(epoch, size, n_features, generator)
+            for own, size, generator in zip(self.prepare, rows.sizes, self.generators, strict=True)
+        ]
+        drawn = {name: rows.filled([draw.by_sample[name] for draw in draws]) for name in draws[0].by_sample}
+        drawn |= {name: torch.stack([draw.shared[name] for draw in draws]) for name in draws[0].shared}
+
+        def prepare(X: Tensor, group: Tensor, y: Tensor, drawn: dict[str, Tensor]) -> Batch:
+            return self.prepare[0](X, group, y, **drawn)
+
+        inputs, y = vmap(prepare)(rows.X, rows.group, rows.y, drawn)
+        return _Batch(inputs, y, rows.weight, self.prepare[0].n_groups(rows.n_groups), self.line_up)
+
+    def _step(self, epoch: int, optimizer: StackedAdam, learning_rate: Tensor) -> Tensor:
+        self.module.train()
+        losses = self._losses(self._prepared(epoch) if self.training is None else self.training)
+        # Models share no parameter, so the gradient of the sum is that of each.
+        (gradient,) = torch.autograd.grad(losses.sum(), self.flat)
+        optimizer.step(gradient, learning_rate)
+        return losses.detach()
+
+    @torch.no_grad()
+    def _judge(self, batch: _Batch) -> Tensor:
+        self.module.eval()
+        return self._losses(batch)
+
+    def _losses(self, batch: _Batch) -> Tensor:
+        def loss_of_one(
+            state: dict[str, Tensor], inputs: dict[str, Tensor], y: Tensor, weight: Tensor, place: Any
+        ) -> Tensor:
+            group = batch.group_of_one(inputs["group"], weight, place)
+            state = state | dict.fromkeys(self.norms, weight)
+            outputs = functional_call(self.module, state, (), {**inputs, "group": group})
+            losses = self.loss(outputs, y).reshape(len(y), -1).mean(1)
+            return (losses * weight).sum() / weight.sum()
+
+        state = self._unflattened(self.flat) | self.constants
+        return vmap(loss_of_one)(state, batch.inputs, batch.y, batch.weight, batch.place)
+
+    def _unflattened(self, flat: Tensor) -> dict[str, Tensor]:
+        parts = flat.split(self._sizes, dim=1)
+        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+
+    @property
+    def _sizes(self) -> list[int]:
+        return [shape[1:].numel() for shape in self.shapes.values()]
+
+    def _decay(self) -> Tensor:
+        """Tell the penalty on the square of every parameter of every model."""
+        rows = []
+        for job in self.jobs:
+            decayed = [fnmatch(name, job.settings.decayed) for name in self.shapes]
+            rows.append(np.repeat(np.where(decayed, job.settings.weight_decay, 0.0), self._sizes))
+        return torch.tensor(np.stack(rows), dtype=self.flat.dtype, device=self.flat.device)
+
+    @torch.no_grad()
+    def _remember(self, better: Tensor) -> None:
+        torch.where(better[:, None], self.flat, self.best_flat, out=self.best_flat)
+        for name, best in self.best_constants.items():
+            torch.where(better.view(-1, *[1] * (best.dim() - 1)), self.constants[name], best, out=best)
+
+    def _net(self, model: int, losses: dict[str, list[float]], best_epoch: int) -> NeuralNet:
+        net = make_net(self.jobs[model]).initialize()
+        best = self._unflattened(self.best_flat) | self.best_constants
+        net.module_.load_state_dict({name: value[model] for name, value in best.items()})
+        dict(net.callbacks_)["best_epoch"].best_epoch_ = best_epoch
+        for epoch, values in enumerate(zip(*losses.values(), strict=True), start=1):
+            net.history.new_epoch()
+            net.history.record("epoch", epoch)
+            for name, value in zip(losses, values, strict=True):
+                net.history.record(name, value)
+        return net
+
+
+_NETS: ContextVar[dict[str, NeuralNet | Exception] | None] = ContextVar("nets_trained_beforehand", default=None)
+
+
+@contextmanager
+def trained_beforehand(jobs: Sequence[TrainingJob]) -> Iterator[None]:
+    """Train together, and let :func:`net_trained_beforehand` find the nets within the context, in this thread.
+
+    Parameters
+    ----------
+    jobs : sequence of TrainingJob
+        What to train.
+    """
+    # Before training, which changes modules.
+    digests = [digest_of_job(job) for job in jobs]
+    token = _NETS.set(dict(zip(digests, train_together(jobs), strict=True)))
+    try:
+        yield
+    finally:
+        _NETS.reset(token)
+
+
+def net_trained_beforehand(job: TrainingJob) -> NeuralNet | None:
+    """Find the net of a job.
+
+    Parameters
+    ----------
+    job : TrainingJob
+        What is to be trained.
+
+    Returns
+    -------
+    skorch.NeuralNet or None
+        None where it was not trained beforehand.
+
+    Raises
+    ------
+    Exception
+        What went wrong when it was.
+    """
+    nets = _NETS.get()
+    net = nets.get(digest_of_job(job)) if nets else None
+    if isinstance(net, Exception):
+        raise net
+    # Equal jobs have one net, and an estimator changes its own.
+    return copy.deepcopy(net)
+
+
+def digest_of_job(job: TrainingJob) -> str:
+    """Digest all that decides what a job comes to.
+
+    Parameters
+    ----------
+    job : TrainingJob
+        A job that has not been trained: training changes its module.
+
+    Returns
+    -------
+    str
+        The same for jobs with the same result.
+    """
+    state = {name: value.cpu().numpy() for name, value in job.module.state_dict().items()}
+    arrays = (job.X, job.group, job.y, job.held_out)
+    return joblib.hash((structure(job), state, arrays, job.settings, job.prepare))
