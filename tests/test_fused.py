@@ -19,7 +19,7 @@ from skworm import (
 )
 from skworm.datasets import make_worms
 from skworm.frames import make_behavior, make_frames, make_trajectories
-from skworm.training import fused, memory, train, train_together
+from skworm.training import stack, train, train_together
 
 NEURONS = ["AVAL", "AVAR", "AVBL", "VB02"]
 VIRTUAL = VirtualWorms(n_groups=3, mixing=0.1)
@@ -204,7 +204,7 @@ def test_other_structures_make_other_stacks(frames):
             GNNStateClassifier(residual=False),
         )
     ]
-    structures = [fused.structure(job) for job in jobs]
+    structures = [stack.structure(job) for job in jobs]
     assert [structures.index(own) for own in structures] == [0, 1, 0, 3, 3, 5, 6, 7, 8, 9]
     nets = train_together(jobs)
     for job, net in zip(jobs, nets, strict=True):
@@ -215,7 +215,7 @@ def test_a_stack_for_which_memory_runs_out_is_halved(frames, monkeypatch):
     X, y = frames
     sizes = []
 
-    class Small(fused._Stack):
+    class Small(stack._Stack):
         def __init__(self, jobs):
             sizes.append(len(jobs))
             if len(jobs) > 2:
@@ -241,20 +241,20 @@ def test_stacks_are_as_large_as_memory_allows(frames, monkeypatch):
     X, y = frames
     job = MLPStateClassifier(max_epochs=2, device="cpu").training_job(X, y)
     large = GNNStateClassifier(edges="dynamic", max_epochs=2, device="cpu").training_job(X, y)
-    bytes_of_one = memory.bytes_of_a_model(job)
-    assert memory.bytes_of_a_model(large) > 3 * bytes_of_one
+    bytes_of_one = stack.bytes_of_a_model(job)
+    assert stack.bytes_of_a_model(large) > 3 * bytes_of_one
     monkeypatch.setattr(memory, "_CPU_BYTES", 10 * bytes_of_one)
-    assert memory.models_at_a_time(job) == 10
-    assert memory.models_at_a_time(job, n_processes=5) == 2
-    assert memory.models_at_a_time(large) < 4
+    assert stack.models_at_a_time(job) == 10
+    assert stack.models_at_a_time(job, n_processes=5) == 2
+    assert stack.models_at_a_time(large) < 4
     monkeypatch.setattr(memory, "_CPU_BYTES", 1)
-    assert memory.models_at_a_time(job) == 1
+    assert stack.models_at_a_time(job) == 1
 
 
 def test_measuring_memory_leaves_the_module_as_it_is(frames):
     job = MLPStateClassifier(batch_norm="output", augmentation=VIRTUAL, device="cpu").training_job(*frames)
     before = {name: value.clone() for name, value in job.module.state_dict().items()}
-    memory.bytes_of_a_model(job)
+    stack.bytes_of_a_model(job)
     torch.testing.assert_close(job.module.state_dict(), before)
 
 

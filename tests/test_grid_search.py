@@ -6,10 +6,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from skworm.estimators import network
 
 from skworm import MLPStateClassifier, VirtualWorms, WormGroupKFold
 from skworm.datasets import make_worms
+from skworm.estimators import network
 from skworm.frames import make_frames
 from skworm.model_selection import FusedGridSearchCV
 
@@ -28,7 +28,7 @@ def frames():
 def trained_alone(monkeypatch):
     """Every training that is made by itself."""
     jobs, train = [], network.train
-    monkeypatch.setattr(base, "train", lambda job: jobs.append(job) or train(job))
+    monkeypatch.setattr(network, "train", lambda job: jobs.append(job) or train(job))
     return jobs
 
 

@@ -42,9 +42,9 @@ def sign_flip_test(differences: np.ndarray, *, n_resamples: int = 10_000, random
     0.0625
     """
     values = np.asarray(differences, dtype=float)
-    # Sums that differ by rounding alone count as equal.
+    # As whole numbers their sums are exact, so that those which differ by rounding alone count as equal.
     scale = np.abs(values).sum()
-    values = np.round(values / scale, 12) if scale > 0 else values
+    values = np.rint(values / scale * 2**40) if scale > 0 else values
     test = stats.permutation_test(
         (values,), np.sum, permutation_type="samples", n_resamples=n_resamples, random_state=random_state
     )
