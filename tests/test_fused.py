@@ -137,7 +137,7 @@ def trained(fits, how):
 
 def together(jobs):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused, "train", None)  # nothing is trained by itself
+        patch.setattr(stack, "train", None)  # nothing is trained by itself
         return train_together(jobs)
 
 
@@ -222,8 +222,8 @@ def test_a_stack_for_which_memory_runs_out_is_halved(frames, monkeypatch):
                 raise torch.OutOfMemoryError("CUDA out of memory")
             super().__init__(jobs)
 
-    monkeypatch.setattr(fused, "_Stack", Small)
-    monkeypatch.setattr(fused, "models_at_a_time", lambda job, n_processes: 100)
+    monkeypatch.setattr(stack, "_Stack", Small)
+    monkeypatch.setattr(stack, "models_at_a_time", lambda job, n_processes: 100)
     model = MLPStateClassifier(max_epochs=2, device="cpu")
     nets = train_together([clone(model).set_params(random_state=seed).training_job(X, y) for seed in range(5)])
     assert sizes == [5, 2, 3, 2]
@@ -231,7 +231,7 @@ def test_a_stack_for_which_memory_runs_out_is_halved(frames, monkeypatch):
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory(frames, monkeypatch):
-    monkeypatch.setattr(fused, "_Stack", lambda jobs: 1 / 0)
+    monkeypatch.setattr(stack, "_Stack", lambda jobs: 1 / 0)
     model = MLPStateClassifier(max_epochs=2, device="cpu")
     with pytest.raises(ZeroDivisionError):
         train_together([model.training_job(*frames), model.training_job(*frames)])
@@ -243,11 +243,11 @@ def test_stacks_are_as_large_as_memory_allows(frames, monkeypatch):
     large = GNNStateClassifier(edges="dynamic", max_epochs=2, device="cpu").training_job(X, y)
     bytes_of_one = stack.bytes_of_a_model(job)
     assert stack.bytes_of_a_model(large) > 3 * bytes_of_one
-    monkeypatch.setattr(memory, "_CPU_BYTES", 10 * bytes_of_one)
+    monkeypatch.setattr(stack, "_CPU_BYTES", 10 * bytes_of_one)
     assert stack.models_at_a_time(job) == 10
     assert stack.models_at_a_time(job, n_processes=5) == 2
     assert stack.models_at_a_time(large) < 4
-    monkeypatch.setattr(memory, "_CPU_BYTES", 1)
+    monkeypatch.setattr(stack, "_CPU_BYTES", 1)
     assert stack.models_at_a_time(job) == 1
 
 

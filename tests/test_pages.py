@@ -55,7 +55,7 @@ def write_worm_of_a_laboratory():
 
 
 def check_readme(names):
-    assert names["scores"].shape == (6,)
+    assert names["accuracy"].shape == (6,)
     assert np.isfinite(names["scores"]).all()
     assert {"GNN", "SVM", "clock", "majority"} == set(names["results"]["model"])
     assert set(names["results"]["evaluation"]) == {"held_out_windows", "unseen_worms"}
