@@ -12,6 +12,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--update-baseline", action="store_true", help="draw the reference pictures in tests/baseline anew"
     )
+    parser.addoption("--update-golden", action="store_true", help="write the results in tests/golden that differ anew")
 
 
 def pytest_configure(config):

@@ -340,7 +340,7 @@ class GraphEstimator(NeuralEstimator):
         return n_hidden * self.n_heads if self.convolution in HEADED else n_hidden
 
     def _receiving(self, graph: pd.DataFrame) -> Tensor:
-        return torch.tensor(self._aligned(graph).to_numpy().T, dtype=torch.float32)
+        return torch.tensor(self._aligned(graph).to_numpy().T, dtype=torch.get_default_dtype())
 
     def _build_graph(self, n_node_features: int, n_hidden: int) -> Graph:
         if self.graph is not None:

@@ -211,16 +211,20 @@ class WormScores:
         """
         keys = ["model", "evaluation", *self._part_columns()]
         metrics = self.metrics
-        both = metrics + [PERSISTENCE + name for name in metrics if self.task == "trajectories"]
+        is_trajectories = self.task == "trajectories"
+        both = metrics + [PERSISTENCE + name for name in metrics if is_trajectories]
         rows = []
         for values, part in self.scored.groupby(keys, sort=False):
-            by_worm = [own[both].to_numpy(dtype=float) for _, own in part.groupby("worm")]
-            means = np.array([own.mean(axis=0) for own in by_worm])
-            resampled = bootstrap_over_worms(by_worm, n_resamples=n_resamples, rng=np.random.RandomState(random_state))
+            worms = [own[both].astype(float) for _, own in part.groupby("worm")]
+            # Whether a worm has transitions is a matter of its data: such errors are of the worms that have them.
+            means = pd.DataFrame([own.mean(skipna=is_trajectories) for own in worms])
+            arrays = [own.to_numpy() for own in worms]
+            rng = np.random.RandomState(random_state)
+            resampled = pd.DataFrame(bootstrap_over_worms(arrays, n_resamples=n_resamples, rng=rng), columns=both)
             row = dict(zip(keys, values, strict=True))
             row |= {"n_worms": len(means), "n_fits": len(part.drop_duplicates(FIT))}
-            row |= _spread(metrics, means, resampled)
-            if self.task == "trajectories":
+            row |= _spread(metrics, means, resampled, skipna=is_trajectories)
+            if is_trajectories:
                 row |= _skills(metrics, means, resampled)
             rows.append(row)
         return pd.DataFrame(rows)
@@ -527,22 +531,22 @@ def _is_metric(column: str) -> bool:
     return column in METRICS or column.startswith("mse_")
 
 
-def _spread(metrics: list[str], means: np.ndarray, resampled: np.ndarray) -> dict[str, float]:
+def _spread(metrics: list[str], means: pd.DataFrame, resampled: pd.DataFrame, *, skipna: bool) -> dict[str, float]:
     row = {}
-    for place, name in enumerate(metrics):
-        row[f"{name}_mean"] = float(means[:, place].mean())
-        row[f"{name}_std"] = float(means[:, place].std(ddof=1)) if len(means) > 1 else np.nan
-        row[f"{name}_low"], row[f"{name}_high"] = interval(resampled[:, place]) if len(means) > 1 else (np.nan, np.nan)
+    for name in metrics:
+        row[f"{name}_mean"] = float(means[name].mean(skipna=skipna))
+        row[f"{name}_std"] = float(means[name].std(skipna=skipna))
+        row[f"{name}_low"], row[f"{name}_high"] = interval(resampled[name]) if len(means) > 1 else (np.nan, np.nan)
     return row
 
 
-def _skills(errors: list[str], means: np.ndarray, resampled: np.ndarray) -> dict[str, float]:
+def _skills(errors: list[str], means: pd.DataFrame, resampled: pd.DataFrame) -> dict[str, float]:
     row = {}
-    for place, error in enumerate(errors):
-        name, beside = error.replace("mse", "skill", 1), place + len(errors)
-        row[name] = float(1 - means[:, place].mean() / means[:, beside].mean())
+    for error in errors:
+        beside = PERSISTENCE + error
+        row[error.replace("mse", "skill", 1)] = float(1 - means[error].mean() / means[beside].mean())
         if error == "mse":
-            ends = interval(1 - resampled[:, place] / resampled[:, beside]) if len(means) > 1 else (np.nan, np.nan)
+            ends = interval(1 - resampled[error] / resampled[beside]) if len(means) > 1 else (np.nan, np.nan)
             row["skill_low"], row["skill_high"] = ends
-            row["skill_worst"] = float((1 - means[:, place] / means[:, beside]).min())
+            row["skill_worst"] = float((1 - means[error] / means[beside]).min())
     return row

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 _ROUNDING = 1e-12
@@ -176,7 +177,7 @@ def bootstrap_over_worms(scores: Sequence[np.ndarray], *, n_resamples: int, rng:
     return means.mean(axis=1)
 
 
-def interval(means: np.ndarray) -> tuple[float, float]:
+def interval(means: ArrayLike) -> tuple[float, float]:
     """Return the ends of the 95 % interval of resampled means.
 
     Examples
