@@ -1,10 +1,8 @@
 """Recordings: read, write, download and simulate them. Graphs: connectomes and the functional atlas."""
 
-from skworm.datasets.connectome import load_connectome
+from skworm.datasets.connectome import load_connectome, load_functional_atlas
+from skworm.datasets.fetch import fetch_kato2015, fetch_nichols2017
 from skworm.datasets.files import load_recordings, save_recordings
-from skworm.datasets.functional_atlas import load_functional_atlas
-from skworm.datasets.kato2015 import fetch_kato2015
-from skworm.datasets.nichols2017 import fetch_nichols2017
 from skworm.datasets.simulated import make_worms
 from skworm.datasets.tables import as_recording
 

@@ -15,10 +15,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from skworm.datasets.conventions import translate_states
 from skworm.datasets.matlab import read_matlab
 from skworm.datasets.nwb import read_nwb
-from skworm.datasets.tables import read_table
+from skworm.datasets.tables import read_table, translate_states
 from skworm.datasets.wormwideweb import KEYS, read_wormwideweb
 from skworm.recording import Recording
 

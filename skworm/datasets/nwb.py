@@ -2,18 +2,211 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from skworm.datasets.conventions import frame_rate, frames_first, one_name_each
-from skworm.datasets.hdf5 import read_dataset
-from skworm.datasets.nwb_behavior import read_behavior, read_states
-from skworm.datasets.nwb_values import groups_below, is_kind, label_column, read_text, times_of
-from skworm.recording import Recording
+from skworm.datasets.matlab import read_dataset
+from skworm.datasets.tables import frame_rate, frames_first, one_name_each, translate_states
+from skworm.recording import STATES, UNKNOWN, Recording
 
-_SERIES = "RoiResponseSeries"
+_LABEL_COLUMNS = (
+    *("ID_labels", "ID_label", "labels", "label", "neuron_name", "neuron_names", "neuron_id", "neuron_ids"),
+    *("cell_name", "cell_names", "roi_name", "roi_names", "ROI_ID", "names", "name"),
+)
+
+
+def is_kind(node: Any, *kinds: str) -> bool:
+    """Tell whether a group has one of these types."""
+    return text_of(node.attrs.get("neurodata_type", "")) in kinds
+
+
+def text_of(value: Any) -> str:
+    """Decode text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def read_text(node: Any) -> str:
+    """Read a scalar of text."""
+    values = read_dataset(node)
+    return text_of(values.item()) if values.size == 1 else ""
+
+
+def read_texts(node: Any) -> list[str] | None:
+    """Read a column of text, or None where it holds something else."""
+    import h5py
+
+    if not isinstance(node, h5py.Dataset) or node.ndim != 1 or h5py.check_string_dtype(node.dtype) is None:
+        return None
+    return [text_of(value) for value in read_dataset(node)]
+
+
+def label_column(table: Any) -> list[str] | None:
+    """Read the column of a table that labels its rows, or None where there is none.
+
+    A column of several labels a row, told by a column ``<name>_index``, gives those of one label.
+    """
+    names = {name.lower(): name for name in table}
+    for wanted in _LABEL_COLUMNS:
+        name = names.get(wanted.lower())
+        texts = None if name is None else read_texts(table[name])
+        if texts is None:
+            continue
+        if f"{name}_index" not in table:
+            return texts
+        ends = read_dataset(table[f"{name}_index"]).astype(int).ravel()
+        starts = np.append(0, ends[:-1])
+        parts = [texts[start:end] for start, end in zip(starts, ends, strict=True)]
+        return [part[0] if len(part) == 1 else "" for part in parts]
+    return None
+
+
+def times_of(series: Any, n_frames: int) -> np.ndarray | None:
+    """Tell the seconds of every frame of a time series, or None where it does not."""
+    if "timestamps" in series:
+        times = read_dataset(series["timestamps"]).astype(float).ravel()
+        return times if len(times) == n_frames else None
+    if "starting_time" in series:
+        start = series["starting_time"]
+        rate = float(np.asarray(start.attrs.get("rate", np.nan)))
+        if np.isfinite(rate) and rate > 0:
+            return float(read_dataset(start)) + np.arange(n_frames) / rate
+    return None
+
+
+def groups_below(node: Any, seen: set[Any] | None = None) -> Iterator[Any]:
+    """Yield all groups below a group once, in the order of their names; links are not followed."""
+    import h5py
+
+    # In a damaged file a group can stand within itself.
+    seen = set() if seen is None else seen
+    for name in node:
+        if isinstance(node.get(name, getlink=True), h5py.HardLink):
+            child = node[name]
+            if isinstance(child, h5py.Group) and child.id not in seen:
+                seen.add(child.id)
+                yield child
+                yield from groups_below(child, seen)
+
+
+_CONTAINERS = ("BehavioralTimeSeries", "BehavioralEvents", "Position", "CompassDirection", "SpatialSeries")
+_SERIES = ("TimeSeries", "SpatialSeries", "AnnotationSeries")
+_STATE_COLUMNS = ("state", "states", "behavior", "behaviour", "behavioral_state", "label", "labels")
+_MOST_COLUMNS = 3
+
+
+def read_behavior(file: Any, time: np.ndarray) -> dict[str, np.ndarray]:
+    """Read behavioural signals, each interpolated at the frames; NaN outside of its time.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The file.
+    time : numpy.ndarray of shape (n_frames,)
+        Seconds of the frames.
+
+    Returns
+    -------
+    dict of numpy.ndarray of shape (n_frames,)
+        Signals by name; those of several columns are numbered.
+    """
+    signals = {}
+    for node in _series(file):
+        data = node["data"]
+        if data.dtype.kind not in "iuf" or data.ndim not in (1, 2):
+            continue
+        values = read_dataset(data).astype(float).reshape(len(data), -1)
+        if not 1 <= values.shape[1] <= _MOST_COLUMNS or not len(values):
+            continue
+        own_time = times_of(node, len(values))
+        if own_time is None:
+            own_time = time if len(values) == len(time) else None
+        if own_time is None or not np.all(np.diff(own_time) > 0):
+            continue
+        name = node.name.rpartition("/")[2]
+        for number, column in enumerate(values.T):
+            whole = name if values.shape[1] == 1 else f"{name}_{number}"
+            signals[whole] = np.interp(time, own_time, column, left=np.nan, right=np.nan)
+    return signals
+
+
+def read_states(file: Any, time: np.ndarray) -> np.ndarray | None:
+    """Read the state of every frame, or None where the file tells none.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The file.
+    time : numpy.ndarray of shape (n_frames,)
+        Seconds of the frames.
+
+    Returns
+    -------
+    numpy.ndarray of str, shape (n_frames,), or None
+        Names as in the file.
+
+    Raises
+    ------
+    ValueError
+        If two intervals give a frame two states.
+    """
+    intervals = [
+        interval for table in groups_below(file) if is_kind(table, "TimeIntervals") for interval in _intervals(table)
+    ]
+    if intervals:
+        return _states_of(intervals, time)
+    for node in _series(file):
+        texts = read_texts(node["data"])
+        own_time = None if texts is None else times_of(node, len(texts))
+        if texts is None or (own_time is None and len(texts) != len(time)):
+            continue
+        if own_time is None:
+            return np.array(texts, dtype=str)
+        place = np.searchsorted(own_time, time, "right") - 1
+        return np.where(place >= 0, np.array(texts, dtype=str)[np.maximum(place, 0)], UNKNOWN)
+    return None
+
+
+def _intervals(table: Any) -> list[tuple[float, float, str]]:
+    if "start_time" not in table or "stop_time" not in table:
+        return []
+    starts, stops = (read_dataset(table[name]).astype(float).ravel() for name in ("start_time", "stop_time"))
+    texts = next((found for name in _STATE_COLUMNS if name in table and (found := read_texts(table[name]))), None)
+    if texts is None:
+        (name,) = translate_states([table.name.rpartition("/")[2]]).tolist()
+        if name not in STATES:
+            return []
+        texts = [name] * len(starts)
+    return list(zip(starts.tolist(), stops.tolist(), texts, strict=True))
+
+
+def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> np.ndarray:
+    names = np.array([UNKNOWN, *dict.fromkeys(state for _, _, state in intervals)])
+    codes = np.zeros(len(time), dtype=int)
+    code_of = {name: code for code, name in enumerate(names.tolist())}
+    for start, stop, state in intervals:
+        within = (time >= start) & (time < stop)
+        other = within & (codes > 0) & (codes != code_of[state])
+        if other.any():
+            frame = int(np.flatnonzero(other)[0])
+            raise ValueError(
+                f"frame {frame} is in the states {names[codes[frame]]!r} and {state!r} at once; correct the intervals"
+            )
+        codes[within] = code_of[state]
+    return names[codes]
+
+
+def _series(file: Any) -> Iterator[Any]:
+    """Yield time series of behaviour."""
+    for node in groups_below(file):
+        within = is_kind(node.parent, *_CONTAINERS) or "behav" in node.parent.name.lower()
+        if within and is_kind(node, *_SERIES) and "data" in node:
+            yield node
+
+
+_FLUORESCENCE = "RoiResponseSeries"
 
 
 def read_nwb(path: Path, *, dataset: str) -> Recording:
@@ -67,7 +260,7 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
     if not h5py.is_hdf5(path):
         raise ValueError("this is no HDF5 file, or a truncated one; download it again")
     with h5py.File(path, "r") as file:
-        candidates = [_Candidate(file, node) for node in groups_below(file) if is_kind(node, _SERIES)]
+        candidates = [_Candidate(file, node) for node in groups_below(file) if is_kind(node, _FLUORESCENCE)]
         series = _choose(candidates)
         time = series.times()
         subject = file.get("general/subject/subject_id")

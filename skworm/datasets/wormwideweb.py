@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skworm.datasets.conventions import frame_rate, frames_first, one_name_each
+from skworm.datasets.tables import frame_rate, frames_first, one_name_each
 from skworm.recording import UNKNOWN, Recording
 
 KEYS = ("trace_original", "trace_array")

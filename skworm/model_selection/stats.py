@@ -187,5 +187,5 @@ def interval(means: ArrayLike) -> tuple[float, float]:
     >>> interval(np.arange(1001.0))
     (25.0, 975.0)
     """
-    low, high = np.quantile(means, [0.025, 0.975])
+    low, high = np.quantile(np.asarray(means), [0.025, 0.975])
     return float(low), float(high)

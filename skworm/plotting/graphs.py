@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from skworm.plotting.common import new_figure
+from skworm.plotting.base import new_figure
 from skworm.recording import neuron_name
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, frame_of_rows, worm_of_rows
-from skworm.plotting.common import LEGEND_COLUMNS, STATE_COLORS, new_figure
+from skworm.plotting.base import LEGEND_COLUMNS, STATE_COLORS, new_figure
 from skworm.recording import UNKNOWN
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Download files: resumable, checked, and in place only when whole."""
+"""Recordings that are downloaded: those of Kato et al. 2015 and Nichols et al. 2017."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skworm.datasets.files import load_recordings
+from skworm.recording import Recording
+
 if TYPE_CHECKING:
     import requests
+
 
 OSF_API = "https://api.osf.io/v2"
 OSF_FILES = "https://files.de-1.osf.io/v1/resources"
@@ -37,7 +42,7 @@ def data_folder(data_home: str | os.PathLike[str] | None = None) -> Path:
 
     Examples
     --------
-    >>> from skworm.datasets.download import data_folder
+    >>> from skworm.datasets.fetch import data_folder
     >>> data_folder("recordings").name
     'recordings'
     """
@@ -90,7 +95,7 @@ def fetch_file(
     Examples
     --------
     >>> from pathlib import Path
-    >>> from skworm.datasets.download import fetch_file
+    >>> from skworm.datasets.fetch import fetch_file
     >>> fetch_file(Path("a.mat"), "https://osf.io/x", origin="https://osf.io/x", download_if_missing=False)
     Traceback (most recent call last):
     ...
@@ -134,7 +139,7 @@ class ResumableDownloader:
     Examples
     --------
     >>> from pathlib import Path
-    >>> from skworm.datasets.download import ResumableDownloader
+    >>> from skworm.datasets.fetch import ResumableDownloader
     >>> ResumableDownloader(Path("n2_prelet.mat")).part.name
     'n2_prelet.mat.part'
     """
@@ -235,7 +240,7 @@ def open_session() -> requests.Session:
 
     Examples
     --------
-    >>> from skworm.datasets.download import open_session
+    >>> from skworm.datasets.fetch import open_session
     >>> with open_session() as session:
     ...     session.get_adapter("https://osf.io").max_retries.total
     3
@@ -273,7 +278,7 @@ def resolve_osf_file(node: str, name: str) -> str:
 
     Examples
     --------
-    >>> from skworm.datasets.download import resolve_osf_file
+    >>> from skworm.datasets.fetch import resolve_osf_file
     >>> resolve_osf_file("2395t", "WT_NoStim.mat")  # doctest: +SKIP
     'https://osf.io/download/...'
     """
@@ -317,3 +322,139 @@ def _check_present(path: Path, known_hash: str | None) -> None:
             f"{path} has the SHA-256 {found}, not {known_hash}; it is damaged or another version: move it away to "
             "download it anew, or read it as it is with load_recordings"
         )
+
+
+_KATO_NODE = "2395t"
+_KATO_FILE = "WT_NoStim.mat"
+_KATO_SHA256 = "7531811c1718e26a0455f59cb2f8188cf25809278cfea85770dfe03315a0098a"
+_KATO = "kato2015"
+_N_KATO_WORMS = 5
+
+
+def fetch_kato2015(
+    data_home: str | os.PathLike[str] | None = None, *, download_if_missing: bool = True
+) -> list[Recording]:
+    """Fetch the five worms without stimulus of Kato et al. 2015.
+
+    Bleach-corrected dF/F of 109 to 135 neurons, 31 to 47 of them identified, over 18 minutes, with the seven states of
+    the motor command sequence.
+
+    Parameters
+    ----------
+    data_home : path, optional
+        Folder that holds ``WT_NoStim.mat`` (56 MB) or a folder ``kato2015`` of ``.npz`` files, or that receives the
+        download; by default the environment variable ``SKWORM_DATA``, else the cache folder of the operating system.
+    download_if_missing : bool, default=True
+        Whether to download the file from the Open Science Framework where it is absent.
+
+    Returns
+    -------
+    list of Recording
+        The worms ``"kato-0"`` to ``"kato-4"`` of the data set ``"kato2015"``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the data are absent and are not to be downloaded.
+    ConnectionError
+        If the download fails.
+    ValueError
+        If the file has a wrong checksum, or the folder does not hold five worms.
+
+    References
+    ----------
+    Kato et al. 2015, "Global brain dynamics embed the motor command sequence of Caenorhabditis elegans", Cell 163,
+    656-669. Data: https://osf.io/2395t
+
+    Examples
+    --------
+    >>> from skworm.datasets import fetch_kato2015
+    >>> fetch_kato2015("empty-folder", download_if_missing=False)
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: WT_NoStim.mat is wanted in ...
+    """
+    home = data_folder(data_home)
+    path, converted = home / _KATO_FILE, home / _KATO
+    if not path.exists() and converted.is_dir():
+        path = converted
+    else:
+        fetch_file(
+            path,
+            lambda: resolve_osf_file(_KATO_NODE, _KATO_FILE),
+            origin=f"https://osf.io/{_KATO_NODE}",
+            known_hash=_KATO_SHA256,
+            download_if_missing=download_if_missing,
+        )
+    recordings = load_recordings(path)
+    if len(recordings) != _N_KATO_WORMS:
+        raise ValueError(
+            f"{path} holds {len(recordings)} worms instead of {_N_KATO_WORMS}; put all of Kato et al. there"
+        )
+    return [replace(recording, worm=f"kato-{number}", dataset=_KATO) for number, recording in enumerate(recordings)]
+
+
+_NICHOLS_NODE = "kbf38"
+_NICHOLS = "nichols2017"
+_NICHOLS_FILES = {
+    "n2": ("n2_prelet.mat", "5d24867945253a001939ac2c"),
+    "npr1": ("npr1_prelet.mat", "5d24866f1c5b4a001b9bde6e"),
+}
+
+
+def fetch_nichols2017(
+    data_home: str | os.PathLike[str] | None = None, *, strain: str = "both", download_if_missing: bool = True
+) -> list[Recording]:
+    """Fetch the worms before lethargus of Nichols et al. 2017.
+
+    Larvae of the strains N2 (11 worms) and npr-1 (10 worms), with the states reverse, forward, quiescence and turn. The
+    file does not tell dorsal from ventral turns.
+
+    Parameters
+    ----------
+    data_home : path, optional
+        Folder that holds ``n2_prelet.mat`` and ``npr1_prelet.mat`` (61 to 81 MB each), or that receives them; by
+        default the environment variable ``SKWORM_DATA``, else the cache folder of the operating system.
+    strain : {"both", "n2", "npr1"}, default="both"
+        Which worms.
+    download_if_missing : bool, default=True
+        Whether to download the files from the Open Science Framework where they are absent.
+
+    Returns
+    -------
+    list of Recording
+        The worms ``"n2-0"``, ... and ``"npr1-0"``, ... of the data set ``"nichols2017"``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is absent and is not to be downloaded.
+    ConnectionError
+        If a download fails.
+    ValueError
+        If there is no such strain, or a file cannot be read.
+
+    References
+    ----------
+    Nichols et al. 2017, "A global brain state underlies C. elegans sleep behavior", Science 356, eaam6851. Data:
+    https://osf.io/kbf38
+
+    Examples
+    --------
+    >>> from skworm.datasets import fetch_nichols2017
+    >>> fetch_nichols2017("empty-folder", strain="n2", download_if_missing=False)
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: n2_prelet.mat is wanted in ...
+    """
+    if strain != "both" and strain not in _NICHOLS_FILES:
+        raise ValueError(f"strain={strain!r} is unknown; choose one of {['both', *_NICHOLS_FILES]}")
+    home = data_folder(data_home)
+    worms = []
+    for name in _NICHOLS_FILES if strain == "both" else [strain]:
+        file, osf_id = _NICHOLS_FILES[name]
+        url = f"{OSF_FILES}/{_NICHOLS_NODE}/providers/osfstorage/{osf_id}"
+        path = fetch_file(home / file, url, origin=url, download_if_missing=download_if_missing)
+        recordings = load_recordings(path, dataset=_NICHOLS)
+        worms += [replace(recording, worm=f"{name}-{number}") for number, recording in enumerate(recordings)]
+    return worms

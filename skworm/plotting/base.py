@@ -1,4 +1,4 @@
-"""What all displays share: colours of states and of models, figures apart from pyplot."""
+"""What all displays share: figures apart from pyplot, colours of states and models, panels of scores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
 
 STATE_COLORS: Mapping[str, str] = MappingProxyType(
     {
