@@ -139,8 +139,8 @@ def example_figure(study: Study, networks: Sequence[str]) -> Any:
     matplotlib.figure.Figure or None
         None where recordings have no states or no such change.
     """
-    from skworm.trajectory import LinearTrajectoryRegressor
     from skworm.plotting import TrajectoryDisplay
+    from skworm.trajectory import LinearTrajectoryRegressor
 
     unseen = study.material.recordings[-1]
     X, Y, labels, frames = study.trajectories(study.settings.states[0], study.neurons, MARKOVIAN)
