@@ -102,7 +102,13 @@ TRAJECTORY_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     "What each setting of the trajectory MLP is worth",
     "Score each setting of the trajectory MLP on unseen worms, and choose one without each scored worm.",
     "The paper shows no comparison of settings.",
-    defaults={"states": ("4",), "n_train_worms": (1,), "fold_by": ("contiguous_blocks",), "max_epochs": 200},
+    defaults={
+        "states": ("4",),
+        "n_train_worms": (1,),
+        "fold_by": ("contiguous_blocks",),
+        "paper_folds": 1,
+        "max_epochs": 200,
+    },
     in_all=False,
 )
 def forecast_sensitivity(study: Study) -> Plan:

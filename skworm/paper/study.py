@@ -67,6 +67,8 @@ class Settings:
         Where the neural models train.
     random_state : int, default=0
         Seed of simulated data, splits, models, random graphs and intervals.
+    paper_folds : int, default=10
+        Folds in the paper; 1 for trajectories, of which it names no folds.
 
     Raises
     ------
@@ -93,6 +95,7 @@ class Settings:
     max_epochs: int | None = None
     device: str = "cpu"
     random_state: int = 0
+    paper_folds: int = N_SPLITS
 
     def __post_init__(self) -> None:
         for name, allowed in (("states", tuple(VOCABULARIES)), ("fold_by", FOLD_KINDS)):
@@ -101,10 +104,12 @@ class Settings:
             if unknown or not chosen:
                 found = f"has the unknown name {unknown[0]!r}" if unknown else "is empty"
                 raise ValueError(f"{name} {found}; choose one or several of {', '.join(allowed)}")
-        if not 1 <= self.n_folds <= (self.n_splits or self.n_folds):
-            raise ValueError(f"n_folds={self.n_folds!r} must be between 1 and {self.n_splits}")
+        least, most = (1, self.n_splits) if self.n_splits else (2, np.inf)
+        if not least <= self.n_folds <= most:
+            between = f"between 1 and {most}" if self.n_splits else "at least 2"
+            raise ValueError(f"{self.n_folds} folds cannot be held out in turn; their number must be {between}")
         if any(number < 1 for number in self.n_train_worms or ()):
-            raise ValueError(f"n_train_worms={self.n_train_worms!r} must be integers of at least 1")
+            raise ValueError(f"{min(self.n_train_worms)} training worms are too few; their number must be at least 1")
         if self.external is None:
             object.__setattr__(self, "external", "simulated" if self.data == "simulated" else "none")
 
@@ -112,7 +117,7 @@ class Settings:
     def departure(self) -> str:
         """What is less than in the paper; empty where nothing is."""
         of_folds = f"{self.n_folds} of {N_SPLITS} folds" if self.n_splits else f"{self.n_folds} folds in place of 10"
-        parts = [of_folds] if self.n_folds < N_SPLITS else []
+        parts = [of_folds] if self.n_folds < self.paper_folds else []
         if self.max_epochs is not None and self.max_epochs < PAPER_EPOCHS:
             parts.append(f"{self.max_epochs} of {PAPER_EPOCHS} epochs")
         parts += ["some combinations of training worms"] if self.few_combinations else []

@@ -246,6 +246,7 @@ for _name, _title, _summary, _drawn in (
         defaults={
             "states": ("4",),
             "fold_by": ("contiguous_blocks",),
+            "paper_folds": 1,
             "models": ("mlp", "node-mlp", "gnn", "mlp-lstm"),
         },
         quick={"max_epochs": QUICK_FORECAST_EPOCHS},
