@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from skworm.datasets import make_worms, save_recordings
-from skworm.frames import DERIVATIVE_LOOKS_AHEAD, PAPER_NEURONS
+from skworm.frames import PAPER_NEURONS
 from skworm.model_selection import WormGroupKFold
 from skworm.paper.study import Settings, SomeSplits, Study, digest_of_recordings, load_material
 
@@ -101,8 +101,12 @@ def test_bad_settings_are_refused(settings, message, tmp_path):
     save_recordings(worms, tmp_path / "nameless")
     paths = {key: str(tmp_path / "nameless") for key in ("data", "external") if settings.get(key) == "nameless"}
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        study = study_of(**settings | paths)
-        study.frames("2", study.neurons)
+        frames_of(settings | paths)
+
+
+def frames_of(settings):
+    study = study_of(**settings)
+    return study.frames("2", study.neurons)
 
 
 def test_the_paper_preset_leaves_out_what_a_worm_lacks(lab):
@@ -228,7 +232,7 @@ def test_few_combinations_train_every_worm_equally_often(n_train):
 def test_trajectories_look_and_leak_from_no_frame_ahead(lab):
     study = study_of(data=str(lab / "ours"), neurons=NEURONS)
     X, Y, labels, frames = study.trajectories("4", NEURONS, 4)
-    assert X.attrs[DERIVATIVE_LOOKS_AHEAD] is False
+    assert X.attrs["derivative_looks_ahead"] is False
     assert len(Y.columns) == 2 * len(NEURONS) * 16
     assert len(labels) == len(frames) == 3 * 400
     assert study._splitter(1, "contiguous_blocks", 4).cv.gap == 20

@@ -191,7 +191,7 @@ def reading_of(target: Target, study: Study, plan: Plan, table: pd.DataFrame) ->
     text += few_worms_notes(n_worms, "unseen worms")
     text += plan.notes
     if material.external and "4" in settings.states and _turns_merged(study):
-        text.append("On the external recordings dorsal and ventral turns count as one state, turn, where 4 states are told apart.")
+        text.append("With 4 states, dorsal and ventral turns count as one state, turn, on the external recordings.")
     if material.external_apart:
         text.append(
             f"External recordings are scored by fits on the {len(material.external_neurons)} neurons that all have."
