@@ -367,7 +367,7 @@ def kept_outcomes(folder: Path) -> dict[str, Outcome]:
             outcomes[path.name.removesuffix(_KEPT)] = Outcome(**kept)
             if not all(isinstance(getattr(outcomes[path.name.removesuffix(_KEPT)], key), str) for key in _WORDS):
                 raise TypeError("a text is not one")
-        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
     return outcomes
 
