@@ -24,6 +24,8 @@ _REQUIRED = ["model", *FIT, "evaluation", "worm"]
 _PARTS = ("block", "states", "fold_by", "n_train_worms", "burn_in", "signal", "step")
 _TASKS = {"accuracy": "states", "mse": "trajectories", "r2": "behavior"}
 _TEXTS = ("model", "block", "train_worms", "evaluation", "worm", "states", "fold_by", "signal", "state", "predicted")
+_NUMBERS = ("fold", "n_frames", "n_trajectories", "fit_seconds")
+"""Columns of names, and those of the numbers that no row lacks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -498,12 +500,13 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} is not a .csv file; pass the folder of a run, or its table of scores as a .csv file")
     try:
         # A worm may be called 007, or NA.
-        table = pd.read_csv(path, converters=dict.fromkeys(_TEXTS, str))
+        missing = {name: [""] for name in pd.read_csv(path, nrows=0) if name not in _TEXTS}
+        table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False, na_values=missing)
     except (ValueError, pd.errors.ParserError) as error:
         raise ValueError(f"{path} cannot be read as a table: {error}") from error
-    cut = [name for name in _TEXTS if name in table and table[name].isna().any()]
-    if cut:
-        raise ValueError(f"{path} is damaged: a row ends before the column {cut[0]!r}; write the table anew")
+    empty = [name for name in (*_TEXTS, *_NUMBERS) if name in table and table[name].isin(["", np.nan]).any()]
+    if empty:
+        raise ValueError(f"{path} is damaged: a row has nothing in the column {empty[0]!r}; write the table anew")
     if "train_worms" in table:
         table["train_worms"] = list(map(_worms_of_text, table["train_worms"]))
     return table
