@@ -28,6 +28,7 @@ _FETCHERS = {
     "kato2015": ("fetch_kato2015", "Kato et al. 2015: five immobilised worms, seven states"),
     "nichols2017": ("fetch_nichols2017", "Nichols et al. 2017: 21 worms, awake and quiescent"),
 }
+_EVALUATIONS = ("unseen_worms", "held_out_windows")
 _PATH = click.Path(path_type=Path)
 
 
@@ -303,8 +304,8 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
 )
 @click.option(
     "--evaluation",
-    type=PathOrName("unseen_worms", "held_out_windows"),
     default="unseen_worms",
+    shell_complete=lambda ctx, param, text: [name for name in _EVALUATIONS if name.startswith(text)],
     show_default=True,
     metavar="NAME",
     help="What to compare on: unseen_worms, held_out_windows, or the name of external recordings.",
