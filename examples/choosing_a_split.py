@@ -31,7 +31,7 @@ blocks = WormGroupKFold(n_splits=3, fold_by="contiguous_blocks", gap=8)
 
 models = {"SVM": SVMStateClassifier()}
 results = pd.concat(
-    cross_validate_worms(models, X, y, cv=cv, verbose=0).assign(fold_by=cv.fold_by) for cv in (shuffled, blocks)
+    cross_validate_worms(models, X, y, cv=cv, verbose=0).table.assign(fold_by=cv.fold_by) for cv in (shuffled, blocks)
 )
 
 # %%

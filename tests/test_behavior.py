@@ -16,7 +16,7 @@ from skworm import GNNBehaviorRegressor, MLPBehaviorRegressor, VirtualWorms, Wor
 from skworm.datasets import make_worms
 from skworm.frames import make_behavior, make_frames
 from skworm.metrics import score_behavior
-from skworm.model_selection import compare_models, cross_validate_behavior, summarize_behavior
+from skworm.model_selection import cross_validate_worms
 from skworm.plotting import BehaviorDisplay
 from skworm.training import train_together
 
@@ -222,21 +222,22 @@ class TestCrossValidation:
     CV = WormGroupKFold(2, fold_by="contiguous_blocks", gap=8)
 
     def test_rows_and_baselines(self, frames, velocity):
-        results = cross_validate_behavior({"ols": LinearRegression()}, frames, velocity, cv=self.CV, verbose=0)
+        scores = cross_validate_worms({"ols": LinearRegression()}, frames, velocity, cv=self.CV, verbose=0)
+        results = scores.table
         assert set(results["model"]) == {"ols", "mean", "clock", "linear"}
         # 3 training worms and 2 folds; a held-out part and two unseen worms.
         assert len(results) == 4 * 6 * 3
         assert set(results["signal"]) == {"velocity"}
-        unseen = summarize_behavior(results, random_state=0).set_index(["evaluation", "model"]).loc["unseen_worms"]
+        unseen = scores.summary().set_index(["evaluation", "model"]).loc["unseen_worms"]
         assert unseen.loc["linear", "r2_mean"] > 0.5 > unseen.loc["clock", "r2_mean"]
         assert unseen.loc["mean", "r2_mean"] <= 0
         assert np.isnan(unseen.loc["mean", "correlation_mean"])
         assert (unseen["r2_low"] <= unseen["r2_mean"]).all()
         assert (unseen["r2_mean"] <= unseen["r2_high"]).all()
         assert unseen["n_worms"].tolist() == [3] * 4
-        by_r2 = compare_models(results, reference="mean", score="r2", random_state=0)["model"].tolist()
-        assert by_r2 == compare_models(results, reference="mean", score="rmse", random_state=0)["model"].tolist()
-        of_fit = results.query("model == 'linear' and train_worms == 'simulated-0' and fold == 0")
+        by_r2 = scores.compare("mean", metric="r2")["model"].tolist()
+        assert by_r2 == scores.compare("mean", metric="rmse")["model"].tolist()
+        of_fit = results[results["train_worms"] == ("simulated-0",)].query("model == 'linear' and fold == 0")
         one = of_fit[of_fit["worm"] == "simulated-1"]
         split = next(iter(self.CV.split_worms(frames, None, frames.index.get_level_values("worm"))))
         model = Ridge().fit(frames.iloc[split.train], velocity.iloc[split.train])
@@ -248,13 +249,16 @@ class TestCrossValidation:
         signals.iloc[10:20, 1] = np.nan
         models = {"mlp": MLPBehaviorRegressor(**{**QUICK, "max_epochs": 10})}
         run = {"cv": self.CV, "baselines": False, "verbose": 0}
-        one = cross_validate_behavior(models, frames, signals, engine="joblib", out=tmp_path, **run)
-        with mock.patch("skworm.training.train_together", wraps=train_together) as together:
-            stack = cross_validate_behavior(models, frames, signals, engine="fused", **run)
+        one = cross_validate_worms(models, frames, signals, memory=tmp_path, **run).table
+        with (
+            mock.patch("skworm.training.train_together", wraps=train_together) as together,
+            mock.patch("skworm.model_selection.cross_validation.fits_at_a_time", return_value=6),
+        ):
+            stack = cross_validate_worms(models, frames, signals, **run).table
         assert together.called
         assert set(one["signal"]) == {"velocity", "speed"}
         np.testing.assert_allclose(stack["r2"], one["r2"], atol=0.01)
-        again = cross_validate_behavior(models, frames, signals, out=tmp_path, **run)
+        again = cross_validate_worms(models, frames, signals, memory=tmp_path, **run).table
         pd.testing.assert_frame_equal(again, one)
         whole = one.query("worm == 'simulated-0' and evaluation == 'unseen_worms'").groupby("signal")["n_frames"].max()
         assert whole.to_dict() == {"velocity": 500, "speed": 490}
@@ -264,18 +268,18 @@ class TestCrossValidation:
         X, _ = make_frames(others, states=None)
         y = make_behavior(others, X)
         run = {"cv": self.CV, "verbose": 0}
-        results = cross_validate_behavior({}, frames, velocity, external={"lab 1": (X[X.columns[::-1]], y)}, **run)
+        results = cross_validate_worms({}, frames, velocity, external={"lab 1": (X[X.columns[::-1]], y)}, **run).table
         found = results.query("evaluation == 'lab 1' and model == 'linear'")
         assert set(found["worm"]) == {"other-0", "other-1"}
         assert found["correlation"].mean() > 0.5
-        with pytest.raises(ValueError, match=r"'lab 1' has the signals \['speed'\].*trained on \['velocity'\]"):
-            cross_validate_behavior({}, frames, velocity, external={"lab 1": (X, y.rename("speed"))}, **run)
+        with pytest.raises(ValueError, match=r"'lab 1' predicts the columns \['speed'\].*trained on \['velocity'\]"):
+            cross_validate_worms({}, frames, velocity, external={"lab 1": (X, y.rename("speed"))}, **run)
         with pytest.raises(ValueError, match="'lab 1' lacks the columns"):
-            cross_validate_behavior({}, frames, velocity, external={"lab 1": (X.iloc[:, 1:], y)}, **run)
+            cross_validate_worms({}, frames, velocity, external={"lab 1": (X.iloc[:, 1:], y)}, **run)
 
     def test_bad_input_is_named(self, frames, velocity):
         def run(X, y):
-            return cross_validate_behavior({}, X, y, cv=self.CV, verbose=0)
+            return cross_validate_worms({}, X, y, cv=self.CV, verbose=0)
 
         with pytest.raises(ValueError, match="different indices"):
             run(frames, velocity.iloc[::-1])
@@ -289,7 +293,7 @@ class TestCrossValidation:
         with pytest.raises(ValueError, match="worms simulated-0, fold 0: 0 training rows have known signals"):
             run(frames, velocity.mask(seen))
         with pytest.raises(ValueError, match="'linear' has the name of a baseline"):
-            cross_validate_behavior({"linear": Ridge()}, frames, velocity, cv=self.CV, verbose=0)
+            cross_validate_worms({"linear": Ridge()}, frames, velocity, cv=self.CV, verbose=0)
 
 
 class TestDisplay:

@@ -12,7 +12,8 @@ import torch
 from skworm import GNNStateClassifier, GNNTrajectoryRegressor, MLPStateClassifier, SVMStateClassifier, WormGroupKFold
 from skworm.datasets import make_worms
 from skworm.frames import make_frames
-from skworm.model_selection import cross_validate_worms, together
+from skworm.model_selection import cross_validate_worms
+from skworm.model_selection.stacks import fits_at_a_time
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
@@ -38,14 +39,14 @@ def classifiers(device):
 def test_a_cross_validation_gives_the_table_of_the_cpu(device, frames):
     cv = WormGroupKFold(n_splits=2, random_state=0)
     tables = [
-        cross_validate_worms(classifiers(where), *frames, cv=cv, engine="auto", verbose=0) for where in ("cpu", device)
+        cross_validate_worms(classifiers(where), *frames, cv=cv, verbose=0).table for where in ("cpu", device)
     ]
     differences = (tables[0]["accuracy"] - tables[1]["accuracy"]).abs()
     assert differences.max() < 0.05
 
 
-def test_the_automatic_engine_stacks_on_a_gpu_alone(device):
-    n_fits = together.fits_at_a_time(MLPStateClassifier(device=device), "auto", n_fits=30, n_processes=1)
+def test_fits_are_stacked_on_a_gpu_alone(device):
+    n_fits = fits_at_a_time(MLPStateClassifier(device=device), n_fits=30, n_processes=1)
     assert n_fits == (30 if device == "cuda" else 1)
 
 

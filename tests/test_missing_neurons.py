@@ -334,7 +334,7 @@ def test_real_worms_train_and_test_without_a_neuron(recordings_kato2015):
 
 def test_worms_that_do_not_match_cross_validate(lacking, frames):
     X, y = lacking[0], lacking[1]
-    results = cross_validate_worms(
+    scores = cross_validate_worms(
         {"gnn": NEURAL[3]}, X, y, cv=WormGroupKFold(n_splits=2, random_state=0), baselines=False, verbose=0
     )
-    assert (results["accuracy"] > 0.5).all()
+    assert (scores.table["accuracy"] > 0.5).all()

@@ -14,12 +14,7 @@ import pandas as pd
 from skworm import GNNBehaviorRegressor, MLPBehaviorRegressor, VirtualWorms, WormGroupKFold
 from skworm.datasets import make_worms
 from skworm.frames import make_behavior, make_frames
-from skworm.model_selection import (
-    compare_models,
-    cross_validate_behavior,
-    describe_comparison,
-    summarize_behavior,
-)
+from skworm.model_selection import cross_validate_worms, describe_comparison
 
 
 def main():
@@ -46,13 +41,12 @@ def main():
     X, _ = make_frames(worms, states=None)
     velocity = make_behavior(worms, X)
     cv = WormGroupKFold(2, n_train_worms=options.train_worms, fold_by="contiguous_blocks", gap=8)
-    results = cross_validate_behavior(models, X, velocity, cv=cv, out=options.out)
+    scores = cross_validate_worms(models, X, velocity, cv=cv, memory=options.out)
 
-    summary = summarize_behavior(results, random_state=0).drop(columns="signal")
+    summary = scores.summary().drop(columns="signal")
     with pd.option_context("display.width", 200, "display.max_columns", None, "display.float_format", "{:.3f}".format):
         print(summary.sort_values("evaluation", kind="stable").to_string(index=False))
-    scored = results[results["model"].isin([*models, "linear"])]
-    print("\n".join(describe_comparison(compare_models(scored, reference="linear", score="r2", random_state=0))))
+    print("\n".join(describe_comparison(scores.compare("linear", models=list(models)))))
 
 
 if __name__ == "__main__":

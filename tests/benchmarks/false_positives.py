@@ -3,7 +3,7 @@
 Every repeat draws the scores of two models that do not differ: each worm has a level, each model a deviation of its own
 on each worm, and each fit noise. With --shared, a model also does better after training on some worms than after
 training on others, and all worms that such a fit scores rise together, as happens on unseen worms in real tables: the
-worms are then no independent samples any more. Printed are the shares of repeats in which the sign-flip test and the
+worms are then not independent samples any more. Printed are the shares of repeats in which the sign-flip test and the
 corrected resampled t-test reject, and in which the 95 % interval of the difference leaves out 0. An exact test or
 interval has 5 %.
 
@@ -15,8 +15,8 @@ import argparse
 import numpy as np
 import pandas as pd
 
-from skworm.model_selection import compare_models
-from skworm.model_selection.paired_tests import smallest_sign_flip_p
+from skworm.model_selection import WormScores
+from skworm.model_selection.stats import smallest_sign_flip_p
 
 LEVEL = 0.05
 
@@ -40,6 +40,7 @@ def null_results(n_worms, rng, shared, n_folds=2, n_frames=1000):
     held_out = table["worm"] == table["train_worms"]
     table["evaluation"] = np.where(held_out, "held_out_windows", "unseen_worms")
     table["n_frames"] = np.where(held_out, n_frames // n_folds, n_frames)
+    table["train_worms"] = [(worm,) for worm in table["train_worms"]]
     return table
 
 
@@ -48,7 +49,7 @@ def rejections(n_worms, options):
     rejected = np.zeros(3)
     for repeat in range(options.repeats):
         results = null_results(n_worms, rng, options.shared)
-        table = compare_models(results, reference="first", n_resamples=options.resamples, random_state=repeat)
+        table = WormScores(results).compare("first", n_resamples=options.resamples, random_state=repeat)
         row = table.set_index("model").loc["second"]
         outside = row["difference_low"] > 0 or row["difference_high"] < 0
         rejected += [row["p_sign_flip"] <= LEVEL, row["p_corrected_t"] <= LEVEL, outside]
@@ -65,7 +66,7 @@ def main():
     print(f"{'worms':>5} {'smallest p':>11} {'sign-flip':>10} {'corrected t':>12} {'interval':>9}")
     for n_worms in (5, 8, 20):
         flip, t, interval = rejections(n_worms, options)
-        smallest = smallest_sign_flip_p(n_worms)
+        smallest = smallest_sign_flip_p(n_worms, n_resamples=options.resamples)
         print(f"{n_worms:5} {smallest:11.2g} {flip:10.3f} {t:12.3f} {interval:9.3f}", flush=True)
         if smallest > LEVEL:
             print(

@@ -17,9 +17,9 @@ import pandas as pd
 
 from skworm import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier, VirtualWorms, WormGroupKFold
 from skworm.datasets import load_recordings, make_worms
-from skworm.experiments.worms import FirstFolds
 from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.model_selection import cross_validate_worms
+from skworm.paper.study import SomeSplits
 from skworm.plotting import LINE_COLORS
 
 CLASSES = {"GNN": GNNStateClassifier, "MLP": MLPStateClassifier}
@@ -44,15 +44,15 @@ def models_of(options, dropouts, aggregations=("concatenate",)):
 
 def score_paper_neurons(recordings, options):
     """Score fourteen neurons without NaN against fifteen with NaN, trained on one worm."""
-    cv = FirstFolds(WormGroupKFold(n_splits=10, n_train_worms=1, random_state=0), options.folds)
+    cv = SomeSplits(WormGroupKFold(n_splits=10, n_train_worms=1, random_state=0), options.folds)
     tables = []
     for states in ("2", "4"):
         for missing, dropouts in (("drop", [0.0]), ("nan", options.dropouts)):
             X, y = make_frames(recordings, neurons=PAPER_NEURONS, missing=missing, states=states)
             out = options.out / f"paper_{states}_{missing}_{'_'.join(options.models)}"
             models = models_of(options, dropouts) | ({"SVM": SVMStateClassifier()} if options.svm else {})
-            scores = cross_validate_worms(models, X, y, cv=cv, baselines=False, out=out, verbose=0)
-            tables.append(scores.assign(states=states, neurons=X.shape[1] // 2))
+            scores = cross_validate_worms(models, X, y, cv=cv, baselines=False, memory=out, verbose=0)
+            tables.append(scores.table.assign(states=states, neurons=X.shape[1] // 2))
     scores = pd.concat(tables)
     return scores[scores["evaluation"] == "unseen_worms"]
 

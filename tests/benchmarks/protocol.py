@@ -7,13 +7,14 @@ with one thread, timed on `--sample` splits for each number of training worms an
 it is trajectory regressors, trained on one and on all worms.
 
     python tests/benchmarks/protocol.py [--data FOLDER] [--device cpu] [--models mlp gnn] [--folds 10] [--epochs 800]
-        [--train-worms 1 2 3 4 5] [--n-jobs -1] [--engine auto] [--sample 2] [--trajectories]
+        [--train-worms 1 2 3 4 5] [--n-jobs -1] [--stack 16] [--sample 2] [--trajectories]
 """
 
 import argparse
 import resource
 import time
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ from skworm import (
 )
 from skworm.datasets import load_recordings, make_worms
 from skworm.frames import PAPER_NEURONS, make_frames, make_trajectories
-from skworm.model_selection import cross_validate_trajectories, cross_validate_worms
+from skworm.model_selection import cross_validate_worms
 
 PAPER = "1-2 weeks"
 
@@ -65,9 +66,13 @@ def regressors(options):
     return {"mlp": MLPTrajectoryRegressor(**network), "gnn": GNNTrajectoryRegressor(**network)}
 
 
-def seconds_of(validate, model, cv, **run):
+def seconds_of(validate, model, cv, stack=None, **run):
     start = time.perf_counter()
-    table = validate({"model": model}, cv=cv, verbose=0, **run)
+    if stack is None:
+        table = validate({"model": model}, cv=cv, verbose=0, **run).table
+    else:
+        with patch("skworm.model_selection.cross_validation.fits_at_a_time", return_value=stack):
+            table = validate({"model": model}, cv=cv, verbose=0, **run).table
     return time.perf_counter() - start, len(table.drop_duplicates(["train_worms", "fold"]))
 
 
@@ -81,7 +86,7 @@ def main():
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--train-worms", type=int, nargs="+")
     parser.add_argument("--n-jobs", type=int, default=-1)
-    parser.add_argument("--engine", choices=["auto", "fused", "joblib"], default="auto")
+    parser.add_argument("--stack", type=int, help="fits in a stack; by default as cross_validate_worms chooses")
     parser.add_argument("--sample", type=int, default=2)
     parser.add_argument("--trajectories", action="store_true")
     options = parser.parse_args()
@@ -91,7 +96,7 @@ def main():
     X, y = make_frames(recordings, neurons=PAPER_NEURONS, missing="drop", states=options.states, derivative=derivative)
     if options.trajectories:
         X, y = make_trajectories(X, horizon=16)
-        models, validate = regressors(options), partial(cross_validate_trajectories, X=X, Y=y)
+        models, validate = regressors(options), partial(cross_validate_worms, X=X, y=y, baselines=False)
     else:
         neurons = list(dict.fromkeys(column.split(":")[0] for column in X.columns))
         models, validate = classifiers(options, neurons), partial(cross_validate_worms, X=X, y=y, baselines=False)
@@ -108,8 +113,8 @@ def main():
         for number in numbers:
             cv = WormGroupKFold(n_splits=options.folds, n_train_worms=number, window=8, random_state=0)
             some = SomeSplits(cv, options.sample)
-            sampled, n_sampled = seconds_of(validate, models[name], some, n_jobs=1, engine="joblib")
-            spent, n = seconds_of(validate, models[name], cv, n_jobs=options.n_jobs, engine=options.engine)
+            sampled, n_sampled = seconds_of(validate, models[name], some, stack=1, n_jobs=1)
+            spent, n = seconds_of(validate, models[name], cv, stack=options.stack, n_jobs=options.n_jobs)
             n_fits, together, one_by_one = n_fits + n, together + spent, one_by_one + sampled * n / n_sampled
         epochs = n_fits * options.epochs if name != "svm" else 0
         ratio = one_by_one / together
