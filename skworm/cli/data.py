@@ -55,14 +55,14 @@ def add_data_commands(group: click.Group) -> None:
         group.add_command(command)
 
 
-@click.command(short_help="Say what is in recordings or a model file.")
+@click.command(short_help="Show what is in recordings or a model file.")
 @click.argument("path", type=_PATH)
 @options_of(_READING)
 @JSON
 def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) -> None:
-    """Say what is in a file or folder of recordings, or in a model file, and what is wrong with it.
+    """Show what is in a file or folder of recordings, or in a model file, and what is wrong with it.
 
-    Ends with 1 if a file cannot be read. Problems of recordings that can be read are printed, and no failure.
+    The exit code is 1 if a file cannot be read; problems of recordings that can be read are printed alone.
     """
     with one_line_errors():
         if path.suffix == ".skworm":
@@ -127,8 +127,8 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
 def train(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     """Train a state classifier on all frames of some worms, and write it to a file that can be passed on.
 
-    Its accuracy on the frames that it was trained on is printed, which says little: `skworm reproduce table1` tells how
-    a model does on worms that it has not seen.
+    Its accuracy on the frames that it was trained on is printed, which says little: `skworm reproduce table1` scores
+    models on worms that they have not seen.
     """
     with one_line_errors():
         if out.exists() and not overwrite:
@@ -255,7 +255,7 @@ def list_datasets(as_json: bool) -> None:
 @click.option("--data-home", type=_PATH, help="Where to keep it.  [default: $SKWORM_DATA, else the user's cache]")
 @JSON
 def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
-    """Download a data set, unless it is there already, and say what is in it."""
+    """Download a data set, unless it is there already, and show what is in it."""
     from skworm import datasets as sources
 
     with one_line_errors():

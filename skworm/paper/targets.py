@@ -53,8 +53,8 @@ _NICHOLS_4_STATES = 70.0
     "table1",
     "Table 1: accuracy of state classifiers",
     "Compare state classifiers as in Table 1: on the training worms, on unseen worms, on external recordings.",
-    "Table 1 is in square brackets where states and training worms are its own, trained on Kato et al. 2015 (15 "
-    "neurons), its external recordings those of Nichols et al. 2017 (3 neurons).",
+    "In square brackets Table 1, where states and training worms are its own: trained on Kato et al. 2015 (15 neurons), "
+    "external recordings of Nichols et al. 2017 (3 neurons).",
     defaults={
         "states": ("2",),
         "n_train_worms": (1,),
