@@ -55,10 +55,10 @@ def write_worm_of_a_laboratory():
 
 
 def check_readme(names):
-    assert names["scores"].shape == (6,)
-    assert np.isfinite(names["scores"]).all()
-    assert {"GNN", "SVM", "clock", "majority"} == set(names["results"]["model"])
-    assert set(names["results"]["evaluation"]) == {"held_out_windows", "unseen_worms"}
+    assert names["accuracy"].shape == (6,)
+    assert np.isfinite(names["accuracy"]).all()
+    assert names["scores"].models == ["GNN", "SVM", "majority", "clock"]
+    assert names["scores"].evaluations == ["held_out_windows", "unseen_worms"]
     classifier = names["pipeline"][-1]
     assert classifier.worms_.tolist() == ["simulated-0", "simulated-1", "simulated-2"]
     assert "AVAL" in classifier.neurons_

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from skworm.cli.reproduce import command_of
 from skworm.datasets import make_worms, save_recordings
 from skworm.model_selection import read_scores
 from skworm.paper import sensitivities
-from skworm.paper.declaration import QUICK_EPOCHS, QUICK_FORECAST_EPOCHS, Plan, target
+from skworm.paper.declaration import QUICK_EPOCHS, QUICK_FORECAST_EPOCHS
 from skworm.paper.inferred_graphs import SOURCES
 from skworm.paper.models import STATE_MODELS, TRAJECTORY_MODELS
 from skworm.paper.outcome import run_target
@@ -115,19 +116,11 @@ def test_every_target_has_a_command_that_quotes_the_paper():
     assert set(TARGETS) - set(ALL_TARGETS) == {"sensitivity", "forecast-sensitivity"}
 
 
-def test_an_experiment_of_ones_own_is_one_declaration(folder, tmp_path):
-    @target(
-        "penalty",
-        "The penalty of the SVM",
-        "Compare the SVM with one of a larger C.",
-        "Not in the paper.",
-        defaults={"states": ("2",), "n_train_worms": (1,)},
-    )
-    def penalty(study: Study) -> Plan:
-        (svm,) = study.arms("svm")
-        other = replace(svm, name="C=10", label="SVM, C=10", model=study.model("svm", C=10.0), against="svm")
-        return Plan([svm, other], ["C is the penalty of the SVM."])
-
+def test_an_experiment_of_ones_own_is_the_one_declaration_that_contributing_shows(folder, tmp_path):
+    page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```text\n(@target.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    assert len(code.splitlines()) < 15
+    exec(f"from __future__ import annotations\n{code}", {**vars(targets)})
     declared = TARGETS.pop("penalty")
     settings = declared.settings(data=str(folder), neurons=("AVAL", "RID"))
     outcome = run_target(declared, settings, tmp_path, n_jobs=1, verbose=0)
@@ -135,6 +128,7 @@ def test_an_experiment_of_ones_own_is_one_declaration(folder, tmp_path):
     assert texts.index.tolist() == ["SVM", "SVM, C=10", "Majority", "Clock"]
     assert "difference, unseen worms" in texts
     assert outcome.departure == "1 of 10 folds"
+    assert declared.settings(quick=True).few_combinations
     assert len(outcome.sentences) == 1
     assert "C is the penalty of the SVM." in outcome.reading
     assert {path.name for path in outcome.figures} == {"penalty.png"}
