@@ -500,7 +500,7 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} is not a .csv file; pass the folder of a run, or its table of scores as a .csv file")
     try:
         # A worm may be called 007, or NA.
-        missing = {name: [""] for name in pd.read_csv(path, nrows=0) if name not in _TEXTS}
+        missing = {str(name): [""] for name in pd.read_csv(path, nrows=0) if name not in _TEXTS}
         table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False, na_values=missing)
     except (ValueError, pd.errors.ParserError) as error:
         raise ValueError(f"{path} cannot be read as a table: {error}") from error

@@ -6,7 +6,7 @@ import hashlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -108,8 +108,9 @@ class Settings:
         if not least <= self.n_folds <= most:
             between = f"between 1 and {most}" if self.n_splits else "at least 2"
             raise ValueError(f"{self.n_folds} folds cannot be held out in turn; their number must be {between}")
-        if any(number < 1 for number in self.n_train_worms or ()):
-            raise ValueError(f"{min(self.n_train_worms)} training worms are too few; their number must be at least 1")
+        fewest = min(self.n_train_worms or (1,))
+        if fewest < 1:
+            raise ValueError(f"{fewest} training worms are too few; their number must be at least 1")
         if self.external is None:
             object.__setattr__(self, "external", "simulated" if self.data == "simulated" else "none")
 
@@ -279,7 +280,7 @@ class Study:
         counts = self.train_counts()
         for states in self.settings.states:
             for n_train in counts:
-                worms = f", {n_train} training worm{'s' if n_train > 1 else ''}" if len(counts) > 1 else ""
+                worms = f", {counted(n_train, 'training worm')}" if len(counts) > 1 else ""
                 yield f"{states} states{worms}", states, n_train
 
     def model(self, name: str, **parameters: Any) -> Any:
@@ -298,6 +299,15 @@ class Study:
             Arm(block, name, STATE_MODELS[name].label, self.model(name), states, n_train, self.neurons, **options)
             for block, states, n_train in self.tasks()
             for name in names
+        ]
+
+    def trajectory_arms(self, models: Iterable[tuple[str, str, Any]], n_train: int, burn_in: int) -> list[Arm]:
+        """Return an arm for each name, label and trajectory regressor, in one block."""
+        block = f"{counted(n_train, 'training worm')}, {counted(burn_in, 'observed frame')}"
+        shared: dict[str, Any] = {"fold_by": self.settings.fold_by[0], "burn_in": burn_in}
+        return [
+            Arm(block, name, label, model, self.settings.states[0], n_train, self.neurons, **shared)
+            for name, label, model in models
         ]
 
     def frames(
@@ -403,8 +413,8 @@ class Study:
     ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
         states, n_train, _, fold_by, burn_in = arms[0].split
         if run["verbose"]:
-            parts = [f"{burn_in} observed frame{'s' if burn_in > 1 else ''}" if burn_in else f"{states} states"]
-            parts += [f"{n_train} training worm{'s' if n_train > 1 else ''}", f"{len(neurons)} neurons"]
+            parts = [counted(burn_in, "observed frame") if burn_in else f"{states} states"]
+            parts += [counted(n_train, "training worm"), counted(len(neurons), "neuron")]
             print(f"{', '.join(parts)}, {fold_by.replace('_', ' ')}:", file=sys.stderr)
         models = {arm.key: arm.model for arm in arms}
         cv = self._splitter(n_train, fold_by, burn_in)
@@ -514,6 +524,18 @@ class SomeSplits:
         for split in self.cv.split_worms(X, y, groups):
             if split.fold < self.n_folds and (not self.few_combinations or split.train_worms in few):
                 yield split
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words.
+
+    Examples
+    --------
+    >>> from skworm.paper.study import counted
+    >>> counted(1, "worm"), counted(2, "worm")
+    ('1 worm', '2 worms')
+    """
+    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def n_parameters(model: Any, X: pd.DataFrame, y: pd.Series) -> int:
