@@ -60,7 +60,7 @@ def test_train_writes_a_model_that_a_script_can_load(folder, model_file):
 
 
 @pytest.mark.parametrize("model", ["svm", "gnn-virtual-worms", "diffusion-map"])
-def test_train_knows_the_models_of_table_1(model, folder, tmp_path):
+def test_train_knows_the_models_of_the_registry(model, folder, tmp_path):
     result = call(
         *("train", "--data", folder, "--model", model, "--states", "4", "--epochs", 2, "--fps", 2, "--json"),
         *("--neurons", "AVAL, RID", "--description", "a test", "--out", tmp_path / "m.skworm"),

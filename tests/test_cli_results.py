@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
-from skworm.experiments.catalogue import FORECAST_NETWORKS, TABLE_1_MODELS
 
 from skworm.cli import main
-from skworm.model_selection import compare_models
+from skworm.model_selection import WormScores
 
 
 def call(*arguments):
@@ -22,7 +21,7 @@ def results(n_worms=6, **columns):
     worms = [f"00{number}" for number in range(n_worms)]
     base = {"gnn": 0.9, "svm": 0.8, "clock": 0.5, "majority": 0.4}
     rows = [
-        {"model": model, "train_worms": "x", "fold": 0, "evaluation": "unseen_worms", "worm": worm, "n_frames": 100,
+        {"model": model, "train_worms": ("x",), "fold": 0, "evaluation": "unseen_worms", "worm": worm, "n_frames": 100,
          "accuracy": mean + 0.01 * number * (model == "gnn"), **columns}
         for model, mean in base.items() for number, worm in enumerate(worms)
     ]  # fmt: skip
@@ -47,7 +46,7 @@ def test_compare_prints_differences_intervals_and_p_in_words(table):
         "6 of 6 worms",
         "0.0312",
         "differs from svm by 0.125",
-        "With 6 worms no p can be below 0.0312.",
+        "6 worms allow no p below 0.0312",
         "Left out, since they see no neuron: clock, majority",
     ):
         assert said in text, said
@@ -55,9 +54,7 @@ def test_compare_prints_differences_intervals_and_p_in_words(table):
 
 def test_compare_gives_json_that_is_the_comparison(table):
     facts = json.loads(call("compare", table, "--baseline", "svm", "--json").stdout)
-    expected = compare_models(results().query("model in ['gnn', 'svm']"), reference="svm", random_state=0).set_index(
-        "model"
-    )
+    expected = WormScores(results()).compare("svm", models=["gnn", "svm"]).set_index("model")
     (comparison,) = facts["comparisons"]
     assert (comparison["reference"], comparison["n_worms"], comparison["smallest_p"]) == ("svm", 6, 0.03125)
     gnn, svm = comparison["models"]
@@ -77,36 +74,36 @@ def test_the_first_model_is_the_baseline_and_baselines_can_be_taken_in(table):
 
 
 def test_parts_are_compared_apart_and_can_be_chosen(tmp_path):
-    rows = pd.concat([results(block="2 states"), results(n_worms=5, block="4 states")]).rename(
-        columns={"model": "label"}
-    )
+    rows = pd.concat([results(block="2 states"), results(n_worms=5, block="4 states")])
     rows.to_csv(tmp_path / "scores.csv", index=False)
     facts = json.loads(call("compare", tmp_path, "--json").stdout)
     assert [each["part"] for each in facts["comparisons"]] == [{"block": "2 states"}, {"block": "4 states"}]
     one = call("compare", tmp_path, "--where", "block=4 states")
-    assert "With 5 worms no p can be below 0.0625, so no difference can be significant at 0.05." in one.stdout
+    assert "5 worms allow no p below 0.0625, so that this test cannot reject at 0.05" in one.stdout
     assert "6 worms" not in one.stdout
 
 
-def test_errors_of_forecasts_are_compared_at_three_steps(tmp_path):
+def test_errors_of_trajectories_are_compared_at_three_steps(tmp_path):
     rows = pd.concat([results().assign(step=step) for step in range(1, 17)])
     rows["mse"] = 1 - rows.pop("accuracy")
+    rows["persistence_mse"] = 1.0
     rows.to_csv(tmp_path / "scores.csv", index=False)
     facts = json.loads(call("compare", tmp_path, "--json", "--baseline", "svm").stdout)
     assert [each["part"]["step"] for each in facts["comparisons"]] == [1, 8, 16]
     assert facts["comparisons"][0]["models"][0]["wins"] == 6
-    assert facts["score"] == "mse"
+    assert facts["metric"] == "mse"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--baseline", "mlp"), "--baseline 'mlp' is not among the models of"),
-        (("--model", "mlp"), "--model 'mlp' is not among the models of"),
-        (("--model", "gnn"), "results has only the model 'gnn'; a comparison needs two"),
-        (("--evaluation", "elsewhere"), "evaluation 'elsewhere' is not among those of the results: unseen_worms"),
-        (("--score", "macro_f1"), "score='macro_f1' is not among the scores ['accuracy']"),
-        (("--where", "step=8"), "the results have no column 'step'; choose among model,"),
+        (("--baseline", "mlp"), "'mlp' is not among the models of the scores: gnn, svm"),
+        (("--model", "mlp"), "the column 'model' never is 'mlp'; choose among 'gnn', 'svm'"),
+        (("--model", "gnn"), "the scores have only the model 'gnn'; a comparison needs two"),
+        (("--evaluation", "elsewhere"), "evaluation 'elsewhere' is not among those of the scores: unseen_worms"),
+        (("--metric", "macro_f1"), "metric='macro_f1' is not among those of the scores: accuracy"),
+        (("--metric", "speed"), "there is no metric 'speed'; choose one of accuracy"),
+        (("--where", "step=8"), "the scores have no column 'step'; choose among model,"),
         (("--where", "fold=8"), "the column 'fold' never is '8'; choose among '0'"),
     ],
 )
@@ -122,16 +119,14 @@ def test_what_holds_no_scores_is_refused_in_one_line(table, tmp_path):
     (tmp_path / "all" / "table1").mkdir(parents=True)
     (tmp_path / "all" / "table1" / "scores.csv").write_text("")
     (tmp_path / "other.csv").write_text("a,accuracy\n1,2\n")
-    (tmp_path / "counts.csv").write_text("")
     (tmp_path / "note.txt").write_text("")
     for path, message in [
         (tmp_path / "none", "does not exist; check the path"),
-        (tmp_path / "empty", "holds no results: neither scores.csv nor scores.jsonl"),
+        (tmp_path / "empty", "holds no scores: neither scores.csv nor finished fits"),
         (tmp_path / "all", f"holds the results of several runs; name one of them: {tmp_path / 'all' / 'table1'}"),
         (tmp_path / "all" / "table1", "cannot be read as a table"),
-        (tmp_path / "other.csv", "is no table of scores, for it lacks the columns model, train_worms"),
-        (tmp_path, "holds the counts of a confusion matrix"),
-        (tmp_path / "note.txt", "is no .csv file; pass a folder"),
+        (tmp_path / "other.csv", "the table is not one of scores: it lacks the columns model, train_worms"),
+        (tmp_path / "note.txt", "is not a .csv file; pass the folder"),
     ]:
         result = call("compare", path)
         assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.output
@@ -168,14 +163,6 @@ def completions(*words):
 )
 def test_the_shell_completes(words, names, types):
     assert completions(*words) == (names, types)
-
-
-def test_names_that_the_shell_completes_are_those_that_exist():
-    from skworm.experiments.forecasts import NETWORKS
-    from skworm.experiments.protocol import MODELS
-
-    assert TABLE_1_MODELS == MODELS
-    assert FORECAST_NETWORKS == NETWORKS
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -15,17 +15,15 @@ from click.testing import CliRunner
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.naive_bayes import GaussianNB
-from skworm.experiments.citation import citations
-from skworm.experiments.html_report import write_report
-from skworm.experiments.outcome import kept_outcomes
-from skworm.experiments.report import lay_out, score_text
-from skworm.model_selection.run_records import stored_runs
 
 from skworm import WormGroupKFold
 from skworm.cli import main
 from skworm.datasets import make_worms, save_recordings
 from skworm.frames import make_frames, make_trajectories
-from skworm.model_selection import cross_validate_behavior, cross_validate_trajectories, cross_validate_worms
+from skworm.model_selection import cross_validate_worms, read_runs
+from skworm.paper.outcome import kept_outcomes
+from skworm.paper.report import citations, write_report
+from skworm.paper.tables import lay_out, score_text
 
 EVIL, WORMS = "<script>alert('x')</script> & \"co\"", ["worm <b>1</b>", "worm & 2", "007"]
 CV = WormGroupKFold(2, window=4, random_state=0)
@@ -45,7 +43,7 @@ def make_data(worms=WORMS, n_frames=40, seed=0):
 
 def cross_validate(out, models=None, **options):
     models = models or {EVIL: GaussianNB(), "other": DummyClassifier(strategy="stratified", random_state=0)}
-    return cross_validate_worms(models, *make_data(), cv=CV, out=out, verbose=0, **options)
+    return cross_validate_worms(models, *make_data(), cv=CV, memory=out, verbose=0, **options)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +91,7 @@ def test_the_page_of_a_run_needs_no_other_file_and_escapes_every_name(page):
 
 def test_the_page_says_what_a_reviewer_asks(run, page):
     folder, scores = run
-    unseen = scores.query("evaluation == 'unseen_worms' and model == 'other'").groupby("worm")["accuracy"].mean()
+    unseen = scores.table.query("evaluation == 'unseen_worms' and model == 'other'").groupby("worm")["accuracy"].mean()
     assert f"<span>{100 * unseen.mean():.1f} ± {100 * unseen.std():.1f}</span><span>(" in page
     for said in (
         "2 neurons: AVAL, RID",
@@ -104,14 +102,14 @@ def test_the_page_says_what_a_reviewer_asks(run, page):
         "Models beside the clock",
         "above the clock",
         "GaussianNB()",
-        "3 worms are scored on unseen worms: no sign-flip test across them can give a p below 0.25",
-        "A single worm is scored on their lab",
+        "3 worms are scored (unseen worms): no sign-flip test across them can give a p below 0.25",
+        "A single worm is scored (their lab)",
         "sign-flip p = ",
         "10.3389/frai.2021.618372",
         "scikit-learn",
     ):
         assert said in page, said
-    assert stored_runs(folder)[0].record["train"]["digest"] in page
+    assert read_runs(folder)[0].record["train"]["digest"] in page
 
 
 def test_the_page_says_where_there_was_no_clock(tmp_path):
@@ -131,44 +129,41 @@ def test_a_run_that_was_stopped_is_reported_as_such(run, tmp_path):
     folder, _ = run
     stopped = tmp_path / "stopped"
     shutil.copytree(folder, stopped)
-    lines = (stopped / "scores.jsonl").read_text().splitlines(keepends=True)
-    (stopped / "scores.jsonl").write_text("".join(lines[:-1]))
-    (kept,) = stored_runs(stopped)
-    assert (kept.n_missing, len(kept.record["fits"])) == (1, len(lines))
-    assert f"The run is not finished: {len(lines) - 1} of {len(lines)} fits are there" in page_of(stopped, tmp_path)
-    (stopped / "runs.json").unlink()
+    fits = sorted((stopped / "fits").iterdir())
+    fits[0].unlink()
+    (kept,) = read_runs(stopped)
+    assert (kept.n_missing, len(kept.record["fits"])) == (1, len(fits))
+    assert f"The run is not finished: {len(fits) - 1} of {len(fits)} fits are there" in page_of(stopped, tmp_path)
+    shutil.rmtree(stopped / "runs")
     assert "settings, data and versions of the run are not known" in page_of(stopped, tmp_path)
 
 
 def test_a_folder_keeps_each_run_once_and_the_latest_last(tmp_path):
     first = cross_validate(tmp_path, {"a": GaussianNB()})
-    (alone,) = stored_runs(tmp_path)
-    pd.testing.assert_frame_equal(alone.scores, first[alone.scores.columns])
+    (alone,) = read_runs(tmp_path)
+    pd.testing.assert_frame_equal(alone.table, first.table)
     cross_validate(tmp_path, {"a": GaussianNB()})
-    (again,) = stored_runs(tmp_path)
+    (again,) = read_runs(tmp_path)
     assert again.record["started"] == alone.record["started"] < again.record["called"]
     cross_validate(tmp_path, {"a": GaussianNB(), "b": DummyClassifier()})
-    (both,) = stored_runs(tmp_path)
+    (both,) = read_runs(tmp_path)
     assert set(both.record["models"]) == {"a", "b", "clock", "majority"}
     cross_validate(tmp_path, {"a": GaussianNB(var_smoothing=1e-3)})
-    assert [set(run.record["models"]) - {"clock", "majority"} for run in stored_runs(tmp_path)] == [{"a", "b"}, {"a"}]
-    (tmp_path / "runs.json").write_text("[1]")
-    with pytest.raises(ValueError, match="is no record of runs; delete it"):
-        cross_validate(tmp_path, {"a": GaussianNB()})
+    assert [set(run.record["models"]) - {"clock", "majority"} for run in read_runs(tmp_path)] == [{"a", "b"}, {"a"}]
 
 
-def test_forecasts_and_behaviour_have_pages_too(tmp_path):
+def test_trajectories_and_behaviour_have_pages_too(tmp_path):
     worms = make_worms(3, n_frames=150, neurons=("AVAL", "RID"), random_state=0)
     frames, _ = make_frames(worms, states=None, derivative="backward")
     X, Y = make_trajectories(frames, horizon=8)
     cv = WormGroupKFold(2, fold_by="contiguous_blocks", gap=9)
-    models = {"linear": LinearRegression(), "mean": DummyRegressor()}
-    cross_validate_trajectories(models, X, Y, cv=cv, out=tmp_path / "forecasts", verbose=0)
+    models = {"least squares": LinearRegression(), "median": DummyRegressor(strategy="median")}
+    cross_validate_worms(models, X, Y, cv=cv, memory=tmp_path / "forecasts", verbose=0)
     page = page_of(tmp_path / "forecasts", tmp_path)
-    assert all(said in page for said in ("skill, step 8", "Forecasts have no clock", "trajectories", "2 neurons: AVAL"))
+    assert all(said in page for said in ("skill 8", "Trajectories have no clock", "trajectories", "2 neurons: AVAL"))
     velocity = frames["AVAL:trace"] + 0.1 * frames["RID:trace"]
     models = {"line": LinearRegression()}
-    cross_validate_behavior(models, frames, velocity, cv=cv, out=tmp_path / "behavior", verbose=0)
+    cross_validate_worms(models, frames, velocity, cv=cv, memory=tmp_path / "behavior", verbose=0)
     page = page_of(tmp_path / "behavior", tmp_path)
     assert all(said in page for said in ("R²", "Correlation", "Models beside the clock", "signal that is known"))
 
@@ -177,14 +172,16 @@ def test_reproduce_keeps_what_a_report_shows(reproduced, tmp_path):
     folder = reproduced / "table1"
     (outcome,) = kept_outcomes(folder).values()
     assert outcome.command.startswith("skworm reproduce table1 --data ")
-    assert lay_out(outcome.tables["Accuracy (%)"]).count("\n(") == 0
-    assert outcome.tables["Accuracy (%)"].index.name == "model"
+    assert outcome.text.startswith("2 states\n")
+    assert lay_out(outcome.tables["2 states"]) in outcome.text
+    assert outcome.tables["2 states"].index.name == "model"
     assert all(path.is_file() for path in (*outcome.files, *outcome.figures))
     result = call("report", folder, "--out", tmp_path / "p.html")
     assert (result.exit_code, result.stdout.strip()) == (0, str(tmp_path / "p.html"))
     page = (tmp_path / "p.html").read_text(encoding="utf-8")
-    table = pd.read_csv(folder / "table.csv").query("model == 'svm' and column == 'unseen worms'").iloc[0]
-    texts = score_text(table["mean"], table["std"], table["mean_low"], table["mean_high"], "82.8 ± 7.6").split("\n")
+    table = pd.read_csv(folder / "table.csv").query("model == 'svm' and evaluation == 'unseen_worms'").iloc[0]
+    numbers = (100 * table[f"accuracy_{name}"] for name in ("mean", "std", "low", "high"))
+    texts = score_text(*numbers, "82.8 ± 7.6").split("\n")
     assert "".join(f"<span>{text}</span>" for text in texts) in page
     for said in (
         outcome.command,
@@ -203,7 +200,7 @@ def test_a_folder_of_targets_has_one_page(reproduced):
     assert result.exit_code == 0, result.output
     path = Path(json.loads(result.stdout)["report"])
     assert path == reproduced / "report.html"
-    assert "<h1>Table 1: accuracy for forward and reverse crawling</h1>" in path.read_text(encoding="utf-8")
+    assert "<h1>Table 1: accuracy of state classifiers</h1>" in path.read_text(encoding="utf-8")
     path.unlink()
 
 
@@ -214,7 +211,7 @@ def test_what_is_no_result_is_refused_in_one_line(run, reproduced, tmp_path):
     (damaged / "table1.outcome.json").write_text('{"title": 1}')
     for arguments, message in [
         ((tmp_path / "none",), "does not exist; pass the folder"),
-        ((tmp_path / "empty",), "holds no results: neither scores.csv nor scores.jsonl"),
+        ((tmp_path / "empty",), "holds no scores: neither scores.csv nor finished fits"),
         ((reproduced / "table1" / "scores.csv",), "is a file; pass the folder"),
         ((damaged,), "table1.outcome.json is damaged; repeat the command that made it"),
         ((run[0], "--out", tmp_path / "page.txt"), "let it end in .html"),

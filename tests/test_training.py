@@ -121,6 +121,18 @@ def test_infinite_losses_are_an_error():
         train(job_of(perceptron_module(), X, group, y, np.arange(80) < 9))
 
 
+@pytest.mark.parametrize("epoch", [1, 7])
+def test_an_interrupt_ends_training_without_a_model(monkeypatch, epoch):
+    def interrupt(self, net, **kwargs):
+        if len(net.history) == epoch:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("skworm.training.loop.BestEpoch.on_epoch_end", interrupt)
+    X, group, y = separable()
+    with pytest.raises(KeyboardInterrupt):
+        train(job_of(perceptron_module(), X, group, y, np.arange(80) % 4 == 0))
+
+
 def test_progress_is_shown_only_when_asked_for(capsys):
     X, group, y = separable()
     for verbose in (0, 1):

@@ -27,9 +27,9 @@ class _CommandThatRemembers(click.Group):
 def main() -> None:
     """Read C. elegans behaviour from calcium traces.
 
-    `skworm inspect RECORDINGS` says what is in your files. `skworm train` and `skworm predict` label the states of new
-    recordings. `skworm reproduce table1` tells how well models do on worms that they have not seen; `skworm compare`
-    and `skworm report` read its results.
+    `skworm inspect RECORDINGS` shows what is in your files. `skworm train` and `skworm predict` label the states of new
+    recordings. `skworm reproduce table1` scores models on worms that they have not seen; `skworm compare` and `skworm
+    report` read its results.
     """
 
 

@@ -28,6 +28,7 @@ _FETCHERS = {
     "kato2015": ("fetch_kato2015", "Kato et al. 2015: five immobilised worms, seven states"),
     "nichols2017": ("fetch_nichols2017", "Nichols et al. 2017: 21 worms, awake and quiescent"),
 }
+_EVALUATIONS = ("unseen_worms", "held_out_windows")
 _PATH = click.Path(path_type=Path)
 
 
@@ -54,14 +55,14 @@ def add_data_commands(group: click.Group) -> None:
         group.add_command(command)
 
 
-@click.command(short_help="Say what is in recordings or a model file.")
+@click.command(short_help="Show what is in recordings or a model file.")
 @click.argument("path", type=_PATH)
 @options_of(_READING)
 @JSON
 def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) -> None:
-    """Say what is in a file or folder of recordings, or in a model file, and what is wrong with it.
+    """Show what is in a file or folder of recordings, or in a model file, and what is wrong with it.
 
-    Ends with 1 if a file cannot be read. Problems of recordings that can be read are printed, and no failure.
+    The exit code is 1 if a file cannot be read; problems of recordings that can be read are printed alone.
     """
     with one_line_errors():
         if path.suffix == ".skworm":
@@ -126,8 +127,8 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
 def train(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     """Train a state classifier on all frames of some worms, and write it to a file that can be passed on.
 
-    Its accuracy on the frames that it was trained on is printed, which says little: `skworm reproduce table1` tells how
-    a model does on worms that it has not seen.
+    Its accuracy on the frames that it was trained on is printed, which says little: `skworm reproduce table1` scores
+    models on worms that they have not seen.
     """
     with one_line_errors():
         if out.exists() and not overwrite:
@@ -254,7 +255,7 @@ def list_datasets(as_json: bool) -> None:
 @click.option("--data-home", type=_PATH, help="Where to keep it.  [default: $SKWORM_DATA, else the user's cache]")
 @JSON
 def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
-    """Download a data set, unless it is there already, and say what is in it."""
+    """Download a data set, unless it is there already, and show what is in it."""
     from skworm import datasets as sources
 
     with one_line_errors():
@@ -303,8 +304,8 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
 )
 @click.option(
     "--evaluation",
-    type=PathOrName("unseen_worms", "held_out_windows"),
     default="unseen_worms",
+    shell_complete=lambda ctx, param, text: [name for name in _EVALUATIONS if name.startswith(text)],
     show_default=True,
     metavar="NAME",
     help="What to compare on: unseen_worms, held_out_windows, or the name of external recordings.",

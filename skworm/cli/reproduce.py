@@ -37,7 +37,9 @@ def reproduce() -> None:
     """
 
 
-def _command_of(target: Target) -> click.Command:
+def command_of(target: Target) -> click.Command:
+    """Make the command of a declared experiment."""
+
     def command(out: Path, n_jobs: int, quiet: bool, **given: Any) -> None:
         from skworm.paper.outcome import keep_outcome, run_target
 
@@ -118,7 +120,7 @@ def _default(target: Target, name: str, otherwise: Any) -> str:
 
 
 for _target in TARGETS.values():
-    reproduce.add_command(_command_of(_target))
+    reproduce.add_command(command_of(_target))
 
 
 @reproduce.command("all", short_help="Run every experiment into one folder.")

@@ -208,6 +208,8 @@ def _paired_scores(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def _check_rows(rows: pd.DataFrame, metric: str) -> None:
+    if rows.empty:
+        raise ValueError("no frame was scored in this evaluation; choose another one")
     empty = [name for name in _KEYS if rows[name].isna().any()]
     if empty:
         raise ValueError(

@@ -24,6 +24,8 @@ _REQUIRED = ["model", *FIT, "evaluation", "worm"]
 _PARTS = ("block", "states", "fold_by", "n_train_worms", "burn_in", "signal", "step")
 _TASKS = {"accuracy": "states", "mse": "trajectories", "r2": "behavior"}
 _TEXTS = ("model", "block", "train_worms", "evaluation", "worm", "states", "fold_by", "signal", "state", "predicted")
+_NUMBERS = ("fold", "n_frames", "n_trajectories", "fit_seconds")
+"""Columns of names, and those of the numbers that no row lacks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,7 @@ class WormScores:
                 for state, of_state in counts.items()
                 for predicted, n_frames in of_state.items()
             ]
-        empty = [*_REQUIRED, next(name for name, task in _TASKS.items() if task == record.get("task", "states"))]
+        empty = [*_REQUIRED, {task: name for name, task in _TASKS.items()}[record.get("task", "states")]]
         table = pd.DataFrame(plain) if plain else pd.DataFrame(columns=empty)
         return cls(table, pd.DataFrame(counted) if counted else None, record, n_missing)
 
@@ -441,7 +443,7 @@ def read_scores(path: str | os.PathLike[str]) -> WormScores:
         return _with_path(path, read_csv(path))
     if (path / "scores.csv").is_file():
         confusion = read_csv(path / "confusion.csv") if (path / "confusion.csv").is_file() else None
-        kept = _read_json(path / "run.json") if (path / "run.json").is_file() else {}
+        kept = read_json(path / "run.json") if (path / "run.json").is_file() else {}
         return replace(
             _with_path(path / "scores.csv", read_csv(path / "scores.csv")),
             confusion=confusion,
@@ -461,15 +463,23 @@ def read_runs(memory: str | os.PathLike[str]) -> list[WormScores]:
     """Read the runs that the `memory` of a cross-validation keeps, the latest last.
 
     Runs whose fits are all part of a later one are left out. Fits without any record of their run are one run.
+
+    Raises
+    ------
+    ValueError
+        If another program wrote a record or a fit.
     """
     store = FitStore(memory)
     runs = []
-    for record in store.runs():
-        kept = store.read(record["fits"])
-        rows = [row for digest in record["fits"] for row in kept.get(digest, [])]
-        runs.append(WormScores.from_rows(rows, record, len(record["fits"]) - len(kept)))
-    if not runs and store:
-        runs.append(WormScores.from_rows([row for rows in store.read().values() for row in rows], {}))
+    try:
+        for record in store.runs():
+            kept = store.read(record["fits"])
+            rows = [row for digest in record["fits"] for row in kept.get(digest, [])]
+            runs.append(WormScores.from_rows(rows, record, len(record["fits"]) - len(kept)))
+        if not runs and store:
+            runs.append(WormScores.from_rows([row for rows in store.read().values() for row in rows], {}))
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{memory} holds files in runs or fits that skworm did not write; delete them") from error
     return runs
 
 
@@ -494,12 +504,30 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} is not a .csv file; pass the folder of a run, or its table of scores as a .csv file")
     try:
         # A worm may be called 007, or NA.
-        table = pd.read_csv(path, converters=dict.fromkeys(_TEXTS, str))
+        missing = {str(name): [""] for name in pd.read_csv(path, nrows=0) if name not in _TEXTS}
+        table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False, na_values=missing)
     except (ValueError, pd.errors.ParserError) as error:
         raise ValueError(f"{path} cannot be read as a table: {error}") from error
+    empty = [name for name in (*_TEXTS, *_NUMBERS) if name in table and table[name].isin(["", np.nan]).any()]
+    if empty:
+        raise ValueError(f"{path} is damaged: a row has nothing in the column {empty[0]!r}; write the table anew")
     if "train_worms" in table:
         table["train_worms"] = list(map(_worms_of_text, table["train_worms"]))
     return table
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an object of a JSON file.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged.
+    """
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
 
 
 def _worms_of_text(text: str) -> tuple[str, ...]:
@@ -518,13 +546,6 @@ def _with_path(path: Path, table: pd.DataFrame) -> WormScores:
     if table.empty:
         raise ValueError(f"{path} holds no scores: no fit has finished; repeat the command that made it")
     return scores
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
 
 
 def _is_metric(column: str) -> bool:

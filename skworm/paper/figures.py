@@ -12,7 +12,7 @@ import pandas as pd
 from skworm.frames import contains_transition
 from skworm.model_selection import WormScores
 from skworm.paper.models import BASELINE_LABELS, MARKOVIAN, TRAJECTORY_MODELS
-from skworm.paper.study import Arm, Study
+from skworm.paper.study import Arm, Study, counted
 from skworm.paper.tables import evaluation_label, readable
 
 PAPER_LABEL = "Wang et al. 2021 (real worms)"
@@ -117,7 +117,7 @@ def error_figure(arms: Sequence[Arm], scores: WormScores) -> Any:
     one_frame = drawn["burn_in"] == drawn["burn_in"].min()
     drawn = drawn[(drawn["model"].isin(networks) | one_frame) & (drawn["model"] != "mean")]
     panels = {
-        f"{evaluation_label(evaluation)}, {n_train} training worm{'s' if n_train > 1 else ''}": {
+        f"{evaluation_label(evaluation)}, {counted(n_train, 'training worm')}": {
             "evaluation": evaluation,
             "n_train_worms": n_train,
         }

@@ -105,9 +105,11 @@ def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | N
     study = Study(settings, load_material(settings))
     plan = target.plan(study)
     scores = study.run(plan.arms, out, n_jobs=n_jobs, verbose=verbose)
-    # External recordings that no score is of count as none.
+    # External recordings that no score is of count as none; they still took part in choosing the derivative.
+    record = {"target": target.name, **study.record()}
     if study.material.external_name not in scores.evaluations:
         study = Study(settings, replace(study.material, external=[], external_neurons=()))
+        record |= {"external_worms": {}, "external_sha256": None}
     compared = compare_arms(study, plan.arms, scores)
     table = table_of_arms(study, plan.arms, scores, compared)
     is_trajectories = scores.task == "trajectories"
@@ -129,7 +131,7 @@ def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | N
         out,
         title=target.title,
         settings=describe_study(study, scores),
-        record={"target": target.name, **study.record()},
+        record=record,
         data=data,
         tables=tables,
         reading="\n".join(reading_of(target, study, plan, table)),
@@ -188,8 +190,8 @@ def reading_of(target: Target, study: Study, plan: Plan, table: pd.DataFrame) ->
         )
     text += few_worms_notes(n_worms, "unseen worms")
     text += plan.notes
-    if material.external and settings.states == ("4",) and _turns_merged(study):
-        text.append("On the external recordings dorsal and ventral turns count as one state, turn.")
+    if material.external and "4" in settings.states and _turns_merged(study):
+        text.append("With 4 states, dorsal and ventral turns count as one state, turn, on the external recordings.")
     if material.external_apart:
         text.append(
             f"External recordings are scored by fits on the {len(material.external_neurons)} neurons that all have."
@@ -365,7 +367,7 @@ def kept_outcomes(folder: Path) -> dict[str, Outcome]:
             outcomes[path.name.removesuffix(_KEPT)] = Outcome(**kept)
             if not all(isinstance(getattr(outcomes[path.name.removesuffix(_KEPT)], key), str) for key in _WORDS):
                 raise TypeError("a text is not one")
-        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
     return outcomes
 

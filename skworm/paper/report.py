@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -17,6 +16,7 @@ from skworm.atomic import write_whole
 from skworm.frames.index import parse_column_names, parse_step_column_names
 from skworm.model_selection import WormScores, describe_comparison, read_runs, read_scores
 from skworm.model_selection.comparison import few_worms_notes
+from skworm.model_selection.results import read_json
 from skworm.model_selection.store import FitStore
 from skworm.paper.outcome import Outcome, all_versions, kept_outcomes
 from skworm.paper.tables import (
@@ -194,21 +194,28 @@ def write_report(folder: Path, out: Path, *, command: str = "", baseline: str | 
         found = "is a file" if folder.exists() else "does not exist"
         raise FileNotFoundError(f"{folder} {found}; pass the folder that a run wrote its results to")
     try:
-        sections = _sections_of_folder(folder, baseline) or [
-            section for below in _in_order(result_folders(folder)) for section in _sections_of_folder(below, baseline)
-        ]
-    except (KeyError, TypeError, AttributeError) as error:
+        page = _page_of(folder, command, baseline)
+    except (LookupError, TypeError, AttributeError, RecursionError) as error:
         # A file that was changed by hand, or made by another program.
         raise ValueError(
             f"a file in {folder} is damaged; repeat the command that made it, which keeps the fits"
         ) from error
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, page)
+    return out
+
+
+def _page_of(folder: Path, command: str, baseline: str | None) -> str:
+    sections = _sections_of_folder(folder, baseline) or [
+        section for below in _in_order(result_folders(folder)) for section in _sections_of_folder(below, baseline)
+    ]
     if not sections:
         raise no_results(folder)
     sections = [replace(section, anchor=f"part-{number}") for number, section in enumerate(sections)]
     several = len(sections) > 1
     runs = [run for section in sections for run in section.runs]
     records = [section.record for section in sections]
-    page = _render(
+    return _render(
         "report.html",
         title=f"Results of {folder.resolve().name}" if several else sections[0].title,
         version=version("skworm"),
@@ -222,9 +229,6 @@ def write_report(folder: Path, out: Path, *, command: str = "", baseline: str | 
         models=_models_of_runs(runs),
         versions=_versions_of(runs, records),
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, page)
-    return out
 
 
 def write_index(
@@ -429,12 +433,7 @@ def _collected(sections: Sequence[Section]) -> list[str]:
 
 def _settings_of(folder: Path) -> dict[str, Any]:
     path = folder / "settings.json"
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
+    return read_json(path) if path.is_file() else {}
 
 
 def _data_of_runs(runs: Sequence[WormScores], records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -510,17 +509,16 @@ def _splits_of_runs(runs: Sequence[WormScores]) -> dict[str, Any]:
 
 
 def _models_of_runs(runs: Sequence[WormScores]) -> Table:
-    models = {
-        (name.rsplit(" | ", 1)[-1], text): None for run in runs for name, text in run.record.get("models", {}).items()
-    }
-    return Table("Models", "model", ["parameters that are not the defaults"], [(name, [text]) for name, text in models])
+    models = [pair for run in runs for pair in run.record.get("models", {}).items()]
+    rows = dict.fromkeys((name.rsplit(" | ", 1)[-1], str(text)) for name, text in models)
+    return Table("Models", "model", ["parameters that are not the defaults"], [(name, [text]) for name, text in rows])
 
 
 def _versions_of(runs: Sequence[WormScores], records: Sequence[Mapping[str, Any]]) -> Table:
     versions: dict[str, dict[str, None]] = {}
     for kept in (*(run.record for run in runs), *records):
         for package, number in kept.get("versions", {}).items():
-            versions.setdefault(package, {})[number] = None
+            versions.setdefault(package, {})[str(number)] = None
     rows = [(package, [" and ".join(several)]) for package, several in versions.items()]
     return Table("Versions that the scores were made with", "package", ["version"], rows or [("not kept", [""])])
 

@@ -102,13 +102,17 @@ TRAJECTORY_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     "What each setting of the trajectory MLP is worth",
     "Score each setting of the trajectory MLP on unseen worms, and choose one without each scored worm.",
     "The paper shows no comparison of settings.",
-    defaults={"states": ("4",), "n_train_worms": (1,), "fold_by": ("contiguous_blocks",), "max_epochs": 200},
+    defaults={
+        "states": ("4",),
+        "n_train_worms": (1,),
+        "fold_by": ("contiguous_blocks",),
+        "paper_folds": 1,
+        "max_epochs": 200,
+    },
     in_all=False,
 )
 def forecast_sensitivity(study: Study) -> Plan:
     """Score every setting of the trajectory MLP, beside the baselines, from one observed frame."""
-    from skworm.paper.study import Arm
-
     (n_train,) = study.train_counts()
     n_worms = len(study.material.recordings)
     if n_train > n_worms - 2:
@@ -116,23 +120,11 @@ def forecast_sensitivity(study: Study) -> Plan:
             f"--train-worms {n_train} of {n_worms} worms leaves no fit that a worm has no part in, to choose its "
             "setting by; train on fewer worms, or give more"
         )
-    models = {name: study.made(TRAJECTORY_MODELS[name]) for name in ("linear-uncentred", "linear-direct")}
+    linear = [TRAJECTORY_MODELS[name] for name in ("linear-uncentred", "linear-direct")]
+    models = [(model.name, model.label, study.made(model)) for model in linear]
     for name, changes in TRAJECTORY_SETTINGS.items():
         if "gain" in changes:
             changes = {"augmentation": replace(_VIRTUAL_WORMS, parameters=changes).make()}
-        models[name] = study.made(TRAJECTORY_MODELS["mlp"], **changes)
-    arms = [
-        Arm(
-            f"{n_train} training worm{'s' if n_train > 1 else ''}",
-            name,
-            TRAJECTORY_MODELS[name].label if name in TRAJECTORY_MODELS else name,
-            model,
-            study.settings.states[0],
-            n_train,
-            study.neurons,
-            fold_by=study.settings.fold_by[0],
-            burn_in=MARKOVIAN,
-        )
-        for name, model in models.items()
-    ]
+        models.append((name, name, study.made(TRAJECTORY_MODELS["mlp"], **changes)))
+    arms = study.trajectory_arms(models, n_train, MARKOVIAN)
     return Plan(arms, [_LUCK], figures=lambda scores, table: {}, candidates=tuple(TRAJECTORY_SETTINGS))

@@ -6,7 +6,7 @@ import hashlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -66,6 +66,8 @@ class Settings:
         Where the neural models train.
     random_state : int, default=0
         Seed of simulated data, splits, models, random graphs and intervals.
+    paper_folds : int, default=10
+        Folds in the paper; 1 for trajectories, of which it names no folds.
 
     Raises
     ------
@@ -92,6 +94,7 @@ class Settings:
     max_epochs: int | None = None
     device: str = "cpu"
     random_state: int = 0
+    paper_folds: int = N_SPLITS
 
     def __post_init__(self) -> None:
         for name, allowed in (("states", tuple(VOCABULARIES)), ("fold_by", FOLD_KINDS)):
@@ -100,10 +103,13 @@ class Settings:
             if unknown or not chosen:
                 found = f"has the unknown name {unknown[0]!r}" if unknown else "is empty"
                 raise ValueError(f"{name} {found}; choose one or several of {', '.join(allowed)}")
-        if not 1 <= self.n_folds <= (self.n_splits or self.n_folds):
-            raise ValueError(f"n_folds={self.n_folds!r} must be between 1 and {self.n_splits}")
-        if any(number < 1 for number in self.n_train_worms or ()):
-            raise ValueError(f"n_train_worms={self.n_train_worms!r} must be integers of at least 1")
+        least, most = (1, self.n_splits) if self.n_splits else (2, np.inf)
+        if not least <= self.n_folds <= most:
+            between = f"between 1 and {most}" if self.n_splits else "at least 2"
+            raise ValueError(f"{self.n_folds} folds cannot be held out in turn; their number must be {between}")
+        fewest = min(self.n_train_worms or (1,))
+        if fewest < 1:
+            raise ValueError(f"{fewest} training worms are too few; their number must be at least 1")
         if self.external is None:
             object.__setattr__(self, "external", "simulated" if self.data == "simulated" else "none")
 
@@ -111,7 +117,7 @@ class Settings:
     def departure(self) -> str:
         """What is less than in the paper; empty where nothing is."""
         of_folds = f"{self.n_folds} of {N_SPLITS} folds" if self.n_splits else f"{self.n_folds} folds in place of 10"
-        parts = [of_folds] if self.n_folds < N_SPLITS else []
+        parts = [of_folds] if self.n_folds < self.paper_folds else []
         if self.max_epochs is not None and self.max_epochs < PAPER_EPOCHS:
             parts.append(f"{self.max_epochs} of {PAPER_EPOCHS} epochs")
         parts += ["some combinations of training worms"] if self.few_combinations else []
@@ -273,7 +279,7 @@ class Study:
         counts = self.train_counts()
         for states in self.settings.states:
             for n_train in counts:
-                worms = f", {n_train} training worm{'s' if n_train > 1 else ''}" if len(counts) > 1 else ""
+                worms = f", {counted(n_train, 'training worm')}" if len(counts) > 1 else ""
                 yield f"{states} states{worms}", states, n_train
 
     def model(self, name: str, **parameters: Any) -> Any:
@@ -292,6 +298,15 @@ class Study:
             Arm(block, name, STATE_MODELS[name].label, self.model(name), states, n_train, self.neurons, **options)
             for block, states, n_train in self.tasks()
             for name in names
+        ]
+
+    def trajectory_arms(self, models: Iterable[tuple[str, str, Any]], n_train: int, burn_in: int) -> list[Arm]:
+        """Return an arm for each name, label and trajectory regressor, in one block."""
+        block = f"{counted(n_train, 'training worm')}, {counted(burn_in, 'observed frame')}"
+        shared: dict[str, Any] = {"fold_by": self.settings.fold_by[0], "burn_in": burn_in}
+        return [
+            Arm(block, name, label, model, self.settings.states[0], n_train, self.neurons, **shared)
+            for name, label, model in models
         ]
 
     def frames(
@@ -397,8 +412,8 @@ class Study:
     ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
         states, n_train, _, fold_by, burn_in = arms[0].split
         if run["verbose"]:
-            parts = [f"{burn_in} observed frame{'s' if burn_in > 1 else ''}" if burn_in else f"{states} states"]
-            parts += [f"{n_train} training worm{'s' if n_train > 1 else ''}", f"{len(neurons)} neurons"]
+            parts = [counted(burn_in, "observed frame") if burn_in else f"{states} states"]
+            parts += [counted(n_train, "training worm"), counted(len(neurons), "neuron")]
             print(f"{', '.join(parts)}, {fold_by.replace('_', ' ')}:", file=sys.stderr)
         models = {arm.key: arm.model for arm in arms}
         cv = self._splitter(n_train, fold_by, burn_in)
@@ -508,6 +523,18 @@ class SomeSplits:
         for split in self.cv.split_worms(X, y, groups):
             if split.fold < self.n_folds and (not self.few_combinations or split.train_worms in few):
                 yield split
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words.
+
+    Examples
+    --------
+    >>> from skworm.paper.study import counted
+    >>> counted(1, "worm"), counted(2, "worm")
+    ('1 worm', '2 worms')
+    """
+    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def n_parameters(model: Any, X: pd.DataFrame, y: pd.Series) -> int:

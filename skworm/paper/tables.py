@@ -16,7 +16,7 @@ from skworm.model_selection.results import FIT
 from skworm.model_selection.samples import EVALUATIONS
 from skworm.model_selection.stats import bootstrap_over_worms, holm_correction, interval
 from skworm.paper.models import BASELINE_LABELS
-from skworm.paper.study import Arm, Study
+from skworm.paper.study import Arm, Study, counted
 from skworm.recording import STATES
 
 STEPS = (1, 8, 16)
@@ -503,8 +503,7 @@ def parts_in_words(part: Mapping[str, Any]) -> str:
     for name, value in part.items():
         text = readable(value)
         if name in ("n_train_worms", "burn_in"):
-            noun = "training worm" if name == "n_train_worms" else "observed frame"
-            texts.append(f"{text} {noun}{'s' if text != '1' else ''}")
+            texts.append(counted(int(value), "training worm" if name == "n_train_worms" else "observed frame"))
         elif name == "states":
             texts.append(f"{text} states")
         else:

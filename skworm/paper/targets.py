@@ -53,8 +53,8 @@ _NICHOLS_4_STATES = 70.0
     "table1",
     "Table 1: accuracy of state classifiers",
     "Compare state classifiers as in Table 1: on the training worms, on unseen worms, on external recordings.",
-    "Table 1 is in square brackets where states and training worms are its own, trained on Kato et al. 2015 (15 "
-    "neurons), its external recordings those of Nichols et al. 2017 (3 neurons).",
+    "In square brackets Table 1, where states and training worms are its own: trained on Kato et al. 2015 (15 "
+    "neurons), external recordings of Nichols et al. 2017 (3 neurons).",
     defaults={
         "states": ("2",),
         "n_train_worms": (1,),
@@ -182,33 +182,18 @@ def figure_4b(study: Study) -> Plan:
 
 def _plan_of_trajectories(study: Study, *, drawn: bool) -> Plan:
     from skworm.paper.figures import error_figure, example_figure
-    from skworm.paper.study import Arm, trajectory_models
+    from skworm.paper.study import trajectory_models
 
     n_worms = len(study.material.recordings)
     networks = trajectory_models(study.settings.models)
     counts = study.train_counts((1, n_worms - 1, *([n_worms] if study.material.external else [])))
-    states = study.settings.states[0]
     arms = []
     for burn_in in sorted({model.burn_in for model in networks}):
         models = [TRAJECTORY_MODELS["linear-uncentred"], TRAJECTORY_MODELS["linear-direct"]]
         models += [model for model in networks if model.burn_in == burn_in]
         for n_train in counts:
-            worms = f"{n_train} training worm{'s' if n_train > 1 else ''}"
-            block = f"{worms}, {burn_in} observed frame{'s' if burn_in > 1 else ''}"
-            arms += [
-                Arm(
-                    block,
-                    model.name,
-                    model.label,
-                    study.made(model),
-                    states,
-                    n_train,
-                    study.neurons,
-                    fold_by=study.settings.fold_by[0],
-                    burn_in=burn_in,
-                )
-                for model in models
-            ]
+            made = [(model.name, model.label, study.made(model)) for model in models]
+            arms += study.trajectory_arms(made, n_train, burn_in)
     notes = [
         "Every model but the training mean and those 'not centred' or 'as published' measures each column from the "
         "worm's own mean, which for a worm that it has not seen is that of all its observed frames together."
@@ -246,6 +231,7 @@ for _name, _title, _summary, _drawn in (
         defaults={
             "states": ("4",),
             "fold_by": ("contiguous_blocks",),
+            "paper_folds": 1,
             "models": ("mlp", "node-mlp", "gnn", "mlp-lstm"),
         },
         quick={"max_epochs": QUICK_FORECAST_EPOCHS},

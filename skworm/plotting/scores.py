@@ -385,7 +385,7 @@ class ScoreCurveDisplay:
         >>> import pandas as pd
         >>> from skworm.plotting import ScoreCurveDisplay
         >>> results = pd.DataFrame({
-        ...     "model": "GNN", "train_worms": ["a", "a+b"], "evaluation": "unseen_worms", "worm": "c",
+        ...     "model": "GNN", "train_worms": [("a",), ("a", "b")], "evaluation": "unseen_worms", "worm": "c",
         ...     "accuracy": [0.8, 0.9],
         ... })
         >>> display = ScoreCurveDisplay.from_results(results)
@@ -397,7 +397,7 @@ class ScoreCurveDisplay:
         )
         table = pd.concat(parts, names=["panel"]).reset_index("panel")
         check_models(models or {}, table["model"].unique())
-        number = table[x].str.count(r"\+") + 1 if x == _TRAIN_WORMS else table[x].astype(float)
+        number = table[x].map(len) if x == _TRAIN_WORMS else table[x].astype(float)
         scores = table[["panel", "model", "worm"]].assign(x=number, score=table[score])
         display = cls(
             scores,

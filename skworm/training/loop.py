@@ -291,8 +291,26 @@ class WholeBatch:
         yield inputs | {"group": Groups(inputs["group"], self.prepare.n_groups(group.n_groups), complete=complete)}, y
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C, in a form that skorch does not take for the end of training: it would return a truncated model."""
+
+
 class WholeTensorNet(NeuralNet):
     """A net whose epoch is one step, without the bookkeeping of batches, which costs more than a small model."""
+
+    def fit_loop(self, X: Any, y: Any = None, **options: Any) -> WholeTensorNet:
+        """Train for all epochs."""
+        try:
+            return super().fit_loop(X, y, **options)
+        except KeyboardInterrupt:
+            raise _Interrupted from None
+
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **options: Any) -> WholeTensorNet:
+        """Train for all epochs, from the weights that are there; Ctrl-C raises KeyboardInterrupt."""
+        try:
+            return super().partial_fit(X, y, classes, **options)
+        except _Interrupted:
+            raise KeyboardInterrupt from None
 
     def infer(self, x: dict[str, Any], **fit_params: Any) -> Any:
         """Apply the module to inputs that are on its device already."""

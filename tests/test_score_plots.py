@@ -4,8 +4,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.dummy import DummyClassifier
-from skworm.experiments.report import mark_departure
 
+from skworm.paper.figures import mark_departure
 from skworm.plotting import ConfusionDisplay, LeakageDisplay, ScoreCurveDisplay, WormScoresDisplay
 
 
@@ -129,7 +129,8 @@ def test_confusion_of_a_classifier_has_its_name_and_its_worms():
 
 def test_training_worms_are_counted():
     results = pd.DataFrame(
-        {"model": "GNN", "evaluation": "unseen_worms", "worm": list("cdcd"), "train_worms": ["a", "a", "a+b", "a+b"],
+        {"model": "GNN", "evaluation": "unseen_worms", "worm": list("cdcd"),
+         "train_worms": [("a+z",), ("a+z",), ("a+z", "b"), ("a+z", "b")],
          "macro_f1": [0.5, 0.7, 0.8, 0.9], "seconds": [0, 0, 30, 30]}
     )  # fmt: skip
     display = ScoreCurveDisplay.from_results(results, score="macro_f1")
