@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from skworm.metrics.registry import Metric, metric_of
 from skworm.model_selection.stats import (
     bootstrap_over_worms,
+    check_resamples,
     corrected_resampled_t_test,
     holm_correction,
     interval,
@@ -43,8 +43,7 @@ def compare_models(
     """Compare the models of one part of a table of scores; see :meth:`skworm.model_selection.WormScores.compare`."""
     if correction not in _CORRECTIONS:
         raise ValueError(f"correction={correction!r} must be one of {_CORRECTIONS}")
-    if not isinstance(n_resamples, Integral) or n_resamples < 100:
-        raise ValueError(f"n_resamples={n_resamples!r} must be an integer of at least 100")
+    check_resamples(n_resamples)
     scores = _paired_scores(rows[rows["evaluation"] == evaluation], metric.name)
     by_worm = scores.groupby(level="worm").mean()
     sign = -1 if metric.lower_is_better else 1
@@ -148,8 +147,8 @@ def few_worms_notes(n_worms: int, where: str = "") -> list[str]:
     smallest = smallest_sign_flip_p(n_worms)
     if smallest > LEVEL:
         notes.append(
-            f"{n_worms} worms are scored{place}: no sign-flip test across them can give a p below {smallest:.3g}, so no "
-            f"difference there can be significant at {LEVEL}."
+            f"{n_worms} worms are scored{place}: no sign-flip test across them can give a p below {smallest:.3g}, so "
+            f"no difference there can be significant at {LEVEL}."
         )
     if n_worms < FEW_WORMS:
         notes.append(f"Intervals from {n_worms} worms{place} are too narrow.")
@@ -201,8 +200,8 @@ def _paired_scores(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     _check_models(scores)
     if scores.index.get_level_values("worm").nunique() < 2:
         raise ValueError(
-            f"evaluation {rows['evaluation'].iloc[0]!r} scores only the worm {scores.index[0][0]!r}; a comparison needs "
-            "at least two worms, and six before the sign-flip test can reject at 0.05"
+            f"evaluation {rows['evaluation'].iloc[0]!r} scores only the worm {scores.index[0][0]!r}; a comparison "
+            "needs at least two worms, and six before the sign-flip test can reject at 0.05"
         )
     return scores
 
@@ -210,7 +209,9 @@ def _paired_scores(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 def _check_rows(rows: pd.DataFrame, metric: str) -> None:
     empty = [name for name in _KEYS if rows[name].isna().any()]
     if empty:
-        raise ValueError(f"the scores have missing values in the columns {empty}; leave these rows out, or fill them in")
+        raise ValueError(
+            f"the scores have missing values in the columns {empty}; leave these rows out, or fill them in"
+        )
     repeated = rows[rows.duplicated(_KEYS)]
     if len(repeated):
         raise ValueError(f"{_place(repeated.iloc[0])} is scored in several rows; drop the rows that repeat others")

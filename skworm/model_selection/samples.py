@@ -156,7 +156,7 @@ class StateSamples(Samples):
 
     @classmethod
     def baselines(cls) -> dict[str, Any]:
-        """Return ``"majority"``, the most frequent training state, and ``"clock"``, which sees the frame number alone."""
+        """Return ``"majority"``, the most frequent training state, and ``"clock"``, which sees frame numbers alone."""
         return {"majority": DummyClassifier(strategy="most_frequent"), "clock": _clock(KNeighborsClassifier)}
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -57,7 +57,7 @@ class FitStore:
             Where files are damaged.
         """
         folder = self.folder / "fits"
-        wanted = sorted(path.stem for path in folder.glob("*.json")) if digests is None else digests
+        wanted = sorted(path.stem for path in _whole_files(folder)) if digests is None else digests
         paths = {digest: folder / f"{digest}.json" for digest in wanted}
         found = {digest: _read_checked(path) for digest, path in paths.items() if path.is_file()}
         damaged = [digest for digest, rows in found.items() if rows is None]
@@ -87,7 +87,7 @@ class FitStore:
 
     def runs(self) -> list[dict[str, Any]]:
         """Return the records of runs, the latest last, without those whose fits are all part of a later one."""
-        found = [_read_checked(path) for path in sorted((self.folder / "runs").glob("*.json"))]
+        found = [_read_checked(path) for path in sorted(_whole_files(self.folder / "runs"))]
         records: list[dict[str, Any]] = []
         seen: set[str] = set()
         for record in sorted(filter(None, found), key=lambda record: record["called"], reverse=True):
@@ -97,7 +97,12 @@ class FitStore:
         return records
 
     def __bool__(self) -> bool:
-        return any((self.folder / "fits").glob("*.json"))
+        return any(_whole_files(self.folder / "fits"))
+
+
+def _whole_files(folder: Path) -> Iterator[Path]:
+    # Names with a dot belong to files that are being written, or that a killed process was writing.
+    return folder.glob("[!.]*.json")
 
 
 def _write_checked(path: Path, content: Any) -> None:
