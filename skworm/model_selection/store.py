@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -175,6 +176,11 @@ def digest_of_fit(inputs: str, name: str, estimator: Any, split: WormSplit) -> s
 
     The class of a model counts by name, so a change of its code goes unnoticed.
 
+    Raises
+    ------
+    TypeError
+        If a parameter cannot be pickled.
+
     Examples
     --------
     >>> import numpy as np
@@ -186,12 +192,21 @@ def digest_of_fit(inputs: str, name: str, estimator: Any, split: WormSplit) -> s
     False
     """
     parameters = sorted(estimator.get_params(deep=True).items())
-    values = [
-        (key, _class_name(value) if isinstance(value, BaseEstimator) else joblib.hash(value))
-        for key, value in parameters
-    ]
+    values = [(key, _digest_of_parameter(name, key, value)) for key, value in parameters]
     rows = [joblib.hash(np.asarray(rows, dtype=np.int64)) for rows in (split.train, split.held_out, split.unseen)]
     return joblib.hash([inputs, name, _class_name(estimator), values, rows])
+
+
+def _digest_of_parameter(model: str, key: str, value: Any) -> str:
+    if isinstance(value, BaseEstimator):
+        return _class_name(value)
+    try:
+        return joblib.hash(value)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"model {model!r} has the parameter {key}={value!r}, which cannot be pickled, so that its fits cannot be "
+            "looked up; define its functions and classes at the top of a module, or leave out memory="
+        ) from error
 
 
 def record_of_run(
