@@ -110,12 +110,12 @@ def n_files(folder):
     return n_whole, n_half
 
 
-def end_at_random(process, number, longest):
+def end_at_random(process, number, earliest, latest):
     """End a run with a signal at a random moment; return the processes that it had, and how long they outlive it."""
     import psutil
 
     try:
-        process.wait(random.uniform(0, longest))
+        process.wait(random.uniform(earliest, latest))
     except subprocess.TimeoutExpired:
         # A process that is stopped starts no other one between the look at its children and its end.
         process.send_signal(signal.SIGSTOP)
@@ -151,7 +151,8 @@ def kills(options):
         n_jobs = 1 + repeat % 2
         with tempfile.TemporaryDirectory() as name:
             folder, table = Path(name, "out"), Path(name, "table")
-            end_at_random(start(folder, SECONDS, n_jobs), signal.SIGKILL, longest[n_jobs])
+            # It takes a while to start, and then has nothing to lose.
+            end_at_random(start(folder, SECONDS, n_jobs), signal.SIGKILL, 0.4 * longest[n_jobs], longest[n_jobs])
             kept.append(n_files(folder)[0])
             n_half += n_files(folder)[1]
             check_end(start(folder, SECONDS, n_jobs, table), table)
@@ -331,7 +332,7 @@ def orphans(options):
     for number in (signal.SIGTERM, signal.SIGKILL):
         for _ in range(repeats):
             with tempfile.TemporaryDirectory() as folder:
-                n_had, n_alive, life = end_at_random(start(folder, SECONDS, 2), number, longest)
+                n_had, n_alive, life = end_at_random(start(folder, SECONDS, 2), number, 0, longest)
             n_processes, n_left, longest_life = n_processes + n_had, n_left + n_alive, max(longest_life, life)
     assert not n_left, f"{n_left} of {n_processes} processes were alive 30 s after their run was ended"
     return (
