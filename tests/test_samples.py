@@ -1,10 +1,12 @@
 """Which task data are, and what a cross-validation refuses before it fits anything."""
 
 import errno
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -97,3 +99,21 @@ def test_a_memory_that_cannot_be_written_is_named(tmp_path, monkeypatch):
         cross_validate_worms({"svm": SVC()}, X, STATES, cv=CV, memory=tmp_path / "full", verbose=0)
     assert caught.value.errno == errno.ENOSPC
     assert not [path for path in (tmp_path / "full").rglob("*") if path.is_file()]
+
+
+class Failing(ClassifierMixin, BaseEstimator):
+    """Fails, and later on the fold that comes first."""
+
+    def fit(self, X, y):
+        time.sleep(0.5 * (("a", 20) in X.index))
+        raise ArithmeticError("always")
+
+    def predict(self, X):
+        raise NotImplementedError
+
+
+def test_of_several_fits_that_fail_the_first_is_named():
+    # Fold 0 trains on the frames from 20, fold 1 on those before.
+    cv = WormGroupKFold(2, window=20, fold_by="contiguous_blocks")
+    with pytest.raises(RuntimeError, match=r"model 'failing' on worms a, fold 0 failed with ArithmeticError"):
+        cross_validate_worms({"failing": Failing()}, X, STATES, cv=cv, n_jobs=2, baselines=False, verbose=0)

@@ -180,7 +180,7 @@ class _Run:
     def __init__(self, tasks: list[Task], digests: list[str], store: FitStore | None) -> None:
         self.tasks, self.digests, self.store = tasks, digests, store
         self.rows = {} if store is None else store.read(digests)
-        self.failures: list[tuple[Task, Failure]] = []
+        self.failures: dict[int, Failure] = {}
         self.full: OSError | None = None
 
     def keep_record(self, record: dict[str, Any]) -> None:
@@ -246,7 +246,7 @@ class _Run:
 
     def _take(self, number: int, result: list[dict[str, Any]] | Failure) -> None:
         if isinstance(result, Failure):
-            self.failures.append((self.tasks[number], result))
+            self.failures[number] = result
             return
         if self.store is not None:
             try:
@@ -267,8 +267,9 @@ class _Run:
             error.errno = self.full.errno
             raise error
         if self.failures:
-            task, failure = self.failures[0]
-            raised = RuntimeError(f"{task} failed with {failure.message}; {self}; {failure.remedy}, and call again")
+            # The first in the order of tasks: which one ends first is a matter of chance.
+            number, failure = min(self.failures.items())
+            raised = RuntimeError(f"{self.tasks[number]} failed with {failure.message}; {self}; {failure.remedy}, and call again")
             raised.add_note(failure.traceback)
             raise raised
 
