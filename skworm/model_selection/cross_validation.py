@@ -269,7 +269,8 @@ class _Run:
         if self.failures:
             # The first in the order of tasks: which one ends first is a matter of chance.
             number, failure = min(self.failures.items())
-            raised = RuntimeError(f"{self.tasks[number]} failed with {failure.message}; {self}; {failure.remedy}, and call again")
+            message = f"{self.tasks[number]} failed with {failure.message}; {self}; {failure.remedy}, and call again"
+            raised = RuntimeError(message)
             raised.add_note(failure.traceback)
             raise raised
 
