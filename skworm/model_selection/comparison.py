@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from skworm.metrics.registry import Metric, metric_of
 from skworm.model_selection.stats import (
     bootstrap_over_worms,
+    check_resamples,
     corrected_resampled_t_test,
     holm_correction,
     interval,
@@ -43,8 +43,7 @@ def compare_models(
     """Compare the models of one part of a table of scores; see :meth:`skworm.model_selection.WormScores.compare`."""
     if correction not in _CORRECTIONS:
         raise ValueError(f"correction={correction!r} must be one of {_CORRECTIONS}")
-    if not isinstance(n_resamples, Integral) or n_resamples < 100:
-        raise ValueError(f"n_resamples={n_resamples!r} must be an integer of at least 100")
+    check_resamples(n_resamples)
     scores = _paired_scores(rows[rows["evaluation"] == evaluation], metric.name)
     by_worm = scores.groupby(level="worm").mean()
     sign = -1 if metric.lower_is_better else 1

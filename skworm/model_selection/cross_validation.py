@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -137,13 +138,10 @@ def cross_validate_worms(
     for split in splits:
         train.check_split(split)
     tasks = [Task(name, estimator, split) for name, estimator in models.items() for split in splits]
-    if inputs is None or memory is None:
-        run = _Run(tasks, list(map(str, range(len(tasks)))), None)
-        record = record_of_run(run.digests, models, train, sets, cv, splits)
-    else:
-        run = _Run(tasks, [digest_of_fit(inputs, *task) for task in tasks], FitStore(memory))
-        record = record_of_run(run.digests, models, train, sets, cv, splits)
-        FitStore(memory).write_run(record)
+    digests = [str(number) if inputs is None else digest_of_fit(inputs, *task) for number, task in enumerate(tasks)]
+    run = _Run(tasks, digests, None if memory is None else FitStore(memory))
+    record = record_of_run(digests, models, train, sets, cv, splits)
+    run.keep_record(record)
     run.fit(Data(train, sets), n_jobs, verbose)
     return WormScores.from_rows([row for digest in run.digests for row in run.rows[digest]], record)
 
@@ -182,8 +180,23 @@ class _Run:
     def __init__(self, tasks: list[Task], digests: list[str], store: FitStore | None) -> None:
         self.tasks, self.digests, self.store = tasks, digests, store
         self.rows = {} if store is None else store.read(digests)
-        self.failures: list[tuple[Task, Failure]] = []
+        self.failures: dict[int, Failure] = {}
         self.full: OSError | None = None
+
+    def keep_record(self, record: dict[str, Any]) -> None:
+        """Keep what the run is.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        if self.store is not None:
+            try:
+                self.store.write_run(record)
+            except OSError as error:
+                self.full = error
+        self._raise_failures()
 
     def fit(self, data: Data, n_jobs: int | None, verbose: int) -> None:
         """Make the fits that are missing.
@@ -233,7 +246,7 @@ class _Run:
 
     def _take(self, number: int, result: list[dict[str, Any]] | Failure) -> None:
         if isinstance(result, Failure):
-            self.failures.append((self.tasks[number], result))
+            self.failures[number] = result
             return
         if self.store is not None:
             try:
@@ -246,14 +259,18 @@ class _Run:
     def _raise_failures(self) -> None:
         if self.full is not None and self.store is not None:
             reason = self.full.strerror or str(self.full)
+            is_full = self.full.errno in (errno.ENOSPC, errno.EDQUOT)
+            remedy = "free some space" if is_full else "pass a folder that can be written as memory="
             error = OSError(
-                f"{self.store.folder} cannot be written ({reason}); {self}; free some space, and call again to go on"
+                f"{self.store.folder} cannot be written ({reason}); {self}; {remedy}, and call again to go on"
             )
             error.errno = self.full.errno
             raise error
         if self.failures:
-            task, failure = self.failures[0]
-            raised = RuntimeError(f"{task} failed with {failure.message}; {self}; {failure.remedy}, and call again")
+            # The first in the order of tasks: which one ends first is a matter of chance.
+            number, failure = min(self.failures.items())
+            message = f"{self.tasks[number]} failed with {failure.message}; {self}; {failure.remedy}, and call again"
+            raised = RuntimeError(message)
             raised.add_note(failure.traceback)
             raise raised
 

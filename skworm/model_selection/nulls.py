@@ -19,6 +19,7 @@ from skworm.frames.index import frame_of_rows, parse_column_names, worm_of_rows
 from skworm.metrics.bouts import bouts_of
 from skworm.model_selection.cross_validation import one_torch_thread
 from skworm.model_selection.samples import state_samples
+from skworm.model_selection.workers import worker_options
 from skworm.recording import UNKNOWN
 
 Null = Callable[[pd.DataFrame, pd.Series, np.random.RandomState], tuple[pd.DataFrame, pd.Series]]
@@ -143,7 +144,8 @@ def null_score(
     seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_repeats)
     observed = score(frames.X.iloc[known], states.iloc[known])
     run = delayed(_score_of_null)
-    null_scores = Parallel(n_jobs=n_jobs)(run(score, make_null, frames.X, states, known, int(seed)) for seed in seeds)
+    parallel = Parallel(n_jobs=n_jobs, **worker_options())
+    null_scores = parallel(run(score, make_null, frames.X, states, known, int(seed)) for seed in seeds)
     values = np.array(null_scores)
     if np.isnan([observed, *values]).any():
         raise ValueError("a score is NaN, so there is no p; choose a scoring that is defined on every split")

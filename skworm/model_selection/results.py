@@ -16,7 +16,7 @@ from skworm.atomic import atomic_path, write_whole
 from skworm.metrics.registry import METRICS, Metric, metric_of
 from skworm.model_selection.comparison import compare_models
 from skworm.model_selection.samples import PERSISTENCE
-from skworm.model_selection.stats import bootstrap_over_worms, interval
+from skworm.model_selection.stats import bootstrap_over_worms, check_resamples, interval
 from skworm.model_selection.store import FitStore
 
 FIT = ["train_worms", "fold"]
@@ -54,8 +54,10 @@ class WormScores:
 
     Raises
     ------
+    TypeError
+        If the table is not a DataFrame.
     ValueError
-        If columns are missing.
+        If columns are missing, or hold something else.
 
     Examples
     --------
@@ -76,6 +78,8 @@ class WormScores:
     n_missing: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.table, pd.DataFrame):
+            raise TypeError(f"the table is a {type(self.table).__name__}; pass the table of cross_validate_worms")
         missing = [name for name in _REQUIRED if name not in self.table]
         if missing:
             raise ValueError(
@@ -86,6 +90,15 @@ class WormScores:
             raise ValueError(
                 f"the table has none of the metrics {', '.join(_TASKS)}; pass that of cross_validate_worms"
             )
+        joined = next((worms for worms in self.table["train_worms"] if not isinstance(worms, tuple)), None)
+        if joined is not None:
+            raise ValueError(
+                f"the column train_worms of the table holds {joined!r}; give the training worms of a fit as a tuple of "
+                "names, such as ('a',)"
+            )
+        for name in self.metrics:
+            if len(self.table) and not pd.api.types.is_numeric_dtype(self.table[name]):
+                raise ValueError(f"the column {name} of the table holds no numbers; pass that of cross_validate_worms")
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, Any]], record: Mapping[str, Any], n_missing: int = 0) -> WormScores:
@@ -139,7 +152,7 @@ class WormScores:
     def where(self, **conditions: Any) -> WormScores:
         """Return the scores of those rows in which columns have some values, such as ``step=8``.
 
-        A value is compared as text, and may be a list of which any is taken.
+        A value is compared as text. Of a list of values any is taken.
 
         Raises
         ------
@@ -150,7 +163,7 @@ class WormScores:
         for column, wanted in conditions.items():
             if column not in table:
                 raise ValueError(f"the scores have no column {column!r}; choose among {', '.join(map(str, table))}")
-            values = list(map(str, wanted if isinstance(wanted, list | tuple) else [wanted]))
+            values = list(map(str, wanted if isinstance(wanted, list) else [wanted]))
             texts = table[column].astype(str)
             absent = sorted(set(values) - set(texts))
             if absent:
@@ -177,14 +190,14 @@ class WormScores:
                 f"evaluation {evaluation!r} is not among those of the scores: {', '.join(self.evaluations)}; choose "
                 "one of them"
             )
-        columns = [name for name in self._part_columns() if chosen[name].nunique() > 1]
+        columns = [name for name in self._part_columns() if chosen[name].nunique(dropna=False) > 1]
         if not columns:
             yield {}, self
             return
         for values in chosen[columns].drop_duplicates().itertuples(index=False):
             part = dict(zip(columns, values, strict=True))
-            rows = np.logical_and.reduce([self.table[name] == value for name, value in part.items()])
-            yield part, replace(self, table=self.table[rows])
+            confusion = None if self.confusion is None else _rows_of_part(self.confusion, part)
+            yield part, replace(self, table=_rows_of_part(self.table, part), confusion=confusion)
 
     def summary(self, *, n_resamples: int = 10_000, random_state: int = 0) -> pd.DataFrame:
         """Summarise scores over worms.
@@ -210,13 +223,19 @@ class WormScores:
             ``skill_worst``, the lowest skill of any worm. Worms of which no frame is scored are left out; a metric that
             is NaN for a worm, such as the correlation of a constant, leaves the mean NaN; deviation and interval are
             NaN with one worm.
+
+        Raises
+        ------
+        ValueError
+            If `n_resamples` is not an integer of at least 100.
         """
+        check_resamples(n_resamples)
         keys = ["model", "evaluation", *self._part_columns()]
         metrics = self.metrics
         is_trajectories = self.task == "trajectories"
         both = metrics + [PERSISTENCE + name for name in metrics if is_trajectories]
         rows = []
-        for values, part in self.scored.groupby(keys, sort=False):
+        for values, part in self.scored.groupby(keys, sort=False, dropna=False):
             worms = [own[both].astype(float) for _, own in part.groupby("worm")]
             # Whether a worm has transitions is a matter of its data: such errors are of the worms that have them.
             means = pd.DataFrame([own.mean(skipna=is_trajectories) for own in worms])
@@ -393,6 +412,9 @@ class WormScores:
         folder.mkdir(parents=True, exist_ok=True)
         tables = {"scores": self.table, "summary": self.summary(), "confusion": self.confusion}
         paths = [write_csv(folder / f"{name}.csv", table) for name, table in tables.items() if table is not None]
+        if self.confusion is None:
+            # One of earlier scores would be read as part of these.
+            (folder / "confusion.csv").unlink(missing_ok=True)
         write_whole(folder / "run.json", json.dumps({"n_missing": self.n_missing, "record": self.record}, indent=1))
         return [*paths, folder / "run.json"]
 
@@ -442,14 +464,9 @@ def read_scores(path: str | os.PathLike[str]) -> WormScores:
     if path.is_file():
         return _with_path(path, read_csv(path))
     if (path / "scores.csv").is_file():
-        confusion = read_csv(path / "confusion.csv") if (path / "confusion.csv").is_file() else None
-        kept = read_json(path / "run.json") if (path / "run.json").is_file() else {}
-        return replace(
-            _with_path(path / "scores.csv", read_csv(path / "scores.csv")),
-            confusion=confusion,
-            record=kept.get("record", {}),
-            n_missing=kept.get("n_missing", 0),
-        )
+        scores = _with_path(path / "scores.csv", read_csv(path / "scores.csv"))
+        record, n_missing = _read_run(path / "run.json")
+        return replace(scores, confusion=_read_confusion(path / "confusion.csv"), record=record, n_missing=n_missing)
     runs = [run for run in read_runs(path) if len(run.table)]
     if not runs:
         raise ValueError(
@@ -504,7 +521,8 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} is not a .csv file; pass the folder of a run, or its table of scores as a .csv file")
     try:
         # A worm may be called 007, or NA.
-        missing = {str(name): [""] for name in pd.read_csv(path, nrows=0) if name not in _TEXTS}
+        names = map(str, pd.read_csv(path, nrows=0))
+        missing = {name: ["", "nan", "NaN", "NA"] for name in names if name not in _TEXTS}
         table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False, na_values=missing)
     except (ValueError, pd.errors.ParserError) as error:
         raise ValueError(f"{path} cannot be read as a table: {error}") from error
@@ -527,7 +545,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_bytes()))
     except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
+        raise _damaged(path) from error
 
 
 def _worms_of_text(text: str) -> tuple[str, ...]:
@@ -546,6 +564,36 @@ def _with_path(path: Path, table: pd.DataFrame) -> WormScores:
     if table.empty:
         raise ValueError(f"{path} holds no scores: no fit has finished; repeat the command that made it")
     return scores
+
+
+def _read_run(path: Path) -> tuple[dict[str, Any], int]:
+    if not path.is_file():
+        return {}, 0
+    kept = read_json(path)
+    try:
+        return dict(kept.get("record", {})), int(kept.get("n_missing", 0))
+    except (ValueError, TypeError) as error:
+        raise _damaged(path) from error
+
+
+def _read_confusion(path: Path) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    confusion = read_csv(path)
+    if not {*_REQUIRED, "state", "predicted", "n_frames"} <= set(confusion):
+        raise _damaged(path)
+    return confusion
+
+
+def _damaged(path: Path) -> ValueError:
+    return ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits")
+
+
+def _rows_of_part(table: pd.DataFrame, part: Mapping[str, Any]) -> pd.DataFrame:
+    for name, value in part.items():
+        if name in table:
+            table = table[table[name].isna() if pd.isna(value) else table[name] == value]
+    return table
 
 
 def _is_metric(column: str) -> bool:

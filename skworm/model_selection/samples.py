@@ -326,11 +326,15 @@ def make_samples(
     TypeError
         If estimators and `y` are of different tasks.
     """
-    task = _task_of(estimators, X, y)
+    task = _task_of(estimators, y)
     if transition is not None and task is not TrajectorySamples:
         raise ValueError("transition= is about trajectories, and y holds none; leave it out")
     train = _samples(task, "X", X, y, groups, transition)
     sets: dict[str, Samples] = {}
+    if not isinstance(external or {}, Mapping):
+        raise TypeError(
+            f"external is a {type(external).__name__}; pass a mapping of names to tables, such as {{'lab 2': (X, y)}}"
+        )
     for name, (own_X, own_y) in (external or {}).items():
         if name in EVALUATIONS:
             raise ValueError(f"external set {name!r} has the name of an evaluation on the training data; rename it")
@@ -388,7 +392,7 @@ def frame_number(X: pd.DataFrame) -> np.ndarray:
     return np.asarray(X.index.get_level_values(FRAME_LEVEL), dtype=np.float64)[:, None]
 
 
-def _task_of(estimators: Mapping[str, Any], X: Any, y: Any) -> type[Samples]:
+def _task_of(estimators: Mapping[str, Any], y: Any) -> type[Samples]:
     regressors = [name for name, model in estimators.items() if is_regressor(model)]
     classifiers = [name for name, model in estimators.items() if is_classifier(model)]
     if regressors and classifiers:
@@ -396,11 +400,22 @@ def _task_of(estimators: Mapping[str, Any], X: Any, y: Any) -> type[Samples]:
             f"estimators mix classifiers ({', '.join(classifiers)}) and regressors ({', '.join(regressors)}); "
             "cross-validate them in two calls"
         )
-    if _has_steps(X) or _has_steps(y):
+    # Those of X do not count: frames around a frame have such columns too.
+    if _has_steps(y):
+        if classifiers:
+            raise TypeError(
+                f"{classifiers[0]!r} is a classifier, and y holds trajectories; pass a trajectory regressor"
+            )
         return TrajectorySamples
+    values = np.asarray(y)
+    numeric = np.issubdtype(values.dtype, np.number)
     if classifiers:
+        if numeric and not np.array_equal(values, np.round(values)):
+            raise TypeError(
+                f"{classifiers[0]!r} is a classifier, and y holds signals; pass the states of make_frames, or a "
+                "regressor"
+            )
         return StateSamples
-    numeric = np.issubdtype(np.asarray(y).dtype, np.number)
     if regressors and not numeric:
         raise TypeError(
             f"{regressors[0]!r} is a regressor, and y holds no numbers; pass the signals of make_behavior or the "
@@ -528,6 +543,9 @@ def _indexed(name: str, X: Any, groups: Any) -> pd.DataFrame:
         raise ValueError(f"{name} has no worm at row {np.flatnonzero(pd.isna(worm))[0]}; name it, or drop the row")
     index = pd.MultiIndex.from_arrays([worm, frame_of_rows(X, worm)], names=[WORM_LEVEL, FRAME_LEVEL])
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
+    if table.columns.has_duplicates:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise ValueError(f"{name} has several columns {twice!r}; drop or rename all but one")
     return table.set_axis(index, axis=0)
 
 

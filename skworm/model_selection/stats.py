@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -175,6 +176,12 @@ def bootstrap_over_worms(scores: Sequence[np.ndarray], *, n_resamples: int, rng:
         times = np.bincount(cells, minlength=len(fits) * n_fits).reshape(len(fits), n_fits)
         means[places] = times @ of_worm / n_fits
     return means.mean(axis=1)
+
+
+def check_resamples(n_resamples: int) -> None:
+    """Raise a ValueError unless there are enough resamples for the ends of a 95 % interval."""
+    if not isinstance(n_resamples, Integral) or n_resamples < 100:
+        raise ValueError(f"n_resamples={n_resamples!r} must be an integer of at least 100")
 
 
 def interval(means: ArrayLike) -> tuple[float, float]:

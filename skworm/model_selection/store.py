@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -57,7 +58,7 @@ class FitStore:
             Where files are damaged.
         """
         folder = self.folder / "fits"
-        wanted = sorted(path.stem for path in folder.glob("*.json")) if digests is None else digests
+        wanted = sorted(path.stem for path in _whole_files(folder)) if digests is None else digests
         paths = {digest: folder / f"{digest}.json" for digest in wanted}
         found = {digest: _read_checked(path) for digest, path in paths.items() if path.is_file()}
         damaged = [digest for digest, rows in found.items() if rows is None]
@@ -87,7 +88,7 @@ class FitStore:
 
     def runs(self) -> list[dict[str, Any]]:
         """Return the records of runs, the latest last, without those whose fits are all part of a later one."""
-        found = [_read_checked(path) for path in sorted((self.folder / "runs").glob("*.json"))]
+        found = [_read_checked(path) for path in sorted(_whole_files(self.folder / "runs"))]
         records: list[dict[str, Any]] = []
         seen: set[str] = set()
         for record in sorted(filter(None, found), key=lambda record: record["called"], reverse=True):
@@ -97,7 +98,12 @@ class FitStore:
         return records
 
     def __bool__(self) -> bool:
-        return any((self.folder / "fits").glob("*.json"))
+        return any(_whole_files(self.folder / "fits"))
+
+
+def _whole_files(folder: Path) -> Iterator[Path]:
+    # Names with a dot belong to files that are being written, or that a killed process was writing.
+    return folder.glob("[!.]*.json")
 
 
 def _write_checked(path: Path, content: Any) -> None:
@@ -170,6 +176,11 @@ def digest_of_fit(inputs: str, name: str, estimator: Any, split: WormSplit) -> s
 
     The class of a model counts by name, so a change of its code goes unnoticed.
 
+    Raises
+    ------
+    TypeError
+        If a parameter cannot be pickled.
+
     Examples
     --------
     >>> import numpy as np
@@ -181,12 +192,21 @@ def digest_of_fit(inputs: str, name: str, estimator: Any, split: WormSplit) -> s
     False
     """
     parameters = sorted(estimator.get_params(deep=True).items())
-    values = [
-        (key, _class_name(value) if isinstance(value, BaseEstimator) else joblib.hash(value))
-        for key, value in parameters
-    ]
+    values = [(key, _digest_of_parameter(name, key, value)) for key, value in parameters]
     rows = [joblib.hash(np.asarray(rows, dtype=np.int64)) for rows in (split.train, split.held_out, split.unseen)]
     return joblib.hash([inputs, name, _class_name(estimator), values, rows])
+
+
+def _digest_of_parameter(model: str, key: str, value: Any) -> str:
+    if isinstance(value, BaseEstimator):
+        return _class_name(value)
+    try:
+        return joblib.hash(value)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"model {model!r} has the parameter {key}={value!r}, which cannot be pickled, so that its fits cannot be "
+            "looked up; define its functions and classes at the top of a module, or leave out memory="
+        ) from error
 
 
 def record_of_run(

@@ -10,12 +10,11 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import BrokenExecutor
-from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
-from joblib.parallel import get_active_backend
+from joblib.parallel import LokyBackend, get_active_backend
 
 from skworm.model_selection.store import package_versions
 
@@ -84,8 +83,8 @@ def finished_calls(
 def _finished_in_joblib(
     function: Callable[..., Outcome], calls: Iterable[tuple], data: Any, n_jobs: int | None
 ) -> Generator[Outcome, None, None]:
-    tasks = (delayed(_call_in_worker)(os.getpid(), function, call, data) for call in calls)
-    finished = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")(tasks)
+    tasks = (delayed(function)(*call, data) for call in calls)
+    finished = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered", **worker_options())(tasks)
     try:
         for outcome in finished:  # noqa: UP028  # `yield from` would hand the closing on before it gets here
             yield outcome
@@ -101,20 +100,26 @@ def _finished_in_joblib(
         ) from None
 
 
-def _call_in_worker(parent: int, function: Callable[..., Outcome], call: tuple, data: Any) -> Outcome:
-    if os.getpid() != parent:
-        _end_with(parent)
-        if threading.current_thread() is threading.main_thread():
-            # Ctrl-C reaches all processes of a terminal. The parent ends the workers; they need print no traceback.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return function(*call, data)
+def worker_options() -> dict[str, Any]:
+    """Return options of joblib's Parallel with which no worker process outlives this one.
+
+    Examples
+    --------
+    >>> from skworm.model_selection.workers import worker_options
+    >>> sorted(worker_options())
+    ['initargs', 'initializer']
+    """
+    # Workers of other backends may be on other machines, or be the children of a process that starts them.
+    loky = isinstance(get_active_backend()[0], LokyBackend)
+    return {"initializer": _end_with, "initargs": (os.getpid(),)} if loky else {}
 
 
-@cache
 def _end_with(parent: int) -> None:
-    """End this worker, once and for all, soon after its parent has ended: joblib's own wait for minutes."""
-    if os.getppid() == parent:
-        threading.Thread(target=_wait_for_end, args=(parent,), daemon=True).start()
+    """End this worker soon after its parent has ended: joblib's own wait for minutes, and some for ever."""
+    # When a worker starts, and not with its first call: it may have its parent die before, or while it reads the call.
+    threading.Thread(target=_wait_for_end, args=(parent,), daemon=True).start()
+    # Ctrl-C reaches all processes of a terminal. The parent ends the workers; they need print no traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _wait_for_end(parent: int) -> None:
@@ -126,8 +131,9 @@ def _wait_for_end(parent: int) -> None:
 def _finished_in_dask(
     client: Any, keywords: dict[str, Any], function: Callable[..., Outcome], calls: Iterable[tuple], data: Any
 ) -> Generator[Outcome, None, None]:
-    # Not through joblib: it never returns when a worker has been killed too often, or took scattered data with it, and
-    # makes the calls in this process where the cluster has one worker.
+    # Not through joblib's own backend, which was tried: where a fit kills more workers than the scheduler allows, or
+    # one that held scattered data, the future is cancelled, joblib's callback waits for its result, and Parallel never
+    # returns. It also makes the calls in this process where the cluster has one worker.
     import dask
     from distributed import as_completed
 
