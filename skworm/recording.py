@@ -105,7 +105,7 @@ def _translation(vocabulary: str | Mapping[str, str]) -> Mapping[str, str]:
         return vocabulary
     if vocabulary not in VOCABULARIES:
         raise ValueError(
-            f"{vocabulary!r} is no vocabulary of states; choose one of {sorted(VOCABULARIES)}, or pass a mapping "
+            f"{vocabulary!r} is not a vocabulary of states; choose one of {sorted(VOCABULARIES)}, or pass a mapping "
             "of your state names"
         )
     return VOCABULARIES[vocabulary]

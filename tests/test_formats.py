@@ -128,7 +128,7 @@ def test_nwb_without_activity_or_with_too_much_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"a\.nwb: there is no RoiResponseSeries"):
         load_recordings(path)
     path.write_bytes(b"no hdf5")
-    with pytest.raises(ValueError, match=r"a\.nwb: this is no HDF5 file"):
+    with pytest.raises(ValueError, match=r"a\.nwb: this is not an HDF5 file"):
         load_recordings(path)
     write_nwb(path)
     with h5py.File(path, "a") as file:

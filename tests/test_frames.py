@@ -169,7 +169,7 @@ def with_value(value, frames, **changes):
             {"neurons": ["AVAL", "RID", "AIBL"]},
             r"worm 'a' has no 'AIBL'; worm 'b' has no 'AVAL', 'RID': drop them with exclude.*missing='nan'",
         ),
-        (record(), {"states": "5"}, r"worm 'a': '5' is no vocabulary"),
+        (record(), {"states": "5"}, r"worm 'a': '5' is not a vocabulary"),
         (record(states=["fwd"] * 24), {}, r"worm 'a': states \['fwd'\] have no translation"),
         (record(states=None), {}, r"worm 'a' has no states; pass states=None"),
         (record(states=["dorsal_turn"] * 24), {"states": "2"}, r"worm 'a' has no frame with a known.*unknown='keep'"),

@@ -255,6 +255,13 @@ def test_repeated_name_is_no_identification(tmp_path, version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("label", ["RID?", "nan", "Unknown", "?"])
+def test_uncertain_label_is_no_identification(tmp_path, version, label):
+    (worm,) = load_recordings(write(tmp_path / "a.mat", version, small(IDs=["AVAL", label])))
+    assert worm.neurons == ("AVAL", "2")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_frames_without_state_are_unknown(tmp_path, version):
     flags = {"FWD": column([1, 1, 0, 0, 0, 0]), "REVSUS": column([0, 0, 0, 1, 1, 1])}
     (worm,) = load_recordings(write(tmp_path / "a.mat", version, small(States=flags)))

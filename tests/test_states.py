@@ -41,7 +41,7 @@ def test_a_mapping_translates_by_itself():
 @pytest.mark.parametrize(
     ("states", "vocabulary", "message"),
     [
-        (["forward"], "5", r"'5' is no vocabulary.*choose one of \['2', '4', '7', 'nichols'\]"),
+        (["forward"], "5", r"'5' is not a vocabulary.*choose one of \['2', '4', '7', 'nichols'\]"),
         (["fwd"], "4", r"\['fwd'\] have no translation.*'4'.*rename_states=\{'fwd'"),
         (["turn"], "7", r"\['turn'\] have no translation.*'7'"),
         (["a", "b"], {"a": "forward"}, r"\['b'\] have no translation.*knows \['a'\]"),

@@ -1,4 +1,4 @@
-"""Graphs between neurons that were measured: connectomes, and the functional atlas."""
+"""Graphs to compare with: connectomes, as electron microscopy shows them, and the functional atlas."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from skworm.datasets.conventions import read_dataset, read_texts
 from skworm.recording import neuron_name
 
 _TABLES = "skworm.datasets.connectomes"
 _KINDS = ("both", "chemical", "electrical")
 _SELF_LOOP_WEIGHT = 1.0
+_DOI = "10.1038/s41586-023-06683-4"
+_NEURONS = "neuron_ids"
+_WANTED = "pass the file funatlas.h5 of Randi et al. 2023, as the package wormneuroatlas has it"
 
 
 def load_connectome(
@@ -195,11 +199,6 @@ def _mirrored(weights: np.ndarray) -> np.ndarray:
     return weights + weights.T - np.diag(np.diag(weights))
 
 
-_DOI = "10.1038/s41586-023-06683-4"
-_NEURONS = "neuron_ids"
-_WANTED = "pass the file funatlas.h5 of Randi et al. 2023, as the package wormneuroatlas has it"
-
-
 def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", measure: str = "dFF") -> pd.DataFrame:
     """Load the atlas of signal propagation of Randi et al. 2023 from your own file.
 
@@ -266,7 +265,7 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; {_WANTED}")
     if not h5py.is_hdf5(path):
-        raise ValueError(f"{path} is no HDF5 file, or a damaged one; {_WANTED}")
+        raise ValueError(f"{path} is not an HDF5 file, or a damaged one; {_WANTED}")
     try:
         with h5py.File(path, "r") as file:
             neurons = _read_neurons(file)
@@ -279,15 +278,13 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
 
 
 def _read_neurons(file: Any) -> list[str]:
-    import h5py
-
-    node = file.get(_NEURONS)
-    if not isinstance(node, h5py.Dataset) or node.ndim != 1 or h5py.check_string_dtype(node.dtype) is None:
+    texts = read_texts(file.get(_NEURONS))
+    if texts is None:
         raise ValueError(
             f"{file.filename} has no dataset {_NEURONS!r} that lists the names of the neurons; it holds {list(file)}; "
             f"{_WANTED}"
         )
-    names = [neuron_name(name.strip()) for name in node.asstr()[()]]
+    names = [neuron_name(text.strip()) for text in texts]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"{file.filename}: {_NEURONS!r} repeats {repeated}; give each neuron one entry")
@@ -300,16 +297,15 @@ def _read_measure(file: Any, strain: str, measure: str, n_neurons: int) -> np.nd
     groups = [name for name, node in file.items() if isinstance(node, h5py.Group)]
     if strain not in groups:
         raise ValueError(f"{file.filename} has no group of the strain {strain!r}; it has {groups}; {_WANTED}")
-    tables = [name for name, node in file[strain].items() if _is_table(node, n_neurons)]
+    shape = (n_neurons, n_neurons)
+    tables = {
+        name: node
+        for name, node in file[strain].items()
+        if isinstance(node, h5py.Dataset) and node.shape == shape and node.dtype.kind in "iuf"
+    }
     if measure not in tables:
         raise ValueError(
-            f"{file.filename} has no dataset '{strain}/{measure}' of numbers of shape {(n_neurons, n_neurons)}, "
-            f"[response, stimulated]; those of {strain!r} are {tables}: pass one of them as measure"
+            f"{file.filename} has no dataset '{strain}/{measure}' of numbers of shape {shape}, [response, stimulated]; "
+            f"those of {strain!r} are {list(tables)}: pass one of them as measure"
         )
-    return file[strain][measure][()].astype(np.float64)
-
-
-def _is_table(node: Any, n_neurons: int) -> bool:
-    import h5py
-
-    return isinstance(node, h5py.Dataset) and node.shape == (n_neurons, n_neurons) and node.dtype.kind in "iuf"
+    return read_dataset(tables[measure]).astype(np.float64)

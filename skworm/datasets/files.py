@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,20 +13,16 @@ from urllib.parse import quote
 
 import numpy as np
 
+from skworm.datasets.conventions import states_of_codes, translate_states
+from skworm.datasets.labs import KEYS, read_wormwideweb
 from skworm.datasets.matlab import read_matlab
 from skworm.datasets.nwb import read_nwb
-from skworm.datasets.tables import read_table, translate_states
-from skworm.datasets.wormwideweb import KEYS, read_wormwideweb
+from skworm.datasets.tables import read_table
 from skworm.recording import Recording
 
 _SUFFIXES = (".npz", ".mat", ".csv", ".parquet", ".xlsx", ".nwb", ".json")
 _REQUIRED = ("traces", "neuron_names", "fps")
 _BEHAVIOR_PREFIX = "behavior_"
-# What parsers of other people raise on bytes that were flipped or cut off.
-_DAMAGE = (
-    *(OSError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError),
-    *(AssertionError, SyntaxError, struct.error, zlib.error, zipfile.BadZipFile),
-)
 
 
 def load_recordings(
@@ -49,7 +43,7 @@ def load_recordings(
     ``.parquet``,     ``behavior:<name>``; every other column is a neuron
     ``.xlsx``
     ``.nwb``          one worm, Neurodata Without Borders, see :func:`skworm.datasets.nwb.read_nwb`
-    ``.json``         one worm of WormWideWeb, see :func:`skworm.datasets.wormwideweb.read_wormwideweb`
+    ``.json``         one worm of WormWideWeb, see :func:`skworm.datasets.labs.read_wormwideweb`
     ================  ===================================================================================
 
     Parameters
@@ -175,25 +169,10 @@ def save_recordings(
 
 
 def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
-    """Read one worm from an ``.npz`` file.
+    """Return the worm of an ``.npz`` file as :func:`save_recordings` writes it; state names are as in the file.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        File with the arrays ``traces``, ``neuron_names`` and ``fps``, and the optional ones that
-        :func:`save_recordings` names.
-    dataset : str, optional
-        Data set where the file names none; by default the name of the folder.
-
-    Returns
-    -------
-    Recording
-        The worm; state names are as in the file.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, holds pickled objects, lacks an array, or a label has no name.
+    The arrays ``traces``, ``neuron_names`` and ``fps`` are required. `dataset` is that where the file names none; by
+    default the name of the folder.
 
     Examples
     --------
@@ -236,23 +215,7 @@ def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
 
 
 def recording_files(path: Path) -> Iterator[Path]:
-    """Yield the file itself, or the files of recordings in a folder in natural order.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A file or a folder.
-
-    Yields
-    ------
-    pathlib.Path
-        Files.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a folder holds none.
-    """
+    """Yield the file itself, or the files of recordings in a folder, which must hold some, in natural order."""
     if not path.is_dir():
         yield path
         return
@@ -279,7 +242,7 @@ def _read_file(
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; check the path, or the working folder {Path.cwd()}")
     if suffix not in _SUFFIXES:
-        raise ValueError(f"{path}: {suffix!r} is no supported format; convert it to one of {', '.join(_SUFFIXES)}")
+        raise ValueError(f"{path}: {suffix!r} is not a supported format; convert it to one of {', '.join(_SUFFIXES)}")
     try:
         if suffix == ".npz":
             return [read_npz(path, dataset=dataset)]
@@ -292,9 +255,10 @@ def _read_file(
         return [read_table(path, dataset=_dataset_of(path, dataset), fps=fps, columns=columns)]
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    except (PermissionError, FileNotFoundError):
+    except (PermissionError, FileNotFoundError, ImportError):
         raise
-    except _DAMAGE as error:
+    # The parsers of the formats fail in many ways on bytes that were flipped or cut off.
+    except Exception as error:
         raise ValueError(
             f"{path}: the file is damaged, or its layout is not known ({type(error).__name__}: {error}); copy or write "
             "it again"
@@ -307,12 +271,12 @@ def _dataset_of(path: Path, dataset: str | None) -> str:
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:
     if not zipfile.is_zipfile(path):
-        raise ValueError("this is no whole .npz archive: it is truncated or has another format; copy or write it again")
+        raise ValueError(
+            "this is not a whole .npz archive: it is truncated or has another format; copy or write it again"
+        )
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise ValueError(f"the archive is damaged ({error}); copy or write it again") from error
     except ValueError as error:
         raise ValueError(
             f"an array cannot be read ({error}); write plain arrays of numbers and text, no pickled objects, for "
@@ -327,13 +291,9 @@ def _states_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     names = arrays["state_names"].astype(str)
     if labels.dtype.kind not in "iu":
         raise ValueError(f"'labels' are {labels.dtype}; write whole numbers, indices into 'state_names'")
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
-    if len(wrong):
-        raise ValueError(
-            f"label {labels.ravel()[wrong[0]]} at frame {wrong[0]} is no index into the {len(names)} 'state_names' "
-            f"{names.tolist()}; labels count from 0"
-        )
-    return names[labels]
+    remedy = "labels are indices into 'state_names' and count from 0"
+    states = states_of_codes(labels.ravel().astype(float), dict(enumerate(names.tolist())), remedy)
+    return states.reshape(labels.shape)
 
 
 def _arrays_of(recording: Recording) -> dict[str, Any]:

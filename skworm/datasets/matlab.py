@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import struct
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from skworm.datasets.matlab_v5 import read_matlab_values
-from skworm.datasets.tables import frame_rate, frames_first, one_name_each
+from skworm.datasets.conventions import (
+    frame_rate,
+    frames_first,
+    one_name_each,
+    read_dataset,
+    states_of_codes,
+    text_of,
+)
 from skworm.recording import UNKNOWN, Recording
-
-_LARGEST_EXPANSION = 2000
-_SMALLEST_LIMIT = 10_000_000
-
-
-def read_dataset(node: Any) -> np.ndarray:
-    """Read a data set, unless it declares more than its file can hold."""
-    limit = max(_SMALLEST_LIMIT, _LARGEST_EXPANSION * node.file.id.get_filesize())
-    if node.shape is None or node.nbytes > limit:
-        raise ValueError(f"{node.name} declares the shape {node.shape}, more than the file holds; download it again")
-    return np.asarray(node[()])
-
 
 _FIELDS = {
     "traces": ("deltaFOverF_bc", "traces"),
@@ -36,6 +33,13 @@ _FIELDS = {
 }
 _ALL_FIELDS = frozenset(name for names in _FIELDS.values() for name in names)
 _FOUR_STATES = ("reversal", "forward", "quiescence", "turn")
+_DEEPEST = 10
+_LARGEST_EXPANSION = 2000
+_MATRIX, _COMPRESSED = 14, 15
+_CELL, _STRUCT, _OBJECT, _CHAR, _OPAQUE = 1, 2, 3, 4, 17
+_NUMBERS = range(6, 16)
+_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_COMPLEX = 0x0800
 
 
 def read_matlab(path: Path, *, dataset: str) -> list[Recording]:
@@ -216,16 +220,14 @@ def _neuron_names(worm: str, value: Any) -> list[str]:
         (value,) = value.values()
     cells = value if isinstance(value, list) else [value]
     candidates = [list(dict.fromkeys(_candidates(cell))) for cell in cells]
-    names = [found[0] if len(found) == 1 else "" for found in candidates]
-    return one_name_each(worm, names)
+    return one_name_each(worm, [found[0] if len(found) == 1 else "" for found in candidates])
 
 
 def _candidates(value: Any) -> list[str]:
     if isinstance(value, (list, dict)):
         items = value if isinstance(value, list) else value.values()
         return [name for item in items for name in _candidates(item)]
-    is_name = isinstance(value, str) and any(map(str.isalpha, value))
-    return [value.strip()] if is_name else []
+    return [value.strip()] if isinstance(value, str) and any(map(str.isalpha, value)) else []
 
 
 def _frame_rate(value: Any, time: np.ndarray | None) -> float:
@@ -257,28 +259,20 @@ def _states(worm: Mapping[str, Any], n_frames: int) -> np.ndarray:
     codes = _numbers(value, worm["states_field"]).ravel()
     if len(codes) != n_frames:
         raise ValueError(f"{worm['states_field']} have {len(codes)} values for {n_frames} frames; save one a frame")
-    names, numbers = _state_key(worm)
-    unknown = np.isnan(codes)
-    wrong = np.flatnonzero(~unknown & ~np.isin(codes, numbers))
-    if len(wrong):
-        raise ValueError(
-            f"state {codes[wrong[0]]:g} at frame {wrong[0]} is none of {dict(zip(numbers, names, strict=True))}; "
-            f"save its name in one of {_FIELDS['state_names']}, or NaN where no state is known"
-        )
-    name_of = dict(zip(numbers, names, strict=True))
-    return np.array([UNKNOWN if np.isnan(code) else name_of[int(code)] for code in codes], dtype=str)
+    remedy = f"save its name in one of {_FIELDS['state_names']}, or NaN where no state is known"
+    return states_of_codes(codes, _state_names(worm), remedy)
 
 
-def _state_key(worm: Mapping[str, Any]) -> tuple[list[str], list[int]]:
+def _state_names(worm: Mapping[str, Any]) -> dict[int, str]:
     key = worm.get("state_names")
     if isinstance(key, dict) and len(key) > 1:
-        return list(key), [int(_numbers(number, "states key").item()) for number in key.values()]
+        return {int(_numbers(number, "states key").item()): name for name, number in key.items()}
     if _is_empty(key) and worm["states_field"] != "FourStates":
         raise ValueError("the states are numbers without names; save 'States_key', the name of each number")
     names = list(_FOUR_STATES) if _is_empty(key) else _only_item(key)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"the names of the states are {names!r}; save a cell of text, one name a state")
-    return names, list(range(1, len(names) + 1))
+    return dict(enumerate(names, start=1))
 
 
 def _states_from_flags(flags: Mapping[str, Any], n_frames: int) -> np.ndarray:
@@ -294,3 +288,212 @@ def _states_from_flags(flags: Mapping[str, Any], n_frames: int) -> np.ndarray:
         both = names[:-1][table[several[0]] == 1].tolist()
         raise ValueError(f"frame {several[0]} is in the states {both} at once; leave one flag a frame")
     return names[np.where(table.any(axis=1), table.argmax(axis=1), len(columns))]
+
+
+def read_matlab_values(path: Path, fields: Collection[str]) -> dict[str, Any]:
+    """Return the variables of a MATLAB file by name.
+
+    A struct becomes a dict, a cell array or struct array a list in column-major order, text a str (several rows of
+    text a list), numbers a 2-D array in MATLAB's orientation. Variables, and fields of structs, that are not among
+    `fields` become None. Version 7.3 stores a struct array as a struct of cells, and so it is read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from scipy.io import savemat
+    >>> from skworm.datasets.matlab import read_matlab_values
+    >>> with TemporaryDirectory() as folder:
+    ...     savemat(Path(folder, "a.mat"), {"worm": {"fps": 3.0, "dataset": "TS1", "stimulus": 1}})
+    ...     read_matlab_values(Path(folder, "a.mat"), ["fps", "dataset"])
+    {'worm': {'fps': array([[3.]]), 'dataset': 'TS1', 'stimulus': None}}
+    """
+    import h5py
+
+    try:
+        if h5py.is_hdf5(path):
+            with h5py.File(path, "r") as file:
+                nodes = {name: node for name, node in file.items() if not name.startswith("#")}
+                return {name: _hdf5_variable(file, name, node, fields) for name, node in nodes.items()}
+        content = path.read_bytes()
+        if content.startswith(b"MATLAB 5.0 MAT-file"):
+            return _version_5_variables(content, fields)
+    except (LookupError, OSError, RuntimeError, ValueError, struct.error, zlib.error) as error:
+        raise ValueError(f"the MATLAB file is truncated or damaged ({error}); copy it again") from error
+    raise ValueError(
+        "this is not a MATLAB file of version 5 or 7.3, or a truncated one; copy it again, or save it in MATLAB with "
+        "the option -v7.3"
+    )
+
+
+def _hdf5_variable(file: Any, name: str, node: Any, fields: Collection[str]) -> Any:
+    import h5py
+
+    if isinstance(node, h5py.Group):
+        return {field: _hdf5_value(file, child) if field in fields else None for field, child in node.items()}
+    return _hdf5_value(file, node) if name in fields else None
+
+
+def _hdf5_value(file: Any, node: Any, depth: int = 0) -> Any:
+    import h5py
+
+    if depth > _DEEPEST:
+        raise ValueError(f"values stand within each other more than {_DEEPEST} times")
+    if isinstance(node, h5py.Group):
+        return {name: _hdf5_value(file, child, depth + 1) for name, child in node.items()}
+    matlab_class = text_of(node.attrs.get("MATLAB_class", ""))
+    if node.attrs.get("MATLAB_empty", 0):
+        return {"char": "", "cell": []}.get(matlab_class, np.empty((0, 0)))
+    if h5py.check_ref_dtype(node.dtype) is not None:
+        references = read_dataset(node).ravel()
+        return [_hdf5_value(file, file[item], depth + 1) if item else np.empty((0, 0)) for item in references]
+    values = np.atleast_2d(read_dataset(node).T)
+    if matlab_class == "char" or (not matlab_class and values.dtype == np.uint16):
+        return _text(["".join(map(chr, row)) for row in values])
+    return values
+
+
+def _text(rows: list[str]) -> str | list[str]:
+    if len(rows) > 1:
+        return [row.rstrip() for row in rows]
+    return rows[0] if rows else ""
+
+
+# Version 5 is read here because scipy.io.loadmat, and so pymatreader, trusts the sizes that a file declares: a crafted
+# file crashes the interpreter or takes all memory. The codes are those of The MathWorks, "MAT-File Format".
+
+
+def _version_5_variables(content: bytes, fields: Collection[str]) -> dict[str, Any]:
+    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
+    if order is None:
+        raise ValueError("the header does not declare the order of bytes")
+    variables = {}
+    for kind, data in _elements(content[128:], order):
+        if kind == _COMPRESSED:
+            inside = zlib.decompressobj()
+            data = inside.decompress(data, _LARGEST_EXPANSION * len(data) + 1)
+            if not inside.eof:
+                raise ValueError("a compressed element is cut off, or expands without end")
+            elements = list(_elements(data, order))
+            if len(elements) != 1:
+                raise ValueError(f"a compressed element holds {len(elements)} elements, and one is expected")
+            kind, data = elements[0]
+        if kind == _MATRIX:
+            name, value = _version_5_array(data, order, fields)
+            variables[name] = value
+    # What has no name belongs to objects.
+    return {name: value for name, value in variables.items() if name}
+
+
+def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    """Yield the elements that follow each other, each its type and content."""
+    place = 0
+    while place < len(data):
+        if len(data) - place < 8:
+            raise ValueError(f"{len(data) - place} bytes are left, too few for an element")
+        kind, size = struct.unpack_from(f"{order}II", data, place)
+        if kind >> 16:
+            kind, size, start, length = kind & 0xFFFF, kind >> 16, place + 4, 8
+            if size > 4:
+                raise ValueError(f"a small element of {size} bytes is declared, and 4 are the most")
+        else:
+            start = place + 8
+            # All but the compressed elements are filled up to multiples of 8 bytes.
+            length = 8 + (size if kind == _COMPRESSED else -(-size // 8) * 8)
+        if start + size > len(data):
+            raise ValueError(f"an element of {size} bytes is declared, and {len(data) - start} are left")
+        yield kind, data[start : start + size]
+        place += length
+
+
+def _version_5_array(data: bytes, order: str, fields: Collection[str] | None = None, depth: int = 0) -> tuple[str, Any]:
+    """Return the name of an array and its value, of which only `fields` are read unless they are None."""
+    if depth > _DEEPEST:
+        raise ValueError(f"arrays stand within each other more than {_DEEPEST} times")
+    elements = list(_elements(data, order))
+    # An empty cell is a matrix of nothing.
+    if not elements:
+        return "", np.empty((0, 0))
+    kinds = [kind for kind, _ in elements]
+    flags = struct.unpack_from(f"{order}I", elements[0][1])[0] if len(elements[0][1]) == 8 else 0
+    array_class = flags & 0xFF
+    if array_class == _OPAQUE and kinds[:4] == [6, 1, 1, 1]:
+        return _not_plain(elements[1][1], fields)
+    dimensions = elements[1][1] if kinds[:2] == [6, 5] and len(elements) > 2 else b""
+    if not dimensions or len(dimensions) % 4 or kinds[2] not in (1, 2, 16):
+        raise ValueError("an array has no flags, no dimensions or no name")
+    shape = tuple(np.frombuffer(dimensions, f"{order}i4").tolist())
+    if min(shape) < 0 or len(shape) < 2:
+        raise ValueError(f"an array has the shape {shape}")
+    name, rest = elements[2][1].decode("latin-1"), elements[3:]
+    if array_class in (_STRUCT, _OBJECT):
+        return name, _version_5_struct(rest[array_class == _OBJECT :], shape, order, fields, depth)
+    if fields is not None and name not in fields:
+        return name, None
+    if array_class in _NUMBERS:
+        return name, _version_5_numbers(rest, shape, order, is_complex=bool(flags & _COMPLEX))
+    if array_class == _CHAR:
+        return name, _version_5_text(rest, shape, order)
+    if array_class == _CELL:
+        return name, [_version_5_array(item, order, None, depth + 1)[1] for item in _items(rest, math.prod(shape))]
+    return _not_plain(elements[2][1], fields)
+
+
+def _not_plain(name: bytes, fields: Collection[str] | None) -> tuple[str, None]:
+    text = name.decode("latin-1")
+    if fields is None or text in fields:
+        raise TypeError(f"{text or 'a field'} is an object, a function or sparse; save full numbers, text and cells")
+    return text, None
+
+
+def _version_5_numbers(
+    elements: list[tuple[int, bytes]], shape: tuple[int, ...], order: str, is_complex: bool
+) -> np.ndarray:
+    parts = [np.frombuffer(data, order + _TYPES[kind]) for kind, data in elements if kind in _TYPES]
+    if [len(part) for part in parts] != [math.prod(shape)] * (1 + is_complex) or len(parts) < len(elements):
+        raise ValueError(f"an array of {math.prod(shape)} numbers holds {[len(data) for _, data in elements]} bytes")
+    values = parts[0] + 1j * parts[1] if is_complex else parts[0]
+    return values.reshape(shape, order="F")
+
+
+def _version_5_text(elements: list[tuple[int, bytes]], shape: tuple[int, ...], order: str) -> str | list[str]:
+    suffix = {"<": "-le", ">": "-be"}[order]
+    codecs = {1: "ascii", 2: "ascii", 4: f"utf-16{suffix}", 16: "utf-8", 17: f"utf-16{suffix}", 18: f"utf-32{suffix}"}
+    if any(kind not in codecs for kind, _ in elements):
+        raise ValueError("a text holds numbers")
+    letters = [letter for kind, data in elements for letter in data.decode(codecs[kind])]
+    if len(letters) != math.prod(shape):
+        raise ValueError(f"a text of {math.prod(shape)} letters has {len(letters)}")
+    return _text(["".join(letters[row :: shape[0]]) for row in range(shape[0])] if letters else [])
+
+
+def _version_5_struct(
+    elements: list[tuple[int, bytes]], shape: tuple[int, ...], order: str, fields: Collection[str] | None, depth: int
+) -> Any:
+    if [kind for kind, _ in elements[:2]] != [5, 1] or len(elements[0][1]) != 4:
+        raise ValueError("a struct does not name its fields")
+    width = struct.unpack(f"{order}i", elements[0][1])[0]
+    text = elements[1][1]
+    if width < 1 or len(text) % width:
+        raise ValueError(f"the names of a struct's fields have {len(text)} bytes, not a multiple of {width}")
+    names = [text[start : start + width].partition(b"\0")[0].decode("latin-1") for start in range(0, len(text), width)]
+    n_structs = math.prod(shape) if names else 0
+    items = iter(_items(elements[2:], n_structs * len(names)))
+    structs = []
+    for _ in range(n_structs):
+        values = dict(zip(names, items, strict=False))
+        structs.append(
+            {
+                name: None
+                if fields is not None and name not in fields
+                else _version_5_array(value, order, None, depth + 1)[1]
+                for name, value in values.items()
+            }
+        )
+    return structs[0] if len(structs) == 1 else structs
+
+
+def _items(elements: list[tuple[int, bytes]], n_items: int) -> list[bytes]:
+    if len(elements) != n_items or any(kind != _MATRIX for kind, _ in elements):
+        raise ValueError(f"an array of {n_items} cells or fields holds {len(elements)}")
+    return [data for _, data in elements]

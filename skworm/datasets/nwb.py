@@ -8,205 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from skworm.datasets.matlab import read_dataset
-from skworm.datasets.tables import frame_rate, frames_first, one_name_each, translate_states
+from skworm.datasets.conventions import (
+    frame_rate,
+    frames_first,
+    is_name,
+    one_name_each,
+    read_dataset,
+    read_texts,
+    text_of,
+    translate_states,
+)
 from skworm.recording import STATES, UNKNOWN, Recording
 
-_LABEL_COLUMNS = (
-    *("ID_labels", "ID_label", "labels", "label", "neuron_name", "neuron_names", "neuron_id", "neuron_ids"),
-    *("cell_name", "cell_names", "roi_name", "roi_names", "ROI_ID", "names", "name"),
-)
-
-
-def is_kind(node: Any, *kinds: str) -> bool:
-    """Tell whether a group has one of these types."""
-    return text_of(node.attrs.get("neurodata_type", "")) in kinds
-
-
-def text_of(value: Any) -> str:
-    """Decode text."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def read_text(node: Any) -> str:
-    """Read a scalar of text."""
-    values = read_dataset(node)
-    return text_of(values.item()) if values.size == 1 else ""
-
-
-def read_texts(node: Any) -> list[str] | None:
-    """Read a column of text, or None where it holds something else."""
-    import h5py
-
-    if not isinstance(node, h5py.Dataset) or node.ndim != 1 or h5py.check_string_dtype(node.dtype) is None:
-        return None
-    return [text_of(value) for value in read_dataset(node)]
-
-
-def label_column(table: Any) -> list[str] | None:
-    """Read the column of a table that labels its rows, or None where there is none.
-
-    A column of several labels a row, told by a column ``<name>_index``, gives those of one label.
-    """
-    names = {name.lower(): name for name in table}
-    for wanted in _LABEL_COLUMNS:
-        name = names.get(wanted.lower())
-        texts = None if name is None else read_texts(table[name])
-        if texts is None:
-            continue
-        if f"{name}_index" not in table:
-            return texts
-        ends = read_dataset(table[f"{name}_index"]).astype(int).ravel()
-        starts = np.append(0, ends[:-1])
-        parts = [texts[start:end] for start, end in zip(starts, ends, strict=True)]
-        return [part[0] if len(part) == 1 else "" for part in parts]
-    return None
-
-
-def times_of(series: Any, n_frames: int) -> np.ndarray | None:
-    """Tell the seconds of every frame of a time series, or None where it does not."""
-    if "timestamps" in series:
-        times = read_dataset(series["timestamps"]).astype(float).ravel()
-        return times if len(times) == n_frames else None
-    if "starting_time" in series:
-        start = series["starting_time"]
-        rate = float(np.asarray(start.attrs.get("rate", np.nan)))
-        if np.isfinite(rate) and rate > 0:
-            return float(read_dataset(start)) + np.arange(n_frames) / rate
-    return None
-
-
-def groups_below(node: Any, seen: set[Any] | None = None) -> Iterator[Any]:
-    """Yield all groups below a group once, in the order of their names; links are not followed."""
-    import h5py
-
-    # In a damaged file a group can stand within itself.
-    seen = set() if seen is None else seen
-    for name in node:
-        if isinstance(node.get(name, getlink=True), h5py.HardLink):
-            child = node[name]
-            if isinstance(child, h5py.Group) and child.id not in seen:
-                seen.add(child.id)
-                yield child
-                yield from groups_below(child, seen)
-
-
+_TRACES = "RoiResponseSeries"
 _CONTAINERS = ("BehavioralTimeSeries", "BehavioralEvents", "Position", "CompassDirection", "SpatialSeries")
 _SERIES = ("TimeSeries", "SpatialSeries", "AnnotationSeries")
 _STATE_COLUMNS = ("state", "states", "behavior", "behaviour", "behavioral_state", "label", "labels")
 _MOST_COLUMNS = 3
-
-
-def read_behavior(file: Any, time: np.ndarray) -> dict[str, np.ndarray]:
-    """Read behavioural signals, each interpolated at the frames; NaN outside of its time.
-
-    Parameters
-    ----------
-    file : h5py.File
-        The file.
-    time : numpy.ndarray of shape (n_frames,)
-        Seconds of the frames.
-
-    Returns
-    -------
-    dict of numpy.ndarray of shape (n_frames,)
-        Signals by name; those of several columns are numbered.
-    """
-    signals = {}
-    for node in _series(file):
-        data = node["data"]
-        if data.dtype.kind not in "iuf" or data.ndim not in (1, 2):
-            continue
-        values = read_dataset(data).astype(float).reshape(len(data), -1)
-        if not 1 <= values.shape[1] <= _MOST_COLUMNS or not len(values):
-            continue
-        own_time = times_of(node, len(values))
-        if own_time is None:
-            own_time = time if len(values) == len(time) else None
-        if own_time is None or not np.all(np.diff(own_time) > 0):
-            continue
-        name = node.name.rpartition("/")[2]
-        for number, column in enumerate(values.T):
-            whole = name if values.shape[1] == 1 else f"{name}_{number}"
-            signals[whole] = np.interp(time, own_time, column, left=np.nan, right=np.nan)
-    return signals
-
-
-def read_states(file: Any, time: np.ndarray) -> np.ndarray | None:
-    """Read the state of every frame, or None where the file tells none.
-
-    Parameters
-    ----------
-    file : h5py.File
-        The file.
-    time : numpy.ndarray of shape (n_frames,)
-        Seconds of the frames.
-
-    Returns
-    -------
-    numpy.ndarray of str, shape (n_frames,), or None
-        Names as in the file.
-
-    Raises
-    ------
-    ValueError
-        If two intervals give a frame two states.
-    """
-    intervals = [
-        interval for table in groups_below(file) if is_kind(table, "TimeIntervals") for interval in _intervals(table)
-    ]
-    if intervals:
-        return _states_of(intervals, time)
-    for node in _series(file):
-        texts = read_texts(node["data"])
-        own_time = None if texts is None else times_of(node, len(texts))
-        if texts is None or (own_time is None and len(texts) != len(time)):
-            continue
-        if own_time is None:
-            return np.array(texts, dtype=str)
-        place = np.searchsorted(own_time, time, "right") - 1
-        return np.where(place >= 0, np.array(texts, dtype=str)[np.maximum(place, 0)], UNKNOWN)
-    return None
-
-
-def _intervals(table: Any) -> list[tuple[float, float, str]]:
-    if "start_time" not in table or "stop_time" not in table:
-        return []
-    starts, stops = (read_dataset(table[name]).astype(float).ravel() for name in ("start_time", "stop_time"))
-    texts = next((found for name in _STATE_COLUMNS if name in table and (found := read_texts(table[name]))), None)
-    if texts is None:
-        (name,) = translate_states([table.name.rpartition("/")[2]]).tolist()
-        if name not in STATES:
-            return []
-        texts = [name] * len(starts)
-    return list(zip(starts.tolist(), stops.tolist(), texts, strict=True))
-
-
-def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> np.ndarray:
-    names = np.array([UNKNOWN, *dict.fromkeys(state for _, _, state in intervals)])
-    codes = np.zeros(len(time), dtype=int)
-    code_of = {name: code for code, name in enumerate(names.tolist())}
-    for start, stop, state in intervals:
-        within = (time >= start) & (time < stop)
-        other = within & (codes > 0) & (codes != code_of[state])
-        if other.any():
-            frame = int(np.flatnonzero(other)[0])
-            raise ValueError(
-                f"frame {frame} is in the states {names[codes[frame]]!r} and {state!r} at once; correct the intervals"
-            )
-        codes[within] = code_of[state]
-    return names[codes]
-
-
-def _series(file: Any) -> Iterator[Any]:
-    """Yield time series of behaviour."""
-    for node in groups_below(file):
-        within = is_kind(node.parent, *_CONTAINERS) or "behav" in node.parent.name.lower()
-        if within and is_kind(node, *_SERIES) and "data" in node:
-            yield node
-
-
-_FLUORESCENCE = "RoiResponseSeries"
+_LABEL_COLUMNS = (
+    *("ID_labels", "ID_label", "labels", "label", "neuron_name", "neuron_names", "neuron_id", "neuron_ids"),
+    *("cell_name", "cell_names", "roi_name", "roi_names", "ROI_ID", "names", "name"),
+)
 
 
 def read_nwb(path: Path, *, dataset: str) -> Recording:
@@ -258,15 +80,16 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
     import h5py
 
     if not h5py.is_hdf5(path):
-        raise ValueError("this is no HDF5 file, or a truncated one; download it again")
+        raise ValueError("this is not an HDF5 file, or a truncated one; download it again")
     with h5py.File(path, "r") as file:
-        candidates = [_Candidate(file, node) for node in groups_below(file) if is_kind(node, _FLUORESCENCE)]
-        series = _choose(candidates)
-        time = series.times()
+        series = _choose([_Series(file, node) for node in _groups_below(file) if _is_kind(node, _TRACES)])
+        time = _times_of(series.node, series.n_frames)
         subject = file.get("general/subject/subject_id")
-        name = (read_text(subject).strip() if subject is not None else "") or path.stem
+        names = [] if subject is None else read_dataset(subject).ravel().tolist()
+        name = (text_of(names[0]).strip() if len(names) == 1 else "") or path.stem
         n_frames = None if time is None else (len(time),)
-        traces = frames_first(series.values(), "traces", len(series.labels), n_frames)
+        values = read_dataset(series.node["data"]).astype(float)
+        traces = frames_first(values, "traces", series.n_neurons, n_frames)
         if time is None or len(time) != len(traces):
             raise ValueError(f"the series {series.node.name} has neither timestamps nor a starting time with its rate")
         return Recording(
@@ -276,67 +99,179 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
             fps=frame_rate(time),
             dataset=dataset,
             time=time - time[0],
-            states=read_states(file, time),
-            behavior=read_behavior(file, time),
+            states=_read_states(file, time),
+            behavior=_read_behavior(file, time),
             source=str(path),
         )
 
 
-class _Candidate:
+class _Series:
     """A series of traces, with the labels of its neurons."""
 
     def __init__(self, file: Any, node: Any) -> None:
         self.node = node
-        self._file = file
         shape = node["data"].shape
         rois = read_dataset(node["rois"]).ravel() if "rois" in node else None
         self.n_neurons = shape[-1] if rois is None else len(rois)
-        self.labels = self._labels(rois)
-
-    @property
-    def rank(self) -> tuple[bool, int]:
-        """Higher for what is more likely meant."""
-        return is_kind(self.node.parent, "DfOverF"), sum(map(bool, self.labels))
-
-    def values(self) -> np.ndarray:
-        return read_dataset(self.node["data"]).astype(float)
-
-    def times(self) -> np.ndarray | None:
-        shape = self.node["data"].shape
         # Frames come first by the standard, and some files have them last.
-        n_frames = shape[0] if len(shape) < 2 or shape[1] == self.n_neurons else shape[1]
-        return times_of(self.node, n_frames)
+        self.n_frames = shape[0] if len(shape) < 2 or shape[1] == self.n_neurons else shape[1]
+        self.labels = self._labels(file, rois)
+        # Higher for what is more likely meant.
+        self.rank = _is_kind(node.parent, "DfOverF"), sum(map(is_name, self.labels))
 
-    def _labels(self, rois: np.ndarray | None) -> list[str]:
+    def _labels(self, file: Any, rois: np.ndarray | None) -> list[str]:
         reference = None if rois is None else self.node["rois"].attrs.get("table")
         if reference and rois is not None:
-            column = label_column(self._file[reference])
+            column = _label_column(file[reference])
             if column is not None and len(rois) and rois.min() >= 0 and rois.max() < len(column):
-                return [_clean(column[row]) for row in rois]
-        module = self.node.parent.parent
-        for place in (module, self._file):
-            tables = [column for node in groups_below(place) if (column := label_column(node)) is not None]
-            fitting = [column for column in tables if len(column) == self.n_neurons]
-            if fitting:
-                return [_clean(label) for label in fitting[0]]
+                return [column[row] for row in rois]
+        for place in (self.node.parent.parent, file):
+            for node in _groups_below(place):
+                column = _label_column(node)
+                if column is not None and len(column) == self.n_neurons:
+                    return column
         return [""] * self.n_neurons
 
 
-def _choose(candidates: list[_Candidate]) -> _Candidate:
+def _choose(candidates: list[_Series]) -> _Series:
     if not candidates:
         raise ValueError(
             "there is no RoiResponseSeries, so no calcium activity; the file may hold images alone: extract traces"
         )
-    ranked = sorted(candidates, key=lambda candidate: candidate.rank, reverse=True)
-    if len(ranked) > 1 and ranked[0].rank == ranked[1].rank:
+    best = max(candidate.rank for candidate in candidates)
+    found = [candidate for candidate in candidates if candidate.rank == best]
+    if len(found) > 1:
         raise ValueError(
-            f"several series could be meant: {[candidate.node.name for candidate in ranked]}; copy the one that is "
+            f"several series could be meant: {[candidate.node.name for candidate in found]}; copy the one that is "
             "wanted into a file of its own, or into a CSV table"
         )
-    return ranked[0]
+    return found[0]
 
 
-def _clean(label: str) -> str:
-    label = label.strip()
-    is_name = "?" not in label and any(map(str.isalpha, label)) and label.lower() not in ("nan", "none", "unknown")
-    return label if is_name else ""
+def _read_behavior(file: Any, time: np.ndarray) -> dict[str, np.ndarray]:
+    """Return behavioural signals by name, each interpolated at the frames; those of several columns are numbered."""
+    signals = {}
+    for node in _behavioral_series(file):
+        data = node["data"]
+        if data.dtype.kind not in "iuf" or data.ndim not in (1, 2):
+            continue
+        values = read_dataset(data).astype(float).reshape(len(data), -1)
+        if not 1 <= values.shape[1] <= _MOST_COLUMNS or not len(values):
+            continue
+        own_time = _times_of(node, len(values))
+        if own_time is None:
+            own_time = time if len(values) == len(time) else None
+        if own_time is None or not np.all(np.diff(own_time) > 0):
+            continue
+        name = node.name.rpartition("/")[2]
+        for number, column in enumerate(values.T):
+            whole = name if values.shape[1] == 1 else f"{name}_{number}"
+            signals[whole] = np.interp(time, own_time, column, left=np.nan, right=np.nan)
+    return signals
+
+
+def _read_states(file: Any, time: np.ndarray) -> np.ndarray | None:
+    """Return the state of every frame, as the file names it, or None where it has none."""
+    intervals = [
+        interval for table in _groups_below(file) if _is_kind(table, "TimeIntervals") for interval in _intervals(table)
+    ]
+    if intervals:
+        return _states_of(intervals, time)
+    for node in _behavioral_series(file):
+        texts = read_texts(node["data"])
+        own_time = None if texts is None else _times_of(node, len(texts))
+        if texts is None or (own_time is None and len(texts) != len(time)):
+            continue
+        if own_time is None:
+            return np.array(texts, dtype=str)
+        place = np.searchsorted(own_time, time, "right") - 1
+        return np.where(place >= 0, np.array(texts, dtype=str)[np.maximum(place, 0)], UNKNOWN)
+    return None
+
+
+def _intervals(table: Any) -> list[tuple[float, float, str]]:
+    if "start_time" not in table or "stop_time" not in table:
+        return []
+    starts, stops = (read_dataset(table[name]).astype(float).ravel() for name in ("start_time", "stop_time"))
+    texts = next((found for name in _STATE_COLUMNS if name in table and (found := read_texts(table[name]))), None)
+    if texts is None:
+        (name,) = translate_states([table.name.rpartition("/")[2]]).tolist()
+        if name not in STATES:
+            return []
+        texts = [name] * len(starts)
+    return list(zip(starts.tolist(), stops.tolist(), texts, strict=True))
+
+
+def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> np.ndarray:
+    names = np.array([UNKNOWN, *dict.fromkeys(state for _, _, state in intervals)])
+    codes = np.zeros(len(time), dtype=int)
+    code_of = {name: code for code, name in enumerate(names.tolist())}
+    for start, stop, state in intervals:
+        within = (time >= start) & (time < stop)
+        other = within & (codes > 0) & (codes != code_of[state])
+        if other.any():
+            frame = int(np.flatnonzero(other)[0])
+            raise ValueError(
+                f"frame {frame} is in the states {names[codes[frame]]!r} and {state!r} at once; correct the intervals"
+            )
+        codes[within] = code_of[state]
+    return names[codes]
+
+
+def _behavioral_series(file: Any) -> Iterator[Any]:
+    for node in _groups_below(file):
+        within = _is_kind(node.parent, *_CONTAINERS) or "behav" in node.parent.name.lower()
+        if within and _is_kind(node, *_SERIES) and "data" in node:
+            yield node
+
+
+def _is_kind(node: Any, *kinds: str) -> bool:
+    return text_of(node.attrs.get("neurodata_type", "")) in kinds
+
+
+def _label_column(table: Any) -> list[str] | None:
+    """Return the column of a table that labels its rows, or None where there is none.
+
+    A column of several labels a row, which a column ``<name>_index`` ends, gives those of one label.
+    """
+    names = {name.lower(): name for name in table}
+    for wanted in _LABEL_COLUMNS:
+        name = names.get(wanted.lower())
+        texts = None if name is None else read_texts(table[name])
+        if texts is None:
+            continue
+        if f"{name}_index" not in table:
+            return texts
+        ends = read_dataset(table[f"{name}_index"]).astype(int).ravel()
+        starts = np.append(0, ends[:-1])
+        parts = [texts[start:end] for start, end in zip(starts, ends, strict=True)]
+        return [part[0] if len(part) == 1 else "" for part in parts]
+    return None
+
+
+def _times_of(series: Any, n_frames: int) -> np.ndarray | None:
+    """Return the seconds of every frame of a time series, or None where it does not have them."""
+    if "timestamps" in series:
+        times = read_dataset(series["timestamps"]).astype(float).ravel()
+        return times if len(times) == n_frames else None
+    if "starting_time" in series:
+        start = series["starting_time"]
+        rate = float(np.asarray(start.attrs.get("rate", np.nan)))
+        if np.isfinite(rate) and rate > 0:
+            return float(read_dataset(start)) + np.arange(n_frames) / rate
+    return None
+
+
+def _groups_below(node: Any, seen: set[Any] | None = None) -> Iterator[Any]:
+    """Yield all groups below a group once, in the order of their names, without following links."""
+    import h5py
+
+    # In a damaged file a group can stand within itself.
+    seen = set() if seen is None else seen
+    for name in node:
+        if isinstance(node.get(name, getlink=True), h5py.HardLink):
+            child = node[name]
+            if isinstance(child, h5py.Group) and child.id not in seen:
+                seen.add(child.id)
+                yield child
+                yield from _groups_below(child, seen)

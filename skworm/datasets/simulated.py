@@ -128,7 +128,7 @@ def make_worms(
     The worms have a velocity, ``behavior["velocity"]`` in mm/s, positive forward. Every state has a speed of its own,
     and every bout is faster or slower than that, by as much as its point on the loop lies elsewhere than its state's.
     The velocity follows the commands as smoothly as the loop does, and is measured with a noise of 0.01 mm/s. Neurons
-    thus know of the graded speed only what they know of the loop. It is no model of locomotion.
+    thus know of the graded speed only what they know of the loop. It is not a model of locomotion.
 
     Cycle, tuning and graph belong to the species: they depend on the names of the neurons alone, and not on `lab` or
     `random_state`.

@@ -21,7 +21,7 @@ _NAMED = 6
 def inspect_recordings(
     path: str | os.PathLike[str], *, expected_neurons: Sequence[str] = (), **options: Any
 ) -> dict[str, Any]:
-    """Tell what a file or folder of recordings holds.
+    """Return what a file or folder of recordings holds.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def inspect_recordings(
 
 
 def summarize_recording(recording: Recording, expected_neurons: Sequence[str] = ()) -> dict[str, Any]:
-    """Tell what the recording of one worm holds.
+    """Return what the recording of one worm holds.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def summarize_recording(recording: Recording, expected_neurons: Sequence[str] = 
 
 
 def describe_recordings(summary: dict[str, Any]) -> str:
-    """Put what :func:`skworm.datasets.summary.inspect_recordings` found into words.
+    """Return what :func:`skworm.datasets.summary.inspect_recordings` found, in words.
 
     Parameters
     ----------

@@ -3,178 +3,15 @@
 from __future__ import annotations
 
 import csv
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from skworm.recording import STATES, UNKNOWN, Recording
-
-_NAMES_IN_FILES = {name: name for name in STATES} | {
-    "fwd": "forward",
-    "slow": "slowing",
-    "rev1": "reverse_1",
-    "rev2": "reverse_2",
-    "revsus": "sustained_reverse",
-    "dt": "dorsal_turn",
-    "vt": "ventral_turn",
-    "nostate": UNKNOWN,
-    "rev": "reverse",
-    "reversal": "reverse",
-    "quiescent": "quiescence",
-}
-
-
-def translate_states(states: Any, rename_states: Mapping[str, str] | None = None) -> np.ndarray:
-    """Give states the names that skworm uses.
-
-    Upper and lower case, spaces and hyphens make no difference. A name that neither `rename_states` nor skworm knows
-    stays as it is.
-
-    Parameters
-    ----------
-    states : array-like of str, shape (n_frames,)
-        Names as a file gives them, such as ``"REVSUS"``.
-    rename_states : mapping of str to str, optional
-        Name in the file to skworm's name; goes before skworm's own table.
-
-    Returns
-    -------
-    numpy.ndarray of str, shape (n_frames,)
-        The translated names.
-
-    Examples
-    --------
-    >>> from skworm.datasets.tables import translate_states
-    >>> translate_states(["REVSUS", "Quiescence", "nostate", "feeding"]).tolist()
-    ['sustained_reverse', 'quiescence', 'unknown', 'feeding']
-    """
-    names, codes = np.unique(np.asarray(states, dtype=str), return_inverse=True)
-    renamed = dict(rename_states or {})
-    translated = [renamed.get(name, _NAMES_IN_FILES.get(_plain(name), name)) for name in names.tolist()]
-    return np.array(translated, dtype=str)[codes]
-
-
-def _plain(name: str) -> str:
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
-
-
-def frame_rate(time: np.ndarray) -> float:
-    """Compute the frames a second from time stamps: one over the median step.
-
-    Parameters
-    ----------
-    time : numpy.ndarray of shape (n_frames,)
-        Seconds, strictly increasing.
-
-    Returns
-    -------
-    float
-        Frames a second.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two time stamps, or they do not increase.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skworm.datasets.tables import frame_rate
-    >>> frame_rate(np.array([0.0, 0.5, 1.0, 2.5]))
-    2.0
-    """
-    if len(time) < 2:
-        raise ValueError(f"{len(time)} time stamps give no frame rate; at least two frames are expected")
-    steps = np.diff(time)
-    if not np.all(steps > 0):
-        frame = int(np.flatnonzero(~(steps > 0))[0]) + 1
-        raise ValueError(f"time does not increase at frame {frame}; give it in seconds, one value a frame")
-    return float(1 / np.median(steps))
-
-
-def one_name_each(worm: str, names: Sequence[str]) -> list[str]:
-    """Give numbers to the neurons that have no name, or one that another trace of the worm has too.
-
-    Parameters
-    ----------
-    worm : str
-        Name of the worm, for the warning.
-    names : sequence of str
-        Names, ``""`` where there is none.
-
-    Returns
-    -------
-    list of str
-        Unique names; numbers count from 1.
-
-    Warns
-    -----
-    UserWarning
-        If a name occurs twice.
-
-    Examples
-    --------
-    >>> from skworm.datasets.tables import one_name_each
-    >>> one_name_each("worm-a", ["AVAL", "", "RID"])
-    ['AVAL', '2', 'RID']
-    """
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
-    if repeated:
-        warnings.warn(
-            f"worm {worm!r}: the neurons {repeated} occur on several traces, which all count as unidentified; "
-            "correct the names in the file to keep one",
-            UserWarning,
-            stacklevel=3,
-        )
-    return [name if name and name not in repeated else str(column) for column, name in enumerate(names, start=1)]
-
-
-def frames_first(matrix: np.ndarray, field: str, n_neurons: int, n_frames: tuple[int, ...] | None) -> np.ndarray:
-    """Turn a matrix so that frames come first.
-
-    Parameters
-    ----------
-    matrix : numpy.ndarray of shape (n_frames, n_neurons) or (n_neurons, n_frames)
-        Traces or derivatives.
-    field : str
-        What it is, for errors.
-    n_neurons : int
-        Neurons.
-    n_frames : tuple of int or None
-        Numbers of frames that are right; None where they are not known.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_frames, n_neurons)
-        The same values.
-
-    Raises
-    ------
-    ValueError
-        If neither or both of the orientations fit.
-    """
-    fitting = [
-        table
-        for table in (matrix, matrix.T)
-        if table.shape[1] == n_neurons and (n_frames is None or table.shape[0] in n_frames)
-    ]
-    if len(fitting) == 1:
-        return fitting[0]
-    expected = f"{n_neurons} neuron names" + ("" if n_frames is None else f" and {n_frames[0]} frames")
-    if not fitting:
-        raise ValueError(
-            f"{field} of shape {matrix.shape} fit {expected} neither as frames x neurons nor as neurons x frames; save "
-            "one name for each trace and one time stamp for each frame"
-        )
-    raise ValueError(
-        f"{field} of shape {matrix.shape} fit {expected} both as frames x neurons and as neurons x frames; save the "
-        "worm as .npz or .csv, where the orientation is fixed"
-    )
-
+from skworm.datasets.conventions import frame_rate
+from skworm.recording import UNKNOWN, Recording
 
 _TIME = "time"
 _STATE = "state"
@@ -207,7 +44,7 @@ def read_table(
     Raises
     ------
     ValueError
-        If the table is truncated, a cell is no number, a column is absent or repeats, or there is no frame rate.
+        If the table is truncated, a cell is not a number, a column is absent or repeats, or there is no frame rate.
     ImportError
         If a Parquet file is read without pyarrow, or an Excel file without openpyxl.
 
@@ -222,11 +59,8 @@ def read_table(
     ...     read_table(path, dataset="mine", columns={"time": "t (s)"})
     Recording('worm-a': 2 frames at 2.00 a second, 1 neurons, 1 identified, with states)
     """
-    suffix = path.suffix.lower()
-    if suffix == ".csv":
-        table = _read_csv(path, (columns or {}).get(_STATE, _STATE))
-    else:
-        table = _read_parquet(path) if suffix == ".parquet" else _read_excel(path)
+    is_csv = path.suffix.lower() == ".csv"
+    table = _read_csv(path, (columns or {}).get(_STATE, _STATE)) if is_csv else _read_binary(path)
     return recording_of_table(table, worm=path.stem, dataset=dataset, fps=fps, columns=columns, source=str(path))
 
 
@@ -239,29 +73,7 @@ def recording_of_table(
     columns: Mapping[str, str] | None = None,
     source: str = "",
 ) -> Recording:
-    """Make a recording of a table with one row a frame; columns are those of :func:`read_table`.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        The table.
-    worm : str
-        Name of the worm.
-    dataset, source : str, default=""
-        As in :class:`skworm.recording.Recording`.
-    fps, columns
-        As in :func:`read_table`.
-
-    Returns
-    -------
-    Recording
-        The worm.
-
-    Raises
-    ------
-    ValueError
-        As :func:`read_table` does.
-    """
+    """Return the recording of a table with one row a frame and the columns of :func:`read_table`."""
     table = _renamed(table, columns or {})
     behavior = [name for name in table.columns if name.startswith(_BEHAVIOR_PREFIX)]
     neurons = [name for name in table.columns if name not in (_TIME, _STATE, *behavior)]
@@ -316,7 +128,7 @@ def _read_csv(path: Path, state: str) -> pd.DataFrame:
             path, encoding="utf-8-sig", header=0, names=header, index_col=False, dtype={state.strip(): str}
         )
     except (UnicodeDecodeError, csv.Error, pd.errors.ParserError) as error:
-        raise ValueError(f"this is no CSV text in UTF-8 ({error}); export the table again") from error
+        raise ValueError(f"this is not CSV text in UTF-8 ({error}); export the table again") from error
 
 
 def _check_rows(path: Path) -> list[str]:
@@ -345,29 +157,19 @@ def _check_rows(path: Path) -> list[str]:
     return header
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_binary(path: Path) -> pd.DataFrame:
+    suffix = path.suffix.lower()
+    package, extra = {".parquet": ("pyarrow", "parquet"), ".xlsx": ("openpyxl", "excel")}[suffix]
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(path) if suffix == ".parquet" else pd.read_excel(path, engine="openpyxl")
     except ImportError as error:
-        raise ImportError(f"{path}: reading Parquet needs pyarrow; pip install skworm[parquet]") from error
-    except (ValueError, OSError, NotImplementedError) as error:
-        raise ValueError(f"this is no whole Parquet file ({error}); export it again") from error
-    return table
-
-
-def _read_excel(path: Path) -> pd.DataFrame:
-    try:
-        import openpyxl  # noqa: F401  # pandas reads through it
-    except ImportError as error:
-        raise ImportError(f"{path}: reading Excel needs openpyxl; pip install skworm[excel]") from error
-    try:
-        table = pd.read_excel(path, engine="openpyxl")
-    # The parser of a damaged workbook fails in many ways, in the archive, the XML or the cells.
+        raise ImportError(f"{path}: reading {suffix} needs {package}; pip install skworm[{extra}]") from error
+    # The parsers of a damaged file fail in many ways, in the archive, the XML or the cells.
     except Exception as error:
-        raise ValueError(f"this is no whole Excel workbook (.xlsx) ({error}); save it again, or as CSV") from error
+        raise ValueError(f"this is not a whole {suffix} file ({error}); export it again, or as CSV") from error
     unnamed = [place for place, name in enumerate(table.columns, start=1) if str(name).startswith("Unnamed: ")]
     if unnamed:
-        raise ValueError(f"column {unnamed[0]} of the first sheet has no name; name it, or delete the column")
+        raise ValueError(f"column {unnamed[0]} has no name; name it, or delete the column")
     return table
 
 
@@ -379,7 +181,7 @@ def _numbers(column: pd.Series) -> np.ndarray:
     if len(wrong):
         raise ValueError(
             f"column {column.name!r}, row {wrong[0] + 1} below the header, holds {texts.iloc[wrong[0]]!r}, which is "
-            "no number; correct it, leave the cell empty, or name a behavioural signal 'behavior:...'"
+            "not a number; correct it, leave the cell empty, or name a behavioural signal 'behavior:...'"
         )
     return numbers.to_numpy(dtype=float, na_value=np.nan)
 

@@ -1,1 +1,1 @@
-"""The tables of published connectomes, and the script that writes them."""
+"""The tables of published connectomes."""

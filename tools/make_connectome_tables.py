@@ -1,10 +1,10 @@
-"""Write the tables of this folder from the data that the package cect collects.
+"""Write the connectome tables of skworm from the data that the package cect collects.
 
 Needed only to make them anew, in an environment that has skworm::
 
     pip install networkx openpyxl xlrd webcolors
     pip install --no-deps cect==0.3.5
-    python -m skworm.datasets.connectomes.make_tables
+    python tools/make_connectome_tables.py
 """
 
 from __future__ import annotations
@@ -131,4 +131,4 @@ def write_tables(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_tables(Path(__file__).parent)
+    write_tables(Path(__file__).parents[1] / "skworm" / "datasets" / "connectomes")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skworm.datasets.tables import frame_rate, frames_first, one_name_each
+from skworm.datasets.conventions import frame_rate, frames_first, one_name_each
 from skworm.recording import UNKNOWN, Recording
 
 KEYS = ("trace_original", "trace_array")
@@ -57,7 +57,7 @@ def read_wormwideweb(path: Path, *, dataset: str, fps: float | None = None) -> R
     Raises
     ------
     ValueError
-        If the file is no JSON, has no traces, or its fields do not fit together.
+        If the file is not JSON, has no traces, or its fields do not fit together.
 
     References
     ----------
@@ -69,7 +69,7 @@ def read_wormwideweb(path: Path, *, dataset: str, fps: float | None = None) -> R
     >>> import json
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
-    >>> from skworm.datasets.wormwideweb import read_wormwideweb
+    >>> from skworm.datasets.labs import read_wormwideweb
     >>> worm = {"trace_array": [[0.0, 1.0, 0.5], [1.0, 0.0, 0.2]], "labeled": {"2": {"label": "AVAL"}}}
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "2022-06-14-01.json")
@@ -79,7 +79,7 @@ def read_wormwideweb(path: Path, *, dataset: str, fps: float | None = None) -> R
     """
     content = _load(path)
     name = str(content.get("uid") or path.stem)
-    field = next((key for key in KEYS if _is_list(content.get(key))), None)
+    field = next((key for key in KEYS if isinstance(content.get(key), list) and content[key]), None)
     if field is None:
         raise ValueError(
             f"there are no traces: one of the fields {KEYS} is expected, as in the files of WormWideWeb, and there are "
@@ -114,14 +114,10 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"this is no whole JSON file ({error}); download it again") from error
+        raise ValueError(f"this is not a whole JSON file ({error}); download it again") from error
     if not isinstance(content, dict):
         raise ValueError(f"the file holds a JSON {type(content).__name__}, and the object of one worm is expected")
     return content
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list) and bool(value)
 
 
 def _numbers(values: Any, field: str, n_dimensions: int = 1) -> np.ndarray:
@@ -165,7 +161,7 @@ def _labels(labeled: Any, n_neurons: int) -> list[str]:
     for number, label in entries.items():
         if not 0 <= number - first < n_neurons:
             raise ValueError(f"'labeled' names neuron {number}, and there are {n_neurons} of them")
-        names[number - first] = label.strip() if "?" not in label and any(map(str.isalpha, label)) else ""
+        names[number - first] = label
     return names
 
 
@@ -175,7 +171,7 @@ def _behavior(content: Mapping[str, Any], n_frames: int) -> dict[str, np.ndarray
         if not isinstance(source, Mapping):
             continue
         for name in _BEHAVIOR:
-            if _is_list(source.get(name)):
+            if isinstance(source.get(name), list) and source[name]:
                 values = _numbers(source[name], name)
                 if len(values) != n_frames:
                     raise ValueError(f"{name} has {len(values)} values for {n_frames} frames")

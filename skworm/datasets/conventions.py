@@ -1,0 +1,156 @@
+"""What the readers of all file formats share: state names, neuron names, the frame rate, and HDF5."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from skworm.recording import STATES, UNKNOWN
+
+_NAMES_IN_FILES = {name: name for name in STATES} | {
+    "fwd": "forward",
+    "slow": "slowing",
+    "rev1": "reverse_1",
+    "rev2": "reverse_2",
+    "revsus": "sustained_reverse",
+    "dt": "dorsal_turn",
+    "vt": "ventral_turn",
+    "nostate": UNKNOWN,
+    "rev": "reverse",
+    "reversal": "reverse",
+    "quiescent": "quiescence",
+}
+_LARGEST_EXPANSION = 2000
+_SMALLEST_LIMIT = 10_000_000
+
+
+def translate_states(states: Any, rename_states: Mapping[str, str] | None = None) -> np.ndarray:
+    """Return states under the names that skworm uses.
+
+    Names in `rename_states` go before skworm's own, for which upper and lower case, spaces and hyphens make no
+    difference. A name that neither knows stays as it is.
+
+    Examples
+    --------
+    >>> from skworm.datasets.conventions import translate_states
+    >>> translate_states(["REVSUS", "Quiescence", "nostate", "feeding"]).tolist()
+    ['sustained_reverse', 'quiescence', 'unknown', 'feeding']
+    """
+    names, codes = np.unique(np.asarray(states, dtype=str), return_inverse=True)
+    renamed = dict(rename_states or {})
+    plain = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in names.tolist()]
+    translated = [
+        renamed.get(name, _NAMES_IN_FILES.get(simple, name)) for name, simple in zip(names.tolist(), plain, strict=True)
+    ]
+    return np.array(translated, dtype=str)[codes]
+
+
+def states_of_codes(codes: np.ndarray, name_of: Mapping[int, str], remedy: str) -> np.ndarray:
+    """Return the state of each frame, (n_frames,) of str, from its number; NaN is unknown.
+
+    A number that `name_of` lacks is an error, which ends in `remedy`.
+    """
+    is_known = ~np.isnan(codes)
+    wrong = np.flatnonzero(is_known & ~np.isin(codes, list(name_of)))
+    if len(wrong):
+        raise ValueError(f"state {codes[wrong[0]]:g} at frame {wrong[0]} is none of {dict(name_of)}; {remedy}")
+    states = [name_of[int(code)] if known else UNKNOWN for code, known in zip(codes, is_known, strict=True)]
+    return np.array(states, dtype=str)
+
+
+def frame_rate(time: np.ndarray) -> float:
+    """Return the frames a second of increasing time stamps in seconds: one over the median step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skworm.datasets.conventions import frame_rate
+    >>> frame_rate(np.array([0.0, 0.5, 1.0, 2.5]))
+    2.0
+    """
+    if len(time) < 2:
+        raise ValueError(f"{len(time)} time stamps give no frame rate; at least two frames are expected")
+    steps = np.diff(time)
+    if not np.all(steps > 0):
+        frame = int(np.flatnonzero(~(steps > 0))[0]) + 1
+        raise ValueError(f"time does not increase at frame {frame}; give it in seconds, one value a frame")
+    return float(1 / np.median(steps))
+
+
+def is_name(label: str) -> bool:
+    """Return whether a label identifies a neuron: it has a letter and no question mark, and does not say unknown."""
+    is_word = "?" not in label and any(map(str.isalpha, label))
+    return is_word and label.strip().lower() not in ("nan", "none", "unknown")
+
+
+def one_name_each(worm: str, labels: Sequence[str]) -> list[str]:
+    """Return a unique name for each trace: its label, or its column, counted from 1, where that identifies nobody.
+
+    A label that several traces of the worm have identifies nobody either; this is warned of.
+
+    Examples
+    --------
+    >>> from skworm.datasets.conventions import one_name_each
+    >>> one_name_each("worm-a", ["AVAL", "", "RID?", "RID"])
+    ['AVAL', '2', '3', 'RID']
+    """
+    names = [label.strip() if is_name(label) else "" for label in labels]
+    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    if repeated:
+        warnings.warn(
+            f"worm {worm!r}: the neurons {repeated} occur on several traces, which all count as unidentified; "
+            "correct the names in the file to keep one",
+            UserWarning,
+            stacklevel=3,
+        )
+    return [name if name and name not in repeated else str(column) for column, name in enumerate(names, start=1)]
+
+
+def frames_first(matrix: np.ndarray, field: str, n_neurons: int, n_frames: tuple[int, ...] | None) -> np.ndarray:
+    """Return traces or derivatives as (n_frames, n_neurons), whichever of the two comes first in `matrix`.
+
+    `n_frames` are the numbers of frames that would fit, or None where they are not known. A matrix that fits both ways
+    or neither is an error, which calls it `field`.
+    """
+    fitting = [
+        table
+        for table in (matrix, matrix.T)
+        if table.shape[1] == n_neurons and (n_frames is None or table.shape[0] in n_frames)
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    expected = f"{n_neurons} neuron names" + ("" if n_frames is None else f" and {n_frames[0]} frames")
+    if not fitting:
+        raise ValueError(
+            f"{field} of shape {matrix.shape} fit {expected} neither as frames x neurons nor as neurons x frames; save "
+            "one name for each trace and one time stamp for each frame"
+        )
+    raise ValueError(
+        f"{field} of shape {matrix.shape} fit {expected} both as frames x neurons and as neurons x frames; save the "
+        "worm as .npz or .csv, where the orientation is fixed"
+    )
+
+
+def read_dataset(node: Any) -> np.ndarray:
+    """Return the values of an HDF5 data set; one that declares more than its file can hold is an error."""
+    limit = max(_SMALLEST_LIMIT, _LARGEST_EXPANSION * node.file.id.get_filesize())
+    if node.shape is None or node.nbytes > limit:
+        raise ValueError(f"{node.name} declares the shape {node.shape}, more than the file holds; download it again")
+    return np.asarray(node[()])
+
+
+def read_texts(node: Any) -> list[str] | None:
+    """Return the texts of a one-dimensional HDF5 data set, or None where `node` is something else."""
+    import h5py
+
+    if not isinstance(node, h5py.Dataset) or node.ndim != 1 or h5py.check_string_dtype(node.dtype) is None:
+        return None
+    return [text_of(value) for value in read_dataset(node)]
+
+
+def text_of(value: Any) -> str:
+    """Return a text of HDF5 as str."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
