@@ -60,15 +60,15 @@ def test_a_classifier_is_drawn_at_the_rate_of_its_frames():
 def test_tables_of_decoded_states_show_both_strips():
     table = pd.DataFrame({"worm": "a", "time": [0.0, 1.0], "state": "forward", "annotated": ["forward", "reverse"]})
     axes = Figure().subplots()
-    display = EthogramDisplay.from_table(table, ax=axes)
+    display = EthogramDisplay(table).plot(ax=axes)
     assert display.ax_ is axes
     assert (labels(display), display.states_) == (["annotated", "predicted"], ["forward", "reverse"])
-    assert labels(EthogramDisplay.from_table(table.drop(columns="annotated"))) == ["a"]
+    assert labels(EthogramDisplay(table.drop(columns="annotated")).plot()) == ["a"]
 
 
 def test_bad_states_are_refused():
     with pytest.raises(ValueError, match=r"needs rows and the columns \['state', 'time', 'worm'\]"):
-        EthogramDisplay.from_table(pd.DataFrame({"worm": ["a"], "time": [0.0]}))
+        EthogramDisplay(pd.DataFrame({"worm": ["a"], "time": [0.0]})).plot()
     with pytest.raises(ValueError, match=r"states of 'GNN' have shape \(1,\), but there are 2 frames"):
         EthogramDisplay.from_predictions(["forward"] * 2, {"GNN": ["forward"]})
     with pytest.raises(ValueError, match="fps names no rate for worm 'b'"):
@@ -79,7 +79,7 @@ def test_bad_states_are_refused():
 
 
 def test_traces_have_the_colours_of_states(worm):
-    display = TraceDisplay.from_recording(worm, ["AVAL", "RID"])
+    display = TraceDisplay(worm, neurons=["AVAL", "RID"]).plot()
     assert [axes.get_ylabel() for axes in display.axes_] == ["AVAL\n(ΔF/F)", "RID\n(ΔF/F)"]
     pieces = {state: lines for (neuron, state), lines in display.lines_.items() if neuron == "RID"}
     assert set(pieces) == set(worm.states)
@@ -96,14 +96,14 @@ def test_traces_break_where_nothing_was_measured(worm):
     traces[50:53, worm.neurons.index("RID")] = np.nan
     time = worm.time + 10.0 * (np.arange(worm.n_frames) >= 80)
     broken = replace(worm, traces=traces, time=time, states=None)
-    display = TraceDisplay.from_recording(broken, ["RID"])
+    display = TraceDisplay(broken, neurons=["RID"]).plot()
     assert len(display.lines_["RID", "trace"].get_segments()) == 119 - 4 - 1
     assert not display.figure_.legends
 
 
 def test_traces_that_cannot_be_drawn_are_refused(worm):
-    assert len(TraceDisplay.from_recording(worm).axes_) == 4
+    assert len(TraceDisplay(worm).plot().axes_) == 4
     with pytest.raises(ValueError, match="has no neuron 'VB09'; choose among"):
-        TraceDisplay.from_recording(worm, ["VB09"])
+        TraceDisplay(worm, neurons=["VB09"]).plot()
     with pytest.raises(ValueError, match="ax holds 1 axes for 4 neurons; pass one for each"):
-        TraceDisplay.from_recording(worm, ax=Figure().subplots())
+        TraceDisplay(worm).plot(ax=Figure().subplots())

@@ -27,7 +27,7 @@ def labels(texts):
 
 
 def test_a_matrix_has_senders_in_rows(graph):
-    display = GraphDisplay.from_graph(graph, label="Weight")
+    display = GraphDisplay(graph, label="Weight").plot()
     draw(display)
     order = ["AVAL", "AVAR", "RID", "VB01"]
     assert labels(display.ax_.get_yticklabels()) == labels(display.ax_.get_xticklabels()) == order
@@ -35,15 +35,15 @@ def test_a_matrix_has_senders_in_rows(graph):
     assert (display.ax_.get_ylabel(), display.ax_.get_xlabel()) == ("Sender (pre)", "Receiver (post)")
     assert display.colorbar_.ax.get_ylabel() == "Weight"
     assert display.legend_ is None
-    chosen = GraphDisplay.from_graph(graph, neurons=["VB01", "RID"])
+    chosen = GraphDisplay(graph, neurons=["VB01", "RID"]).plot()
     assert chosen.image_.get_array().tolist() == [[9, 7], [2, 9]]
 
 
 def test_colours_begin_at_zero_and_signed_weights_have_white_there(graph):
-    assert GraphDisplay.from_graph(graph).image_.get_clim() == (0, 12)
-    assert GraphDisplay.from_graph(graph * 0).image_.get_clim() == (0, 1)
+    assert GraphDisplay(graph).plot().image_.get_clim() == (0, 12)
+    assert GraphDisplay(graph * 0).plot().image_.get_clim() == (0, 1)
     graph.loc["RID", "AVAL"] = -20
-    image = GraphDisplay.from_graph(graph).image_
+    image = GraphDisplay(graph).plot().image_
     assert image.get_clim() == (-20, 20)
 
 
@@ -54,7 +54,7 @@ def test_edges_of_the_reference_are_marked(graph, kind):
     reference.loc["AVAL", "VB01"] = 3
     reference.loc["VB01", "AVAR"] = np.nan
     reference.loc["AVAR", "AVAR"] = 1
-    display = GraphDisplay.from_graph(graph, kind=kind, reference=reference, reference_label="Cook et al.")
+    display = GraphDisplay(graph, reference=reference, reference_label="Cook et al.").plot(kind)
     draw(display)
     if kind == "matrix":
         assert [line.tolist() for line in display.reference_.get_data()] == [[3], [0]]
@@ -64,7 +64,7 @@ def test_edges_of_the_reference_are_marked(graph, kind):
 
 
 def test_a_network_draws_the_strongest_edges(graph):
-    display = GraphDisplay.from_graph(graph, kind="network", share=0.25)
+    display = GraphDisplay(graph).plot("network", share=0.25)
     draw(display)
     assert set(display.edges_) == {("AVAR", "AVAL"), ("AVAR", "RID"), ("VB01", "AVAR")}
     widths = {pair: edge.get_linewidth() for pair, edge in display.edges_.items()}
@@ -72,12 +72,12 @@ def test_a_network_draws_the_strongest_edges(graph):
     assert labels(display.ax_.texts) == ["AVAL", "AVAR", "RID", "VB01"]
     assert display.colorbar_ is None
     # All but self edges and the one of weight 0.
-    assert len(GraphDisplay.from_graph(graph, kind="network", share=1).edges_) == 11
-    assert GraphDisplay.from_graph(graph * 0, kind="network").edges_ == {}
+    assert len(GraphDisplay(graph).plot("network", share=1).edges_) == 11
+    assert GraphDisplay(graph * 0).plot("network").edges_ == {}
 
 
 def test_an_arrow_leads_from_sender_to_receiver(graph):
-    display = GraphDisplay.from_graph(graph, kind="network", share=0.05)
+    display = GraphDisplay(graph).plot("network", share=0.05)
     draw(display)
     ((pair, arrow),) = display.edges_.items()
     places = dict(zip(["AVAL", "AVAR", "RID", "VB01"], np.array([[0, 1], [1, 0], [0, -1], [-1, 0]]), strict=True))
@@ -103,11 +103,11 @@ def test_graphs_of_a_fitted_network_are_drawn_into_given_axes():
 
 def test_wrong_options_of_a_graph_are_named(graph):
     with pytest.raises(ValueError, match="has no row or no column for 'ALA'; choose among AVAL, AVAR"):
-        GraphDisplay.from_graph(graph, neurons=["ALA"])
+        GraphDisplay(graph, neurons=["ALA"]).plot()
     with pytest.raises(ValueError, match="kind='circle' does not exist"):
-        GraphDisplay.from_graph(graph, kind="circle")
+        GraphDisplay(graph).plot("circle")
     with pytest.raises(ValueError, match="share=0 must be a number greater than 0"):
-        GraphDisplay.from_graph(graph, kind="network", share=0)
+        GraphDisplay(graph).plot("network", share=0)
 
 
 def test_importance_has_a_bar_a_neuron_and_a_dot_a_worm():
@@ -117,13 +117,13 @@ def test_importance_has_a_bar_a_neuron_and_a_dot_a_worm():
         for worm in ("a", "b", "c")
         for repeat in (0, 1)
     ]
-    display = NeuronImportanceDisplay.from_importance(pd.DataFrame(rows), xlabel="Drop of macro F1")
+    display = NeuronImportanceDisplay(pd.DataFrame(rows), xlabel="Drop of macro F1").plot()
     draw(display)
     assert labels(display.ax_.get_yticklabels()) == ["AVAL", "RID"]
     assert display.bars_["AVAL"].get_width() == pytest.approx(0.31 + 0.1 / 3)
     np.testing.assert_allclose(display.dots_["AVAL"].get_xdata(), [0.31, 0.41, 0.31])
     assert display.ax_.get_xlabel() == "Drop of macro F1"
     axes = Figure().subplots()
-    assert NeuronImportanceDisplay.from_importance(pd.DataFrame(rows), ax=axes).ax_ is axes
+    assert NeuronImportanceDisplay(pd.DataFrame(rows)).plot(ax=axes).ax_ is axes
     with pytest.raises(ValueError, match=r"lacks the columns \['drop'\]"):
-        NeuronImportanceDisplay.from_importance(pd.DataFrame({"neuron": ["a"], "worm": ["b"]}))
+        NeuronImportanceDisplay(pd.DataFrame({"neuron": ["a"], "worm": ["b"]})).plot()

@@ -134,7 +134,7 @@ def test_bad_results_are_refused(results):
 
 
 def test_a_recording_shows_its_traces_in_seconds(worm):
-    display = RecordingDisplay.from_recording(worm, neurons=["RID", "AVAL"])
+    display = RecordingDisplay(worm, neurons=["RID", "AVAL"]).plot()
     columns = [worm.neurons.index(neuron) for neuron in ("AVAL", "RID")]
     np.testing.assert_array_equal(display.image_.get_array(), worm.traces[:, columns].T)
     assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["AVAL", "RID"]
@@ -146,7 +146,7 @@ def test_a_recording_shows_its_traces_in_seconds(worm):
 
 
 def test_the_strip_has_the_colour_of_each_state(worm):
-    display = RecordingDisplay.from_recording(worm)
+    display = RecordingDisplay(worm).plot()
     mesh = display.ethogram_ax_.collections[0]
     mesh.update_scalarmappable()
     expected = [to_rgb(STATE_COLORS[state]) for state in worm.states]
@@ -156,9 +156,9 @@ def test_the_strip_has_the_colour_of_each_state(worm):
 
 
 def test_neurons_without_a_name_are_shown_only_where_none_has_one(worm):
-    assert len(RecordingDisplay.from_recording(worm).ax_.get_yticks()) == len(worm.identified)
+    assert len(RecordingDisplay(worm).plot().ax_.get_yticks()) == len(worm.identified)
     nameless = replace(worm, neurons=tuple(map(str, range(worm.n_neurons))), states=None)
-    display = RecordingDisplay.from_recording(nameless)
+    display = RecordingDisplay(nameless).plot()
     assert len(display.ax_.get_yticks()) == worm.n_neurons
     assert display.ethogram_ax_ is None
     assert (display.ax_.get_title(), display.ax_.get_xlabel()) == (worm.worm, "Time (s)")
@@ -167,7 +167,7 @@ def test_neurons_without_a_name_are_shown_only_where_none_has_one(worm):
 def test_a_recording_goes_into_given_axes(worm):
     figure = Figure(layout="constrained")
     axes = figure.subplots()
-    display = RecordingDisplay.from_recording(worm, ax=axes)
+    display = RecordingDisplay(worm).plot(ax=axes)
     assert display.ax_ is axes
     assert display.figure_ is figure
     assert display.ethogram_ax_ in axes.child_axes
@@ -176,12 +176,12 @@ def test_a_recording_goes_into_given_axes(worm):
 
 def test_bad_recordings_are_refused(worm):
     with pytest.raises(ValueError, match=r"worm 'simulated-0' has no neuron 'VB09'; choose among .*AVAL"):
-        RecordingDisplay.from_recording(worm, neurons=["VB09"])
+        RecordingDisplay(worm, neurons=["VB09"]).plot()
     with pytest.raises(ValueError, match="'simulated-0' is to be shown without neurons; choose among"):
-        RecordingDisplay.from_recording(worm, neurons=[])
+        RecordingDisplay(worm, neurons=[]).plot()
     feeding = replace(worm, states=np.full(worm.n_frames, "feeding"))
     with pytest.raises(ValueError, match="state 'feeding', which has no colour; translate it with load_recordings"):
-        RecordingDisplay.from_recording(feeding)
+        RecordingDisplay(feeding).plot()
 
 
 @pytest.fixture
@@ -279,7 +279,7 @@ def test_a_pipeline_shows_the_manifold_below_its_classifier(on_manifold):
     manifold, X, y = on_manifold
     pipeline = make_pipeline(AsymmetricDiffusionMap(n_components=4), KNeighborsClassifier(5)).fit(X, y)
     shown = ManifoldDisplay.from_estimator(pipeline, X, y).embedding.to_numpy()
-    np.testing.assert_allclose(shown, manifold.embedding_[:, :3], atol=1e-8)
+    np.testing.assert_allclose(shown, manifold.embedding_, atol=1e-8)
 
 
 def test_a_manifold_that_cannot_be_drawn_is_refused(on_manifold):
@@ -289,6 +289,6 @@ def test_a_manifold_that_cannot_be_drawn_is_refused(on_manifold):
     with pytest.raises(ValueError, match=r"the state 'dancing' has no colour; translate"):
         ManifoldDisplay.from_estimator(manifold, X, np.full(len(X), "dancing"))
     with pytest.raises(ValueError, match=r"y has shape \(3,\), but there are 300 frames"):
-        ManifoldDisplay.from_embedding(manifold.embedding_, y[:3])
+        ManifoldDisplay(manifold.embedding_, states=y[:3]).plot()
     with pytest.raises(ValueError, match=r"ax has the projection 'rectilinear' for 3 coordinates; make it with"):
         ManifoldDisplay.from_estimator(manifold, X, ax=Figure().subplots())

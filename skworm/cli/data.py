@@ -229,7 +229,7 @@ def predict(
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(paths[0], index=False)
         bouts.to_csv(paths[1], index=False)
-        EthogramDisplay.from_table(table).save(paths[2])
+        EthogramDisplay(table).plot().save(paths[2])
         about: dict[str, Any] = {"files": list(map(str, paths)), "percent_of_frames": _shares(table)}
         if "annotated" in table:
             known = table[table["annotated"].isin(list(classifier.classes_))]

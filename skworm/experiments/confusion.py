@@ -196,7 +196,7 @@ def _figures(name: str, table: pd.DataFrame) -> dict[str, Any]:
         where = f"{block}, {str(evaluation).replace('_', ' ')}"
         drawn = rows.assign(panel=[f"{model}\n{where}" for model in rows["model"]], percent=rows["mean"])
         ending = f"_{number}" if len(several) > 1 else ""
-        figures[name + ending] = ConfusionDisplay.from_confusion(drawn).figure_
+        figures[name + ending] = ConfusionDisplay(drawn).plot().figure_
     return figures
 
 

@@ -218,6 +218,5 @@ def _graph_figure(graphs: Mapping[tuple[str, str], pd.DataFrame], material: Mate
     of_worms, mean = _graphs_and_mean(graphs, "GNN")
     reference = load_connectome(SOURCES[0], material.neurons)
     label = f"Inferred edge weight, mean of {len(of_worms)} worms"
-    return GraphDisplay.from_graph(
-        mean, reference=reference, label=label, reference_label="edge of the connectome (White et al. 1986)"
-    ).figure_
+    reference_label = "edge of the connectome (White et al. 1986)"
+    return GraphDisplay(mean, reference=reference, label=label, reference_label=reference_label).plot().figure_

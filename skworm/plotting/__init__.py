@@ -1,26 +1,20 @@
 """Pictures of recordings, behaviour, scores, manifolds, trajectories and graphs, as scikit-learn style displays."""
 
-from skworm.plotting.behavior import BehaviorDisplay
-from skworm.plotting.common import LINE_COLORS, STATE_COLORS
-from skworm.plotting.confusion import ConfusionDisplay
-from skworm.plotting.ethograms import EthogramDisplay
+from skworm.plotting.base import Display
+from skworm.plotting.classification import ConfusionDisplay, LeakageDisplay, NeuronImportanceDisplay, ReliabilityDisplay
 from skworm.plotting.graphs import GraphDisplay
-from skworm.plotting.importance import NeuronImportanceDisplay
-from skworm.plotting.leakage import LeakageDisplay
-from skworm.plotting.manifolds import ManifoldDisplay
-from skworm.plotting.recordings import RecordingDisplay
-from skworm.plotting.reliability import ReliabilityDisplay
-from skworm.plotting.score_curves import ScoreCurveDisplay
-from skworm.plotting.scores import WormScoresDisplay
-from skworm.plotting.traces import TraceDisplay
-from skworm.plotting.trajectories import TrajectoryDisplay
-from skworm.plotting.trajectory_errors import TrajectoryErrorDisplay
+from skworm.plotting.manifold import ManifoldDisplay
+from skworm.plotting.recordings import EthogramDisplay, RecordingDisplay, TraceDisplay
+from skworm.plotting.scores import ScoreCurveDisplay, TrajectoryErrorDisplay, WormScoresDisplay
+from skworm.plotting.trajectories import BehaviorDisplay, TrajectoryDisplay
+from skworm.plotting.words import LINE_COLORS, STATE_COLORS
 
 __all__ = [
     "LINE_COLORS",
     "STATE_COLORS",
     "BehaviorDisplay",
     "ConfusionDisplay",
+    "Display",
     "EthogramDisplay",
     "GraphDisplay",
     "LeakageDisplay",

@@ -8,26 +8,27 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from skworm.plotting.common import new_figure
+from skworm.plotting.base import Display
+from skworm.plotting.words import LIGHT
 from skworm.recording import neuron_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_EDGE, _INHIBITION, _REFERENCE, _SELF = "#0072B2", "#D55E00", "#BBBBBB", "#DDDDDD"
+_EDGE, _INHIBITION, _REFERENCE = "#0072B2", "#D55E00", "#BBBBBB"
 _INCHES_A_NEURON = 0.24
 _INCHES_OF_HANDLE, _INCHES_A_LETTER = 0.6, 0.075
 _WIDEST, _BEND = 2.6, 0.16
 _NAME_RADIUS, _LIMIT = 1.1, 1.32
 
 
-class GraphDisplay:
+class GraphDisplay(Display):
     """A weighted graph between neurons, as a matrix or as a network.
 
     Parameters
     ----------
     graph : DataFrame of shape (n_neurons, n_neurons)
-        Weights [pre, post]: the row sends, the column receives.
+        Weights [pre, post], such as ``graph_`` of a fitted network or a connectome: the row sends, the column receives.
     neurons : sequence of str, optional
         Neurons to show, in their order; by default sorted by name, which keeps the members of a class together.
     reference : DataFrame of shape (n_reference_neurons, n_reference_neurons), optional
@@ -39,8 +40,6 @@ class GraphDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
     ax_ : matplotlib.axes.Axes
         The axes.
     image_ : matplotlib.image.AxesImage or None
@@ -59,7 +58,7 @@ class GraphDisplay:
     >>> from skworm.datasets import load_connectome
     >>> from skworm.frames import PAPER_NEURONS
     >>> from skworm.plotting import GraphDisplay
-    >>> display = GraphDisplay.from_graph(load_connectome(neurons=PAPER_NEURONS), label="Contacts")
+    >>> display = GraphDisplay(load_connectome(neurons=PAPER_NEURONS), label="Contacts").plot()
     >>> display.ax_.get_ylabel(), display.colorbar_.ax.get_ylabel()
     ('Sender (pre)', 'Contacts')
     """
@@ -80,54 +79,16 @@ class GraphDisplay:
         self.reference_label = reference_label
 
     @classmethod
-    def from_graph(
+    def from_estimator(
         cls,
-        graph: pd.DataFrame,
+        estimator: Any,
         *,
+        worm: Any = None,
         kind: Literal["matrix", "network"] = "matrix",
-        neurons: Sequence[str] | None = None,
-        reference: pd.DataFrame | None = None,
-        label: str = "Edge weight",
-        reference_label: str = "connectome",
         share: float = 0.2,
         ax: Axes | None = None,
+        **options: Any,
     ) -> GraphDisplay:
-        """Draw a graph.
-
-        Parameters
-        ----------
-        graph : DataFrame of shape (n_neurons, n_neurons)
-            Weights [pre, post], such as ``graph_`` of a fitted network or a connectome.
-        kind : {"matrix", "network"}, default="matrix"
-            All weights in colour, or neurons on a circle with arrows from sender to receiver.
-        neurons : sequence of str, optional
-            Neurons to show, in their order; by default sorted by name.
-        reference : DataFrame of shape (n_reference_neurons, n_reference_neurons), optional
-            Graph [pre, post] whose edges, entries that are neither 0 nor NaN, are marked.
-        label : str, default="Edge weight"
-            Label of the colour bar, and of the edges of a network.
-        reference_label : str, default="connectome"
-            What the legend calls the reference.
-        share : float in (0, 1], default=0.2
-            Share of the pairs whose edges a network shows, those of the largest absolute weight.
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        GraphDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError
-            If the graph is not square, lacks a neuron, or an option does not exist.
-        """
-        display = cls(graph, neurons=neurons, reference=reference, label=label, reference_label=reference_label)
-        return display.plot(kind, share=share, ax=ax)
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, *, worm: Any = None, **options: Any) -> GraphDisplay:
         """Draw the graph that a network keeps from training.
 
         Parameters
@@ -136,8 +97,10 @@ class GraphDisplay:
             Fitted.
         worm : str, optional
             A training worm; by default the graph of all training rows.
+        kind, share, ax
+            As in :meth:`plot`.
         **options
-            Those of :meth:`from_graph`.
+            Parameters of the class.
 
         Returns
         -------
@@ -151,12 +114,33 @@ class GraphDisplay:
         """
         if worm is not None and worm not in estimator.graphs_:
             raise ValueError(f"no worm {worm!r} was in training; choose among {', '.join(map(str, estimator.graphs_))}")
-        return cls.from_graph(estimator.graph_ if worm is None else estimator.graphs_[worm], **options)
+        graph = estimator.graph_ if worm is None else estimator.graphs_[worm]
+        return cls(graph, **options).plot(kind, share=share, ax=ax)
 
     def plot(
         self, kind: Literal["matrix", "network"] = "matrix", *, share: float = 0.2, ax: Axes | None = None
     ) -> GraphDisplay:
-        """Draw into `ax`, a matplotlib Axes, or into a new figure; return the display itself."""
+        """Draw the graph.
+
+        Parameters
+        ----------
+        kind : {"matrix", "network"}, default="matrix"
+            All weights in colour, or neurons on a circle with arrows from sender to receiver.
+        share : float in (0, 1], default=0.2
+            Share of the pairs whose edges a network shows, those of the largest absolute weight.
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        GraphDisplay
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If the graph is not square, lacks a neuron, or an option does not exist.
+        """
         if kind not in ("matrix", "network"):
             raise ValueError(f"kind={kind!r} does not exist; choose 'matrix' or 'network'")
         if not 0 < share <= 1:
@@ -165,17 +149,17 @@ class GraphDisplay:
         marked = self._marked(list(weights.index))
         side = max(3.2, 1.4 + _INCHES_A_NEURON * len(weights))
         size = (side + 1.2, side + 0.3) if kind == "matrix" else (side, side + 0.3)
-        self.ax_: Axes = new_figure(size, square_axes=True).subplots() if ax is None else ax
-        self.figure_ = self.ax_.figure
+        [self.ax_] = self._make_axes(ax, 1, size, square=True)
         self.image_: Any = None
         self.colorbar_: Any = None
         self.reference_: Any = None
+        self.legend_: Any = None
         self.edges_: dict[tuple[str, str], Any] = {}
         if kind == "matrix":
-            self._draw_matrix(weights, marked, own_figure=ax is None)
+            self._draw_matrix(weights, marked)
         else:
             self._draw_network(weights, marked, share)
-        self._add_legend(own_figure=ax is None)
+        self._explain()
         return self
 
     def _weights(self) -> pd.DataFrame:
@@ -195,17 +179,19 @@ class GraphDisplay:
         aligned = reference.reindex(index=names, columns=names).fillna(0)
         return (aligned.to_numpy() != 0) & ~np.eye(len(names), dtype=bool)
 
-    def _draw_matrix(self, weights: pd.DataFrame, marked: np.ndarray | None, own_figure: bool) -> None:
+    def _draw_matrix(self, weights: pd.DataFrame, marked: np.ndarray | None) -> None:
         values = weights.to_numpy()
         signed = bool((values < 0).any())
         # From 0 on, so that differences too small to matter do not fill the scale.
         limit = np.nanmax(np.abs(values)) or 1.0
         low, colors = (-limit, "RdBu") if signed else (0, "viridis")
         self.image_ = self.ax_.imshow(values, interpolation="nearest", vmin=low, vmax=limit, cmap=colors)
-        self.ax_.set_facecolor(_SELF)
+        self.ax_.set_facecolor(LIGHT)
         # Given axes may have neighbours that an inset would cover.
-        beside = self.ax_.inset_axes((1.03, 0, min(0.045, 0.7 / len(weights)), 1)) if own_figure else None
-        place: dict[str, Any] = {"cax": beside} if own_figure else {"ax": self.ax_, "fraction": 0.046, "pad": 0.03}
+        beside = self.ax_.inset_axes((1.03, 0, min(0.045, 0.7 / len(weights)), 1)) if self._own_figure else None
+        place: dict[str, Any] = (
+            {"cax": beside} if self._own_figure else {"ax": self.ax_, "fraction": 0.046, "pad": 0.03}
+        )
         self.colorbar_ = self.figure_.colorbar(self.image_, label=self.label, **place)
         if marked is not None:
             pre, post = np.nonzero(marked)
@@ -238,7 +224,7 @@ class GraphDisplay:
         self.ax_.set(xlim=(-_LIMIT, _LIMIT), ylim=(-_LIMIT, _LIMIT), aspect="equal")
         self.ax_.set_axis_off()
 
-    def _add_legend(self, own_figure: bool) -> None:
+    def _explain(self) -> None:
         from matplotlib.colors import to_hex
         from matplotlib.lines import Line2D
 
@@ -252,17 +238,12 @@ class GraphDisplay:
         if self.reference_:
             dots = not isinstance(self.reference_, list)
             handles[self.reference_label] = self.reference_ if dots else Line2D([], [], color=_REFERENCE)
-        self.legend_ = None
         if handles:
-            where: Any = self.figure_ if own_figure else self.ax_
-            place: dict[str, Any] = {"loc": "outside lower center"}
-            if not own_figure:
-                # A matrix has names and a label below it; a network has nothing there.
-                place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0 if self.image_ is None else -0.22)}
             wide = sum(_INCHES_OF_HANDLE + _INCHES_A_LETTER * len(name) for name in handles)
             ncols = len(handles) if wide < self.figure_.bbox.width / self.figure_.dpi else 1
-            options = {"ncols": ncols, "frameon": False, "fontsize": "small"}
-            self.legend_ = where.legend(list(handles.values()), list(handles), **place, **options)
+            # A matrix has names and a label below it; a network has nothing there.
+            place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0 if self.image_ is None else -0.22)}
+            self.legend_ = self._add_legend(handles, ncols=ncols, given={**place, "ncols": ncols})
 
     def _arrow(self, places: np.ndarray, pre: int, post: int, **style: Any) -> Any:
         from matplotlib.patches import FancyArrowPatch
@@ -281,7 +262,7 @@ class GraphDisplay:
 
 
 def _strongest(values: np.ndarray, share: float) -> list[tuple[int, int, float]]:
-    """Give the pairs of the largest absolute weights, weakest first, with their place between weakest and strongest."""
+    """Return the pairs of the largest absolute weights, weakest first, with their strength from 0.3 to 1."""
     strengths = np.where(np.eye(len(values), dtype=bool), 0, np.abs(np.nan_to_num(values)))
     n_shown = min(int(np.ceil(share * (strengths.size - len(strengths)))), int((strengths > 0).sum()))
     if not n_shown:

@@ -1,4 +1,4 @@
-"""Scores of models on worms."""
+"""Scores of models on worms: a dot a worm, against a number, and errors of forecasts by step."""
 
 from __future__ import annotations
 
@@ -8,29 +8,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skworm.plotting.common import new_figure
+from skworm.plotting.base import LEGEND_COLUMNS, Display, name_rows, tidy
+from skworm.plotting.words import (
+    BASELINE_STYLES,
+    BLACK,
+    GREY,
+    MEAN_OVER_WORMS,
+    label_of_score,
+    readable,
+    style_of_model,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DOT, _MEAN, _BASELINE, _REFERENCE = "#56B4E9", "#000000", "#666666", "#D55E00"
+_DOT, _REFERENCE = "#56B4E9", "#D55E00"
 _BAND_OF_DOTS = (0.08, 0.32)
 _INCHES_A_MODEL, _INCHES_A_PANEL, _INCHES_A_LETTER = 0.42, 1.75, 0.085
 _LEAST_INCHES_OF_LABELS, _INCHES_OF_HANDLE, _INCHES_A_LEGEND_ROW = 1.6, 0.7, 0.2
 _MEAN_LABEL, _MOST_ENTRIES = "mean ± SD over worms", 4
+_SPREAD_OF_MODELS, _MARKERS = 0.05, "osD^vP*X"
+_TRAIN_WORMS = "train_worms"
 
 
-class WormScoresDisplay:
+class WormScoresDisplay(Display):
     """Scores of models, one panel an evaluation: a dot a worm, with mean and standard deviation over worms.
 
     Parameters
     ----------
     scores : pandas.DataFrame
         One row per panel, model and worm; columns ``panel, model, worm, score``, where the score is a fraction.
-    models : mapping of str to str
-        Model to label, in the order from top to bottom.
-    baseline : str, optional
-        Model that is drawn as a dashed line.
+    models : mapping of str to str, optional
+        Model to label, in the order from top to bottom; by default all but the baseline.
+    baseline : str or None, default="clock"
+        Model that is drawn as a dashed line, where there are scores of it.
     reference : mapping of (panel, model) to float, optional
         Published scores, as fractions.
     reference_label : str, default="published"
@@ -40,10 +51,6 @@ class WormScoresDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
-    axes_ : list of matplotlib.axes.Axes
-        The panels.
     dots_, means_, baselines_, references_ : dict
         Artists: dots and means by (panel, model), baselines by panel, reference diamonds by (panel, model).
 
@@ -64,8 +71,8 @@ class WormScoresDisplay:
         self,
         scores: pd.DataFrame,
         *,
-        models: Mapping[str, str],
-        baseline: str | None = None,
+        models: Mapping[str, str] | None = None,
+        baseline: str | None = "clock",
         reference: Mapping[tuple[str, str], float] | None = None,
         reference_label: str = "published",
         xlabel: str = "Accuracy (%)",
@@ -83,12 +90,9 @@ class WormScoresDisplay:
         results: pd.DataFrame,
         *,
         score: str = "accuracy",
-        panels: Mapping[str, Mapping[str, str]] | None = None,
-        models: Mapping[str, str] | None = None,
-        baseline: str | None = "clock",
-        reference: Mapping[tuple[str, str], float] | None = None,
-        reference_label: str = "published",
+        panels: Mapping[str, Mapping[str, Any]] | None = None,
         ax: Any = None,
+        **options: Any,
     ) -> WormScoresDisplay:
         """Draw the results of a cross-validation by worm.
 
@@ -102,16 +106,10 @@ class WormScoresDisplay:
         panels : mapping of str to mapping, optional
             Title of each panel to the values that columns have in its rows, such as ``{"unseen worms": {"evaluation":
             "unseen_worms"}}``; by default a panel an evaluation.
-        models : mapping of str to str, optional
-            Model to label, in the order from top to bottom; by default all but the baseline.
-        baseline : str or None, default="clock"
-            Model that is drawn as a dashed line, where the results have it.
-        reference : mapping of (panel, model) to float, optional
-            Published scores, as fractions.
-        reference_label : str, default="published"
-            What the legend calls them.
         ax : matplotlib Axes or sequence of them, optional
             One for each panel; by default a new figure.
+        **options
+            ``models``, ``baseline``, ``reference`` and ``reference_label`` of the class.
 
         Returns
         -------
@@ -124,68 +122,56 @@ class WormScoresDisplay:
             If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
         """
         columns = ("model", "evaluation", "worm", score)
-        parts = rows_of_panels(results, columns, panels, made_by="cross_validate_worms")
-        by_worm = {title: part.groupby(["model", "worm"], sort=False)[score].mean() for title, part in parts.items()}
-        scores = pd.concat(by_worm, names=["panel"]).rename("score").reset_index()
-        known = scores["model"].unique()
-        models = models or {name: name for name in known if name != baseline}
-        check_models(models, known)
-        display = cls(
-            scores,
-            models=models,
-            baseline=baseline if baseline in known else None,
-            reference=reference,
-            reference_label=reference_label,
-            xlabel=label_of_score(score),
-        )
-        return display.plot(ax=ax)
+        table = _rows_of_panels(results, columns, panels, made_by="cross_validate_worms")
+        _check_models(options.get("models"), table)
+        scores = table.groupby(["panel", "model", "worm"], sort=False)[score].mean().rename("score").reset_index()
+        return cls(scores, xlabel=label_of_score(score), **options).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> WormScoresDisplay:
         """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
         panels = list(self.scores["panel"].unique())
-        self.axes_ = self._new_axes(len(panels)) if ax is None else list(np.atleast_1d(ax).ravel())
-        if len(self.axes_) != len(panels):
-            raise ValueError(f"ax holds {len(self.axes_)} axes for {len(panels)} panels; pass one for each")
-        self.figure_ = self.axes_[0].figure
+        models = dict(self.models or {name: name for name in self.scores["model"].unique() if name != self.baseline})
+        labels = max(_LEAST_INCHES_OF_LABELS, 0.4 + _INCHES_A_LETTER * max(map(len, models.values())))
+        width = labels + _INCHES_A_PANEL * len(panels)
+        rows_of_legend = -(-_MOST_ENTRIES // self._columns_of_legend(width))
+        height = 1.1 + _INCHES_A_LEGEND_ROW * rows_of_legend + _INCHES_A_MODEL * len(models)
+        self._make_axes(ax, len(panels), (width, height), sharex=True, sharey=True)
         self.dots_: dict[tuple[str, str], Any] = {}
         self.means_: dict[tuple[str, str], Any] = {}
         self.references_: dict[tuple[str, str], Any] = {}
         self.baselines_: dict[str, Any] = {}
         for axes, panel in zip(self.axes_, panels, strict=True):
-            self._draw_panel(axes, panel)
-        self._name_models(own_figure=ax is None)
-        self._add_legend(own_figure=ax is None)
+            self._draw_panel(axes, panel, models)
+        handles = {"one worm": next(iter(self.dots_.values())), _MEAN_LABEL: next(iter(self.means_.values()))}
+        if self.baselines_:
+            handles[f"{self.baseline} baseline"] = next(iter(self.baselines_.values()))
+        if self.references_:
+            handles[self.reference_label] = next(iter(self.references_.values()))
+        self._add_legend(handles, ncols=self._columns_of_legend(width))
         return self
 
-    def _new_axes(self, n_panels: int) -> list[Axes]:
-        labels = max(_LEAST_INCHES_OF_LABELS, 0.4 + _INCHES_A_LETTER * max(map(len, self.models.values())))
-        width = labels + _INCHES_A_PANEL * n_panels
-        rows_of_legend = -(-_MOST_ENTRIES // self._columns_of_legend(width))
-        height = 1.1 + _INCHES_A_LEGEND_ROW * rows_of_legend + _INCHES_A_MODEL * len(self.models)
-        figure = new_figure((width, height))
-        return list(figure.subplots(1, n_panels, sharex=True, sharey=True, squeeze=False)[0])
-
-    def _draw_panel(self, axes: Axes, panel: str) -> None:
+    def _draw_panel(self, axes: Axes, panel: str, models: Mapping[str, str]) -> None:
         rows = self.scores[self.scores["panel"] == panel]
         scores = {str(name): 100 * group.to_numpy() for name, group in rows.groupby("model")["score"]}
-        for position, model in enumerate(self.models):
+        for position, model in enumerate(models):
             if model in scores:
                 self._draw_model(axes, (panel, model), position, scores[model])
         if self.baseline in scores:
             value = float(np.nanmean(scores[self.baseline]))
-            self.baselines_[panel] = axes.axvline(value, color=_BASELINE, linestyle="--", linewidth=1, zorder=0)
-        axes.set_title(panel.replace(", ", ",\n").replace(": ", ":\n"), fontsize="medium")
+            self.baselines_[panel] = axes.axvline(value, color=GREY, linestyle="--", linewidth=1, zorder=0)
+        _set_title(axes, panel)
         axes.set_xlabel(self.xlabel)
-        axes.grid(axis="x", color="#E5E5E5", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes, grid="x")
+        name_rows(axes, list(models.values()))
+        if self._own_figure:
+            axes.label_outer()
 
     def _draw_model(self, axes: Axes, key: tuple[str, str], position: int, values: np.ndarray) -> None:
         below = position + np.linspace(*_BAND_OF_DOTS, len(values))
         self.dots_[key] = axes.plot(values, below, "o", color=_DOT, markersize=3.5, markeredgewidth=0)[0]
         spread = float(np.nanstd(values, ddof=1)) if len(values) > 1 else None
         above = position - 0.12
-        self.means_[key] = axes.errorbar(float(np.nanmean(values)), above, xerr=spread, fmt="|", color=_MEAN, ms=8)
+        self.means_[key] = axes.errorbar(float(np.nanmean(values)), above, xerr=spread, fmt="|", color=BLACK, ms=8)
         published = (self.reference or {}).get(key)
         if published is not None:
             diamond = axes.plot(100 * published, above, "D", color=_REFERENCE, markersize=5, zorder=4)[0]
@@ -196,57 +182,316 @@ class WormScoresDisplay:
         widest = max(len(_MEAN_LABEL), len(self.reference_label) if self.reference else 0)
         return max(1, min(_MOST_ENTRIES, int(width / (_INCHES_OF_HANDLE + _INCHES_A_LETTER * widest))))
 
-    def _name_models(self, own_figure: bool) -> None:
-        for axes in self.axes_:
-            axes.set_ylim(len(self.models) - 0.5, -0.5)
-            axes.set_yticks(range(len(self.models)), list(self.models.values()))
-            axes.tick_params(axis="y", length=0)
-            if own_figure:
-                axes.label_outer()
 
-    def _add_legend(self, own_figure: bool) -> None:
-        handles = {
-            "one worm": next(iter(self.dots_.values())),
-            _MEAN_LABEL: next(iter(self.means_.values())),
-        }
-        if self.baselines_:
-            handles[f"{self.baseline} baseline"] = next(iter(self.baselines_.values()))
+class ScoreCurveDisplay(Display):
+    """Scores of models against a number: mean and standard deviation over worms, with a dot a worm.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        One row per panel, model, worm and number; columns ``panel, model, worm, x, score``, where the score is a
+        fraction. Rows of a worm at the same number are averaged.
+    xlabel : str
+        Label of the horizontal axis, with the unit.
+    models : mapping of str to str, optional
+        Model to label, in the order of the legend; by default all.
+    ylabel : str, default="Accuracy (%)"
+        Label of the vertical axis.
+    log : bool, default=False
+        Whether the horizontal axis is logarithmic.
+    reference : mapping of (panel, model, x) to float, optional
+        Published scores, as fractions.
+    reference_label : str, default="published"
+        What the legend calls them.
+
+    Attributes
+    ----------
+    lines_, dots_ : dict
+        Means with error bars, and dots, by (panel, model).
+    references_ : dict
+        Open markers of published scores by (panel, model, x).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.plotting import ScoreCurveDisplay
+    >>> scores = pd.DataFrame({
+    ...     "panel": "unseen worms", "model": "GNN", "worm": ["a", "b"] * 2, "x": [1, 1, 2, 2], "score": [0.8, 0.9] * 2,
+    ... })
+    >>> display = ScoreCurveDisplay(scores, xlabel="Training worms (number)").plot()
+    >>> display.axes_[0].get_xlabel()
+    'Training worms (number)'
+    """
+
+    def __init__(
+        self,
+        scores: pd.DataFrame,
+        *,
+        xlabel: str,
+        models: Mapping[str, str] | None = None,
+        ylabel: str = "Accuracy (%)",
+        log: bool = False,
+        reference: Mapping[tuple[str, str, float], float] | None = None,
+        reference_label: str = "published",
+    ) -> None:
+        self.scores = scores
+        self.xlabel = xlabel
+        self.models = models
+        self.ylabel = ylabel
+        self.log = log
+        self.reference = reference
+        self.reference_label = reference_label
+
+    @classmethod
+    def from_results(
+        cls,
+        results: pd.DataFrame,
+        *,
+        x: str = _TRAIN_WORMS,
+        xlabel: str = "Training worms (number)",
+        score: str = "accuracy",
+        panels: Mapping[str, Mapping[str, Any]] | None = None,
+        ax: Any = None,
+        **options: Any,
+    ) -> ScoreCurveDisplay:
+        """Draw the results of cross-validations by worm, against the number of worms they train on.
+
+        Parameters
+        ----------
+        results : pandas.DataFrame
+            Tables of :func:`skworm.model_selection.cross_validate_worms`, one below the other. The scores of a worm are
+            averaged over the fits that score it.
+        x : str, default="train_worms"
+            Column with the number, such as one of labelled seconds that you added; ``"train_worms"`` is counted.
+        xlabel : str, default="Training worms (number)"
+            Label of the horizontal axis, with the unit.
+        score : str, default="accuracy"
+            Column with the score.
+        panels : mapping of str to mapping, optional
+            Title of each panel to the values that columns have in its rows; by default a panel an evaluation.
+        ax : matplotlib Axes or sequence of them, optional
+            One for each panel; by default a new figure.
+        **options
+            ``models``, ``log``, ``reference`` and ``reference_label`` of the class.
+
+        Returns
+        -------
+        ScoreCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
+        """
+        columns = ("model", "evaluation", "worm", x, score)
+        table = _rows_of_panels(results, columns, panels, made_by="cross_validate_worms")
+        _check_models(options.get("models"), table)
+        number = table[x].str.count(r"\+") + 1 if x == _TRAIN_WORMS else table[x].astype(float)
+        scores = table[["panel", "model", "worm"]].assign(x=number, score=table[score])
+        return cls(scores, xlabel=xlabel, ylabel=label_of_score(score), **options).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> ScoreCurveDisplay:
+        """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
+        panels = list(self.scores["panel"].unique())
+        models = dict(self.models or {name: name for name in self.scores["model"].unique()})
+        rows_of_legend = -(-(len(models) + bool(self.reference)) // LEGEND_COLUMNS)
+        size = (max(5.5, 1.2 + 2.6 * len(panels)), 3.3 + _INCHES_A_LEGEND_ROW * rows_of_legend)
+        self._make_axes(ax, len(panels), size, sharex=True, sharey=True)
+        self.lines_: dict[tuple[str, str], Any] = {}
+        self.dots_: dict[tuple[str, str], Any] = {}
+        self.references_: dict[tuple[str, str, float], Any] = {}
+        for axes, panel in zip(self.axes_, panels, strict=True):
+            self._draw_panel(axes, panel, models)
+        self.axes_[0].set_ylabel(self.ylabel)
+        handles = _lines_of_models(self.lines_, models)
         if self.references_:
             handles[self.reference_label] = next(iter(self.references_.values()))
-        where: Any = self.figure_ if own_figure else self.axes_[-1]
-        place = (
-            {"loc": "outside lower center", "ncols": self._columns_of_legend(where.get_figwidth())}
-            if own_figure
-            else {}
-        )
-        where.legend(list(handles.values()), list(handles), frameon=False, fontsize="small", **place)
+        self._add_legend(handles, title=MEAN_OVER_WORMS, given={"title": MEAN_OVER_WORMS})
+        return self
+
+    def _draw_panel(self, axes: Axes, panel: str, models: Mapping[str, str]) -> None:
+        rows = self.scores[self.scores["panel"] == panel]
+        if self.log:
+            axes.set_xscale("log")
+        for place, model in enumerate(models):
+            by_worm = 100 * rows[rows["model"] == model].groupby(["x", "worm"])["score"].mean()
+            if len(by_worm):
+                self._draw_model(axes, (panel, model), place, models, by_worm)
+        for (where, model, x), value in (self.reference or {}).items():
+            if where == panel and model in models:
+                style: dict[str, Any] = {"color": BLACK, "markerfacecolor": "none", "zorder": 4}
+                self.references_[panel, model, x] = axes.plot(x, 100 * value, "D", markersize=6, **style)[0]
+        _set_title(axes, panel)
+        axes.set_xlabel(self.xlabel)
+        axes.set_xticks(sorted(rows["x"].unique()), [f"{x:g}" for x in sorted(rows["x"].unique())])
+        axes.minorticks_off()
+        tidy(axes, grid="y")
+
+    def _draw_model(
+        self, axes: Axes, key: tuple[str, str], place: int, models: Mapping[str, str], by_worm: pd.Series
+    ) -> None:
+        numbers = np.sort(self.scores["x"].unique()).astype(float)
+        step = np.diff(numbers).min() if len(numbers) > 1 else 1.0
+        offset = place - (len(models) - 1) / 2
+
+        # Models are drawn beside each other, so that their bars can be told apart.
+        def beside(x: Any) -> Any:
+            x = np.asarray(x, dtype=float)
+            return x * (1 + _SPREAD_OF_MODELS * offset) if self.log else x + 1.6 * _SPREAD_OF_MODELS * offset * step
+
+        color, linestyle = style_of_model(key[1], models)
+        means, spreads = by_worm.groupby(level="x").mean(), by_worm.groupby(level="x").std()
+        x = beside(by_worm.index.get_level_values("x"))
+        self.dots_[key] = axes.plot(x, by_worm, ".", color=color, alpha=0.45, markersize=4, markeredgewidth=0)[0]
+        bars: dict[str, Any] = {"yerr": spreads.fillna(0), "elinewidth": 1, "linewidth": 1.2, "markersize": 4}
+        bars |= {"marker": _MARKERS[place % len(_MARKERS)], "linestyle": linestyle}
+        self.lines_[key] = axes.errorbar(beside(means.index), means, color=color, **bars)
 
 
-def label_of_score(score: str) -> str:
-    """Write the name of a score, drawn in per cent, as the label of its axis."""
-    return f"{score.replace('_', ' ').capitalize().replace('f1', 'F1')} (%)"
+class TrajectoryErrorDisplay(Display):
+    """Error of predicted trajectories against the prediction step, one panel an evaluation.
+
+    Parameters
+    ----------
+    errors : pandas.DataFrame
+        One row per panel, model, worm and step; columns ``panel, model, worm, step, error``.
+    models : mapping of str to str, optional
+        Model to label, in the order of the legend; by default all. Baselines are drawn grey or black and dashed.
+    ylabel : str, default="Mean squared error"
+        Label of the axes.
+
+    Attributes
+    ----------
+    lines_ : dict
+        Lines by (panel, model): the mean over worms.
+    bands_ : dict
+        Bands by (panel, model): the standard deviation over worms, of models that are not baselines.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skworm.plotting import TrajectoryErrorDisplay
+    >>> results = pd.DataFrame({
+    ...     "model": ["gnn"] * 4, "evaluation": "unseen_worms", "worm": ["a", "a", "b", "b"], "step": [1, 2, 1, 2],
+    ...     "mse": [0.01, 0.02, 0.02, 0.03], "persistence_mse": [0.02, 0.03, 0.03, 0.04],
+    ... })
+    >>> display = TrajectoryErrorDisplay.from_results(results)
+    >>> display.axes_[0].get_xlabel(), sorted(model for _, model in display.lines_)
+    ('Prediction step (frames)', ['gnn', 'persistence'])
+    """
+
+    def __init__(
+        self, errors: pd.DataFrame, *, models: Mapping[str, str] | None = None, ylabel: str = "Mean squared error"
+    ) -> None:
+        self.errors = errors
+        self.models = models
+        self.ylabel = ylabel
+
+    @classmethod
+    def from_results(
+        cls,
+        results: pd.DataFrame,
+        *,
+        error: str = "mse",
+        panels: Mapping[str, Mapping[str, Any]] | None = None,
+        models: Mapping[str, str] | None = None,
+        ax: Any = None,
+    ) -> TrajectoryErrorDisplay:
+        """Draw the results of a cross-validation of trajectory regressors.
+
+        Parameters
+        ----------
+        results : pandas.DataFrame
+            The table of :func:`skworm.model_selection.cross_validate_trajectories`. The errors of a worm are averaged
+            over the fits that score it.
+        error : str, default="mse"
+            Column with the error, such as ``"mse_trace"``. Persistence is added from ``"persistence_" + error``.
+        panels : mapping of str to mapping, optional
+            Title of each panel to the values that columns have in its rows; by default a panel an evaluation.
+        models : mapping of str to str, optional
+            Model to label, in the order of the legend; by default all, persistence last.
+        ax : matplotlib Axes or sequence of them, optional
+            One for each panel; by default a new figure.
+
+        Returns
+        -------
+        TrajectoryErrorDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
+        """
+        columns = ("model", "evaluation", "worm", "step", error)
+        table = _rows_of_panels(results, columns, panels, made_by="cross_validate_trajectories")
+        persistence = f"persistence_{error}"
+        if persistence in table and "persistence" not in set(table["model"]):
+            # The rows of every model hold the same errors of persistence.
+            first = table[table["model"] == table.groupby("panel")["model"].transform("first")]
+            table = pd.concat([table, first.assign(model="persistence", **{error: first[persistence]})])
+        _check_models(models, table)
+        errors = table.groupby(["panel", "model", "worm", "step"], sort=False)[error].mean().rename("error")
+        of_what = "" if error == "mse" else f", {readable(error.removeprefix('mse_'))}"
+        ylabel = f"Mean squared error{of_what}\n(scaled features)"
+        return cls(errors.reset_index(), models=models, ylabel=ylabel).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> TrajectoryErrorDisplay:
+        """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
+        panels = list(self.errors["panel"].unique())
+        models = dict(self.models or {name: name for name in self.errors["model"].unique()})
+        rows_of_legend = -(-len(models) // LEGEND_COLUMNS)
+        size = (max(7.5, 1.6 + 2.4 * len(panels)), 3.2 + _INCHES_A_LEGEND_ROW * rows_of_legend)
+        self._make_axes(ax, len(panels), size, sharex=True, sharey=True)
+        self.lines_: dict[tuple[str, str], Any] = {}
+        self.bands_: dict[tuple[str, str], Any] = {}
+        for axes, panel in zip(self.axes_, panels, strict=True):
+            self._draw_panel(axes, panel, models)
+        self.axes_[0].set_ylabel(self.ylabel)
+        self.axes_[0].set_ylim(bottom=0)
+        self._add_legend(_lines_of_models(self.lines_, models))
+        return self
+
+    def _draw_panel(self, axes: Axes, panel: str, models: Mapping[str, str]) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        rows = self.errors[self.errors["panel"] == panel]
+        for model in models:
+            table = rows[rows["model"] == model].pivot(index="step", columns="worm", values="error")
+            if table.empty:
+                continue
+            mean, deviation = table.mean(axis=1), table.std(axis=1)
+            color, style = style_of_model(model, models)
+            self.lines_[panel, model] = axes.plot(mean.index, mean, color=color, linestyle=style, linewidth=1.5)[0]
+            if model not in BASELINE_STYLES and table.shape[1] > 1:
+                band: dict[str, Any] = {"color": color, "alpha": 0.1, "linewidth": 0}
+                self.bands_[panel, model] = axes.fill_between(mean.index, mean - deviation, mean + deviation, **band)
+        _set_title(axes, panel)
+        axes.set_xlabel("Prediction step (frames)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        tidy(axes)
 
 
-def rows_of_panels(
+def _rows_of_panels(
     results: pd.DataFrame,
     columns: Iterable[str],
     panels: Mapping[str, Mapping[str, Any]] | None,
     *,
     made_by: str,
-) -> dict[str, pd.DataFrame]:
-    """Check that results have some columns, and select the rows of each panel, by default a panel an evaluation."""
+) -> pd.DataFrame:
+    """Check that results have some columns, and return the rows of each panel with its title in a column "panel"."""
     for column in columns:
         if column not in results:
             raise ValueError(f"results have no column {column!r}; pass the table of {made_by}")
     if panels is None:
-        panels = {str(name).replace("_", " "): {"evaluation": name} for name in results["evaluation"].unique()}
-    return {title: _rows_where(results, title, values) for title, values in panels.items()}
+        panels = {readable(name): {"evaluation": name} for name in results["evaluation"].unique()}
+    return pd.concat([_rows_where(results, title, values).assign(panel=title) for title, values in panels.items()])
 
 
-def check_models(models: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse models that results do not have."""
-    known = list(known)
-    absent = [name for name in models if name not in known]
+def _check_models(models: Iterable[str] | None, table: pd.DataFrame) -> None:
+    known = set(table["model"])
+    absent = [name for name in models or () if name not in known]
     if absent:
         raise ValueError(f"results have no model {absent[0]!r}; choose among {', '.join(sorted(known))}")
 
@@ -257,3 +502,12 @@ def _rows_where(results: pd.DataFrame, title: str, values: Mapping[str, Any]) ->
         wanted = ", ".join(f"{column}={value!r}" for column, value in values.items())
         raise ValueError(f"panel {title!r} has no rows: none of the results has {wanted}; drop the panel")
     return results[chosen]
+
+
+def _lines_of_models(lines: Mapping[tuple[str, str], Any], models: Mapping[str, str]) -> dict[str, Any]:
+    drawn = {model: line for (_, model), line in lines.items()}
+    return {label: drawn[model] for model, label in models.items() if model in drawn}
+
+
+def _set_title(axes: Axes, panel: str) -> None:
+    axes.set_title(panel.replace(", ", ",\n").replace(": ", ":\n"), fontsize="medium")

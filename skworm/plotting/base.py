@@ -1,0 +1,219 @@
+"""The base of all displays: their figure and its panels, spines, grids, legends, and strips of states."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+import pandas as pd
+
+from skworm.layout import worm_of_rows
+from skworm.plotting.words import readable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+
+LEGEND_COLUMNS = 3
+"""Columns of a legend below a figure."""
+
+
+class Display:
+    """What all displays are: artists drawn by ``plot`` into axes that are given, or into a figure of their own.
+
+    Attributes
+    ----------
+    figure_ : matplotlib.figure.Figure
+        The figure.
+    axes_ : list of matplotlib.axes.Axes
+        The panels.
+    """
+
+    figure_: Any
+    axes_: list[Axes]
+    _own_figure: bool
+
+    def save(self, path: str | os.PathLike[str], *, dots_per_inch: int = 150) -> None:
+        """Write the figure, once drawn, to a file whose ending names the format."""
+        from matplotlib.figure import SubFigure
+
+        figure = self.figure_.figure if isinstance(self.figure_, SubFigure) else self.figure_
+        figure.savefig(path, dpi=dots_per_inch)
+
+    def _make_axes(
+        self,
+        ax: Any,
+        n_panels: int,
+        size: tuple[float, float],
+        *,
+        n_columns: int | None = None,
+        square: bool = False,
+        what: str = "panels",
+        **grid: Any,
+    ) -> list[Axes]:
+        """Take the given axes, or make a figure of `size` in inches with that many panels.
+
+        Parameters
+        ----------
+        ax : None, matplotlib Axes or sequence of them
+            Given axes, one for each panel.
+        n_panels : int
+            How many panels there are.
+        size : tuple of float
+            Width and height of a figure of its own.
+        n_columns : int, optional
+            Panels side by side; by default all.
+        square : bool, default=False
+            Whether panels keep the shape of their data, so that the figure has room left to take away.
+        what : str, default="panels"
+            What the panels are, for the error.
+        **grid
+            Options of ``Figure.subplots``.
+
+        Raises
+        ------
+        ValueError
+            If there are more or fewer axes than panels.
+        """
+        self._own_figure = ax is None
+        if ax is None:
+            # Apart from pyplot, a figure needs no window, and goes when nobody refers to it.
+            from matplotlib.figure import Figure
+
+            figure = Figure(figsize=size, layout="compressed" if square else "constrained")
+            n_columns = n_columns or n_panels
+            places = figure.subplots(-(-n_panels // n_columns), n_columns, squeeze=False, **grid).ravel()
+            for unused in places[n_panels:]:
+                unused.remove()
+            ax = places[:n_panels]
+        self.axes_ = list(np.atleast_1d(ax).ravel())
+        if len(self.axes_) != n_panels:
+            raise ValueError(f"ax holds {len(self.axes_)} axes for {n_panels} {what}; pass one for each")
+        self.figure_ = self.axes_[0].figure
+        return self.axes_
+
+    def _add_legend(
+        self,
+        handles: Mapping[str, Any],
+        *,
+        given: Mapping[str, Any] | None = None,
+        axes: Axes | None = None,
+        **place: Any,
+    ) -> Any:
+        """Place a legend below a figure of its own, or else inside the last of the given axes, as `given` says."""
+        if not self._own_figure:
+            return add_legend(axes or self.axes_[-1], handles, **(given or {}))
+        return add_legend(self.figure_, handles, **{"loc": "outside lower center", "ncols": LEGEND_COLUMNS, **place})
+
+
+class ClassifierDisplay(Display):
+    """A display of what a classifier predicts, which ``_predict`` hands to ``from_predictions``."""
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, worm: Any = None, ax: Any = None, **options: Any
+    ) -> Self:
+        """Draw what a fitted classifier predicts.
+
+        Parameters
+        ----------
+        estimator : scikit-learn classifier
+            Fitted.
+        X : DataFrame or array-like of shape (n_frames, n_features)
+            Frames, best of worms that the classifier has not seen.
+        y : array-like of str, shape (n_frames,)
+            Labelled states; ``"unknown"`` is left out.
+        worm : array-like of shape (n_frames,), optional
+            Worm of each frame; by default the index level ``"worm"`` of `X`.
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure.
+        **options
+            Further options of ``from_predictions``.
+
+        Returns
+        -------
+        Display
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            As ``from_predictions``.
+        """
+        return cls.from_predictions(y, worm=worm_of_rows(X, worm), ax=ax, **cls._predict(estimator, X), **options)
+
+    from_predictions: ClassVar[Callable[..., Any]]
+
+    @staticmethod
+    def _predict(estimator: Any, X: Any) -> dict[str, Any]:
+        return {"predictions": {type(estimator).__name__: estimator.predict(X)}}
+
+
+def add_legend(where: Any, handles: Mapping[str, Any], **options: Any) -> Any:
+    """Add a legend without a frame to a figure or to axes, and return it."""
+    style = {"frameon": False, "fontsize": "small", "title_fontsize": "small", **options}
+    return where.legend(list(handles.values()), list(handles), **style)
+
+
+def tidy(axes: Axes, *, grid: Literal["x", "y", "both"] | None = None, left: bool = True) -> None:
+    """Hide the spines that carry no ticks, and draw a pale grid below the data."""
+    axes.spines[["top", "right"] if left else ["top", "right", "left"]].set_visible(False)
+    if grid:
+        axes.grid(axis=grid, color="#E5E5E5", linewidth=0.6)
+        axes.set_axisbelow(True)
+
+
+def name_rows(axes: Axes, names: Sequence[str], *, margin: float = 0.5, **style: Any) -> None:
+    """Name the rows of a picture, from top to bottom, with some room above the first."""
+    axes.set_yticks(range(len(names)), names, **style)
+    axes.set_ylim(len(names) - 1 + margin, -margin)
+    axes.tick_params(axis="y", length=0)
+
+
+def edges_of_frames(time: np.ndarray) -> np.ndarray:
+    """Return the middle between every two frames, and an edge at either end."""
+    if len(time) == 1:
+        return time[0] + np.array([-0.5, 0.5])
+    middles = (time[1:] + time[:-1]) / 2
+    return np.concatenate([[2 * time[0] - middles[0]], middles, [2 * time[-1] - middles[-1]]])
+
+
+def draw_states(
+    axes: Axes, edges: np.ndarray, states: Any, colors: Mapping[str, str], rows: Sequence[float] = (0, 1)
+) -> QuadMesh:
+    """Colour a strip by state.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where to draw.
+    edges : numpy.ndarray of shape (n_frames + 1,)
+        When each frame begins, and when the last ends.
+    states : array-like of str or None, shape (n_frames,)
+        State of each frame; frames without one leave a gap.
+    colors : mapping of str to str
+        Colour of every state.
+    rows : tuple of two float, default=(0, 1)
+        Where the strip begins and ends, in data coordinates.
+    """
+    from matplotlib.colors import ListedColormap
+
+    codes = np.ma.masked_less(pd.Index(list(colors)).get_indexer(pd.Index(states))[np.newaxis], 0)
+    shades = ListedColormap(list(colors.values()))
+    return axes.pcolormesh(edges, rows, codes, cmap=shades, vmin=-0.5, vmax=len(colors) - 0.5, rasterized=True)
+
+
+def draw_strip(strip: Axes, edges: np.ndarray, states: Any, colors: Mapping[str, str]) -> None:
+    """Colour axes by state and call them so."""
+    draw_states(strip, edges, states, colors)
+    strip.set_yticks([0.5], ["state"], fontsize="x-small")
+    strip.tick_params(axis="y", length=0)
+
+
+def patches_of_states(colors: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a legend shows for states."""
+    from matplotlib.patches import Patch
+
+    return {readable(state): Patch(color=color) for state, color in colors.items()}

@@ -1,0 +1,113 @@
+"""Words and colours for people: how states, models, evaluations and scores are named and coloured in every picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+STATE_COLORS: Mapping[str, str] = MappingProxyType(
+    {
+        "forward": "#0072B2",
+        "slowing": "#56B4E9",
+        "reverse_1": "#F5C98A",
+        "reverse_2": "#E69F00",
+        "sustained_reverse": "#8C2D04",
+        "reverse": "#D55E00",
+        "dorsal_turn": "#009E73",
+        "ventral_turn": "#CC79A7",
+        "turn": "#882255",
+        "quiescence": "#F0E442",
+        "unknown": "#CCCCCC",
+    }
+)
+"""Colour of every state: forward blue, reverse orange to brown, turns green and purple (after Okabe & Ito 2008).
+
+States of one vocabulary are told apart without red, green or blue cones. Their order is that of axes and legends.
+"""
+
+LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#332288")
+"""Colours of models and of worms, in turn (Okabe & Ito 2008, and two of Tol 2021)."""
+
+BASELINE_STYLES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "persistence": ("#000000", "--"),
+        "linear": ("#666666", ":"),
+        "linear-direct": ("#666666", "-."),
+        "linear-uncentred": ("#AAAAAA", ":"),
+        "mean": ("#AAAAAA", "--"),
+        "clock": ("#000000", "--"),
+        "majority": ("#999999", ":"),
+    }
+)
+"""Colour and line style of baselines."""
+
+BLACK, GREY, LIGHT = "#000000", "#666666", "#DDDDDD"
+"""Colours of what was measured, of lines that guide the eye, and of cells without a value."""
+
+BAR, DOT = "#C6DDEC", "#0072B2"
+"""Colours of a mean and of its worms where all models have the same."""
+
+LABELLED, PREDICTED, TRUE = "labelled", "predicted", "true"
+"""What pictures call the states of a person, the states or signals of a model, and signals that were measured."""
+
+MEAN_OVER_WORMS = "mean ± SD over worms; a dot a worm"
+
+
+def readable(name: Any) -> str:
+    """Return the name of a state, an evaluation or a kind of fold in words.
+
+    Examples
+    --------
+    >>> from skworm.plotting.words import readable
+    >>> readable("sustained_reverse")
+    'sustained reverse'
+    """
+    return str(name).replace("_", " ")
+
+
+def label_of_score(score: str) -> str:
+    """Return the name of a score that is drawn in per cent as the label of its axis.
+
+    Examples
+    --------
+    >>> from skworm.plotting.words import label_of_score
+    >>> label_of_score("macro_f1")
+    'Macro F1 (%)'
+    """
+    return f"{readable(score).capitalize().replace('f1', 'F1')} (%)"
+
+
+def colors_of_states(states: Iterable[Any]) -> dict[str, str]:
+    """Return a colour for each state that occurs, in the order of axes and legends.
+
+    Parameters
+    ----------
+    states : iterable
+        States; what is not a string stands for a frame without a state, and is left out.
+
+    Returns
+    -------
+    dict of str to str
+        Colour by state: those of ``STATE_COLORS`` first; states of your own follow in alphabetical order, in colours of
+        ``LINE_COLORS`` that are free.
+
+    Examples
+    --------
+    >>> from skworm.plotting.words import colors_of_states
+    >>> colors_of_states(["roaming", "forward", None])
+    {'forward': '#0072B2', 'roaming': '#D55E00'}
+    """
+    named = {str(state) for state in states if isinstance(state, str)}
+    known = {state: color for state, color in STATE_COLORS.items() if state in named}
+    spare = [color for color in LINE_COLORS if color not in known.values()] or list(LINE_COLORS)
+    own = sorted(named - set(known))
+    return known | {state: spare[place % len(spare)] for place, state in enumerate(own)}
+
+
+def style_of_model(model: str, models: Iterable[str]) -> tuple[str, str]:
+    """Return colour and line style of a model: grey or black for baselines, else by its place among the others."""
+    if model in BASELINE_STYLES:
+        return BASELINE_STYLES[model]
+    networks = [name for name in models if name not in BASELINE_STYLES]
+    return LINE_COLORS[networks.index(model) % len(LINE_COLORS)], "-"
