@@ -129,7 +129,8 @@ def test_confusion_of_a_classifier_has_its_name_and_its_worms():
 
 def test_training_worms_are_counted():
     results = pd.DataFrame(
-        {"model": "GNN", "evaluation": "unseen_worms", "worm": list("cdcd"), "train_worms": ["a", "a", "a+b", "a+b"],
+        {"model": "GNN", "evaluation": "unseen_worms", "worm": list("cdcd"),
+         "train_worms": [("a+z",), ("a+z",), ("a+z", "b"), ("a+z", "b")],
          "macro_f1": [0.5, 0.7, 0.8, 0.9], "seconds": [0, 0, 30, 30]}
     )  # fmt: skip
     display = ScoreCurveDisplay.from_results(results, score="macro_f1")
@@ -141,6 +142,8 @@ def test_training_worms_are_counted():
     assert [label.get_text() for label in by_second.axes_[0].get_xticklabels()] == ["0", "30"]
     with pytest.raises(ValueError, match="no column 'n_worms'; pass the table of cross_validate_worms"):
         ScoreCurveDisplay.from_results(results, score="macro_f1", x="n_worms")
+    with pytest.raises(ValueError, match=r"'train_worms' holds 'a\+b', which is not a tuple of worms"):
+        ScoreCurveDisplay.from_results(results.assign(train_worms="a+b"), score="macro_f1")
     with pytest.raises(ValueError, match="no model 'MLP'; choose among GNN"):
         ScoreCurveDisplay.from_results(results, score="macro_f1", models={"MLP": "MLP"})
 

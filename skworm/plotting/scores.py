@@ -262,7 +262,8 @@ class ScoreCurveDisplay(Display):
             Tables of :func:`skworm.model_selection.cross_validate_worms`, one below the other. The scores of a worm are
             averaged over the fits that score it.
         x : str, default="train_worms"
-            Column with the number, such as one of labelled seconds that you added; ``"train_worms"`` is counted.
+            Column with the number, such as one of labelled seconds that you added. ``"train_worms"`` holds tuples of
+            worms, which are counted.
         xlabel : str, default="Training worms (number)"
             Label of the horizontal axis, with the unit.
         score : str, default="accuracy"
@@ -287,7 +288,10 @@ class ScoreCurveDisplay(Display):
         columns = ("model", "evaluation", "worm", x, score)
         table = _rows_of_panels(results, columns, panels, made_by="cross_validate_worms")
         _check_models(options.get("models"), table)
-        number = table[x].str.count(r"\+") + 1 if x == _TRAIN_WORMS else table[x].astype(float)
+        if x == _TRAIN_WORMS and not all(isinstance(worms, tuple) for worms in table[x]):
+            found = table[x].iloc[0]
+            raise ValueError(f"{x!r} holds {found!r}, which is not a tuple of worms; pass tuples, or another x=")
+        number = table[x].map(len) if x == _TRAIN_WORMS else table[x].astype(float)
         scores = table[["panel", "model", "worm"]].assign(x=number, score=table[score])
         return cls(scores, xlabel=xlabel, ylabel=label_of_score(score), **options).plot(ax=ax)
 
