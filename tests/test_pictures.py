@@ -1,6 +1,7 @@
 """Every display, drawn: units, legends, colours of states, texts that can be read; some against reference pictures."""
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -188,6 +189,27 @@ def leakage():
     return displays.LeakageDisplay(pd.DataFrame(rows), estimator_label="GNN").plot()
 
 
+def own_states(draw):
+    """Draw a worm that roams and dwells, in states that skworm does not know."""
+    worm = worms()[0]
+    named = np.where(np.arange(worm.n_frames) // 40 % 2, "roaming", "dwelling")
+    X, _ = frames()
+    y = pd.Series(np.tile(named, 2), index=X.index)
+    velocity = make_behavior(worms(), X)
+    inputs, Y = make_trajectories(frames("4", derivative="backward")[0], burn_in=1, horizon=16)
+    return {
+        "recording": lambda: displays.RecordingDisplay(replace(worm, states=named)),
+        "traces": lambda: displays.TraceDisplay(replace(worm, states=named), neurons=["AVAL"]),
+        "ethogram": lambda: displays.EthogramDisplay(pd.DataFrame({"worm": "a", "time": worm.time, "state": named})),
+        "confusion": lambda: displays.ConfusionDisplay.from_predictions(named, named),
+        "manifold": lambda: displays.ManifoldDisplay(X.iloc[:, :2].to_numpy(), states=y.to_numpy()),
+        "behavior": lambda: displays.BehaviorDisplay.from_predictions(replace(worm, states=named), velocity, {}),
+        "trajectory": lambda: displays.TrajectoryDisplay.from_predictions(
+            frames("4", derivative="backward")[0], Y, {"persistence": np.tile(inputs, 16)}, row=30, states=y
+        ),
+    }[draw]().plot()
+
+
 PICTURES = {
     draw.__name__: draw
     for draw in (
@@ -313,6 +335,25 @@ def test_states_have_the_same_colour_in_every_legend(name):
         "trajectory",
         "manifold",
     )
+
+
+@pytest.mark.parametrize("draw", ["recording", "traces", "ethogram", "confusion", "manifold", "behavior", "trajectory"])
+def test_own_states_are_drawn_in_the_same_colours_everywhere(draw):
+    display = own_states(draw)
+    FigureCanvasAgg(display.figure_).draw()
+    if draw == "confusion":
+        assert [label.get_text() for label in display.axes_[0].get_yticklabels()] == ["dwelling", "roaming"]
+        return
+    found = {}
+    for legend in legends_of(display.figure_):
+        for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
+            color = handle.get_facecolor() if hasattr(handle, "get_facecolor") else handle.get_color()
+            found[text.get_text()] = to_hex(color).upper()
+    expected = displays.STATE_COLORS
+    assert {name: found[name] for name in ("dwelling", "roaming")} == {
+        "dwelling": expected["forward"],
+        "roaming": expected["reverse"],
+    }
 
 
 @pytest.mark.parametrize("name", PICTURES)

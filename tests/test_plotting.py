@@ -179,9 +179,6 @@ def test_bad_recordings_are_refused(worm):
         RecordingDisplay(worm, neurons=["VB09"]).plot()
     with pytest.raises(ValueError, match="'simulated-0' is to be shown without neurons; choose among"):
         RecordingDisplay(worm, neurons=[]).plot()
-    feeding = replace(worm, states=np.full(worm.n_frames, "feeding"))
-    with pytest.raises(ValueError, match="state 'feeding', which has no colour; translate it with load_recordings"):
-        RecordingDisplay(feeding).plot()
 
 
 @pytest.fixture
@@ -286,8 +283,6 @@ def test_a_manifold_that_cannot_be_drawn_is_refused(on_manifold):
     manifold, X, y = on_manifold
     with pytest.raises(ValueError, match=r"components=\(0, 4\) are not two or three of the 4 coordinates"):
         ManifoldDisplay.from_estimator(manifold, X, components=(0, 4))
-    with pytest.raises(ValueError, match=r"the state 'dancing' has no colour; translate"):
-        ManifoldDisplay.from_estimator(manifold, X, np.full(len(X), "dancing"))
     with pytest.raises(ValueError, match=r"y has shape \(3,\), but there are 300 frames"):
         ManifoldDisplay(manifold.embedding_, states=y[:3]).plot()
     with pytest.raises(ValueError, match=r"ax has the projection 'rectilinear' for 3 coordinates; make it with"):

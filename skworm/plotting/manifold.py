@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from skworm.layout import frame_of_rows, worm_of_rows
 from skworm.plotting.base import Display, tidy
-from skworm.plotting.words import DOT, STATE_COLORS, readable
+from skworm.plotting.words import DOT, colors_of_states, readable
 from skworm.states import UNKNOWN
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class ManifoldDisplay(Display):
         Raises
         ------
         ValueError
-            If coordinates are asked for that do not exist, `states` do not fit, or a state has no colour.
+            If coordinates are asked for that do not exist, or `states` do not fit.
         """
         points, connected = self._points()
         states = _checked_states(self.states, len(points))
@@ -117,7 +118,8 @@ class ManifoldDisplay(Display):
             )
         self.ax_: Any
         [self.ax_] = self._make_axes(ax, 1, (5.5, 5.5), subplot_kw={"projection": projection})
-        self._draw_lines(points, connected, states)
+        colors = colors_of_states([] if states is None else states)
+        self._draw_lines(points, connected, states, colors)
         self._set_limits(points)
         if projection:
             self._turn_to_front(points)
@@ -126,8 +128,7 @@ class ManifoldDisplay(Display):
         if states is not None:
             from matplotlib.lines import Line2D
 
-            shown = {name: color for name, color in STATE_COLORS.items() if name in self.lines_}
-            self._add_legend({readable(name): Line2D([], [], color=color) for name, color in shown.items()})
+            self._add_legend({readable(name): Line2D([], [], color=color) for name, color in colors.items()})
         return self
 
     def _points(self) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +145,9 @@ class ManifoldDisplay(Display):
         frame = frame_of_rows(self.embedding, worm)
         return values[:, self._shown], (np.diff(frame) == 1) & (worm[1:] == worm[:-1])
 
-    def _draw_lines(self, points: np.ndarray, connected: np.ndarray, states: np.ndarray | None) -> None:
+    def _draw_lines(
+        self, points: np.ndarray, connected: np.ndarray, states: np.ndarray | None, colors: Mapping[str, str]
+    ) -> None:
         from matplotlib.collections import LineCollection
         from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
@@ -154,10 +157,9 @@ class ManifoldDisplay(Display):
             parts = {"trajectory": (segments, DOT)}
         else:
             state = states[1:][connected]
-            present = [name for name in STATE_COLORS if (states == name).any()]
             # Unknown frames lie below all others.
-            present.sort(key=lambda name: name != UNKNOWN)
-            parts = {name: (segments[state == name], STATE_COLORS[name]) for name in present}
+            present = sorted(colors.items(), key=lambda item: item[0] != UNKNOWN)
+            parts = {name: (segments[state == name], color) for name, color in present}
         self.lines_: dict[str, Any] = {}
         for name, (pieces, color) in parts.items():
             lines = collection(pieces, colors=color, linewidths=0.8, alpha=0.6)
@@ -192,10 +194,4 @@ def _checked_states(y: Any, n_frames: int) -> np.ndarray | None:
     states = np.asarray(y, dtype=str)
     if states.shape != (n_frames,):
         raise ValueError(f"y has shape {states.shape}, but there are {n_frames} frames; pass one state a frame")
-    strange = [state for state in np.unique(states) if state not in STATE_COLORS]
-    if strange:
-        raise ValueError(
-            f"the state {str(strange[0])!r} has no colour; translate the states of y to any of "
-            f"{', '.join(STATE_COLORS)}, for example with skworm.frames.map_states"
-        )
     return states

@@ -20,7 +20,7 @@ from skworm.plotting.base import (
     patches_of_states,
     tidy,
 )
-from skworm.plotting.words import BLACK, LABELLED, LIGHT, PREDICTED, STATE_COLORS, colors_of_states
+from skworm.plotting.words import BLACK, LABELLED, LIGHT, PREDICTED, colors_of_states
 from skworm.recording import Recording
 
 if TYPE_CHECKING:
@@ -83,11 +83,11 @@ class RecordingDisplay(Display):
         Raises
         ------
         ValueError
-            If the worm lacks a neuron, or has a state without a colour.
+            If the worm lacks a neuron.
         """
         worm = self.recording
         neurons = _chosen_neurons(worm, self.neurons)
-        colors = colors_of_worm(worm)
+        colors = colors_of_states([] if worm.states is None else worm.states)
         height = max(0.6, _INCHES_A_NEURON * len(neurons))
         strips: dict[str, Any] = (
             {} if worm.states is None else {"sharex": True, "height_ratios": [height, _INCHES_STRIP]}
@@ -181,11 +181,11 @@ class TraceDisplay(Display):
         Raises
         ------
         ValueError
-            If the worm lacks a neuron, has a state without a colour, or `ax` does not fit the neurons.
+            If the worm lacks a neuron or `ax` does not fit the neurons.
         """
         worm = self.recording
         neurons = _chosen_neurons(worm, self.neurons, _N_TRACES)
-        colors = colors_of_worm(worm)
+        colors = colors_of_states([] if worm.states is None else worm.states)
         size = (7.0, 1.1 + 0.85 * len(neurons))
         self._make_axes(ax, len(neurons), size, n_columns=1, what="neurons", sharex=True)
         self.lines_: dict[tuple[str, str], Any] = {}
@@ -412,24 +412,6 @@ class EthogramDisplay(Display):
         if not set(wanted) <= set(self.table.columns) or self.table.empty:
             raise ValueError(f"the table needs rows and the columns {sorted(wanted)}; pass that of decode_states")
         return strips
-
-
-def colors_of_worm(worm: Recording) -> dict[str, str]:
-    """Return the colours of a worm's states.
-
-    Raises
-    ------
-    ValueError
-        If one has no colour.
-    """
-    colors = colors_of_states([] if worm.states is None else np.unique(worm.states).tolist())
-    strange = [state for state in colors if state not in STATE_COLORS]
-    if strange:
-        raise ValueError(
-            f"worm {worm.worm!r} has the state {strange[0]!r}, which has no colour; translate it with "
-            f"load_recordings(..., rename_states={{{strange[0]!r}: 'forward'}}), or to any of {', '.join(STATE_COLORS)}"
-        )
-    return colors
 
 
 def _chosen_neurons(worm: Recording, neurons: Sequence[str] | None, most: int | None = None) -> list[str]:

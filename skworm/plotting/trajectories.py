@@ -10,8 +10,7 @@ import pandas as pd
 
 from skworm.layout import FRAME_LEVEL, SEPARATOR, WORM_LEVEL, parse_column_names
 from skworm.plotting.base import LEGEND_COLUMNS, Display, draw_strip, edges_of_frames, patches_of_states, tidy
-from skworm.plotting.recordings import colors_of_worm
-from skworm.plotting.words import BLACK, GREY, STATE_COLORS, TRUE, colors_of_states, style_of_model
+from skworm.plotting.words import BLACK, GREY, TRUE, colors_of_states, style_of_model
 from skworm.recording import Recording
 from skworm.states import UNKNOWN
 
@@ -178,7 +177,7 @@ class TrajectoryDisplay(Display):
         labels = {TRUE: TRUE, **self.models}
         handles = {labels[model]: line for (neuron, model), line in self.lines_.items() if neuron == self.neurons[0]}
         if self.states is not None:
-            handles |= patches_of_states(_known(colors_of_states(self.states.fillna(UNKNOWN).unique())))
+            handles |= patches_of_states(colors_of_states(self.states.fillna(UNKNOWN)))
         self._add_legend(handles)
         return self
 
@@ -203,10 +202,11 @@ class TrajectoryDisplay(Display):
         if self.states is None:
             return
         names = self.states.fillna(UNKNOWN)
+        colors = colors_of_states(names)
         bouts = (names != names.shift()).cumsum()
         for _, bout in names.groupby(bouts):
             start, end = (bout.index[0] - 0.5) * seconds, (bout.index[-1] + 0.5) * seconds
-            color = STATE_COLORS.get(str(bout.iloc[0]), "#FFFFFF")
+            color = colors[bout.iloc[0]]
             axes.axvspan(start, end, color=color, alpha=_SHADE, linewidth=0)
             axes.axvspan(start, end, ymax=_STRIP, color=color, linewidth=0)
 
@@ -300,8 +300,7 @@ class BehaviorDisplay(Display):
         Raises
         ------
         ValueError
-            If `y` has no index of worm and frame or has no frame of the worm, predictions do not fit `y`, or the worm
-            has a state without a colour.
+            If `y` has no index of worm and frame or has no frame of the worm, or predictions do not fit `y`.
         """
         if not isinstance(y, pd.Series) or not {WORM_LEVEL, FRAME_LEVEL} <= set(y.index.names):
             raise ValueError("y is no Series that tells worm and frame by its index; make it with make_behavior")
@@ -319,7 +318,8 @@ class BehaviorDisplay(Display):
 
     def plot(self, ax: Axes | None = None) -> BehaviorDisplay:
         """Draw into `ax`, a matplotlib Axes, or into a new figure; return the display itself."""
-        worm, colors = self.recording, colors_of_worm(self.recording)
+        worm = self.recording
+        colors = colors_of_states([] if worm.states is None else worm.states)
         if self.true.index.max() >= worm.n_frames:
             raise ValueError(
                 f"the signal has frame {self.true.index.max()}, but the recording of {worm.worm!r} has {worm.n_frames} "
@@ -354,10 +354,6 @@ class BehaviorDisplay(Display):
         # A frame that is absent breaks the line, where it would else be drawn straight across.
         whole = values.reindex(range(self.recording.n_frames))
         return self.ax_.plot(self.recording.time, whole.to_numpy(), **style)[0]
-
-
-def _known(colors: Mapping[str, str]) -> dict[str, str]:
-    return {state: color for state, color in colors.items() if state in STATE_COLORS}
 
 
 def _checked_predictions(name: str, values: Any, true: Any, name_of_true: str) -> np.ndarray:

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from colorsys import hsv_to_rgb
 from types import MappingProxyType
 from typing import Any
 
-STATE_COLORS: Mapping[str, str] = MappingProxyType(
-    {
-        "forward": "#0072B2",
-        "slowing": "#56B4E9",
-        "reverse_1": "#F5C98A",
-        "reverse_2": "#E69F00",
-        "sustained_reverse": "#8C2D04",
-        "reverse": "#D55E00",
-        "dorsal_turn": "#009E73",
-        "ventral_turn": "#CC79A7",
-        "turn": "#882255",
-        "quiescence": "#F0E442",
-        "unknown": "#CCCCCC",
-    }
+from skworm.states import STATES, UNKNOWN
+
+_COLORS = {
+    "forward": "#0072B2",
+    "slowing": "#56B4E9",
+    "reverse_1": "#F5C98A",
+    "reverse_2": "#E69F00",
+    "sustained_reverse": "#8C2D04",
+    "reverse": "#D55E00",
+    "dorsal_turn": "#009E73",
+    "ventral_turn": "#CC79A7",
+    "turn": "#882255",
+    "quiescence": "#F0E442",
+    UNKNOWN: "#CCCCCC",
+}
+_FIRST_SPARE = (
+    *("forward", "reverse", "dorsal_turn", "ventral_turn", "quiescence"),
+    *("turn", "slowing", "reverse_2", "sustained_reverse", "reverse_1"),
 )
+
+STATE_COLORS: Mapping[str, str] = MappingProxyType({state: _COLORS[state] for state in STATES})
 """Colour of every state: forward blue, reverse orange to brown, turns green and purple (after Okabe & Ito 2008).
 
 States of one vocabulary are told apart without red, green or blue cones. Their order is that of axes and legends.
 """
 
-LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#332288")
-"""Colours of models and of worms, in turn (Okabe & Ito 2008, and two of Tol 2021)."""
+LINE_COLORS = ("#5D3FD3", "#EE3377", "#3B7A00", "#00CED1", "#A6D854", "#5B2C6F", "#000075", "#4DAF4A")
+"""Colours of models and of worms, in turn. None is that of a state, so that lines are told from the states below."""
 
 BASELINE_STYLES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -89,20 +96,27 @@ def colors_of_states(states: Iterable[Any]) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Colour by state: those of ``STATE_COLORS`` first; states of your own follow in alphabetical order, in colours of
-        ``LINE_COLORS`` that are free.
+        Colour by state. States of your own come after those of ``STATE_COLORS``, in alphabetical order and in colours
+        that no other state of the picture has; ``"unknown"`` comes last.
 
     Examples
     --------
     >>> from skworm.plotting.words import colors_of_states
-    >>> colors_of_states(["roaming", "forward", None])
-    {'forward': '#0072B2', 'roaming': '#D55E00'}
+    >>> colors_of_states(["roaming", "unknown", "dwelling", None])
+    {'dwelling': '#0072B2', 'roaming': '#D55E00', 'unknown': '#CCCCCC'}
     """
     named = {str(state) for state in states if isinstance(state, str)}
-    known = {state: color for state, color in STATE_COLORS.items() if state in named}
-    spare = [color for color in LINE_COLORS if color not in known.values()] or list(LINE_COLORS)
-    own = sorted(named - set(known))
-    return known | {state: spare[place % len(spare)] for place, state in enumerate(own)}
+    colors = {state: color for state, color in STATE_COLORS.items() if state in named - {UNKNOWN}}
+    own = sorted(named - set(STATE_COLORS))
+    spare = [_COLORS[state] for state in _FIRST_SPARE if state not in named]
+    # More states than colours: hues a golden angle apart, which do not come twice.
+    spare += [_hue(0.618 * place) for place in range(len(own) - len(spare))]
+    colors |= dict(zip(own, spare, strict=False))
+    return colors | ({UNKNOWN: _COLORS[UNKNOWN]} if UNKNOWN in named else {})
+
+
+def _hue(turn: float) -> str:
+    return "#" + "".join(f"{round(255 * part):02X}" for part in hsv_to_rgb(turn % 1, 0.45, 0.75))
 
 
 def style_of_model(model: str, models: Iterable[str]) -> tuple[str, str]:
