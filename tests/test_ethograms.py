@@ -3,13 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from sklearn.dummy import DummyClassifier
 
 from skworm.datasets import make_worms
-from skworm.frames import make_frames
-from skworm.plotting import STATE_COLORS, EthogramDisplay, TraceDisplay
+from skworm.frames import make_behavior, make_frames
+from skworm.plotting import STATE_COLORS, BehaviorDisplay, EthogramDisplay, RecordingDisplay, TraceDisplay
 
 
 @pytest.fixture
@@ -107,3 +108,42 @@ def test_traces_that_cannot_be_drawn_are_refused(worm):
         TraceDisplay(worm, neurons=["VB09"]).plot()
     with pytest.raises(ValueError, match="ax holds 1 axes for 4 neurons; pass one for each"):
         TraceDisplay(worm).plot(ax=Figure().subplots())
+
+
+def test_nothing_is_drawn_where_no_frame_was_recorded(worm):
+    late = np.arange(worm.n_frames) >= 80
+    gap = replace(worm, time=worm.time + 60.0 * late)
+    heat_map = RecordingDisplay(gap).plot()
+    for mesh, n_rows in ((heat_map.image_, len(worm.identified)), (heat_map.ethogram_ax_.collections[0], 1)):
+        values = np.ma.masked_invalid(mesh.get_array())
+        assert values.shape == (n_rows, worm.n_frames + 1)
+        np.testing.assert_array_equal(np.ma.getmaskarray(values).all(axis=0), np.arange(worm.n_frames + 1) == 80)
+        edges = mesh.get_coordinates()[0, :, 0]
+        np.testing.assert_allclose(edges[[80, 81]], gap.time[[79, 80]] + np.array([0.5, -0.5]) / worm.fps)
+    frames = pd.MultiIndex.from_product([[worm.worm], range(worm.n_frames)], names=["worm", "frame"])
+    line = BehaviorDisplay.from_predictions(gap, pd.Series(1.0, index=frames), {}).lines_["true"]
+    assert np.isnan(line.get_ydata()).sum() == 1
+    assert gap.time[79] < line.get_xdata()[np.isnan(line.get_ydata())] < gap.time[80]
+    table = pd.DataFrame({"worm": "a", "time": gap.time, "state": worm.states})
+    assert colors_of(EthogramDisplay(table).plot().ax_.collections[0])[80] is None
+    pieces = TraceDisplay(gap, neurons=["RID"]).plot().lines_
+    assert sum(len(lines.get_segments()) for lines in pieces.values()) == worm.n_frames - 2
+
+
+@pytest.mark.parametrize(("n_frames", "label", "unit"), [(580, "Time (s)", 1), (2000, "Time (min)", 60)])
+def test_more_than_five_minutes_are_counted_in_minutes(n_frames, label, unit):
+    worm = make_worms(1, n_frames=n_frames, fps=2.9, random_state=0)[0]
+    X, y = make_frames([worm], states="7", unknown="keep")
+    velocity = make_behavior([worm], X)
+    for axes in (
+        RecordingDisplay(worm).plot().ethogram_ax_,
+        TraceDisplay(worm).plot().axes_[-1],
+        EthogramDisplay.from_predictions(y, y, fps=2.9).ax_,
+        BehaviorDisplay.from_predictions(worm, velocity, {}).ethogram_ax_,
+    ):
+        FigureCanvasAgg(axes.figure).draw()
+        assert axes.get_xlabel() == label
+        ticks = [tick for tick in axes.xaxis.get_major_ticks() if tick.get_loc() >= 0]
+        assert len(ticks) > 3
+        assert all(float(tick.label1.get_text()) * unit == tick.get_loc() for tick in ticks)
+        assert axes.get_xlim()[1] == pytest.approx(n_frames / 2.9, abs=1)

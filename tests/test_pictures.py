@@ -22,7 +22,7 @@ from skworm.datasets import load_connectome, make_worms
 from skworm.frames import PAPER_NEURONS, make_behavior, make_frames, make_trajectories
 
 BASELINE = Path(__file__).parent / "baseline"
-UNIT = re.compile(r"\((s|frames|%|ΔF/F|mm/s|number|fraction|probability|scaled|scaled features)\)$")
+UNIT = re.compile(r"\((s|min|frames|%|ΔF/F|mm/s|number|fraction|probability|scaled|scaled features)\)$")
 # Numbers that are compared with each other only.
 NO_UNIT = re.compile(r"Edge weight|Correlation|Synapses and gap junctions|Manifold coordinate \d|ΔF/F")
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
 
+_LONGEST_STEP, _LONGEST_IN_SECONDS = 1.5, 300.0
+
 LEGEND_COLUMNS = 3
 """Columns of a legend below a figure."""
 
@@ -172,16 +174,49 @@ def name_rows(axes: Axes, names: Sequence[str], *, margin: float = 0.5, **style:
     axes.tick_params(axis="y", length=0)
 
 
-def edges_of_frames(time: np.ndarray) -> np.ndarray:
-    """Return the middle between every two frames, and an edge at either end."""
-    if len(time) == 1:
-        return time[0] + np.array([-0.5, 0.5])
-    middles = (time[1:] + time[:-1]) / 2
-    return np.concatenate([[2 * time[0] - middles[0]], middles, [2 * time[-1] - middles[-1]]])
+def cells_of_frames(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cells that frames take on an axis of time.
+
+    Parameters
+    ----------
+    time : numpy.ndarray of shape (n_frames,)
+        Time of each frame, ascending.
+
+    Returns
+    -------
+    edges : numpy.ndarray of shape (n_cells + 1,)
+        Where each cell begins, and where the last ends. A frame reaches half way to its neighbours, but no further
+        than half a usual frame where frames are absent.
+    frames : numpy.ndarray of int, shape (n_cells,)
+        Frame of each cell; -1 for a gap.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skworm.plotting.base import cells_of_frames
+    >>> edges, frames = cells_of_frames(np.array([0.0, 1.0, 2.0, 9.0]))
+    >>> edges.tolist(), frames.tolist()
+    ([-0.5, 0.5, 1.5, 2.5, 8.5, 9.5], [0, 1, 2, -1, 3])
+    """
+    steps = np.diff(time)
+    half = np.median(steps) / 2 if len(steps) else 0.5
+    gaps = np.flatnonzero(follows_a_gap(time)[1:])
+    edges = np.concatenate([[time[0] - half], (time[1:] + time[:-1]) / 2, [time[-1] + half]])
+    edges[gaps + 1] = time[gaps] + half
+    edges = np.insert(edges, gaps + 2, time[gaps + 1] - half)
+    return edges, np.insert(np.arange(len(time)), gaps + 1, -1)
+
+
+def follows_a_gap(time: np.ndarray) -> np.ndarray:
+    """Return which frames lie further behind the one before than frames usually do; the first does not."""
+    steps = np.diff(time)
+    return (
+        np.concatenate([[False], steps > _LONGEST_STEP * np.median(steps)]) if len(steps) else np.zeros(len(time), bool)
+    )
 
 
 def draw_states(
-    axes: Axes, edges: np.ndarray, states: Any, colors: Mapping[str, str], rows: Sequence[float] = (0, 1)
+    axes: Axes, time: np.ndarray, states: Any, colors: Mapping[str, str], rows: Sequence[float] = (0, 1)
 ) -> QuadMesh:
     """Colour a strip by state.
 
@@ -189,8 +224,8 @@ def draw_states(
     ----------
     axes : matplotlib.axes.Axes
         Where to draw.
-    edges : numpy.ndarray of shape (n_frames + 1,)
-        When each frame begins, and when the last ends.
+    time : numpy.ndarray of shape (n_frames,)
+        Time of each frame.
     states : array-like of str or None, shape (n_frames,)
         State of each frame; frames without one leave a gap.
     colors : mapping of str to str
@@ -200,16 +235,37 @@ def draw_states(
     """
     from matplotlib.colors import ListedColormap
 
-    codes = np.ma.masked_less(pd.Index(list(colors)).get_indexer(pd.Index(states))[np.newaxis], 0)
+    edges, frames = cells_of_frames(time)
+    codes = pd.Index(list(colors)).get_indexer(pd.Index(states))
+    cells = np.ma.masked_less(np.where(frames < 0, -1, codes[frames])[np.newaxis], 0)
     shades = ListedColormap(list(colors.values()))
-    return axes.pcolormesh(edges, rows, codes, cmap=shades, vmin=-0.5, vmax=len(colors) - 0.5, rasterized=True)
+    return axes.pcolormesh(edges, rows, cells, cmap=shades, vmin=-0.5, vmax=len(colors) - 0.5, rasterized=True)
 
 
-def draw_strip(strip: Axes, edges: np.ndarray, states: Any, colors: Mapping[str, str]) -> None:
+def draw_strip(strip: Axes, time: np.ndarray, states: Any, colors: Mapping[str, str]) -> None:
     """Colour axes by state and call them so."""
-    draw_states(strip, edges, states, colors)
+    draw_states(strip, time, states, colors)
     strip.set_yticks([0.5], ["state"], fontsize="x-small")
     strip.tick_params(axis="y", length=0)
+
+
+def show_time(axes: Axes, seconds: float) -> None:
+    """Label an axis of time in seconds, or in minutes where it spans more than five.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        The axes, whose data are in seconds.
+    seconds : float
+        What the axis spans.
+    """
+    if seconds > _LONGEST_IN_SECONDS:
+        from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+
+        step = np.diff(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]).tick_values(0, seconds / 60))[0]
+        axes.xaxis.set_major_locator(MultipleLocator(60 * step))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 60:g}"))
+    axes.set_xlabel("Time (min)" if seconds > _LONGEST_IN_SECONDS else "Time (s)")
 
 
 def patches_of_states(colors: Mapping[str, str]) -> dict[str, Any]:

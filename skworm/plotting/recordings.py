@@ -14,10 +14,12 @@ from skworm.plotting.base import (
     LEGEND_COLUMNS,
     Display,
     add_legend,
+    cells_of_frames,
     draw_states,
     draw_strip,
-    edges_of_frames,
+    follows_a_gap,
     patches_of_states,
+    show_time,
     tidy,
 )
 from skworm.plotting.words import BLACK, LABELLED, LIGHT, PREDICTED, colors_of_states
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _INCHES_A_NEURON, _INCHES_STRIP = 0.13, 0.2
-_N_TRACES, _LONGEST_STEP, _MARGIN = 4, 1.5, 0.05
+_N_TRACES, _MARGIN = 4, 0.05
 _STRIPS = {"annotated": "annotated", "state": PREDICTED}
 _INCHES_A_STRIP, _INCHES_AROUND, _HEAD, _GAP = 0.3, 1.1, 0.7, 0.25
 
@@ -94,33 +96,32 @@ class RecordingDisplay(Display):
         )
         n_panels = 2 if ax is None and strips else 1
         self.ax_, *strip = self._make_axes(ax, n_panels, (7.0, 1.6 + height), n_columns=1, **strips)
-        edges = edges_of_frames(worm.time)
-        self._draw_traces(worm.traces[:, [worm.neurons.index(neuron) for neuron in neurons]].T, edges)
+        self._draw_traces(worm.traces[:, [worm.neurons.index(neuron) for neuron in neurons]].T)
         self.ax_.set_yticks(range(len(neurons)), neurons[::-1], fontsize="x-small")
         self.ax_.tick_params(axis="y", length=0)
         self.ethogram_ax_: Axes | None = strip[0] if strip else None
         if worm.states is not None:
-            self._draw_states(worm.states, colors, edges)
+            self._draw_states(worm.states, colors)
         else:
             self.ax_.set_title(worm.worm, fontsize="medium")
-        (self.ethogram_ax_ or self.ax_).set_xlabel("Time (s)")
+        show_time(self.ethogram_ax_ or self.ax_, np.ptp(worm.time))
         return self
 
-    def _draw_traces(self, traces: np.ndarray, edges: np.ndarray) -> None:
+    def _draw_traces(self, traces: np.ndarray) -> None:
         low, high = np.nanpercentile(traces, [1, 99])
         rows = np.arange(len(traces) + 1) - 0.5
-        self.image_ = self.ax_.pcolormesh(
-            edges, rows, traces[::-1], vmin=low, vmax=high, cmap="viridis", rasterized=True
-        )
+        edges, frames = cells_of_frames(self.recording.time)
+        cells = np.where(frames < 0, np.nan, traces[::-1, frames])
+        self.image_ = self.ax_.pcolormesh(edges, rows, cells, vmin=low, vmax=high, cmap="viridis", rasterized=True)
         self.ax_.set_facecolor(LIGHT)
         beside = self.ax_.inset_axes((1.015, 0, 0.015, 1))
         self.colorbar_ = self.figure_.colorbar(self.image_, cax=beside, label="ΔF/F", extend="both")
 
-    def _draw_states(self, states: np.ndarray, colors: Mapping[str, str], edges: np.ndarray) -> None:
+    def _draw_states(self, states: np.ndarray, colors: Mapping[str, str]) -> None:
         if self.ethogram_ax_ is None:
             self.ethogram_ax_ = self.ax_.inset_axes((0, -0.09, 1, 0.06))
             self.ethogram_ax_.sharex(self.ax_)
-        draw_strip(self.ethogram_ax_, edges, states, colors)
+        draw_strip(self.ethogram_ax_, self.recording.time, states, colors)
         self.ax_.tick_params(axis="x", bottom=False, labelbottom=False)
         add_legend(
             self.ax_,
@@ -189,13 +190,13 @@ class TraceDisplay(Display):
         size = (7.0, 1.1 + 0.85 * len(neurons))
         self._make_axes(ax, len(neurons), size, n_columns=1, what="neurons", sharex=True)
         self.lines_: dict[tuple[str, str], Any] = {}
-        edges = edges_of_frames(worm.time)
+        edges, _ = cells_of_frames(worm.time)
         for axes, neuron in zip(self.axes_, neurons, strict=True):
             self._draw_trace(axes, neuron, colors or {"trace": BLACK})
             axes.set_xlim(edges[0], edges[-1])
             axes.set_ylabel(f"{neuron}\n(ΔF/F)", fontsize="small")
             tidy(axes)
-        self.axes_[-1].set_xlabel("Time (s)")
+        show_time(self.axes_[-1], np.ptp(worm.time))
         self.axes_[0].set_title(worm.worm, fontsize="medium")
         if colors:
             given = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
@@ -210,7 +211,7 @@ class TraceDisplay(Display):
         points = np.column_stack([worm.time, trace])
         segments = np.stack([points[:-1], points[1:]], axis=1)
         # A line over frames that are absent would be drawn where nothing was measured.
-        drawn = (np.diff(worm.time) * worm.fps < _LONGEST_STEP) & np.isfinite(segments).all(axis=(1, 2))
+        drawn = ~follows_a_gap(worm.time)[1:] & np.isfinite(segments).all(axis=(1, 2))
         for state, color in colors.items():
             own = drawn if worm.states is None else drawn & (worm.states[1:] == state)
             lines = LineCollection(list(segments[own]), colors=color, linewidths=1.2)
@@ -391,8 +392,7 @@ class EthogramDisplay(Display):
         [self.ax_] = self._make_axes(ax, 1, (8.0, _INCHES_AROUND + _INCHES_A_STRIP * height))
         for (worm, column), place in places.items():
             own = self.table[self.table["worm"] == worm]
-            edges = edges_of_frames(own["time"].to_numpy())
-            draw_states(self.ax_, edges, own[column], colors, (place + 0.06, place + 0.94))
+            draw_states(self.ax_, own["time"].to_numpy(), own[column], colors, (place + 0.06, place + 0.94))
             if head and column == next(iter(strips)):
                 above: dict[str, Any] = {"transform": self.ax_.get_yaxis_transform(), "va": "bottom"}
                 self.ax_.text(0, place - 0.1, str(worm), fontsize="small", **above)
@@ -401,7 +401,10 @@ class EthogramDisplay(Display):
         self.ax_.set_yticks(np.array(list(places.values())) + 0.5, labels, fontsize="small")
         self.ax_.tick_params(axis="y", length=0)
         tidy(self.ax_, left=False)
-        self.ax_.set_xlabel(f"Time ({self.unit})")
+        if self.unit == "s":
+            show_time(self.ax_, np.ptp(self.table["time"]))
+        else:
+            self.ax_.set_xlabel(f"Time ({self.unit})")
         ncols = -(-len(colors) // -(-len(colors) // 6))
         add_legend(self.ax_, patches_of_states(colors), ncols=ncols, loc="lower center", bbox_to_anchor=(0.5, 1.0))
         return self

@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 
 from skworm.layout import FRAME_LEVEL, SEPARATOR, WORM_LEVEL, parse_column_names
-from skworm.plotting.base import LEGEND_COLUMNS, Display, draw_strip, edges_of_frames, patches_of_states, tidy
+from skworm.plotting.base import (
+    LEGEND_COLUMNS,
+    Display,
+    cells_of_frames,
+    draw_strip,
+    patches_of_states,
+    show_time,
+    tidy,
+)
 from skworm.plotting.words import BLACK, GREY, TRUE, colors_of_states, style_of_model
 from skworm.recording import Recording
 from skworm.states import UNKNOWN
@@ -335,15 +343,16 @@ class BehaviorDisplay(Display):
         self.ax_.set_ylabel(f"{name} ({self.unit})" if self.unit else name)
         self.ax_.set_title(worm.worm, fontsize="medium")
         tidy(self.ax_)
-        edges = edges_of_frames(worm.time)
-        self.ax_.set_xlim(edges[self.true.index.min()], edges[self.true.index.max() + 1])
+        shown = worm.time[self.true.index.min() : self.true.index.max() + 1]
+        edges, _ = cells_of_frames(shown)
+        self.ax_.set_xlim(edges[0], edges[-1])
         self.ethogram_ax_ = None
         if worm.states is not None:
             self.ethogram_ax_ = self.ax_.inset_axes(_STRIP_BELOW)
-            draw_strip(self.ethogram_ax_, edges, worm.states, colors)
+            draw_strip(self.ethogram_ax_, worm.time, worm.states, colors)
             self.ethogram_ax_.sharex(self.ax_)
             self.ax_.tick_params(axis="x", bottom=False, labelbottom=False)
-        (self.ethogram_ax_ or self.ax_).set_xlabel("Time (s)")
+        show_time(self.ethogram_ax_ or self.ax_, np.ptp(shown))
         handles = {self.models.get(name, name): line for name, line in self.lines_.items()}
         given = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "fontsize": "x-small"}
         handles |= patches_of_states(colors)
@@ -352,8 +361,10 @@ class BehaviorDisplay(Display):
 
     def _draw(self, values: pd.Series, **style: Any) -> Any:
         # A frame that is absent breaks the line, where it would else be drawn straight across.
-        whole = values.reindex(range(self.recording.n_frames))
-        return self.ax_.plot(self.recording.time, whole.to_numpy(), **style)[0]
+        edges, frames = cells_of_frames(self.recording.time)
+        whole = values.reindex(frames).to_numpy()
+        time = np.where(frames < 0, edges[:-1], self.recording.time[frames])
+        return self.ax_.plot(time, whole, **style)[0]
 
 
 def _checked_predictions(name: str, values: Any, true: Any, name_of_true: str) -> np.ndarray:
