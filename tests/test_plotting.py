@@ -145,6 +145,25 @@ def test_a_recording_shows_its_traces_in_seconds(worm):
     draw(display)
 
 
+def test_neurons_of_similar_traces_are_neighbours(worm):
+    rng = np.random.RandomState(0)
+    courses = rng.standard_normal((worm.n_frames, 3))
+    # Three courses in turn, so that no two alike are neighbours in the recording.
+    traces = courses[:, np.arange(9) % 3] + 0.1 * rng.standard_normal((worm.n_frames, 9))
+    traces[:, 8] = 1.0
+    traces[5, 3] = np.nan
+    names = tuple(worm.identified[:9])
+    display = RecordingDisplay(replace(worm, traces=traces, neurons=names)).plot()
+    order = [
+        names.index(label.get_text()) % 3 for label in display.ax_.get_yticklabels() if label.get_text() != names[8]
+    ]
+    assert sorted(order) == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert (np.diff(order) != 0).sum() == 2
+    shown = [label.get_text() for label in RecordingDisplay(worm, neurons=names).plot().ax_.get_yticklabels()]
+    assert shown == list(names[::-1])
+    draw(display)
+
+
 def test_the_strip_has_the_colour_of_each_state(worm):
     display = RecordingDisplay(worm).plot()
     mesh = display.ethogram_ax_.collections[0]
@@ -229,8 +248,7 @@ def test_predicted_traces_go_on_from_the_last_observed_frame(trajectories):
     # The second model of the legend has the second colour, though the first is not drawn here.
     assert to_rgb(line.get_color()) == to_rgb(LINE_COLORS[1])
     np.testing.assert_allclose(display.lines_["RID", "true"].get_ydata(), true.loc[frame - 5 : frame + 6])
-    labels = {text.get_text() for text in display.figure_.legends[0].get_texts()}
-    assert {"true", "GNN", "Again"} <= labels
+    assert [text.get_text() for text in display.axes_[0].get_legend().get_texts()] == ["true", "GNN", "Again"]
     with pytest.raises(ValueError, match="no neuron 'ALA'; choose among AVAL, RID"):
         TrajectoryDisplay.from_predictions(frames, Y, predicted, row=0, neurons=["ALA"])
     with pytest.raises(ValueError, match="predictions of 'gnn' have shape"):

@@ -42,7 +42,8 @@ class RecordingDisplay(Display):
     recording : Recording
         The worm.
     neurons : sequence of str, optional
-        Neurons to show, from top to bottom; by default those identified, or all where none is.
+        Neurons to show, from top to bottom; by default those identified, or all where none is, such that neurons of
+        similar traces are neighbours.
 
     Attributes
     ----------
@@ -89,6 +90,8 @@ class RecordingDisplay(Display):
         """
         worm = self.recording
         neurons = _chosen_neurons(worm, self.neurons)
+        if self.neurons is None:
+            neurons = _by_similarity(worm, neurons)
         colors = colors_of_states([] if worm.states is None else worm.states)
         height = max(0.6, _INCHES_A_NEURON * len(neurons))
         strips: dict[str, Any] = (
@@ -425,3 +428,21 @@ def _chosen_neurons(worm: Recording, neurons: Sequence[str] | None, most: int | 
         found = f"has no neuron {lacking[0]!r}" if lacking else "is to be shown without neurons"
         raise ValueError(f"worm {worm.worm!r} {found}; choose among {', '.join(worm.neurons)}")
     return chosen
+
+
+def _by_similarity(worm: Recording, neurons: list[str]) -> list[str]:
+    """Order neurons along a tree of correlations, in which neighbours differ least (Bar-Joseph et al. 2001)."""
+    if len(neurons) < 3:
+        return neurons
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    traces = worm.traces[:, [worm.neurons.index(neuron) for neuron in neurons]].astype(float)
+    # Frames without a value say nothing of a neuron, and a constant trace is like no other.
+    centred = np.nan_to_num(traces - np.nanmean(traces, axis=0))
+    norms = np.linalg.norm(centred, axis=0)
+    scaled = centred / np.where(norms > 0, norms, 1.0)
+    distances = np.clip(1 - scaled.T @ scaled, 0, 2)
+    np.fill_diagonal(distances, 0)
+    tree = linkage(squareform(distances, checks=False), method="average", optimal_ordering=True)
+    return [neurons[place] for place in leaves_list(tree)]

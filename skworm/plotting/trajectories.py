@@ -12,6 +12,7 @@ from skworm.layout import FRAME_LEVEL, SEPARATOR, WORM_LEVEL, parse_column_names
 from skworm.plotting.base import (
     LEGEND_COLUMNS,
     Display,
+    add_legend,
     cells_of_frames,
     draw_strip,
     patches_of_states,
@@ -181,12 +182,11 @@ class TrajectoryDisplay(Display):
             self._draw_neuron(axes, neuron)
         unit = "frames" if self.fps is None else "s"
         self.axes_[-1].set_xlabel(f"Time after the last observed frame ({unit})")
-        self.axes_[0].set_title(", ".join(filter(None, [self.title, self.node_feature])), fontsize="medium")
-        labels = {TRUE: TRUE, **self.models}
-        handles = {labels[model]: line for (neuron, model), line in self.lines_.items() if neuron == self.neurons[0]}
+        title = ", ".join(filter(None, [self.title, self.node_feature]))
+        lines = {model: line for (neuron, model), line in self.lines_.items() if neuron == self.neurons[0]}
+        _add_legend_above(self.axes_[0], title, lines, self.models)
         if self.states is not None:
-            handles |= patches_of_states(colors_of_states(self.states.fillna(UNKNOWN)))
-        self._add_legend(handles)
+            self._add_legend(patches_of_states(colors_of_states(self.states.fillna(UNKNOWN))))
         return self
 
     def _draw_neuron(self, axes: Axes, neuron: str) -> None:
@@ -333,15 +333,14 @@ class BehaviorDisplay(Display):
                 f"the signal has frame {self.true.index.max()}, but the recording of {worm.worm!r} has {worm.n_frames} "
                 "frames; pass the recording that the frames were made of"
             )
-        [self.ax_] = self._make_axes(ax, 1, (7.0, 2.9))
-        self.lines_: dict[str, Any] = {TRUE: self._draw(self.true, color=BLACK, linewidth=1.0)}
+        [self.ax_] = self._make_axes(ax, 1, (7.0, 3.4))
+        self.lines_: dict[str, Any] = {TRUE: self._draw(self.true, color=BLACK, linewidth=1.0, zorder=1.9)}
         for name, values in self.predicted.items():
             color, style = style_of_model(name, self.models)
-            self.lines_[name] = self._draw(values, color=color, linestyle=style, linewidth=1.2)
+            self.lines_[name] = self._draw(values, color=color, linestyle=style, linewidth=1.0)
         self.ax_.axhline(0, color="#BBBBBB", linewidth=0.8, zorder=0)
         name = "signal" if self.true.name is None else str(self.true.name)
         self.ax_.set_ylabel(f"{name} ({self.unit})" if self.unit else name)
-        self.ax_.set_title(worm.worm, fontsize="medium")
         tidy(self.ax_)
         shown = worm.time[self.true.index.min() : self.true.index.max() + 1]
         edges, _ = cells_of_frames(shown)
@@ -353,10 +352,10 @@ class BehaviorDisplay(Display):
             self.ethogram_ax_.sharex(self.ax_)
             self.ax_.tick_params(axis="x", bottom=False, labelbottom=False)
         show_time(self.ethogram_ax_ or self.ax_, np.ptp(shown))
-        handles = {self.models.get(name, name): line for name, line in self.lines_.items()}
-        given = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "fontsize": "x-small"}
-        handles |= patches_of_states(colors)
-        self._add_legend(handles, given=given, ncols=LEGEND_COLUMNS + 1, fontsize="x-small")
+        _add_legend_above(self.ax_, worm.worm, self.lines_, self.models)
+        if self.ethogram_ax_ is not None:
+            beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "bbox_transform": self.ax_.transAxes}
+            self._add_legend(patches_of_states(colors), axes=self.ethogram_ax_, given=beside, ncols=LEGEND_COLUMNS + 1)
         return self
 
     def _draw(self, values: pd.Series, **style: Any) -> Any:
@@ -365,6 +364,13 @@ class BehaviorDisplay(Display):
         whole = values.reindex(frames).to_numpy()
         time = np.where(frames < 0, edges[:-1], self.recording.time[frames])
         return self.ax_.plot(time, whole, **style)[0]
+
+
+def _add_legend_above(axes: Axes, title: str, lines: Mapping[str, Any], models: Mapping[str, str]) -> None:
+    """Name the lines above the axes, apart from the states below them."""
+    handles = {models.get(model, model): line for model, line in lines.items()}
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "title_fontsize": "medium"}
+    add_legend(axes, handles, title=title, ncols=min(len(handles), LEGEND_COLUMNS + 1), **place)
 
 
 def _checked_predictions(name: str, values: Any, true: Any, name_of_true: str) -> np.ndarray:
