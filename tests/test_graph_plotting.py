@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from skworm import GNNStateClassifier
@@ -68,12 +69,55 @@ def test_a_network_draws_the_strongest_edges(graph):
     draw(display)
     assert set(display.edges_) == {("AVAR", "AVAL"), ("AVAR", "RID"), ("VB01", "AVAR")}
     widths = {pair: edge.get_linewidth() for pair, edge in display.edges_.items()}
-    assert widths["AVAR", "AVAL"] > widths["AVAR", "RID"] > widths["VB01", "AVAR"]
+    for (pre, post), width in widths.items():
+        assert width / widths["AVAR", "AVAL"] == pytest.approx(graph.loc[pre, post] / 12)
+    handles = dict(zip(labels(display.legend_.get_texts()), display.legend_.legend_handles, strict=True))
+    assert {text: handle.get_linewidth() for text, handle in handles.items()} == {
+        "12": widths["AVAR", "AVAL"],
+        "10": widths["VB01", "AVAR"],
+    }
     assert labels(display.ax_.texts) == ["AVAL", "AVAR", "RID", "VB01"]
     assert display.colorbar_ is None
     # All but self edges and the one of weight 0.
     assert len(GraphDisplay(graph).plot("network", share=1).edges_) == 11
     assert GraphDisplay(graph * 0).plot("network").edges_ == {}
+
+
+def test_a_network_of_many_neurons_shows_two_edges_a_neuron():
+    names = [f"VB{number:02}" for number in range(1, 12)] + [f"DB{number:02}" for number in range(1, 12)]
+    weights = np.random.RandomState(0).standard_normal((22, 22))
+    graph = pd.DataFrame(weights, index=names, columns=names)
+    display = GraphDisplay(graph).plot("network")
+    draw(display)
+    assert len(display.edges_) == 44
+    others = weights[~np.eye(22, dtype=bool)]
+    shown = {pair: graph.loc[pair] for pair in display.edges_}
+    assert sorted(np.abs(list(shown.values()))) == pytest.approx(np.sort(np.abs(others))[-44:])
+    texts = labels(display.legend_.get_texts())
+    assert texts == [f"{value:.2g}" for value in (others.max(), others.min(), min(shown.values(), key=abs))]
+    colors = [to_hex(handle.get_color()) for handle in display.legend_.legend_handles]
+    assert colors[0] != colors[1]
+    for pair, edge in display.edges_.items():
+        assert to_hex(edge.get_edgecolor()) == colors[0 if shown[pair] > 0 else 1]
+
+
+def test_edges_that_the_reference_lacks_are_dashed(graph):
+    reference = (graph > 6).astype(float)
+    display = GraphDisplay(graph, reference=reference).plot("network", share=1)
+    for pair, edge in display.edges_.items():
+        assert (edge.get_linestyle() in ("-", "solid")) == bool(reference.loc[pair]), pair
+
+
+def test_a_connectome_is_named_with_its_source():
+    connectome = load_connectome("cook2019", ["AVAL", "AVAR", "RIML"])
+    matrix = GraphDisplay(connectome, reference=load_connectome("white1986")).plot()
+    assert matrix.colorbar_.ax.get_ylabel() == "Edge weight, connectome (Cook et al. 2019)"
+    assert labels(matrix.legend_.get_texts()) == ["edge of the connectome (White, Southgate, Thomson & Brenner 1986)"]
+    network = GraphDisplay(connectome, reference=connectome).plot("network")
+    assert "no edge of the connectome (Cook et al. 2019)" in labels(network.legend_.get_texts())
+    own = pd.DataFrame(connectome.to_numpy(), index=connectome.index, columns=connectome.columns)
+    assert labels(GraphDisplay(own, reference=own).plot().legend_.get_texts()) == ["edge of the reference"]
+    assert GraphDisplay(own, label="Weight").plot().colorbar_.ax.get_ylabel() == "Weight"
 
 
 def test_an_arrow_leads_from_sender_to_receiver(graph):
@@ -84,7 +128,8 @@ def test_an_arrow_leads_from_sender_to_receiver(graph):
     ends = [arrow.get_path().vertices[0], places[pair[1]]]
     assert pair == ("AVAR", "AVAL")
     assert np.linalg.norm(ends[0] - places["AVAR"]) < np.linalg.norm(ends[0] - places["AVAL"])
-    assert labels(display.legend_.get_texts()) == ["Edge weight (largest)"]
+    assert labels(display.legend_.get_texts()) == ["12"]
+    assert display.legend_.get_title().get_text() == "Edge weight"
 
 
 def test_graphs_of_a_fitted_network_are_drawn_into_given_axes():

@@ -130,7 +130,7 @@ def graph(kind="matrix"):
     return displays.GraphDisplay(
         load_connectome("white1986", PAPER_NEURONS),
         reference=load_connectome("cook2019", PAPER_NEURONS),
-        reference_label="Cook et al. 2019",
+        reference_label="edge in Cook et al. 2019",
         label="Synapses and gap junctions",
     ).plot(kind)
 

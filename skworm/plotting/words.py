@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from colorsys import hsv_to_rgb
 from types import MappingProxyType
@@ -71,6 +72,20 @@ def readable(name: Any) -> str:
     'sustained reverse'
     """
     return str(name).replace("_", " ")
+
+
+def connectome_label(connectome: Any) -> str:
+    """Return what a legend calls a connectome: with its authors and year, where it tells its reference.
+
+    Examples
+    --------
+    >>> from skworm.datasets import load_connectome
+    >>> from skworm.plotting.words import connectome_label
+    >>> connectome_label(load_connectome("cook2019"))
+    'connectome (Cook et al. 2019)'
+    """
+    authors = re.match(r".*?\b\d{4}\b", str(getattr(connectome, "attrs", {}).get("reference", "")))
+    return f"connectome ({authors[0]})" if authors else "reference"
 
 
 def label_of_score(score: str) -> str:
