@@ -8,6 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
@@ -193,6 +194,15 @@ def test_a_recording_goes_into_given_axes(worm):
     draw(display)
 
 
+def test_a_part_of_a_figure_is_drawn_into_and_saved_whole(worm, tmp_path):
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    left, right = figure.subfigures(1, 2)
+    RecordingDisplay(worm).plot(ax=left.subplots())
+    display = RecordingDisplay(worm).plot(ax=right.subplots())
+    display.save(tmp_path / "both.png", dots_per_inch=50)
+    assert imread(tmp_path / "both.png").shape == (200, 400, 4)
+
+
 def test_bad_recordings_are_refused(worm):
     with pytest.raises(ValueError, match=r"worm 'simulated-0' has no neuron 'VB09'; choose among .*AVAL"):
         RecordingDisplay(worm, neurons=["VB09"]).plot()
@@ -263,20 +273,27 @@ def on_manifold():
     return AsymmetricDiffusionMap(n_components=4).fit(X), X, y
 
 
-@pytest.mark.parametrize(("components", "dimensions"), [(None, 3), ((0, 1), 2), ((3, 1, 0), 3)])
-def test_a_manifold_shows_the_coordinates_that_are_asked_for_in_colours_of_states(on_manifold, components, dimensions):
+@pytest.mark.parametrize(
+    ("components", "pairs"),
+    [(None, [(0, 1), (0, 2), (1, 2)]), ((0, 1), [(0, 1)]), ((3, 1, 0), [(3, 1), (3, 0), (1, 0)])],
+)
+def test_a_manifold_shows_the_coordinates_that_are_asked_for_in_colours_of_states(on_manifold, components, pairs):
     manifold, X, y = on_manifold
     display = ManifoldDisplay.from_estimator(manifold, X, y, components=components)
     draw(display)
-    assert set(display.lines_) == set(y)
-    chosen = components or (0, 1, 2)
-    labels = [getattr(display.ax_, f"get_{axis}label")() for axis in "xyz"[:dimensions]]
-    assert labels == [f"Manifold coordinate {component + 1}" for component in chosen]
-    for state, lines in display.lines_.items():
+    assert set(display.lines_) == {(pair, state) for pair in pairs for state in y.unique()}
+    for axes, (x_component, y_component) in zip(display.axes_, pairs, strict=True):
+        assert axes.get_xlabel() == f"Manifold coordinate {x_component + 1}"
+        assert axes.get_ylabel() == f"Manifold coordinate {y_component + 1}"
+        for limits, component in ((axes.get_xlim(), x_component), (axes.get_ylim(), y_component)):
+            shown = manifold.embedding_[:, component]
+            assert limits[0] < shown.min() < shown.max() < limits[1]
+            # The picture is filled: what is shown takes most of each axis.
+            assert np.ptp(shown) > 0.8 * (limits[1] - limits[0])
+        for text in (*axes.get_xticklabels(), *axes.get_yticklabels(), axes.xaxis.label, axes.yaxis.label):
+            assert text.get_rotation() in (0, 90)
+    for (_, state), lines in display.lines_.items():
         np.testing.assert_allclose(lines.get_edgecolor()[0][:3], to_rgb(STATE_COLORS[state]))
-    low, high = display.ax_.get_xlim()
-    x = manifold.embedding_[:, chosen[0]]
-    assert low < x.min() < x.max() < high
     legend = display.figure_.legends[0]
     assert {text.get_text() for text in legend.get_texts()} == {state.replace("_", " ") for state in set(y)}
 
@@ -286,8 +303,12 @@ def test_lines_on_a_manifold_cross_neither_worms_nor_gaps(on_manifold):
     frame = X.index.get_level_values("frame")
     kept = (frame < 60) | (frame >= 70)
     display = ManifoldDisplay.from_estimator(manifold, X[kept], y[kept], components=(0, 1))
-    assert sum(len(lines.get_segments()) for lines in display.lines_.values()) == 2 * (59 + 79)
-    assert list(ManifoldDisplay.from_estimator(manifold, X, components=(0, 1)).lines_) == ["trajectory"]
+    drawn = {tuple(map(tuple, piece)) for lines in display.lines_.values() for piece in lines.get_segments()}
+    points = [tuple(point) for point in display.embedding.to_numpy()[:, :2]]
+    follows = np.diff(frame[kept]) == 1
+    assert drawn == {(points[row], points[row + 1]) for row in np.flatnonzero(follows)}
+    assert len(drawn) == 2 * (59 + 79)
+    assert list(ManifoldDisplay.from_estimator(manifold, X, components=(0, 1)).lines_) == [((0, 1), "trajectory")]
 
 
 def test_a_pipeline_shows_the_manifold_below_its_classifier(on_manifold):
@@ -303,5 +324,5 @@ def test_a_manifold_that_cannot_be_drawn_is_refused(on_manifold):
         ManifoldDisplay.from_estimator(manifold, X, components=(0, 4))
     with pytest.raises(ValueError, match=r"y has shape \(3,\), but there are 300 frames"):
         ManifoldDisplay(manifold.embedding_, states=y[:3]).plot()
-    with pytest.raises(ValueError, match=r"ax has the projection 'rectilinear' for 3 coordinates; make it with"):
+    with pytest.raises(ValueError, match="ax holds 1 axes for 3 pairs of coordinates; pass one for each"):
         ManifoldDisplay.from_estimator(manifold, X, ax=Figure().subplots())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 _LONGEST_STEP, _LONGEST_IN_SECONDS = 1.5, 300.0
 
-LEGEND_COLUMNS = 3
-"""Columns of a legend below a figure."""
+_INCHES_OF_HANDLE, _INCHES_A_LETTER = 0.65, 0.08
 
 
 class Display:
@@ -102,12 +101,13 @@ class Display:
         *,
         given: Mapping[str, Any] | None = None,
         axes: Axes | None = None,
-        **place: Any,
+        **options: Any,
     ) -> Any:
         """Place a legend below a figure of its own, or else inside the last of the given axes, as `given` says."""
         if not self._own_figure:
-            return add_legend(axes or self.axes_[-1], handles, **(given or {}))
-        return add_legend(self.figure_, handles, **{"loc": "outside lower center", "ncols": LEGEND_COLUMNS, **place})
+            return add_legend(axes or self.axes_[-1], handles, **options, **(given or {}))
+        columns = legend_columns(handles, width_of(self.figure_))
+        return add_legend(self.figure_, handles, **{"loc": "outside lower center", "ncols": columns, **options})
 
 
 class ClassifierDisplay(Display):
@@ -157,6 +157,18 @@ def add_legend(where: Any, handles: Mapping[str, Any], **options: Any) -> Any:
     """Add a legend without a frame to a figure or to axes, and return it."""
     style = {"frameon": False, "fontsize": "small", "title_fontsize": "small", **options}
     return where.legend(list(handles.values()), list(handles), **style)
+
+
+def legend_columns(labels: Collection[str], width: float) -> int:
+    """Return how many columns of a legend fit into a width in inches, such that its rows are even."""
+    widest = _INCHES_OF_HANDLE + _INCHES_A_LETTER * max(map(len, labels))
+    n_rows = -(-len(labels) // max(1, int(width / widest)))
+    return -(-len(labels) // n_rows)
+
+
+def width_of(figure: Any) -> float:
+    """Return the width in inches of a figure or of a part of one."""
+    return float(figure.bbox.width / figure.dpi)
 
 
 def tidy(axes: Axes, *, grid: Literal["x", "y", "both"] | None = None, left: bool = True) -> None:

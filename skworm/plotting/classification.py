@@ -378,7 +378,7 @@ class LeakageDisplay(Display):
             self._draw_share(position, name, rows["share_touching"])
         self._set_axes(list(folds))
         handles = {label: self.means_[next(iter(folds)), model] for model, label in models.items()}
-        self._add_legend(handles, axes=self.axes_[0], title=MEAN_OVER_WORMS, given={"title": MEAN_OVER_WORMS})
+        self._add_legend(handles, axes=self.axes_[0], title=MEAN_OVER_WORMS)
         return self
 
     def _draw_scores(self, position: int, name: str, rows: pd.DataFrame, models: list[str]) -> None:

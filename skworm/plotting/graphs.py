@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _POSITIVE, _NEGATIVE, _REFERENCE = "#2166AC", "#B2182B", "#CCCCCC"
 _INCHES_A_NEURON = 0.24
-_INCHES_OF_HANDLE, _INCHES_A_LETTER = 0.6, 0.075
 _EDGES_A_NEURON, _WIDEST, _THINNEST = 2, 3.2, 0.4
 _TO_CENTRE = (0.35, 0.6)
 _NAME_RADIUS, _LIMIT = 1.07, 1.3
@@ -257,12 +256,9 @@ class GraphDisplay(Display):
         elif self.reference_ is not None:
             handles[reference] = self.reference_
         if handles:
-            wide = sum(_INCHES_OF_HANDLE + _INCHES_A_LETTER * len(name) for name in handles)
-            ncols = len(handles) if wide < self.figure_.bbox.width / self.figure_.dpi else 1
-            style: dict[str, Any] = {"ncols": ncols, "title": self._label() if self.edges_ else None}
             # A matrix has names and a label below it; a network has nothing there.
-            place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0 if self.image_ is None else -0.22)}
-            self.legend_ = self._add_legend(handles, given={**place, **style}, **style)
+            given = {"loc": "upper center", "bbox_to_anchor": (0.5, 0 if self.image_ is None else -0.22)}
+            self.legend_ = self._add_legend(handles, given=given, title=self._label() if self.edges_ else None)
 
     def _arrow(self, places: np.ndarray, pre: int, post: int, **style: Any) -> Any:
         from matplotlib.patches import FancyArrowPatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from skworm.states import UNKNOWN
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_ELEVATION = (15.0, 50.0)
+_INCHES_A_PANEL = 3.0
 
 
 class ManifoldDisplay(Display):
@@ -34,10 +35,10 @@ class ManifoldDisplay(Display):
 
     Attributes
     ----------
-    ax_ : matplotlib.axes.Axes or mpl_toolkits.mplot3d.axes3d.Axes3D
-        The axes, with three dimensions where the embedding has them.
-    lines_ : dict of str to artist
-        The pieces of the trajectories in each state; of all frames under ``"trajectory"`` where no states are given.
+    axes_ : list of matplotlib.axes.Axes
+        A panel for each pair of coordinates: one for two coordinates, three for three.
+    lines_ : dict of ((component, component), state) to matplotlib.collections.LineCollection
+        The pieces of the trajectories in each panel and state; under the state ``"trajectory"`` without states.
 
     Examples
     --------
@@ -47,7 +48,7 @@ class ManifoldDisplay(Display):
     >>> from skworm.plotting import ManifoldDisplay
     >>> X, y = make_frames(make_worms(1, n_frames=400, random_state=0), states="4", unknown="keep")
     >>> display = ManifoldDisplay.from_estimator(AsymmetricDiffusionMap(n_components=2).fit(X), X, y)
-    >>> display.ax_.get_xlabel()
+    >>> display.axes_[0].get_xlabel()
     'Manifold coordinate 1'
     """
 
@@ -58,7 +59,7 @@ class ManifoldDisplay(Display):
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, y: Any = None, *, components: tuple[int, ...] | None = None, ax: Axes | None = None
+        cls, estimator: Any, X: Any, y: Any = None, *, components: tuple[int, ...] | None = None, ax: Any = None
     ) -> ManifoldDisplay:
         """Place frames on a fitted manifold, and draw them.
 
@@ -72,8 +73,8 @@ class ManifoldDisplay(Display):
             State of each frame.
         components : tuple of two or three int, optional
             Coordinates to show, counted from 0; by default the first three, or two where there are no more.
-        ax : matplotlib Axes, optional
-            Where to draw; with ``projection="3d"`` for three coordinates. By default a new figure.
+        ax : matplotlib Axes or sequence of them, optional
+            One for each pair of coordinates; by default a new figure.
 
         Returns
         -------
@@ -95,8 +96,8 @@ class ManifoldDisplay(Display):
 
         Parameters
         ----------
-        ax : matplotlib Axes, optional
-            Where to draw; with ``projection="3d"`` for three coordinates. By default a new figure.
+        ax : matplotlib Axes or sequence of them, optional
+            One for each pair of coordinates; by default a new figure.
 
         Returns
         -------
@@ -106,86 +107,52 @@ class ManifoldDisplay(Display):
         Raises
         ------
         ValueError
-            If coordinates are asked for that do not exist, or `states` do not fit.
+            If coordinates are asked for that do not exist, or `states` or `ax` do not fit.
         """
-        points, connected = self._points()
-        states = _checked_states(self.states, len(points))
-        projection = "3d" if points.shape[1] == 3 else None
-        if ax is not None and (ax.name == "3d") != (points.shape[1] == 3):
-            raise ValueError(
-                f"ax has the projection {ax.name!r} for {points.shape[1]} coordinates; make it with "
-                f"projection={projection!r}, or choose other components"
-            )
-        self.ax_: Any
-        [self.ax_] = self._make_axes(ax, 1, (5.5, 5.5), subplot_kw={"projection": projection})
-        colors = colors_of_states([] if states is None else states)
-        self._draw_lines(points, connected, states, colors)
-        self._set_limits(points)
-        if projection:
-            self._turn_to_front(points)
-        else:
-            tidy(self.ax_)
+        values = np.asarray(self.embedding, dtype=float)
+        pairs = list(combinations(self._chosen(values.shape[1]), 2))
+        states = _checked_states(self.states, len(values))
+        colors = {"trajectory": DOT} if states is None else colors_of_states(states)
+        worm = worm_of_rows(self.embedding)
+        worm = np.zeros(len(values), dtype=int) if worm is None else worm
+        # Rows that do not follow each other in time are not joined: nothing was seen on the way between them.
+        joined = (np.diff(frame_of_rows(self.embedding, worm)) == 1) & (worm[1:] == worm[:-1])
+        state = np.full(len(values), "trajectory") if states is None else states
+        size = (0.8 + _INCHES_A_PANEL * len(pairs), 0.6 + _INCHES_A_PANEL)
+        self._make_axes(ax, len(pairs), size, what="pairs of coordinates")
+        self.lines_: dict[tuple[tuple[int, int], str], Any] = {}
+        for axes, pair in zip(self.axes_, pairs, strict=True):
+            segments = np.stack([values[:-1, pair], values[1:, pair]], axis=1)[joined]
+            self._draw_panel(axes, pair, segments, state[1:][joined], colors)
         if states is not None:
             from matplotlib.lines import Line2D
 
-            self._add_legend({readable(name): Line2D([], [], color=color) for name, color in colors.items()})
+            handles = {readable(name): Line2D([], [], color=color) for name, color in colors.items()}
+            self._add_legend(handles)
         return self
 
-    def _points(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the coordinates that are shown, and which rows follow the one before them in time."""
-        values = np.asarray(self.embedding, dtype=float)
-        self._shown = tuple(range(min(3, values.shape[1]))) if self.components is None else tuple(self.components)
-        if len(self._shown) not in (2, 3) or not set(self._shown) <= set(range(values.shape[1])):
+    def _chosen(self, n_components: int) -> tuple[int, ...]:
+        chosen = tuple(range(min(3, n_components))) if self.components is None else tuple(self.components)
+        if len(chosen) not in (2, 3) or not set(chosen) <= set(range(n_components)):
             raise ValueError(
-                f"components={self._shown} are not two or three of the {values.shape[1]} coordinates, counted from 0; "
+                f"components={chosen} are not two or three of the {n_components} coordinates, counted from 0; "
                 "choose others, or fit more with n_components="
             )
-        worm = worm_of_rows(self.embedding)
-        worm = np.zeros(len(values), dtype=int) if worm is None else worm
-        frame = frame_of_rows(self.embedding, worm)
-        return values[:, self._shown], (np.diff(frame) == 1) & (worm[1:] == worm[:-1])
+        return chosen
 
-    def _draw_lines(
-        self, points: np.ndarray, connected: np.ndarray, states: np.ndarray | None, colors: Mapping[str, str]
+    def _draw_panel(
+        self, axes: Axes, pair: tuple[int, int], segments: np.ndarray, states: np.ndarray, colors: Mapping[str, str]
     ) -> None:
         from matplotlib.collections import LineCollection
-        from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
-        collection = Line3DCollection if points.shape[1] == 3 else LineCollection
-        segments = np.stack([points[:-1], points[1:]], axis=1)[connected]
-        if states is None:
-            parts = {"trajectory": (segments, DOT)}
-        else:
-            state = states[1:][connected]
-            # Unknown frames lie below all others.
-            present = sorted(colors.items(), key=lambda item: item[0] != UNKNOWN)
-            parts = {name: (segments[state == name], color) for name, color in present}
-        self.lines_: dict[str, Any] = {}
-        for name, (pieces, color) in parts.items():
-            lines = collection(pieces, colors=color, linewidths=0.8, alpha=0.6)
-            # Limits are set from all frames at once.
-            self.lines_[name] = self.ax_.add_collection(lines, **({"autolim": False} if len(pieces) else {}))
-
-    def _set_limits(self, points: np.ndarray) -> None:
-        low, high = points.min(axis=0), points.max(axis=0)
-        margin = 0.03 * np.where(high > low, high - low, 1.0)
-        for axis, component, start, end in zip("xyz", self._shown, low - margin, high + margin, strict=False):
-            getattr(self.ax_, f"set_{axis}lim")(start, end)
-            getattr(self.ax_, f"set_{axis}label")(f"Manifold coordinate {component + 1}")
-
-    def _turn_to_front(self, points: np.ndarray) -> None:
-        """Look at the manifold from where it is widest."""
-        spread = np.where(np.ptp(points, axis=0) > 0, np.ptp(points, axis=0), 1.0)
-        normal = np.linalg.svd((points - points.mean(axis=0)) / spread, full_matrices=False)[2][-1]
-        normal *= np.sign(normal[2]) or 1.0
-        elevation, azimuth = np.degrees([np.arcsin(np.clip(normal[2], 0, 1)), np.arctan2(normal[1], normal[0])])
-        # From straight above, or from the side, the axes would hide each other.
-        self.ax_.view_init(elev=float(np.clip(elevation, *_ELEVATION)), azim=float(azimuth))
-        for axis in (self.ax_.xaxis, self.ax_.yaxis, self.ax_.zaxis):
-            axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
-            axis.set_ticks([])
-            axis.labelpad = -8
-        self.ax_.set_box_aspect((1, 1, 1), zoom=0.95)
+        # Unknown frames lie below all others.
+        for name, color in sorted(colors.items(), key=lambda item: item[0] != UNKNOWN):
+            lines = LineCollection(list(segments[states == name]), colors=color, linewidths=0.8, alpha=0.6)
+            self.lines_[pair, name] = axes.add_collection(lines)
+        axes.autoscale_view()
+        axes.set_xlabel(f"Manifold coordinate {pair[0] + 1}")
+        axes.set_ylabel(f"Manifold coordinate {pair[1] + 1}")
+        tidy(axes)
 
 
 def _checked_states(y: Any, n_frames: int) -> np.ndarray | None:

@@ -11,16 +11,17 @@ import pandas as pd
 from skworm.layout import frame_of_rows, worm_of_rows
 from skworm.metrics.stretches import frames_a_second
 from skworm.plotting.base import (
-    LEGEND_COLUMNS,
     Display,
     add_legend,
     cells_of_frames,
     draw_states,
     draw_strip,
     follows_a_gap,
+    legend_columns,
     patches_of_states,
     show_time,
     tidy,
+    width_of,
 )
 from skworm.plotting.words import BLACK, LABELLED, LIGHT, PREDICTED, colors_of_states
 from skworm.recording import Recording
@@ -131,7 +132,7 @@ class RecordingDisplay(Display):
             patches_of_states(colors),
             title=self.recording.worm,
             title_fontsize=None,
-            ncols=min(len(colors), 4),
+            ncols=legend_columns(colors, width_of(self.figure_)),
             loc="lower center",
             bbox_to_anchor=(0.5, 1.0),
             fontsize="x-small",
@@ -203,7 +204,7 @@ class TraceDisplay(Display):
         self.axes_[0].set_title(worm.worm, fontsize="medium")
         if colors:
             given = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
-            self._add_legend(patches_of_states(colors), given=given, ncols=LEGEND_COLUMNS + 1)
+            self._add_legend(patches_of_states(colors), given=given)
         return self
 
     def _draw_trace(self, axes: Axes, neuron: str, colors: Mapping[str, str]) -> None:
@@ -408,7 +409,7 @@ class EthogramDisplay(Display):
             show_time(self.ax_, np.ptp(self.table["time"]))
         else:
             self.ax_.set_xlabel(f"Time ({self.unit})")
-        ncols = -(-len(colors) // -(-len(colors) // 6))
+        ncols = legend_columns(colors, width_of(self.figure_))
         add_legend(self.ax_, patches_of_states(colors), ncols=ncols, loc="lower center", bbox_to_anchor=(0.5, 1.0))
         return self
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skworm.plotting.base import LEGEND_COLUMNS, Display, name_rows, tidy
+from skworm.plotting.base import Display, legend_columns, name_rows, tidy
 from skworm.plotting.words import (
     BASELINE_STYLES,
     BLACK,
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _DOT, _REFERENCE = "#56B4E9", "#D55E00"
 _BAND_OF_DOTS = (0.08, 0.32)
 _INCHES_A_MODEL, _INCHES_A_PANEL, _INCHES_A_LETTER = 0.42, 1.75, 0.085
-_LEAST_INCHES_OF_LABELS, _INCHES_OF_HANDLE, _INCHES_A_LEGEND_ROW = 1.6, 0.7, 0.2
-_MEAN_LABEL, _MOST_ENTRIES = "mean ± SD over worms", 4
+_LEAST_INCHES_OF_LABELS, _INCHES_A_LEGEND_ROW = 1.6, 0.2
+_MEAN_LABEL = "mean ± SD over worms"
 _SPREAD_OF_MODELS, _MARKERS = 0.05, "osD^vP*X"
 _TRAIN_WORMS = "train_worms"
 
@@ -133,8 +133,8 @@ class WormScoresDisplay(Display):
         models = dict(self.models or {name: name for name in self.scores["model"].unique() if name != self.baseline})
         labels = max(_LEAST_INCHES_OF_LABELS, 0.4 + _INCHES_A_LETTER * max(map(len, models.values())))
         width = labels + _INCHES_A_PANEL * len(panels)
-        rows_of_legend = -(-_MOST_ENTRIES // self._columns_of_legend(width))
-        height = 1.1 + _INCHES_A_LEGEND_ROW * rows_of_legend + _INCHES_A_MODEL * len(models)
+        entries = ["one worm", _MEAN_LABEL, f"{self.baseline} baseline", *[self.reference_label] * bool(self.reference)]
+        height = 1.1 + _height_of_legend(entries, width) + _INCHES_A_MODEL * len(models)
         self._make_axes(ax, len(panels), (width, height), sharex=True, sharey=True)
         self.dots_: dict[tuple[str, str], Any] = {}
         self.means_: dict[tuple[str, str], Any] = {}
@@ -147,7 +147,7 @@ class WormScoresDisplay(Display):
             handles[f"{self.baseline} baseline"] = next(iter(self.baselines_.values()))
         if self.references_:
             handles[self.reference_label] = next(iter(self.references_.values()))
-        self._add_legend(handles, ncols=self._columns_of_legend(width))
+        self._add_legend(handles)
         return self
 
     def _draw_panel(self, axes: Axes, panel: str, models: Mapping[str, str]) -> None:
@@ -177,10 +177,6 @@ class WormScoresDisplay(Display):
             diamond = axes.plot(100 * published, above, "D", color=_REFERENCE, markersize=5, zorder=4)[0]
             diamond.set_markerfacecolor("none")
             self.references_[key] = diamond
-
-    def _columns_of_legend(self, width: float) -> int:
-        widest = max(len(_MEAN_LABEL), len(self.reference_label) if self.reference else 0)
-        return max(1, min(_MOST_ENTRIES, int(width / (_INCHES_OF_HANDLE + _INCHES_A_LETTER * widest))))
 
 
 class ScoreCurveDisplay(Display):
@@ -299,9 +295,9 @@ class ScoreCurveDisplay(Display):
         """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
         panels = list(self.scores["panel"].unique())
         models = dict(self.models or {name: name for name in self.scores["model"].unique()})
-        rows_of_legend = -(-(len(models) + bool(self.reference)) // LEGEND_COLUMNS)
-        size = (max(5.5, 1.2 + 2.6 * len(panels)), 3.3 + _INCHES_A_LEGEND_ROW * rows_of_legend)
-        self._make_axes(ax, len(panels), size, sharex=True, sharey=True)
+        width = max(5.5, 1.2 + 2.6 * len(panels))
+        height = 3.3 + _height_of_legend([*models.values(), *[self.reference_label] * bool(self.reference)], width)
+        self._make_axes(ax, len(panels), (width, height), sharex=True, sharey=True)
         self.lines_: dict[tuple[str, str], Any] = {}
         self.dots_: dict[tuple[str, str], Any] = {}
         self.references_: dict[tuple[str, str, float], Any] = {}
@@ -311,7 +307,7 @@ class ScoreCurveDisplay(Display):
         handles = _lines_of_models(self.lines_, models)
         if self.references_:
             handles[self.reference_label] = next(iter(self.references_.values()))
-        self._add_legend(handles, title=MEAN_OVER_WORMS, given={"title": MEAN_OVER_WORMS})
+        self._add_legend(handles, title=MEAN_OVER_WORMS)
         return self
 
     def _draw_panel(self, axes: Axes, panel: str, models: Mapping[str, str]) -> None:
@@ -445,8 +441,8 @@ class TrajectoryErrorDisplay(Display):
         """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
         panels = list(self.errors["panel"].unique())
         models = dict(self.models or {name: name for name in self.errors["model"].unique()})
-        rows_of_legend = -(-len(models) // LEGEND_COLUMNS)
-        size = (max(7.5, 1.6 + 2.4 * len(panels)), 3.2 + _INCHES_A_LEGEND_ROW * rows_of_legend)
+        width = max(7.5, 1.6 + 2.4 * len(panels))
+        size = (width, 3.2 + _height_of_legend(list(models.values()), width))
         self._make_axes(ax, len(panels), size, sharex=True, sharey=True)
         self.lines_: dict[tuple[str, str], Any] = {}
         self.bands_: dict[tuple[str, str], Any] = {}
@@ -506,6 +502,10 @@ def _rows_where(results: pd.DataFrame, title: str, values: Mapping[str, Any]) ->
         wanted = ", ".join(f"{column}={value!r}" for column, value in values.items())
         raise ValueError(f"panel {title!r} has no rows: none of the results has {wanted}; drop the panel")
     return results[chosen]
+
+
+def _height_of_legend(labels: list[str], width: float) -> float:
+    return _INCHES_A_LEGEND_ROW * -(-len(labels) // legend_columns(labels, width))
 
 
 def _lines_of_models(lines: Mapping[tuple[str, str], Any], models: Mapping[str, str]) -> dict[str, Any]:

@@ -10,14 +10,15 @@ import pandas as pd
 
 from skworm.layout import FRAME_LEVEL, SEPARATOR, WORM_LEVEL, parse_column_names
 from skworm.plotting.base import (
-    LEGEND_COLUMNS,
     Display,
     add_legend,
     cells_of_frames,
     draw_strip,
+    legend_columns,
     patches_of_states,
     show_time,
     tidy,
+    width_of,
 )
 from skworm.plotting.words import BLACK, GREY, TRUE, colors_of_states, style_of_model
 from skworm.recording import Recording
@@ -355,7 +356,7 @@ class BehaviorDisplay(Display):
         _add_legend_above(self.ax_, worm.worm, self.lines_, self.models)
         if self.ethogram_ax_ is not None:
             beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "bbox_transform": self.ax_.transAxes}
-            self._add_legend(patches_of_states(colors), axes=self.ethogram_ax_, given=beside, ncols=LEGEND_COLUMNS + 1)
+            self._add_legend(patches_of_states(colors), axes=self.ethogram_ax_, given=beside)
         return self
 
     def _draw(self, values: pd.Series, **style: Any) -> Any:
@@ -370,7 +371,7 @@ def _add_legend_above(axes: Axes, title: str, lines: Mapping[str, Any], models: 
     """Name the lines above the axes, apart from the states below them."""
     handles = {models.get(model, model): line for model, line in lines.items()}
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "title_fontsize": "medium"}
-    add_legend(axes, handles, title=title, ncols=min(len(handles), LEGEND_COLUMNS + 1), **place)
+    add_legend(axes, handles, title=title, ncols=legend_columns(handles, width_of(axes.figure)), **place)
 
 
 def _checked_predictions(name: str, values: Any, true: Any, name_of_true: str) -> np.ndarray:
