@@ -172,3 +172,13 @@ def test_importance_has_a_bar_a_neuron_and_a_dot_a_worm():
     assert NeuronImportanceDisplay(pd.DataFrame(rows)).plot(ax=axes).ax_ is axes
     with pytest.raises(ValueError, match=r"lacks the columns \['drop'\]"):
         NeuronImportanceDisplay(pd.DataFrame({"neuron": ["a"], "worm": ["b"]})).plot()
+
+
+def test_importance_for_one_worm_has_its_name_and_no_mean_over_worms():
+    rows = pd.DataFrame({"neuron": ["RID", "AVAL"], "worm": "worm-a", "drop": [0.0, 0.3]})
+    display = NeuronImportanceDisplay(rows).plot()
+    draw(display)
+    assert display.ax_.get_title() == "worm-a"
+    assert display.ax_.get_legend() is None
+    assert display.dots_ == {}
+    assert display.bars_["AVAL"].get_width() == pytest.approx(0.3)

@@ -186,6 +186,11 @@ def name_rows(axes: Axes, names: Sequence[str], *, margin: float = 0.5, **style:
     axes.tick_params(axis="y", length=0)
 
 
+def draw_dots(axes: Axes, x: Any, y: Any, color: str, **style: Any) -> Any:
+    """Draw a dot a worm, open, so that several at one place are seen and a mean among them is told apart."""
+    return axes.plot(x, y, "o", color=color, markerfacecolor="none", markersize=3.5, markeredgewidth=0.9, **style)[0]
+
+
 def cells_of_frames(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the cells that frames take on an axis of time.
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from skworm.layout import worm_of_rows
 from skworm.metrics import calibration_report, reliability_curve
-from skworm.plotting.base import ClassifierDisplay, Display, add_legend, name_rows, tidy
+from skworm.plotting.base import ClassifierDisplay, Display, add_legend, draw_dots, name_rows, tidy
 from skworm.plotting.words import (
     BAR,
     DOT,
@@ -30,7 +30,7 @@ _INCHES_A_STATE, _DARK, _MATRICES_A_ROW = 0.44, 50, 2
 _INCHES_A_CURVE, _CURVES_A_ROW = 2.3, 3
 _DOT_OF_ALL_FRAMES, _LEAST_SHARE = 60.0, 0.01
 _CONFIDENCE = "Confidence (probability)"
-_INCHES_A_KIND, _SPREAD_OF_MODELS, _SPREAD_OF_DOTS = 0.62, 0.24, 0.07
+_INCHES_A_KIND, _SPREAD_OF_MODELS, _SPREAD_OF_DOTS, _BELOW_MEAN = 0.8, 0.28, 0.03, 0.11
 _MARKERS = {"clock": "s", "majority": "D", "estimator": "o"}
 _INCHES_A_NEURON, _SPREAD_OF_WORMS = 0.24, 0.22
 
@@ -386,19 +386,19 @@ class LeakageDisplay(Display):
             y = position + _SPREAD_OF_MODELS * (place - (len(models) - 1) / 2)
             values = 100 * rows[f"accuracy_{model}"].to_numpy()
             color = style_of_model(model, models)[0]
-            beside = y + np.linspace(-_SPREAD_OF_DOTS, _SPREAD_OF_DOTS, len(values))
-            style: dict[str, Any] = {"color": color, "alpha": 0.45, "markersize": 4, "markeredgewidth": 0}
-            self.dots_[name, model] = self.axes_[0].plot(values, beside, ".", **style)[0]
+            # Dots lie below their mean, which would hide them.
+            below = y + _BELOW_MEAN + np.linspace(-_SPREAD_OF_DOTS, _SPREAD_OF_DOTS, len(values))
+            self.dots_[name, model] = draw_dots(self.axes_[0], values, below, color)
             spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
             self.means_[name, model] = self.axes_[0].errorbar(
-                float(values.mean()), y, xerr=spread, fmt=_MARKERS[model], color=color, markersize=4, elinewidth=1
+                float(values.mean()), y, xerr=spread, fmt=_MARKERS[model], color=color, markersize=5, elinewidth=1
             )
 
     def _draw_share(self, position: int, name: str, shares: pd.Series) -> None:
         values = 100 * shares.to_numpy()
         beside = position + np.linspace(-_SPREAD_OF_MODELS, _SPREAD_OF_MODELS, len(values))
         self.bars_[name] = self.axes_[1].barh(position, values.mean(), height=0.62, color=BAR)[0]
-        self.axes_[1].plot(values, beside, "o", color=DOT, markersize=3.2, markeredgewidth=0, clip_on=False)
+        draw_dots(self.axes_[1], values, beside, DOT, clip_on=False)
 
     def _set_axes(self, names: list[str]) -> None:
         labels = ("Accuracy (%)", "Held-out windows (%)")
@@ -413,7 +413,7 @@ class LeakageDisplay(Display):
 
 
 class NeuronImportanceDisplay(Display):
-    """Drop of the score without each neuron: a bar for the mean over worms, and a dot a worm.
+    """Drop of the score without each neuron: a bar for the mean over worms, and a dot a worm where there are several.
 
     Parameters
     ----------
@@ -430,7 +430,7 @@ class NeuronImportanceDisplay(Display):
     bars_ : dict
         Bars by neuron.
     dots_ : dict
-        Dots by neuron, those of all worms together.
+        Dots by neuron, those of all worms together; empty for one worm, whose drops the bars show.
 
     Examples
     --------
@@ -464,17 +464,22 @@ class NeuronImportanceDisplay(Display):
         [self.ax_] = self._make_axes(ax, 1, (4.8, 1.1 + _INCHES_A_NEURON * len(drops)))
         self.bars_: dict[str, Any] = {}
         self.dots_: dict[str, Any] = {}
+        several = drops.shape[1] > 1
         for position, (neuron, values) in enumerate(drops.iterrows()):
-            below = position + np.linspace(-_SPREAD_OF_WORMS, _SPREAD_OF_WORMS, len(values))
-            self.bars_[str(neuron)] = self.ax_.barh(position, values.mean(), height=0.72, color=BAR)[0]
-            dots = self.ax_.plot(values, below, "o", color=DOT, markersize=3.2, markeredgewidth=0)
-            self.dots_[str(neuron)] = dots[0]
+            color = BAR if several else DOT
+            self.bars_[str(neuron)] = self.ax_.barh(position, values.mean(), height=0.72, color=color)[0]
+            if several:
+                below = position + np.linspace(-_SPREAD_OF_WORMS, _SPREAD_OF_WORMS, len(values))
+                self.dots_[str(neuron)] = draw_dots(self.ax_, values, below, DOT)
         self.ax_.axvline(0, color=GREY, linewidth=0.8)
         name_rows(self.ax_, list(self.bars_), margin=0.6, fontsize="small")
         self.ax_.set_xlabel(self.xlabel)
         tidy(self.ax_, grid="x", left=False)
-        handles = {"mean over worms": next(iter(self.bars_.values())), "one worm": next(iter(self.dots_.values()))}
-        add_legend(self.ax_, handles, loc="lower right")
+        if several:
+            handles = {"mean over worms": next(iter(self.bars_.values())), "one worm": next(iter(self.dots_.values()))}
+            add_legend(self.ax_, handles, loc="lower right")
+        else:
+            self.ax_.set_title(str(drops.columns[0]), fontsize="medium")
         return self
 
 

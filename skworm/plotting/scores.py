@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skworm.plotting.base import Display, legend_columns, name_rows, tidy
+from skworm.plotting.base import Display, draw_dots, legend_columns, name_rows, tidy
 from skworm.plotting.words import (
     BASELINE_STYLES,
     BLACK,
+    DOT,
     GREY,
     MEAN_OVER_WORMS,
     label_of_score,
@@ -22,7 +23,7 @@ from skworm.plotting.words import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DOT, _REFERENCE = "#56B4E9", "#D55E00"
+_REFERENCE = "#D55E00"
 _BAND_OF_DOTS = (0.08, 0.32)
 _INCHES_A_MODEL, _INCHES_A_PANEL, _INCHES_A_LETTER = 0.42, 1.75, 0.085
 _LEAST_INCHES_OF_LABELS, _INCHES_A_LEGEND_ROW = 1.6, 0.2
@@ -168,7 +169,7 @@ class WormScoresDisplay(Display):
 
     def _draw_model(self, axes: Axes, key: tuple[str, str], position: int, values: np.ndarray) -> None:
         below = position + np.linspace(*_BAND_OF_DOTS, len(values))
-        self.dots_[key] = axes.plot(values, below, "o", color=_DOT, markersize=3.5, markeredgewidth=0)[0]
+        self.dots_[key] = draw_dots(axes, values, below, DOT)
         spread = float(np.nanstd(values, ddof=1)) if len(values) > 1 else None
         above = position - 0.12
         self.means_[key] = axes.errorbar(float(np.nanmean(values)), above, xerr=spread, fmt="|", color=BLACK, ms=8)
@@ -343,7 +344,7 @@ class ScoreCurveDisplay(Display):
         color, linestyle = style_of_model(key[1], models)
         means, spreads = by_worm.groupby(level="x").mean(), by_worm.groupby(level="x").std()
         x = beside(by_worm.index.get_level_values("x"))
-        self.dots_[key] = axes.plot(x, by_worm, ".", color=color, alpha=0.45, markersize=4, markeredgewidth=0)[0]
+        self.dots_[key] = draw_dots(axes, x, by_worm, color)
         bars: dict[str, Any] = {"yerr": spreads.fillna(0), "elinewidth": 1, "linewidth": 1.2, "markersize": 4}
         bars |= {"marker": _MARKERS[place % len(_MARKERS)], "linestyle": linestyle}
         self.lines_[key] = axes.errorbar(beside(means.index), means, color=color, **bars)

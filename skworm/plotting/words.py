@@ -45,7 +45,7 @@ BASELINE_STYLES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "linear-uncentred": ("#AAAAAA", ":"),
         "mean": ("#AAAAAA", "--"),
         "clock": ("#000000", "--"),
-        "majority": ("#999999", ":"),
+        "majority": ("#777777", ":"),
     }
 )
 """Colour and line style of baselines."""
