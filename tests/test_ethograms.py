@@ -63,7 +63,7 @@ def test_tables_of_decoded_states_show_both_strips():
     axes = Figure().subplots()
     display = EthogramDisplay(table).plot(ax=axes)
     assert display.ax_ is axes
-    assert (labels(display), display.states_) == (["annotated", "predicted"], ["forward", "reverse"])
+    assert (labels(display), display.states_) == (["labelled", "predicted"], ["forward", "reverse"])
     assert labels(EthogramDisplay(table.drop(columns="annotated")).plot()) == ["a"]
 
 

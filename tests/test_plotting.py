@@ -59,7 +59,7 @@ def test_plotting_leaves_matplotlib_for_later():
 
 def test_scores_are_averaged_over_fits_and_drawn_in_per_cent(results):
     display = WormScoresDisplay.from_results(results[results["fold_by"] == "shuffled_windows"])
-    assert [axes.get_title() for axes in display.axes_] == ["held out windows", "unseen worms"]
+    assert [axes.get_title() for axes in display.axes_] == ["held-out windows", "unseen worms"]
     np.testing.assert_allclose(display.dots_["unseen worms", "svm"].get_xdata(), [91, 93])
     line, _, (bar,) = display.means_["unseen worms", "svm"].lines
     assert line.get_xdata() == pytest.approx([92])
@@ -227,9 +227,9 @@ def test_errors_are_drawn_by_step_with_persistence(results):
     )
     display = TrajectoryErrorDisplay.from_results(steps, models={"mlp": "MLP", "svm": "SVM", "persistence": "Again"})
     draw(display)
-    assert [axes.get_title() for axes in display.axes_] == ["held out windows", "unseen worms"]
+    assert [axes.get_title() for axes in display.axes_] == ["held-out windows", "unseen worms"]
     assert set(display.lines_) == {
-        (panel, model) for panel in ("held out windows", "unseen worms") for model in ("mlp", "svm", "persistence")
+        (panel, model) for panel in ("held-out windows", "unseen worms") for model in ("mlp", "svm", "persistence")
     }
     line = display.lines_["unseen worms", "mlp"]
     np.testing.assert_allclose(line.get_ydata(), [0.82] * 3)

@@ -24,7 +24,7 @@ def confusion():
 def scores():
     rows = [
         {"panel": panel, "model": model, "worm": worm, "x": x, "score": 0.5 + 0.1 * x + 0.02 * place}
-        for panel in ("unseen worms", "held out windows")
+        for panel in ("unseen worms", "held-out windows")
         for model in ("MLP", "GNN")
         for place, worm in enumerate("abc")
         for x in (1, 2)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _INCHES_A_NEURON, _INCHES_STRIP = 0.13, 0.2
 _N_TRACES, _MARGIN = 4, 0.05
-_STRIPS = {"annotated": "annotated", "state": PREDICTED}
+_STRIPS = {"annotated": LABELLED, "state": PREDICTED}
 _INCHES_A_STRIP, _INCHES_AROUND, _HEAD, _GAP = 0.3, 1.1, 0.7, 0.25
 
 
@@ -235,8 +235,8 @@ class EthogramDisplay(Display):
         One row a frame: columns ``"worm"``, ``"time"``, and one of states for each strip. Frames that are absent, or
         whose state is None, leave gaps.
     strips : mapping of str to str, optional
-        Column to label of each strip of a worm, from top to bottom. By default ``"annotated"`` where there is one, and
-        ``"state"``, called predicted, as :func:`skworm.prediction.decode_states` returns them.
+        Column to label of each strip of a worm, from top to bottom. By default ``"annotated"`` where there is
+        one, called labelled, and ``"state"``, called predicted, as :func:`skworm.prediction.decode_states` returns them.
     unit : {"s", "frames"}, default="s"
         Unit of the column ``"time"``.
 

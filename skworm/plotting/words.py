@@ -68,10 +68,10 @@ def readable(name: Any) -> str:
     Examples
     --------
     >>> from skworm.plotting.words import readable
-    >>> readable("sustained_reverse")
-    'sustained reverse'
+    >>> readable("sustained_reverse"), readable("held_out_windows")
+    ('sustained reverse', 'held-out windows')
     """
-    return str(name).replace("_", " ")
+    return str(name).replace("held_out", "held-out").replace("_", " ")
 
 
 def connectome_label(connectome: Any) -> str:
