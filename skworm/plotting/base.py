@@ -259,11 +259,16 @@ def draw_states(
     return axes.pcolormesh(edges, rows, cells, cmap=shades, vmin=-0.5, vmax=len(colors) - 0.5, rasterized=True)
 
 
-def draw_strip(strip: Axes, time: np.ndarray, states: Any, colors: Mapping[str, str]) -> None:
-    """Colour axes by state and call them so."""
+def add_strip(axes: Axes, time: np.ndarray, states: Any, colors: Mapping[str, str], strip: Axes | None = None) -> Axes:
+    """Colour a strip right below the axes by state, or one that is given, and return it; it has their axis of time."""
+    if strip is None:
+        strip = axes.inset_axes((0, -0.1, 1, 0.06))
+        strip.sharex(axes)
     draw_states(strip, time, states, colors)
     strip.set_yticks([0.5], ["state"], fontsize="x-small")
     strip.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", bottom=False, labelbottom=False)
+    return strip
 
 
 def show_time(axes: Axes, seconds: float) -> None:

@@ -13,9 +13,9 @@ from skworm.metrics.stretches import frames_a_second
 from skworm.plotting.base import (
     Display,
     add_legend,
+    add_strip,
     cells_of_frames,
     draw_states,
-    draw_strip,
     follows_a_gap,
     legend_columns,
     patches_of_states,
@@ -103,9 +103,10 @@ class RecordingDisplay(Display):
         self._draw_traces(worm.traces[:, [worm.neurons.index(neuron) for neuron in neurons]].T)
         self.ax_.set_yticks(range(len(neurons)), neurons[::-1], fontsize="x-small")
         self.ax_.tick_params(axis="y", length=0)
-        self.ethogram_ax_: Axes | None = strip[0] if strip else None
+        self.ethogram_ax_: Axes | None = None
         if worm.states is not None:
-            self._draw_states(worm.states, colors)
+            self.ethogram_ax_ = add_strip(self.ax_, worm.time, worm.states, colors, *strip)
+            self._name_states(colors)
         else:
             self.ax_.set_title(worm.worm, fontsize="medium")
         show_time(self.ethogram_ax_ or self.ax_, np.ptp(worm.time))
@@ -121,12 +122,7 @@ class RecordingDisplay(Display):
         beside = self.ax_.inset_axes((1.015, 0, 0.015, 1))
         self.colorbar_ = self.figure_.colorbar(self.image_, cax=beside, label="ΔF/F", extend="both")
 
-    def _draw_states(self, states: np.ndarray, colors: Mapping[str, str]) -> None:
-        if self.ethogram_ax_ is None:
-            self.ethogram_ax_ = self.ax_.inset_axes((0, -0.09, 1, 0.06))
-            self.ethogram_ax_.sharex(self.ax_)
-        draw_strip(self.ethogram_ax_, self.recording.time, states, colors)
-        self.ax_.tick_params(axis="x", bottom=False, labelbottom=False)
+    def _name_states(self, colors: Mapping[str, str]) -> None:
         add_legend(
             self.ax_,
             patches_of_states(colors),
@@ -235,8 +231,9 @@ class EthogramDisplay(Display):
         One row a frame: columns ``"worm"``, ``"time"``, and one of states for each strip. Frames that are absent, or
         whose state is None, leave gaps.
     strips : mapping of str to str, optional
-        Column to label of each strip of a worm, from top to bottom. By default ``"annotated"`` where there is
-        one, called labelled, and ``"state"``, called predicted, as :func:`skworm.prediction.decode_states` returns them.
+        Column to label of each strip of a worm, from top to bottom. By default those that
+        :func:`skworm.prediction.decode_states` returns: ``"annotated"``, where there is one, is called labelled, and
+        ``"state"`` predicted.
     unit : {"s", "frames"}, default="s"
         Unit of the column ``"time"``.
 

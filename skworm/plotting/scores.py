@@ -122,9 +122,7 @@ class WormScoresDisplay(Display):
         ValueError
             If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
         """
-        columns = ("model", "evaluation", "worm", score)
-        table = _rows_of_panels(results, columns, panels, made_by="cross_validate_worms")
-        _check_models(options.get("models"), table)
+        table = _rows_of_panels(results, ("model", "evaluation", "worm", score), panels, options.get("models"))
         scores = table.groupby(["panel", "model", "worm"], sort=False)[score].mean().rename("score").reset_index()
         return cls(scores, xlabel=label_of_score(score), **options).plot(ax=ax)
 
@@ -175,9 +173,8 @@ class WormScoresDisplay(Display):
         self.means_[key] = axes.errorbar(float(np.nanmean(values)), above, xerr=spread, fmt="|", color=BLACK, ms=8)
         published = (self.reference or {}).get(key)
         if published is not None:
-            diamond = axes.plot(100 * published, above, "D", color=_REFERENCE, markersize=5, zorder=4)[0]
-            diamond.set_markerfacecolor("none")
-            self.references_[key] = diamond
+            style: dict[str, Any] = {"color": _REFERENCE, "markerfacecolor": "none", "zorder": 4}
+            self.references_[key] = axes.plot(100 * published, above, "D", markersize=5, **style)[0]
 
 
 class ScoreCurveDisplay(Display):
@@ -203,10 +200,8 @@ class ScoreCurveDisplay(Display):
 
     Attributes
     ----------
-    lines_, dots_ : dict
-        Means with error bars, and dots, by (panel, model).
-    references_ : dict
-        Open markers of published scores by (panel, model, x).
+    lines_, dots_, references_ : dict
+        Artists: means with error bars and dots by (panel, model), published scores by (panel, model, x).
 
     Examples
     --------
@@ -251,7 +246,7 @@ class ScoreCurveDisplay(Display):
         ax: Any = None,
         **options: Any,
     ) -> ScoreCurveDisplay:
-        """Draw the results of cross-validations by worm, against the number of worms they train on.
+        """Draw the results of cross-validations by worm against a number, such as that of training worms.
 
         Parameters
         ----------
@@ -282,9 +277,7 @@ class ScoreCurveDisplay(Display):
         ValueError
             If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
         """
-        columns = ("model", "evaluation", "worm", x, score)
-        table = _rows_of_panels(results, columns, panels, made_by="cross_validate_worms")
-        _check_models(options.get("models"), table)
+        table = _rows_of_panels(results, ("model", "evaluation", "worm", x, score), panels, options.get("models"))
         if x == _TRAIN_WORMS and not all(isinstance(worms, tuple) for worms in table[x]):
             found = table[x].iloc[0]
             raise ValueError(f"{x!r} holds {found!r}, which is not a tuple of worms; pass tuples, or another x=")
@@ -364,10 +357,8 @@ class TrajectoryErrorDisplay(Display):
 
     Attributes
     ----------
-    lines_ : dict
-        Lines by (panel, model): the mean over worms.
-    bands_ : dict
-        Bands by (panel, model): the standard deviation over worms, of models that are not baselines.
+    lines_, bands_ : dict
+        Mean, and standard deviation of models that are not baselines, over worms, by (panel, model).
 
     Examples
     --------
@@ -404,7 +395,7 @@ class TrajectoryErrorDisplay(Display):
         Parameters
         ----------
         results : pandas.DataFrame
-            The table of :func:`skworm.model_selection.cross_validate_trajectories`. The errors of a worm are averaged
+            The table of :func:`skworm.model_selection.cross_validate_worms`. The errors of a worm are averaged
             over the fits that score it.
         error : str, default="mse"
             Column with the error, such as ``"mse_trace"``. Persistence is added from ``"persistence_" + error``.
@@ -425,14 +416,14 @@ class TrajectoryErrorDisplay(Display):
         ValueError
             If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
         """
-        columns = ("model", "evaluation", "worm", "step", error)
-        table = _rows_of_panels(results, columns, panels, made_by="cross_validate_trajectories")
         persistence = f"persistence_{error}"
-        if persistence in table and "persistence" not in set(table["model"]):
+        adds = persistence in results and "persistence" not in set(results["model"])
+        named = [name for name in models or () if not (adds and name == "persistence")]
+        table = _rows_of_panels(results, ("model", "evaluation", "worm", "step", error), panels, named)
+        if adds:
             # The rows of every model hold the same errors of persistence.
             first = table[table["model"] == table.groupby("panel")["model"].transform("first")]
             table = pd.concat([table, first.assign(model="persistence", **{error: first[persistence]})])
-        _check_models(models, table)
         errors = table.groupby(["panel", "model", "worm", "step"], sort=False)[error].mean().rename("error")
         of_what = "" if error == "mse" else f", {readable(error.removeprefix('mse_'))}"
         ylabel = f"Mean squared error{of_what}\n(scaled features)"
@@ -443,14 +434,13 @@ class TrajectoryErrorDisplay(Display):
         panels = list(self.errors["panel"].unique())
         models = dict(self.models or {name: name for name in self.errors["model"].unique()})
         width = max(7.5, 1.6 + 2.4 * len(panels))
-        size = (width, 3.2 + _height_of_legend(list(models.values()), width))
+        size = (width, 3.2 + _height_of_legend([*models.values()], width))
         self._make_axes(ax, len(panels), size, sharex=True, sharey=True)
         self.lines_: dict[tuple[str, str], Any] = {}
         self.bands_: dict[tuple[str, str], Any] = {}
         for axes, panel in zip(self.axes_, panels, strict=True):
             self._draw_panel(axes, panel, models)
-        self.axes_[0].set_ylabel(self.ylabel)
-        self.axes_[0].set_ylim(bottom=0)
+        self.axes_[0].set(ylabel=self.ylabel, ylim=(0, None))
         self._add_legend(_lines_of_models(self.lines_, models))
         return self
 
@@ -478,31 +468,26 @@ def _rows_of_panels(
     results: pd.DataFrame,
     columns: Iterable[str],
     panels: Mapping[str, Mapping[str, Any]] | None,
-    *,
-    made_by: str,
+    models: Iterable[str] | None,
 ) -> pd.DataFrame:
-    """Check that results have some columns, and return the rows of each panel with its title in a column "panel"."""
+    """Check columns and models of results, and return the rows of each panel with its title in a column "panel"."""
     for column in columns:
         if column not in results:
-            raise ValueError(f"results have no column {column!r}; pass the table of {made_by}")
-    if panels is None:
-        panels = {readable(name): {"evaluation": name} for name in results["evaluation"].unique()}
-    return pd.concat([_rows_where(results, title, values).assign(panel=title) for title, values in panels.items()])
-
-
-def _check_models(models: Iterable[str] | None, table: pd.DataFrame) -> None:
+            raise ValueError(f"results have no column {column!r}; pass the table of cross_validate_worms")
+    panels = panels or {readable(name): {"evaluation": name} for name in results["evaluation"].unique()}
+    parts = []
+    for title, values in panels.items():
+        rows = results[np.logical_and.reduce([results[column] == value for column, value in values.items()])]
+        if rows.empty:
+            wanted = ", ".join(f"{column}={value!r}" for column, value in values.items())
+            raise ValueError(f"panel {title!r} has no rows: none of the results has {wanted}; drop the panel")
+        parts.append(rows.assign(panel=title))
+    table = pd.concat(parts)
     known = set(table["model"])
     absent = [name for name in models or () if name not in known]
     if absent:
         raise ValueError(f"results have no model {absent[0]!r}; choose among {', '.join(sorted(known))}")
-
-
-def _rows_where(results: pd.DataFrame, title: str, values: Mapping[str, Any]) -> pd.DataFrame:
-    chosen = np.logical_and.reduce([results[column] == value for column, value in values.items()])
-    if not chosen.any():
-        wanted = ", ".join(f"{column}={value!r}" for column, value in values.items())
-        raise ValueError(f"panel {title!r} has no rows: none of the results has {wanted}; drop the panel")
-    return results[chosen]
+    return table
 
 
 def _height_of_legend(labels: list[str], width: float) -> float:

@@ -12,8 +12,8 @@ from skworm.layout import FRAME_LEVEL, SEPARATOR, WORM_LEVEL, parse_column_names
 from skworm.plotting.base import (
     Display,
     add_legend,
+    add_strip,
     cells_of_frames,
-    draw_strip,
     legend_columns,
     patches_of_states,
     show_time,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _SHADE, _STRIP = 0.2, 0.06
 _UNITS = {"trace": "ΔF/F", "derivative": "ΔF/F/s"}
-_STRIP_BELOW = (0, -0.1, 1, 0.06)
 
 
 class TrajectoryDisplay(Display):
@@ -348,10 +347,7 @@ class BehaviorDisplay(Display):
         self.ax_.set_xlim(edges[0], edges[-1])
         self.ethogram_ax_ = None
         if worm.states is not None:
-            self.ethogram_ax_ = self.ax_.inset_axes(_STRIP_BELOW)
-            draw_strip(self.ethogram_ax_, worm.time, worm.states, colors)
-            self.ethogram_ax_.sharex(self.ax_)
-            self.ax_.tick_params(axis="x", bottom=False, labelbottom=False)
+            self.ethogram_ax_ = add_strip(self.ax_, worm.time, worm.states, colors)
         show_time(self.ethogram_ax_ or self.ax_, np.ptp(shown))
         _add_legend_above(self.ax_, worm.worm, self.lines_, self.models)
         if self.ethogram_ax_ is not None:
