@@ -112,7 +112,7 @@ def test_a_connectome_is_named_with_its_source():
     connectome = load_connectome("cook2019", ["AVAL", "AVAR", "RIML"])
     matrix = GraphDisplay(connectome, reference=load_connectome("white1986")).plot()
     assert matrix.colorbar_.ax.get_ylabel() == "Edge weight, connectome (Cook et al. 2019)"
-    assert labels(matrix.legend_.get_texts()) == ["edge of the connectome (White, Southgate, Thomson & Brenner 1986)"]
+    assert labels(matrix.legend_.get_texts()) == ["edge of the connectome (White et al. 1986)"]
     network = GraphDisplay(connectome, reference=connectome).plot("network")
     assert "no edge of the connectome (Cook et al. 2019)" in labels(network.legend_.get_texts())
     own = pd.DataFrame(connectome.to_numpy(), index=connectome.index, columns=connectome.columns)

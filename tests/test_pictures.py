@@ -6,6 +6,7 @@ from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 
+import matplotlib.figure
 import matplotlib.style
 import numpy as np
 import pandas as pd
@@ -288,6 +289,24 @@ def test_every_display_is_drawn_here():
     assert {type(drawn(name)).__name__ for name in PICTURES} == classes
     for name in PICTURES:
         assert any(hasattr(drawn(name), attribute) for attribute in ("ax_", "axes_"))
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_display_goes_into_given_axes(name):
+    display = PICTURES[name]()
+    n_axes = 1 if hasattr(display, "ax_") else len(display.axes_)
+    figure = matplotlib.figure.Figure(figsize=(5 * n_axes, 5), layout="constrained")
+    axes = figure.subplots(1, n_axes, squeeze=False)[0]
+    n_own = len(legends_of(display.figure_))
+    display.plot(ax=axes if n_axes > 1 else axes[0])
+    FigureCanvasAgg(figure).draw()
+    assert display.figure_ is figure
+    assert list(display.axes_) == list(axes)
+    assert not figure.legends
+    assert len(legends_of(figure)) == n_own
+    many = figure.add_gridspec(1, n_axes + 1).subplots()
+    with pytest.raises(ValueError, match=f"ax holds {n_axes + 1} axes for {n_axes} "):
+        display.plot(ax=many)
 
 
 @pytest.mark.parametrize("name", PICTURES)

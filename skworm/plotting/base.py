@@ -54,29 +54,11 @@ class Display:
         what: str = "panels",
         **grid: Any,
     ) -> list[Axes]:
-        """Take the given axes, or make a figure of `size` in inches with that many panels.
+        """Take the given axes, one for each panel, or make a figure of `size` in inches with that many panels.
 
-        Parameters
-        ----------
-        ax : None, matplotlib Axes or sequence of them
-            Given axes, one for each panel.
-        n_panels : int
-            How many panels there are.
-        size : tuple of float
-            Width and height of a figure of its own.
-        n_columns : int, optional
-            Panels side by side; by default all.
-        square : bool, default=False
-            Whether panels keep the shape of their data, so that the figure has room left to take away.
-        what : str, default="panels"
-            What the panels are, for the error.
-        **grid
-            Options of ``Figure.subplots``.
-
-        Raises
-        ------
-        ValueError
-            If there are more or fewer axes than panels.
+        Panels are in rows of `n_columns`, by default in one row. Those that keep the shape of their data are `square`:
+        the figure then takes away the room that is left. An error calls panels by `what`. `grid` has the options of
+        ``Figure.subplots``.
         """
         self._own_figure = ax is None
         if ax is None:
@@ -101,13 +83,14 @@ class Display:
         *,
         given: Mapping[str, Any] | None = None,
         axes: Axes | None = None,
+        loc: str = "outside lower center",
         **options: Any,
     ) -> Any:
-        """Place a legend below a figure of its own, or else inside the last of the given axes, as `given` says."""
+        """Place a legend outside the axes of a figure of its own, or else in given axes, as `given` says."""
         if not self._own_figure:
             return add_legend(axes or self.axes_[-1], handles, **options, **(given or {}))
-        columns = legend_columns(handles, width_of(self.figure_))
-        return add_legend(self.figure_, handles, **{"loc": "outside lower center", "ncols": columns, **options})
+        columns = 1 if "right" in loc else legend_columns(handles, width_of(self.figure_))
+        return add_legend(self.figure_, handles, loc=loc, ncols=columns, **options)
 
 
 class ClassifierDisplay(Display):

@@ -278,7 +278,7 @@ class ReliabilityDisplay(ClassifierDisplay):
         self._set_limits()
         handles = {worm: line for (_, worm), line in self.lines_.items()}
         handles["calibrated"] = self.axes_[0].lines[0]
-        self._add_legend(handles, loc="outside right center", ncols=1)
+        self._add_legend(handles, loc="outside right center")
         return self
 
     def _draw_panel(self, axes: Axes, panel: str) -> None:

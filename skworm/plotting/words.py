@@ -84,8 +84,9 @@ def connectome_label(connectome: Any) -> str:
     >>> connectome_label(load_connectome("cook2019"))
     'connectome (Cook et al. 2019)'
     """
-    authors = re.match(r".*?\b\d{4}\b", str(getattr(connectome, "attrs", {}).get("reference", "")))
-    return f"connectome ({authors[0]})" if authors else "reference"
+    # "White, Southgate, Thomson & Brenner 1986, Phil. Trans. ..." has more than two authors.
+    found = re.match(r"(.*?)(,.*?| et al\..*?)? (\d{4})\b", str(getattr(connectome, "attrs", {}).get("reference", "")))
+    return f"connectome ({found[1]}{' et al.' if found[2] else ''} {found[3]})" if found else "reference"
 
 
 def label_of_score(score: str) -> str:
