@@ -25,9 +25,9 @@ display = GraphDisplay(graph, reference=true_graph, reference_label="true edge")
 display.figure_.savefig("graph.png", dpi=150)
 
 # %%
-# The largest weights alone, as a network:
+# The largest weights alone, as a network. The width of an edge is its weight; dashed edges are not true ones:
 
-network = GraphDisplay(graph, reference=true_graph, reference_label="true edge").plot("network", share=0.1)
+network = GraphDisplay(graph, reference=true_graph, reference_label="true edge").plot("network")
 network.figure_.savefig("network.png", dpi=150)
 
 # %%

@@ -94,7 +94,7 @@ def test_a_network_of_many_neurons_shows_two_edges_a_neuron():
     shown = {pair: graph.loc[pair] for pair in display.edges_}
     assert sorted(np.abs(list(shown.values()))) == pytest.approx(np.sort(np.abs(others))[-44:])
     texts = labels(display.legend_.get_texts())
-    assert texts == [f"{value:.2g}" for value in (others.max(), others.min(), min(shown.values(), key=abs))]
+    assert texts == [f"{value:.3g}" for value in (others.max(), others.min(), min(shown.values(), key=abs))]
     colors = [to_hex(handle.get_color()) for handle in display.legend_.legend_handles]
     assert colors[0] != colors[1]
     for pair, edge in display.edges_.items():

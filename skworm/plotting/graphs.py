@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _POSITIVE, _NEGATIVE, _REFERENCE = "#2166AC", "#B2182B", "#CCCCCC"
 _INCHES_A_NEURON = 0.24
-_EDGES_A_NEURON, _WIDEST, _THINNEST = 2, 3.2, 0.4
+_EDGES_A_NEURON, _WIDEST, _THINNEST = 2, 2.6, 0.4
 _TO_CENTRE = (0.35, 0.6)
 _NAME_RADIUS, _LIMIT = 1.07, 1.3
 
@@ -248,7 +248,7 @@ class GraphDisplay(Display):
         weakest = [min(weights, key=lambda pair: abs(weights[pair]))] if weights else []
         for pair in (*strongest, *weakest):
             edge = self.edges_[pair]
-            handles[f"{weights[pair]:.2g}"] = line(color=edge.get_edgecolor(), linewidth=edge.get_linewidth())
+            handles[f"{weights[pair]:.3g}"] = line(color=edge.get_edgecolor(), linewidth=edge.get_linewidth())
         reference = self.reference_label or f"edge of the {connectome_label(self.reference)}"
         if isinstance(self.reference_, list):
             handles[f"no {reference}"] = line(color=_POSITIVE, linestyle=(0, (4, 2)))
