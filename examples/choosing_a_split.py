@@ -56,5 +56,5 @@ display.figure_.savefig("splits.png", dpi=150)
 
 report = leakage_report(X, y, cv=shuffled)
 print(describe_leakage(report))
-leakage = LeakageDisplay.from_report(report)
+leakage = LeakageDisplay(report).plot()
 leakage.figure_.savefig("leakage.png", dpi=150)

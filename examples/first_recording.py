@@ -21,7 +21,7 @@ for recording in recordings:
 # which neurons are active: that is what a classifier reads.
 
 worm = recordings[0]
-display = RecordingDisplay.from_recording(worm)
+display = RecordingDisplay(worm).plot()
 display.figure_.savefig("recording.png", dpi=150)
 
 # %%

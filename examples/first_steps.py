@@ -44,6 +44,6 @@ from skworm.plotting import EthogramDisplay
 
 later = make_worms(n_worms=1, n_frames=600, worm_prefix="later", random_state=1)
 table = decode_states(gnn, later)
-ethogram = EthogramDisplay.from_table(table)
+ethogram = EthogramDisplay(table).plot()
 ethogram.save("ethogram.png")
 print(bouts_in_seconds(table).head())

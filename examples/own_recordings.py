@@ -76,6 +76,6 @@ frames, _ = make_frames(new_worm, neurons=mlp.neurons_, states=None)
 predicted = pd.Series(mlp.predict(frames), index=frames.index, name="state")
 predicted.to_csv(out / "predicted_states.csv")
 
-display = RecordingDisplay.from_recording(replace(new_worm, states=predicted.to_numpy()), neurons=mlp.neurons_)
+display = RecordingDisplay(replace(new_worm, states=predicted.to_numpy()), neurons=mlp.neurons_).plot()
 display.figure_.savefig(out / "predicted_states.png", dpi=150)
 print(f"predicted states and their picture are in {out}")

@@ -21,13 +21,13 @@ fits = {seed: GNNStateClassifier(max_epochs=100, learning_rate=0.01, random_stat
 # For real worms ``reference=load_connectome()`` marks synapses.
 
 graph = inferred_graph(fits[0], X)
-display = GraphDisplay.from_graph(graph, reference=true_graph, reference_label="true edge")
+display = GraphDisplay(graph, reference=true_graph, reference_label="true edge").plot()
 display.figure_.savefig("graph.png", dpi=150)
 
 # %%
-# The largest weights alone, as a network:
+# The largest weights alone, as a network. The width of an edge is its weight; dashed edges are not true ones:
 
-network = GraphDisplay.from_graph(graph, kind="network", share=0.1, reference=true_graph, reference_label="true edge")
+network = GraphDisplay(graph, reference=true_graph, reference_label="true edge").plot("network")
 network.figure_.savefig("network.png", dpi=150)
 
 # %%
@@ -55,5 +55,5 @@ for seed, fit in fits.items():
 # frames of one neuron are shuffled. Neurons that tell the same stand in for each other.
 
 importance = neuron_importance(fits[0], X, y, n_repeats=2, random_state=0)
-bars = NeuronImportanceDisplay.from_importance(importance)
+bars = NeuronImportanceDisplay(importance).plot()
 bars.figure_.savefig("importance.png", dpi=150)

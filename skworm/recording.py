@@ -19,16 +19,16 @@ STATES = (
     "reverse_1",
     "reverse_2",
     "sustained_reverse",
+    "reverse",
     "dorsal_turn",
     "ventral_turn",
-    "reverse",
     "turn",
     "quiescence",
     UNKNOWN,
 )
-"""Every state name that skworm knows; the last four are coarse or carry no movement."""
+"""Every state name that skworm knows, in the order of tables, axes and legends."""
 
-_SEVEN = STATES[:7]
+_SEVEN = (*STATES[:5], "dorsal_turn", "ventral_turn")
 _FORWARD = dict.fromkeys(("forward", "slowing"), "forward")
 _REVERSE = dict.fromkeys(("reverse_1", "reverse_2", "sustained_reverse", "reverse"), "reverse")
 _SIDED_TURNS = {"dorsal_turn": "dorsal_turn", "ventral_turn": "ventral_turn", "turn": "turn"}

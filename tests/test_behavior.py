@@ -306,7 +306,7 @@ class TestDisplay:
         np.testing.assert_allclose(values[:50], worms[1].behavior["velocity"][:50] + 1)
         assert display.ax_.get_ylabel() == "velocity (mm/s)"
         assert display.ethogram_ax_.get_xlabel() == "Time (s)"
-        assert [text.get_text() for text in display.figure_.legends[0].get_texts()][:2] == ["true", "mlp"]
+        assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["true", "mlp"]
 
     def test_into_given_axes_and_without_states(self, worms, velocity):
         from matplotlib.figure import Figure

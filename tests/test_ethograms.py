@@ -3,13 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from sklearn.dummy import DummyClassifier
 
 from skworm.datasets import make_worms
-from skworm.frames import make_frames
-from skworm.plotting import STATE_COLORS, EthogramDisplay, TraceDisplay
+from skworm.frames import make_behavior, make_frames
+from skworm.plotting import STATE_COLORS, BehaviorDisplay, EthogramDisplay, RecordingDisplay, TraceDisplay
 
 
 @pytest.fixture
@@ -60,15 +61,15 @@ def test_a_classifier_is_drawn_at_the_rate_of_its_frames():
 def test_tables_of_decoded_states_show_both_strips():
     table = pd.DataFrame({"worm": "a", "time": [0.0, 1.0], "state": "forward", "annotated": ["forward", "reverse"]})
     axes = Figure().subplots()
-    display = EthogramDisplay.from_table(table, ax=axes)
+    display = EthogramDisplay(table).plot(ax=axes)
     assert display.ax_ is axes
-    assert (labels(display), display.states_) == (["annotated", "predicted"], ["forward", "reverse"])
-    assert labels(EthogramDisplay.from_table(table.drop(columns="annotated"))) == ["a"]
+    assert (labels(display), display.states_) == (["labelled", "predicted"], ["forward", "reverse"])
+    assert labels(EthogramDisplay(table.drop(columns="annotated")).plot()) == ["a"]
 
 
 def test_bad_states_are_refused():
     with pytest.raises(ValueError, match=r"needs rows and the columns \['state', 'time', 'worm'\]"):
-        EthogramDisplay.from_table(pd.DataFrame({"worm": ["a"], "time": [0.0]}))
+        EthogramDisplay(pd.DataFrame({"worm": ["a"], "time": [0.0]})).plot()
     with pytest.raises(ValueError, match=r"states of 'GNN' have shape \(1,\), but there are 2 frames"):
         EthogramDisplay.from_predictions(["forward"] * 2, {"GNN": ["forward"]})
     with pytest.raises(ValueError, match="fps names no rate for worm 'b'"):
@@ -79,7 +80,7 @@ def test_bad_states_are_refused():
 
 
 def test_traces_have_the_colours_of_states(worm):
-    display = TraceDisplay.from_recording(worm, ["AVAL", "RID"])
+    display = TraceDisplay(worm, neurons=["AVAL", "RID"]).plot()
     assert [axes.get_ylabel() for axes in display.axes_] == ["AVAL\n(ΔF/F)", "RID\n(ΔF/F)"]
     pieces = {state: lines for (neuron, state), lines in display.lines_.items() if neuron == "RID"}
     assert set(pieces) == set(worm.states)
@@ -96,14 +97,53 @@ def test_traces_break_where_nothing_was_measured(worm):
     traces[50:53, worm.neurons.index("RID")] = np.nan
     time = worm.time + 10.0 * (np.arange(worm.n_frames) >= 80)
     broken = replace(worm, traces=traces, time=time, states=None)
-    display = TraceDisplay.from_recording(broken, ["RID"])
+    display = TraceDisplay(broken, neurons=["RID"]).plot()
     assert len(display.lines_["RID", "trace"].get_segments()) == 119 - 4 - 1
     assert not display.figure_.legends
 
 
 def test_traces_that_cannot_be_drawn_are_refused(worm):
-    assert len(TraceDisplay.from_recording(worm).axes_) == 4
+    assert len(TraceDisplay(worm).plot().axes_) == 4
     with pytest.raises(ValueError, match="has no neuron 'VB09'; choose among"):
-        TraceDisplay.from_recording(worm, ["VB09"])
+        TraceDisplay(worm, neurons=["VB09"]).plot()
     with pytest.raises(ValueError, match="ax holds 1 axes for 4 neurons; pass one for each"):
-        TraceDisplay.from_recording(worm, ax=Figure().subplots())
+        TraceDisplay(worm).plot(ax=Figure().subplots())
+
+
+def test_nothing_is_drawn_where_no_frame_was_recorded(worm):
+    late = np.arange(worm.n_frames) >= 80
+    gap = replace(worm, time=worm.time + 60.0 * late)
+    heat_map = RecordingDisplay(gap).plot()
+    for mesh, n_rows in ((heat_map.image_, len(worm.identified)), (heat_map.ethogram_ax_.collections[0], 1)):
+        values = np.ma.masked_invalid(mesh.get_array())
+        assert values.shape == (n_rows, worm.n_frames + 1)
+        np.testing.assert_array_equal(np.ma.getmaskarray(values).all(axis=0), np.arange(worm.n_frames + 1) == 80)
+        edges = mesh.get_coordinates()[0, :, 0]
+        np.testing.assert_allclose(edges[[80, 81]], gap.time[[79, 80]] + np.array([0.5, -0.5]) / worm.fps)
+    frames = pd.MultiIndex.from_product([[worm.worm], range(worm.n_frames)], names=["worm", "frame"])
+    line = BehaviorDisplay.from_predictions(gap, pd.Series(1.0, index=frames), {}).lines_["true"]
+    assert np.isnan(line.get_ydata()).sum() == 1
+    assert gap.time[79] < line.get_xdata()[np.isnan(line.get_ydata())] < gap.time[80]
+    table = pd.DataFrame({"worm": "a", "time": gap.time, "state": worm.states})
+    assert colors_of(EthogramDisplay(table).plot().ax_.collections[0])[80] is None
+    pieces = TraceDisplay(gap, neurons=["RID"]).plot().lines_
+    assert sum(len(lines.get_segments()) for lines in pieces.values()) == worm.n_frames - 2
+
+
+@pytest.mark.parametrize(("n_frames", "label", "unit"), [(580, "Time (s)", 1), (2000, "Time (min)", 60)])
+def test_more_than_five_minutes_are_counted_in_minutes(n_frames, label, unit):
+    worm = make_worms(1, n_frames=n_frames, fps=2.9, random_state=0)[0]
+    X, y = make_frames([worm], states="7", unknown="keep")
+    velocity = make_behavior([worm], X)
+    for axes in (
+        RecordingDisplay(worm).plot().ethogram_ax_,
+        TraceDisplay(worm).plot().axes_[-1],
+        EthogramDisplay.from_predictions(y, y, fps=2.9).ax_,
+        BehaviorDisplay.from_predictions(worm, velocity, {}).ethogram_ax_,
+    ):
+        FigureCanvasAgg(axes.figure).draw()
+        assert axes.get_xlabel() == label
+        ticks = [tick for tick in axes.xaxis.get_major_ticks() if tick.get_loc() >= 0]
+        assert len(ticks) > 3
+        assert all(float(tick.label1.get_text()) * unit == tick.get_loc() for tick in ticks)
+        assert axes.get_xlim()[1] == pytest.approx(n_frames / 2.9, abs=1)

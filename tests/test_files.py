@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from skworm.datasets import load_recordings, save_recordings
-from skworm.recording import STATES, Recording
+from skworm.recording import STATES, VOCABULARIES, Recording
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=12)
 FINITE = st.floats(allow_nan=True, allow_infinity=False)
@@ -64,7 +64,7 @@ def test_kato_recordings_load(number, kato2015_folder):
     assert (worm.worm, worm.dataset) == (f"worm_{number}", "kato2015")
     assert 31 <= len(worm.identified) <= 47
     assert ("VB01" in worm.identified) == (number != 4)
-    assert set(worm.states) == set(STATES[:7]) | {"unknown"}
+    assert set(worm.states) == set(VOCABULARIES["7"].values())
     reverse = np.isin(worm.states, ["reverse_1", "reverse_2", "sustained_reverse"])
     aval = worm.traces[:, worm.neurons.index("AVAL")]
     assert aval[reverse].mean() > aval[worm.states == "forward"].mean() + 0.2

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from skworm import GNNStateClassifier
@@ -27,7 +28,7 @@ def labels(texts):
 
 
 def test_a_matrix_has_senders_in_rows(graph):
-    display = GraphDisplay.from_graph(graph, label="Weight")
+    display = GraphDisplay(graph, label="Weight").plot()
     draw(display)
     order = ["AVAL", "AVAR", "RID", "VB01"]
     assert labels(display.ax_.get_yticklabels()) == labels(display.ax_.get_xticklabels()) == order
@@ -35,15 +36,15 @@ def test_a_matrix_has_senders_in_rows(graph):
     assert (display.ax_.get_ylabel(), display.ax_.get_xlabel()) == ("Sender (pre)", "Receiver (post)")
     assert display.colorbar_.ax.get_ylabel() == "Weight"
     assert display.legend_ is None
-    chosen = GraphDisplay.from_graph(graph, neurons=["VB01", "RID"])
+    chosen = GraphDisplay(graph, neurons=["VB01", "RID"]).plot()
     assert chosen.image_.get_array().tolist() == [[9, 7], [2, 9]]
 
 
 def test_colours_begin_at_zero_and_signed_weights_have_white_there(graph):
-    assert GraphDisplay.from_graph(graph).image_.get_clim() == (0, 12)
-    assert GraphDisplay.from_graph(graph * 0).image_.get_clim() == (0, 1)
+    assert GraphDisplay(graph).plot().image_.get_clim() == (0, 12)
+    assert GraphDisplay(graph * 0).plot().image_.get_clim() == (0, 1)
     graph.loc["RID", "AVAL"] = -20
-    image = GraphDisplay.from_graph(graph).image_
+    image = GraphDisplay(graph).plot().image_
     assert image.get_clim() == (-20, 20)
 
 
@@ -54,7 +55,7 @@ def test_edges_of_the_reference_are_marked(graph, kind):
     reference.loc["AVAL", "VB01"] = 3
     reference.loc["VB01", "AVAR"] = np.nan
     reference.loc["AVAR", "AVAR"] = 1
-    display = GraphDisplay.from_graph(graph, kind=kind, reference=reference, reference_label="Cook et al.")
+    display = GraphDisplay(graph, reference=reference, reference_label="Cook et al.").plot(kind)
     draw(display)
     if kind == "matrix":
         assert [line.tolist() for line in display.reference_.get_data()] == [[3], [0]]
@@ -64,27 +65,71 @@ def test_edges_of_the_reference_are_marked(graph, kind):
 
 
 def test_a_network_draws_the_strongest_edges(graph):
-    display = GraphDisplay.from_graph(graph, kind="network", share=0.25)
+    display = GraphDisplay(graph).plot("network", share=0.25)
     draw(display)
     assert set(display.edges_) == {("AVAR", "AVAL"), ("AVAR", "RID"), ("VB01", "AVAR")}
     widths = {pair: edge.get_linewidth() for pair, edge in display.edges_.items()}
-    assert widths["AVAR", "AVAL"] > widths["AVAR", "RID"] > widths["VB01", "AVAR"]
+    for (pre, post), width in widths.items():
+        assert width / widths["AVAR", "AVAL"] == pytest.approx(graph.loc[pre, post] / 12)
+    handles = dict(zip(labels(display.legend_.get_texts()), display.legend_.legend_handles, strict=True))
+    assert {text: handle.get_linewidth() for text, handle in handles.items()} == {
+        "12": widths["AVAR", "AVAL"],
+        "10": widths["VB01", "AVAR"],
+    }
     assert labels(display.ax_.texts) == ["AVAL", "AVAR", "RID", "VB01"]
     assert display.colorbar_ is None
     # All but self edges and the one of weight 0.
-    assert len(GraphDisplay.from_graph(graph, kind="network", share=1).edges_) == 11
-    assert GraphDisplay.from_graph(graph * 0, kind="network").edges_ == {}
+    assert len(GraphDisplay(graph).plot("network", share=1).edges_) == 11
+    assert GraphDisplay(graph * 0).plot("network").edges_ == {}
+
+
+def test_a_network_of_many_neurons_shows_two_edges_a_neuron():
+    names = [f"VB{number:02}" for number in range(1, 12)] + [f"DB{number:02}" for number in range(1, 12)]
+    weights = np.random.RandomState(0).standard_normal((22, 22))
+    graph = pd.DataFrame(weights, index=names, columns=names)
+    display = GraphDisplay(graph).plot("network")
+    draw(display)
+    assert len(display.edges_) == 44
+    others = weights[~np.eye(22, dtype=bool)]
+    shown = {pair: graph.loc[pair] for pair in display.edges_}
+    assert sorted(np.abs(list(shown.values()))) == pytest.approx(np.sort(np.abs(others))[-44:])
+    texts = labels(display.legend_.get_texts())
+    assert texts == [f"{value:.3g}" for value in (others.max(), others.min(), min(shown.values(), key=abs))]
+    colors = [to_hex(handle.get_color()) for handle in display.legend_.legend_handles]
+    assert colors[0] != colors[1]
+    for pair, edge in display.edges_.items():
+        assert to_hex(edge.get_edgecolor()) == colors[0 if shown[pair] > 0 else 1]
+
+
+def test_edges_that_the_reference_lacks_are_dashed(graph):
+    reference = (graph > 6).astype(float)
+    display = GraphDisplay(graph, reference=reference).plot("network", share=1)
+    for pair, edge in display.edges_.items():
+        assert (edge.get_linestyle() in ("-", "solid")) == bool(reference.loc[pair]), pair
+
+
+def test_a_connectome_is_named_with_its_source():
+    connectome = load_connectome("cook2019", ["AVAL", "AVAR", "RIML"])
+    matrix = GraphDisplay(connectome, reference=load_connectome("white1986")).plot()
+    assert matrix.colorbar_.ax.get_ylabel() == "Edge weight, connectome (Cook et al. 2019)"
+    assert labels(matrix.legend_.get_texts()) == ["edge of the connectome (White et al. 1986)"]
+    network = GraphDisplay(connectome, reference=connectome).plot("network")
+    assert "no edge of the connectome (Cook et al. 2019)" in labels(network.legend_.get_texts())
+    own = pd.DataFrame(connectome.to_numpy(), index=connectome.index, columns=connectome.columns)
+    assert labels(GraphDisplay(own, reference=own).plot().legend_.get_texts()) == ["edge of the reference"]
+    assert GraphDisplay(own, label="Weight").plot().colorbar_.ax.get_ylabel() == "Weight"
 
 
 def test_an_arrow_leads_from_sender_to_receiver(graph):
-    display = GraphDisplay.from_graph(graph, kind="network", share=0.05)
+    display = GraphDisplay(graph).plot("network", share=0.05)
     draw(display)
     ((pair, arrow),) = display.edges_.items()
     places = dict(zip(["AVAL", "AVAR", "RID", "VB01"], np.array([[0, 1], [1, 0], [0, -1], [-1, 0]]), strict=True))
     ends = [arrow.get_path().vertices[0], places[pair[1]]]
     assert pair == ("AVAR", "AVAL")
     assert np.linalg.norm(ends[0] - places["AVAR"]) < np.linalg.norm(ends[0] - places["AVAL"])
-    assert labels(display.legend_.get_texts()) == ["Edge weight (largest)"]
+    assert labels(display.legend_.get_texts()) == ["12"]
+    assert display.legend_.get_title().get_text() == "Edge weight"
 
 
 def test_graphs_of_a_fitted_network_are_drawn_into_given_axes():
@@ -103,11 +148,11 @@ def test_graphs_of_a_fitted_network_are_drawn_into_given_axes():
 
 def test_wrong_options_of_a_graph_are_named(graph):
     with pytest.raises(ValueError, match="has no row or no column for 'ALA'; choose among AVAL, AVAR"):
-        GraphDisplay.from_graph(graph, neurons=["ALA"])
+        GraphDisplay(graph, neurons=["ALA"]).plot()
     with pytest.raises(ValueError, match="kind='circle' does not exist"):
-        GraphDisplay.from_graph(graph, kind="circle")
+        GraphDisplay(graph).plot("circle")
     with pytest.raises(ValueError, match="share=0 must be a number greater than 0"):
-        GraphDisplay.from_graph(graph, kind="network", share=0)
+        GraphDisplay(graph).plot("network", share=0)
 
 
 def test_importance_has_a_bar_a_neuron_and_a_dot_a_worm():
@@ -117,13 +162,23 @@ def test_importance_has_a_bar_a_neuron_and_a_dot_a_worm():
         for worm in ("a", "b", "c")
         for repeat in (0, 1)
     ]
-    display = NeuronImportanceDisplay.from_importance(pd.DataFrame(rows), xlabel="Drop of macro F1")
+    display = NeuronImportanceDisplay(pd.DataFrame(rows), xlabel="Drop of macro F1").plot()
     draw(display)
     assert labels(display.ax_.get_yticklabels()) == ["AVAL", "RID"]
     assert display.bars_["AVAL"].get_width() == pytest.approx(0.31 + 0.1 / 3)
     np.testing.assert_allclose(display.dots_["AVAL"].get_xdata(), [0.31, 0.41, 0.31])
     assert display.ax_.get_xlabel() == "Drop of macro F1"
     axes = Figure().subplots()
-    assert NeuronImportanceDisplay.from_importance(pd.DataFrame(rows), ax=axes).ax_ is axes
+    assert NeuronImportanceDisplay(pd.DataFrame(rows)).plot(ax=axes).ax_ is axes
     with pytest.raises(ValueError, match=r"lacks the columns \['drop'\]"):
-        NeuronImportanceDisplay.from_importance(pd.DataFrame({"neuron": ["a"], "worm": ["b"]}))
+        NeuronImportanceDisplay(pd.DataFrame({"neuron": ["a"], "worm": ["b"]})).plot()
+
+
+def test_importance_for_one_worm_has_its_name_and_no_mean_over_worms():
+    rows = pd.DataFrame({"neuron": ["RID", "AVAL"], "worm": "worm-a", "drop": [0.0, 0.3]})
+    display = NeuronImportanceDisplay(rows).plot()
+    draw(display)
+    assert display.ax_.get_title() == "worm-a"
+    assert display.ax_.get_legend() is None
+    assert display.dots_ == {}
+    assert display.bars_["AVAL"].get_width() == pytest.approx(0.3)

@@ -1,10 +1,12 @@
 """Every display, drawn: units, legends, colours of states, texts that can be read; some against reference pictures."""
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 
+import matplotlib.figure
 import matplotlib.style
 import numpy as np
 import pandas as pd
@@ -21,7 +23,7 @@ from skworm.datasets import load_connectome, make_worms
 from skworm.frames import PAPER_NEURONS, make_behavior, make_frames, make_trajectories
 
 BASELINE = Path(__file__).parent / "baseline"
-UNIT = re.compile(r"\((s|frames|%|ΔF/F|mm/s|number|fraction|probability|scaled|scaled features)\)$")
+UNIT = re.compile(r"\((s|min|frames|%|ΔF/F|mm/s|number|fraction|probability|scaled|scaled features)\)$")
 # Numbers that are compared with each other only.
 NO_UNIT = re.compile(r"Edge weight|Correlation|Synapses and gap junctions|Manifold coordinate \d|ΔF/F")
 
@@ -59,11 +61,11 @@ def scores(x, numbers, models, evaluations=("held_out_windows", "unseen_worms"))
 
 
 def recording():
-    return displays.RecordingDisplay.from_recording(worms()[0])
+    return displays.RecordingDisplay(worms()[0]).plot()
 
 
 def traces():
-    return displays.TraceDisplay.from_recording(worms()[0], ["AVAL", "RID", "VB02"])
+    return displays.TraceDisplay(worms()[0], neurons=["AVAL", "RID", "VB02"]).plot()
 
 
 def ethogram():
@@ -75,7 +77,7 @@ def ethogram():
 
 def ethogram_of_new_worms():
     table = pd.concat([pd.DataFrame({"worm": w.worm, "time": w.time, "state": w.states}) for w in worms()])
-    return displays.EthogramDisplay.from_table(table)
+    return displays.EthogramDisplay(table).plot()
 
 
 def confusion():
@@ -89,7 +91,7 @@ def confusion_of_a_classifier():
 
 
 def training_worms():
-    results = scores("train_worms", ["a", "a+b", "a+b+c", "a+b+c+d"], ["clock", "MLP", "GNN"])
+    results = scores("train_worms", [tuple("abcd"[:n]) for n in (1, 2, 3, 4)], ["clock", "MLP", "GNN"])
     return displays.ScoreCurveDisplay.from_results(
         results, reference={("unseen worms", "GNN", 1): 0.72}, reference_label="Wang et al. 2021"
     )
@@ -126,19 +128,18 @@ def behavior():
 
 
 def graph(kind="matrix"):
-    return displays.GraphDisplay.from_graph(
+    return displays.GraphDisplay(
         load_connectome("white1986", PAPER_NEURONS),
-        kind=kind,
         reference=load_connectome("cook2019", PAPER_NEURONS),
-        reference_label="Cook et al. 2019",
+        reference_label="edge in Cook et al. 2019",
         label="Synapses and gap junctions",
-    )
+    ).plot(kind)
 
 
 def signed_graph():
     X, _ = frames()
     traces = X.filter(like=":trace").rename(columns=lambda name: name.split(":")[0])
-    return displays.GraphDisplay.from_graph(traces.corr(), reference=load_connectome(), label="Correlation")
+    return displays.GraphDisplay(traces.corr(), reference=load_connectome(), label="Correlation").plot()
 
 
 def network():
@@ -172,7 +173,7 @@ def importance():
         for place, neuron in enumerate(PAPER_NEURONS)
         for worm in ("worm-a", "worm-b", "worm-c")
     ]
-    return displays.NeuronImportanceDisplay.from_importance(pd.DataFrame(rows))
+    return displays.NeuronImportanceDisplay(pd.DataFrame(rows)).plot()
 
 
 def leakage():
@@ -186,7 +187,28 @@ def leakage():
         for worm in ("worm-a", "worm-b", "worm-c")
         for noise in (0.06 * (rng.random_sample() - 0.5),)
     ]  # fmt: skip
-    return displays.LeakageDisplay.from_report(pd.DataFrame(rows), estimator_label="GNN")
+    return displays.LeakageDisplay(pd.DataFrame(rows), estimator_label="GNN").plot()
+
+
+def own_states(draw):
+    """Draw a worm that roams and dwells, in states that skworm does not know."""
+    worm = worms()[0]
+    named = np.where(np.arange(worm.n_frames) // 40 % 2, "roaming", "dwelling")
+    X, _ = frames()
+    y = pd.Series(np.tile(named, 2), index=X.index)
+    velocity = make_behavior(worms(), X)
+    inputs, Y = make_trajectories(frames("4", derivative="backward")[0], burn_in=1, horizon=16)
+    return {
+        "recording": lambda: displays.RecordingDisplay(replace(worm, states=named)),
+        "traces": lambda: displays.TraceDisplay(replace(worm, states=named), neurons=["AVAL"]),
+        "ethogram": lambda: displays.EthogramDisplay(pd.DataFrame({"worm": "a", "time": worm.time, "state": named})),
+        "confusion": lambda: displays.ConfusionDisplay.from_predictions(named, named),
+        "manifold": lambda: displays.ManifoldDisplay(X.iloc[:, :2].to_numpy(), states=y.to_numpy()),
+        "behavior": lambda: displays.BehaviorDisplay.from_predictions(replace(worm, states=named), velocity, {}),
+        "trajectory": lambda: displays.TrajectoryDisplay.from_predictions(
+            frames("4", derivative="backward")[0], Y, {"persistence": np.tile(inputs, 16)}, row=30, states=y
+        ),
+    }[draw]().plot()
 
 
 PICTURES = {
@@ -263,19 +285,36 @@ def collisions(named_boxes):
 
 
 def test_every_display_is_drawn_here():
-    classes = {name for name in displays.__all__ if name.endswith("Display")}
+    classes = {name for name in displays.__all__ if name.endswith("Display")} - {"Display"}
     assert {type(drawn(name)).__name__ for name in PICTURES} == classes
     for name in PICTURES:
         assert any(hasattr(drawn(name), attribute) for attribute in ("ax_", "axes_"))
 
 
 @pytest.mark.parametrize("name", PICTURES)
+def test_every_display_goes_into_given_axes(name):
+    display = PICTURES[name]()
+    n_axes = 1 if hasattr(display, "ax_") else len(display.axes_)
+    figure = matplotlib.figure.Figure(figsize=(5 * n_axes, 5), layout="constrained")
+    axes = figure.subplots(1, n_axes, squeeze=False)[0]
+    n_own = len(legends_of(display.figure_))
+    display.plot(ax=axes if n_axes > 1 else axes[0])
+    FigureCanvasAgg(figure).draw()
+    assert display.figure_ is figure
+    assert list(display.axes_) == list(axes)
+    assert not figure.legends
+    assert len(legends_of(figure)) == n_own
+    many = figure.add_gridspec(1, n_axes + 1).subplots()
+    with pytest.raises(ValueError, match=f"ax holds {n_axes + 1} axes for {n_axes} "):
+        display.plot(ax=many)
+
+
+@pytest.mark.parametrize("name", PICTURES)
 def test_axes_of_numbers_have_a_label_with_the_unit(name):
     n_labels = 0
     for axes in axes_of(drawn(name).figure_):
-        axis_of = {"x": axes.xaxis, "y": axes.yaxis} | ({"z": axes.zaxis} if axes.name == "3d" else {})
-        for letter, axis in axis_of.items():
-            if any(map(is_number, tick_labels(axis))) or axes.name == "3d":
+        for letter, axis in {"x": axes.xaxis, "y": axes.yaxis}.items():
+            if any(map(is_number, tick_labels(axis))):
                 label = axis.get_label().get_text()
                 assert UNIT.search(label) or NO_UNIT.fullmatch(label), f"{letter} axis: {label!r}"
                 n_labels += 1
@@ -314,6 +353,25 @@ def test_states_have_the_same_colour_in_every_legend(name):
         "trajectory",
         "manifold",
     )
+
+
+@pytest.mark.parametrize("draw", ["recording", "traces", "ethogram", "confusion", "manifold", "behavior", "trajectory"])
+def test_own_states_are_drawn_in_the_same_colours_everywhere(draw):
+    display = own_states(draw)
+    FigureCanvasAgg(display.figure_).draw()
+    if draw == "confusion":
+        assert [label.get_text() for label in display.axes_[0].get_yticklabels()] == ["dwelling", "roaming"]
+        return
+    found = {}
+    for legend in legends_of(display.figure_):
+        for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
+            color = handle.get_facecolor() if hasattr(handle, "get_facecolor") else handle.get_color()
+            found[text.get_text()] = to_hex(color).upper()
+    expected = displays.STATE_COLORS
+    assert {name: found[name] for name in ("dwelling", "roaming")} == {
+        "dwelling": expected["forward"],
+        "roaming": expected["reverse"],
+    }
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
@@ -58,7 +59,7 @@ def test_plotting_leaves_matplotlib_for_later():
 
 def test_scores_are_averaged_over_fits_and_drawn_in_per_cent(results):
     display = WormScoresDisplay.from_results(results[results["fold_by"] == "shuffled_windows"])
-    assert [axes.get_title() for axes in display.axes_] == ["held out windows", "unseen worms"]
+    assert [axes.get_title() for axes in display.axes_] == ["held-out windows", "unseen worms"]
     np.testing.assert_allclose(display.dots_["unseen worms", "svm"].get_xdata(), [91, 93])
     line, _, (bar,) = display.means_["unseen worms", "svm"].lines
     assert line.get_xdata() == pytest.approx([92])
@@ -134,7 +135,7 @@ def test_bad_results_are_refused(results):
 
 
 def test_a_recording_shows_its_traces_in_seconds(worm):
-    display = RecordingDisplay.from_recording(worm, neurons=["RID", "AVAL"])
+    display = RecordingDisplay(worm, neurons=["RID", "AVAL"]).plot()
     columns = [worm.neurons.index(neuron) for neuron in ("AVAL", "RID")]
     np.testing.assert_array_equal(display.image_.get_array(), worm.traces[:, columns].T)
     assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["AVAL", "RID"]
@@ -145,8 +146,27 @@ def test_a_recording_shows_its_traces_in_seconds(worm):
     draw(display)
 
 
+def test_neurons_of_similar_traces_are_neighbours(worm):
+    rng = np.random.RandomState(0)
+    courses = rng.standard_normal((worm.n_frames, 3))
+    # Three courses in turn, so that no two alike are neighbours in the recording.
+    traces = courses[:, np.arange(9) % 3] + 0.1 * rng.standard_normal((worm.n_frames, 9))
+    traces[:, 8] = 1.0
+    traces[5, 3] = np.nan
+    names = tuple(worm.identified[:9])
+    display = RecordingDisplay(replace(worm, traces=traces, neurons=names)).plot()
+    order = [
+        names.index(label.get_text()) % 3 for label in display.ax_.get_yticklabels() if label.get_text() != names[8]
+    ]
+    assert sorted(order) == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert (np.diff(order) != 0).sum() == 2
+    shown = [label.get_text() for label in RecordingDisplay(worm, neurons=names).plot().ax_.get_yticklabels()]
+    assert shown == list(names[::-1])
+    draw(display)
+
+
 def test_the_strip_has_the_colour_of_each_state(worm):
-    display = RecordingDisplay.from_recording(worm)
+    display = RecordingDisplay(worm).plot()
     mesh = display.ethogram_ax_.collections[0]
     mesh.update_scalarmappable()
     expected = [to_rgb(STATE_COLORS[state]) for state in worm.states]
@@ -156,9 +176,9 @@ def test_the_strip_has_the_colour_of_each_state(worm):
 
 
 def test_neurons_without_a_name_are_shown_only_where_none_has_one(worm):
-    assert len(RecordingDisplay.from_recording(worm).ax_.get_yticks()) == len(worm.identified)
+    assert len(RecordingDisplay(worm).plot().ax_.get_yticks()) == len(worm.identified)
     nameless = replace(worm, neurons=tuple(map(str, range(worm.n_neurons))), states=None)
-    display = RecordingDisplay.from_recording(nameless)
+    display = RecordingDisplay(nameless).plot()
     assert len(display.ax_.get_yticks()) == worm.n_neurons
     assert display.ethogram_ax_ is None
     assert (display.ax_.get_title(), display.ax_.get_xlabel()) == (worm.worm, "Time (s)")
@@ -167,21 +187,27 @@ def test_neurons_without_a_name_are_shown_only_where_none_has_one(worm):
 def test_a_recording_goes_into_given_axes(worm):
     figure = Figure(layout="constrained")
     axes = figure.subplots()
-    display = RecordingDisplay.from_recording(worm, ax=axes)
+    display = RecordingDisplay(worm).plot(ax=axes)
     assert display.ax_ is axes
     assert display.figure_ is figure
     assert display.ethogram_ax_ in axes.child_axes
     draw(display)
 
 
+def test_a_part_of_a_figure_is_drawn_into_and_saved_whole(worm, tmp_path):
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    left, right = figure.subfigures(1, 2)
+    RecordingDisplay(worm).plot(ax=left.subplots())
+    display = RecordingDisplay(worm).plot(ax=right.subplots())
+    display.save(tmp_path / "both.png", dots_per_inch=50)
+    assert imread(tmp_path / "both.png").shape == (200, 400, 4)
+
+
 def test_bad_recordings_are_refused(worm):
     with pytest.raises(ValueError, match=r"worm 'simulated-0' has no neuron 'VB09'; choose among .*AVAL"):
-        RecordingDisplay.from_recording(worm, neurons=["VB09"])
+        RecordingDisplay(worm, neurons=["VB09"]).plot()
     with pytest.raises(ValueError, match="'simulated-0' is to be shown without neurons; choose among"):
-        RecordingDisplay.from_recording(worm, neurons=[])
-    feeding = replace(worm, states=np.full(worm.n_frames, "feeding"))
-    with pytest.raises(ValueError, match="state 'feeding', which has no colour; translate it with load_recordings"):
-        RecordingDisplay.from_recording(feeding)
+        RecordingDisplay(worm, neurons=[]).plot()
 
 
 @pytest.fixture
@@ -201,9 +227,9 @@ def test_errors_are_drawn_by_step_with_persistence(results):
     )
     display = TrajectoryErrorDisplay.from_results(steps, models={"mlp": "MLP", "svm": "SVM", "persistence": "Again"})
     draw(display)
-    assert [axes.get_title() for axes in display.axes_] == ["held out windows", "unseen worms"]
+    assert [axes.get_title() for axes in display.axes_] == ["held-out windows", "unseen worms"]
     assert set(display.lines_) == {
-        (panel, model) for panel in ("held out windows", "unseen worms") for model in ("mlp", "svm", "persistence")
+        (panel, model) for panel in ("held-out windows", "unseen worms") for model in ("mlp", "svm", "persistence")
     }
     line = display.lines_["unseen worms", "mlp"]
     np.testing.assert_allclose(line.get_ydata(), [0.82] * 3)
@@ -232,8 +258,7 @@ def test_predicted_traces_go_on_from_the_last_observed_frame(trajectories):
     # The second model of the legend has the second colour, though the first is not drawn here.
     assert to_rgb(line.get_color()) == to_rgb(LINE_COLORS[1])
     np.testing.assert_allclose(display.lines_["RID", "true"].get_ydata(), true.loc[frame - 5 : frame + 6])
-    labels = {text.get_text() for text in display.figure_.legends[0].get_texts()}
-    assert {"true", "GNN", "Again"} <= labels
+    assert [text.get_text() for text in display.axes_[0].get_legend().get_texts()] == ["true", "GNN", "Again"]
     with pytest.raises(ValueError, match="no neuron 'ALA'; choose among AVAL, RID"):
         TrajectoryDisplay.from_predictions(frames, Y, predicted, row=0, neurons=["ALA"])
     with pytest.raises(ValueError, match="predictions of 'gnn' have shape"):
@@ -248,20 +273,27 @@ def on_manifold():
     return AsymmetricDiffusionMap(n_components=4).fit(X), X, y
 
 
-@pytest.mark.parametrize(("components", "dimensions"), [(None, 3), ((0, 1), 2), ((3, 1, 0), 3)])
-def test_a_manifold_shows_the_coordinates_that_are_asked_for_in_colours_of_states(on_manifold, components, dimensions):
+@pytest.mark.parametrize(
+    ("components", "pairs"),
+    [(None, [(0, 1), (0, 2), (1, 2)]), ((0, 1), [(0, 1)]), ((3, 1, 0), [(3, 1), (3, 0), (1, 0)])],
+)
+def test_a_manifold_shows_the_coordinates_that_are_asked_for_in_colours_of_states(on_manifold, components, pairs):
     manifold, X, y = on_manifold
     display = ManifoldDisplay.from_estimator(manifold, X, y, components=components)
     draw(display)
-    assert set(display.lines_) == set(y)
-    chosen = components or (0, 1, 2)
-    labels = [getattr(display.ax_, f"get_{axis}label")() for axis in "xyz"[:dimensions]]
-    assert labels == [f"Manifold coordinate {component + 1}" for component in chosen]
-    for state, lines in display.lines_.items():
+    assert set(display.lines_) == {(pair, state) for pair in pairs for state in y.unique()}
+    for axes, (x_component, y_component) in zip(display.axes_, pairs, strict=True):
+        assert axes.get_xlabel() == f"Manifold coordinate {x_component + 1}"
+        assert axes.get_ylabel() == f"Manifold coordinate {y_component + 1}"
+        for limits, component in ((axes.get_xlim(), x_component), (axes.get_ylim(), y_component)):
+            shown = manifold.embedding_[:, component]
+            assert limits[0] < shown.min() < shown.max() < limits[1]
+            # The picture is filled: what is shown takes most of each axis.
+            assert np.ptp(shown) > 0.8 * (limits[1] - limits[0])
+        for text in (*axes.get_xticklabels(), *axes.get_yticklabels(), axes.xaxis.label, axes.yaxis.label):
+            assert text.get_rotation() in (0, 90)
+    for (_, state), lines in display.lines_.items():
         np.testing.assert_allclose(lines.get_edgecolor()[0][:3], to_rgb(STATE_COLORS[state]))
-    low, high = display.ax_.get_xlim()
-    x = manifold.embedding_[:, chosen[0]]
-    assert low < x.min() < x.max() < high
     legend = display.figure_.legends[0]
     assert {text.get_text() for text in legend.get_texts()} == {state.replace("_", " ") for state in set(y)}
 
@@ -271,24 +303,26 @@ def test_lines_on_a_manifold_cross_neither_worms_nor_gaps(on_manifold):
     frame = X.index.get_level_values("frame")
     kept = (frame < 60) | (frame >= 70)
     display = ManifoldDisplay.from_estimator(manifold, X[kept], y[kept], components=(0, 1))
-    assert sum(len(lines.get_segments()) for lines in display.lines_.values()) == 2 * (59 + 79)
-    assert list(ManifoldDisplay.from_estimator(manifold, X, components=(0, 1)).lines_) == ["trajectory"]
+    drawn = {tuple(map(tuple, piece)) for lines in display.lines_.values() for piece in lines.get_segments()}
+    points = [tuple(point) for point in display.embedding.to_numpy()[:, :2]]
+    follows = np.diff(frame[kept]) == 1
+    assert drawn == {(points[row], points[row + 1]) for row in np.flatnonzero(follows)}
+    assert len(drawn) == 2 * (59 + 79)
+    assert list(ManifoldDisplay.from_estimator(manifold, X, components=(0, 1)).lines_) == [((0, 1), "trajectory")]
 
 
 def test_a_pipeline_shows_the_manifold_below_its_classifier(on_manifold):
     manifold, X, y = on_manifold
     pipeline = make_pipeline(AsymmetricDiffusionMap(n_components=4), KNeighborsClassifier(5)).fit(X, y)
     shown = ManifoldDisplay.from_estimator(pipeline, X, y).embedding.to_numpy()
-    np.testing.assert_allclose(shown, manifold.embedding_[:, :3], atol=1e-8)
+    np.testing.assert_allclose(shown, manifold.embedding_, atol=1e-8)
 
 
 def test_a_manifold_that_cannot_be_drawn_is_refused(on_manifold):
     manifold, X, y = on_manifold
     with pytest.raises(ValueError, match=r"components=\(0, 4\) are not two or three of the 4 coordinates"):
         ManifoldDisplay.from_estimator(manifold, X, components=(0, 4))
-    with pytest.raises(ValueError, match=r"the state 'dancing' has no colour; translate"):
-        ManifoldDisplay.from_estimator(manifold, X, np.full(len(X), "dancing"))
     with pytest.raises(ValueError, match=r"y has shape \(3,\), but there are 300 frames"):
-        ManifoldDisplay.from_embedding(manifold.embedding_, y[:3])
-    with pytest.raises(ValueError, match=r"ax has the projection 'rectilinear' for 3 coordinates; make it with"):
+        ManifoldDisplay(manifold.embedding_, states=y[:3]).plot()
+    with pytest.raises(ValueError, match="ax holds 1 axes for 3 pairs of coordinates; pass one for each"):
         ManifoldDisplay.from_estimator(manifold, X, ax=Figure().subplots())

@@ -24,7 +24,7 @@ def confusion():
 def scores():
     rows = [
         {"panel": panel, "model": model, "worm": worm, "x": x, "score": 0.5 + 0.1 * x + 0.02 * place}
-        for panel in ("unseen worms", "held out windows")
+        for panel in ("unseen worms", "held-out windows")
         for model in ("MLP", "GNN")
         for place, worm in enumerate("abc")
         for x in (1, 2)
@@ -42,7 +42,7 @@ def inside(figure):
 
 
 def test_confusion_stands_in_the_order_of_states_and_fills_in_zeros(confusion):
-    display = ConfusionDisplay.from_confusion(confusion)
+    display = ConfusionDisplay(confusion).plot()
     assert [label.get_text() for label in display.axes_[0].get_yticklabels()] == ["forward", "reverse"]
     np.testing.assert_array_equal(display.images_["GNN"].get_array(), [[100, 0], [20, 80]])
     assert [text.get_text() for text in display.axes_[0].texts] == ["100", "0", "20", "80"]
@@ -51,18 +51,18 @@ def test_confusion_stands_in_the_order_of_states_and_fills_in_zeros(confusion):
 
 
 def test_a_state_that_is_never_labelled_has_no_numbers(confusion):
-    display = ConfusionDisplay.from_confusion(confusion, states=["forward", "reverse", "turn"])
+    display = ConfusionDisplay(confusion, states=["forward", "reverse", "turn"]).plot()
     assert np.ma.getmaskarray(display.images_["MLP"].get_array())[2].all()
     assert len(display.axes_[0].texts) == 6
 
 
 def test_bad_confusion_is_refused(confusion):
     with pytest.raises(ValueError, match="no column 'percent'; it needs panel, state"):
-        ConfusionDisplay.from_confusion(confusion.drop(columns="percent"))
+        ConfusionDisplay(confusion.drop(columns="percent")).plot()
     with pytest.raises(ValueError, match="several rows for 'reverse' taken for 'forward' in panel 'MLP'; average"):
-        ConfusionDisplay.from_confusion(pd.concat([confusion, confusion]))
+        ConfusionDisplay(pd.concat([confusion, confusion])).plot()
     with pytest.raises(ValueError, match="ax holds 1 axes for 3 panels; pass one for each"):
-        ConfusionDisplay.from_confusion(confusion, ax=ConfusionDisplay.from_confusion(confusion).axes_[:1])
+        ConfusionDisplay(confusion).plot(ax=ConfusionDisplay(confusion).plot().axes_[:1])
 
 
 def test_curves_show_means_over_worms_and_a_dot_a_worm(scores):
@@ -142,6 +142,8 @@ def test_training_worms_are_counted():
     assert [label.get_text() for label in by_second.axes_[0].get_xticklabels()] == ["0", "30"]
     with pytest.raises(ValueError, match="no column 'n_worms'; pass the table of cross_validate_worms"):
         ScoreCurveDisplay.from_results(results, score="macro_f1", x="n_worms")
+    with pytest.raises(ValueError, match=r"'train_worms' holds 'a\+b', which is not a tuple of worms"):
+        ScoreCurveDisplay.from_results(results.assign(train_worms="a+b"), score="macro_f1")
     with pytest.raises(ValueError, match="no model 'MLP'; choose among GNN"):
         ScoreCurveDisplay.from_results(results, score="macro_f1", models={"MLP": "MLP"})
 
@@ -156,7 +158,7 @@ def report():
 
 
 def test_leakage_has_a_row_for_each_kind_of_fold(report):
-    display = LeakageDisplay.from_report(report.assign(accuracy_estimator=0.8), estimator_label="GNN")
+    display = LeakageDisplay(report.assign(accuracy_estimator=0.8), estimator_label="GNN").plot()
     scores, windows = display.axes_
     assert [label.get_text() for label in scores.get_yticklabels()] == [
         "shuffled windows",
@@ -174,10 +176,10 @@ def test_leakage_has_a_row_for_each_kind_of_fold(report):
 
 def test_leakage_goes_into_given_axes_and_without_an_estimator(report):
     axes = Figure().subplots(1, 2)
-    display = LeakageDisplay.from_report(report, ax=axes)
+    display = LeakageDisplay(report).plot(ax=axes)
     assert display.axes_ == list(axes)
     assert {model for _, model in display.means_} == {"clock", "majority"}
-    with pytest.raises(ValueError, match="ax holds 1 axes; pass two"):
+    with pytest.raises(ValueError, match="ax holds 1 axes for 2 panels"):
         display.plot(ax=axes[0])
     with pytest.raises(ValueError, match=r"lacks the columns \['share_touching'\]; pass what leakage_report"):
-        LeakageDisplay.from_report(report.drop(columns="share_touching"))
+        LeakageDisplay(report.drop(columns="share_touching")).plot()

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from skworm.plotting import LINE_COLORS, STATE_COLORS
+from skworm.plotting.words import colors_of_states
 from skworm.recording import STATES, UNKNOWN, VOCABULARIES
 
 # Machado et al. 2009, "A physiologically-based model for simulation of color vision deficiency", Table 1, severity 1;
@@ -52,8 +53,10 @@ def test_the_colour_difference_is_that_of_known_colours():
     assert smallest_distance(["#CC4444", "#4C8A2E"], SEEN_WITH["deuteranopia"]) < red_and_green / 5
 
 
-def test_every_state_has_a_colour_of_its_own():
-    assert set(STATE_COLORS) == set(STATES)
+def test_every_state_has_a_colour_of_its_own_and_one_place_in_the_order():
+    assert list(STATE_COLORS) == list(STATES)
+    coarse = [state for state in STATES if state in VOCABULARIES["4"].values()]
+    assert coarse == ["forward", "reverse", "dorsal_turn", "ventral_turn", "turn", UNKNOWN]
     assert len(set(STATE_COLORS.values())) == len(STATES)
 
 
@@ -67,6 +70,22 @@ def test_states_of_a_vocabulary_stay_apart(vocabulary, sees):
 @pytest.mark.parametrize("sees", SEEN_WITH)
 def test_lines_of_models_stay_apart(sees):
     assert smallest_distance(LINE_COLORS, SEEN_WITH[sees]) > 15
+
+
+def test_lines_of_models_have_no_colour_of_a_state():
+    for line in LINE_COLORS:
+        apart = [smallest_distance([line, color], SEEN_WITH["all cones"]) for color in STATE_COLORS.values()]
+        assert min(apart) > 25, line
+
+
+@pytest.mark.parametrize("n_states", [2, 7, 30])
+def test_own_states_have_colours_that_no_other_state_of_the_picture_has(n_states):
+    own = [f"motif_{number:02}" for number in range(n_states)]
+    colors = colors_of_states([*own, "forward", UNKNOWN, None, np.nan])
+    assert list(colors) == ["forward", *own, UNKNOWN]
+    assert len(set(colors.values())) == n_states + 2
+    assert colors["forward"] == STATE_COLORS["forward"]
+    assert not set(colors.values()) & set(LINE_COLORS)
 
 
 @pytest.mark.parametrize("state", STATES)

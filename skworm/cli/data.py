@@ -220,7 +220,7 @@ def predict(
             with atomic_path(path) as temporary:
                 own.to_csv(temporary, index=False)
         with atomic_path(paths[2]) as temporary:
-            EthogramDisplay.from_table(table).save(temporary)
+            EthogramDisplay(table).plot().save(temporary)
         about: dict[str, Any] = {"files": list(map(str, paths)), "percent_of_frames": _shares(table)}
         if "annotated" in table:
             known = table[table["annotated"].isin(list(classifier.classes_))]
@@ -359,8 +359,8 @@ def compare(
             lay_out,
             parts_in_words,
             parts_of_comparison,
-            readable,
         )
+        from skworm.plotting.words import readable
 
         if results.is_dir() and not (results / "scores.csv").is_file() and not (results / "fits").is_dir():
             raise no_results(results)

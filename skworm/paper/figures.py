@@ -13,7 +13,8 @@ from skworm.frames import contains_transition
 from skworm.model_selection import WormScores
 from skworm.paper.models import BASELINE_LABELS, MARKOVIAN, TRAJECTORY_MODELS
 from skworm.paper.study import Arm, Study, counted
-from skworm.paper.tables import evaluation_label, readable
+from skworm.paper.tables import evaluation_label
+from skworm.plotting.words import readable
 
 PAPER_LABEL = "Wang et al. 2021 (real worms)"
 _LETTERS_AN_INCH, _INCHES_A_LINE = 13, 0.2
@@ -175,7 +176,7 @@ def confusion_figures(name: str, table: pd.DataFrame, labels: Mapping[str, str])
         where = f"{block}, {evaluation_label(evaluation)}"
         panels = [f"{labels.get(model, model)}\n{where}" for model in rows["model"]]
         drawn = rows.assign(panel=panels, percent=rows["mean"])
-        figures[name + (f"_{number}" if len(several) > 1 else "")] = ConfusionDisplay.from_confusion(drawn).figure_
+        figures[name + (f"_{number}" if len(several) > 1 else "")] = ConfusionDisplay(drawn).plot().figure_
     return figures
 
 

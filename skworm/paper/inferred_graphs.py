@@ -146,6 +146,5 @@ def _figure(graphs: Graphs, study: Study) -> Any:
     of_worms, mean = _graphs_and_mean(graphs, STATE_MODELS["gnn"].label)
     reference = load_connectome(SOURCES[0], study.neurons)
     label = f"Inferred edge weight, mean of {len(of_worms)} worms"
-    return GraphDisplay.from_graph(
-        mean, reference=reference, label=label, reference_label="edge of the connectome (White et al. 1986)"
-    ).figure_
+    reference_label = "edge of the connectome (White et al. 1986)"
+    return GraphDisplay(mean, reference=reference, label=label, reference_label=reference_label).plot().figure_

@@ -25,11 +25,11 @@ from skworm.paper.tables import (
     heading_of,
     parts_in_words,
     parts_of_comparison,
-    readable,
     texts_of_scores,
     texts_of_trajectories,
 )
 from skworm.paper.targets import TARGETS
+from skworm.plotting.words import readable
 
 NAIVE = ("clock", "majority")
 """Baselines that look at no neuron."""

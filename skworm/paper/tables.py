@@ -17,6 +17,7 @@ from skworm.model_selection.samples import EVALUATIONS
 from skworm.model_selection.stats import bootstrap_over_worms, holm_correction, interval
 from skworm.paper.models import BASELINE_LABELS
 from skworm.paper.study import Arm, Study, counted
+from skworm.plotting.words import readable
 from skworm.recording import STATES
 
 STEPS = (1, 8, 16)
@@ -25,18 +26,6 @@ STEPS = (1, 8, 16)
 _PAIRED = ["difference", "difference_low", "difference_high", "wins", "p_sign_flip", "smallest_p"]
 _OF_ARM = ["label", "n_neurons", "n_parameters", "against", "paper_mean", "paper_std"]
 _CONFUSION = ["block", "evaluation", "model", "state"]
-
-
-def readable(name: Any) -> str:
-    """Return a name of the code in words.
-
-    Examples
-    --------
-    >>> from skworm.paper.tables import readable
-    >>> readable("held_out_windows")
-    'held-out windows'
-    """
-    return str(name).replace("held_out", "held-out").replace("_", " ")
 
 
 def evaluation_label(evaluation: Any) -> str:

@@ -8,39 +8,40 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from skworm.plotting.base import new_figure
+from skworm.plotting.base import Display
+from skworm.plotting.words import LIGHT, connectome_label
 from skworm.recording import neuron_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_EDGE, _INHIBITION, _REFERENCE, _SELF = "#0072B2", "#D55E00", "#BBBBBB", "#DDDDDD"
+_POSITIVE, _NEGATIVE, _REFERENCE = "#2166AC", "#B2182B", "#CCCCCC"
 _INCHES_A_NEURON = 0.24
-_INCHES_OF_HANDLE, _INCHES_A_LETTER = 0.6, 0.075
-_WIDEST, _BEND = 2.6, 0.16
-_NAME_RADIUS, _LIMIT = 1.1, 1.32
+_EDGES_A_NEURON, _WIDEST, _THINNEST = 2, 2.6, 0.4
+_TO_CENTRE = (0.35, 0.6)
+_NAME_RADIUS, _LIMIT = 1.07, 1.3
 
 
-class GraphDisplay:
+class GraphDisplay(Display):
     """A weighted graph between neurons, as a matrix or as a network.
 
     Parameters
     ----------
     graph : DataFrame of shape (n_neurons, n_neurons)
-        Weights [pre, post]: the row sends, the column receives.
+        Weights [pre, post], such as ``graph_`` of a fitted network or a connectome: the row sends, the column receives.
     neurons : sequence of str, optional
         Neurons to show, in their order; by default sorted by name, which keeps the members of a class together.
     reference : DataFrame of shape (n_reference_neurons, n_reference_neurons), optional
-        Graph [pre, post] whose edges are marked: in grey under the edges of a network, as dots in a matrix.
-    label : str, default="Edge weight"
-        Label of the colour bar, and of the edges of a network.
-    reference_label : str, default="connectome"
-        What the legend calls the reference.
+        Graph [pre, post] whose edges are marked: as dots in a matrix; in a network in pale grey, and the edges that it
+        lacks are dashed.
+    label : str, optional
+        Label of the colour bar, and of the edges of a network. By default ``"Edge weight"``, with the source of a
+        connectome of :func:`skworm.datasets.load_connectome`.
+    reference_label : str, optional
+        What the legend calls an edge of the reference; by default it has the source of a connectome.
 
     Attributes
     ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
     ax_ : matplotlib.axes.Axes
         The axes.
     image_ : matplotlib.image.AxesImage or None
@@ -50,7 +51,8 @@ class GraphDisplay:
     reference_ : matplotlib.lines.Line2D, list of matplotlib.patches.FancyArrowPatch or None
         Dots or grey edges of the reference.
     legend_ : matplotlib.legend.Legend or None
-        Tells what stands for the reference, and in a network the sign of edges; None for a matrix without reference.
+        Shows what stands for the reference, and in a network the weights of edges by their width and sign; None for a
+        matrix without reference.
     edges_ : dict of matplotlib.patches.FancyArrowPatch
         Edges of a network by (pre, post); empty for a matrix.
 
@@ -59,7 +61,7 @@ class GraphDisplay:
     >>> from skworm.datasets import load_connectome
     >>> from skworm.frames import PAPER_NEURONS
     >>> from skworm.plotting import GraphDisplay
-    >>> display = GraphDisplay.from_graph(load_connectome(neurons=PAPER_NEURONS), label="Contacts")
+    >>> display = GraphDisplay(load_connectome(neurons=PAPER_NEURONS), label="Contacts").plot()
     >>> display.ax_.get_ylabel(), display.colorbar_.ax.get_ylabel()
     ('Sender (pre)', 'Contacts')
     """
@@ -70,8 +72,8 @@ class GraphDisplay:
         *,
         neurons: Sequence[str] | None = None,
         reference: pd.DataFrame | None = None,
-        label: str = "Edge weight",
-        reference_label: str = "connectome",
+        label: str | None = None,
+        reference_label: str | None = None,
     ) -> None:
         self.graph = graph
         self.neurons = neurons
@@ -80,54 +82,16 @@ class GraphDisplay:
         self.reference_label = reference_label
 
     @classmethod
-    def from_graph(
+    def from_estimator(
         cls,
-        graph: pd.DataFrame,
+        estimator: Any,
         *,
+        worm: Any = None,
         kind: Literal["matrix", "network"] = "matrix",
-        neurons: Sequence[str] | None = None,
-        reference: pd.DataFrame | None = None,
-        label: str = "Edge weight",
-        reference_label: str = "connectome",
-        share: float = 0.2,
+        share: float | None = None,
         ax: Axes | None = None,
+        **options: Any,
     ) -> GraphDisplay:
-        """Draw a graph.
-
-        Parameters
-        ----------
-        graph : DataFrame of shape (n_neurons, n_neurons)
-            Weights [pre, post], such as ``graph_`` of a fitted network or a connectome.
-        kind : {"matrix", "network"}, default="matrix"
-            All weights in colour, or neurons on a circle with arrows from sender to receiver.
-        neurons : sequence of str, optional
-            Neurons to show, in their order; by default sorted by name.
-        reference : DataFrame of shape (n_reference_neurons, n_reference_neurons), optional
-            Graph [pre, post] whose edges, entries that are neither 0 nor NaN, are marked.
-        label : str, default="Edge weight"
-            Label of the colour bar, and of the edges of a network.
-        reference_label : str, default="connectome"
-            What the legend calls the reference.
-        share : float in (0, 1], default=0.2
-            Share of the pairs whose edges a network shows, those of the largest absolute weight.
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        GraphDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError
-            If the graph is not square, lacks a neuron, or an option does not exist.
-        """
-        display = cls(graph, neurons=neurons, reference=reference, label=label, reference_label=reference_label)
-        return display.plot(kind, share=share, ax=ax)
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, *, worm: Any = None, **options: Any) -> GraphDisplay:
         """Draw the graph that a network keeps from training.
 
         Parameters
@@ -136,8 +100,10 @@ class GraphDisplay:
             Fitted.
         worm : str, optional
             A training worm; by default the graph of all training rows.
+        kind, share, ax
+            As in :meth:`plot`.
         **options
-            Those of :meth:`from_graph`.
+            Parameters of the class.
 
         Returns
         -------
@@ -151,31 +117,53 @@ class GraphDisplay:
         """
         if worm is not None and worm not in estimator.graphs_:
             raise ValueError(f"no worm {worm!r} was in training; choose among {', '.join(map(str, estimator.graphs_))}")
-        return cls.from_graph(estimator.graph_ if worm is None else estimator.graphs_[worm], **options)
+        graph = estimator.graph_ if worm is None else estimator.graphs_[worm]
+        return cls(graph, **options).plot(kind, share=share, ax=ax)
 
     def plot(
-        self, kind: Literal["matrix", "network"] = "matrix", *, share: float = 0.2, ax: Axes | None = None
+        self, kind: Literal["matrix", "network"] = "matrix", *, share: float | None = None, ax: Axes | None = None
     ) -> GraphDisplay:
-        """Draw into `ax`, a matplotlib Axes, or into a new figure; return the display itself."""
+        """Draw the graph.
+
+        Parameters
+        ----------
+        kind : {"matrix", "network"}, default="matrix"
+            All weights in colour, or neurons on a circle with arrows from sender to receiver.
+        share : float in (0, 1], optional
+            Share of the pairs whose edges a network shows, those of the largest absolute weight. By default two edges
+            a neuron, more than which cannot be told apart.
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        GraphDisplay
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If the graph is not square, lacks a neuron, or an option does not exist.
+        """
         if kind not in ("matrix", "network"):
             raise ValueError(f"kind={kind!r} does not exist; choose 'matrix' or 'network'")
-        if not 0 < share <= 1:
+        if share is not None and not 0 < share <= 1:
             raise ValueError(f"share={share!r} must be a number greater than 0, at most 1")
         weights = self._weights()
         marked = self._marked(list(weights.index))
         side = max(3.2, 1.4 + _INCHES_A_NEURON * len(weights))
         size = (side + 1.2, side + 0.3) if kind == "matrix" else (side, side + 0.3)
-        self.ax_: Axes = new_figure(size, square_axes=True).subplots() if ax is None else ax
-        self.figure_ = self.ax_.figure
+        [self.ax_] = self._make_axes(ax, 1, size, square=True)
         self.image_: Any = None
         self.colorbar_: Any = None
         self.reference_: Any = None
+        self.legend_: Any = None
         self.edges_: dict[tuple[str, str], Any] = {}
         if kind == "matrix":
-            self._draw_matrix(weights, marked, own_figure=ax is None)
+            self._draw_matrix(weights, marked)
         else:
             self._draw_network(weights, marked, share)
-        self._add_legend(own_figure=ax is None)
+        self._explain()
         return self
 
     def _weights(self) -> pd.DataFrame:
@@ -195,18 +183,20 @@ class GraphDisplay:
         aligned = reference.reindex(index=names, columns=names).fillna(0)
         return (aligned.to_numpy() != 0) & ~np.eye(len(names), dtype=bool)
 
-    def _draw_matrix(self, weights: pd.DataFrame, marked: np.ndarray | None, own_figure: bool) -> None:
+    def _draw_matrix(self, weights: pd.DataFrame, marked: np.ndarray | None) -> None:
         values = weights.to_numpy()
         signed = bool((values < 0).any())
         # From 0 on, so that differences too small to matter do not fill the scale.
         limit = np.nanmax(np.abs(values)) or 1.0
-        low, colors = (-limit, "RdBu") if signed else (0, "viridis")
+        low, colors = (-limit, "RdBu") if signed else (0, "Blues")
         self.image_ = self.ax_.imshow(values, interpolation="nearest", vmin=low, vmax=limit, cmap=colors)
-        self.ax_.set_facecolor(_SELF)
+        self.ax_.set_facecolor(LIGHT)
         # Given axes may have neighbours that an inset would cover.
-        beside = self.ax_.inset_axes((1.03, 0, min(0.045, 0.7 / len(weights)), 1)) if own_figure else None
-        place: dict[str, Any] = {"cax": beside} if own_figure else {"ax": self.ax_, "fraction": 0.046, "pad": 0.03}
-        self.colorbar_ = self.figure_.colorbar(self.image_, label=self.label, **place)
+        beside = self.ax_.inset_axes((1.03, 0, min(0.045, 0.7 / len(weights)), 1)) if self._own_figure else None
+        place: dict[str, Any] = (
+            {"cax": beside} if self._own_figure else {"ax": self.ax_, "fraction": 0.046, "pad": 0.03}
+        )
+        self.colorbar_ = self.figure_.colorbar(self.image_, label=self._label(), **place)
         if marked is not None:
             pre, post = np.nonzero(marked)
             self.reference_ = self.ax_.plot(post, pre, "o", color="white", markersize=3.2, mec="black", mew=0.6)[0]
@@ -217,60 +207,72 @@ class GraphDisplay:
         self.ax_.set_xlabel("Receiver (post)")
         self.ax_.set_ylabel("Sender (pre)")
 
-    def _draw_network(self, weights: pd.DataFrame, marked: np.ndarray | None, share: float) -> None:
+    def _draw_network(self, weights: pd.DataFrame, marked: np.ndarray | None, share: float | None) -> None:
         names = list(weights.index)
         angles = np.pi / 2 - 2 * np.pi * np.arange(len(names)) / len(names)
         places = np.column_stack([np.cos(angles), np.sin(angles)])
         if marked is not None:
-            style = {"color": _REFERENCE, "linewidth": 1.2, "zorder": 1}
+            style: dict[str, Any] = {"color": _REFERENCE, "linewidth": 0.6, "zorder": 1}
             pairs = zip(*np.nonzero(marked), strict=True)
             self.reference_ = [self._arrow(places, pre, post, **style) for pre, post in pairs]
         values = weights.to_numpy()
-        for pre, post, strength in _strongest(values, share):
-            color = _EDGE if values[pre, post] > 0 else _INHIBITION
-            style = {"color": color, "linewidth": _WIDEST * strength, "alpha": 0.25 + 0.65 * strength, "zorder": 2}
+        shown = _strongest(values, share)
+        for pre, post in shown:
+            width = max(_THINNEST, _WIDEST * abs(values[pre, post]) / abs(values[shown[-1]]))
+            color = _POSITIVE if values[pre, post] > 0 else _NEGATIVE
+            style = {"color": color, "linewidth": width, "alpha": 0.85, "zorder": 2}
+            style["linestyle"] = "-" if marked is None or marked[pre, post] else (0, (4 / width**0.5, 2 / width**0.5))
             self.edges_[names[pre], names[post]] = self._arrow(places, pre, post, **style)
-        self.ax_.plot(*places.T, "o", color="black", markersize=4, zorder=3)
+        self.ax_.plot(*places.T, "o", color="black", markersize=5, zorder=3)
         for name, (x, y), angle in zip(names, places * _NAME_RADIUS, np.degrees(angles), strict=True):
             left = x < -1e-9
-            text = self.ax_.text(x, y, name, ha="right" if left else "left", va="center", fontsize="x-small")
+            text = self.ax_.text(x, y, name, ha="right" if left else "left", va="center", fontsize="small")
             text.set(rotation=angle + 180 if left else angle, rotation_mode="anchor")
         self.ax_.set(xlim=(-_LIMIT, _LIMIT), ylim=(-_LIMIT, _LIMIT), aspect="equal")
         self.ax_.set_axis_off()
 
-    def _add_legend(self, own_figure: bool) -> None:
-        from matplotlib.colors import to_hex
+    def _label(self) -> str:
+        if self.label is not None:
+            return self.label
+        return f"Edge weight, {connectome_label(self.graph)}" if "reference" in self.graph.attrs else "Edge weight"
+
+    def _explain(self) -> None:
         from matplotlib.lines import Line2D
 
+        def line(**style: Any) -> Line2D:
+            return Line2D([], [], **style)
+
         handles: dict[str, Any] = {}
-        if self.edges_:
-            signed = (self._weights().to_numpy() < 0).any()
-            drawn = {to_hex(edge.get_edgecolor()).upper() for edge in self.edges_.values()}
-            signs = {"positive": _EDGE, "negative": _INHIBITION} if signed else {"largest": _EDGE}
-            signs = {sign: color for sign, color in signs.items() if color in drawn}
-            handles = {f"{self.label} ({sign})": Line2D([], [], color=color) for sign, color in signs.items()}
-        if self.reference_:
-            dots = not isinstance(self.reference_, list)
-            handles[self.reference_label] = self.reference_ if dots else Line2D([], [], color=_REFERENCE)
-        self.legend_ = None
+        weights: dict[tuple[str, str], Any] = {pair: self.graph.loc[pair] for pair in self.edges_}
+        strongest = [max(weights, key=lambda pair: sign * weights[pair]) for sign in (1, -1) if weights]
+        weakest = [min(weights, key=lambda pair: abs(weights[pair]))] if weights else []
+        for pair in (*strongest, *weakest):
+            edge = self.edges_[pair]
+            handles[f"{weights[pair]:.3g}"] = line(color=edge.get_edgecolor(), linewidth=edge.get_linewidth())
+        reference = self.reference_label or f"edge of the {connectome_label(self.reference)}"
+        if isinstance(self.reference_, list):
+            handles[f"no {reference}"] = line(color=_POSITIVE, linestyle=(0, (4, 2)))
+            handles[reference] = line(color=_REFERENCE)
+        elif self.reference_ is not None:
+            handles[reference] = self.reference_
         if handles:
-            where: Any = self.figure_ if own_figure else self.ax_
-            place: dict[str, Any] = {"loc": "outside lower center"}
-            if not own_figure:
-                # A matrix has names and a label below it; a network has nothing there.
-                place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0 if self.image_ is None else -0.22)}
-            wide = sum(_INCHES_OF_HANDLE + _INCHES_A_LETTER * len(name) for name in handles)
-            ncols = len(handles) if wide < self.figure_.bbox.width / self.figure_.dpi else 1
-            options = {"ncols": ncols, "frameon": False, "fontsize": "small"}
-            self.legend_ = where.legend(list(handles.values()), list(handles), **place, **options)
+            # A matrix has names and a label below it; a network has nothing there.
+            given = {"loc": "upper center", "bbox_to_anchor": (0.5, 0 if self.image_ is None else -0.22)}
+            self.legend_ = self._add_legend(handles, given=given, title=self._label() if self.edges_ else None)
 
     def _arrow(self, places: np.ndarray, pre: int, post: int, **style: Any) -> Any:
         from matplotlib.patches import FancyArrowPatch
 
+        # Bent towards the centre, and the two edges of a pair by different amounts.
+        begin, end = places[pre], places[post]
+        chord, middle = end - begin, (begin + end) / 2
+        inwards = np.sign(chord[0] * middle[1] - chord[1] * middle[0]) or 1.0
+        depth = _TO_CENTRE[int(pre < post)] * max(float(np.linalg.norm(middle)), 0.2)
+        bend = inwards * depth / float(np.linalg.norm(chord))
         arrow = FancyArrowPatch(
-            tuple(places[pre]),
-            tuple(places[post]),
-            connectionstyle=f"arc3,rad={_BEND}",
+            tuple(begin),
+            tuple(end),
+            connectionstyle=f"arc3,rad={bend}",
             arrowstyle="-|>,head_length=4,head_width=2",
             shrinkA=4,
             shrinkB=4,
@@ -280,15 +282,11 @@ class GraphDisplay:
         return arrow
 
 
-def _strongest(values: np.ndarray, share: float) -> list[tuple[int, int, float]]:
-    """Give the pairs of the largest absolute weights, weakest first, with their place between weakest and strongest."""
+def _strongest(values: np.ndarray, share: float | None) -> list[tuple[int, int]]:
+    """Return the pairs of the largest absolute weights, weakest first."""
     strengths = np.where(np.eye(len(values), dtype=bool), 0, np.abs(np.nan_to_num(values)))
-    n_shown = min(int(np.ceil(share * (strengths.size - len(strengths)))), int((strengths > 0).sum()))
-    if not n_shown:
-        return []
-    order = np.argsort(strengths, axis=None, kind="stable")[-n_shown:]
+    n_wanted = _EDGES_A_NEURON * len(values) if share is None else int(np.ceil(share * len(values) * (len(values) - 1)))
+    n_shown = min(n_wanted, int((strengths > 0).sum()))
+    order = np.argsort(strengths, axis=None, kind="stable")[strengths.size - n_shown :]
     pre, post = np.unravel_index(order, strengths.shape)
-    shown = strengths[pre, post]
-    spread = np.ptp(shown)
-    scaled = 0.3 + 0.7 * (shown - shown.min()) / spread if spread > 0 else np.ones(n_shown)
-    return list(zip(pre.tolist(), post.tolist(), scaled.tolist(), strict=True))
+    return list(zip(pre.tolist(), post.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Predicted signals and trajectories beside the true ones."""
+"""Predicted beside true signals of one worm: traces of neurons after a moment, and behaviour over time."""
 
 from __future__ import annotations
 
@@ -9,186 +9,28 @@ import numpy as np
 import pandas as pd
 
 from skworm.frames.index import FRAME_LEVEL, SEPARATOR, WORM_LEVEL, parse_column_names
-from skworm.plotting.base import LEGEND_COLUMNS, STATE_COLORS, new_figure, style_of_model
-from skworm.plotting.recordings import draw_ethogram, edges_of_frames, patches_of_states, states_present
-from skworm.recording import Recording
+from skworm.plotting.base import (
+    Display,
+    add_legend,
+    add_strip,
+    cells_of_frames,
+    legend_columns,
+    patches_of_states,
+    show_time,
+    tidy,
+    width_of,
+)
+from skworm.plotting.words import BLACK, GREY, TRUE, colors_of_states, style_of_model
+from skworm.recording import UNKNOWN, Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-
-_TRUE = "#000000"
-_STRIP = (0, -0.1, 1, 0.06)
-
-
-class BehaviorDisplay:
-    """Predicted beside true continuous behaviour of one worm over time, above a strip that tells its states.
-
-    Parameters
-    ----------
-    recording : Recording
-        The worm; it gives time and states.
-    true : pandas.Series of shape (n_frames,)
-        True signal; the index counts frames. Frames that are absent or NaN leave gaps.
-    predicted : mapping of str to pandas.Series
-        Predicted signals by model, with the same index.
-    unit : str, default=""
-        Unit of the signal, for its axis.
-    models : mapping of str to str, optional
-        Model to label; colours follow its order, which may name further models. By default those of `predicted`.
-
-    Attributes
-    ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
-    ax_ : matplotlib.axes.Axes
-        The signals.
-    lines_ : dict
-        Lines by model; that of the true signal is ``"true"``.
-    ethogram_ax_ : matplotlib.axes.Axes or None
-        The strip of states; None for a recording without.
-
-    Examples
-    --------
-    >>> from sklearn.linear_model import Ridge
-    >>> from skworm.datasets import make_worms
-    >>> from skworm.frames import make_behavior, make_frames
-    >>> from skworm.plotting import BehaviorDisplay
-    >>> worms = make_worms(2, n_frames=300, random_state=0)
-    >>> X, _ = make_frames(worms, states=None)
-    >>> velocity = make_behavior(worms, X)
-    >>> seen = X.index.get_level_values("worm") == worms[0].worm
-    >>> predicted = {"linear": Ridge().fit(X[seen], velocity[seen]).predict(X)}
-    >>> display = BehaviorDisplay.from_predictions(worms[1], velocity, predicted, unit="mm/s")
-    >>> display.ax_.get_ylabel()
-    'velocity (mm/s)'
-    """
-
-    def __init__(
-        self,
-        recording: Recording,
-        true: pd.Series,
-        predicted: Mapping[str, pd.Series],
-        *,
-        unit: str = "",
-        models: Mapping[str, str] | None = None,
-    ) -> None:
-        self.recording = recording
-        self.true = true
-        self.predicted = predicted
-        self.unit = unit
-        self.models = models or {name: name for name in predicted}
-
-    @classmethod
-    def from_predictions(
-        cls,
-        recording: Recording,
-        y: pd.Series,
-        predicted: Mapping[str, Any],
-        *,
-        unit: str = "",
-        models: Mapping[str, str] | None = None,
-        ax: Axes | None = None,
-    ) -> BehaviorDisplay:
-        """Draw what models predicted for one worm.
-
-        Parameters
-        ----------
-        recording : Recording
-            The worm; it gives time and states.
-        y : pandas.Series of shape (n_frames,)
-            True signal of this worm, and of others that are not shown, of :func:`skworm.frames.make_behavior`.
-        predicted : mapping of str to array-like of shape (n_frames,)
-            What models predicted for the rows of `y`, by name.
-        unit : str, default=""
-            Unit of the signal, for its axis.
-        models : mapping of str to str, optional
-            Model to label; colours follow its order, which may name further models. By default those of `predicted`.
-        ax : matplotlib Axes, optional
-            Where to draw the signals; the strip stands right below. By default a new figure.
-
-        Returns
-        -------
-        BehaviorDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError
-            If `y` does not tell worm and frame or has no frame of the worm, predictions do not fit `y`, or the worm has
-            a state without a colour.
-        """
-        if not isinstance(y, pd.Series) or not {WORM_LEVEL, FRAME_LEVEL} <= set(y.index.names):
-            raise ValueError("y is no Series that tells worm and frame by its index; make it with make_behavior")
-        rows = np.asarray(y.index.get_level_values(WORM_LEVEL)) == recording.worm
-        if not rows.any():
-            found = ", ".join(map(repr, y.index.unique(WORM_LEVEL)))
-            raise ValueError(f"y has no frame of worm {recording.worm!r}, only of {found}; pass the recording of one")
-        frames = pd.Index(y.index.get_level_values(FRAME_LEVEL)[rows], name=FRAME_LEVEL)
-        of_worm = {}
-        for name, values in predicted.items():
-            array = np.asarray(values, dtype=float)
-            if array.shape != y.shape:
-                raise ValueError(f"the predictions of {name!r} have shape {array.shape}, but y has {y.shape}")
-            of_worm[name] = pd.Series(array[rows], index=frames)
-        true = pd.Series(y.to_numpy()[rows], index=frames, name=y.name)
-        return cls(recording, true, of_worm, unit=unit, models=models).plot(ax=ax)
-
-    def plot(self, ax: Axes | None = None) -> BehaviorDisplay:
-        """Draw into `ax`, a matplotlib Axes, or into a new figure; return the display itself."""
-        worm, present = self.recording, states_present(self.recording)
-        if self.true.index.max() >= worm.n_frames:
-            raise ValueError(
-                f"the signal has frame {self.true.index.max()}, but the recording of {worm.worm!r} has {worm.n_frames} "
-                "frames; pass the recording that the frames were made of"
-            )
-        self.ax_ = new_figure((7.0, 2.9)).subplots() if ax is None else ax
-        self.figure_ = self.ax_.figure
-        self.lines_: dict[str, Any] = {"true": self._draw(self.true, color=_TRUE, linewidth=1.0, label="true")}
-        for name, values in self.predicted.items():
-            color, style = style_of_model(name, self.models)
-            label = self.models.get(name, name)
-            self.lines_[name] = self._draw(values, color=color, linestyle=style, linewidth=1.2, label=label)
-        self.ax_.axhline(0, color="#BBBBBB", linewidth=0.8, zorder=0)
-        name = "signal" if self.true.name is None else str(self.true.name)
-        self.ax_.set_ylabel(f"{name} ({self.unit})" if self.unit else name)
-        self.ax_.set_title(worm.worm, fontsize="medium")
-        self.ax_.spines[["top", "right"]].set_visible(False)
-        edges = edges_of_frames(worm.time)
-        self.ax_.set_xlim(edges[self.true.index.min()], edges[self.true.index.max() + 1])
-        self._draw_states(present, edges)
-        (self.ethogram_ax_ or self.ax_).set_xlabel("Time (s)")
-        self._add_legend(present, own_figure=ax is None)
-        return self
-
-    def _draw(self, values: pd.Series, **style: Any) -> Any:
-        # A frame that is absent breaks the line, where it would else be drawn straight across.
-        whole = values.reindex(range(self.recording.n_frames))
-        return self.ax_.plot(self.recording.time, whole.to_numpy(), **style)[0]
-
-    def _draw_states(self, present: list[str], edges: np.ndarray) -> None:
-        self.ethogram_ax_ = None
-        if self.recording.states is None:
-            return
-        self.ethogram_ax_ = self.ax_.inset_axes(_STRIP)
-        draw_ethogram(self.ethogram_ax_, self.recording.states, present, edges)
-        self.ethogram_ax_.sharex(self.ax_)
-        self.ax_.tick_params(axis="x", bottom=False, labelbottom=False)
-
-    def _add_legend(self, present: list[str], own_figure: bool) -> None:
-        handles = [*self.lines_.values(), *patches_of_states(present)]
-        where: Any = self.figure_ if own_figure else self.ax_
-        place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
-        if own_figure:
-            place = {"loc": "outside lower center", "ncols": LEGEND_COLUMNS + 1}
-        where.legend(handles=handles, frameon=False, fontsize="x-small", **place)
-
-
-_SHADE, _STATES_HEIGHT = 0.2, 0.06
+_SHADE, _STRIP = 0.2, 0.06
 _UNITS = {"trace": "ΔF/F", "derivative": "ΔF/F/s"}
 
 
-class TrajectoryDisplay:
+class TrajectoryDisplay(Display):
     """Predicted beside true traces of some neurons, over the states that the worm was in.
 
     Parameters
@@ -215,8 +57,6 @@ class TrajectoryDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib.figure.Figure
-        The figure.
     axes_ : list of matplotlib.axes.Axes
         One for each neuron.
     lines_ : dict
@@ -271,9 +111,8 @@ class TrajectoryDisplay:
         node_feature: str = "trace",
         states: pd.Series | None = None,
         n_before: int = 16,
-        fps: float | None = None,
-        models: Mapping[str, str] | None = None,
         ax: Any = None,
+        **options: Any,
     ) -> TrajectoryDisplay:
         """Draw one row of predicted trajectories.
 
@@ -295,12 +134,10 @@ class TrajectoryDisplay:
             States of `frames`, same index levels.
         n_before : int, default=16
             Frames to show before the prediction.
-        fps : float, optional
-            Frames a second; with it the axis is in seconds.
-        models : mapping of str to str, optional
-            Model to label; colours follow its order, which may name further models. By default those of `predicted`.
         ax : sequence of matplotlib Axes, optional
             One for each neuron; by default a new figure.
+        **options
+            ``fps`` and ``models`` of the class.
 
         Returns
         -------
@@ -319,87 +156,224 @@ class TrajectoryDisplay:
         steps = pd.RangeIndex(1, horizon + 1)
         tables = {}
         for name, values in predicted.items():
-            array = np.asarray(values)
-            if array.shape != Y.shape:
-                raise ValueError(f"the predictions of {name!r} have shape {array.shape}, but Y has {Y.shape}")
+            array = _checked_predictions(name, values, Y, "Y")
             tables[name] = pd.DataFrame(array[row].reshape(horizon, -1), index=steps, columns=columns)
         if states is not None:
             states = states.loc[worm].reindex(stretch.index).set_axis(stretch.index - frame)
         display = cls(
             stretch.set_axis(stretch.index - frame),
             tables,
-            neurons=_chosen(columns, neurons, node_feature),
+            neurons=_chosen_neurons(columns, neurons, node_feature),
             node_feature=node_feature,
             states=states,
-            fps=fps,
             title=f"{worm}, frame {frame}",
             unit=_unit_of(frames, node_feature),
-            models=models,
+            **options,
         )
         return display.plot(ax=ax)
 
     def plot(self, ax: Any = None) -> TrajectoryDisplay:
         """Draw into `ax`, one matplotlib Axes for each neuron, or into a new figure; return the display itself."""
-        if ax is None:
-            figure = new_figure((5.5, 1.5 + 0.95 * len(self.neurons)))
-            self.axes_: list[Axes] = list(figure.subplots(len(self.neurons), 1, sharex=True, squeeze=False)[:, 0])
-        else:
-            self.axes_ = list(np.atleast_1d(ax).ravel())
-        if len(self.axes_) != len(self.neurons):
-            raise ValueError(f"ax holds {len(self.axes_)} axes for {len(self.neurons)} neurons; pass one for each")
-        self.figure_ = self.axes_[0].figure
+        size = (5.5, 1.5 + 0.95 * len(self.neurons))
+        self._make_axes(ax, len(self.neurons), size, n_columns=1, what="neurons", sharex=True)
         self.lines_: dict[tuple[str, str], Any] = {}
         for axes, neuron in zip(self.axes_, self.neurons, strict=True):
             self._draw_neuron(axes, neuron)
         unit = "frames" if self.fps is None else "s"
         self.axes_[-1].set_xlabel(f"Time after the last observed frame ({unit})")
-        self.axes_[0].set_title(", ".join(filter(None, [self.title, self.node_feature])), fontsize="medium")
-        self._add_legend(own_figure=ax is None)
+        title = ", ".join(filter(None, [self.title, self.node_feature]))
+        lines = {model: line for (neuron, model), line in self.lines_.items() if neuron == self.neurons[0]}
+        _add_legend_above(self.axes_[0], title, lines, self.models)
+        if self.states is not None:
+            self._add_legend(patches_of_states(colors_of_states(self.states.fillna(UNKNOWN))))
         return self
 
     def _draw_neuron(self, axes: Axes, neuron: str) -> None:
         column = f"{neuron}{SEPARATOR}{self.node_feature}"
         seconds = 1 / (self.fps or 1)
         self._shade_states(axes, seconds)
-        line = axes.plot(self.true.index * seconds, self.true[column], color=_TRUE, linewidth=1.2)[0]
-        self.lines_[neuron, "true"] = line
+        line = axes.plot(self.true.index * seconds, self.true[column], color=BLACK, linewidth=1.2)[0]
+        self.lines_[neuron, TRUE] = line
         for name, table in self.predicted.items():
             color, style = style_of_model(name, self.models)
             # The prediction goes on from the last observed frame.
             values = [self.true.loc[0, column], *table[column]]
             time = np.array([0, *table.index]) * seconds
             self.lines_[neuron, name] = axes.plot(time, values, color=color, linestyle=style, linewidth=1.5)[0]
-        axes.axvline(0, color="#666666", linewidth=0.8)
+        axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_ylabel(f"{neuron}\n({self.unit})" if self.unit else neuron, fontsize="small")
         axes.set_xlim(self.true.index[0] * seconds, self.true.index[-1] * seconds)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
 
     def _shade_states(self, axes: Axes, seconds: float) -> None:
         if self.states is None:
             return
-        names = self.states.fillna("unknown")
+        names = self.states.fillna(UNKNOWN)
+        colors = colors_of_states(names)
         bouts = (names != names.shift()).cumsum()
         for _, bout in names.groupby(bouts):
             start, end = (bout.index[0] - 0.5) * seconds, (bout.index[-1] + 0.5) * seconds
-            color = STATE_COLORS.get(str(bout.iloc[0]), "#FFFFFF")
+            color = colors[bout.iloc[0]]
             axes.axvspan(start, end, color=color, alpha=_SHADE, linewidth=0)
-            axes.axvspan(start, end, ymax=_STATES_HEIGHT, color=color, linewidth=0)
+            axes.axvspan(start, end, ymax=_STRIP, color=color, linewidth=0)
 
-    def _add_legend(self, own_figure: bool) -> None:
-        from matplotlib.patches import Patch
 
-        first = self.neurons[0]
-        labels = {"true": "true", **self.models}
-        handles: dict[str, Any] = {
-            labels[name]: line for (neuron, name), line in self.lines_.items() if neuron == first
+class BehaviorDisplay(Display):
+    """Predicted beside true continuous behaviour of one worm over time, above a strip that shows its states.
+
+    Parameters
+    ----------
+    recording : Recording
+        The worm; it gives time and states.
+    true : pandas.Series of shape (n_frames,)
+        True signal; the index counts frames. Frames that are absent or NaN leave gaps.
+    predicted : mapping of str to pandas.Series
+        Predicted signals by model, with the same index.
+    unit : str, default=""
+        Unit of the signal, for its axis.
+    models : mapping of str to str, optional
+        Model to label; colours follow its order, which may name further models. By default those of `predicted`.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        The signals.
+    lines_ : dict
+        Lines by model; that of the true signal is ``"true"``.
+    ethogram_ax_ : matplotlib.axes.Axes or None
+        The strip of states; None for a recording without.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.frames import make_behavior, make_frames
+    >>> from skworm.plotting import BehaviorDisplay
+    >>> worms = make_worms(2, n_frames=300, random_state=0)
+    >>> X, _ = make_frames(worms, states=None)
+    >>> velocity = make_behavior(worms, X)
+    >>> seen = X.index.get_level_values("worm") == worms[0].worm
+    >>> predicted = {"linear": Ridge().fit(X[seen], velocity[seen]).predict(X)}
+    >>> display = BehaviorDisplay.from_predictions(worms[1], velocity, predicted, unit="mm/s")
+    >>> display.ax_.get_ylabel()
+    'velocity (mm/s)'
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        true: pd.Series,
+        predicted: Mapping[str, pd.Series],
+        *,
+        unit: str = "",
+        models: Mapping[str, str] | None = None,
+    ) -> None:
+        self.recording = recording
+        self.true = true
+        self.predicted = predicted
+        self.unit = unit
+        self.models = models or {name: name for name in predicted}
+
+    @classmethod
+    def from_predictions(
+        cls,
+        recording: Recording,
+        y: pd.Series,
+        predicted: Mapping[str, Any],
+        *,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> BehaviorDisplay:
+        """Draw what models predicted for one worm.
+
+        Parameters
+        ----------
+        recording : Recording
+            The worm; it gives time and states.
+        y : pandas.Series of shape (n_frames,)
+            True signal of this worm, and of others that are not shown, of :func:`skworm.frames.make_behavior`.
+        predicted : mapping of str to array-like of shape (n_frames,)
+            What models predicted for the rows of `y`, by name.
+        ax : matplotlib Axes, optional
+            Where to draw the signals, with the strip right below. By default a new figure.
+        **options
+            ``unit`` and ``models`` of the class.
+
+        Returns
+        -------
+        BehaviorDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If `y` has no index of worm and frame or has no frame of the worm, or predictions do not fit `y`.
+        """
+        if not isinstance(y, pd.Series) or not {WORM_LEVEL, FRAME_LEVEL} <= set(y.index.names):
+            raise ValueError("y is no Series that tells worm and frame by its index; make it with make_behavior")
+        rows = np.asarray(y.index.get_level_values(WORM_LEVEL)) == recording.worm
+        if not rows.any():
+            found = ", ".join(map(repr, y.index.unique(WORM_LEVEL)))
+            raise ValueError(f"y has no frame of worm {recording.worm!r}, only of {found}; pass the recording of one")
+        frames = pd.Index(y.index.get_level_values(FRAME_LEVEL)[rows], name=FRAME_LEVEL)
+        of_worm = {
+            name: pd.Series(_checked_predictions(name, values, y, "y")[rows], index=frames)
+            for name, values in predicted.items()
         }
-        if self.states is not None:
-            for state in STATE_COLORS:
-                if (self.states.fillna("unknown") == state).any():
-                    handles[state.replace("_", " ")] = Patch(color=STATE_COLORS[state])
-        where: Any = self.figure_ if own_figure else self.axes_[-1]
-        place = {"loc": "outside lower center", "ncols": LEGEND_COLUMNS} if own_figure else {}
-        where.legend(list(handles.values()), list(handles), frameon=False, fontsize="small", **place)
+        true = pd.Series(y.to_numpy()[rows], index=frames, name=y.name)
+        return cls(recording, true, of_worm, **options).plot(ax=ax)
+
+    def plot(self, ax: Axes | None = None) -> BehaviorDisplay:
+        """Draw into `ax`, a matplotlib Axes, or into a new figure; return the display itself."""
+        worm = self.recording
+        colors = colors_of_states([] if worm.states is None else worm.states)
+        if self.true.index.max() >= worm.n_frames:
+            raise ValueError(
+                f"the signal has frame {self.true.index.max()}, but the recording of {worm.worm!r} has {worm.n_frames} "
+                "frames; pass the recording that the frames were made of"
+            )
+        [self.ax_] = self._make_axes(ax, 1, (7.0, 3.4))
+        self.lines_: dict[str, Any] = {TRUE: self._draw(self.true, color=BLACK, linewidth=1.0, zorder=1.9)}
+        for name, values in self.predicted.items():
+            color, style = style_of_model(name, self.models)
+            self.lines_[name] = self._draw(values, color=color, linestyle=style, linewidth=1.0)
+        self.ax_.axhline(0, color="#BBBBBB", linewidth=0.8, zorder=0)
+        name = "signal" if self.true.name is None else str(self.true.name)
+        self.ax_.set_ylabel(f"{name} ({self.unit})" if self.unit else name)
+        tidy(self.ax_)
+        shown = worm.time[self.true.index.min() : self.true.index.max() + 1]
+        edges, _ = cells_of_frames(shown)
+        self.ax_.set_xlim(edges[0], edges[-1])
+        self.ethogram_ax_ = None
+        if worm.states is not None:
+            self.ethogram_ax_ = add_strip(self.ax_, worm.time, worm.states, colors)
+        show_time(self.ethogram_ax_ or self.ax_, np.ptp(shown))
+        _add_legend_above(self.ax_, worm.worm, self.lines_, self.models)
+        if self.ethogram_ax_ is not None:
+            beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "bbox_transform": self.ax_.transAxes}
+            self._add_legend(patches_of_states(colors), axes=self.ethogram_ax_, given=beside)
+        return self
+
+    def _draw(self, values: pd.Series, **style: Any) -> Any:
+        # A frame that is absent breaks the line, where it would else be drawn straight across.
+        edges, frames = cells_of_frames(self.recording.time)
+        whole = values.reindex(frames).to_numpy()
+        time = np.where(frames < 0, edges[:-1], self.recording.time[frames])
+        return self.ax_.plot(time, whole, **style)[0]
+
+
+def _add_legend_above(axes: Axes, title: str, lines: Mapping[str, Any], models: Mapping[str, str]) -> None:
+    """Name the lines above the axes, apart from the states below them."""
+    handles = {models.get(model, model): line for model, line in lines.items()}
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "title_fontsize": "medium"}
+    add_legend(axes, handles, title=title, ncols=legend_columns(handles, width_of(axes.figure)), **place)
+
+
+def _checked_predictions(name: str, values: Any, true: Any, name_of_true: str) -> np.ndarray:
+    array = np.asarray(values, dtype=float)
+    if array.shape != true.shape:
+        raise ValueError(f"the predictions of {name!r} have shape {array.shape}, but {name_of_true} has {true.shape}")
+    return array
 
 
 def _unit_of(frames: pd.DataFrame, node_feature: str) -> str:
@@ -408,7 +382,7 @@ def _unit_of(frames: pd.DataFrame, node_feature: str) -> str:
     return "scaled" if frames.attrs["fit_scope"] == "recording" else _UNITS.get(node_feature, "")
 
 
-def _chosen(columns: list[str], neurons: Sequence[str] | None, node_feature: str) -> list[str]:
+def _chosen_neurons(columns: list[str], neurons: Sequence[str] | None, node_feature: str) -> list[str]:
     parsed = parse_column_names(columns)
     if parsed is None or node_feature not in parsed[1]:
         raise ValueError(f"frames have no node feature {node_feature!r}; their columns are {columns[:4]} and so on")

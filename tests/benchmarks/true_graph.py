@@ -116,7 +116,7 @@ def draw(path, graphs, reference):
 
     figure = Figure(figsize=(4.4 * len(graphs), 4.6), layout="constrained")
     for axes, (title, graph) in zip(figure.subplots(1, len(graphs), squeeze=False)[0], graphs.items(), strict=True):
-        GraphDisplay.from_graph(graph, reference=reference[1], reference_label=reference[0], ax=axes)
+        GraphDisplay(graph, reference=reference[1], reference_label=reference[0]).plot(ax=axes)
         axes.set_title(title, fontsize="medium")
     figure.savefig(path, dpi=150)
 
