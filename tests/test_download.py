@@ -276,7 +276,7 @@ def in_seconds(seconds: int) -> str:
     return formatdate(time.time() + seconds, usegmt=True)
 
 
-@pytest.mark.parametrize("asked", ["3600", in_seconds(3600), "9" * 400])
+@pytest.mark.parametrize("asked", ["3600", in_seconds(3600), "9" * 400], ids=["seconds", "date", "endless"])
 def test_a_long_wait_that_the_server_asks_for_is_said_and_not_waited(remote, tmp_path, monkeypatch, asked):
     remote.files["/data"] = CONTENT
     remote.failures, remote.retry_after = [429], asked
@@ -288,7 +288,11 @@ def test_a_long_wait_that_the_server_asks_for_is_said_and_not_waited(remote, tmp
     assert len(remote.requests) == 1
 
 
-@pytest.mark.parametrize(("asked", "seconds"), [("7", 7), ("-7", 0), ("soon", 0), (in_seconds(-9), 0)])
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [("7", 7), ("-7", 0), ("soon", 0), (in_seconds(-9), 0)],
+    ids=["seconds", "past", "word", "date"],
+)
 def test_a_short_wait_that_the_server_asks_for_is_printed(remote, tmp_path, monkeypatch, capsys, asked, seconds):
     remote.files["/data"] = CONTENT
     remote.failures, remote.retry_after = [503], asked
