@@ -76,7 +76,7 @@ def curve_figure(
     Parameters
     ----------
     scores : WormScores
-        What :meth:`Study.run` returned.
+        What :meth:`~skworm.paper.study.Study.run` returned.
     arms : sequence of Arm
         Its arms.
     x, line : str

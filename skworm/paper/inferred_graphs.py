@@ -27,8 +27,8 @@ _NETWORKS = ("gnn", "gnn-virtual-worms", "gnn-published")
 _STATISTICS = {"spearman": "rank correlation", "auroc": "AUROC"}
 _NULLS = {"permuted_labels": "permuted labels", "rewired_reference": "rewired connectome"}
 
+# Graphs [pre, post] by network and worm.
 Graphs = Mapping[tuple[str, str], pd.DataFrame]
-"""Graphs [pre, post] by network and worm."""
 
 
 def results_of_inferred_graphs(study: Study, folder: Path, n_permutations: int) -> dict[str, dict[str, Any]]:
@@ -46,7 +46,7 @@ def results_of_inferred_graphs(study: Study, folder: Path, n_permutations: int) 
     Returns
     -------
     dict
-        See :class:`~skworm.paper.targets.Plan`.
+        See :class:`~skworm.paper.declaration.Plan`.
     """
     graphs = infer_graphs(study, folder)
     similarity = compare_with_connectomes(graphs, n_permutations, study.seed)

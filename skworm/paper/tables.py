@@ -129,7 +129,7 @@ def compare_arms(study: Study, arms: Sequence[Arm], scores: WormScores) -> pd.Da
     arms : sequence of Arm
         Its arms.
     scores : WormScores
-        What :meth:`Study.run` returned for them.
+        What :meth:`~skworm.paper.study.Study.run` returned for them.
 
     Returns
     -------
