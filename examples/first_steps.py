@@ -45,5 +45,5 @@ from skworm.plotting import EthogramDisplay
 later = make_worms(n_worms=1, n_frames=600, worm_prefix="later", random_state=1)
 table = decode_states(gnn, later)
 ethogram = EthogramDisplay(table).plot()
-ethogram.save("ethogram.png")
+ethogram.figure_.savefig("ethogram.png", dpi=150)
 print(bouts_in_seconds(table).head())

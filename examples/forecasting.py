@@ -18,32 +18,32 @@ unseen = recordings[-1]
 
 # %%
 # A forecast must not look ahead, so the derivative is that from the frame before. Every frame counts, whether its state
-# is known or not. A row of ``X`` is one observed frame, a row of ``Y`` the 16 frames after it.
+# is known or not. A row of ``X`` is one observed frame, a row of ``y`` the 16 frames after it.
 
 frames, _ = make_frames(recordings, states=None, derivative="backward")
-X, Y = make_trajectories(frames, burn_in=1, horizon=16)
+X, y = make_trajectories(frames, burn_in=1, horizon=16)
 test = X.index.get_level_values("worm") == unseen.worm
 
 # %%
 # Skill is 1 - MSE / MSE of persistence, which repeats the observed frame. A linear map is the other thing to beat.
 
 models = {"linear": LinearTrajectoryRegressor(), "mlp": MLPTrajectoryRegressor(max_epochs=60, random_state=0)}
-predicted = {name: model.fit(X[~test], Y[~test]).predict(X[test]) for name, model in models.items()}
+predicted = {name: model.fit(X[~test], y[~test]).predict(X[test]) for name, model in models.items()}
 
 print(f"skill over persistence on {unseen.worm}, by step:")
 for name, forecast in predicted.items():
-    skill = skill_by_step(Y[test], forecast, X[test])
+    skill = skill_by_step(y[test], forecast, X[test])
     print(f"{name:8}", "  ".join(f"step {step}: {skill[step]:.2f}" for step in (1, 8, 16)))
 
 # %%
 # One forecast, from the middle of the recording. Every forecast goes on from its own last prediction.
 
-display = TrajectoryDisplay.from_predictions(
+display = TrajectoryDisplay(
     frames,
-    Y[test],
+    y[test],
     predicted,
     row=int(test.sum()) // 2,
     fps=unseen.fps,
     models={"linear": "Linear", "mlp": "MLP"},
-)
+).plot()
 display.figure_.savefig("forecast.png", dpi=150)

@@ -27,7 +27,7 @@ display.figure_.savefig("graph.png", dpi=150)
 # %%
 # The largest weights alone, as a network. The width of an edge is its weight; dashed edges are not true ones:
 
-network = GraphDisplay(graph, reference=true_graph, reference_label="true edge").plot("network")
+network = GraphDisplay(graph, reference=true_graph, reference_label="true edge", kind="network").plot()
 network.figure_.savefig("network.png", dpi=150)
 
 # %%

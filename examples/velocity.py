@@ -45,5 +45,5 @@ for name, values in predicted.items():
 # The signal over time, above the strip of states.
 
 labels = {"linear": "Linear", "mlp": "MLP", "gnn": "GNN"}
-display = BehaviorDisplay.from_predictions(unseen, velocity[test], predicted, unit="mm/s", models=labels)
+display = BehaviorDisplay(unseen, velocity[test], predicted, unit="mm/s", models=labels).plot()
 display.figure_.savefig("velocity.png", dpi=150)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -10,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from skworm.neurons import is_neuron, neuron_name
 
 UNKNOWN = "unknown"
 
@@ -91,8 +92,8 @@ def map_states(states: Any, vocabulary: str | Mapping[str, str]) -> Any:
     if missing:
         raise ValueError(
             f"states {missing} have no translation into the vocabulary {vocabulary!r}, which knows "
-            f"{sorted(translation)}; rename them, for example with "
-            f"load_recordings(..., rename_states={{{missing[0]!r}: 'forward'}}), or pass a mapping of your state names"
+            f"{sorted(translation)}; rename each to one of these with "
+            f"load_recordings(..., rename_states={{{missing[0]!r}: ...}}), or pass a mapping of your state names"
         )
     translated = np.array([translation[name] for name in names], dtype=str)[codes]
     if isinstance(states, pd.Series):
@@ -111,31 +112,6 @@ def _translation(vocabulary: str | Mapping[str, str]) -> Mapping[str, str]:
     return VOCABULARIES[vocabulary]
 
 
-_ONE_DIGIT_MOTOR_NEURON = re.compile(r"^(AS|DA|DB|DD|VA|VB|VC|VD)(\d)$")
-
-
-def neuron_name(name: Any) -> str:
-    """Write the name of a neuron as skworm does: motor neurons of one digit with two.
-
-    Parameters
-    ----------
-    name : str
-        The name.
-
-    Returns
-    -------
-    str
-        The same name, or that with two digits.
-
-    Examples
-    --------
-    >>> from skworm.recording import neuron_name
-    >>> neuron_name("VB1"), neuron_name("VB01"), neuron_name("AVAL")
-    ('VB01', 'VB01', 'AVAL')
-    """
-    return _ONE_DIGIT_MOTOR_NEURON.sub(r"\g<1>0\2", str(name))
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Recording:
     """Calcium traces of one worm, with neuron names and behavioural states.
@@ -147,8 +123,8 @@ class Recording:
     traces : array-like of shape (n_frames, n_neurons)
         Fluorescence change dF/F of every neuron. NaN where a neuron was not measured.
     neurons : sequence of str, length n_neurons
-        Unique names; a decimal number where the neuron was not identified. Motor neurons of one digit are written
-        with two: ``"VB1"`` becomes ``"VB01"``.
+        Unique names. Those of :mod:`skworm.neurons` identify a neuron, ``"VB1"`` and ``"vb01"`` as ``"VB01"``; any
+        other, such as ``"ROI_1"`` or a number, is a trace that nobody identified.
     fps : float
         Frames a second.
     dataset : str, default=""
@@ -229,7 +205,7 @@ class Recording:
     @property
     def identified(self) -> tuple[str, ...]:
         """Names of the neurons that were identified, in the order of the columns."""
-        return tuple(name for name in self.neurons if not name.isdecimal())
+        return tuple(filter(is_neuron, self.neurons))
 
     def __repr__(self) -> str:
         states = "no states" if self.states is None else "with states"

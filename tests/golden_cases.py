@@ -15,18 +15,25 @@ import pandas as pd
 from click.testing import CliRunner
 
 from skworm import (
+    GAT,
+    GIN,
     AsymmetricDiffusionMap,
     ConformalStateClassifier,
     GNNBehaviorRegressor,
     GNNStateClassifier,
     GNNTrajectoryRegressor,
     HiddenMarkovStateClassifier,
+    InferredGraph,
+    LearnedGraph,
     LinearTrajectoryRegressor,
+    Messages,
     MLPBehaviorRegressor,
     MLPStateClassifier,
     MLPTrajectoryRegressor,
     NodeMLPTrajectoryRegressor,
     PersistenceRegressor,
+    Readout,
+    Rollout,
     StateStream,
     SVMStateClassifier,
     TemperatureScaledClassifier,
@@ -38,6 +45,7 @@ from skworm.estimators.adaptation import adapt
 from skworm.frames import PAPER_NEURONS, contains_transition, make_behavior, make_frames, make_trajectories
 from skworm.model_selection import FusedGridSearchCV, WormGroupKFold, cross_validate_worms
 from skworm.model_selection.results import read_csv
+from skworm.paper import published
 from skworm.paper.models import BASELINE_LABELS, STATE_MODELS
 
 CASES = {}
@@ -57,6 +65,9 @@ SHORT = {"max_epochs": 3, "random_state": 0, "device": "cpu"}
 # At their own rate three epochs hardly move a network, so most settings would hardly show.
 FAST = {**SHORT, "learning_rate": 0.03}
 SMALL = {**FAST, "n_hidden": 16}
+PLAIN = {"augmentation": None}
+MLP_SHORT, MLP_FAST = ({**PLAIN, "weight_decay": 0.0, "learning_rate": 0.001, **own} for own in (SHORT, FAST))
+GNN_SHORT, GNN_FAST = ({**PLAIN, "learning_rate": 0.001, **own} for own in (SHORT, FAST))
 
 
 @cache
@@ -67,19 +78,21 @@ def worms():
 @cache
 def states(derivative="central", context=(0,)):
     """Frames and states."""
-    return make_frames(worms(), neurons=NEURONS, states="4", derivative=derivative, context=context)
+    return make_frames(
+        worms(), neurons=NEURONS, states="4", derivative=derivative, context=context, percentiles=(0, 100)
+    )
 
 
 @cache
 def states_with_missing_neurons():
     fewer = make_worms(3, n_frames=250, neurons=NEURONS, identification_rate=0.7, random_state=7)
-    return make_frames(fewer, neurons="union", states="4", derivative="central", missing="nan")
+    return make_frames(fewer, neurons="union", states="4", derivative="central", percentiles=(0, 100), missing="nan")
 
 
 @cache
 def velocities(n_signals=1):
     """Frames and velocities, or the velocity and its square."""
-    X, _ = make_frames(worms(), neurons=NEURONS, states=None, derivative="central")
+    X, _ = make_frames(worms(), neurons=NEURONS, states=None, derivative="central", percentiles=(0, 100))
     velocity = make_behavior(worms(), X)
     return X, velocity if n_signals == 1 else pd.DataFrame({"velocity": velocity, "square": 10 * velocity**2})
 
@@ -100,7 +113,7 @@ def real_worms():
 
 @cache
 def real_states():
-    X, y = make_frames(real_worms(), neurons=PAPER_NEURONS[::2], states="4", derivative="central")
+    X, y = make_frames(real_worms(), neurons=PAPER_NEURONS[::2], states="4", derivative="central", percentiles=(0, 100))
     early = X.index.get_level_values("frame") < 1000
     return X[early], y[early]
 
@@ -174,29 +187,29 @@ def given_graph():
 
 # What graphs and messages may be, for every task; the parameters of `GNNStateClassifier` by name.
 GRAPHS = {
-    "static": {"edges": "static"},
-    "dynamic": {"edges": "dynamic"},
-    "free": {"edges": "free"},
+    "static": {"graph": InferredGraph(per="worm")},
+    "dynamic": {"graph": InferredGraph(per="frame")},
+    "free": {"graph": "learned"},
     "given": {"graph": given_graph()},
     "connectome": {"graph": load_connectome(neurons=NEURONS)},
-    "warm-edges": {"edge_temperature": 4.0},
-    "cold-free-edges": {"edges": "free", "edge_temperature": 0.1},
-    "summed-edges": {"edge_aggregation": "sum"},
-    "no-embedding": {"neuron_embedding": 0},
-    "encoder-batch-norm": {"encoder_batch_norm": True},
-    "no-self-edges": {"self_edges": False},
-    "row-normalized": {"message_normalization": "row"},
-    "not-normalized": {"message_normalization": None},
-    "no-residual": {"residual": False},
-    "two-message-steps": {"n_message_steps": 2},
-    "gin0": {"convolution": "gin0"},
-    "gin": {"convolution": "gin"},
-    "sage": {"convolution": "sage"},
-    "gat": {"convolution": "gat"},
-    "gat-heads": {"convolution": "gat", "n_heads": 2},
-    "gat-given": {"convolution": "gat", "graph": given_graph() > 0.5},
-    "gatv2": {"convolution": "gatv2"},
-    "attention-convolution": {"convolution": "attention"},
+    "warm-edges": {"graph": InferredGraph(temperature=4.0)},
+    "cold-free-edges": {"graph": LearnedGraph(temperature=0.1)},
+    "summed-edges": {"graph": InferredGraph(aggregation="sum")},
+    "no-embedding": {"graph": InferredGraph(embedding=0)},
+    "encoder-batch-norm": {"graph": InferredGraph(batch_norm=True)},
+    "no-self-edges": {"messages": Messages(self_edges=False)},
+    "row-normalized": {"messages": Messages(normalization="row")},
+    "not-normalized": {"messages": Messages(normalization=None)},
+    "no-residual": {"messages": Messages(residual=False)},
+    "two-message-steps": {"messages": Messages(n_steps=2)},
+    "gin0": {"messages": GIN(learn_epsilon=False)},
+    "gin": {"messages": "gin"},
+    "sage": {"messages": "sage"},
+    "gat": {"messages": "gat"},
+    "gat-heads": {"messages": GAT(n_heads=2)},
+    "gat-given": {"messages": "gat", "graph": given_graph() > 0.5},
+    "gatv2": {"messages": "gatv2"},
+    "attention-convolution": {"messages": "attention"},
 }
 ROLLED_OUT = {
     name: GRAPHS[name]
@@ -206,36 +219,33 @@ ROLLED_OUT = {
     )
 }
 AVERAGES = {
-    f"average-{name.replace('_', '-')}": {"edges": "static", "static_average": name}
+    f"average-{name.replace('_', '-')}": {"graph": InferredGraph(per="worm", average=name)}
     for name in ("hidden_neurons", "hidden_edges", "edge_weights")
 }
 READOUTS = {
-    "sum": {"aggregation": "sum"},
-    "mean": {"aggregation": "mean"},
-    "attention": {"aggregation": "attention"},
-    "two-layers": {"n_layers": 2},
-    "batch-norm": {"batch_norm": "output"},
-    "batch-norm-before": {"batch_norm": "before_activation"},
+    "sum": {"readout": "sum"},
+    "mean": {"readout": "mean"},
+    "attention": {"readout": "attention"},
+    "two-layers": {"readout": Readout(n_layers=2)},
+    "batch-norm": {"readout": Readout(batch_norm="output")},
+    "batch-norm-before": {"readout": Readout(batch_norm="before_activation")},
     "virtual-worms": {"augmentation": VirtualWorms()},
     "no-validation": {"validation_fraction": 0},
-    "window": {"window": 20},
-    "patience": {"learning_rate_patience": 0, "learning_rate_factor": 0.5, "learning_rate": 0.5, "max_epochs": 8},
     "weight-decay": {"weight_decay": 0.3},
 }
 ROLLOUTS = {
     "population": {"center": "population"},
     "nonlinear": {"linear": False},
-    "alpha": {"linear_alpha": 30.0},
-    "short-horizon": {"train_horizon": 3},
-    "first-frame": {"random_start": False},
-    "sampling-epochs": {"scheduled_sampling_end": 3},
-    "sampling-share": {"scheduled_sampling_end": 0.9, "scheduled_sampling_unit": "max_epochs"},
-    "tight-clip": {"clip_margin": 0.0},
-    "no-clip": {"clip_margin": None},
+    "short-horizon": {"rollout": Rollout(train_horizon=3)},
+    "first-frame": {"rollout": Rollout(random_start=False)},
+    "sampling-epochs": {"rollout": Rollout(scheduled_sampling_end=3)},
+    "sampling-share": {"rollout": Rollout(scheduled_sampling_end=2.7)},
+    "tight-clip": {"rollout": Rollout(clip_margin=0.0)},
+    "no-clip": {"rollout": Rollout(clip_margin=None)},
     "not-augmented": {"augmentation": None},
     "virtual-worms": {"augmentation": VirtualWorms(gain=0.2, offset=0.1, n_groups=3)},
-    "two-layers": {"n_layers": 2},
-    "batch-norm": {"batch_norm": "output"},
+    "two-layers": {"readout": Readout(n_layers=2)},
+    "batch-norm": {"readout": Readout(batch_norm="output")},
     "lstm": {"memory": "lstm"},
 }
 
@@ -249,7 +259,7 @@ def svm(**parameters):
 
 
 def mlp(**parameters):
-    return MLPStateClassifier(**{**FAST, **parameters})
+    return MLPStateClassifier(**{**MLP_FAST, **parameters})
 
 
 freeze(
@@ -267,27 +277,26 @@ freeze(
     "state-mlp",
     states,
     {
-        "default": partial(MLPStateClassifier, **SHORT),
-        "published": partial(MLPStateClassifier.as_published, **SHORT),
-        "published-virtual-worms": partial(MLPStateClassifier.as_published, augmentation=VirtualWorms(), **SHORT),
+        "default": partial(MLPStateClassifier, **MLP_SHORT),
+        "published": partial(published, "mlp", **SHORT),
+        "published-virtual-worms": partial(published, "mlp", augmentation=VirtualWorms(), **SHORT),
         "fast": mlp,
-        **variants(MLPStateClassifier, READOUTS, shared=FAST),
+        **variants(MLPStateClassifier, READOUTS, shared=MLP_FAST),
         "mixing": partial(mlp, augmentation=VirtualWorms(gain=0.1, offset=0.0, n_groups=3, mixing=0.2)),
-        "dropout": partial(mlp, augmentation=VirtualWorms(neuron_dropout=0.3), aggregation="attention"),
+        "dropout": partial(mlp, augmentation=VirtualWorms(neuron_dropout=0.3), readout="attention"),
     },
 )
 freeze(
     "state-gnn",
     states,
     {
-        "default": partial(GNNStateClassifier, **SHORT),
-        "published": partial(GNNStateClassifier.as_published, **SHORT),
-        **variants(GNNStateClassifier, GRAPHS, AVERAGES, READOUTS, shared=FAST),
+        "default": partial(GNNStateClassifier, **GNN_SHORT),
+        "published": partial(published, "gnn", **SHORT),
+        **variants(GNNStateClassifier, GRAPHS, AVERAGES, READOUTS, shared=GNN_FAST),
         "dropout": partial(
             GNNStateClassifier,
-            augmentation=VirtualWorms(neuron_dropout=0.3, mixing=0.1),
-            edges="dynamic",
-            **FAST,
+            **{**GNN_FAST, "augmentation": VirtualWorms(neuron_dropout=0.3, mixing=0.1)},
+            graph=InferredGraph(per="frame"),
         ),
     },
 )
@@ -297,12 +306,12 @@ freeze(
     {
         "svm": svm,
         "mlp": mlp,
-        "mlp-attention": partial(mlp, aggregation="attention"),
+        "mlp-attention": partial(mlp, readout="attention"),
         **variants(
             GNNStateClassifier,
             {name: GRAPHS[name] for name in ("static", "dynamic", "free", "gat", "sage")},
             {"attention": READOUTS["attention"]},
-            shared=FAST,
+            shared=GNN_FAST,
         ),
     },
 )
@@ -312,7 +321,7 @@ freeze(
     {
         "mlp": mlp,
         "mlp-virtual-worms": partial(mlp, augmentation=VirtualWorms()),
-        "gnn": partial(GNNStateClassifier, **FAST),
+        "gnn": partial(GNNStateClassifier, **GNN_FAST),
     },
 )
 freeze(
@@ -332,25 +341,25 @@ freeze(
     "behavior-mlp",
     velocities,
     {
-        "default": partial(MLPBehaviorRegressor, **SHORT),
-        "huber": partial(MLPBehaviorRegressor, loss="huber", **FAST),
-        **variants(MLPBehaviorRegressor, READOUTS, shared=FAST),
+        "default": partial(MLPBehaviorRegressor, **MLP_SHORT),
+        "huber": partial(MLPBehaviorRegressor, loss="huber", **MLP_FAST),
+        **variants(MLPBehaviorRegressor, READOUTS, shared=MLP_FAST),
     },
 )
 freeze(
     "behavior-gnn",
     velocities,
     {
-        "default": partial(GNNBehaviorRegressor, **SHORT),
+        "default": partial(GNNBehaviorRegressor, **GNN_SHORT),
         **variants(
             GNNBehaviorRegressor,
             {name: GRAPHS[name] for name in ("static", "dynamic", "free", "given", "row-normalized", "gatv2")},
             {name: READOUTS[name] for name in ("attention", "virtual-worms")},
-            shared=FAST,
+            shared=GNN_FAST,
         ),
     },
 )
-freeze("behavior", partial(velocities, 2), {"two-signals": partial(MLPBehaviorRegressor, **FAST)})
+freeze("behavior", partial(velocities, 2), {"two-signals": partial(MLPBehaviorRegressor, **MLP_FAST)})
 freeze(
     "trajectory",
     trajectories,
@@ -360,17 +369,18 @@ freeze(
         "linear-direct": partial(LinearTrajectoryRegressor, strategy="direct", alpha=0.1),
         "linear-population": partial(LinearTrajectoryRegressor, center="population"),
         "mlp-default": partial(MLPTrajectoryRegressor, **SHORT),
-        "mlp-published": partial(MLPTrajectoryRegressor.as_published, **SHORT),
+        "mlp-published": partial(published, "mlp", "trajectories", **SHORT),
         **{f"mlp-{name}": make for name, make in variants(MLPTrajectoryRegressor, ROLLOUTS, shared=SMALL).items()},
         "node-mlp-default": partial(NodeMLPTrajectoryRegressor, **SHORT),
-        "node-mlp-published": partial(NodeMLPTrajectoryRegressor.as_published, **SHORT),
+        "node-mlp-published": partial(published, "node-mlp", "trajectories", **SHORT),
         "node-mlp-lstm": partial(NodeMLPTrajectoryRegressor, memory="lstm", **SMALL),
         "gnn-default": partial(GNNTrajectoryRegressor, **SHORT),
-        "gnn-published": partial(GNNTrajectoryRegressor.as_published, **SHORT),
+        "gnn-published": partial(published, "gnn", "trajectories", **SHORT),
         **{f"gnn-{name}": make for name, make in variants(GNNTrajectoryRegressor, ROLLED_OUT, shared=SMALL).items()},
-        "gnn-virtual-worms": partial(GNNTrajectoryRegressor, edges="static", augmentation=VirtualWorms(), **SMALL),
+        "gnn-virtual-worms": partial(
+            GNNTrajectoryRegressor, graph=InferredGraph(per="worm"), augmentation=VirtualWorms(), **SMALL
+        ),
         "gnn-lstm": partial(GNNTrajectoryRegressor, memory="lstm", **SMALL),
-        "gnn-gated": partial(GNNTrajectoryRegressor, memory="gated", n_memory=4, n_hidden_edges=8, **SMALL),
     },
 )
 freeze(
@@ -392,13 +402,13 @@ freeze(
     real_states,
     {
         "svm": svm,
-        "mlp-default": partial(MLPStateClassifier, **SHORT),
-        "mlp-published": partial(MLPStateClassifier.as_published, **SHORT),
+        "mlp-default": partial(MLPStateClassifier, **MLP_SHORT),
+        "mlp-published": partial(published, "mlp", **SHORT),
         "mlp-virtual-worms": partial(mlp, augmentation=VirtualWorms()),
-        "gnn-default": partial(GNNStateClassifier, **SHORT),
-        "gnn-published": partial(GNNStateClassifier.as_published, **SHORT),
-        "gnn-dynamic": partial(GNNStateClassifier, edges="dynamic", **FAST),
-        "gnn-virtual-worms": partial(GNNStateClassifier, augmentation=VirtualWorms(), **FAST),
+        "gnn-default": partial(GNNStateClassifier, **GNN_SHORT),
+        "gnn-published": partial(published, "gnn", **SHORT),
+        "gnn-dynamic": partial(GNNStateClassifier, graph=InferredGraph(per="frame"), **GNN_FAST),
+        "gnn-virtual-worms": partial(GNNStateClassifier, **{**GNN_FAST, "augmentation": VirtualWorms()}),
     },
     fitted_to_real,
 )
@@ -408,10 +418,10 @@ freeze(
     {
         "linear": LinearTrajectoryRegressor,
         "mlp-default": partial(MLPTrajectoryRegressor, **SHORT),
-        "mlp-published": partial(MLPTrajectoryRegressor.as_published, **SHORT),
+        "mlp-published": partial(published, "mlp", "trajectories", **SHORT),
         "node-mlp-default": partial(NodeMLPTrajectoryRegressor, **SHORT),
         "gnn-default": partial(GNNTrajectoryRegressor, **SHORT),
-        "gnn-published": partial(GNNTrajectoryRegressor.as_published, n_hidden_edges=32, **SHORT),
+        "gnn-published": partial(published, "gnn", "trajectories", graph__n_hidden=32, **SHORT),
     },
     fitted_to_real,
 )
@@ -434,22 +444,21 @@ def frames():
     """The frames that everything is fitted to."""
     central, _ = states()
     backward, _ = make_frames(worms(), neurons=NEURONS, states=None, derivative="backward")
-    smooth, _ = make_frames(worms(), neurons=NEURONS[:2], states=None, derivative="savgol", context=(-3, 0))
-    tables = {"central": central, "backward": backward, "savgol": smooth}
+    smooth, _ = make_frames(worms(), neurons=NEURONS[:2], states=None, derivative="smooth", context=(-3, 0))
+    tables = {"central": central, "backward": backward, "smooth": smooth}
     return {name: some_rows(of_worms(table, NEW)).reset_index() for name, table in tables.items()}
 
 
 @case
 def state_arrays():
-    """Plain arrays name no worm and no neuron."""
+    """Plain arrays name no worm, and tables without an index none either."""
     X, y, new, _ = trained_on()
     tables = {}
-    for name, model in (
-        ("mlp", mlp()),
-        ("gnn", GNNStateClassifier(n_node_features=2, augmentation=VirtualWorms(), **FAST)),
-    ):
-        model.fit(X.to_numpy(), y.to_numpy())
-        predicted = pd.DataFrame(model.predict_proba(new.to_numpy()), columns=model.classes_, index=new.index)
+    gnn = GNNStateClassifier(**{**GNN_FAST, "augmentation": VirtualWorms()})
+    for name, model, columns in (("mlp", mlp(), None), ("gnn", gnn, X.columns)):
+        own, other = (table.to_numpy() if columns is None else table.reset_index(drop=True) for table in (X, new))
+        model.fit(own, y.to_numpy())
+        predicted = pd.DataFrame(model.predict_proba(other), columns=model.classes_, index=new.index)
         tables[name] = some_rows(predicted).reset_index()
     return tables
 
@@ -476,7 +485,8 @@ def state_adapted():
     labelled = true.where(new.index.get_level_values("frame") < 120, "unknown")
     tables = {}
     for name, cls in (("mlp", MLPStateClassifier), ("gnn", GNNStateClassifier)):
-        model = cls(augmentation=VirtualWorms(), **FAST).fit(X, y)
+        own = {**(MLP_FAST if cls is MLPStateClassifier else GNN_FAST), "augmentation": VirtualWorms()}
+        model = cls(**own).fit(X, y)
         for kind, adapted in (
             ("aligned", adapt(model, new, align=0.7)),
             ("labelled", adapt(model, new, labelled, freedom=0.1)),
@@ -506,7 +516,7 @@ def state_grid_search():
     X, y = states()
     grid = {"learning_rate": [0.003, 0.03], "weight_decay": [0.0, 0.1]}
     cv = WormGroupKFold(n_splits=2, random_state=0)
-    search = FusedGridSearchCV(MLPStateClassifier(**SHORT), grid, cv=cv)
+    search = FusedGridSearchCV(MLPStateClassifier(**MLP_SHORT), grid, cv=cv)
     search.fit(X, y, groups=X.index.get_level_values("worm"))
     results = pd.DataFrame(search.cv_results_).filter(regex="^param_|_test_score$")
     return {"results": results.rename(columns=lambda name: name.removeprefix("param_"))}
@@ -557,12 +567,14 @@ def splits():
 @case
 def cross_validation_of_states():
     X, y = states()
-    external = {"other": make_frames(other_lab(), neurons=NEURONS, states="4", derivative="central")}
-    models = {"svm": svm(), "mlp": mlp(), "gnn": GNNStateClassifier(edges="dynamic", **FAST)}
+    external = {
+        "other": make_frames(other_lab(), neurons=NEURONS, states="4", derivative="central", percentiles=(0, 100))
+    }
+    models = {"svm": svm(), "mlp": mlp(), "gnn": GNNStateClassifier(graph=InferredGraph(per="frame"), **GNN_FAST)}
     cv = WormGroupKFold(2, n_train_worms=2, random_state=0)
     scores = cross_validate_worms(models, X, y, cv=cv, external=external, **QUIETLY)
     compared = scores.compare("svm", n_resamples=200).rename(columns={"metric": "score"})
-    networks = {"mlp": mlp(augmentation=VirtualWorms()), "gnn": GNNStateClassifier(**FAST)}
+    networks = {"mlp": mlp(augmentation=VirtualWorms()), "gnn": GNNStateClassifier(**GNN_FAST)}
     blocks = WormGroupKFold(2, fold_by="contiguous_blocks", gap=8)
     with patch("skworm.model_selection.cross_validation.fits_at_a_time", lambda model, n_fits, n_processes: n_fits):
         together = cross_validate_worms(networks, X, y, cv=blocks, baselines=False, **QUIETLY)
@@ -577,11 +589,11 @@ def cross_validation_of_states():
 @case
 def cross_validation_of_behavior():
     X, y = velocities(2)
-    frames, _ = make_frames(other_lab(), neurons=NEURONS, states=None, derivative="central")
+    frames, _ = make_frames(other_lab(), neurons=NEURONS, states=None, derivative="central", percentiles=(0, 100))
     velocity = make_behavior(other_lab(), frames)
     external = {"other": (frames, pd.DataFrame({"velocity": velocity, "square": 10 * velocity**2}))}
     cv = WormGroupKFold(2, fold_by="contiguous_blocks", gap=8)
-    models = {"mlp": MLPBehaviorRegressor(**FAST), "gnn": GNNBehaviorRegressor(**FAST)}
+    models = {"mlp": MLPBehaviorRegressor(**MLP_FAST), "gnn": GNNBehaviorRegressor(**GNN_FAST)}
     scores = cross_validate_worms(models, X, y, cv=cv, external=external, **QUIETLY)
     compared = scores.where(signal="velocity").compare("linear", metric="rmse", n_resamples=200)
     return {
@@ -709,7 +721,7 @@ CASES |= {
     ),
     "table1-external": partial(
         *(study, "table1", "--states", "7", "--folds", "2", "--fold-by", "contiguous_blocks", "--external", "other"),
-        *("--models", "svm,mlp-published,gnn-published,gnn-dynamic,gnn-free,mlp-virtual-worms,gnn-virtual-worms"),
+        *("--models", "svm,mlp-published,gnn-published,gnn-dynamic,gnn-free,mlp-plain,gnn-plain"),
         by=("model",),
         n_worms=2,
     ),

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from skworm import GNNStateClassifier, MLPStateClassifier, VirtualWorms
+from skworm import GNNStateClassifier, InferredGraph, MLPStateClassifier, VirtualWorms
 from skworm.estimators.adaptation import adapt
 from skworm.frames import make_frames
 from skworm.recording import Recording
@@ -80,9 +80,9 @@ def test_nothing_changes_where_nothing_may(mlp, new):
     np.testing.assert_array_equal(adapted.predict_proba(new[0]), mlp.predict_proba(new[0]))
 
 
-@pytest.mark.parametrize("edges", ["static", "dynamic"])
-def test_graph_networks_are_adapted(training, new, edges):
-    model = GNNStateClassifier(edges=edges, augmentation=VirtualWorms(), **{**FEW, "max_epochs": 20}).fit(*training)
+@pytest.mark.parametrize("per", ["worm", "frame"])
+def test_graph_networks_are_adapted(training, new, per):
+    model = GNNStateClassifier(graph=InferredGraph(per=per), **{**FEW, "max_epochs": 20}).fit(*training)
     X, y = new
     adapted = adapt(model, X, y, freedom=1.0)
     assert adapted.score(X, y) > model.score(X, y)
@@ -94,7 +94,7 @@ def test_what_cannot_be_adapted_is_refused(training, mlp, new):
     with pytest.raises(TypeError, match="LogisticRegression is no MLPStateClassifier"):
         adapt(LogisticRegression().fit(X, y), X)
     with pytest.raises(ValueError, match="nothing to adapt"):
-        adapt(MLPStateClassifier(**FEW).fit(*training), X)
+        adapt(MLPStateClassifier(augmentation=None, **FEW).fit(*training), X)
     with pytest.raises(ValueError, match=r"worms \['a', 'b'\]; adapt to one worm"):
         adapt(mlp, training[0])
     with pytest.raises(ValueError, match=r"holds \['quiescence'\], which the estimator has not learnt"):

@@ -108,8 +108,8 @@ class TestRegressors:
             MLPBehaviorRegressor(**QUICK),
             MLPBehaviorRegressor(loss="huber", **QUICK),
             GNNBehaviorRegressor(**QUICK),
-            GNNBehaviorRegressor(edges="free", augmentation=VirtualWorms(n_groups=4), **QUICK),
-            GNNBehaviorRegressor(convolution="gin", **QUICK),
+            GNNBehaviorRegressor(graph="learned", augmentation=VirtualWorms(n_groups=4), **QUICK),
+            GNNBehaviorRegressor(messages="gin", **QUICK),
         ],
         ids=str,
     )
@@ -247,7 +247,7 @@ class TestCrossValidation:
     def test_networks_fit_one_by_one_or_as_a_stack_and_are_kept(self, frames, velocity, tmp_path):
         signals = pd.DataFrame({"velocity": velocity, "speed": velocity.abs()})
         signals.iloc[10:20, 1] = np.nan
-        models = {"mlp": MLPBehaviorRegressor(**{**QUICK, "max_epochs": 10})}
+        models = {"mlp": MLPBehaviorRegressor(augmentation=None, **{**QUICK, "max_epochs": 10})}
         run = {"cv": self.CV, "baselines": False, "verbose": 0}
         one = cross_validate_worms(models, frames, signals, memory=tmp_path, **run).table
         with (
@@ -299,7 +299,7 @@ class TestCrossValidation:
 class TestDisplay:
     def test_lines_are_in_seconds_with_gaps_where_frames_are_absent(self, worms, velocity):
         part = velocity.drop([("simulated-1", frame) for frame in range(50, 60)])
-        display = BehaviorDisplay.from_predictions(worms[1], part, {"mlp": part + 1}, unit="mm/s")
+        display = BehaviorDisplay(worms[1], part, {"mlp": part + 1}, unit="mm/s").plot()
         time, values = display.lines_["mlp"].get_data()
         np.testing.assert_array_equal(time, worms[1].time)
         np.testing.assert_array_equal(np.flatnonzero(np.isnan(values)), range(50, 60))
@@ -312,18 +312,18 @@ class TestDisplay:
         from matplotlib.figure import Figure
 
         ax = Figure().subplots()
-        display = BehaviorDisplay.from_predictions(replace(worms[0], states=None), velocity, {}, ax=ax)
+        display = BehaviorDisplay(replace(worms[0], states=None), velocity, {}).plot(ax=ax)
         assert display.ax_ is ax
         assert display.ethogram_ax_ is None
         assert ax.get_xlabel() == "Time (s)"
 
     def test_bad_input_is_named(self, worms, velocity):
-        with pytest.raises(ValueError, match="no Series that tells worm and frame"):
-            BehaviorDisplay.from_predictions(worms[0], velocity.to_numpy(), {})
+        with pytest.raises(ValueError, match="not a Series with worm and frame"):
+            BehaviorDisplay(worms[0], velocity.to_numpy(), {}).plot()
         with pytest.raises(ValueError, match=r"predictions of 'mlp' have shape \(3,\), but y has \(1500,\)"):
-            BehaviorDisplay.from_predictions(worms[0], velocity, {"mlp": [1, 2, 3]})
+            BehaviorDisplay(worms[0], velocity, {"mlp": [1, 2, 3]}).plot()
         with pytest.raises(ValueError, match="y has no frame of worm 'stranger', only of 'simulated-0'"):
-            BehaviorDisplay.from_predictions(replace(worms[0], worm="stranger"), velocity, {})
+            BehaviorDisplay(replace(worms[0], worm="stranger"), velocity, {}).plot()
 
 
 def test_a_graded_proxy_is_decoded_in_real_worms(recordings_kato2015):

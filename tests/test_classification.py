@@ -11,9 +11,19 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from skworm import GNNStateClassifier, MLPStateClassifier, SVMStateClassifier, VirtualWorms, WormGroupKFold
+from skworm import (
+    GNNStateClassifier,
+    InferredGraph,
+    Messages,
+    MLPStateClassifier,
+    Readout,
+    SVMStateClassifier,
+    VirtualWorms,
+    WormGroupKFold,
+)
 from skworm.datasets import make_worms
 from skworm.frames import make_frames
+from skworm.paper import published
 
 FAST = {"max_epochs": 25, "learning_rate": 0.02, "random_state": 0, "device": "cpu"}
 
@@ -40,11 +50,11 @@ def unseen(frames):
 
 NEURAL = [
     MLPStateClassifier(**FAST),
-    MLPStateClassifier.as_published(**FAST),
+    published("mlp", **FAST),
     GNNStateClassifier(**FAST),
-    GNNStateClassifier.as_published(**FAST),
-    GNNStateClassifier(edges="dynamic", **FAST),
-    GNNStateClassifier(edges="free", augmentation=VirtualWorms(n_groups=5), **FAST),
+    published("gnn", **FAST),
+    GNNStateClassifier(graph=InferredGraph(per="frame"), **FAST),
+    GNNStateClassifier(graph="learned", augmentation=VirtualWorms(n_groups=5), **FAST),
 ]
 ALL = [SVMStateClassifier(), *NEURAL]
 
@@ -54,7 +64,7 @@ def test_states_of_an_unseen_worm_are_read_better_than_by_chance(estimator, two_
     models = [clone(estimator)]
     if estimator in NEURAL:
         # What the GNN's published reading makes of an unseen worm hangs on the seed, down to the rounding.
-        seeds = range(5) if estimator.get_params().get("encoder_batch_norm") else [0]
+        seeds = range(5) if estimator.get_params().get("graph__batch_norm") else [0]
         models = [clone(estimator).set_params(max_epochs=150, random_state=seed) for seed in seeds]
     majority = unseen[1].value_counts(normalize=True).max()
     assert np.median([model.fit(*two_worms).score(*unseen) for model in models]) > majority + 0.1
@@ -117,22 +127,22 @@ def test_worms_come_from_the_index_or_by_name(two_worms, unseen):
     X, y = two_worms
     worm = X.index.get_level_values("worm")
     by_index = clone(NEURAL[2]).fit(X.droplevel("frame"), y)
-    by_name = clone(NEURAL[2]).set_params(n_node_features=2).fit(X.to_numpy(), y, worm=worm)
+    by_name = clone(NEURAL[2]).fit(X.reset_index(drop=True), y.to_numpy(), worm=worm)
     assert sorted(by_index.graphs_) == sorted(by_name.graphs_) == ["simulated-0", "simulated-1"]
-    nobody = clone(NEURAL[2]).set_params(n_node_features=2).fit(X.to_numpy(), y)
+    nobody = clone(NEURAL[2]).fit(X.reset_index(drop=True), y.to_numpy())
     assert nobody.graphs_ == {}
     pd.testing.assert_frame_equal(
         by_index.graphs_["simulated-0"],
         by_name.graphs_["simulated-0"].set_axis(by_index.graph_.index).set_axis(by_index.graph_.columns, axis=1),
     )
-    assert len(unseen[0]) == len(by_name.predict(unseen[0].to_numpy(), worm=["new"] * len(unseen[0])))
+    assert len(unseen[0]) == len(by_name.predict(unseen[0].reset_index(drop=True), worm=["new"] * len(unseen[0])))
 
 
 class TestWhichGraphServes:
     @pytest.fixture
     def model(self, two_worms):
         # Warm edges do not saturate, so that the graphs of two worms differ visibly.
-        return GNNStateClassifier(edge_temperature=5.0, **FAST).fit(*two_worms)
+        return GNNStateClassifier(graph=InferredGraph(temperature=5.0), **FAST).fit(*two_worms)
 
     def test_a_training_worm_keeps_its_graph_whatever_rows_come(self, model, two_worms):
         X = two_worms[0]
@@ -169,7 +179,10 @@ def test_a_given_graph_is_aligned_by_name(two_worms):
     rng = np.random.default_rng(0)
     graph = pd.DataFrame(rng.random((7, 7)), index=[*neurons, "ALA", "X"], columns=[*neurons, "ALA", "X"])
     shuffled = graph.sample(frac=1, random_state=0).sample(frac=1, axis=1, random_state=1)
-    models = [GNNStateClassifier(graph=table, self_edges=False, **FAST).fit(X, y) for table in (graph, shuffled)]
+    models = [
+        GNNStateClassifier(graph=table, messages=Messages(self_edges=False), **FAST).fit(X, y)
+        for table in (graph, shuffled)
+    ]
     np.testing.assert_array_equal(*(model.predict_proba(X) for model in models))
     assert np.diag(models[0].graph_).tolist() == [0.0] * 5
 
@@ -180,16 +193,16 @@ def test_batch_norm_follows_the_augmentation():
         model = MLPStateClassifier(**{**FAST, "max_epochs": 1, **parameters}).fit(X, np.arange(40) % 2)
         return [type(layer).__name__ for layer in model.net_.module_.readout.hidden]
 
-    assert layers() == ["Linear", "ReLU"]
-    assert layers(augmentation=VirtualWorms()) == ["Linear", "ReLU", "FeatureBatchNorm"]
-    assert layers(augmentation=VirtualWorms(), batch_norm=None) == ["Linear", "ReLU"]
-    assert layers(batch_norm="before_activation") == ["Linear", "FeatureBatchNorm", "ReLU"]
+    assert layers(augmentation=None) == ["Linear", "ReLU"]
+    assert layers() == ["Linear", "ReLU", "FeatureBatchNorm"]
+    assert layers(readout=Readout(batch_norm=None)) == ["Linear", "ReLU"]
+    assert layers(readout=Readout(batch_norm="before_activation")) == ["Linear", "FeatureBatchNorm", "ReLU"]
 
 
 def test_held_out_windows_come_from_frame_numbers(two_worms):
     X, y = two_worms
     few = np.random.default_rng(0).permutation(len(X))[: len(X) // 2]
-    model = MLPStateClassifier(**FAST)
+    model = MLPStateClassifier(augmentation=None, **FAST)
     expected = model.fit(X.iloc[np.sort(few)], y.iloc[np.sort(few)]).net_.history[:, "valid_loss"]
     shuffled = model.fit(X.iloc[few], y.iloc[few]).net_.history[:, "valid_loss"]
     np.testing.assert_allclose(expected, shuffled, rtol=1e-3)
@@ -228,12 +241,6 @@ NAMES = ["AVAL", "AVAR", "RID", "RIML", "AVBL"]
     [
         (SVMStateClassifier(), lambda X, y: (X, y * 0 + 1), r"needs at least two states.*1 class, 1;"),
         (MLPStateClassifier(), lambda X, y: (X, np.repeat("unknown", len(y))), r"two states.*hold no class"),
-        (MLPStateClassifier(n_node_features=3), lambda X, y: (X, y), r"n_node_features=3, but the columns of X name 2"),
-        (
-            MLPStateClassifier(n_node_features=3),
-            lambda X, y: (X.to_numpy(), y),
-            r"X has 10 columns, not a multiple of n_node_features=3",
-        ),
         (
             MLPStateClassifier(),
             lambda X, y: (X[[*X.columns[::2], *X.columns[1::2]]], y),
@@ -241,8 +248,12 @@ NAMES = ["AVAL", "AVAR", "RID", "RIML", "AVBL"]
         ),
         (MLPStateClassifier(), lambda X, y: (X.mask(X > 0.9, np.inf), y), r"contains infinity"),
         (MLPStateClassifier(n_hidden=0), lambda X, y: (X, y), r"'n_hidden' parameter.*range \[1, inf\)"),
-        (GNNStateClassifier(edges="none"), lambda X, y: (X, y), r"'edges' parameter.*'dynamic'"),
-        (MLPStateClassifier(augmentation=VirtualWorms(gain=-1)), lambda X, y: (X, y), r"gain=-1 must be"),
+        (GNNStateClassifier(graph=InferredGraph(per="none")), lambda X, y: (X, y), r"'per' parameter of InferredGraph"),
+        (
+            MLPStateClassifier(augmentation=VirtualWorms(gain=-1)),
+            lambda X, y: (X, y),
+            r"'gain' parameter of VirtualWorms",
+        ),
         (
             GNNStateClassifier(graph=pd.DataFrame(1.0, index=NAMES[:4], columns=NAMES)),
             lambda X, y: (X, y),

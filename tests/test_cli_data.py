@@ -5,12 +5,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import skworm
 from skworm.cli import main
 from skworm.datasets import load_recordings, make_worms, save_recordings
 from skworm.estimators.prediction import bouts_in_seconds, decode_states, frames_for_model
-from skworm.frames import make_frames
+from skworm.frames import WormMinMaxScaler, make_frames
 from skworm.recording import Recording
 
 NEURONS = ("AVAL", "RID", "VB02")
@@ -59,7 +62,7 @@ def test_train_writes_a_model_that_a_script_can_load(folder, model_file):
     assert "class: MLPStateClassifier" in call("inspect", model_file).stdout
 
 
-@pytest.mark.parametrize("model", ["svm", "gnn-virtual-worms", "diffusion-map"])
+@pytest.mark.parametrize("model", ["svm", "gnn", "diffusion-map"])
 def test_train_knows_the_models_of_the_registry(model, folder, tmp_path):
     result = call(
         *("train", "--data", folder, "--model", model, "--states", "4", "--epochs", 2, "--fps", 2, "--json"),
@@ -109,7 +112,7 @@ def test_predict_says_what_does_not_fit(model_file, folder, tmp_path):
         ((model_file, tmp_path / "fewer"), "worm 'w' has no 'AVAL', 'VB02'"),
         ((tmp_path / "none.skworm", folder), "none.skworm does not exist"),
         ((model_file, tmp_path / "none"), "none does not exist"),
-        ((folder / "simulated-0.npz", folder), "this is no whole model file of skworm"),
+        ((folder / "simulated-0.npz", folder), "this is not a whole model file of skworm"),
     ]:
         result = call("predict", *arguments, "--out", tmp_path / "states.csv")
         assert result.exit_code == 2
@@ -131,11 +134,39 @@ def test_recordings_are_brought_to_the_model(model_file):
         decode_states(skworm.PersistenceRegressor(), [fast])
 
 
-def test_columns_tell_the_context_where_attrs_do_not():
-    X, y = make_frames(worms(1), states="2", context=(-3, 0))
+def test_a_model_that_forgot_its_frames_is_told_or_refused():
+    X, y = make_frames(worms(1), states="2", context=(-3, 0), resample_to=2.0)
+    settings = dict(X.attrs)
     X.attrs.clear()
     model = skworm.SVMStateClassifier().fit(X, y)
-    assert list(frames_for_model(model, worms(1))[0]) == list(X)
+    frames, slower = frames_for_model(model, worms(1), settings=settings)
+    assert list(frames) == list(X)
+    assert slower[0].fps == pytest.approx(2.0)
+    with pytest.raises(ValueError, match=r"does not know how its training frames were made.*settings=X\.attrs"):
+        frames_for_model(model, worms(1))
+    X, y = make_frames(worms(1), states="2", fit_scope="train")
+    lost = make_pipeline(MinMaxScaler(), skworm.SVMStateClassifier()).set_output(transform="pandas").fit(X, y)
+    with pytest.raises(ValueError, match="WormMinMaxScaler keeps them"):
+        decode_states(lost, worms(1))
+    kept = make_pipeline(WormMinMaxScaler(unseen="own"), skworm.SVMStateClassifier()).fit(X, y)
+    assert len(decode_states(kept, worms(1))) == worms(1)[0].n_frames
+
+
+def test_frames_without_values_are_unknown():
+    X, y = make_frames(worms(1), states="2")
+    (new,) = worms(1)
+    traces = new.traces.copy()
+    traces[30:40] = np.nan
+    traces[60:70, 0] = np.nan
+    lost = replace(new, traces=traces)
+    for model, lacking in (
+        (skworm.SVMStateClassifier(), 10),
+        (make_pipeline(StandardScaler(), LogisticRegression()), 20),
+    ):
+        table = decode_states(model.fit(X, y), [lost], settings=X.attrs)
+        assert (table["state"] == "unknown").sum() == lacking
+        assert (table["state"].iloc[30:40] == "unknown").all()
+        assert len(table) == new.n_frames
 
 
 def test_a_derivative_of_the_file_is_made_up_for(folder):
@@ -143,7 +174,7 @@ def test_a_derivative_of_the_file_is_made_up_for(folder):
     model = skworm.SVMStateClassifier().fit(*make_frames(recordings, states="2"))
     assert model.frame_settings_["derivative"] == "file"
     assert frames_for_model(model, recordings)[0].attrs["derivative"] == "file"
-    assert frames_for_model(model, worms(1))[0].attrs["derivative"] == "central"
+    assert frames_for_model(model, worms(1))[0].attrs["derivative"] == "smooth"
     table = decode_states(model, worms(1))
     assert list(table) == ["worm", "frame", "time", "state", "annotated"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skworm import GNNStateClassifier
+from skworm import GNNStateClassifier, Messages
 from skworm.datasets import load_connectome, make_worms
 from skworm.frames import PAPER_NEURONS, SHARED_WITH_NICHOLS, make_frames
 
@@ -172,7 +172,7 @@ def test_a_neuron_that_the_source_lacks_is_an_error_or_zeros():
         ({"neurons": ["VB1", "AVAL", "VB01"]}, r"neurons names \['VB01'\] more than once"),
         ({"neurons": ["RIMLL"]}, r"has no neurons 'RIMLL' \(did you mean 'RIML'.*\?\); correct their names"),
         ({"neurons": ["AVA"]}, r"has no neurons 'AVA' \(did you mean .*'AVAL'.*\?\)"),
-        ({"neurons": ["vb1"]}, r"has no neurons 'vb1' \(did you mean 'VB01'"),
+        ({"neurons": ["AVALL"]}, r"has no neurons 'AVALL' \(did you mean 'AVAL'"),
         # Zeros for a misspelt name would pass unnoticed.
         ({"neurons": ["AVAL", "17", "MDL01"], "missing": "zero"}, r"has no neurons '17', 'MDL01'"),
     ],
@@ -208,7 +208,7 @@ def test_a_connectome_is_the_graph_of_a_classifier(frames):
 def test_isolated_neurons_are_seen_with_self_loops_or_residual_only(frames, self_loops, residual, is_seen):
     X, y = frames
     connectome = load_connectome(neurons=PAPER_NEURONS, self_loops=self_loops)
-    model = classifier(connectome, residual=residual).fit(X, y)
+    model = classifier(connectome, messages=Messages(residual=residual)).fit(X, y)
     changed = X.assign(**{"RMED:trace": 1 - X["RMED:trace"]})
     assert np.array_equal(model.predict_proba(X), model.predict_proba(changed)) != is_seen
 

@@ -5,13 +5,20 @@ import pandas as pd
 import pytest
 import torch
 
-from skworm import GNNStateClassifier, GNNTrajectoryRegressor
+from skworm import GAT, GIN, SAGE, GATv2, GlobalAttention, GNNStateClassifier, GNNTrajectoryRegressor, InferredGraph
 from skworm.datasets import make_worms
 from skworm.frames import make_frames, make_trajectories
 from skworm.nn import GraphConvolution, Groups
-from skworm.nn.messages import CONVOLUTIONS, HEADED
 
 N_FRAMES, N_NEURONS, N_INPUTS, N_HIDDEN, N_HEADS = 6, 5, 2, 4, 2
+CONVOLUTIONS = {
+    "gin0": GIN(N_HIDDEN, learn_epsilon=False),
+    "gin": GIN(N_HIDDEN),
+    "sage": SAGE(N_HIDDEN),
+    "gat": GAT(N_HIDDEN, N_HEADS),
+    "gatv2": GATv2(N_HIDDEN, N_HEADS),
+    "attention": GlobalAttention(N_HIDDEN),
+}
 NEURONS = ["AVAL", "RID", "AVBL"]
 ATTENTIVE = ["gat", "gatv2", "attention"]
 FEW = {"max_epochs": 20, "learning_rate": 0.02, "random_state": 0, "device": "cpu"}
@@ -20,7 +27,7 @@ every_convolution = pytest.mark.parametrize("name", CONVOLUTIONS)
 
 
 def layer_of(name):
-    layer = CONVOLUTIONS[name](N_INPUTS, N_HIDDEN, **({"n_heads": N_HEADS} if name in HEADED else {})).double()
+    layer = CONVOLUTIONS[name].layer(N_INPUTS).double()
     with torch.no_grad():
         for parameter in layer.parameters():
             if parameter.requires_grad:
@@ -102,8 +109,8 @@ def test_layers_follow_their_formulas(name, nodes, adjacency):
 
 
 def test_gin_0_has_no_epsilon_to_learn():
-    assert float(CONVOLUTIONS["gin0"](N_INPUTS, N_HIDDEN).epsilon) == 0
-    assert [CONVOLUTIONS[name](N_INPUTS, N_HIDDEN).epsilon.requires_grad for name in ("gin0", "gin")] == [False, True]
+    assert float(CONVOLUTIONS["gin0"].layer(N_INPUTS).epsilon) == 0
+    assert [CONVOLUTIONS[name].layer(N_INPUTS).epsilon.requires_grad for name in ("gin0", "gin")] == [False, True]
 
 
 @every_convolution
@@ -187,7 +194,7 @@ def given_graph():
 @every_convolution
 def test_classifiers_learn_and_read_every_frame_by_itself(name, frames):
     X, y = frames
-    model = GNNStateClassifier(convolution=name, graph=given_graph(), **{**FEW, "max_epochs": 80}).fit(X, y)
+    model = GNNStateClassifier(messages=CONVOLUTIONS[name], graph=given_graph(), **{**FEW, "max_epochs": 80}).fit(X, y)
     known = y != "unknown"
     assert model.score(X, y) > y[known].value_counts(normalize=True).max() + 0.1
     np.testing.assert_allclose(model.predict_proba(X)[::9], model.predict_proba(X[::9]), atol=1e-12)
@@ -197,7 +204,7 @@ def test_classifiers_learn_and_read_every_frame_by_itself(name, frames):
 @every_convolution
 def test_gin_0_and_global_attention_cannot_tell_neurons_apart_on_the_full_graph(name, frames):
     X, y = frames
-    model = GNNStateClassifier(convolution=name, **FEW).fit(X, y)
+    model = GNNStateClassifier(messages=CONVOLUTIONS[name], **FEW).fit(X, y)
     columns = [column for neuron in reversed(NEURONS) for column in X.columns if column.startswith(neuron)]
     others = X[columns].set_axis(X.columns, axis=1)
     alike = np.allclose(model.predict_proba(X), model.predict_proba(others), atol=1e-12)
@@ -206,7 +213,7 @@ def test_gin_0_and_global_attention_cannot_tell_neurons_apart_on_the_full_graph(
 
 @every_convolution
 def test_graphs_of_classifiers_tell_attention_or_edges(name, frames):
-    model = GNNStateClassifier(convolution=name, **FEW).fit(*frames)
+    model = GNNStateClassifier(messages=CONVOLUTIONS[name], **FEW).fit(*frames)
     assert sorted(model.graphs_) == sorted(frames[0].index.unique("worm"))
     for graph in (model.graph_, *model.graphs_.values()):
         if name in ATTENTIVE:
@@ -220,10 +227,10 @@ def test_graphs_of_classifiers_tell_attention_or_edges(name, frames):
 @every_convolution
 def test_given_graphs_are_aligned_by_name_and_point_from_pre_to_post(name, frames):
     graph = given_graph()
-    model = GNNStateClassifier(convolution=name, graph=graph, **FEW).fit(*frames)
+    model = GNNStateClassifier(messages=CONVOLUTIONS[name], graph=graph, **FEW).fit(*frames)
     off_diagonal = model.graph_.to_numpy() * (1 - np.eye(len(NEURONS)))
     assert np.argwhere(off_diagonal).tolist() == [[NEURONS.index("AVAL"), NEURONS.index("RID")]]
-    shuffled = GNNStateClassifier(convolution=name, graph=graph.iloc[::-1, ::-1], **FEW).fit(*frames)
+    shuffled = GNNStateClassifier(messages=CONVOLUTIONS[name], graph=graph.iloc[::-1, ::-1], **FEW).fit(*frames)
     np.testing.assert_array_equal(model.predict_proba(frames[0]), shuffled.predict_proba(frames[0]))
 
 
@@ -231,8 +238,8 @@ def test_given_graphs_are_aligned_by_name_and_point_from_pre_to_post(name, frame
 @pytest.mark.parametrize("name", ["gin", "gat"])
 def test_regressors_roll_out_with_convolutions(name, memory, trajectories):
     X, Y = trajectories
-    few = {**FEW, "max_epochs": 3, "n_hidden": 8, "n_hidden_edges": 4, "n_heads": 2}
-    model = GNNTrajectoryRegressor(convolution=name, memory=memory, **few).fit(X, Y)
+    few = {**FEW, "max_epochs": 3, "n_hidden": 8}
+    model = GNNTrajectoryRegressor(messages=CONVOLUTIONS[name], memory=memory, **few).fit(X, Y)
     assert model.predict(X).shape == Y.shape
     np.testing.assert_allclose(model.predict(X)[:5], model.predict(X[:5]), atol=1e-12)
     assert model.graph_.shape == (len(NEURONS), len(NEURONS))
@@ -241,15 +248,15 @@ def test_regressors_roll_out_with_convolutions(name, memory, trajectories):
 @every_convolution
 def test_training_a_regressor_lowers_the_error(name, trajectories):
     few = {**FEW, "n_hidden": 8, "linear": False, "validation_fraction": 0, "augmentation": None}
-    model = GNNTrajectoryRegressor(convolution=name, **few).fit(*trajectories)
+    model = GNNTrajectoryRegressor(messages=CONVOLUTIONS[name], **few).fit(*trajectories)
     losses = model.net_.history[:, "train_loss"]
     assert losses[-1] < losses[0]
 
 
 def test_heads_set_side_by_side_widen_the_readout(frames):
     widths = [
-        GNNStateClassifier(convolution=name, n_heads=3, n_hidden=4, **FEW).fit(*frames).net_.module_.readout.hidden[0]
-        for name in ("gat", "gatv2", "sage")
+        GNNStateClassifier(messages=messages, **FEW).fit(*frames).net_.module_.readout.hidden[0]
+        for messages in (GAT(4, n_heads=3), GATv2(4, n_heads=3), SAGE(4))
     ]
     assert [layer.in_features for layer in widths] == [12 * len(NEURONS), 12 * len(NEURONS), 4 * len(NEURONS)]
 
@@ -257,12 +264,13 @@ def test_heads_set_side_by_side_widen_the_readout(frames):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"convolution": "gcn"}, "The 'convolution' parameter"),
-        ({"convolution": "gat", "n_heads": 0}, "The 'n_heads' parameter"),
-        ({"convolution": "gin", "n_message_steps": 2}, "leave n_message_steps=1"),
-        ({"convolution": "gin", "graph": given_graph().drop("RID")}, r"no row or no column for neurons \['RID'\]"),
+        ({"messages": "gcn"}, "The 'messages' parameter"),
+        ({"messages": GAT(n_heads=0)}, "The 'n_heads' parameter of GAT"),
+        ({"messages": "gin", "graph": "inferred"}, "leave graph='auto'"),
+        ({"messages": "gin", "graph": InferredGraph()}, "leave graph='auto'"),
+        ({"messages": "gin", "graph": given_graph().drop("RID")}, r"no row or no column for neurons \['RID'\]"),
     ],
-    ids=["name", "heads", "steps", "graph"],
+    ids=["name", "heads", "inferred by name", "inferred", "graph"],
 )
 def test_bad_parameters(change, message, frames):
     with pytest.raises(ValueError, match=message):

@@ -3,12 +3,19 @@
 import pytest
 import torch
 
+from skworm import GAT, GIN, SAGE, GATv2
 from skworm.nn import Groups
-from skworm.nn.messages import CONVOLUTIONS, HEADED
 
 geometric = pytest.importorskip("torch_geometric", reason="torch_geometric is not installed: pip install 'skworm[pyg]'")
 
 N_FRAMES, N_NEURONS, N_INPUTS, N_HIDDEN, N_HEADS = 4, 6, 2, 5, 3
+CONVOLUTIONS = {
+    "gin0": GIN(N_HIDDEN, learn_epsilon=False),
+    "gin": GIN(N_HIDDEN),
+    "sage": SAGE(N_HIDDEN),
+    "gat": GAT(N_HIDDEN, N_HEADS),
+    "gatv2": GATv2(N_HIDDEN, N_HEADS),
+}
 
 
 def sparse(adjacency):
@@ -59,7 +66,7 @@ THEIRS = {"gin0": gin, "gin": gin, "sage": sage, "gat": gat, "gatv2": gatv2}
 
 
 def ours_of(name):
-    layer = CONVOLUTIONS[name](N_INPUTS, N_HIDDEN, **({"n_heads": N_HEADS} if name in HEADED else {})).double()
+    layer = CONVOLUTIONS[name].layer(N_INPUTS).double()
     with torch.no_grad():
         for parameter in layer.parameters():
             # Biases and epsilon start at 0, where a mistake in them would not show.

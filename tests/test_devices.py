@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from skworm import GNNStateClassifier, GNNTrajectoryRegressor, MLPStateClassifier, SVMStateClassifier, WormGroupKFold
+from skworm import (
+    GNNStateClassifier,
+    GNNTrajectoryRegressor,
+    InferredGraph,
+    MLPStateClassifier,
+    SVMStateClassifier,
+    WormGroupKFold,
+)
 from skworm.datasets import make_worms
 from skworm.frames import make_frames
 from skworm.model_selection import cross_validate_worms
@@ -31,7 +38,7 @@ def classifiers(device):
     return {
         "mlp": MLPStateClassifier(**network),
         "gnn": GNNStateClassifier(**network),
-        "gnn-dynamic": GNNStateClassifier(edges="dynamic", **network),
+        "gnn-dynamic": GNNStateClassifier(graph=InferredGraph(per="frame"), **network),
         "svm": SVMStateClassifier(device=device),
     }
 
@@ -66,8 +73,6 @@ def test_a_rollout_of_a_whole_nervous_system_fits_on_a_gpu():
     rng = np.random.default_rng(0)
     X, Y = rng.random((40, 2 * 302)), rng.random((40, 8 * 2 * 302))
     torch.cuda.reset_peak_memory_stats()
-    model = GNNTrajectoryRegressor(
-        n_node_features=2, n_hidden=16, max_epochs=1, window=1, random_state=0, device="cuda"
-    )
+    model = GNNTrajectoryRegressor(n_hidden=16, max_epochs=1, random_state=0, device="cuda")
     assert np.isfinite(model.fit(X, Y).predict(X)).all()
     assert torch.cuda.max_memory_allocated() < 8 * 2**30

@@ -5,7 +5,7 @@ from torch import nn
 from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, Groups, MessagePassing, StaticGraph
 from skworm.nn import messages as messages_module
 from skworm.nn.memory import FrameLSTM, NeuronGRU, NeuronLinear, NeuronLSTM, NeuronReadout
-from skworm.nn.readouts import Readout
+from skworm.nn.readouts import ReadoutModule
 from skworm.nn.rollout import Step, TrajectoryModule
 
 N_SAMPLES, N_NEURONS, N_NODE_FEATURES = 12, 4, 2
@@ -27,7 +27,7 @@ def passing(graph, n_message_steps=1):
 
 def readout(n_neurons=N_NEURONS, n_features=N_NODE_FEATURES):
     shape = {"n_hidden": 5, "n_layers": 1, "batch_norm": None, "aggregation": "concatenate"}
-    return Readout(n_neurons, n_features, N_COLUMNS, **shape)
+    return ReadoutModule(n_neurons, n_features, N_COLUMNS, **shape)
 
 
 def module(step, burn_in=1, linear=None, bounds=None, horizon=4):

@@ -68,7 +68,7 @@ def test_tables_of_decoded_states_show_both_strips():
 
 
 def test_bad_states_are_refused():
-    with pytest.raises(ValueError, match=r"needs rows and the columns \['state', 'time', 'worm'\]"):
+    with pytest.raises(ValueError, match=r"lacks the columns \['state'\]; pass that of decode_states"):
         EthogramDisplay(pd.DataFrame({"worm": ["a"], "time": [0.0]})).plot()
     with pytest.raises(ValueError, match=r"states of 'GNN' have shape \(1,\), but there are 2 frames"):
         EthogramDisplay.from_predictions(["forward"] * 2, {"GNN": ["forward"]})
@@ -106,7 +106,7 @@ def test_traces_that_cannot_be_drawn_are_refused(worm):
     assert len(TraceDisplay(worm).plot().axes_) == 4
     with pytest.raises(ValueError, match="has no neuron 'VB09'; choose among"):
         TraceDisplay(worm, neurons=["VB09"]).plot()
-    with pytest.raises(ValueError, match="ax holds 1 axes for 4 neurons; pass one for each"):
+    with pytest.raises(ValueError, match="ax holds 1 axes for 4 panels; pass one for each"):
         TraceDisplay(worm).plot(ax=Figure().subplots())
 
 
@@ -121,7 +121,7 @@ def test_nothing_is_drawn_where_no_frame_was_recorded(worm):
         edges = mesh.get_coordinates()[0, :, 0]
         np.testing.assert_allclose(edges[[80, 81]], gap.time[[79, 80]] + np.array([0.5, -0.5]) / worm.fps)
     frames = pd.MultiIndex.from_product([[worm.worm], range(worm.n_frames)], names=["worm", "frame"])
-    line = BehaviorDisplay.from_predictions(gap, pd.Series(1.0, index=frames), {}).lines_["true"]
+    line = BehaviorDisplay(gap, pd.Series(1.0, index=frames), {}).plot().lines_["true"]
     assert np.isnan(line.get_ydata()).sum() == 1
     assert gap.time[79] < line.get_xdata()[np.isnan(line.get_ydata())] < gap.time[80]
     table = pd.DataFrame({"worm": "a", "time": gap.time, "state": worm.states})
@@ -139,7 +139,7 @@ def test_more_than_five_minutes_are_counted_in_minutes(n_frames, label, unit):
         RecordingDisplay(worm).plot().ethogram_ax_,
         TraceDisplay(worm).plot().axes_[-1],
         EthogramDisplay.from_predictions(y, y, fps=2.9).ax_,
-        BehaviorDisplay.from_predictions(worm, velocity, {}).ethogram_ax_,
+        BehaviorDisplay(worm, velocity, {}).plot().ethogram_ax_,
     ):
         FigureCanvasAgg(axes.figure).draw()
         assert axes.get_xlabel() == label

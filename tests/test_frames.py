@@ -11,10 +11,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skworm.frames import PAPER_NEURONS, SHARED_WITH_NICHOLS, WormMinMaxScaler, make_frames
+from skworm.frames.derivatives import slopes
 from skworm.frames.index import parse_column_names, window_of_rows
 from skworm.recording import Recording
 
-METHODS = ("backward", "central", "savgol")
+METHODS = ("backward", "central", "smooth", "causal")
 STATES = np.array(["forward", "slowing", "reverse_1", "dorsal_turn"])
 
 
@@ -105,11 +106,54 @@ def test_only_a_backward_derivative_never_looks_ahead(frame, method):
     changed = dataclasses.replace(recording, traces=traces)
     tables = [make_frames(r, derivative=method, fit_scope="train")[0] for r in (recording, changed)]
     past_changed = not np.allclose(tables[0].iloc[:frame], tables[1].iloc[:frame])
-    assert past_changed == (method != "backward")
-    assert tables[0].attrs["derivative_looks_ahead"] == (method != "backward")
+    assert past_changed == (method not in ("backward", "causal"))
+    assert tables[0].attrs["derivative_looks_ahead"] == (method not in ("backward", "causal"))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("causal", [False, True])
+def test_smooth_slopes_are_those_of_weighted_lines(causal):
+    rng = np.random.default_rng(0)
+    time = np.cumsum(rng.uniform(0.2, 0.5, size=40))
+    values = rng.normal(size=(40, 2))
+    values[7:10, 1] = np.nan
+    found = slopes(values, time, 1.0, causal=causal)
+    for frame in range(1, 40):
+        apart = time - time[frame]
+        near = (np.abs(apart) <= 4) & ((apart <= 0) | (not causal))
+        for column in range(2):
+            use = near & np.isfinite(values[:, column])
+            weight = np.exp(-0.25 * apart[use] ** 2)
+            expected = np.polyfit(apart[use], values[use, column], 1, w=weight)[0]
+            if np.isnan(values[frame, column]):
+                expected = np.nan
+            np.testing.assert_allclose(found[frame, column], expected, rtol=1e-6, err_msg=f"{frame} {column}")
+    assert (found[0] == 0).all() == causal
+
+
+def test_a_smooth_derivative_is_that_of_a_gaussian_inside_a_recording():
+    from scipy.ndimage import gaussian_filter1d
+
+    values = np.random.default_rng(0).normal(size=(300, 1)).cumsum(axis=0)
+    expected = 3 * gaussian_filter1d(values, 3.9, axis=0, order=1)
+    found = slopes(values, np.arange(300) / 3, 1.3)
+    np.testing.assert_allclose(found[20:-20], expected[20:-20], atol=0.02)
+
+
+def test_few_frames_of_movement_leave_the_others_where_they_are():
+    recording = record(n_frames=3000)
+    traces = recording.traces.copy()
+    traces[100:103] += 8 * traces.std()
+    moved = dataclasses.replace(recording, traces=traces)
+    far = np.r_[0:80, 123:3000]
+    before, after = (make_frames(each, states=None)[0].iloc[far].to_numpy() for each in (recording, moved))
+    assert np.abs(before - after).max() < 0.1
+    squeezed = make_frames(moved, states=None, percentiles=(0, 100))[0].iloc[far].to_numpy()
+    assert np.abs(before - squeezed).max() > 0.3
+    assert before.min() == 0
+    assert before.max() == 1
+
+
+@pytest.mark.parametrize("method", ["backward", "central"])
 def test_a_derivative_is_a_slope_in_seconds(method):
     time = np.arange(20) / 4
     traces = np.stack([3 * time + np.where(time > 4, 5, 0), time**2], axis=1)
@@ -127,12 +171,14 @@ def test_the_derivative_of_the_file_is_preferred_where_every_worm_has_one():
     X, _ = make_frames(own, fit_scope="train")
     np.testing.assert_array_equal(X["RID:derivative"], derivatives[:, 1])
     expected = {"fps": {"a": 3.0}, "context": (0,)}
-    made = {"derivative": "file", "derivative_looks_ahead": True, "fit_scope": "train"}
+    made = {"derivative": "file", "derivative_width": None, "derivative_looks_ahead": True, "fit_scope": "train"}
+    made["percentiles"] = (1.0, 99.0)
     assert X.attrs == made | expected
-    assert make_frames([own, record("b")])[0].attrs["derivative"] == "central"
+    assert make_frames([own, record("b")])[0].attrs["derivative"] == "smooth"
     X, _ = make_frames(own, node_features=["trace"])
     assert X.columns.tolist() == ["AVAL:trace", "RID:trace"]
-    made = {"derivative": None, "derivative_looks_ahead": False, "fit_scope": "recording"}
+    made = {"derivative": None, "derivative_width": None, "derivative_looks_ahead": False, "fit_scope": "recording"}
+    made["percentiles"] = (1.0, 99.0)
     assert X.attrs == made | expected
 
 
@@ -175,7 +221,9 @@ def with_value(value, frames, **changes):
         (record(states=["dorsal_turn"] * 24), {"states": "2"}, r"worm 'a' has no frame with a known.*unknown='keep'"),
         (record(), {"derivative": "file"}, r"worms \['a'\] bring no derivatives; compute them with"),
         (record(), {"derivative": "forward"}, r"derivative='forward' does not exist.*'backward'"),
-        (record(n_frames=6), {"derivative": "savgol"}, r"worm 'a' has 6 frames, too few.*'central'"),
+        (record(), {"derivative": "savgol"}, r"derivative='savgol' does not exist"),
+        (record(), {"derivative_width": 0}, r"derivative_width=0 must be a positive number of seconds"),
+        (record(), {"percentiles": (99, 1)}, r"percentiles=\(99, 1\) must be two numbers"),
         (record(), {"fit_scope": "test"}, r"fit_scope='test' does not exist.*'recording', 'train'"),
         (record(), {"missing": "ignore"}, r"missing='ignore' does not exist.*'raise', 'drop', 'nan'"),
         (record(), {"unknown": "nan"}, r"unknown='nan' does not exist.*'drop', 'keep'"),
@@ -228,12 +276,15 @@ def test_scaler_learns_from_training_rows_only():
     raw, _ = make_frames([record("a"), record("b", seed=1)], fit_scope="train")
     training = raw.loc[["a"]].iloc[:16]
     low, high = training.min(), training.max()
-    own = WormMinMaxScaler(unseen="own").fit(training).transform(raw)
+    own = WormMinMaxScaler((0, 100), unseen="own").fit(training).transform(raw)
     pd.testing.assert_frame_equal(own.loc[["a"]], (raw.loc[["a"]] - low) / (high - low))
     assert (own.loc["b"].min() == 0).all()
     assert (own.loc["b"].max() == 1).all()
-    pooled = WormMinMaxScaler().fit(training).transform(raw)
+    pooled = WormMinMaxScaler((0, 100)).fit(training).transform(raw)
     pd.testing.assert_frame_equal(pooled, (raw - low) / (high - low))
+    low, high = training.quantile(0.01), training.quantile(0.99)
+    robust = WormMinMaxScaler().fit(training).transform(raw)
+    pd.testing.assert_frame_equal(robust, ((raw - low) / (high - low)).clip(0, 1))
 
 
 def test_scaler_keeps_missing_neurons():
@@ -243,11 +294,14 @@ def test_scaler_keeps_missing_neurons():
     pd.testing.assert_frame_equal(WormMinMaxScaler().fit_transform(raw), make_frames(worms, **options)[0])
 
 
-def test_scaler_refuses_a_new_worm_of_one_row():
+def test_scaler_maps_a_constant_column_to_nothing():
     raw, _ = make_frames([record("a"), record("b", seed=1)], fit_scope="train")
     scaler = WormMinMaxScaler(unseen="own").fit(raw.loc[["a"]])
-    with pytest.raises(ValueError, match=r"'AVAL:trace' is constant over the rows of the new worm 'b'.*unseen='train'"):
-        scaler.transform(raw.loc[["b"]].iloc[:1])
+    assert (scaler.transform(raw.loc[["b"]].iloc[:1]).to_numpy() == 0).all()
+    flat = raw.assign(**{"AVAL:trace": 0.5})
+    scaled = WormMinMaxScaler().fit_transform(flat)
+    assert (scaled["AVAL:trace"] == 0).all()
+    assert scaled["AVAL:derivative"].max() == 1
 
 
 def test_scaler_works_in_a_pipeline_under_cross_validation():

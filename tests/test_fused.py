@@ -8,77 +8,106 @@ import torch
 from sklearn.base import clone
 
 from skworm import (
+    GAT,
+    GIN,
     GNNBehaviorRegressor,
     GNNStateClassifier,
     GNNTrajectoryRegressor,
+    InferredGraph,
+    Messages,
     MLPBehaviorRegressor,
     MLPStateClassifier,
     MLPTrajectoryRegressor,
     NodeMLPTrajectoryRegressor,
+    Readout,
     VirtualWorms,
 )
 from skworm.datasets import make_worms
 from skworm.frames import make_behavior, make_frames, make_trajectories
+from skworm.paper import published
 from skworm.training import stack, train, train_together
 
 NEURONS = ["AVAL", "AVAR", "AVBL", "VB02"]
 VIRTUAL = VirtualWorms(n_groups=3, mixing=0.1)
-TOGETHER = {"max_epochs": 12, "learning_rate": 0.02, "learning_rate_patience": 1, "n_hidden": 5}
+TOGETHER = {"max_epochs": 12, "learning_rate": 0.02, "n_hidden": 5}
 
-CLASSIFIERS = {
-    "mlp": MLPStateClassifier(weight_decay=0.1),
-    "mlp virtual worms": MLPStateClassifier(augmentation=VIRTUAL),
-    "mlp batch norm": MLPStateClassifier(batch_norm="before_activation", n_layers=2, aggregation="mean"),
-    "mlp training loss": MLPStateClassifier(validation_fraction=0),
-    "gnn": GNNStateClassifier(),
-    "gnn virtual worms": GNNStateClassifier(augmentation=VIRTUAL),
-    "gnn dynamic": GNNStateClassifier(edges="dynamic", augmentation=VIRTUAL),
-    "gnn free": GNNStateClassifier(edges="free", message_normalization="row"),
-    "gnn published": GNNStateClassifier.as_published(),
-    "gnn dynamic published": GNNStateClassifier.as_published(edges="dynamic"),
-    **{
-        f"gnn {stage}": GNNStateClassifier(static_average=stage, encoder_batch_norm=True)
-        for stage in ("hidden_edges", "edge_weights")
-    },
-    "mlp attention": MLPStateClassifier(aggregation="attention", augmentation=VIRTUAL),
-    "gnn attention pooling": GNNStateClassifier(aggregation="attention"),
-    **{name: GNNStateClassifier(convolution=name) for name in ("gin0", "gin", "sage", "gat", "gatv2", "attention")},
-}
-BEHAVIOR = {
-    "mlp": MLPBehaviorRegressor(),
-    "mlp huber": MLPBehaviorRegressor(loss="huber", augmentation=VIRTUAL),
-    "mlp attention": MLPBehaviorRegressor(aggregation="attention"),
-    "gnn": GNNBehaviorRegressor(),
-    "gnn virtual worms": GNNBehaviorRegressor(augmentation=VIRTUAL),
-    "gnn free": GNNBehaviorRegressor(edges="free"),
-}
+
+def plain(models):
+    """Return models without virtual worms, but for those that name their own."""
+    return {
+        name: model.set_params(augmentation=None) if model.augmentation == "auto" else model
+        for name, model in models.items()
+    }
+
+
+CLASSIFIERS = plain(
+    {
+        "mlp": MLPStateClassifier(weight_decay=0.1),
+        "mlp virtual worms": MLPStateClassifier(augmentation=VIRTUAL),
+        "mlp batch norm": MLPStateClassifier(readout=Readout("mean", n_layers=2, batch_norm="before_activation")),
+        "mlp training loss": MLPStateClassifier(validation_fraction=0),
+        "gnn": GNNStateClassifier(),
+        "gnn virtual worms": GNNStateClassifier(graph=InferredGraph(n_hidden=5), augmentation=VIRTUAL),
+        "gnn dynamic": GNNStateClassifier(graph=InferredGraph(per="frame"), augmentation=VIRTUAL),
+        "gnn free": GNNStateClassifier(graph="learned", messages=Messages(normalization="row")),
+        "gnn published": published("gnn"),
+        "gnn dynamic published": published("gnn", graph__per="frame"),
+        **{
+            f"gnn {stage}": GNNStateClassifier(graph=InferredGraph(average=stage, batch_norm=True))
+            for stage in ("hidden_edges", "edge_weights")
+        },
+        "mlp attention": MLPStateClassifier(readout="attention", augmentation=VIRTUAL),
+        "gnn attention pooling": GNNStateClassifier(readout="attention"),
+        **{name: GNNStateClassifier(messages=name) for name in ("gin", "sage", "gat", "gatv2", "attention")},
+        "gin 0": GNNStateClassifier(messages=GIN(learn_epsilon=False)),
+    }
+)
+BEHAVIOR = plain(
+    {
+        "mlp": MLPBehaviorRegressor(),
+        "mlp huber": MLPBehaviorRegressor(loss="huber", augmentation=VIRTUAL),
+        "mlp attention": MLPBehaviorRegressor(readout="attention"),
+        "gnn": GNNBehaviorRegressor(),
+        "gnn virtual worms": GNNBehaviorRegressor(augmentation=VIRTUAL),
+        "gnn free": GNNBehaviorRegressor(graph="learned"),
+    }
+)
 DROPPED = VirtualWorms(n_groups=3, mixing=0.1, neuron_dropout=0.3)
-LACKING = {
-    "mlp": MLPStateClassifier(),
-    "mlp virtual worms": MLPStateClassifier(augmentation=DROPPED),
-    "mlp mean": MLPStateClassifier(augmentation=DROPPED, aggregation="mean"),
-    "mlp attention": MLPStateClassifier(augmentation=DROPPED, aggregation="attention"),
-    "gnn": GNNStateClassifier(),
-    "gnn virtual worms": GNNStateClassifier(augmentation=DROPPED, message_normalization="row"),
-    "gnn dynamic": GNNStateClassifier(edges="dynamic", augmentation=DROPPED),
-    "gnn edge weights": GNNStateClassifier(static_average="edge_weights", augmentation=DROPPED),
-    "gnn attention": GNNStateClassifier(augmentation=DROPPED, aggregation="attention"),
-    **{name: GNNStateClassifier(convolution=name) for name in ("gin", "sage", "gatv2")},
-}
+LACKING = plain(
+    {
+        "mlp": MLPStateClassifier(),
+        "mlp virtual worms": MLPStateClassifier(augmentation=DROPPED),
+        "mlp mean": MLPStateClassifier(augmentation=DROPPED, readout="mean"),
+        "mlp attention": MLPStateClassifier(augmentation=DROPPED, readout="attention"),
+        "gnn": GNNStateClassifier(),
+        "gnn virtual worms": GNNStateClassifier(augmentation=DROPPED, messages=Messages(normalization="row")),
+        "gnn dynamic": GNNStateClassifier(graph=InferredGraph(per="frame"), augmentation=DROPPED),
+        "gnn edge weights": GNNStateClassifier(graph=InferredGraph(average="edge_weights"), augmentation=DROPPED),
+        "gnn attention": GNNStateClassifier(augmentation=DROPPED, readout="attention"),
+        **{name: GNNStateClassifier(messages=name) for name in ("gin", "sage", "gatv2")},
+    }
+)
 REGRESSORS = {
     "mlp": MLPTrajectoryRegressor(),
     "mlp lstm": MLPTrajectoryRegressor(memory="lstm"),
-    "mlp published": MLPTrajectoryRegressor.as_published(),
-    "node mlp": NodeMLPTrajectoryRegressor(batch_norm="output"),
+    "mlp published": published("mlp", "trajectories"),
+    "node mlp": NodeMLPTrajectoryRegressor(readout=Readout(batch_norm="output")),
     "node mlp lstm": NodeMLPTrajectoryRegressor(memory="lstm"),
-    "gnn": GNNTrajectoryRegressor(n_hidden_edges=4),
-    "gnn static": GNNTrajectoryRegressor(edges="static"),
-    "gnn free": GNNTrajectoryRegressor(edges="free"),
-    "gnn lstm": GNNTrajectoryRegressor(memory="lstm", n_hidden_edges=4),
-    "gnn gated": GNNTrajectoryRegressor(memory="gated", n_memory=3, n_hidden_edges=4),
-    "gnn published": GNNTrajectoryRegressor.as_published(n_hidden_edges=4),
-    "gat": GNNTrajectoryRegressor(convolution="gat", n_hidden_edges=4),
+    "gnn": GNNTrajectoryRegressor(graph=InferredGraph(n_hidden=4)),
+    "gnn static": GNNTrajectoryRegressor(graph=InferredGraph(per="worm")),
+    "gnn free": GNNTrajectoryRegressor(graph="learned"),
+    "gnn lstm": GNNTrajectoryRegressor(memory="lstm", graph=InferredGraph(n_hidden=4)),
+    "gnn gated": GNNTrajectoryRegressor(memory="gated", graph=InferredGraph(n_hidden=4)),
+    "gnn published": published("gnn", "trajectories", graph__n_hidden=4),
+    "gat": GNNTrajectoryRegressor(messages=GAT(n_hidden=4)),
 }
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Let the learning rate fall within a few epochs."""
+    for module in ("loop", "stack"):
+        monkeypatch.setattr(f"skworm.training.{module}.LEARNING_RATE_PATIENCE", 1)
 
 
 @pytest.fixture(scope="module")
@@ -192,16 +221,16 @@ def test_other_structures_make_other_stacks(frames):
     jobs = [
         clone(model).set_params(max_epochs=3, device="cpu", random_state=0).training_job(X, y)
         for model in (
-            MLPStateClassifier(),
-            MLPStateClassifier(n_hidden=7),
-            MLPStateClassifier(learning_rate=0.1, weight_decay=1.0),
+            MLPStateClassifier(augmentation=None),
+            MLPStateClassifier(augmentation=None, n_hidden=7),
+            MLPStateClassifier(augmentation=None, learning_rate=0.1, weight_decay=1.0),
             MLPStateClassifier(augmentation=VIRTUAL),
             MLPStateClassifier(augmentation=clone(VIRTUAL).set_params(gain=0.5)),
             MLPStateClassifier(augmentation=clone(VIRTUAL).set_params(mixing=0)),
             MLPStateClassifier(augmentation=DROPPED),
-            MLPStateClassifier(aggregation="attention"),
-            GNNStateClassifier(residual=True),
-            GNNStateClassifier(residual=False),
+            MLPStateClassifier(readout="attention"),
+            GNNStateClassifier(messages=Messages(residual=True)),
+            GNNStateClassifier(messages=Messages(residual=False)),
         )
     ]
     structures = [stack.structure(job) for job in jobs]
@@ -240,7 +269,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory(frames, monkeypatch):
 def test_stacks_are_as_large_as_memory_allows(frames, monkeypatch):
     X, y = frames
     job = MLPStateClassifier(max_epochs=2, device="cpu").training_job(X, y)
-    large = GNNStateClassifier(edges="dynamic", max_epochs=2, device="cpu").training_job(X, y)
+    large = GNNStateClassifier(graph=InferredGraph(per="frame"), max_epochs=2, device="cpu").training_job(X, y)
     bytes_of_one = stack.bytes_of_a_model(job)
     assert stack.bytes_of_a_model(large) > 3 * bytes_of_one
     monkeypatch.setattr(stack, "_CPU_BYTES", 10 * bytes_of_one)
@@ -252,7 +281,9 @@ def test_stacks_are_as_large_as_memory_allows(frames, monkeypatch):
 
 
 def test_measuring_memory_leaves_the_module_as_it_is(frames):
-    job = MLPStateClassifier(batch_norm="output", augmentation=VIRTUAL, device="cpu").training_job(*frames)
+    job = MLPStateClassifier(readout=Readout(batch_norm="output"), augmentation=VIRTUAL, device="cpu").training_job(
+        *frames
+    )
     before = {name: value.clone() for name, value in job.module.state_dict().items()}
     stack.bytes_of_a_model(job)
     torch.testing.assert_close(job.module.state_dict(), before)

@@ -55,7 +55,7 @@ def test_edges_of_the_reference_are_marked(graph, kind):
     reference.loc["AVAL", "VB01"] = 3
     reference.loc["VB01", "AVAR"] = np.nan
     reference.loc["AVAR", "AVAR"] = 1
-    display = GraphDisplay(graph, reference=reference, reference_label="Cook et al.").plot(kind)
+    display = GraphDisplay(graph, reference=reference, reference_label="Cook et al.", kind=kind).plot()
     draw(display)
     if kind == "matrix":
         assert [line.tolist() for line in display.reference_.get_data()] == [[3], [0]]
@@ -65,7 +65,7 @@ def test_edges_of_the_reference_are_marked(graph, kind):
 
 
 def test_a_network_draws_the_strongest_edges(graph):
-    display = GraphDisplay(graph).plot("network", share=0.25)
+    display = GraphDisplay(graph, kind="network", share=0.25).plot()
     draw(display)
     assert set(display.edges_) == {("AVAR", "AVAL"), ("AVAR", "RID"), ("VB01", "AVAR")}
     widths = {pair: edge.get_linewidth() for pair, edge in display.edges_.items()}
@@ -79,15 +79,15 @@ def test_a_network_draws_the_strongest_edges(graph):
     assert labels(display.ax_.texts) == ["AVAL", "AVAR", "RID", "VB01"]
     assert display.colorbar_ is None
     # All but self edges and the one of weight 0.
-    assert len(GraphDisplay(graph).plot("network", share=1).edges_) == 11
-    assert GraphDisplay(graph * 0).plot("network").edges_ == {}
+    assert len(GraphDisplay(graph, kind="network", share=1).plot().edges_) == 11
+    assert GraphDisplay(graph * 0, kind="network").plot().edges_ == {}
 
 
 def test_a_network_of_many_neurons_shows_two_edges_a_neuron():
     names = [f"VB{number:02}" for number in range(1, 12)] + [f"DB{number:02}" for number in range(1, 12)]
     weights = np.random.RandomState(0).standard_normal((22, 22))
     graph = pd.DataFrame(weights, index=names, columns=names)
-    display = GraphDisplay(graph).plot("network")
+    display = GraphDisplay(graph, kind="network").plot()
     draw(display)
     assert len(display.edges_) == 44
     others = weights[~np.eye(22, dtype=bool)]
@@ -103,7 +103,7 @@ def test_a_network_of_many_neurons_shows_two_edges_a_neuron():
 
 def test_edges_that_the_reference_lacks_are_dashed(graph):
     reference = (graph > 6).astype(float)
-    display = GraphDisplay(graph, reference=reference).plot("network", share=1)
+    display = GraphDisplay(graph, reference=reference, kind="network", share=1).plot()
     for pair, edge in display.edges_.items():
         assert (edge.get_linestyle() in ("-", "solid")) == bool(reference.loc[pair]), pair
 
@@ -113,7 +113,7 @@ def test_a_connectome_is_named_with_its_source():
     matrix = GraphDisplay(connectome, reference=load_connectome("white1986")).plot()
     assert matrix.colorbar_.ax.get_ylabel() == "Edge weight, connectome (Cook et al. 2019)"
     assert labels(matrix.legend_.get_texts()) == ["edge of the connectome (White et al. 1986)"]
-    network = GraphDisplay(connectome, reference=connectome).plot("network")
+    network = GraphDisplay(connectome, reference=connectome, kind="network").plot()
     assert "no edge of the connectome (Cook et al. 2019)" in labels(network.legend_.get_texts())
     own = pd.DataFrame(connectome.to_numpy(), index=connectome.index, columns=connectome.columns)
     assert labels(GraphDisplay(own, reference=own).plot().legend_.get_texts()) == ["edge of the reference"]
@@ -121,7 +121,7 @@ def test_a_connectome_is_named_with_its_source():
 
 
 def test_an_arrow_leads_from_sender_to_receiver(graph):
-    display = GraphDisplay(graph).plot("network", share=0.05)
+    display = GraphDisplay(graph, kind="network", share=0.05).plot()
     draw(display)
     ((pair, arrow),) = display.edges_.items()
     places = dict(zip(["AVAL", "AVAR", "RID", "VB01"], np.array([[0, 1], [1, 0], [0, -1], [-1, 0]]), strict=True))
@@ -150,9 +150,9 @@ def test_wrong_options_of_a_graph_are_named(graph):
     with pytest.raises(ValueError, match="has no row or no column for 'ALA'; choose among AVAL, AVAR"):
         GraphDisplay(graph, neurons=["ALA"]).plot()
     with pytest.raises(ValueError, match="kind='circle' does not exist"):
-        GraphDisplay(graph).plot("circle")
+        GraphDisplay(graph, kind="circle").plot()
     with pytest.raises(ValueError, match="share=0 must be a number greater than 0"):
-        GraphDisplay(graph).plot("network", share=0)
+        GraphDisplay(graph, kind="network", share=0).plot()
 
 
 def test_importance_has_a_bar_a_neuron_and_a_dot_a_worm():

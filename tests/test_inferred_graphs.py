@@ -5,7 +5,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVC
 
-from skworm import GNNStateClassifier, GNNTrajectoryRegressor
+from skworm import GNNStateClassifier, GNNTrajectoryRegressor, InferredGraph, Messages
 from skworm.datasets import make_worms
 from skworm.frames import make_frames, make_trajectories
 from skworm.inspection import graph_stability, inferred_graph
@@ -54,7 +54,7 @@ def static(frames):
 
 @pytest.fixture(scope="module")
 def dynamic(frames):
-    return fit_classifier(frames, edges="dynamic")
+    return fit_classifier(frames, graph=InferredGraph(per="frame"))
 
 
 def graph_of_one_frame(classifier, frame):
@@ -71,7 +71,7 @@ def test_rows_send_and_columns_receive(frames):
     X, _ = frames
     one_edge = pd.DataFrame(0.0, index=NEURONS, columns=NEURONS)
     one_edge.loc["AVAL", "RID"] = 1
-    classifier = fit_classifier(frames, graph=one_edge, residual=False)
+    classifier = fit_classifier(frames, graph=one_edge, messages=Messages(residual=False))
     graph = inferred_graph(classifier, X)
     assert (graph.index.name, graph.columns.name) == ("pre", "post")
     assert graph.loc["AVAL", "RID"] == 1
@@ -126,7 +126,7 @@ def test_a_state_weighs_its_worms_alike(frames, dynamic):
 
 def test_static_edges_have_no_graph_of_a_state_unless_inferred_anew(frames, static):
     X, y = frames
-    with pytest.raises(ValueError, match=r"static edges, one graph a worm .*edges='dynamic'.*reinfer=True"):
+    with pytest.raises(ValueError, match=r"static edges, one graph a worm .*per='frame'.*reinfer=True"):
         inferred_graph(static, X, by="state", y=y)
     by_state = inferred_graph(static, X, by="state", y=y, reinfer=True)
     own = X[X.index.get_level_values("worm") == NEW]
@@ -151,29 +151,31 @@ def test_rows_without_worms_have_the_graph_of_the_population(frames, static, dyn
 
 def test_a_pipeline_hands_its_rows_on(frames):
     X, y = map(of_training, frames)
-    gnn = GNNStateClassifier(edges="dynamic", max_epochs=2, n_node_features=2, random_state=0, device="cpu")
+    gnn = GNNStateClassifier(graph=InferredGraph(per="frame"), max_epochs=2, random_state=0, device="cpu")
     pipeline = make_pipeline(MinMaxScaler(feature_range=(0, 2)), gnn).fit(X, y)
     scaled = pipeline[0].transform(X)
     worm = X.index.get_level_values("worm")
     np.testing.assert_allclose(inferred_graph(pipeline, X), inferred_graph(pipeline[-1], scaled, worm=worm))
 
 
-@pytest.mark.parametrize("edges", ["dynamic", "static"])
-def test_graphs_of_a_trajectory_regressor(trajectories, edges):
+@pytest.mark.parametrize("per", ["frame", "worm"])
+def test_graphs_of_a_trajectory_regressor(trajectories, per):
     X, Y = map(of_training, trajectories)
-    gnn = GNNTrajectoryRegressor(edges=edges, n_hidden=8, max_epochs=2, random_state=0, device="cpu").fit(X, Y)
-    assert gnn.has_static_graph == (edges == "static")
+    gnn = GNNTrajectoryRegressor(
+        graph=InferredGraph(per=per), n_hidden=8, max_epochs=2, random_state=0, device="cpu"
+    ).fit(X, Y)
+    assert gnn.has_static_graph == (per == "worm")
     by_worm = inferred_graph(gnn, X, by="worm")
     for worm in TRAINING:
         # Rows are measured from the level of their worm, as in training.
         np.testing.assert_allclose(by_worm[worm], gnn.graphs_[worm], atol=1e-6)
     states = pd.Series("forward", index=trajectories[0].index)
-    if edges == "dynamic":
+    if per == "frame":
         np.testing.assert_allclose(inferred_graph(gnn, X, by="state", y=states)["forward"], inferred_graph(gnn, X))
 
 
 def test_attention_is_a_graph_of_every_frame(frames):
-    classifier = fit_classifier(frames, convolution="gatv2")
+    classifier = fit_classifier(frames, messages="gatv2")
     assert not classifier.has_static_graph
     X, y = map(of_training, frames)
     by_state = inferred_graph(classifier, X, by="state", y=y)

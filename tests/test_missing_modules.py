@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skworm import VirtualWorms
+from skworm.estimators.parts import MESSAGES
 from skworm.nn import (
     AttentionPooling,
     DynamicGraph,
@@ -15,10 +16,9 @@ from skworm.nn import (
     GraphConvolution,
     Groups,
     MessagePassing,
-    Readout,
+    ReadoutModule,
     StaticGraph,
 )
-from skworm.nn.messages import CONVOLUTIONS, HEADED
 from skworm.nn.readouts import MissingNodes
 
 N_FRAMES, N_NEURONS, N_NODE_FEATURES = 12, 5, 2
@@ -74,11 +74,10 @@ class TestModules:
         if name != "dynamic":
             torch.testing.assert_close(whole(nodes, group, graphs.nan_to_num(), present), received)
 
-    @pytest.mark.parametrize("name", CONVOLUTIONS)
+    @pytest.mark.parametrize("name", sorted(set(MESSAGES) - {"weighted"}))
     def test_convolutions(self, name, nodes, present):
         torch.manual_seed(0)
-        heads = {"n_heads": 2} if name in HEADED else {}
-        layer, there = CONVOLUTIONS[name](N_NODE_FEATURES, 4, **heads).double(), ~self.MISSING
+        layer, there = MESSAGES[name](n_hidden=4).layer(N_NODE_FEATURES).double(), ~self.MISSING
         adjacency = (torch.rand(N_NEURONS, N_NEURONS) < 0.6).double()
         whole, part = GraphConvolution(layer, adjacency), GraphConvolution(layer, adjacency[there][:, there])
         group = Groups.one(N_FRAMES)
@@ -98,7 +97,7 @@ class TestModules:
             options = {"self_edges": True, "message_normalization": "row", "residual": True, "n_message_steps": 2}
             messages = MessagePassing(self.graph(name), **options)
             torch.manual_seed(0)
-            readout = Readout(N_NEURONS, N_NODE_FEATURES, 3, **shape)
+            readout = ReadoutModule(N_NEURONS, N_NODE_FEATURES, 3, **shape)
             module = GNNFrameModule(N_NEURONS, N_NODE_FEATURES, messages, readout).double()
             outputs.append(module(frames, Groups(index, 3, complete=complete)))
             states.append(module.state_dict())
@@ -155,7 +154,7 @@ class TestModules:
     def test_the_mean_is_over_neurons_that_are_there(self, nodes, present):
         torch.manual_seed(0)
         shape = {"n_hidden": 4, "n_layers": 1, "batch_norm": None, "aggregation": "mean"}
-        readout = Readout(N_NEURONS, N_NODE_FEATURES, 3, **shape).double()
+        readout = ReadoutModule(N_NEURONS, N_NODE_FEATURES, 3, **shape).double()
         torch.testing.assert_close(readout(nodes, present), readout(nodes[:, ~self.MISSING]))
 
 
@@ -193,5 +192,7 @@ class TestVirtualWormsLackNeurons:
 
     @pytest.mark.parametrize("value", [-0.1, 1.0, float("nan"), "half"])
     def test_a_wrong_probability(self, value):
-        with pytest.raises(ValueError, match=r"VirtualWorms: neuron_dropout=.* must be a probability"):
+        with pytest.raises(
+            ValueError, match=r"'neuron_dropout' parameter of VirtualWorms must be a float in the range"
+        ):
             VirtualWorms(neuron_dropout=value).check()

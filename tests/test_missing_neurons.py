@@ -18,6 +18,8 @@ from skworm import (
     GNNBehaviorRegressor,
     GNNStateClassifier,
     GNNTrajectoryRegressor,
+    InferredGraph,
+    Messages,
     MLPBehaviorRegressor,
     MLPStateClassifier,
     SVMStateClassifier,
@@ -30,6 +32,7 @@ from skworm.estimators.states import match_neurons
 from skworm.frames import PAPER_NEURONS, WormMinMaxScaler, make_frames, make_trajectories
 from skworm.frames.index import column_names
 from skworm.model_selection import cross_validate_worms
+from skworm.paper import published
 
 NEURONS = ["AVAL", "AVAR", "RID", "RIML", "AVBL"]
 FEATURES = ["trace", "derivative"]
@@ -38,14 +41,14 @@ VIRTUAL = VirtualWorms(n_groups=4, mixing=0.1, neuron_dropout=0.2)
 
 NEURAL = [
     MLPStateClassifier(**FAST),
-    MLPStateClassifier(aggregation="mean", **FAST),
-    MLPStateClassifier(aggregation="attention", augmentation=VIRTUAL, **FAST),
+    MLPStateClassifier(readout="mean", **FAST),
+    MLPStateClassifier(readout="attention", augmentation=VIRTUAL, **FAST),
     GNNStateClassifier(augmentation=VIRTUAL, **FAST),
-    GNNStateClassifier(aggregation="attention", **FAST),
-    GNNStateClassifier(edges="dynamic", message_normalization="row", aggregation="sum", **FAST),
-    GNNStateClassifier(edges="free", **FAST),
-    GNNStateClassifier.as_published(**FAST),
-    *(GNNStateClassifier(convolution=name, **FAST) for name in ("gin", "sage", "gatv2")),
+    GNNStateClassifier(readout="attention", **FAST),
+    GNNStateClassifier(graph=InferredGraph(per="frame"), messages=Messages(normalization="row"), readout="sum", **FAST),
+    GNNStateClassifier(graph="learned", **FAST),
+    published("gnn", **FAST),
+    *(GNNStateClassifier(messages=name, **FAST) for name in ("gin", "sage", "gatv2")),
 ]
 ALL = [SVMStateClassifier(), *NEURAL]
 every_model = pytest.mark.parametrize("estimator", ALL, ids=str)
@@ -198,7 +201,7 @@ def test_a_training_worm_without_any_neuron_is_an_error(frames):
 
 
 def test_the_graph_of_a_worm_says_nothing_of_a_neuron_that_it_lacks(fitted):
-    model = fitted(GNNStateClassifier(aggregation="attention", **FAST))
+    model = fitted(GNNStateClassifier(readout="attention", **FAST))
     assert model.graphs_["simulated-1"].loc["RID"].isna().all()
     assert model.graphs_["simulated-1"]["RID"].isna().all()
     assert model.graphs_["simulated-1"].drop(index="RID", columns="RID").notna().all(axis=None)
@@ -219,7 +222,9 @@ def test_trajectories_need_every_neuron(frames):
     )
     X, Y = make_trajectories(table)
     model = GNNTrajectoryRegressor(max_epochs=1, device="cpu", augmentation=VirtualWorms(neuron_dropout=0.1))
-    with pytest.raises(ValueError, match=r"neuron_dropout=0.1, but GNNTrajectoryRegressor predicts every neuron"):
+    with pytest.raises(
+        ValueError, match=r"neuron_dropout=0.1, but GNNTrajectoryRegressor needs every neuron in all trajectories"
+    ):
         model.fit(X, Y)
     with pytest.raises(ValueError, match="contains NaN"):
         model.set_params(augmentation=None).fit(X.where(X > 0), Y)

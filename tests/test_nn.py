@@ -7,7 +7,7 @@ import torch
 from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, GNNFrameModule, MessagePassing, StaticGraph
 from skworm.nn.blocks import FeatureBatchNorm
 from skworm.nn.groups import Groups
-from skworm.nn.readouts import Readout
+from skworm.nn.readouts import ReadoutModule
 
 N_FRAMES, N_NEURONS, N_NODE_FEATURES, N_STATES = 30, 5, 2, 3
 
@@ -19,7 +19,7 @@ def encoder(**changes):
 
 def readout(aggregation="concatenate"):
     shape = (N_NEURONS, N_NODE_FEATURES, N_STATES)
-    return Readout(*shape, n_hidden=4, n_layers=1, batch_norm=None, aggregation=aggregation)
+    return ReadoutModule(*shape, n_hidden=4, n_layers=1, batch_norm=None, aggregation=aggregation)
 
 
 def network(graph, aggregation="concatenate", **changes):

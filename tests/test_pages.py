@@ -66,7 +66,7 @@ def check_readme(names):
     check_is_fitted(names["search"])
     assert names["search"].cv_results_["mean_test_score"].shape == (4,)
     assert np.isfinite(names["search"].cv_results_["mean_test_score"]).all()
-    assert names["forecast"].shape == names["Y"][names["unseen"]].shape
+    assert names["forecast"].shape == names["y"][names["unseen"]].shape
     assert np.isfinite(names["forecast"]).all()
 
 

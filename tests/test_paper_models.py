@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skworm import GNNStateClassifier, MLPStateClassifier
+from skworm import MLPStateClassifier
 from skworm.frames import PAPER_NEURONS
+from skworm.paper import published
 from skworm.paper.models import (
     BASELINE_LABELS,
     RECURRENT,
@@ -32,13 +33,13 @@ def test_state_models_are_what_their_names_say():
     assert {values["max_epochs"] for values in networks.values()} == {7}
     assert {values["random_state"] for values in networks.values()} == {3}
     assert made["svm"]["device"] == "cpu"
-    assert made["gnn-dynamic"]["edges"] == "dynamic"
-    assert made["gnn-free"]["edges"] == "free"
+    assert made["gnn-dynamic"]["graph__per"] == "frame"
+    assert made["gnn-free"]["graph"] == "learned"
     assert made["gnn-connectome"]["graph"].index.tolist() == list(PAPER_NEURONS)
-    assert made["gnn-published"] == GNNStateClassifier.as_published(**SHARED).get_params()
-    assert made["mlp-published"] == MLPStateClassifier.as_published(**SHARED).get_params()
-    augmented = {name for name, values in made.items() if values.get("augmentation") is not None}
-    assert augmented == {"mlp-virtual-worms", "gnn-virtual-worms"}
+    assert str(made["gnn-published"]) == str(published("gnn", **SHARED).get_params())
+    assert str(made["mlp-published"]) == str(published("mlp", **SHARED).get_params())
+    augmented = {name for name, values in networks.items() if values["augmentation"] is not None}
+    assert set(networks) - augmented == {"mlp-published", "gnn-published", "mlp-plain", "gnn-plain"}
 
 
 def test_trajectory_models_are_what_their_names_say():
@@ -53,7 +54,7 @@ def test_trajectory_models_are_what_their_names_say():
         "node-mlp-published",
         "gnn-published",
     }
-    assert made["gnn-published"]["scheduled_sampling_end"] == 300
+    assert made["gnn-published"]["rollout__scheduled_sampling_end"] == 300
     observed = {name for name, model in TRAJECTORY_MODELS.items() if model.burn_in == RECURRENT}
     assert observed == {"mlp-lags", "mlp-lstm", "node-mlp-lstm", "gnn-gated"}
 
@@ -77,8 +78,8 @@ def test_nothing_is_called_like_a_baseline():
 
 def test_readings_change_parameters_of_the_gnn_each_in_its_way():
     made = {name: STATE_MODELS[model].make(**changes).get_params() for name, (model, changes) in READINGS.items()}
-    assert made["default"] == GNNStateClassifier().get_params()
-    assert made["published"] == GNNStateClassifier.as_published().get_params()
+    assert str(made["default"]) == str(STATE_MODELS["gnn"].make().get_params())
+    assert str(made["published"]) == str(published("gnn").get_params())
     assert len({str(sorted(parameters.items(), key=str)) for parameters in made.values()}) == len(READINGS)
 
 

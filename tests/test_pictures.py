@@ -1,6 +1,8 @@
 """Every display, drawn: units, legends, colours of states, texts that can be read; some against reference pictures."""
 
 import re
+import runpy
+import subprocess
 from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
@@ -118,13 +120,13 @@ def trajectory():
     X, y = frames("4", derivative="backward")
     inputs, Y = make_trajectories(X, burn_in=1, horizon=16)
     predicted = {"gnn": Y.to_numpy() + 0.05, "persistence": np.tile(inputs.to_numpy(), 16)}
-    return displays.TrajectoryDisplay.from_predictions(X, Y, predicted, row=60, states=y, fps=2.9)
+    return displays.TrajectoryDisplay(X, Y, predicted, row=60, states=y, fps=2.9).plot()
 
 
 def behavior():
     velocity = make_behavior(worms(), frames()[0])
     predicted = {"ridge": 0.8 * velocity, "gnn": 0.9 * velocity + 0.01}
-    return displays.BehaviorDisplay.from_predictions(worms()[0], velocity, predicted, unit="mm/s")
+    return displays.BehaviorDisplay(worms()[0], velocity, predicted, unit="mm/s").plot()
 
 
 def graph(kind="matrix"):
@@ -133,7 +135,8 @@ def graph(kind="matrix"):
         reference=load_connectome("cook2019", PAPER_NEURONS),
         reference_label="edge in Cook et al. 2019",
         label="Synapses and gap junctions",
-    ).plot(kind)
+        kind=kind,
+    ).plot()
 
 
 def signed_graph():
@@ -204,8 +207,8 @@ def own_states(draw):
         "ethogram": lambda: displays.EthogramDisplay(pd.DataFrame({"worm": "a", "time": worm.time, "state": named})),
         "confusion": lambda: displays.ConfusionDisplay.from_predictions(named, named),
         "manifold": lambda: displays.ManifoldDisplay(X.iloc[:, :2].to_numpy(), states=y.to_numpy()),
-        "behavior": lambda: displays.BehaviorDisplay.from_predictions(replace(worm, states=named), velocity, {}),
-        "trajectory": lambda: displays.TrajectoryDisplay.from_predictions(
+        "behavior": lambda: displays.BehaviorDisplay(replace(worm, states=named), velocity, {}),
+        "trajectory": lambda: displays.TrajectoryDisplay(
             frames("4", derivative="backward")[0], Y, {"persistence": np.tile(inputs, 16)}, row=30, states=y
         ),
     }[draw]().plot()
@@ -224,10 +227,15 @@ PICTURES = {
 COMPARED = {"recording": 2, "training_worms": 2, "errors_by_step": 2, "reliability": 2, "confusion": 12, "graph": 12}
 
 
+COLUMN = 85 / 25.4
+
+
 @lru_cache
-def drawn(name):
+def drawn(name, width=None):
     with matplotlib.style.context("default"):
         display = PICTURES[name]()
+        if width is not None:
+            display.plot(width=width)
         FigureCanvasAgg(display.figure_).draw()
     return display
 
@@ -287,14 +295,12 @@ def collisions(named_boxes):
 def test_every_display_is_drawn_here():
     classes = {name for name in displays.__all__ if name.endswith("Display")} - {"Display"}
     assert {type(drawn(name)).__name__ for name in PICTURES} == classes
-    for name in PICTURES:
-        assert any(hasattr(drawn(name), attribute) for attribute in ("ax_", "axes_"))
 
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_every_display_goes_into_given_axes(name):
     display = PICTURES[name]()
-    n_axes = 1 if hasattr(display, "ax_") else len(display.axes_)
+    n_axes = len(display.axes_)
     figure = matplotlib.figure.Figure(figsize=(5 * n_axes, 5), layout="constrained")
     axes = figure.subplots(1, n_axes, squeeze=False)[0]
     n_own = len(legends_of(display.figure_))
@@ -374,9 +380,11 @@ def test_own_states_are_drawn_in_the_same_colours_everywhere(draw):
     }
 
 
+@pytest.mark.parametrize("width", [None, COLUMN])
 @pytest.mark.parametrize("name", PICTURES)
-def test_texts_neither_overlap_nor_leave_the_figure(name):
-    figure = drawn(name).figure_
+def test_texts_neither_overlap_nor_leave_the_figure(name, width):
+    figure = drawn(name, width).figure_
+    assert width is None or figure.get_size_inches()[0] <= width + 1e-9
     flat, legends = {}, legends_of(figure)
     for axes in axes_of(figure):
         for axis in (axes.xaxis, axes.yaxis):
@@ -428,3 +436,35 @@ def test_a_picture_looks_like_its_reference(name, request, tmp_path):
         expected.write_bytes(path.read_bytes())
     assert expected.stat().st_size < 30_000
     assert compare_images(expected, path, tol=COMPARED[name]) is None
+
+
+@pytest.fixture
+def script():
+    return runpy.run_path(str(Path(__file__).parents[1] / "tools" / "make_pictures.py"))
+
+
+def test_every_picture_of_a_page_is_made_by_the_kept_script(script):
+    root = Path(__file__).parents[1]
+    shown = {
+        name for page in (root / "docs").glob("*.md") for name in re.findall(r"\]\((\w+)\.png\)", page.read_text())
+    }
+    assert set(script["PICTURES"]) == shown == {path.stem for path in (root / "docs").glob("*.png")}
+    for picture in script["PICTURES"].values():
+        assert all(words[0] == "-c" or Path(words[0]).is_file() for words in picture.commands)
+
+
+def test_a_picture_takes_its_place_once_it_is_whole(script, tmp_path, monkeypatch):
+    (tmp_path / "docs").mkdir()
+    place = tmp_path / "docs" / "bars.png"
+    place.write_text("old")
+    monkeypatch.setitem(script["make"].__globals__, "ROOT", tmp_path)
+    write = "import sys; open('a.png', 'w').write(sys.argv[1]); sys.exit(int(sys.argv[2]))"
+    for code, found in ((1, "old"), (0, "my worms")):
+        picture = script["Picture"]((("-c", write, "{data}", str(code)),))
+        monkeypatch.setitem(script["PICTURES"], "bars", picture)
+        if code:
+            with pytest.raises(subprocess.CalledProcessError):
+                script["make"]("bars", Path("my worms"))
+        else:
+            script["make"]("bars", Path("my worms"))
+        assert place.read_text() == found

@@ -124,7 +124,7 @@ def test_scores_go_into_given_axes(results):
 
 
 def test_bad_results_are_refused(results):
-    with pytest.raises(ValueError, match="no column 'accuracy'; pass the table of cross_validate_worms"):
+    with pytest.raises(ValueError, match=r"lacks the columns \['accuracy'\]; pass that of cross_validate_worms"):
         WormScoresDisplay.from_results(results.drop(columns="accuracy"))
     with pytest.raises(ValueError, match=r"panel 'elsewhere' has no rows.*evaluation='nichols'; drop the panel"):
         WormScoresDisplay.from_results(results, panels={"elsewhere": {"evaluation": "nichols"}})
@@ -136,9 +136,9 @@ def test_bad_results_are_refused(results):
 
 def test_a_recording_shows_its_traces_in_seconds(worm):
     display = RecordingDisplay(worm, neurons=["RID", "AVAL"]).plot()
-    columns = [worm.neurons.index(neuron) for neuron in ("AVAL", "RID")]
+    columns = [worm.neurons.index(neuron) for neuron in ("RID", "AVAL")]
     np.testing.assert_array_equal(display.image_.get_array(), worm.traces[:, columns].T)
-    assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["AVAL", "RID"]
+    assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["RID", "AVAL"]
     frame = 0.5 / worm.fps
     np.testing.assert_allclose(display.ax_.get_xlim(), (-frame, worm.time[-1] + frame))
     assert display.colorbar_.ax.get_ylabel() == "ΔF/F"
@@ -161,7 +161,7 @@ def test_neurons_of_similar_traces_are_neighbours(worm):
     assert sorted(order) == [0, 0, 0, 1, 1, 1, 2, 2]
     assert (np.diff(order) != 0).sum() == 2
     shown = [label.get_text() for label in RecordingDisplay(worm, neurons=names).plot().ax_.get_yticklabels()]
-    assert shown == list(names[::-1])
+    assert shown == list(names)
     draw(display)
 
 
@@ -198,8 +198,8 @@ def test_a_part_of_a_figure_is_drawn_into_and_saved_whole(worm, tmp_path):
     figure = Figure(figsize=(8, 4), layout="constrained")
     left, right = figure.subfigures(1, 2)
     RecordingDisplay(worm).plot(ax=left.subplots())
-    display = RecordingDisplay(worm).plot(ax=right.subplots())
-    display.save(tmp_path / "both.png", dots_per_inch=50)
+    assert RecordingDisplay(worm).plot(ax=right.subplots()).figure_ is right
+    figure.savefig(tmp_path / "both.png", dpi=50)
     assert imread(tmp_path / "both.png").shape == (200, 400, 4)
 
 
@@ -239,8 +239,8 @@ def test_errors_are_drawn_by_step_with_persistence(results):
     assert [text.get_text() for text in display.figure_.legends[0].get_texts()] == ["MLP", "SVM", "Again"]
     with pytest.raises(ValueError, match="no model 'gnn'"):
         TrajectoryErrorDisplay.from_results(steps, models={"gnn": "GNN"})
-    with pytest.raises(ValueError, match="no column 'mse_trace'"):
-        TrajectoryErrorDisplay.from_results(steps, error="mse_trace")
+    with pytest.raises(ValueError, match=r"lacks the columns \['mse_trace'\]"):
+        TrajectoryErrorDisplay.from_results(steps, score="mse_trace")
 
 
 def test_predicted_traces_go_on_from_the_last_observed_frame(trajectories):
@@ -248,7 +248,7 @@ def test_predicted_traces_go_on_from_the_last_observed_frame(trajectories):
     predicted = {"gnn": Y.to_numpy() + 0.1, "persistence": np.tile(X.to_numpy()[:, -4:], 6)}
     models = {"mlp": "MLP", "gnn": "GNN", "persistence": "Again"}
     options = {"row": 3, "states": states, "fps": 2.0, "n_before": 5, "models": models}
-    display = TrajectoryDisplay.from_predictions(frames, Y, predicted, **options)
+    display = TrajectoryDisplay(frames, Y, predicted, **options).plot()
     draw(display)
     worm, frame = Y.index[3]
     true = frames.loc[worm, "RID:trace"]
@@ -260,11 +260,11 @@ def test_predicted_traces_go_on_from_the_last_observed_frame(trajectories):
     np.testing.assert_allclose(display.lines_["RID", "true"].get_ydata(), true.loc[frame - 5 : frame + 6])
     assert [text.get_text() for text in display.axes_[0].get_legend().get_texts()] == ["true", "GNN", "Again"]
     with pytest.raises(ValueError, match="no neuron 'ALA'; choose among AVAL, RID"):
-        TrajectoryDisplay.from_predictions(frames, Y, predicted, row=0, neurons=["ALA"])
+        TrajectoryDisplay(frames, Y, predicted, row=0, neurons=["ALA"]).plot()
     with pytest.raises(ValueError, match="predictions of 'gnn' have shape"):
-        TrajectoryDisplay.from_predictions(frames, Y, {"gnn": Y.iloc[:-1]}, row=0)
+        TrajectoryDisplay(frames, Y, {"gnn": Y.iloc[:-1]}, row=0).plot()
     with pytest.raises(ValueError, match="no node feature 'voltage'"):
-        TrajectoryDisplay.from_predictions(frames, Y, predicted, row=0, node_feature="voltage")
+        TrajectoryDisplay(frames, Y, predicted, row=0, node_feature="voltage").plot()
 
 
 @pytest.fixture
@@ -324,5 +324,5 @@ def test_a_manifold_that_cannot_be_drawn_is_refused(on_manifold):
         ManifoldDisplay.from_estimator(manifold, X, components=(0, 4))
     with pytest.raises(ValueError, match=r"y has shape \(3,\), but there are 300 frames"):
         ManifoldDisplay(manifold.embedding_, states=y[:3]).plot()
-    with pytest.raises(ValueError, match="ax holds 1 axes for 3 pairs of coordinates; pass one for each"):
+    with pytest.raises(ValueError, match="ax holds 1 axes for 3 panels; pass one for each"):
         ManifoldDisplay.from_estimator(manifold, X, ax=Figure().subplots())

@@ -196,7 +196,6 @@ def test_repr_shows_the_parameters():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"groups": None}, r"groups is None.*pass groups="),
         ({"groups": ["worm-0"] * 10}, r"groups has shape \(10,\).*\(80,\), as many rows as X"),
         ({"groups": np.full((80, 1), "worm-0")}, r"groups has shape \(80, 1\).*one worm name a row"),
         ({"groups": np.array(["a"] * 79 + [np.nan], dtype=object)}, r"groups has no worm at row 79.*drop the row"),

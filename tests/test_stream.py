@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from skworm import GNNStateClassifier, HiddenMarkovStateClassifier, MLPStateClassifier, StateStream
+from skworm import GNNStateClassifier, HiddenMarkovStateClassifier, InferredGraph, MLPStateClassifier, StateStream
 from skworm.datasets import make_worms
+from skworm.estimators.prediction import decode_states
 from skworm.frames import make_frames
 from skworm.recording import Recording
 
-CAUSAL = {"states": "4", "derivative": "backward", "context": (-5, -2, 0)}
+CAUSAL = {"states": "4", "derivative": "causal", "context": (-5, -2, 0)}
 
 
 def first_frames(recording, n_frames):
@@ -47,7 +48,7 @@ def estimator_neurons(estimator):
     "estimator",
     [
         MLPStateClassifier(max_epochs=20, device="cpu", random_state=0),
-        GNNStateClassifier(max_epochs=20, device="cpu", random_state=0, edges="dynamic"),
+        GNNStateClassifier(max_epochs=20, device="cpu", random_state=0, graph=InferredGraph(per="frame")),
         HiddenMarkovStateClassifier(LogisticRegression(max_iter=300), decoding="filtering"),
     ],
     ids=["mlp", "gnn", "filtering"],
@@ -109,18 +110,56 @@ def test_what_looks_ahead_or_is_not_known_is_refused(worms, frames, mlp):
     with pytest.raises(ValueError, match="does not know its columns"):
         StateStream(LogisticRegression(max_iter=300).fit(X.to_numpy(), y), fps=3.0)
     with pytest.raises(ValueError, match=r"neurons lacks .*which the estimator reads"):
-        StateStream(mlp, fps=3.0, neurons=["AVAL"])
+        StateStream(mlp, fps=2.9, neurons=["AVAL"])
     with pytest.raises(ValueError, match=r"pass calibration="):
-        StateStream(mlp, fps=3.0, scaling="fixed")
+        StateStream(mlp, fps=2.9, scaling="fixed")
 
 
 def test_frames_that_cannot_be_read_are_refused(mlp):
-    stream = StateStream(mlp, fps=3.0)
+    stream = StateStream(mlp, fps=2.9)
     n_neurons = len(mlp.neurons_)
     with pytest.raises(ValueError, match=r"push dF/F of \d+ neurons"):
         stream.push(np.zeros(n_neurons + 1))
     with pytest.raises(ValueError, match=r"is not finite in frame 0"):
-        stream.push(np.full(n_neurons, np.nan))
+        stream.push(np.full(n_neurons, np.inf))
     stream.push(np.zeros(n_neurons), time=2.0)
     with pytest.raises(ValueError, match=r"is not after 2.0"):
         stream.push(np.zeros(n_neurons), time=1.0)
+
+
+def test_lost_values_and_missing_neurons_are_read_as_offline(worms, mlp):
+    new = worms[1]
+    traces = new.traces.copy()
+    traces[20:24] = np.nan
+    traces[40:50, new.neurons.index("AVAL")] = np.nan
+    new = replace(new, traces=traces)
+    stream = StateStream(mlp, fps=new.fps, calibration=new, scaling="fixed", neurons=new.neurons)
+    said, states = [], []
+    for frame in new.traces[:60]:
+        said.append(stream.push(frame))
+        states.append(stream.state_)
+    table = decode_states(mlp, [new]).iloc[:60]
+    np.testing.assert_allclose(said, table.filter(like="probability:"), atol=1e-6)
+    assert states == table["state"].tolist()
+    assert states[20:24] == ["unknown"] * 4
+    assert "unknown" not in states[:20]
+    lacking = [name for name in new.neurons if name != "RID"]
+    with pytest.warns(UserWarning, match=r"lacks \['RID'\]"):
+        stream = StateStream(mlp, fps=new.fps, neurons=lacking)
+    assert np.isfinite(stream.push(np.delete(new.traces[0], new.neurons.index("RID")))).all()
+
+
+def test_other_rates_and_unknown_frames_are_told(worms, mlp):
+    with pytest.warns(UserWarning, match=r"trained on 2\.9 frames a second.*fps=6"):
+        StateStream(mlp, fps=6.0)
+    X, y = make_frames(worms[0], states="4")
+    smooth = MLPStateClassifier(max_epochs=1, device="cpu").fit(X, y)
+    with pytest.raises(ValueError, match=r"derivative='smooth', which looks at later frames.*'causal'"):
+        StateStream(smooth, fps=2.9)
+    plain = LogisticRegression(max_iter=300).fit(X, y)
+    with pytest.raises(ValueError, match=r"does not know how its training frames were made.*settings=X.attrs"):
+        StateStream(plain, fps=2.9)
+    causal, y = make_frames(worms[0], states="4", derivative="causal")
+    plain = LogisticRegression(max_iter=300).fit(causal, y)
+    stream = StateStream(plain, fps=2.9, settings=causal.attrs, neurons=worms[0].neurons)
+    assert stream.push(worms[0].traces[0]).sum() == pytest.approx(1)

@@ -62,7 +62,7 @@ def test_dropped_frames_shift_no_other_trajectory():
     assert holed.index.tolist() == [row for row in whole.index.tolist() if row[1] != 8]
 
 
-@pytest.mark.parametrize("derivative", ["central", "savgol"])
+@pytest.mark.parametrize("derivative", ["central", "smooth"])
 def test_derivatives_that_look_ahead_are_refused(recordings, derivative):
     frames, _ = make_frames(recordings, states=None, derivative=derivative)
     with pytest.raises(ValueError, match="see part of its answer"):

@@ -10,10 +10,12 @@ from sklearn.preprocessing import StandardScaler
 
 from skworm import (
     GNNTrajectoryRegressor,
+    InferredGraph,
     LinearTrajectoryRegressor,
     MLPTrajectoryRegressor,
     NodeMLPTrajectoryRegressor,
     PersistenceRegressor,
+    Rollout,
     VirtualWorms,
     WormGroupKFold,
 )
@@ -21,6 +23,7 @@ from skworm.datasets import make_worms
 from skworm.estimators.trajectory_base import TrainingWindows
 from skworm.frames import PAPER_NEURONS, make_frames, make_trajectories
 from skworm.metrics import skill_by_step
+from skworm.paper import published
 
 FEW = {"n_hidden": 8, "max_epochs": 5, "random_state": 0, "device": "cpu"}
 NEURONS = ["AVAL", "RID", "AVBL"]
@@ -28,16 +31,16 @@ NEURONS = ["AVAL", "RID", "AVBL"]
 NETWORKS = {
     "mlp": MLPTrajectoryRegressor(**FEW),
     "mlp lstm": MLPTrajectoryRegressor(memory="lstm", **FEW),
-    "mlp published": MLPTrajectoryRegressor.as_published(**FEW),
+    "mlp published": published("mlp", "trajectories", **FEW),
     "node mlp": NodeMLPTrajectoryRegressor(**FEW),
     "node mlp lstm": NodeMLPTrajectoryRegressor(memory="lstm", **FEW),
-    "node mlp published": NodeMLPTrajectoryRegressor.as_published(**FEW),
+    "node mlp published": published("node-mlp", "trajectories", **FEW),
     "gnn": GNNTrajectoryRegressor(**FEW),
-    "gnn static": GNNTrajectoryRegressor(edges="static", **FEW),
-    "gnn free": GNNTrajectoryRegressor(edges="free", **FEW),
+    "gnn static": GNNTrajectoryRegressor(graph=InferredGraph(per="worm"), **FEW),
+    "gnn free": GNNTrajectoryRegressor(graph="learned", **FEW),
     "gnn lstm": GNNTrajectoryRegressor(memory="lstm", **FEW),
     "gnn gated": GNNTrajectoryRegressor(memory="gated", **FEW),
-    "gnn published": GNNTrajectoryRegressor.as_published(n_hidden_edges=4, **FEW),
+    "gnn published": published("gnn", "trajectories", graph__n_hidden=4, **FEW),
 }
 EVERY = {
     "persistence": PersistenceRegressor(),
@@ -79,7 +82,7 @@ def test_predictions_have_the_shape_of_the_future(name, burn_in, one_observed, t
 @pytest.mark.parametrize("name", [name for name in EVERY if name != "linear direct"])
 def test_longer_rollouts_begin_like_shorter_ones_and_stay_finite(name, one_observed):
     X, Y = one_observed
-    model = clone(EVERY[name]).set_params(**({} if name in ("persistence", "linear") else {"clip_margin": 0.5}))
+    model = clone(EVERY[name]).set_params(**({} if name in ("persistence", "linear") else {"rollout": Rollout()}))
     predicted = model.fit(X, Y).predict(X.iloc[:5], horizon=1000)
     assert predicted.shape == (5, 6000)
     assert np.isfinite(predicted).all()
@@ -128,7 +131,9 @@ def test_a_new_worm_with_one_row_is_taken_for_one_of_the_population(one_observed
     test = X.index.get_level_values("worm") == "simulated-2"
     model = LinearTrajectoryRegressor().fit(X[~test], Y[~test])
     row = X[test].iloc[[0]]
-    unnamed, alone = model.predict(row.droplevel("worm")), model.predict(row)
+    with pytest.warns(UserWarning, match="pass worm="):
+        unnamed = model.predict(row.droplevel("worm"))
+    alone = model.predict(row)
     assert 0 < np.abs(alone - unnamed).max() < np.abs(model.predict(X[test])[[0]] - unnamed).max()
 
 
@@ -147,11 +152,11 @@ def test_names_of_worms_come_from_the_index_or_the_call(one_observed):
     X, Y = one_observed
     worm = X.index.get_level_values("worm").to_numpy()
     named = MLPTrajectoryRegressor(**FEW).fit(X, Y)
-    called = MLPTrajectoryRegressor(n_node_features=2, **FEW).fit(X.to_numpy(), Y.to_numpy(), worm=worm)
+    called = MLPTrajectoryRegressor(**FEW).fit(X.to_numpy(), Y.to_numpy(), worm=worm)
     assert named.neurons_ == NEURONS
     assert named.worms_.tolist() == called.worms_.tolist()
     assert sorted(named.levels_) == named.worms_.tolist()
-    assert (called.neurons_, called.node_features_) == (["0", "1", "2"], ["0", "1"])
+    assert (called.neurons_, called.node_features_) == (["0", "1", "2", "3", "4", "5"], ["0"])
     unnamed = MLPTrajectoryRegressor(**FEW).fit(X.to_numpy(), Y.to_numpy())
     assert unnamed.levels_ == {}
 
@@ -182,18 +187,29 @@ def test_tags_tell_of_several_outputs():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_training_lowers_the_error(name, one_observed):
     X, Y = one_observed
-    model = clone(NETWORKS[name]).set_params(max_epochs=60, augmentation=None, random_start=False).fit(X, Y)
+    model = (
+        clone(NETWORKS[name])
+        .set_params(max_epochs=60, augmentation=None, rollout=Rollout(random_start=False))
+        .fit(X, Y)
+    )
     losses = [epoch["train_loss"] for epoch in model.net_.history]
     assert min(losses[-5:]) < losses[0]
 
 
 @pytest.mark.parametrize("network", [MLPTrajectoryRegressor, NodeMLPTrajectoryRegressor, GNNTrajectoryRegressor])
 @pytest.mark.parametrize("center", ["worm", "population"])
-def test_networks_start_as_the_linear_map(network, center, two_observed):
+def test_networks_start_as_the_linear_map(network, center, two_observed, monkeypatch):
     X, Y = two_observed
-    untrained = {**FEW, "max_epochs": 1, "learning_rate": 1e-12, "validation_fraction": 0, "clip_margin": None}
+    untrained = {
+        **FEW,
+        "max_epochs": 1,
+        "learning_rate": 1e-12,
+        "validation_fraction": 0,
+        "rollout": Rollout(clip_margin=None),
+    }
     # The network's map is penalised for the change of a frame, the other for the frame: without a penalty they agree.
-    model = network(center=center, linear_alpha=0, **untrained).fit(X, Y)
+    monkeypatch.setattr("skworm.estimators.trajectory_base._RIDGE", 0)
+    model = network(center=center, **untrained).fit(X, Y)
     linear = LinearTrajectoryRegressor(center=center, alpha=0).fit(X, Y)
     unseen = X.rename(index={"simulated-0": "new"}, level="worm")
     np.testing.assert_allclose(model.predict(unseen), linear.predict(unseen), atol=1e-4)
@@ -229,12 +245,8 @@ def test_scheduled_sampling_ends(one_observed, monkeypatch):
         return draws
 
     monkeypatch.setattr(TrainingWindows, "draw", spy)
-    MLPTrajectoryRegressor(scheduled_sampling_end=4, **{**FEW, "max_epochs": 6}).fit(X, Y)
+    MLPTrajectoryRegressor(rollout=Rollout(scheduled_sampling_end=4), **{**FEW, "max_epochs": 6}).fit(X, Y)
     np.testing.assert_allclose(shares, [1, 0.75, 0.5, 0.25, 0, 0], atol=0.1)
-    by_epochs, shares[:] = list(shares), []
-    unit = {"scheduled_sampling_end": 4 / 6, "scheduled_sampling_unit": "max_epochs"}
-    MLPTrajectoryRegressor(**unit, **{**FEW, "max_epochs": 6}).fit(X, Y)
-    assert shares == by_epochs
     shares.clear()
     MLPTrajectoryRegressor(**FEW).fit(X, Y)
     assert shares == [0.0] * 5
@@ -250,14 +262,14 @@ def test_random_starts_lie_within_each_trajectory(one_observed):
     first = batch["X"][:, 0]
     assert sorted(set(first.tolist())) == [0.0, 1.0, 2.0, 3.0, 4.0]
     torch.testing.assert_close(y[:, ::6], first[:, None] + torch.arange(1.0, 9.0))
-    fixed = MLPTrajectoryRegressor(augmentation=None, random_start=False, **FEW).fit(X, Y)
+    fixed = MLPTrajectoryRegressor(augmentation=None, rollout=Rollout(random_start=False), **FEW).fit(X, Y)
     batch, _ = batch_of(fixed._preparation(), frames)
     assert set(batch["X"][:, 0].tolist()) == {0.0}
 
 
 def test_graphs_are_labelled_and_follow_the_worm(one_observed):
     X, Y = one_observed
-    model = GNNTrajectoryRegressor(edges="static", **FEW).fit(X, Y)
+    model = GNNTrajectoryRegressor(graph=InferredGraph(per="worm"), **FEW).fit(X, Y)
     assert model.graph_.index.tolist() == NEURONS
     assert (model.graph_.index.name, model.graph_.columns.name) == ("pre", "post")
     assert sorted(model.graphs_) == sorted(set(X.index.get_level_values("worm")))
@@ -270,8 +282,8 @@ def test_graphs_are_labelled_and_follow_the_worm(one_observed):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda X, Y: (X, Y.iloc[:, :7]), "Y has 7 columns, not a multiple of the 6 columns of a frame"),
-        (lambda X, Y: (X, Y.iloc[:, :-6][Y.columns[6:-6]]), "those of Y begin at 2"),
+        (lambda X, Y: (X, Y.iloc[:, :7]), "y has 7 columns, not a multiple of the 6 columns of a frame"),
+        (lambda X, Y: (X, Y.iloc[:, :-6][Y.columns[6:-6]]), "those of y begin at 2"),
         (lambda X, Y: (X.rename(columns=lambda name: name.replace("RID", "ALA")), Y), r"differ in the columns .*'ALA"),
         (lambda X, Y: (X, Y[Y.columns[::-1]]), "must be time-major"),
         (lambda X, Y: (X, Y.iloc[:-1]), "inconsistent numbers of samples"),
@@ -290,8 +302,8 @@ def test_wrong_burn_in_and_horizons_are_refused(one_observed, two_observed):
         MLPTrajectoryRegressor(burn_in=3, **FEW).fit(X, Y)
     with pytest.raises(ValueError, match="X has 12 columns, not a multiple of burn_in=5"):
         LinearTrajectoryRegressor(burn_in=5).fit(X.to_numpy(), Y.to_numpy())
-    with pytest.raises(ValueError, match="train_horizon=13 is longer than the 12 frames that Y holds"):
-        GNNTrajectoryRegressor(train_horizon=13, **FEW).fit(X, Y)
+    with pytest.raises(ValueError, match="train_horizon=13 is longer than the 12 frames that y holds"):
+        GNNTrajectoryRegressor(rollout=Rollout(train_horizon=13), **FEW).fit(X, Y)
     model = LinearTrajectoryRegressor(strategy="direct").fit(X, Y)
     with pytest.raises(ValueError, match="horizon=13 is beyond the 12 frames"):
         model.predict(X, horizon=13)
@@ -303,7 +315,7 @@ def test_wrong_burn_in_and_horizons_are_refused(one_observed, two_observed):
 
 def test_a_rollout_that_diverges_says_so(one_observed):
     X, Y = one_observed
-    model = MLPTrajectoryRegressor(clip_margin=None, **FEW).fit(X, Y)
+    model = MLPTrajectoryRegressor(rollout=Rollout(clip_margin=None), **FEW).fit(X, Y)
     model.net_.module_.linear.weight.data.mul_(50)
     with pytest.raises(ValueError, match=r"rollout of 5 of 5 trajectories diverged, first at step \d+; keep frames"):
         model.predict(X.iloc[:5], horizon=1000)

@@ -4,7 +4,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.svm import SVC
 
-from skworm import LinearTrajectoryRegressor, MLPTrajectoryRegressor, PersistenceRegressor, WormGroupKFold
+from skworm import LinearTrajectoryRegressor, MLPTrajectoryRegressor, PersistenceRegressor, Rollout, WormGroupKFold
 from skworm.datasets import make_worms
 from skworm.frames import contains_transition, make_frames, make_trajectories
 from skworm.metrics import mse_by_step
@@ -130,7 +130,7 @@ def test_without_states_there_are_no_transitions(ours):
 
 
 def test_a_failing_fit_names_model_and_split(ours):
-    model = MLPTrajectoryRegressor(train_horizon=20, device="cpu")
+    model = MLPTrajectoryRegressor(rollout=Rollout(train_horizon=20), device="cpu")
     with pytest.raises(RuntimeError, match=r"model 'mlp' on worms worm-0, fold 0 failed .*train_horizon=20 is longer"):
         run(ours, models={"mlp": model})
 

@@ -66,7 +66,7 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
     """
     with one_line_errors():
         if path.suffix == ".skworm":
-            from skworm.model_files import describe
+            from skworm.persistence import describe
 
             show(describe(path), as_json)
             return
@@ -91,7 +91,7 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
 @click.option(
     "--model",
     type=click.Choice(tuple(STATE_MODELS)),
-    default="gnn-virtual-worms",
+    default="gnn",
     show_default=True,
     metavar="NAME",
     help=f"What to train: {', '.join(STATE_MODELS)}.",
@@ -116,7 +116,7 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
     type=click.FloatRange(0, min_open=True),
     help="Resample all worms to this many frames a second.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=800, show_default=True, help="Training epochs of a network.")
+@click.option("--epochs", type=click.IntRange(1), help="Training epochs of a network.  [default: its own]")
 @DEVICE
 @SEED
 @click.option("--description", default="", help="What a reader of the file should know.")
@@ -146,7 +146,7 @@ def _train(
     states: str,
     neurons: str | tuple[str, ...],
     fps: float | None,
-    epochs: int,
+    epochs: int | None,
     device: str,
     random_state: int,
     description: str,
@@ -154,7 +154,7 @@ def _train(
     table_fps: float | None,
 ) -> dict[str, Any]:
     from skworm.frames import make_frames
-    from skworm.model_files import describe, save
+    from skworm.persistence import describe, save
 
     worms = _load_worms(data, random_state, columns, table_fps)
     X, y = make_frames(worms, neurons=neurons, states=states, resample_to=fps)
@@ -208,7 +208,7 @@ def predict(
         from skworm.atomic import atomic_path
         from skworm.datasets import load_recordings
         from skworm.estimators.prediction import bouts_in_seconds, decode_states
-        from skworm.model_files import load
+        from skworm.persistence import load
         from skworm.plotting import EthogramDisplay
 
         worms = load_recordings(recordings, columns=dict(columns), fps=table_fps)
@@ -220,7 +220,7 @@ def predict(
             with atomic_path(path) as temporary:
                 own.to_csv(temporary, index=False)
         with atomic_path(paths[2]) as temporary:
-            EthogramDisplay(table).plot().save(temporary)
+            EthogramDisplay(table).plot().figure_.savefig(temporary, dpi=150)
         about: dict[str, Any] = {"files": list(map(str, paths)), "percent_of_frames": _shares(table)}
         if "annotated" in table:
             known = table[table["annotated"].isin(list(classifier.classes_))]

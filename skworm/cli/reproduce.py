@@ -136,7 +136,7 @@ for _target in TARGETS.values():
 @click.option(
     "--epochs",
     type=click.IntRange(1),
-    help=f"Training epochs of the state classifiers.  [default: 800; {QUICK_EPOCHS} if quick]",
+    help=f"Training epochs of the state classifiers.  [default: their own; {QUICK_EPOCHS} if quick]",
 )
 @click.option(
     "--forecast-epochs",
@@ -171,7 +171,7 @@ def everything(
         for name in chosen:
             if not quiet:
                 click.echo(f"{name} ...", err=True)
-            max_epochs = epochs if TARGETS[name].defaults.get("max_epochs") else forecast_epochs
+            max_epochs = forecast_epochs if TARGETS[name].forecasts else epochs
             finished.append(_run_one(name, out, quick, {**given, "max_epochs": max_epochs}, n_jobs, int(not quiet)))
             write_index(out, finished, waiting=chosen[len(finished) :], quick=quick)
             click.echo(f"{name}: {finished[-1].error or 'done'} ({finished[-1].seconds:.0f} s)")

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from skworm.datasets.conventions import read_dataset, read_texts
-from skworm.recording import neuron_name
+from skworm.neurons import neuron_name
 
 _TABLES = "skworm.datasets.connectomes"
 _KINDS = ("both", "chemical", "electrical")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skworm.neurons import is_neuron, neuron_name
 from skworm.recording import STATES, UNKNOWN
 
 _NAMES_IN_FILES = {name: name for name in STATES} | {
@@ -23,6 +24,8 @@ _NAMES_IN_FILES = {name: name for name in STATES} | {
     "reversal": "reverse",
     "quiescent": "quiescence",
 }
+# Seconds from frame to frame that a worm may be filmed at; beyond lie other units.
+_FASTEST, _SLOWEST = 1 / 150, 20.0
 _LARGEST_EXPANSION = 2000
 _SMALLEST_LIMIT = 10_000_000
 
@@ -77,19 +80,27 @@ def frame_rate(time: np.ndarray) -> float:
     if not np.all(steps > 0):
         frame = int(np.flatnonzero(~(steps > 0))[0]) + 1
         raise ValueError(f"time does not increase at frame {frame}; give it in seconds, one value a frame")
-    return float(1 / np.median(steps))
-
-
-def is_name(label: str) -> bool:
-    """Return whether a label identifies a neuron: it has a letter and no question mark, and does not say unknown."""
-    is_word = "?" not in label and any(map(str.isalpha, label))
-    return is_word and label.strip().lower() not in ("nan", "none", "unknown")
+    step = float(np.median(steps))
+    if not _FASTEST <= step <= _SLOWEST:
+        unit = "milliseconds: divide it by 1000" if step > _SLOWEST else "minutes: multiply it by 60"
+        raise ValueError(
+            f"time goes on by {step:.3g} from frame to frame, and no worm is filmed at {1 / step:.3g} frames a second; "
+            f"it has to be in seconds, and may be in {unit}"
+        )
+    if step == 1 and (steps == 1).all() and np.array_equal(time, np.round(time)):
+        warnings.warn(
+            "time counts 1, 2, 3 ..., which is one frame a second if these are seconds; if they are frame numbers, "
+            "leave the column out and pass fps",
+            UserWarning,
+            stacklevel=3,
+        )
+    return 1 / step
 
 
 def one_name_each(worm: str, labels: Sequence[str]) -> list[str]:
-    """Return a unique name for each trace: its label, or its column, counted from 1, where that identifies nobody.
+    """Return a unique name for each trace: that of its neuron, or its column, counted from 1, where that is unknown.
 
-    A label that several traces of the worm have identifies nobody either; this is warned of.
+    A neuron that several traces of the worm have is unknown on each; this is warned of.
 
     Examples
     --------
@@ -97,7 +108,7 @@ def one_name_each(worm: str, labels: Sequence[str]) -> list[str]:
     >>> one_name_each("worm-a", ["AVAL", "", "RID?", "RID"])
     ['AVAL', '2', '3', 'RID']
     """
-    names = [label.strip() if is_name(label) else "" for label in labels]
+    names = [name if is_neuron(name := neuron_name(label)) else "" for label in labels]
     repeated = sorted({name for name in names if name and names.count(name) > 1})
     if repeated:
         warnings.warn(

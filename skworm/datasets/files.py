@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import numpy as np
@@ -18,11 +19,13 @@ from skworm.datasets.labs import KEYS, read_wormwideweb
 from skworm.datasets.matlab import read_matlab
 from skworm.datasets.nwb import read_nwb
 from skworm.datasets.tables import read_table
-from skworm.recording import Recording
+from skworm.recording import STATES, Recording
 
 _SUFFIXES = (".npz", ".mat", ".csv", ".parquet", ".xlsx", ".nwb", ".json")
 _REQUIRED = ("traces", "neuron_names", "fps")
 _BEHAVIOR_PREFIX = "behavior_"
+# Traces pack to about a third; no recording packs to a hundredth.
+_SMALLEST_LIMIT, _MOST_EXPANSION = 10_000_000, 100
 
 
 def load_recordings(
@@ -77,7 +80,7 @@ def load_recordings(
     --------
     >>> from tempfile import TemporaryDirectory
     >>> from skworm.datasets import load_recordings, save_recordings
-    >>> from skworm.recording import Recording
+    >>> from skworm.recording import STATES, Recording
     >>> worm = Recording("worm-a", [[0.1, 0.2], [0.3, 0.1]], ["AVAL", "2"], fps=3.0, states=["forward", "unknown"])
     >>> with TemporaryDirectory() as folder:
     ...     _ = save_recordings([worm], folder)
@@ -89,6 +92,7 @@ def load_recordings(
         raise ValueError("there are no paths to read; pass a file, a folder, or several of them")
     recordings: list[Recording] = []
     origin: dict[tuple[str, str], Path] = {}
+    found: set[str] = set()
     for path in (file for entry in paths for file in recording_files(Path(entry).expanduser())):
         for recording in _read_file(path, dataset, fps, columns):
             key = (recording.dataset, recording.worm)
@@ -99,9 +103,23 @@ def load_recordings(
                 )
             origin[key] = path
             if recording.states is not None:
+                found.update(recording.states.tolist())
                 recording = replace(recording, states=translate_states(recording.states, rename_states))
             recordings.append(recording)
+    _check_renaming(rename_states or {}, found)
     return recordings
+
+
+def _check_renaming(rename_states: Mapping[str, str], found: set[str]) -> None:
+    """Raise ValueError where a name is left that nobody knows, and one was to be renamed that is not there."""
+    unused = [name for name in rename_states if name not in found]
+    left = sorted(name for name in found - set(rename_states) if translate_states([name])[0] not in STATES)
+    numbers = [name for name in unused if not isinstance(name, str)]
+    if unused and (left or numbers):
+        raise ValueError(
+            f"rename_states names {unused}, which no recording has, and the states {left or sorted(found)} are not "
+            "renamed; correct the names, which are texts"
+        )
 
 
 def save_recordings(
@@ -140,7 +158,7 @@ def save_recordings(
     --------
     >>> from tempfile import TemporaryDirectory
     >>> from skworm.datasets import save_recordings
-    >>> from skworm.recording import Recording
+    >>> from skworm.recording import STATES, Recording
     >>> worm = Recording("n2/3", [[0.1, 0.2], [0.3, 0.1]], ["AVAL", "2"], fps=3.0)
     >>> with TemporaryDirectory() as folder:
     ...     [path.name for path in save_recordings(worm, folder)]
@@ -275,13 +293,33 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
             "this is not a whole .npz archive: it is truncated or has another format; copy or write it again"
         )
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        with path.open("rb") as file:
+            _check_sizes(file)
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
     except ValueError as error:
         raise ValueError(
             f"an array cannot be read ({error}); write plain arrays of numbers and text, no pickled objects, for "
             "example with save_recordings"
         ) from error
+
+
+def _check_sizes(file: BinaryIO) -> None:
+    """Raise ValueError where an archive unpacks to far more than it is, or an array to more than it holds."""
+    with zipfile.ZipFile(file) as archive:
+        packed = os.fstat(file.fileno()).st_size
+        for info in archive.infolist():
+            with archive.open(info) as member:
+                version = np.lib.format.read_magic(member)
+                header = (
+                    np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                )
+                shape, _, dtype = header(member)
+            if math.prod(shape) * dtype.itemsize > info.file_size:
+                raise ValueError(f"{info.filename} declares the shape {shape}, more than the file holds")
+        if sum(info.file_size for info in archive.infolist()) > _SMALLEST_LIMIT + _MOST_EXPANSION * packed:
+            raise ValueError("it unpacks to far more than recordings do")
+    file.seek(0)
 
 
 def _states_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

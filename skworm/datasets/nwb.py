@@ -11,13 +11,13 @@ import numpy as np
 from skworm.datasets.conventions import (
     frame_rate,
     frames_first,
-    is_name,
     one_name_each,
     read_dataset,
     read_texts,
     text_of,
     translate_states,
 )
+from skworm.neurons import is_neuron, neuron_name
 from skworm.recording import STATES, UNKNOWN, Recording
 
 _TRACES = "RoiResponseSeries"
@@ -117,7 +117,7 @@ class _Series:
         self.n_frames = shape[0] if len(shape) < 2 or shape[1] == self.n_neurons else shape[1]
         self.labels = self._labels(file, rois)
         # Higher for what is more likely meant.
-        self.rank = _is_kind(node.parent, "DfOverF"), sum(map(is_name, self.labels))
+        self.rank = _is_kind(node.parent, "DfOverF"), sum(is_neuron(neuron_name(label)) for label in self.labels)
 
     def _labels(self, file: Any, rois: np.ndarray | None) -> list[str]:
         reference = None if rois is None else self.node["rois"].attrs.get("table")

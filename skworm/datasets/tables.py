@@ -10,12 +10,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skworm.datasets.conventions import frame_rate
-from skworm.recording import UNKNOWN, Recording
+from skworm.datasets.conventions import frame_rate, translate_states
+from skworm.recording import STATES, UNKNOWN, Recording
 
 _TIME = "time"
 _STATE = "state"
 _BEHAVIOR_PREFIX = "behavior:"
+_CLOCKS = ("index", "frame", "frames", "frame_number", "frame_no", "t", "time_(s)", "time_s", "seconds", "timestamp")
+_SIGNALS = (
+    *("velocity", "speed", "stimulus", "stim", "temperature", "temp", "x", "y", "z", "pos", "position", "curvature"),
+    *("angle", "head", "head_angle", "body_angle", "angular_velocity", "reversal", "reversals", "direction", "light"),
+    *("pumping", "odor", "oxygen", "co2", "led", "behavior", "behaviour", "event", "events"),
+)
+"""Words for columns that are not traces, in lower case."""
 
 
 def read_table(
@@ -27,8 +34,9 @@ def read_table(
     ----------
     path : pathlib.Path
         A ``.csv``, ``.parquet`` or ``.xlsx`` file, of the last its first sheet. The columns ``time`` (seconds),
-        ``state`` and ``behavior:<name>`` are optional; every other column is a neuron's dF/F. An empty cell is NaN, an
-        empty state is unknown.
+        ``state`` and ``behavior:<name>`` are optional. Frame numbers and other clocks are left out, well-known signals
+        such as ``velocity`` are behaviour, columns of 0 and 1 named after states are states, and every other column is
+        a trace. An empty cell is NaN, an empty state is unknown.
     dataset : str
         Data set of the recording.
     fps : float, optional
@@ -74,7 +82,7 @@ def recording_of_table(
     source: str = "",
 ) -> Recording:
     """Return the recording of a table with one row a frame and the columns of :func:`read_table`."""
-    table = _renamed(table, columns or {})
+    table = _with_roles(_renamed(table, columns or {}))
     behavior = [name for name in table.columns if name.startswith(_BEHAVIOR_PREFIX)]
     neurons = [name for name in table.columns if name not in (_TIME, _STATE, *behavior)]
     if table.empty or not neurons:
@@ -97,10 +105,47 @@ def recording_of_table(
         fps=fps,
         dataset=dataset,
         time=time,  # type: ignore[arg-type]  # filled from fps
-        states=table[_STATE].astype(object).fillna(UNKNOWN).to_numpy(dtype=str) if _STATE in table else None,
+        states=_texts(table[_STATE]) if _STATE in table else None,
         behavior={name.removeprefix(_BEHAVIOR_PREFIX): _numbers(table[name]) for name in behavior},
         source=source,
     )
+
+
+def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
+    """Give columns that are no trace the role that their name tells, whatever their case.
+
+    A clock among the traces would tell a model where in the recording a frame lies, and a velocity or a state what the
+    worm does: either passes for a neuron that knows everything.
+    """
+    plain = {name: name.strip().lower().replace(" ", "_") for name in table.columns}
+    roles = {name: word for name, word in plain.items() if word in (_TIME, _STATE) and word not in table.columns}
+    table = table.rename(columns=roles)
+    states = [name for name in table.columns if _is_indicator(table[name], plain.get(name, name))]
+    if len(states) > 1 and _STATE not in table.columns:
+        which = table[states].to_numpy(dtype=float)
+        names = np.array([*states, UNKNOWN], dtype=object)
+        table = table.assign(**{_STATE: names[np.where(which.any(axis=1), which.argmax(axis=1), len(states))]})
+        table = table.drop(columns=states)
+        states = []
+    clocks = [name for name in table.columns if name != _TIME and plain.get(name) in _CLOCKS]
+    signals = [name for name in table.columns if _is_signal(plain.get(name, "")) or name in states]
+    return table.drop(columns=clocks).rename(columns={name: f"{_BEHAVIOR_PREFIX}{name}" for name in signals})
+
+
+def _is_indicator(column: pd.Series, word: str) -> bool:
+    is_state = translate_states([word])[0] in STATES and word != _STATE
+    return is_state and pd.api.types.is_numeric_dtype(column) and bool(column.isin([0, 1]).all())
+
+
+def _is_signal(word: str) -> bool:
+    return word in _SIGNALS or any(word.startswith(f"{name}_") for name in _SIGNALS)
+
+
+def _texts(column: pd.Series) -> np.ndarray:
+    """Return states as text; where a cell is empty, pandas has made 1.0 of every 1."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    return column.astype(object).where(column.notna(), UNKNOWN).to_numpy(dtype=str)
 
 
 def _renamed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -241,7 +286,7 @@ def as_recording(
             f"table is a {type(table).__name__}; pass a pandas DataFrame, an xarray DataArray or Dataset, or make a "
             "Recording of arrays yourself"
         )
-    wanted = {_TIME, (columns or {}).get(_TIME)}
+    wanted = {_TIME, (columns or {}).get(_TIME)} - {None}
     if table.index.name in wanted and table.index.name not in table.columns:
         table = table.reset_index()
     return recording_of_table(table, worm=worm, dataset=dataset, fps=fps, columns=columns, source=type(table).__name__)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from skworm.estimators.states import NeuralStateClassifier, known_states
 from skworm.frames.index import worm_of_rows
 from skworm.nn.blocks import FeatureBatchNorm
-from skworm.nn.readouts import Readout
+from skworm.nn.readouts import ReadoutModule
 from skworm.recording import UNKNOWN
 from skworm.training import one_thread
 
@@ -151,7 +151,7 @@ def _align(norm: FeatureBatchNorm, inputs: Tensor, align: float) -> None:
         norm.get_buffer(name).lerp_(own, align)
 
 
-def _move_output(readout: Readout, hidden: Tensor, codes: Tensor, freedom: float) -> None:
+def _move_output(readout: ReadoutModule, hidden: Tensor, codes: Tensor, freedom: float) -> None:
     output = readout.output
     fitted = [parameter.detach().clone() for parameter in (output.weight, output.bias)]
     moved = [torch.zeros_like(parameter, requires_grad=True) for parameter in fitted]

@@ -25,8 +25,7 @@ class PersistenceRegressor(TrajectoryRegressor):
     burn_in_, horizon_, n_columns_ : int
         Observed and predicted frames of a trajectory, and columns of a frame.
     frame_settings_ : dict
-        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
-        ``"fit_scope"``.
+        How the training frames were made, of ``X.attrs``; see :func:`skworm.frames.make_frames`.
     n_features_in_ : int
         Columns of `X`.
     feature_names_in_ : ndarray of str
@@ -95,8 +94,7 @@ class LinearTrajectoryRegressor(TrajectoryRegressor):
     burn_in_, horizon_, n_columns_ : int
         Observed and predicted frames of a trajectory, and columns of a frame.
     frame_settings_ : dict
-        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
-        ``"fit_scope"``.
+        How the training frames were made, of ``X.attrs``; see :func:`skworm.frames.make_frames`.
     n_features_in_ : int
         Columns of `X`.
     feature_names_in_ : ndarray of str

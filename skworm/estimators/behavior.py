@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -10,11 +11,18 @@ import pandas as pd
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
 from torch import nn
 
-from skworm.estimators.network import FrameEstimator, GraphFrameEstimator
-from skworm.frames.index import signal_names
+from skworm.estimators.documentation import documented
+from skworm.estimators.network import FrameEstimator, GraphFrameEstimator, check_weights
+from skworm.estimators.parts import Convolution, InferredGraph, LearnedGraph, Messages, Readout
+from skworm.frames.index import check_same_order, signal_names
 from skworm.training import TrainingJob, VirtualWorms
 
 _LOSSES = MappingProxyType({"squared_error": nn.MSELoss, "huber": nn.HuberLoss})
@@ -29,48 +37,9 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
         "loss": [StrOptions(set(_LOSSES))],
     }
 
-    def __init__(
-        self,
-        *,
-        loss: str = "squared_error",
-        aggregation: str = "concatenate",
-        n_hidden: int = 16,
-        n_layers: int = 1,
-        batch_norm: str | None = "auto",
-        augmentation: VirtualWorms | None = None,
-        n_node_features: int | None = None,
-        max_epochs: int = 800,
-        learning_rate: float = 1e-3,
-        weight_decay: float | str = 0.0,
-        learning_rate_factor: float = 0.25,
-        learning_rate_patience: int = 50,
-        validation_fraction: float = 0.1,
-        window: int = 8,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            aggregation=aggregation,
-            n_hidden=n_hidden,
-            n_layers=n_layers,
-            batch_norm=batch_norm,
-            augmentation=augmentation,
-            n_node_features=n_node_features,
-            max_epochs=max_epochs,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            learning_rate_factor=learning_rate_factor,
-            learning_rate_patience=learning_rate_patience,
-            validation_fraction=validation_fraction,
-            window=window,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.loss = loss
+    loss: str
 
-    def fit(self, X: Any, y: Any, worm: Any = None) -> NeuralBehaviorRegressor:
+    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> NeuralBehaviorRegressor:
         """Train on frames.
 
         Parameters
@@ -81,6 +50,8 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
             Signals, of :func:`skworm.frames.make_behavior`; frames where one is NaN are left out.
         worm : array-like of shape (n_frames,), optional
             Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one population.
+        sample_weight : array-like of shape (n_frames,), optional
+            Weights of the frames in the loss.
 
         Returns
         -------
@@ -92,12 +63,13 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
         ValueError
             If `y` is infinite, no number, or known in fewer than two frames.
         """
-        super().fit(X, y, worm)
+        super().fit(X, y, worm, sample_weight)
         return self
 
-    def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
+    def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
         """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
-        self._check_parameters()
+        self._check_parts()
+        check_same_order(X, y)
         frames, signals = validate_data(self, X, y, validate_separately=({"dtype": np.float32}, _KNOWN_OR_NOT))
         check_consistent_length(frames, signals)
         self._name_columns(getattr(X, "columns", None), frames.shape[1])
@@ -105,6 +77,10 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
         self._one_column = signals.ndim == 1
         signals = signals.reshape(len(signals), -1)
         known = np.isfinite(signals).all(axis=1)
+        weight = check_weights(sample_weight, frames)
+        if weight is not None:
+            known &= weight > 0
+            weight = weight[known]
         if known.sum() < 2:
             raise ValueError(
                 f"y has {known.sum()} frames with known signals {self.signals_} (n_samples={known.sum()}), and at "
@@ -114,7 +90,7 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
         spread = signals[known].std(axis=0)
         self.signal_scale_ = np.where(spread > 0, spread, 1.0)
         targets = (signals[known] - self.signal_mean_) / self.signal_scale_
-        return self._job_of_frames(X, frames, targets.astype(np.float32), known, worm)
+        return self._job_of_frames(X, frames, targets.astype(np.float32), known, worm, weight)
 
     @property
     def _loss(self) -> type[nn.Module]:
@@ -143,8 +119,8 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
         signals = self._outputs(X, worm).cpu().numpy() * self.signal_scale_ + self.signal_mean_
         return signals[:, 0] if self._one_column else signals
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Give the coefficient of determination over the frames whose signal is known.
+    def score(self, X: Any, y: Any, sample_weight: Any = None, worm: Any = None) -> float:
+        """Return the coefficient of determination over the frames whose signal is known.
 
         Parameters
         ----------
@@ -154,6 +130,8 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
             True signals; NaN is left out, of each signal by itself.
         sample_weight : array-like of shape (n_frames,), optional
             Weights of the frames.
+        worm : array-like of shape (n_frames,), optional
+            Worm of each frame, as `predict` takes it.
 
         Returns
         -------
@@ -165,7 +143,7 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
         ValueError
             If `y` does not fit the predictions, or a signal has no known frame.
         """
-        predicted = self.predict(X).reshape(-1, self._n_outputs)
+        predicted = self.predict(X, worm=worm).reshape(-1, self._n_outputs)
         signals = check_array(y, input_name="y", **_KNOWN_OR_NOT)
         true = signals.reshape(len(signals), -1)
         if true.shape != predicted.shape:
@@ -185,6 +163,7 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
         return float(np.mean(scores))
 
 
+@documented
 class MLPBehaviorRegressor(NeuralBehaviorRegressor):
     """Read velocity or other continuous behaviour with a multi-layer perceptron on all neurons' features.
 
@@ -197,12 +176,9 @@ class MLPBehaviorRegressor(NeuralBehaviorRegressor):
     loss : {"squared_error", "huber"}, default="squared_error"
         What training makes small. ``"huber"`` grows linearly beyond an error of one standard deviation of the signal,
         so that glitches of a tracker count for less.
-    aggregation, n_hidden, n_layers, batch_norm, augmentation, n_node_features
-        See :class:`MLPStateClassifier`; a linear map to the signals follows the hidden layers.
-    max_epochs, learning_rate, weight_decay, learning_rate_factor, learning_rate_patience
-        See :class:`MLPStateClassifier`.
-    validation_fraction, window, device, random_state, verbose
-        See :class:`MLPStateClassifier`.
+    %(network)s
+    %(augmentation)s
+    %(training)s
 
     Attributes
     ----------
@@ -211,25 +187,7 @@ class MLPBehaviorRegressor(NeuralBehaviorRegressor):
     signal_mean_, signal_scale_ : ndarray of shape (n_signals,)
         Mean and standard deviation of each signal over the known training frames, in its own unit; a constant signal
         has a scale of 1.
-    neurons_ : list of str
-        Neurons, in the order of the columns.
-    node_features_ : list of str
-        Features of a neuron.
-    worms_ : ndarray of shape (n_worms,)
-        Training worms.
-    net_ : skorch.NeuralNet
-        Trained net; ``net_.history`` holds every epoch's losses, of signals in units of their standard deviation.
-    n_iter_ : int
-        Epochs trained.
-    best_epoch_ : int
-        Epoch whose weights are kept, counted from 1.
-    frame_settings_ : dict
-        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
-        ``"fit_scope"``.
-    n_features_in_ : int
-        Columns of `X`.
-    feature_names_in_ : ndarray of str
-        Their names, where `X` had any.
+    %(fitted)s
 
     References
     ----------
@@ -248,7 +206,26 @@ class MLPBehaviorRegressor(NeuralBehaviorRegressor):
     True
     """
 
+    def __init__(
+        self,
+        *,
+        loss: str = "squared_error",
+        n_hidden: int = 16,
+        readout: str | Readout = "concatenate",
+        augmentation: VirtualWorms | str | None = "auto",
+        max_epochs: int = 300,
+        learning_rate: float = 0.005,
+        weight_decay: float | str = "auto",
+        validation_fraction: float = 0.1,
+        callbacks: Sequence[Any] | None = None,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._set_parameters(locals())
 
+
+@documented
 class GNNBehaviorRegressor(NeuralBehaviorRegressor, GraphFrameEstimator):
     """Read velocity or other continuous behaviour with a graph neural network on an inferred weighted graph.
 
@@ -258,29 +235,22 @@ class GNNBehaviorRegressor(NeuralBehaviorRegressor, GraphFrameEstimator):
     Parameters
     ----------
     loss : {"squared_error", "huber"}, default="squared_error"
-        What training makes small, see :class:`MLPBehaviorRegressor`.
-    edges, graph, convolution, n_heads
-        See :class:`GNNStateClassifier`.
-    static_average, edge_aggregation, edge_temperature, neuron_embedding, encoder_batch_norm
-        See :class:`GNNStateClassifier`.
-    self_edges, message_normalization, residual, n_message_steps
-        See :class:`GNNStateClassifier`.
-    aggregation, n_hidden, n_layers, batch_norm, augmentation, n_node_features, weight_decay
-        See :class:`GNNStateClassifier`.
-    max_epochs, learning_rate, learning_rate_factor, learning_rate_patience
-        See :class:`MLPStateClassifier`.
-    validation_fraction, window, device, random_state, verbose
-        See :class:`MLPStateClassifier`.
+        What training makes small. ``"huber"`` grows linearly beyond an error of one standard deviation of the signal,
+        so that glitches of a tracker count for less.
+    %(graph)s
+    %(network)s
+    %(augmentation)s
+    %(training)s
 
     Attributes
     ----------
-    graph_ : DataFrame of shape (n_neurons, n_neurons)
-        Graph of all training frames together, see :class:`GNNStateClassifier`.
-    graphs_ : dict of DataFrame
-        Graph of each training worm; empty where training named no worms.
-    signals_, signal_mean_, signal_scale_, neurons_, node_features_, worms_, net_, n_iter_, best_epoch_, \
-frame_settings_, n_features_in_, feature_names_in_
-        See :class:`MLPBehaviorRegressor`.
+    %(graphs)s
+    signals_ : list of str
+        Signals, from the name or the columns of `y`, else numbers.
+    signal_mean_, signal_scale_ : ndarray of shape (n_signals,)
+        Mean and standard deviation of each signal over the known training frames, in its own unit; a constant signal
+        has a scale of 1.
+    %(fitted)s
 
     References
     ----------
@@ -310,65 +280,18 @@ frame_settings_, n_features_in_, feature_names_in_
         self,
         *,
         loss: str = "squared_error",
-        edges: str = "static",
-        graph: pd.DataFrame | None = None,
-        convolution: str | None = None,
-        n_heads: int = 1,
-        static_average: str = "node_features",
-        edge_aggregation: str = "concatenate",
-        edge_temperature: float = 1.0,
-        neuron_embedding: int = 8,
-        encoder_batch_norm: bool = False,
-        self_edges: bool = True,
-        message_normalization: str | None = "mean",
-        residual: bool = True,
-        n_message_steps: int = 1,
-        aggregation: str = "concatenate",
+        graph: str | InferredGraph | LearnedGraph | pd.DataFrame = "auto",
+        messages: str | Messages | Convolution = "weighted",
         n_hidden: int = 16,
-        n_layers: int = 1,
-        batch_norm: str | None = "auto",
-        augmentation: VirtualWorms | None = None,
-        n_node_features: int | None = None,
-        max_epochs: int = 800,
-        learning_rate: float = 1e-3,
+        readout: str | Readout = "concatenate",
+        augmentation: VirtualWorms | str | None = "auto",
+        max_epochs: int = 300,
+        learning_rate: float = 0.005,
         weight_decay: float | str = "auto",
-        learning_rate_factor: float = 0.25,
-        learning_rate_patience: int = 50,
         validation_fraction: float = 0.1,
-        window: int = 8,
+        callbacks: Sequence[Any] | None = None,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
-        super().__init__(
-            loss=loss,
-            aggregation=aggregation,
-            n_hidden=n_hidden,
-            n_layers=n_layers,
-            batch_norm=batch_norm,
-            augmentation=augmentation,
-            n_node_features=n_node_features,
-            max_epochs=max_epochs,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            learning_rate_factor=learning_rate_factor,
-            learning_rate_patience=learning_rate_patience,
-            validation_fraction=validation_fraction,
-            window=window,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.edges = edges
-        self.graph = graph
-        self.convolution = convolution
-        self.n_heads = n_heads
-        self.static_average = static_average
-        self.edge_aggregation = edge_aggregation
-        self.edge_temperature = edge_temperature
-        self.neuron_embedding = neuron_embedding
-        self.encoder_batch_norm = encoder_batch_norm
-        self.self_edges = self_edges
-        self.message_normalization = message_normalization
-        self.residual = residual
-        self.n_message_steps = n_message_steps
+        self._set_parameters(locals())

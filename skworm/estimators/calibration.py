@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skworm.estimators.states import StateClassifierMixin, encode_states, known_states
-from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, frame_of_rows, worm_of_rows
+from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, check_same_order, frame_of_rows, frame_settings, worm_of_rows
 
 # The log of a probability of 0, as far as single precision tells: finite, so that it can be divided.
 _LOG_OF_ZERO = float(np.log(np.finfo(np.float32).tiny))
@@ -58,7 +58,9 @@ class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEsti
     def _known_frames(self, X: Any, y: Any, worms: np.ndarray | None) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
         """Check training data, and give the frames of known state, their states and codes, and a mask of them."""
         self._validate_params()
+        check_same_order(X, y)
         checked, states = validate_data(self, X, y, dtype=None, ensure_all_finite=False)
+        self.frame_settings_ = frame_settings(X)
         known = known_states(states)
         self.classes_, codes = encode_states(self, states[known])
         frames = rows_of(labelled_rows(X, checked, worms), np.flatnonzero(known))

@@ -63,8 +63,7 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     transitions_ : scipy.sparse.csr_array of shape (n_frames, n_frames)
         Probability of going from a training frame (row) to another (column) in one frame.
     frame_settings_ : dict
-        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
-        ``"fit_scope"``.
+        How the training frames were made, of ``X.attrs``; see :func:`skworm.frames.make_frames`.
     n_features_in_ : int
         Columns of `X`.
     feature_names_in_ : ndarray of str

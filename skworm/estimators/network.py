@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -13,9 +14,19 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
+from skworm.estimators.parts import (
+    GRAPHS,
+    MESSAGES,
+    Convolution,
+    InferredGraph,
+    LearnedGraph,
+    Messages,
+    Readout,
+    all_pairs,
+)
 from skworm.frames.index import (
     frame_settings,
     parse_column_names,
@@ -25,20 +36,15 @@ from skworm.frames.index import (
     worm_of_rows,
 )
 from skworm.nn import (
-    DynamicGraph,
-    EdgeEncoder,
     FixedGraph,
-    FreeGraph,
     GNNFrameModule,
     GraphConvolution,
     Groups,
     MessagePassing,
     MLPFrameModule,
-    StaticGraph,
+    ReadoutModule,
 )
-from skworm.nn.graphs import Graph
-from skworm.nn.messages import CONVOLUTIONS, HEADED
-from skworm.nn.readouts import Readout
+from skworm.parameters import resolved
 from skworm.training import (
     Batch,
     Draws,
@@ -54,96 +60,94 @@ from skworm.training import (
     train,
 )
 
+VALIDATION_WINDOW = 8
+"""Frames of a window that is held out as a whole, as long as the paper's."""
+_WEIGHT_DECAY = 0.01
+_LEAST_WEIGHT = 0.1
+
+
+def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
+    """Return the weights of samples as numbers; raise ValueError if one is negative, or none is greater than 0."""
+    if sample_weight is None:
+        return None
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
+    if not weight.any():
+        raise ValueError("sample_weight is zero for every sample; at least one needs a weight greater than zero")
+    return weight
+
 
 class NeuralEstimator(BaseEstimator):
     """A torch module over neurons and their features, trained through skorch."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_hidden": [Interval(Integral, 1, None, closed="left")],
-        "n_layers": [Interval(Integral, 1, None, closed="left")],
-        "batch_norm": [StrOptions({"auto", "output", "before_activation"}), None],
-        "augmentation": [VirtualWorms, None],
-        "n_node_features": [Interval(Integral, 1, None, closed="left"), None],
+        "readout": [StrOptions({"concatenate", "sum", "mean", "attention"}), Readout],
+        "augmentation": [VirtualWorms, StrOptions({"auto"}), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-        "learning_rate_factor": [Interval(Real, 0, 1, closed="neither")],
-        "learning_rate_patience": [Interval(Integral, 0, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "window": [Interval(Integral, 1, None, closed="left")],
+        "callbacks": ["array-like", None],
         "device": [StrOptions({"auto", "cpu", "cuda"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+    _auto_augmentation: ClassVar[VirtualWorms] = VirtualWorms()
     _decayed = "readout.*"
+    _graph_per = "worm"
+    _words: ClassVar[dict[str, str]] = {
+        "rows": "frames",
+        "unit": "worm",
+        "net_outputs": (
+            "probabilities of\n    states (`forward`: what the softmax takes), or signals less ``signal_mean_`` and "
+            "divided by ``signal_scale_``"
+        ),
+        "virtual_worms": "VirtualWorms()",
+        "readouts": '{"concatenate", "sum", "mean", "attention"}',
+        "decays": 'float or "auto"',
+        "decayed": (
+            'the readout. ``"auto"`` is 0.01 without augmentation and 0 with it: on real worms either\n'
+            "    keeps a model from depending on its training worms, and both together are too much. The edge encoder\n"
+            "    of a graph is spared: a penalty on it makes every graph uniform."
+        ),
+    }
+    _takes_missing_neurons = False
 
-    def __init__(
-        self,
-        *,
-        n_hidden: int,
-        n_layers: int,
-        batch_norm: str | None,
-        augmentation: Any,
-        n_node_features: int | None,
-        max_epochs: int,
-        learning_rate: float,
-        weight_decay: float | str,
-        learning_rate_factor: float,
-        learning_rate_patience: int,
-        validation_fraction: float,
-        window: int,
-        device: str,
-        random_state: int | np.random.RandomState | None,
-        verbose: int,
-    ) -> None:
-        self.n_hidden = n_hidden
-        self.n_layers = n_layers
-        self.batch_norm = batch_norm
-        self.augmentation = augmentation
-        self.n_node_features = n_node_features
-        self.max_epochs = max_epochs
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.learning_rate_factor = learning_rate_factor
-        self.learning_rate_patience = learning_rate_patience
-        self.validation_fraction = validation_fraction
-        self.window = window
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    n_hidden: int
+    readout: str | Readout
+    augmentation: VirtualWorms | str | None
+    max_epochs: int
+    learning_rate: float
+    weight_decay: float | str
+    validation_fraction: float
+    callbacks: Sequence[Any] | None
+    device: str
+    random_state: int | np.random.RandomState | None
+    verbose: int
+
+    def _set_parameters(self, arguments: Mapping[str, Any]) -> None:
+        """Set the parameters of a constructor, whose signature is what scikit-learn reads."""
+        for name in signature(type(self)).parameters:
+            setattr(self, name, arguments[name])
 
     def _name_columns(self, columns: Iterable[Any] | None, n_columns: int) -> None:
         """Set neurons and node features from the columns of a frame, or number them where it has no such names."""
         names = None if columns is None else parse_column_names(columns)
-        if names is not None:
-            self.neurons_, self.node_features_ = names
-            if self.n_node_features not in (None, len(self.node_features_)):
-                raise ValueError(
-                    f"n_node_features={self.n_node_features}, but the columns of X name "
-                    f"{len(self.node_features_)}: {self.node_features_}; leave n_node_features=None"
-                )
-            return
-        n_node_features = self.n_node_features or 1
-        if n_columns % n_node_features:
-            raise ValueError(
-                f"X has {n_columns} columns, not a multiple of n_node_features={n_node_features}; columns "
-                "are neuron-major, n_node_features a neuron"
-            )
-        self.neurons_ = [str(neuron) for neuron in range(n_columns // n_node_features)]
-        self.node_features_ = [str(feature) for feature in range(n_node_features)]
+        self.neurons_, self.node_features_ = names or ([str(neuron) for neuron in range(n_columns)], ["0"])
 
-    def fit(self, X: Any, y: Any, worm: Any = None) -> NeuralEstimator:
+    @one_thread()
+    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> NeuralEstimator:
         """Train the module; see the estimators."""
-        job = self.training_job(X, y, worm)
+        job = self.training_job(X, y, worm, sample_weight)
         net = net_trained_beforehand(job)
         return self.take_training(job, train(job) if net is None else net)
 
-    def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
+    def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
         """Make all of a fit that precedes training, so that many can be trained together.
 
         Parameters
         ----------
-        X, y, worm
+        X, y, worm, sample_weight
             As `fit` takes them.
 
         Returns
@@ -184,24 +188,45 @@ class NeuralEstimator(BaseEstimator):
         held_out: np.ndarray,
         seed: int,
         prepare: Preparation | None,
+        weight: np.ndarray | None,
     ) -> TrainingJob:
-        settings = self._settings(resolve_device(self.device), seed, int(self.verbose))
-        with seeded(seed, settings.device):
+        settings = self._training_settings(resolve_device(self.device), seed)
+        if weight is not None and held_out.any() and weight[held_out].mean() < _LEAST_WEIGHT * weight.mean():
+            # Held-out samples that hardly weigh cannot judge an epoch: the training loss does.
+            held_out = np.zeros_like(held_out)
+        with seeded(seed):
             module = self._build_module()
-        return TrainingJob(module, self._loss, X, group, targets, held_out, settings, prepare)
+        return TrainingJob(module, self._loss, X, group, targets, held_out, settings, prepare, weight)
 
-    def _settings(self, device: str, seed: int, verbose: int) -> TrainingSettings:
+    def _training_settings(self, device: str, seed: int) -> TrainingSettings:
         return TrainingSettings(
             max_epochs=self.max_epochs,
             learning_rate=self.learning_rate,
             weight_decay=self._weight_decay(),
             decayed=self._decayed,
-            learning_rate_factor=self.learning_rate_factor,
-            learning_rate_patience=self.learning_rate_patience,
             device=device,
             seed=seed,
-            verbose=verbose,
+            verbose=int(self.verbose),
+            callbacks=tuple(self.callbacks or ()),
         )
+
+    def _check_parts(self) -> None:
+        """Check parameters, and those of their objects."""
+        self._validate_params()
+        self._readout_of_neurons()
+        augmentation = self._virtual_worms()
+        if augmentation is not None:
+            augmentation.check()
+            if augmentation.neuron_dropout and not self._takes_missing_neurons:
+                raise ValueError(
+                    f"VirtualWorms: neuron_dropout={augmentation.neuron_dropout}, but {type(self).__name__} needs "
+                    f"every neuron in all {self._words['rows']}; leave neuron_dropout=0"
+                )
+
+    def _readout_of_neurons(self) -> Readout:
+        readout = Readout(self.readout) if isinstance(self.readout, str) else self.readout
+        readout.check()
+        return readout
 
     @property
     def _loss(self) -> type[nn.Module]:
@@ -218,51 +243,30 @@ class NeuralEstimator(BaseEstimator):
         return torch.tensor(array, device=self.net_.device)
 
     def _virtual_worms(self) -> VirtualWorms | None:
-        return self.augmentation
+        return self._auto_augmentation if isinstance(self.augmentation, str) else self.augmentation
 
     def _weight_decay(self) -> float:
         if self.weight_decay == "auto":
-            return 0.01 if self._virtual_worms() is None else 0.0
+            return _WEIGHT_DECAY if self._virtual_worms() is None else 0.0
         return float(self.weight_decay)
 
     def _batch_norm(self) -> str | None:
-        if self.batch_norm == "auto":
+        batch_norm = self._readout_of_neurons().batch_norm
+        if batch_norm == "auto":
             return None if self._virtual_worms() is None else "output"
-        return self.batch_norm
+        return batch_norm
 
 
 class GraphEstimator(NeuralEstimator):
     """A neural estimator whose module passes messages along a graph, as ``module.messages``."""
 
     _graph_constraints: ClassVar[dict[str, list[Any]]] = {
-        "edges": [StrOptions({"static", "dynamic", "free"})],
-        "graph": [pd.DataFrame, None],
-        "convolution": [StrOptions(set(CONVOLUTIONS)), None],
-        "n_heads": [Interval(Integral, 1, None, closed="left")],
-        "static_average": [StrOptions({"node_features", "hidden_neurons", "hidden_edges", "edge_weights"})],
-        "edge_aggregation": [StrOptions({"concatenate", "sum"})],
-        "edge_temperature": [Interval(Real, 0, None, closed="neither")],
-        "neuron_embedding": [Interval(Integral, 0, None, closed="left")],
-        "encoder_batch_norm": ["boolean"],
-        "self_edges": ["boolean"],
-        "message_normalization": [StrOptions({"row", "mean"}), None],
-        "residual": ["boolean"],
-        "n_message_steps": [Interval(Integral, 1, None, closed="left")],
+        "graph": [StrOptions(set(GRAPHS)), InferredGraph, LearnedGraph, pd.DataFrame],
+        "messages": [StrOptions(set(MESSAGES)), Messages, Convolution],
     }
 
-    edges: str
-    graph: pd.DataFrame | None
-    convolution: str | None
-    n_heads: int
-    static_average: str
-    edge_aggregation: str
-    edge_temperature: float
-    neuron_embedding: int
-    encoder_batch_norm: bool
-    self_edges: bool
-    message_normalization: str | None
-    residual: bool
-    n_message_steps: int
+    graph: str | InferredGraph | LearnedGraph | pd.DataFrame
+    messages: str | Messages | Convolution
 
     @property
     def has_static_graph(self) -> bool:
@@ -311,52 +315,26 @@ class GraphEstimator(NeuralEstimator):
         """Give rows as the module takes them."""
         raise NotImplementedError
 
-    def _build_messages(self, n_node_features: int, n_hidden: int) -> MessagePassing | GraphConvolution:
-        if self.convolution is not None:
-            return self._build_convolution(self.convolution, n_node_features, n_hidden)
-        return MessagePassing(
-            self._build_graph(n_node_features, n_hidden),
-            self_edges=self.self_edges,
-            message_normalization=self.message_normalization,
-            residual=self.residual,
-            n_message_steps=self.n_message_steps,
-        )
+    def _messages(self) -> Any:
+        return resolved(self.messages, MESSAGES)
 
-    def _build_convolution(self, name: str, n_node_features: int, n_hidden: int) -> GraphConvolution:
-        if self.n_message_steps != 1:
-            raise ValueError(
-                f"n_message_steps={self.n_message_steps}, but convolution={name!r} passes messages once; leave "
-                "n_message_steps=1, or leave convolution=None"
-            )
-        heads = {"n_heads": self.n_heads} if name in HEADED else {}
+    def _build_messages(self, n_node_features: int) -> MessagePassing | GraphConvolution:
+        messages = self._messages()
         n_neurons = len(self.neurons_)
-        adjacency = torch.ones(n_neurons, n_neurons) if self.graph is None else self._receiving(self.graph)
-        return GraphConvolution(CONVOLUTIONS[name](n_node_features, n_hidden, **heads), adjacency)
-
-    def _n_received(self, n_node_features: int, n_hidden: int) -> int:
-        """Tell how many features a neuron has after messages."""
-        if self.convolution is None:
-            return n_node_features
-        return n_hidden * self.n_heads if self.convolution in HEADED else n_hidden
+        given = self._receiving(self.graph) if isinstance(self.graph, pd.DataFrame) else None
+        if isinstance(messages, Convolution):
+            if given is None and not (isinstance(self.graph, str) and self.graph == "auto"):
+                raise ValueError(
+                    f"graph={self.graph!r}, but messages={self.messages!r} run on all pairs of neurons or on a given "
+                    "graph; leave graph='auto', pass a DataFrame, or leave messages='weighted'"
+                )
+            return messages.build(all_pairs(n_neurons) if given is None else given, n_node_features)
+        if given is not None:
+            return messages.build(FixedGraph(given))
+        return messages.build(resolved(self.graph, GRAPHS).build(n_neurons, n_node_features, self._graph_per))
 
     def _receiving(self, graph: pd.DataFrame) -> Tensor:
         return torch.tensor(self._aligned(graph).to_numpy().T, dtype=torch.get_default_dtype())
-
-    def _build_graph(self, n_node_features: int, n_hidden: int) -> Graph:
-        if self.graph is not None:
-            return FixedGraph(self._receiving(self.graph))
-        if self.edges == "free":
-            return FreeGraph(len(self.neurons_), self.edge_temperature)
-        encoder = EdgeEncoder(
-            len(self.neurons_),
-            n_node_features,
-            n_hidden=n_hidden,
-            neuron_embedding=self.neuron_embedding,
-            edge_aggregation=self.edge_aggregation,
-            temperature=self.edge_temperature,
-            batch_norm=self.encoder_batch_norm,
-        )
-        return DynamicGraph(encoder) if self.edges == "dynamic" else StaticGraph(encoder, self.static_average)
 
     def _aligned(self, graph: pd.DataFrame) -> pd.DataFrame:
         missing = [name for name in self.neurons_ if name not in graph.index or name not in graph.columns]
@@ -448,83 +426,35 @@ class _VirtualFrames:
 class FrameEstimator(NeuralEstimator):
     """A torch module that maps frames to outputs, by default a perceptron, trained through skorch."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **NeuralEstimator._parameter_constraints,
-        "aggregation": [StrOptions({"concatenate", "sum", "mean", "attention"})],
-    }
-    _takes_missing_neurons = False
-
-    def __init__(
-        self,
-        *,
-        aggregation: str = "concatenate",
-        n_hidden: int = 16,
-        n_layers: int = 1,
-        batch_norm: str | None = "auto",
-        augmentation: VirtualWorms | None = None,
-        n_node_features: int | None = None,
-        max_epochs: int = 800,
-        learning_rate: float = 1e-3,
-        weight_decay: float | str = 0.0,
-        learning_rate_factor: float = 0.25,
-        learning_rate_patience: int = 50,
-        validation_fraction: float = 0.1,
-        window: int = 8,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            n_hidden=n_hidden,
-            n_layers=n_layers,
-            batch_norm=batch_norm,
-            augmentation=augmentation,
-            n_node_features=n_node_features,
-            max_epochs=max_epochs,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            learning_rate_factor=learning_rate_factor,
-            learning_rate_patience=learning_rate_patience,
-            validation_fraction=validation_fraction,
-            window=window,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.aggregation = aggregation
-
     @property
     def _n_outputs(self) -> int:
         """Outputs a frame."""
         raise NotImplementedError
 
-    def _check_parameters(self) -> None:
-        self._validate_params()
-        if self.augmentation is not None:
-            self.augmentation.check()
-            if self.augmentation.neuron_dropout and not self._takes_missing_neurons:
-                raise ValueError(
-                    f"VirtualWorms: neuron_dropout={self.augmentation.neuron_dropout}, but {type(self).__name__} needs "
-                    "every neuron in every frame; leave neuron_dropout=0"
-                )
-
     def _job_of_frames(
-        self, X: Any, frames: np.ndarray, targets: np.ndarray, known: np.ndarray, worm: Any
+        self,
+        X: Any,
+        frames: np.ndarray,
+        targets: np.ndarray,
+        known: np.ndarray,
+        worm: Any,
+        weight: np.ndarray | None,
     ) -> TrainingJob:
-        """Make the job of the frames that are known, with the targets of these; worms and windows are those of `X`."""
+        """Make the job of the frames that are known; targets and weights are of these, worms and windows of `X`."""
         self.frame_settings_ = frame_settings(X)
         worms = worm_of_rows(X, worm)
         self._has_worms = worms is not None
         population = np.zeros(len(frames), dtype=int) if worms is None else worms
         self.worms_, group = np.unique(population[known], return_inverse=True)
-        window = window_of_rows(X, population, self.window)[known]
+        window = window_of_rows(X, population, VALIDATION_WINDOW)[known]
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(np.iinfo(np.int32).max)
         held_out = held_out_windows(group, window, self.validation_fraction, random_state)
         signals, _ = parse_context_feature_names(self.node_features_)
-        prepare = None if self.augmentation is None else _VirtualFrames(self.augmentation, tuple(signals))
+        augmentation = self._virtual_worms()
+        prepare = None if augmentation is None else _VirtualFrames(augmentation, tuple(signals))
         frames = self._frames_to_train(frames[known], ~held_out)
-        return self._job(frames, group, targets, held_out, seed, prepare)
+        return self._job(frames, group, targets, held_out, seed, prepare, weight)
 
     def _frames_to_train(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
         """Give known frames as the module takes them; those that are not `trained_on` judge the epochs."""
@@ -551,17 +481,18 @@ class FrameEstimator(NeuralEstimator):
 
     def _build_module(self) -> nn.Module:
         shape = len(self.neurons_), len(self.node_features_)
-        return MLPFrameModule(*shape, self._readout(shape[1]))
+        return MLPFrameModule(*shape, self._build_readout(shape[1]))
 
-    def _readout(self, n_features: int) -> Readout:
-        return Readout(
+    def _build_readout(self, n_features: int) -> ReadoutModule:
+        readout = self._readout_of_neurons()
+        return ReadoutModule(
             len(self.neurons_),
             n_features,
             self._n_outputs,
             n_hidden=self.n_hidden,
-            n_layers=self.n_layers,
+            n_layers=readout.n_layers,
             batch_norm=self._batch_norm(),
-            aggregation=self.aggregation,
+            aggregation=readout.aggregation,
             fill_missing=self._takes_missing_neurons,
         )
 
@@ -571,8 +502,8 @@ class GraphFrameEstimator(FrameEstimator, GraphEstimator):
 
     def _build_module(self) -> nn.Module:
         shape = len(self.neurons_), len(self.node_features_)
-        messages = self._build_messages(shape[1], self.n_hidden)
-        return GNNFrameModule(*shape, messages, self._readout(self._n_received(shape[1], self.n_hidden)))
+        messages = self._build_messages(shape[1])
+        return GNNFrameModule(*shape, messages, self._build_readout(self._messages().n_features(shape[1])))
 
     def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
         self._keep_graphs(self._tensor(X.astype(np.float64)), group)

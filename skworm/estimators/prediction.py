@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import get_tags
 
-from skworm.frames import DERIVATIVE_LOOKS_AHEAD, make_frames, resample
-from skworm.frames.index import is_same_rate, learned_settings, parse_column_names, parse_context_feature_names
+from skworm.frames import make_frames, resample
+from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS
+from skworm.frames.index import is_same_rate, parse_column_names, parse_context_feature_names, settings_for
 from skworm.recording import UNKNOWN, VOCABULARIES, Recording, map_states
 
 
-def frames_for_model(model: Any, recordings: Iterable[Recording]) -> tuple[pd.DataFrame, list[Recording]]:
+def frames_for_model(
+    model: Any, recordings: Iterable[Recording], *, settings: Mapping[str, Any] | None = None
+) -> tuple[pd.DataFrame, list[Recording]]:
     """Make frames of recordings as a model expects them: its neurons, features, scaling and frame rate.
 
     Parameters
@@ -24,6 +27,8 @@ def frames_for_model(model: Any, recordings: Iterable[Recording]) -> tuple[pd.Da
         Fitted to frames of :func:`skworm.frames.make_frames`.
     recordings : iterable of Recording
         Worms, with or without states.
+    settings : mapping, optional
+        ``X.attrs`` of the training frames, for a model that does not remember how they were made.
 
     Returns
     -------
@@ -36,8 +41,8 @@ def frames_for_model(model: Any, recordings: Iterable[Recording]) -> tuple[pd.Da
     Raises
     ------
     ValueError
-        If the model does not know neurons by name, or a worm lacks one and the model takes no NaN, or a worm lacks more
-        than half of them.
+        If the model does not know neurons by name or how its frames were made, or a worm lacks one and the model takes
+        no NaN, or a worm lacks more than half of them.
 
     Warns
     -----
@@ -57,32 +62,34 @@ def frames_for_model(model: Any, recordings: Iterable[Recording]) -> tuple[pd.Da
     (True, 2.9)
     """
     neurons, node_features = _columns_of(model)
-    settings = learned_settings(model)
+    settings = settings_for(model, settings)
     worms = [_at_rate(recording, settings.get("fps")) for recording in recordings]
     derivative = settings.get("derivative") or "auto"
     if derivative == "file" and any(worm.derivatives is None for worm in worms):
         # What the file of the training worms brought is taken to be smooth and two-sided, and so is this.
-        derivative = "central"
+        derivative = "smooth"
     if derivative not in ("auto", *DERIVATIVE_LOOKS_AHEAD):
         raise ValueError(f"the model was trained on the derivative {derivative!r}, which skworm cannot compute")
     signals, offsets = parse_context_feature_names(node_features)
-    takes_missing = get_tags(model).input_tags.allow_nan
-    if takes_missing:
-        _tell_missing(worms, neurons)
+    _tell_missing(worms, neurons, get_tags(model).input_tags.allow_nan)
     X, _ = make_frames(
         worms,
         neurons=neurons,
         states=None,
         derivative=derivative,
+        derivative_width=settings.get("derivative_width") or SMOOTH_SECONDS,
         fit_scope=settings.get("fit_scope") or "recording",
-        missing="nan" if takes_missing else "raise",
+        percentiles=settings.get("percentiles") or "auto",
+        missing="nan",
         node_features=list(dict.fromkeys(signals)),
         context=list(dict.fromkeys(offsets)),
     )
     return X, worms
 
 
-def decode_states(model: Any, recordings: Iterable[Recording]) -> pd.DataFrame:
+def decode_states(
+    model: Any, recordings: Iterable[Recording], *, settings: Mapping[str, Any] | None = None
+) -> pd.DataFrame:
     """Read the state of every frame of some recordings.
 
     Parameters
@@ -91,11 +98,14 @@ def decode_states(model: Any, recordings: Iterable[Recording]) -> pd.DataFrame:
         A fitted state classifier, see :func:`frames_for_model`.
     recordings : iterable of Recording
         Worms, with or without states.
+    settings : mapping, optional
+        ``X.attrs`` of the training frames, for a model that does not remember how they were made.
 
     Returns
     -------
     pandas.DataFrame
-        One row a frame: ``"worm"``, ``"frame"``, ``"time"`` in seconds, ``"state"``, the most probable one; where any
+        One row a frame: ``"worm"``, ``"frame"``, ``"time"`` in seconds, ``"state"``, the most probable one, or
+        ``"unknown"`` where the neurons have no value, as when focus was lost; where any
         worm has states ``"annotated"``, in the vocabulary of the model; and where the model gives probabilities a
         column ``"probability:<state>"`` for each state.
 
@@ -119,20 +129,36 @@ def decode_states(model: Any, recordings: Iterable[Recording]) -> pd.DataFrame:
         raise ValueError(
             f"a {type(model).__name__} reads no states; pass a state classifier, and use a regressor by its own predict"
         )
-    X, worms = frames_for_model(model, recordings)
+    X, worms = frames_for_model(model, recordings, settings=settings)
     table = X.index.to_frame(index=False)
     table["time"] = np.concatenate([worm.time for worm in worms])
+    readable = readable_frames(X.to_numpy(), len(_columns_of(model)[0]), get_tags(model).input_tags.allow_nan)
+    if not readable.any():
+        raise ValueError("no frame of the recordings has a value of the neurons that the model reads")
+    states = np.full(len(X), UNKNOWN, dtype=object)
     if hasattr(model, "predict_proba"):
-        probabilities = np.asarray(model.predict_proba(X))
-        table["state"] = np.asarray(model.classes_)[probabilities.argmax(axis=1)]
+        probabilities = np.full((len(X), len(model.classes_)), np.nan)
+        probabilities[readable] = model.predict_proba(X[readable])
+        states[readable] = np.asarray(model.classes_)[probabilities[readable].argmax(axis=1)]
         for state, values in zip(model.classes_, probabilities.T, strict=True):
             table[f"probability:{state}"] = values
     else:
-        table["state"] = np.asarray(model.predict(X))
+        states[readable] = np.asarray(model.predict(X[readable]))
+    table.insert(3, "state", states)
     if any(worm.states is not None for worm in worms):
         annotated = [_annotated(worm, [str(state) for state in model.classes_]) for worm in worms]
         table.insert(4, "annotated", np.concatenate(annotated))
     return table
+
+
+def readable_frames(frames: np.ndarray, n_neurons: int, takes_missing: bool) -> np.ndarray:
+    """Return which frames a model can read, of shape (n_frames, n_neurons * n_node_features), neuron-major.
+
+    A neuron is missing where any of its features is NaN, those of earlier frames included. A model that takes NaN needs
+    one neuron, any other all of them.
+    """
+    present = ~np.isnan(frames).reshape(len(frames), n_neurons, -1).any(axis=2)
+    return present.any(axis=1) if takes_missing else present.all(axis=1)
 
 
 def bouts_in_seconds(table: pd.DataFrame) -> pd.DataFrame:
@@ -183,7 +209,7 @@ def _columns_of(model: Any) -> tuple[list[str], list[str]]:
     return parsed
 
 
-def _tell_missing(worms: list[Recording], neurons: list[str]) -> None:
+def _tell_missing(worms: list[Recording], neurons: list[str], takes_missing: bool) -> None:
     for worm in worms:
         lacks = [neuron for neuron in neurons if neuron not in worm.neurons]
         listing = f"worm {worm.worm!r} has no {', '.join(map(repr, lacks))}"
@@ -192,6 +218,8 @@ def _tell_missing(worms: list[Recording], neurons: list[str]) -> None:
                 f"{listing}, more than half of the {len(neurons)} neurons that the model reads; leave the worm out, or "
                 "train a model on neurons that it has"
             )
+        if lacks and not takes_missing:
+            raise ValueError(f"{listing}, which the model reads; leave the worm out, or train a model without them")
         if lacks:
             warnings.warn(f"{listing}, and is read without", UserWarning, stacklevel=3)
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skworm.estimators.hidden_markov import HiddenMarkovStateClassifier, filter_step
+from skworm.estimators.prediction import readable_frames
 from skworm.frames import NODE_FEATURES, make_frames
-from skworm.frames.index import parse_column_names, parse_context_feature_names
+from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD, REACH, SMOOTH_SECONDS, slopes
+from skworm.frames.index import is_same_rate, parse_column_names, parse_context_feature_names, settings_for
 from skworm.frames.scaling import check_choice, is_constant, range_of
 from skworm.frames.table import GAP_STEPS
-from skworm.recording import Recording, neuron_name
+from skworm.neurons import neuron_name
+from skworm.recording import UNKNOWN, Recording
 
 # Where a feature stands whose range is not known yet: in the middle of [0, 1].
 _WITHOUT_RANGE = 0.5
@@ -24,15 +29,15 @@ _WITHOUT_RANGE = 0.5
 class StateStream:
     """Read the state of a worm frame by frame, from raw dF/F, as a closed loop must.
 
-    Every frame that is pushed becomes a row as :func:`skworm.frames.make_frames` makes it with
-    ``derivative="backward"``: derivative from the frame before, scaled by ranges that are known by then, beside the
-    earlier frames of the context that the estimator was trained with. Nothing looks ahead. A frame that comes after a
-    gap in time starts a new sequence: neither context nor filter crosses it.
+    Every frame that is pushed becomes a row as :func:`skworm.frames.make_frames` makes it: the derivative that the
+    estimator was trained with, scaled by ranges that are known by then, beside the earlier frames of its context.
+    Nothing looks ahead. A frame that comes after a gap in time starts a new sequence: neither context nor filter
+    crosses it.
 
     Parameters
     ----------
     estimator : fitted scikit-learn classifier
-        Trained on a DataFrame of ``make_frames(..., derivative="backward", context=...)`` with no later frame in its
+        Trained on a DataFrame of ``make_frames(..., derivative="causal", context=...)`` with no later frame in its
         context, so that it knows its columns. A :class:`skworm.HiddenMarkovStateClassifier` must have
         ``decoding="filtering"``, and is then filtered along with the frames.
     fps : float
@@ -44,7 +49,11 @@ class StateStream:
         Whether ranges widen with the frames that are pushed, or stay those of `calibration`, as which they start in
         either case. Until a range is known, a feature stands in the middle of [0, 1].
     neurons : sequence of str, optional
-        Neurons of a pushed frame, in order; by default those of the estimator, in its order. Others are left out.
+        Neurons of a pushed frame, in order; by default those of the estimator, in its order. Others are left out, and
+        an estimator that takes NaN reads without those that it lacks.
+
+    settings : mapping, optional
+        ``X.attrs`` of the training frames, for an estimator that does not remember how they were made.
 
     Attributes
     ----------
@@ -54,8 +63,11 @@ class StateStream:
         Neurons that the estimator reads.
     n_frames_ : int
         Frames pushed.
+    state_ : str
+        Most probable state of the last frame; ``"unknown"`` where no neuron had a value.
     ranges_ : ndarray of shape (2, n_neurons, n_signals)
-        Minimum and maximum of every neuron's trace and derivative, by which they are scaled; NaN where not known yet.
+        What becomes 0 and 1 of every neuron's trace and derivative, by the percentiles of training; NaN where not known
+        yet.
 
     Raises
     ------
@@ -68,13 +80,15 @@ class StateStream:
     >>> from skworm.datasets import make_worms
     >>> from skworm.frames import make_frames
     >>> train, new = make_worms(n_worms=2, n_frames=400, random_state=0)
-    >>> X, y = make_frames(train, states="2", derivative="backward", context=(-6, -3, 0))
+    >>> X, y = make_frames(train, states="2", derivative="causal", context=(-6, -3, 0))
     >>> mlp = MLPStateClassifier(max_epochs=50, learning_rate=1e-2, random_state=0).fit(X, y)
     >>> stream = StateStream(mlp, fps=new.fps, neurons=new.neurons)
     >>> for frame in new.traces[:20]:
     ...     probabilities = stream.push(frame)
     >>> probabilities.shape, stream.n_frames_
     ((2,), 20)
+    >>> stream.state_ in stream.classes_
+    True
     """
 
     def __init__(
@@ -85,6 +99,7 @@ class StateStream:
         calibration: Recording | None = None,
         scaling: str = "running",
         neurons: Sequence[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         check_is_fitted(estimator)
         check_choice("scaling", scaling, ("running", "fixed"))
@@ -97,14 +112,18 @@ class StateStream:
         self.scaling = scaling
         self.classes_ = estimator.classes_
         self._name_columns(estimator)
+        self._read_settings(settings_for(estimator, settings))
+        self._takes_missing = get_tags(estimator).input_tags.allow_nan
         self._places = self._places_of(neurons)
         self._filter = _filter_of(estimator)
-        self.ranges_ = np.full((2, len(self.neurons_), len(self._signals)), np.nan)
+        self._seen = np.empty((0, len(self.neurons_) * len(self._signals)))
         if calibration is not None:
-            self.ranges_ = self._ranges_in(calibration)
+            self._seen = self._frames_of(calibration)
+        self.ranges_ = self._ranges()
         self.n_frames_ = 0
+        self.state_ = UNKNOWN
         self._last_time = -np.inf
-        self._last_trace: np.ndarray | None = None
+        self._recent: deque[tuple[float, np.ndarray]] = deque()
         self._log_state: np.ndarray | None = None
         self._begin()
 
@@ -114,19 +133,19 @@ class StateStream:
         Parameters
         ----------
         frame : array-like of shape (n_neurons,)
-            dF/F of every neuron.
+            dF/F of every neuron; NaN where it has no value, for an estimator that takes NaN.
         time : float, optional
             Seconds since the first frame; by default from `fps`.
 
         Returns
         -------
         ndarray of shape (n_states,)
-            Probability of every state, in the order of ``classes_``.
+            Probability of every state, in the order of ``classes_``; NaN where no neuron has a value.
 
         Raises
         ------
         ValueError
-            If the frame has another shape or holds a value that is not finite, or time does not increase.
+            If the frame has another shape or holds a value that cannot be used, or time does not increase.
         """
         trace = self._checked(frame)
         time = self._next_time() if time is None else float(time)
@@ -136,11 +155,36 @@ class StateStream:
             self._begin()
         self._remember(trace, time)
         self.n_frames_ += 1
-        row = pd.DataFrame([self._row()], columns=self._columns)
+        probabilities = np.full(len(self.classes_), np.nan)
+        row = self._row()[np.newaxis]
+        if readable_frames(row, len(self.neurons_), self._takes_missing)[0]:
+            probabilities = self._probabilities(pd.DataFrame(row, columns=self._columns))
+        self.state_ = UNKNOWN if np.isnan(probabilities).any() else str(self.classes_[probabilities.argmax()])
+        return probabilities
+
+    def _probabilities(self, row: pd.DataFrame) -> np.ndarray:
         if self._filter is None:
             return np.asarray(self.estimator.predict_proba(row))[0]
         self._log_state = filter_step(self._log_state, self.estimator.log_emission(row)[0], *self._filter)
         return np.exp(self._log_state)
+
+    def _read_settings(self, settings: Mapping[str, Any]) -> None:
+        self._derivative = settings["derivative"] or "backward"
+        if DERIVATIVE_LOOKS_AHEAD[self._derivative]:
+            raise ValueError(
+                f"the estimator was trained with derivative={self._derivative!r}, which looks at later frames; train "
+                "it with make_frames(..., derivative='causal')"
+            )
+        self._width = settings.get("derivative_width") or SMOOTH_SECONDS
+        self._percentiles = settings.get("percentiles") or (0, 100)
+        trained = settings.get("fps")
+        if trained is not None and not is_same_rate(self.fps, trained):
+            warnings.warn(
+                f"the estimator was trained on {trained:.3g} frames a second, and the stream has fps={self.fps:.3g}; "
+                f"train it on make_frames(..., resample_to={self.fps:.3g})",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def _name_columns(self, estimator: Any) -> None:
         self._columns = getattr(estimator, "feature_names_in_", None)
@@ -170,20 +214,29 @@ class StateStream:
             return np.arange(self._n_pushed)
         names = [neuron_name(name) for name in neurons]
         lacking = [name for name in self.neurons_ if name not in names]
-        if lacking:
+        if lacking and (not self._takes_missing or 2 * len(lacking) > len(self.neurons_)):
             raise ValueError(f"neurons lacks {lacking}, which the estimator reads; record them, or train without them")
-        return np.array([names.index(name) for name in self.neurons_])
+        if lacking:
+            warnings.warn(f"neurons lacks {lacking}, and states are read without", UserWarning, stacklevel=3)
+        # The last place of a frame, beyond what is pushed, holds NaN.
+        return np.array([names.index(name) if name in names else self._n_pushed for name in self.neurons_])
 
-    def _ranges_in(self, calibration: Recording) -> np.ndarray:
+    def _frames_of(self, calibration: Recording) -> np.ndarray:
         frames, _ = make_frames(
             calibration,
             neurons=self.neurons_,
             states=None,
-            derivative="backward",
+            derivative=self._derivative,
+            derivative_width=self._width,
             fit_scope="train",
+            missing="nan" if self._takes_missing else "raise",
             node_features=self._signals,
         )
-        return range_of(frames.to_numpy()).reshape(2, len(self.neurons_), len(self._signals))
+        return frames.to_numpy()
+
+    def _ranges(self) -> np.ndarray:
+        shape = (2, len(self.neurons_), len(self._signals))
+        return range_of(self._seen, self._percentiles).reshape(shape) if len(self._seen) else np.full(shape, np.nan)
 
     def _begin(self) -> None:
         """Forget what came before a gap, but not the ranges."""
@@ -199,28 +252,39 @@ class StateStream:
             raise ValueError(
                 f"the frame has shape {values.shape}; push dF/F of {self._n_pushed} neurons, one value each"
             )
-        trace = values[self._places]
-        if not np.isfinite(trace).all():
-            neuron = self.neurons_[int(np.flatnonzero(~np.isfinite(trace))[0])]
+        trace = np.append(values, np.nan)[self._places]
+        unusable = np.isinf(trace) if self._takes_missing else ~np.isfinite(trace)
+        if unusable.any():
+            neuron = self.neurons_[int(np.flatnonzero(unusable)[0])]
             raise ValueError(f"neuron {neuron!r} is not finite in frame {self.n_frames_}; push the last value that was")
         return trace
 
     def _remember(self, trace: np.ndarray, time: float) -> None:
-        derivative = np.zeros_like(trace)
-        if self._last_trace is not None:
-            derivative = (trace - self._last_trace) / (time - self._last_time)
+        self._recent.append((time, trace))
+        reach = REACH * self._width
+        while len(self._recent) > 2 and self._recent[0][0] < time - reach:
+            self._recent.popleft()
+        times, traces = (np.array(values) for values in zip(*self._recent, strict=True))
+        if self._derivative == "causal":
+            derivative = slopes(traces, times, self._width, causal=True)[-1]
+        else:
+            derivative = np.zeros_like(trace) if len(times) < 2 else (traces[-1] - traces[-2]) / (times[-1] - times[-2])
         measured = {"trace": trace, "derivative": derivative}
         values = np.stack([measured[name] for name in self._signals], axis=1)
         if self.scaling == "running":
-            self.ranges_ = range_of(np.concatenate([self.ranges_, values[np.newaxis]]))
+            self._seen = np.concatenate([self._seen, values.reshape(1, -1)])
+            self.ranges_ = self._ranges()
         self._past.append(values)
-        self._last_trace, self._last_time = trace, time
+        self._last_time = time
 
     def _row(self) -> np.ndarray:
         low, high = self.ranges_
         unknown = is_constant(self.ranges_)
-        scaled = (np.stack(self._past) - low) / np.where(unknown, 1.0, high - low)
-        scaled[:, unknown] = _WITHOUT_RANGE
+        past = np.stack(self._past)
+        scaled = (past - low) / np.where(unknown, 1.0, high - low)
+        if tuple(self._percentiles) != (0, 100):
+            scaled = np.clip(scaled, 0.0, 1.0)
+        scaled = np.where(unknown & np.isfinite(past), _WITHOUT_RANGE, scaled)
         # Before the first frame of a sequence that frame is repeated.
         frames = np.maximum(len(scaled) - 1 + self._shifts, 0)
         return scaled[frames, :, self._which].T.ravel()

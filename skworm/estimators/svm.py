@@ -17,7 +17,7 @@ from sklearn.utils.multiclass import _ovr_decision_function
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skworm.estimators.states import StateClassifierMixin, check_neurons, encode_states, known_states, match_neurons
-from skworm.frames.index import frame_settings, validate_like_training
+from skworm.frames.index import check_same_order, frame_settings, validate_like_training
 from skworm.training import decision_values, fit_support_vectors, resolve_device
 
 
@@ -144,8 +144,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
     fill_ : ndarray of shape (n_features,)
         What NaN is filled with; NaN for a column that is never looked at.
     frame_settings_ : dict
-        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
-        ``"fit_scope"``.
+        How the training frames were made, of ``X.attrs``; see :func:`skworm.frames.make_frames`.
     n_features_in_ : int
         Columns of `X`.
     feature_names_in_ : ndarray of str
@@ -188,7 +187,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         self.class_weight = class_weight
         self.device = device
 
-    def fit(self, X: Any, y: Any) -> SVMStateClassifier:
+    def fit(self, X: Any, y: Any, worm: Any = None) -> SVMStateClassifier:
         """Fit to frames.
 
         Parameters
@@ -197,6 +196,8 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
             Scaled frames, NaN where a neuron is missing.
         y : array-like of shape (n_frames,)
             States; frames that are ``"unknown"`` are left out.
+        worm : array-like of shape (n_frames,), optional
+            Worm of each frame, for errors; by default the index level ``"worm"`` of `X`.
 
         Returns
         -------
@@ -204,6 +205,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
             The fitted classifier.
         """
         self._validate_params()
+        check_same_order(X, y)
         frames, states = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         self.frame_settings_ = frame_settings(X)
         known = known_states(states)
@@ -211,11 +213,11 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         counts = np.isfinite(frames[known]).sum(axis=0)
         sums = np.nansum(frames[known], axis=0)
         self.fill_ = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
-        self.svc_ = self._machine().fit(self._filled(frames, X)[known], states[known])
+        self.svc_ = self._machine().fit(self._filled(frames, X, worm)[known], states[known])
         self.n_iter_ = self.svc_.n_iter_
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, worm: Any = None) -> np.ndarray:
         """Predict the state of every frame.
 
         Parameters
@@ -223,40 +225,44 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         X : array-like of shape (n_frames, n_features)
             Frames; NaN where a neuron is missing. A DataFrame is matched by name, as
             :meth:`MLPStateClassifier.predict_proba` does.
+        worm : array-like of shape (n_frames,), optional
+            Worm of each frame, for errors; by default the index level ``"worm"`` of `X`.
 
         Returns
         -------
         ndarray of shape (n_frames,)
             States.
         """
-        frames = self._frames_to_predict(X)
+        frames = self._frames_to_predict(X, worm)
         return self.svc_.predict(frames)
 
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Give the signed distance from the boundary, one column a state where there are more than two.
+    def decision_function(self, X: Any, worm: Any = None) -> np.ndarray:
+        """Return the signed distance from the boundary, one column a state where there are more than two.
 
         Parameters
         ----------
         X : array-like of shape (n_frames, n_features)
             Frames, as :meth:`predict` takes them.
+        worm : array-like of shape (n_frames,), optional
+            Worm of each frame, as :meth:`predict` takes it.
 
         Returns
         -------
         ndarray of shape (n_frames,) or (n_frames, n_states)
             Distances.
         """
-        frames = self._frames_to_predict(X)
+        frames = self._frames_to_predict(X, worm)
         return self.svc_.decision_function(frames)
 
-    def _frames_to_predict(self, X: Any) -> np.ndarray:
+    def _frames_to_predict(self, X: Any, worm: Any) -> np.ndarray:
         check_is_fitted(self)
         X = match_neurons(X, getattr(self, "feature_names_in_", None))
-        return self._filled(validate_like_training(self, X, dtype=np.float64, ensure_all_finite="allow-nan"), X)
+        return self._filled(validate_like_training(self, X, dtype=np.float64, ensure_all_finite="allow-nan"), X, worm)
 
-    def _filled(self, frames: np.ndarray, X: Any) -> np.ndarray:
+    def _filled(self, frames: np.ndarray, X: Any, worm: Any) -> np.ndarray:
         seen = ~np.isnan(self.fill_)
         columns = np.asarray(getattr(self, "feature_names_in_", np.arange(frames.shape[1])), dtype=str)
-        check_neurons(np.where(seen, frames, np.nan), columns.tolist(), X)
+        check_neurons(np.where(seen, frames, np.nan), columns.tolist(), X, worm)
         return np.where(np.isnan(frames), self.fill_, frames)[:, seen]
 
     def __sklearn_tags__(self) -> Any:

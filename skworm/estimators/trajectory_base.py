@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+import warnings
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,13 +13,16 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from skworm.estimators.network import NeuralEstimator
+from skworm.estimators.network import VALIDATION_WINDOW, NeuralEstimator, check_weights
+from skworm.estimators.parts import Readout, Rollout
 from skworm.frames.index import (
+    check_same_order,
     frame_settings,
     parse_step_column_names,
     validate_like_training,
@@ -27,7 +30,7 @@ from skworm.frames.index import (
     worm_of_rows,
 )
 from skworm.nn.groups import Groups
-from skworm.nn.readouts import Readout
+from skworm.nn.readouts import ReadoutModule
 from skworm.nn.rollout import Step, TrajectoryModule
 from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, held_out_windows, one_thread
 
@@ -38,7 +41,7 @@ _Names = tuple[Sequence[str], Sequence[int]]
 class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Predict the frames of a trajectory from the observed ones before them.
 
-    `X` holds `burn_in` observed frames a row, `Y` the `horizon` frames after them, both flattened time-major.
+    `X` holds `burn_in` observed frames a row, `y` the `horizon` frames after them, both flattened time-major.
     """
 
     _trajectory_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -49,7 +52,7 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     burn_in: int | None
     center: str
 
-    def fit(self, X: Any, Y: Any, worm: Any = None) -> TrajectoryRegressor:
+    def fit(self, X: Any, y: Any, worm: Any = None) -> TrajectoryRegressor:
         """Learn from trajectories.
 
         Parameters
@@ -57,7 +60,7 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X : array-like of shape (n_trajectories, burn_in * n_columns)
             Observed frames, time-major; a DataFrame of :func:`skworm.frames.make_trajectories` carries worms, neurons
             and `burn_in`.
-        Y : array-like of shape (n_trajectories, horizon * n_columns)
+        y : array-like of shape (n_trajectories, horizon * n_columns)
             The frames after them.
         worm : array-like of shape (n_trajectories,), optional
             Worm of each trajectory; by default the index level ``"worm"`` of `X`, else all are one population.
@@ -70,9 +73,9 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `Y` is no multiple of the columns of a frame, or `burn_in` or names do not fit `X` and `Y`.
+            If `y` is no multiple of the columns of a frame, or `burn_in` or names do not fit `X` and `y`.
         """
-        self._fit(*self._training_frames(X, Y, worm))
+        self._fit(*self._training_frames(X, y, worm))
         return self
 
     def predict(self, X: Any, worm: Any = None, horizon: int | None = None) -> np.ndarray:
@@ -85,7 +88,7 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         worm : array-like of shape (n_trajectories,), optional
             Worm of each trajectory; by default the index level ``"worm"`` of `X`.
         horizon : int, optional
-            Frames to predict; by default as many as `Y` had in training.
+            Frames to predict; by default as many as `y` had in training.
 
         Returns
         -------
@@ -104,8 +107,8 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         _check_finite(predicted)
         return predicted.reshape(len(frames), -1)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Give the coefficient of determination, averaged over all columns of all steps.
+    def score(self, X: Any, y: Any, sample_weight: Any = None, worm: Any = None) -> float:
+        """Return the coefficient of determination, averaged over all columns of all steps.
 
         Parameters
         ----------
@@ -115,6 +118,8 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             True frames after them.
         sample_weight : array-like of shape (n_trajectories,), optional
             Weights of the trajectories.
+        worm : array-like of shape (n_trajectories,), optional
+            Worm of each trajectory, as `predict` takes it.
 
         Returns
         -------
@@ -122,14 +127,15 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             R²: 1 for a perfect forecast, 0 for one as good as each column's mean. :func:`skworm.metrics.skill_by_step`
             compares with persistence instead, step by step.
         """
-        return super().score(X, y, sample_weight)
+        return r2_score(y, self.predict(X, worm=worm), sample_weight=sample_weight)
 
-    def _training_frames(self, X: Any, Y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    def _training_frames(self, X: Any, y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """Learn shapes and levels, and give frames measured from them, with their worms."""
         self._validate_params()
-        observed, future = validate_data(self, X, Y, dtype=np.float64, multi_output=True, y_numeric=True)
+        check_same_order(X, y)
+        observed, future = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         self.frame_settings_ = frame_settings(X)
-        self._read_shapes(X, Y, observed, future)
+        self._read_shapes(X, y, observed, future)
         worms = worm_of_rows(X, worm)
         frames = np.concatenate([observed, future.reshape(len(future), -1)], axis=1)
         frames = frames.reshape(len(frames), self.burn_in_ + self.horizon_, self.n_columns_)
@@ -159,7 +165,7 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise ValueError(f"horizon={horizon!r} must be a whole number of frames, at least 1")
         return int(horizon)
 
-    def _read_shapes(self, X: Any, Y: Any, observed: np.ndarray, future: np.ndarray) -> None:
+    def _read_shapes(self, X: Any, y: Any, observed: np.ndarray, future: np.ndarray) -> None:
         named = parse_step_column_names(X.columns) if hasattr(X, "columns") else None
         n_steps = None if named is None else len(named[1])
         if self.burn_in is not None and n_steps not in (None, self.burn_in):
@@ -177,12 +183,12 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         n_outputs = 1 if future.ndim == 1 else future.shape[1]
         if n_outputs % self.n_columns_:
             raise ValueError(
-                f"Y has {n_outputs} columns, not a multiple of the {self.n_columns_} columns of a frame; it holds the "
+                f"y has {n_outputs} columns, not a multiple of the {self.n_columns_} columns of a frame; it holds the "
                 f"frames after those of X, time-major. If X holds several frames a row, pass burn_in="
             )
         self.horizon_ = n_outputs // self.n_columns_
-        if named is not None and hasattr(Y, "columns"):
-            _check_names(named, parse_step_column_names(Y.columns))
+        if named is not None and hasattr(y, "columns"):
+            _check_names(named, parse_step_column_names(y.columns))
         self._frame_columns = None if named is None else named[0]
 
     def _learn_levels(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
@@ -193,6 +199,13 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.level_ = np.mean(own, axis=0) if own else frames.mean(axis=(0, 1))
 
     def _levels_of_rows(self, frames: np.ndarray, worms: np.ndarray | None) -> np.ndarray:
+        if worms is None and self.levels_:
+            warnings.warn(
+                f"{type(self).__name__} measures each worm from its own level, and X names no worms, so that all are "
+                "measured from that of the training worms; pass worm=, or X with the index level 'worm'",
+                UserWarning,
+                stacklevel=5,
+            )
         if worms is None or self.center == "population":
             return np.broadcast_to(self.level_, (len(frames), self.n_columns_))
         levels = np.empty((len(frames), self.n_columns_))
@@ -212,11 +225,11 @@ def _check_names(named: _Names, named_y: _Names | None) -> None:
         return
     if named[0] != named_y[0]:
         strange = sorted(set(named[0]) ^ set(named_y[0])) or ["their order"]
-        raise ValueError(f"X and Y differ in the columns of a frame: {strange[:4]}; make both with make_trajectories")
+        raise ValueError(f"X and y differ in the columns of a frame: {strange[:4]}; make both with make_trajectories")
     if named[1][-1] != 0 or named_y[1][0] != 1:
         raise ValueError(
-            f"the steps of X end at {named[1][-1]} and those of Y begin at {named_y[1][0]}; X ends at step 0, the last "
-            "observed frame, and Y begins at step 1: make both with make_trajectories"
+            f"the steps of X end at {named[1][-1]} and those of y begin at {named_y[1][0]}; X ends at step 0, the last "
+            "observed frame, and y begins at step 1: make both with make_trajectories"
         )
 
 
@@ -333,136 +346,99 @@ class TrainingWindows:
         return (inputs if shown is None else inputs | {"true": y, "shown": shown}), y
 
 
-PUBLISHED: Mapping[str, Any] = MappingProxyType(
-    {
-        "n_layers": 2,
-        "batch_norm": "output",
-        "linear": False,
-        "center": "population",
-        "random_start": False,
-        "scheduled_sampling_end": 300,
-        "clip_margin": None,
-        "augmentation": None,
-        "max_epochs": 800,
-    }
-)
-"""Parameters of a network as the paper describes it."""
-
 _SAMPLES_A_CHUNK = 4096
+_RIDGE = 1.0
+"""Penalty of the ridge regression that the linear map starts as."""
 
 
 class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     """A torch module that rolls out trajectories, trained through skorch."""
 
+    _auto_augmentation = VirtualWorms(gain=0.3, offset=0.0, mixing=0.2)
     _decayed = "step.*"
+    _graph_per = "frame"
+    _words: ClassVar[dict[str, str]] = {
+        "rows": "trajectories",
+        "unit": "frame",
+        "net_outputs": "frames, all\n    less the level of the worm (``level_`` or ``levels_``)",
+        "virtual_worms": "VirtualWorms(gain=0.3, offset=0, mixing=0.2)",
+        "readouts": '{"concatenate"}',
+        "decays": "float",
+        "decayed": "f, its linear map apart.",
+    }
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NeuralEstimator._parameter_constraints,
         **TrajectoryRegressor._trajectory_constraints,
-        "augmentation": [VirtualWorms, StrOptions({"auto"}), None],
+        "readout": [StrOptions({"concatenate"}), Readout],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "rollout": [Rollout, None],
         "memory": [StrOptions({"lstm"}), None],
-        "train_horizon": [Interval(Integral, 1, None, closed="left")],
         "linear": ["boolean"],
-        "linear_alpha": [Interval(Real, 0, None, closed="left")],
-        "random_start": ["boolean"],
-        "scheduled_sampling_end": [Interval(Real, 0, None, closed="left")],
-        "scheduled_sampling_unit": [StrOptions({"epochs", "max_epochs"})],
-        "clip_margin": [Interval(Real, 0, None, closed="left"), None],
     }
 
-    def __init__(
-        self,
-        *,
-        burn_in: int | None = None,
-        train_horizon: int = 8,
-        center: str = "worm",
-        linear: bool = True,
-        linear_alpha: float = 1.0,
-        n_hidden: int = 256,
-        n_layers: int = 1,
-        memory: str | None = None,
-        batch_norm: str | None = None,
-        augmentation: VirtualWorms | str | None = "auto",
-        n_node_features: int | None = None,
-        random_start: bool = True,
-        scheduled_sampling_end: float = 0,
-        scheduled_sampling_unit: str = "epochs",
-        clip_margin: float | None = 0.5,
-        max_epochs: int = 200,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
-        learning_rate_factor: float = 0.25,
-        learning_rate_patience: int = 50,
-        validation_fraction: float = 0.1,
-        window: int = 8,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            n_hidden=n_hidden,
-            n_layers=n_layers,
-            batch_norm=batch_norm,
-            augmentation=augmentation,
-            n_node_features=n_node_features,
-            max_epochs=max_epochs,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            learning_rate_factor=learning_rate_factor,
-            learning_rate_patience=learning_rate_patience,
-            validation_fraction=validation_fraction,
-            window=window,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.burn_in = burn_in
-        self.train_horizon = train_horizon
-        self.center = center
-        self.linear = linear
-        self.linear_alpha = linear_alpha
-        self.memory = memory
-        self.random_start = random_start
-        self.scheduled_sampling_end = scheduled_sampling_end
-        self.scheduled_sampling_unit = scheduled_sampling_unit
-        self.clip_margin = clip_margin
+    rollout: Rollout | None
+    memory: str | None
+    linear: bool
 
-    def _virtual_worms(self) -> VirtualWorms | None:
-        return VirtualWorms(gain=0.3, offset=0.0, mixing=0.2) if self.augmentation == "auto" else self.augmentation
+    def _check_parts(self) -> None:
+        super()._check_parts()
+        self._rollout().check()
+        aggregation = self._readout_of_neurons().aggregation
+        if aggregation != "concatenate":
+            raise ValueError(
+                f"Readout: aggregation={aggregation!r}, but {type(self).__name__} predicts every neuron, and reads all "
+                "of them out side by side; leave aggregation='concatenate'"
+            )
+
+    def _rollout(self) -> Rollout:
+        return Rollout() if self.rollout is None else self.rollout
+
+    def _batch_norm(self) -> str | None:
+        batch_norm = self._readout_of_neurons().batch_norm
+        return None if batch_norm == "auto" else batch_norm
 
     def _build_step(self) -> Step:
         raise NotImplementedError
 
-    def _readout(self, n_neurons: int, n_features: int) -> Readout:
-        return Readout(
+    def _build_readout(self, n_neurons: int, n_features: int) -> ReadoutModule:
+        return ReadoutModule(
             n_neurons,
             n_features,
             self.n_columns_,
             n_hidden=self.n_hidden,
-            n_layers=self.n_layers,
+            n_layers=self._readout_of_neurons().n_layers,
             batch_norm=self._batch_norm(),
             aggregation="concatenate",
         )
 
-    def fit(self, X: Any, Y: Any, worm: Any = None) -> NeuralTrajectoryRegressor:
-        """Train on trajectories; see ``TrajectoryRegressor.fit``."""
-        NeuralEstimator.fit(self, X, Y, worm)
+    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> NeuralTrajectoryRegressor:
+        """Train on trajectories.
+
+        Parameters
+        ----------
+        X, y, worm
+            As ``TrajectoryRegressor.fit`` takes them.
+        sample_weight : array-like of shape (n_trajectories,), optional
+            Weights of the trajectories in the loss.
+
+        Returns
+        -------
+        self
+            The fitted regressor.
+        """
+        NeuralEstimator.fit(self, X, y, worm, sample_weight)
         return self
 
-    def training_job(self, X: Any, y: Any, worm: Any = None) -> TrainingJob:
+    def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
         """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
+        self._check_parts()
+        weight = check_weights(sample_weight, X)
         frames, worms = self._training_frames(X, y, worm)
-        augmentation = self._virtual_worms()
-        if augmentation is not None:
-            augmentation.check()
-            if augmentation.neuron_dropout:
-                raise ValueError(
-                    f"VirtualWorms: neuron_dropout={augmentation.neuron_dropout}, but {type(self).__name__} predicts "
-                    "every neuron and so needs every neuron; leave neuron_dropout=0"
-                )
-        if self.train_horizon > self.horizon_:
+        train_horizon = self._rollout().train_horizon
+        if train_horizon > self.horizon_:
             raise ValueError(
-                f"train_horizon={self.train_horizon} is longer than the {self.horizon_} frames that Y holds; lower it, "
-                f"or make trajectories with horizon={self.train_horizon} or more"
+                f"train_horizon={train_horizon} is longer than the {self.horizon_} frames that y holds; lower it with "
+                f"rollout=Rollout(train_horizon=...), or make trajectories with horizon={train_horizon} or more"
             )
         self._name_columns(self._frame_columns, self.n_columns_)
         population = np.zeros(len(frames), dtype=int) if worms is None else worms
@@ -470,12 +446,12 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         self.worms_, group = np.unique(population, return_inverse=True)
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(np.iinfo(np.int32).max)
-        window = window_of_rows(X, population, self.window)
+        window = window_of_rows(X, population, VALIDATION_WINDOW)
         held_out = held_out_windows(group, window, self.validation_fraction, random_state)
         self._learn_linear_part(frames[~held_out])
         flat = frames.reshape(len(frames), -1).astype(np.float32)
         observed, future = np.split(flat, [self.burn_in_ * self.n_columns_], axis=1)
-        return self._job(observed, group, future, held_out, seed, self._preparation())
+        return self._job(observed, group, future, held_out, seed, self._preparation(), weight)
 
     @property
     def _loss(self) -> type[nn.Module]:
@@ -484,13 +460,14 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     def _learn_linear_part(self, frames: np.ndarray) -> None:
         before, after = steps_of_pairs(frames, self.burn_in_)
         self._bounds = None
-        if self.clip_margin is not None:
+        clip_margin = self._rollout().clip_margin
+        if clip_margin is not None:
             low, high = frames.min(axis=(0, 1)), frames.max(axis=(0, 1))
-            margin = self.clip_margin * (high - low)
+            margin = clip_margin * (high - low)
             self._bounds = np.stack([low - margin, high + margin])
         self._ridge = None
         if self.linear:
-            self._ridge = Ridge(alpha=self.linear_alpha).fit(before, after - before[:, -self.n_columns_ :])
+            self._ridge = Ridge(alpha=_RIDGE).fit(before, after - before[:, -self.n_columns_ :])
 
     def _build_module(self) -> TrajectoryModule:
         step, linear = self._build_step(), None
@@ -507,22 +484,21 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
             len(self.node_features_),
             self.burn_in_,
             step,
-            train_horizon=self.train_horizon,
+            train_horizon=self._rollout().train_horizon,
             horizon=self.horizon_,
             linear=linear,
             bounds=None if self._bounds is None else torch.from_numpy(self._bounds).float(),
         )
 
     def _preparation(self) -> TrainingWindows:
-        end = self.scheduled_sampling_end * (1 if self.scheduled_sampling_unit == "epochs" else self.max_epochs)
-        n_starts = self.horizon_ - self.train_horizon + 1 if self.random_start else 1
+        rollout = self._rollout()
         return TrainingWindows(
             burn_in=self.burn_in_,
-            horizon=self.train_horizon,
+            horizon=rollout.train_horizon,
             n_columns=self.n_columns_,
             n_node_features=len(self.node_features_),
-            n_starts=n_starts,
-            sampling_end=end,
+            n_starts=self.horizon_ - rollout.train_horizon + 1 if rollout.random_start else 1,
+            sampling_end=rollout.scheduled_sampling_end,
             augmentation=self._virtual_worms(),
         )
 

@@ -217,7 +217,7 @@ def parse_step_column_names(columns: Iterable[Any]) -> tuple[list[str], list[int
 SAME_RATE = 1.3
 """Frame rates that differ by no more than this factor count as alike; labs and worms vary that much."""
 
-_PASSED_ON = ("derivative", "derivative_looks_ahead", "fit_scope")
+_PASSED_ON = ("derivative", "derivative_width", "derivative_looks_ahead", "fit_scope", "percentiles")
 
 
 def frame_rate_of(X: Any) -> float | None:
@@ -262,13 +262,53 @@ def frame_settings(X: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``"derivative"``, ``"derivative_looks_ahead"``, ``"fit_scope"`` and ``"fps"``, those of them that are known;
-        empty for plain arrays.
+        ``"derivative"``, ``"derivative_width"``, ``"derivative_looks_ahead"``, ``"fit_scope"``, ``"percentiles"`` and
+        ``"fps"``, those of them that are known; empty for plain arrays.
     """
     attrs = _attrs(X)
     settings = {name: attrs[name] for name in _PASSED_ON if name in attrs}
     fps = frame_rate_of(X)
     return settings if fps is None else {**settings, "fps": fps}
+
+
+def check_same_order(X: Any, y: Any) -> None:
+    """Raise ValueError where X and y are tables whose indices hold the same labels in another order."""
+    if not isinstance(X, pd.DataFrame) or not isinstance(y, pd.Series | pd.DataFrame) or X.index.equals(y.index):
+        return
+    if len(X) == len(y) and X.index.is_unique and y.index.isin(X.index).all():
+        raise ValueError(
+            "X and y have the same rows in another order, and are matched by place; pass y.loc[X.index] in place of y"
+        )
+
+
+def settings_for(model: Any, given: Any = None) -> dict[str, Any]:
+    """Return how the frames of a model were made, as it remembers or as given; raise ValueError if nobody knows.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted.
+    given : mapping, optional
+        ``X.attrs`` of the training frames, in place of what the model remembers.
+
+    Returns
+    -------
+    dict
+        As :func:`frame_settings` returns them.
+    """
+    if given is not None:
+        table = pd.DataFrame()
+        table.attrs = dict(given)
+        settings = frame_settings(table)
+    else:
+        settings = learned_settings(model)
+    if "derivative" not in settings:
+        raise ValueError(
+            f"the {type(model).__name__} does not know how its training frames were made (derivative, scaling, frame "
+            "rate), and would be given others; pass settings=X.attrs of the X of make_frames that it was fitted to. "
+            "Steps such as MinMaxScaler lose X.attrs, skworm.frames.WormMinMaxScaler keeps them"
+        )
+    return settings
 
 
 def learned_settings(model: Any) -> dict[str, Any]:
@@ -286,10 +326,11 @@ def learned_settings(model: Any) -> dict[str, Any]:
     """
     if isinstance(model, Pipeline):
         return next((settings for _, step in model.steps if (settings := learned_settings(step))), {})
+    own = dict(getattr(model, "frame_settings_", {}))
     for inner in ("estimator_", "best_estimator_"):
-        if hasattr(model, inner):
+        if not own and hasattr(model, inner):
             return learned_settings(getattr(model, inner))
-    return dict(getattr(model, "frame_settings_", {}))
+    return own
 
 
 def validate_like_training(estimator: Any, X: Any, **options: Any) -> Any:

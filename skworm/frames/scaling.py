@@ -13,16 +13,21 @@ from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_dat
 from skworm.frames.index import frame_settings, validate_like_training, worm_of_rows
 
 _CONSTANT_TO_ROUNDING = 1e-12
+ROBUST = (1.0, 99.0)
+"""Percentiles that a few frames of movement leave where they are."""
 
 
 class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Scale every column to [0, 1], worm by worm, with ranges learned on training rows only.
 
-    The counterpart of ``make_frames(..., fit_scope="train")`` in a pipeline. Values outside the training range fall
-    outside [0, 1]; they are not clipped. NaN is ignored when ranges are learned, and kept.
+    The counterpart of ``make_frames(..., fit_scope="train")`` in a pipeline. A constant column becomes 0. NaN is
+    ignored when ranges are learned, and kept.
 
     Parameters
     ----------
+    percentiles : (float, float), default=(1, 99)
+        Percentiles of the training rows that become 0 and 1; what lies beyond is clipped. With ``(0, 100)``, the whole
+        range, later rows may fall outside [0, 1], and are not clipped.
     unseen : {"train", "own"}, default="train"
         How rows of a worm that was not in training are scaled: by the range of all training rows, so that each row
         stands by itself; or by the range of that worm's own rows in the same call, which is transductive in inputs
@@ -35,8 +40,7 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     worm_ranges_ : dict of worm to numpy.ndarray of shape (2, n_columns)
         Minimum and maximum over the training rows of each worm; empty where the worms are not known.
     frame_settings_ : dict
-        What ``X.attrs`` told of the training frames: ``"fps"``, ``"derivative"``, ``"derivative_looks_ahead"`` and
-        ``"fit_scope"``.
+        How the training frames were made, of ``X.attrs``; see :func:`skworm.frames.make_frames`.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : numpy.ndarray of str, shape (n_columns,)
@@ -49,14 +53,15 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     >>> X = np.array([[0.0], [2.0], [10.0], [30.0]])
     >>> WormMinMaxScaler().fit_transform(X, worm=["a", "a", "b", "b"]).ravel()
     array([0., 1., 0., 1.])
-    >>> WormMinMaxScaler().fit_transform(X).ravel()
+    >>> WormMinMaxScaler((0, 100)).fit_transform(X).ravel()
     array([0.        , 0.06666667, 0.33333333, 1.        ])
     """
 
     range_: np.ndarray
     worm_ranges_: dict[Any, np.ndarray]
 
-    def __init__(self, unseen: str = "train") -> None:
+    def __init__(self, percentiles: tuple[float, float] = (1, 99), unseen: str = "train") -> None:
+        self.percentiles = percentiles
         self.unseen = unseen
 
     def fit(self, X: Any, y: Any = None, *, worm: Any = None) -> WormMinMaxScaler:
@@ -71,12 +76,13 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Worm of each row; takes precedence over the index.
         """
         check_choice("unseen", self.unseen, ("train", "own"))
+        check_percentiles(ROBUST, self.percentiles)
         values = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan")
         self.frame_settings_ = frame_settings(X)
         worms = worm_of_rows(X, worm)
-        self.range_ = self._learn_range(values, "training rows")
+        self.range_ = range_of(values, self.percentiles)
         self.worm_ranges_ = {
-            name: self._learn_range(values[worms == name], f"training rows of worm {str(name)!r}")
+            name: range_of(values[worms == name], self.percentiles)
             for name in ([] if worms is None else pd.unique(worms))
         }
         return self
@@ -93,19 +99,14 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         -------
         DataFrame or numpy.ndarray of shape (n_frames, n_columns)
             Scaled frames; a DataFrame where `X` is one, with the same index, columns and attrs.
-
-        Raises
-        ------
-        ValueError
-            With ``unseen="own"``, if a column is constant over the rows of a new worm.
         """
         check_is_fitted(self)
         values = validate_like_training(self, X, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan")
         worms = worm_of_rows(X, worm)
-        scaled = np.empty_like(values)
+        scaled, clip = np.empty_like(values), tuple(self.percentiles) != (0, 100)
         for name in [None] if worms is None else pd.unique(worms):
             rows = slice(None) if worms is None else worms == name
-            scaled[rows] = scale(values[rows], self._range_of(name, values[rows]))
+            scaled[rows] = scale(values[rows], self._range_of(name, values[rows]), clip=clip)
         if not isinstance(X, pd.DataFrame):
             return scaled
         table = pd.DataFrame(scaled, index=X.index, columns=X.columns)
@@ -121,18 +122,7 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return self.worm_ranges_[worm]
         if worm is None or self.unseen == "train":
             return self.range_
-        return self._learn_range(rows, f"rows of the new worm {str(worm)!r}")
-
-    def _learn_range(self, rows: np.ndarray, whose: str) -> np.ndarray:
-        learned = range_of(rows)
-        constant = np.flatnonzero(is_constant(learned))
-        if len(constant):
-            names = getattr(self, "feature_names_in_", [f"column {column}" for column in range(rows.shape[1])])
-            raise ValueError(
-                f"{names[constant[0]]!r} is constant over the {whose} (n_samples={len(rows)}), so it has no range to "
-                "scale by; drop the column, pass more frames, or scale new worms with unseen='train'"
-            )
-        return learned
+        return range_of(rows, self.percentiles)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -141,10 +131,15 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
-def range_of(values: np.ndarray) -> np.ndarray:
-    """Minimum and maximum of every column, shape (2, n_columns), NaN apart."""
-    # fmin and fmax skip NaN and, unlike nanmin and nanmax, stay silent on columns of nothing else.
-    return np.stack([np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)])
+def range_of(values: np.ndarray, percentiles: tuple[float, float] = (0, 100)) -> np.ndarray:
+    """Return two percentiles of every column, shape (2, n_columns), NaN apart."""
+    if tuple(percentiles) == (0, 100):
+        # fmin and fmax skip NaN and, unlike nanmin and nanmax, stay silent on columns of nothing else.
+        return np.stack([np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)])
+    known = np.isfinite(values).any(axis=0)
+    ranges = np.full((2, values.shape[1]), np.nan, dtype=values.dtype)
+    ranges[:, known] = np.nanpercentile(values[:, known], percentiles, axis=0)
+    return ranges
 
 
 def is_constant(low_and_high: np.ndarray) -> np.ndarray:
@@ -153,10 +148,26 @@ def is_constant(low_and_high: np.ndarray) -> np.ndarray:
     return high - low <= _CONSTANT_TO_ROUNDING * np.maximum(np.abs(low), np.abs(high))
 
 
-def scale(values: np.ndarray, low_and_high: np.ndarray) -> np.ndarray:
-    """Map the range of every column onto [0, 1]."""
+def scale(values: np.ndarray, low_and_high: np.ndarray, *, clip: bool = True) -> np.ndarray:
+    """Map the range of every column onto [0, 1], and what is constant to 0."""
     low, high = low_and_high
-    return (values - low) / (high - low)
+    flat = is_constant(low_and_high)
+    scaled = (values - low) / np.where(flat, 1.0, high - low)
+    scaled = np.where(flat & np.isfinite(values), 0.0, scaled).astype(values.dtype)
+    return np.clip(scaled, 0.0, 1.0) if clip else scaled
+
+
+def check_percentiles(default: tuple[float, float], percentiles: Any) -> tuple[float, float]:
+    """Return percentiles as two numbers, after checking them; ``"auto"`` stands for the default."""
+    if isinstance(percentiles, str) and percentiles == "auto":
+        return default
+    try:
+        low, high = (float(value) for value in percentiles)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not 0 <= low < high <= 100:
+        raise ValueError(f"percentiles={percentiles!r} must be two numbers from 0 to 100, such as (1, 99)")
+    return low, high
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:

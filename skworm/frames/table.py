@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, column_names, context_feature_names
+from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS, check_width, differentiate
+from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, column_names, context_feature_names, is_same_rate
 from skworm.frames.resampling import resample
-from skworm.frames.scaling import check_choice, is_constant, range_of, scale
+from skworm.frames.scaling import ROBUST, check_choice, check_percentiles, is_constant, range_of, scale
 from skworm.recording import UNKNOWN, Recording, map_states
 
 NO_CONTEXT = (0,)
@@ -72,14 +73,6 @@ SHARED_WITH_NICHOLS = ("AIBR", "AVAL", "VB02")
 NODE_FEATURES = ("trace", "derivative")
 """What can be known of a neuron in one frame."""
 
-DERIVATIVE_LOOKS_AHEAD: Mapping[str, bool] = MappingProxyType(
-    {"file": True, "backward": False, "central": True, "savgol": True}
-)
-"""Whether the derivative at a frame may depend on later frames, by method."""
-
-_SAVGOL_WINDOW = 7
-_SAVGOL_ORDER = 2
-
 
 def make_frames(
     recordings: Recording | Iterable[Recording],
@@ -89,7 +82,9 @@ def make_frames(
     exclude: Sequence[str] = (),
     states: str | Mapping[str, str] | None = "7",
     derivative: str = "auto",
+    derivative_width: float = SMOOTH_SECONDS,
     fit_scope: str = "recording",
+    percentiles: str | tuple[float, float] = "auto",
     missing: str = "raise",
     unknown: str = "drop",
     node_features: Sequence[str] = NODE_FEATURES,
@@ -112,20 +107,26 @@ def make_frames(
         Neurons to leave out of that choice.
     states : {"7", "4", "nichols", "2", "as_recorded"}, mapping of str to str, or None, default="7"
         Vocabulary of the states, see :func:`map_states`. With None there are no states and every frame is kept.
-    derivative : {"auto", "file", "backward", "central", "savgol"}, default="auto"
+    derivative : {"auto", "smooth", "causal", "file", "central", "backward"}, default="auto"
         Time derivative of the traces, in dF/F a second before scaling:
 
+        - ``"smooth"``: slope of a line fitted to the frames around, see :func:`skworm.frames.derivatives.slopes`;
+        - ``"causal"``: the same of the frame and those before it, for use while a worm is recorded;
         - ``"file"``: the recording's own;
-        - ``"backward"``: difference from the frame before, 0 in the first frame; the only one that is sure not to
-          look ahead;
-        - ``"central"``: second-order central difference over the recording's time stamps;
-        - ``"savgol"``: slope of a parabola fitted to 7 frames (Savitzky-Golay), frames taken as equally spaced;
-        - ``"auto"``: the file's own where every recording has one, else central.
+        - ``"central"``: second-order central difference over the recording's time stamps, which is mostly noise;
+        - ``"backward"``: difference from the frame before, 0 in the first frame, for forecasts;
+        - ``"auto"``: the file's own where every recording has one, else smooth.
+    derivative_width : float, default=1.3
+        Seconds over which ``"smooth"`` and ``"causal"`` derivatives are taken, a standard deviation.
     fit_scope : {"recording", "train"}, default="recording"
         Where the scaling to [0, 1] is learned. ``"recording"`` scales each neuron's trace and derivative over the
         worm's whole recording, as the paper does; the range then depends on frames that are later held out.
         ``"train"`` leaves dF/F and dF/F a second as they are, for :class:`WormMinMaxScaler` in a pipeline to scale on
         training rows only.
+    percentiles : (float, float) or "auto", default="auto"
+        Percentiles of each trace and derivative that become 0 and 1; what lies beyond is clipped, so that a few frames
+        of movement do not squeeze all others. ``(0, 100)`` is the whole range. ``"auto"`` is (1, 99), and (0, 100) with
+        ``derivative="backward"``, whose frames are forecast.
     missing : {"raise", "drop", "nan"}, default="raise"
         What becomes of a neuron that some worm lacks: an error, left out for all, or columns of NaN for that worm. With
         ``"nan"``, NaN in single frames of a recording is kept too, instead of being an error.
@@ -145,8 +146,8 @@ def make_frames(
     -------
     X : pandas.DataFrame of shape (n_frames, n_neurons * n_node_features)
         One row a frame, index levels ``("worm", "frame")``, columns ``"AVAL:trace", "AVAL:derivative", ...``.
-        ``X.attrs`` tells ``"derivative"``, ``"derivative_looks_ahead"``, ``"fit_scope"``, ``"context"``, and the
-        frames a second of each worm, ``"fps"``.
+        ``X.attrs`` tells ``"derivative"``, ``"derivative_width"``, ``"derivative_looks_ahead"``, ``"fit_scope"``,
+        ``"percentiles"``, ``"context"``, and the frames a second of each worm, ``"fps"``.
     y : pandas.Series of shape (n_frames,) or None
         State names, with the same index.
 
@@ -183,17 +184,20 @@ def make_frames(
     worms = list_recordings(recordings)
     if resample_to is not None:
         worms = [resample(worm, resample_to) for worm in worms]
+    _check_rates_alike(worms)
     check_choice("fit_scope", fit_scope, ("recording", "train"))
     check_choice("missing", missing, ("raise", "drop", "nan"))
     check_choice("unknown", unknown, ("drop", "keep"))
     node_features = _check_node_features(node_features)
     method = _choose_derivative(worms, derivative)
+    width = check_width(derivative_width)
+    low_and_high = check_percentiles((0, 100) if method == "backward" else ROBUST, percentiles)
     chosen = _choose_neurons(worms, neurons, min_worms, exclude, missing)
     context = check_context(context)
     tables, labels = [], []
     for worm in worms:
-        scaled, allow_nan = fit_scope == "recording", missing == "nan"
-        table = _node_features_of(worm, chosen, node_features, method, scaled=scaled, allow_nan=allow_nan)
+        features = _features_of(worm, chosen, node_features, (method, width), allow_nan=missing == "nan")
+        table = _table_of(worm, chosen, features, low_and_high if fit_scope == "recording" else None)
         if context != NO_CONTEXT:
             table = _with_context(table, worm, chosen, node_features, context)
         if states is not None:
@@ -206,8 +210,10 @@ def make_frames(
     has_derivative = "derivative" in node_features
     X.attrs = {
         "derivative": method if has_derivative else None,
+        "derivative_width": width if has_derivative and method in ("smooth", "causal") else None,
         "derivative_looks_ahead": has_derivative and DERIVATIVE_LOOKS_AHEAD[method],
         "fit_scope": fit_scope,
+        "percentiles": low_and_high,
         "fps": {worm.worm: worm.fps for worm in worms},
         "context": context,
     }
@@ -247,6 +253,17 @@ def list_recordings(recordings: Recording | Iterable[Recording]) -> list[Recordi
             "dataclasses.replace(recording, worm='another name')"
         )
     return worms
+
+
+def _check_rates_alike(worms: list[Recording]) -> None:
+    slowest, fastest = min(worms, key=lambda worm: worm.fps), max(worms, key=lambda worm: worm.fps)
+    if not is_same_rate(fastest.fps, slowest.fps):
+        warnings.warn(
+            f"worm {slowest.worm!r} has {slowest.fps:.3g} frames a second and worm {fastest.worm!r} {fastest.fps:.3g}: "
+            f"windows and contexts of as many frames are other times; pass resample_to={slowest.fps:.3g}",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _choose_neurons(worms: list[Recording], neurons: Any, min_worms: int, exclude: Any, missing: str) -> list[str]:
@@ -302,11 +319,11 @@ def _choose_derivative(worms: list[Recording], derivative: str) -> str:
     check_choice("derivative", derivative, ("auto", *DERIVATIVE_LOOKS_AHEAD))
     without = [worm.worm for worm in worms if worm.derivatives is None]
     if derivative == "auto":
-        return "central" if without else "file"
+        return "smooth" if without else "file"
     if derivative == "file" and without:
         raise ValueError(
-            f"the recordings of worms {without} bring no derivatives; compute them with derivative='central' or "
-            "'backward'"
+            f"the recordings of worms {without} bring no derivatives; compute them with derivative='smooth', or "
+            "'causal' where later frames are not known yet"
         )
     return derivative
 
@@ -328,21 +345,32 @@ def _states_of(worm: Recording, vocabulary: str | Mapping[str, str], unknown: st
     return names
 
 
-def _node_features_of(
-    worm: Recording, chosen: list[str], node_features: list[str], method: str, *, scaled: bool, allow_nan: bool
-) -> pd.DataFrame:
+def _features_of(
+    worm: Recording, chosen: list[str], node_features: list[str], derivative: tuple[str, float], *, allow_nan: bool
+) -> dict[str, np.ndarray]:
+    """Return each node feature of the chosen neurons that a worm has."""
     present = [neuron for neuron in chosen if neuron in worm.neurons]
     columns = [worm.neurons.index(neuron) for neuron in present]
-    trace = worm.traces[:, columns]
-    _check_signal(worm, present, "trace", trace, allow_nan)
-    features = {"trace": trace}
+    features = {"trace": worm.traces[:, columns]}
+    _check_signal(worm, present, "trace", features["trace"], allow_nan)
     if "derivative" in node_features:
-        features["derivative"] = _differentiate(worm, columns, method)
+        features["derivative"] = differentiate(worm, columns, *derivative)
         _check_signal(worm, present, "derivative", features["derivative"], allow_nan)
-    if scaled:
-        features = {name: scale(values, range_of(values)) for name, values in features.items()}
+    return {name: features[name] for name in node_features}
+
+
+def _table_of(
+    worm: Recording,
+    chosen: list[str],
+    features: dict[str, np.ndarray],
+    percentiles: tuple[float, float] | None,
+) -> pd.DataFrame:
+    if percentiles is not None:
+        features = {name: scale(values, range_of(values, percentiles)) for name, values in features.items()}
+    present = [neuron for neuron in chosen if neuron in worm.neurons]
+    node_features = list(features)
     values = np.full((worm.n_frames, len(chosen), len(node_features)), np.nan)
-    values[:, [chosen.index(neuron) for neuron in present]] = np.stack([features[n] for n in node_features], axis=-1)
+    values[:, [chosen.index(neuron) for neuron in present]] = np.stack(list(features.values()), axis=-1)
     index = pd.MultiIndex.from_product([[worm.worm], range(worm.n_frames)], names=[WORM_LEVEL, FRAME_LEVEL])
     return pd.DataFrame(values.reshape(worm.n_frames, -1), index=index, columns=column_names(chosen, node_features))
 
@@ -374,25 +402,6 @@ def _check_signal(worm: Recording, neurons: list[str], feature: str, values: np.
             f"worm {worm.worm!r}: the {feature} of neuron {neuron!r} is constant and cannot be scaled to [0, 1]; "
             f"leave the neuron out with exclude=({neuron!r},)"
         )
-
-
-def _differentiate(worm: Recording, columns: list[int], method: str) -> np.ndarray:
-    if method == "file" and worm.derivatives is not None:
-        return worm.derivatives[:, columns]
-    trace = worm.traces[:, columns]
-    if method == "backward":
-        return np.diff(trace, axis=0, prepend=trace[:1]) / np.diff(worm.time, prepend=worm.time[0] - 1)[:, np.newaxis]
-    if method == "central":
-        return np.gradient(trace, worm.time, axis=0)
-    if worm.n_frames < _SAVGOL_WINDOW:
-        raise ValueError(
-            f"worm {worm.worm!r} has {worm.n_frames} frames, too few for derivative='savgol'; give at least "
-            f"{_SAVGOL_WINDOW}, or pass derivative='central'"
-        )
-    from scipy.signal import savgol_filter
-
-    seconds_a_frame = (worm.time[-1] - worm.time[0]) / (worm.n_frames - 1)
-    return savgol_filter(trace, _SAVGOL_WINDOW, _SAVGOL_ORDER, deriv=1, delta=seconds_a_frame, axis=0)
 
 
 def make_behavior(

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from skworm.recording import Recording, neuron_name
+from skworm.neurons import neuron_name
+from skworm.recording import Recording
 
 _N_COMPONENTS = 20
 _RIDGE = 1.0
@@ -38,10 +39,10 @@ class FunctionalGraph:
         Weight over its moderated standard error: half the median spread over all pairs is added to that of each pair,
         so that few worms that agree by chance do not lead the list [1]_. Rank edges by its absolute value.
     p_value : DataFrame of shape (n_neurons, n_neurons)
-        Share of circular shifts in which |t| of the pair is at least as large, two-sided.
+        Share of circular shifts in which the absolute t of the pair is at least as large, two-sided.
     p_family : DataFrame of shape (n_neurons, n_neurons)
-        Share of circular shifts in which the largest |t| of any two neurons is at least as large as that of the pair:
-        corrected for the number of pairs.
+        Share of circular shifts in which the largest absolute t of any two neurons is at least as large as that of the
+        pair: corrected for the number of pairs.
     n_worms : DataFrame of shape (n_neurons, n_neurons)
         Worms that have both neurons.
     by_worm : dict of DataFrame
@@ -61,7 +62,7 @@ class FunctionalGraph:
     by_worm: Mapping[str, pd.DataFrame]
 
     def edges(self) -> pd.DataFrame:
-        """Return one row for each ordered pair of different neurons, the largest |t| first.
+        """Return one row for each ordered pair of different neurons, the largest absolute t first.
 
         Returns
         -------

@@ -14,7 +14,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
 from skworm.frames.index import worm_of_rows
-from skworm.recording import UNKNOWN, neuron_name
+from skworm.neurons import neuron_name
+from skworm.recording import UNKNOWN
 
 _SWAPS_AN_EDGE = 10
 
@@ -351,12 +352,12 @@ def inferred_graph(
 
     Examples
     --------
-    >>> from skworm import GNNStateClassifier
+    >>> from skworm import GNNStateClassifier, InferredGraph
     >>> from skworm.datasets import make_worms
     >>> from skworm.frames import make_frames
     >>> from skworm.inspection import inferred_graph
     >>> X, y = make_frames(make_worms(n_worms=2, n_frames=400, random_state=0), states="2")
-    >>> gnn = GNNStateClassifier(edges="dynamic", max_epochs=2, random_state=0).fit(X, y)
+    >>> gnn = GNNStateClassifier(graph=InferredGraph(per="frame"), max_epochs=2, random_state=0).fit(X, y)
     >>> by_state = inferred_graph(gnn, X, by="state", y=y)
     >>> sorted(by_state), by_state["forward"].shape, by_state["forward"].index.name
     (['forward', 'reverse'], (15, 15), 'pre')
@@ -370,8 +371,8 @@ def inferred_graph(
         if model.has_static_graph and not reinfer:
             raise ValueError(
                 f"{type(model).__name__} has static edges, one graph a worm whatever its state; fit it with "
-                "edges='dynamic' for graphs by state, or pass reinfer=True to see what the edge encoder makes of the "
-                "frames of each state, a graph that the network does not use"
+                "graph=InferredGraph(per='frame') for graphs by state, or pass reinfer=True to see what the edge "
+                "encoder makes of the frames of each state, a graph that the network does not use"
             )
         return _graphs_by_state(model, X, worms, states)
     graphs = _graphs_by_worm(model, X, worms, reinfer)

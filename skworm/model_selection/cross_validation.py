@@ -340,14 +340,10 @@ def one_torch_thread(model: Any) -> Iterator[None]:
     if not own and "torch" not in sys.modules:
         yield
         return
-    import torch
+    from skworm.training import one_thread
 
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def check_splitter(cv: Any) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
-from skworm.frames.index import frame_of_rows, window_of_rows
+from skworm.frames.index import frame_of_rows, window_of_rows, worm_of_rows
 
 _TEST_ON = ("unseen_worms", "held_out_windows")
 _FOLD_BY = ("shuffled_windows", "contiguous_blocks")
@@ -134,8 +134,8 @@ class WormGroupKFold(BaseCrossValidator):
             Ignored.
         y : object, default=None
             Ignored.
-        groups : array-like of shape (n_frames,)
-            Worm of each row.
+        groups : array-like of shape (n_frames,), optional
+            Worm of each row, or its animal where several recordings are of one; by default the index level ``"worm"``.
 
         Returns
         -------
@@ -154,7 +154,7 @@ class WormGroupKFold(BaseCrossValidator):
         100
         """
         self._check_parameters()
-        names = np.unique(_check_groups(groups)).tolist()
+        names = np.unique(_check_groups(X, groups)).tolist()
         self._check_worms(names, unseen_needed=self.test_on == "unseen_worms")
         return comb(len(names), self.n_train_worms) * self.n_splits
 
@@ -167,8 +167,8 @@ class WormGroupKFold(BaseCrossValidator):
             Frames; the index level ``"frame"`` counts the windows where there is one.
         y : object, default=None
             Ignored.
-        groups : array-like of shape (n_frames,)
-            Worm of each row.
+        groups : array-like of shape (n_frames,), optional
+            Worm of each row, or its animal where several recordings are of one; by default the index level ``"worm"``.
 
         Yields
         ------
@@ -206,8 +206,8 @@ class WormGroupKFold(BaseCrossValidator):
             Frames; the index level ``"frame"`` counts the windows where there is one.
         y : object, default=None
             Ignored.
-        groups : array-like of shape (n_frames,)
-            Worm of each row.
+        groups : array-like of shape (n_frames,), optional
+            Worm of each row, or its animal where several recordings are of one; by default the index level ``"worm"``.
 
         Yields
         ------
@@ -234,12 +234,14 @@ class WormGroupKFold(BaseCrossValidator):
 
     def _splits(self, X: Any, groups: Any, *, unseen_needed: bool) -> Iterator[WormSplit]:
         self._check_parameters()
-        worm = _check_groups(groups, n_rows=X.shape[0] if hasattr(X, "shape") else len(X))
-        frame = frame_of_rows(X, worm)
+        worm = _check_groups(X, groups, n_rows=X.shape[0] if hasattr(X, "shape") else len(X))
+        # Several recordings of one animal are one group, and each counts its own frames.
+        recording = worm_of_rows(X)
+        frame = frame_of_rows(X, worm if recording is None else recording)
         unique_worms, worm_codes = np.unique(worm, return_inverse=True)
         names = unique_worms.tolist()
         self._check_worms(names, unseen_needed=unseen_needed)
-        _check_frames_unique(worm, frame)
+        _check_frames_unique(worm if recording is None else recording, frame)
         window = window_of_rows(X, worm, self.window)
         folds = self._folds(names, worm_codes, frame, window)
         for combination in combinations(range(len(names)), self.n_train_worms):
@@ -307,11 +309,12 @@ class WormGroupKFold(BaseCrossValidator):
             )
 
 
-def _check_groups(groups: Any, n_rows: int | None = None) -> np.ndarray:
+def _check_groups(X: Any, groups: Any, n_rows: int | None = None) -> np.ndarray:
+    groups = worm_of_rows(X) if groups is None else groups
     if groups is None:
         raise ValueError(
-            "groups is None, but WormGroupKFold splits by worm; pass groups=X.index.get_level_values('worm'), or any "
-            "array with one worm name a row"
+            "groups is None, and X has no index level 'worm' to split by; pass groups=, an array with the name of the "
+            "worm of each row"
         )
     worm = np.asarray(groups)
     if worm.ndim != 1 or (n_rows is not None and len(worm) != n_rows):
@@ -329,7 +332,8 @@ def _check_frames_unique(worm: np.ndarray, frame: np.ndarray) -> None:
         row = int(repeated[0])
         raise ValueError(
             f"worm {worm.tolist()[row]!r} has frame {frame[row]} more than once (row {row}), and its copies could fall "
-            "on both sides of a split; drop repeated rows, or give each recording its own worm name"
+            "on both sides of a split; drop repeated rows, or give each recording a name of its own and pass groups= "
+            "of their animals"
         )
 
 

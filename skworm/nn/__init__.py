@@ -13,7 +13,7 @@ from skworm.nn.messages import (
     MessagePassing,
     SAGEConvolution,
 )
-from skworm.nn.readouts import AttentionPooling, Readout
+from skworm.nn.readouts import AttentionPooling, ReadoutModule
 from skworm.nn.rollout import Step, TrajectoryModule
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
     "NeuronGRU",
     "NeuronLSTM",
     "NeuronReadout",
-    "Readout",
+    "ReadoutModule",
     "SAGEConvolution",
     "StaticGraph",
     "Step",

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from skworm.nn.groups import Groups
 from skworm.nn.messages import GraphConvolution, MessagePassing
-from skworm.nn.readouts import Readout
+from skworm.nn.readouts import ReadoutModule
 
 
 def neurons_of(X: Tensor, frame_shape: tuple[int, int], group: Groups) -> tuple[Tensor, Tensor | None]:
@@ -45,11 +45,11 @@ class MLPFrameModule(nn.Module):
     ----------
     n_neurons, n_node_features : int
         Shape of a frame.
-    readout : Readout
+    readout : ReadoutModule
         Aggregation and perceptron.
     """
 
-    def __init__(self, n_neurons: int, n_node_features: int, readout: Readout) -> None:
+    def __init__(self, n_neurons: int, n_node_features: int, readout: ReadoutModule) -> None:
         super().__init__()
         self.frame_shape = (n_neurons, n_node_features)
         self.readout = readout
@@ -81,7 +81,7 @@ class GNNFrameModule(nn.Module):
         Shape of a frame.
     messages : MessagePassing or GraphConvolution
         Graph and messages.
-    readout : Readout
+    readout : ReadoutModule
         Aggregation and perceptron.
 
     References
@@ -90,7 +90,7 @@ class GNNFrameModule(nn.Module):
     """
 
     def __init__(
-        self, n_neurons: int, n_node_features: int, messages: MessagePassing | GraphConvolution, readout: Readout
+        self, n_neurons: int, n_node_features: int, messages: MessagePassing | GraphConvolution, readout: ReadoutModule
     ) -> None:
         super().__init__()
         self.frame_shape = (n_neurons, n_node_features)

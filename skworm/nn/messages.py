@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -477,7 +476,7 @@ class GraphConvolution(nn.Module):
 
     takes_group_graphs = False
 
-    def __init__(self, convolution: Convolution, adjacency: Tensor) -> None:
+    def __init__(self, convolution: Layer, adjacency: Tensor) -> None:
         super().__init__()
         self.convolution = convolution
         self.in_parts = True
@@ -563,21 +562,8 @@ class GraphConvolution(nn.Module):
         return max(1, HIDDEN_EDGES_AT_A_TIME // (nodes.shape[1] ** 2 * self.convolution.n_pair_features))
 
 
-Convolution = GINConvolution | SAGEConvolution | GATConvolution | GATv2Convolution | AttentionConvolution
+Layer = GINConvolution | SAGEConvolution | GATConvolution | GATv2Convolution | AttentionConvolution
 """Any of the layers."""
-
-CONVOLUTIONS: dict[str, Callable[..., Convolution]] = {
-    "gin0": partial(GINConvolution, learn_epsilon=False),
-    "gin": partial(GINConvolution, learn_epsilon=True),
-    "sage": SAGEConvolution,
-    "gat": GATConvolution,
-    "gatv2": GATv2Convolution,
-    "attention": AttentionConvolution,
-}
-"""Makes a layer of (n_inputs, n_hidden), by the name that estimators know it by."""
-
-HEADED = frozenset({"gat", "gatv2"})
-"""Names of layers that take `n_heads` too."""
 
 
 def _other_neurons(adjacency: Tensor) -> Tensor:

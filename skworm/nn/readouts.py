@@ -9,7 +9,7 @@ from skworm.nn.blocks import perceptron
 from skworm.nn.memory import NeuronLinear
 
 
-class Readout(nn.Module):
+class ReadoutModule(nn.Module):
     """Aggregate the neurons of a frame and map them to outputs (equations 6, 7 and 13).
 
     Parameters

@@ -1,1 +1,5 @@
-"""The paper's comparisons: models by name, declared experiments, the one engine that runs them, tables and reports."""
+"""The paper's networks, and its comparisons: declared experiments, the engine that runs them, tables and reports."""
+
+from skworm.paper.models import published
+
+__all__ = ["published"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 QUICK_EPOCHS, QUICK_FORECAST_EPOCHS = 150, 20
 
-STUDY = {"states": ("2", "4"), "n_train_worms": (1,), "max_epochs": 800}
+STUDY = {"states": ("2", "4"), "n_train_worms": (1,)}
 QUICK = {"n_folds": 1, "few_combinations": True, "max_epochs": QUICK_EPOCHS}
 """Defaults of most experiments on state classifiers, and what differs in a quick run."""
 
@@ -89,6 +89,8 @@ class Target:
         Models to choose among; empty where the experiment leaves no choice.
     folder : str
         Folder of results, where targets share fits.
+    forecasts : bool, default=False
+        Whether trajectories are predicted, not states.
     in_all : bool, default=True
         Whether ``skworm reproduce all`` runs it.
     """
@@ -104,6 +106,7 @@ class Target:
     train_worms: str = "1"
     models: Sequence[str] = ()
     folder: str = ""
+    forecasts: bool = False
     in_all: bool = True
 
     def settings(self, quick: bool = False, **given: Any) -> Settings:

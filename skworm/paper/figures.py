@@ -153,7 +153,7 @@ def example_figure(study: Study, networks: Sequence[str]) -> Any:
     models = {"linear": LinearTrajectoryRegressor()} | {name: study.made(TRAJECTORY_MODELS[name]) for name in names}
     predicted = {name: model.fit(X[~test], Y[~test]).predict(X[test]) for name, model in models.items()}
     places = changes.nonzero()[0]
-    return TrajectoryDisplay.from_predictions(
+    display = TrajectoryDisplay(
         frames,
         Y[test],
         predicted,
@@ -162,7 +162,8 @@ def example_figure(study: Study, networks: Sequence[str]) -> Any:
         states=labels,
         fps=unseen.fps,
         models={**BASELINE_LABELS, **{name: TRAJECTORY_MODELS[name].label for name in networks}},
-    ).figure_
+    )
+    return display.plot().figure_
 
 
 def confusion_figures(name: str, table: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, Any]:

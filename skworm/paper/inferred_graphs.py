@@ -23,7 +23,7 @@ from skworm.recording import UNKNOWN
 SOURCES = ("white1986", "cook2019")
 """Connectomes that inferred graphs are compared with."""
 
-_NETWORKS = ("gnn", "gnn-virtual-worms", "gnn-published")
+_NETWORKS = ("gnn", "gnn-plain", "gnn-published")
 _STATISTICS = {"spearman": "rank correlation", "auroc": "AUROC"}
 _NULLS = {"permuted_labels": "permuted labels", "rewired_reference": "rewired connectome"}
 

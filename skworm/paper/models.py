@@ -42,8 +42,8 @@ class Spec:
         called: Any = import_module(module)
         for name in names.split("."):
             called = getattr(called, name)
-        own = {key: value.make() if isinstance(value, Spec) else value for key, value in self.parameters.items()}
-        return called(**{**own, **others})
+        values = {**self.parameters, **others}
+        return called(**{key: value.make() if isinstance(value, Spec) else value for key, value in values.items()})
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Model:
         neurons : sequence of str
             Neurons of the connectome, for a model on it.
         **parameters
-            Parameters in place of its own; of ``max_epochs``, ``device`` and ``random_state`` it takes those that it
-            has, and None leaves its own.
+            Parameters in place of its own, such as ``graph__temperature``; of ``max_epochs``, ``device`` and
+            ``random_state`` it takes those that it has, and None leaves its own.
         """
         shared = ("max_epochs", "device", "random_state")
         given = {
@@ -93,11 +93,93 @@ class Model:
         }
         if self.on_connectome:
             given.setdefault("graph", connectome_graph(neurons))
-        return self.spec.make(**given)
+        nested = {key: given.pop(key) for key in list(given) if "__" in key}
+        made = self.spec.make(**given)
+        return made.set_params(**nested) if nested else made
 
 
-_VIRTUAL = Spec("skworm:VirtualWorms")
+_READOUT, _INFERRED = "skworm:Readout", "skworm:InferredGraph"
+_PUBLISHED_READOUT = {"readout": Spec(_READOUT, {"n_layers": 2, "batch_norm": "output"}), "augmentation": None}
+_PUBLISHED_MESSAGES = {"messages": Spec("skworm:Messages", {"normalization": None, "residual": False})}
+_FRAMES = {**_PUBLISHED_READOUT, "weight_decay": 0.0, "max_epochs": 800, "learning_rate": 1e-3}
+_TRAJECTORIES = {
+    **_PUBLISHED_READOUT,
+    "linear": False,
+    "center": "population",
+    "rollout": Spec("skworm:Rollout", {"random_start": False, "scheduled_sampling_end": 300, "clip_margin": None}),
+    "max_epochs": 800,
+}
+_PUBLISHED: Mapping[tuple[str, str], Spec] = {
+    ("states", "mlp"): Spec("skworm:MLPStateClassifier", _FRAMES),
+    ("states", "gnn"): Spec(
+        "skworm:GNNStateClassifier",
+        {
+            "graph": Spec(_INFERRED, {"average": "hidden_neurons", "embedding": 0, "batch_norm": True}),
+            **_PUBLISHED_MESSAGES,
+            **_FRAMES,
+        },
+    ),
+    ("trajectories", "mlp"): Spec("skworm:MLPTrajectoryRegressor", _TRAJECTORIES),
+    ("trajectories", "node-mlp"): Spec("skworm:NodeMLPTrajectoryRegressor", _TRAJECTORIES),
+    ("trajectories", "gnn"): Spec(
+        "skworm:GNNTrajectoryRegressor",
+        {"graph": Spec(_INFERRED, {"embedding": 0, "n_hidden": 256}), **_PUBLISHED_MESSAGES, **_TRAJECTORIES},
+    ),
+}
+
+
+def published(name: str, task: str = "states", **changes: Any) -> Any:
+    """Return a network as the paper describes it, read literally, not fitted.
+
+    Perceptrons have two layers with batch normalisation on their output, and nothing is penalised or augmented. The
+    edge encoder does not know neurons by an embedding, and messages are summed without normalisation or residual. For
+    states, hidden features of neurons are averaged over a worm's frames before edges are encoded. Trajectories are
+    predicted without a linear map or centring, with scheduled sampling until epoch 300 of 800.
+
+    Parameters
+    ----------
+    name : {"mlp", "gnn", "node-mlp"}
+        Network; ``"node-mlp"`` predicts trajectories only.
+    task : {"states", "trajectories"}, default="states"
+        What it predicts.
+    **changes
+        Parameters in place of the paper's, such as ``random_state=0`` or ``messages__residual=True``.
+
+    Returns
+    -------
+    estimator
+        An estimator of skworm.
+
+    Raises
+    ------
+    ValueError
+        If the paper has no such network.
+
+    References
+    ----------
+    Wang et al. 2021, "Methods" and Supplementary Information, "Model Implementation".
+
+    Examples
+    --------
+    >>> from skworm.paper import published
+    >>> published("gnn", random_state=0).messages
+    Messages(normalization=None, residual=False)
+    """
+    if (task, name) not in _PUBLISHED:
+        known = [f"{name!r} for {task}" for task, name in _PUBLISHED]
+        raise ValueError(f"the paper has no network {name!r} for {task!r}; choose {', '.join(known)}")
+    return _PUBLISHED[task, name].make().set_params(**changes)
+
+
 _MLP, _GNN = "skworm:MLPStateClassifier", "skworm:GNNStateClassifier"
+_PLAIN = {"augmentation": None}
+_MESSAGES = {"messages": Spec("skworm:Messages")}
+_PARTS = {"graph": Spec(_INFERRED), **_MESSAGES}
+
+
+def _as_published(name: str, task: str) -> Spec:
+    return Spec("skworm.paper.models:published", {"name": name, "task": task})
+
 
 _STATE_MODELS = (
     Model(
@@ -109,20 +191,27 @@ _STATE_MODELS = (
     ),
     Model("svm", "SVM", Spec("skworm:SVMStateClassifier"), takes=("device",), in_table_1="svm"),
     Model("mlp", "MLP", Spec(_MLP), in_table_1="mlp"),
-    Model("mlp-published", "MLP, as published", Spec(f"{_MLP}.as_published"), in_table_1="mlp"),
-    Model("gnn-connectome", "GNN (connectome)", Spec(_GNN), in_table_1="gnn-connectome", on_connectome=True),
-    Model("gnn", "GNN", Spec(_GNN), in_table_1="gnn"),
-    Model("gnn-published", "GNN, as published", Spec(f"{_GNN}.as_published"), in_table_1="gnn"),
-    Model("gnn-dynamic", "GNN, dynamic edges", Spec(_GNN, {"edges": "dynamic"})),
-    Model("gnn-free", "GNN, free graph", Spec(_GNN, {"edges": "free"})),
-    Model("mlp-virtual-worms", "MLP, virtual worms", Spec(_MLP, {"augmentation": _VIRTUAL})),
-    Model("gnn-virtual-worms", "GNN, virtual worms", Spec(_GNN, {"augmentation": _VIRTUAL})),
+    Model("mlp-published", "MLP, as published", _as_published("mlp", "states"), in_table_1="mlp"),
+    Model(
+        "gnn-connectome",
+        "GNN (connectome)",
+        Spec(_GNN, {"messages": Spec("skworm:Messages")}),
+        in_table_1="gnn-connectome",
+        on_connectome=True,
+    ),
+    Model("gnn", "GNN", Spec(_GNN, _PARTS), in_table_1="gnn"),
+    Model("gnn-published", "GNN, as published", _as_published("gnn", "states"), in_table_1="gnn"),
+    Model("gnn-dynamic", "GNN, dynamic edges", Spec(_GNN, {"graph": Spec(_INFERRED, {"per": "frame"})})),
+    Model("gnn-free", "GNN, free graph", Spec(_GNN, {"graph": "learned"})),
+    Model("mlp-plain", "MLP, no virtual worms", Spec(_MLP, _PLAIN)),
+    Model("gnn-plain", "GNN, no virtual worms", Spec(_GNN, {**_PARTS, **_PLAIN})),
 )
 STATE_MODELS: Mapping[str, Model] = {model.name: model for model in _STATE_MODELS}
 """Every state classifier that can be compared, in the order of a table."""
 
 _MLP, _NODE, _GNN = (f"skworm:{name}TrajectoryRegressor" for name in ("MLP", "NodeMLP", "GNN"))
 _LINEAR = "skworm:LinearTrajectoryRegressor"
+_STATIC = Spec(_INFERRED, {"per": "worm"})
 
 _TRAJECTORY_MODELS = (
     Model("linear-uncentred", "Linear, worms not centred", Spec(_LINEAR, {"center": "population"}), (), MARKOVIAN),
@@ -130,12 +219,12 @@ _TRAJECTORY_MODELS = (
     Model("mlp", "MLP", Spec(_MLP), burn_in=MARKOVIAN),
     Model("node-mlp", "Node MLP", Spec(_NODE), burn_in=MARKOVIAN),
     Model("gnn", "GNN", Spec(_GNN), burn_in=MARKOVIAN),
-    Model("gnn-static", "GNN, static edges", Spec(_GNN, {"edges": "static"}), burn_in=MARKOVIAN),
-    Model("mlp-plain", "MLP, no virtual worms", Spec(_MLP, {"augmentation": None}), burn_in=MARKOVIAN),
+    Model("gnn-static", "GNN, static edges", Spec(_GNN, {"graph": _STATIC}), burn_in=MARKOVIAN),
+    Model("mlp-plain", "MLP, no virtual worms", Spec(_MLP, _PLAIN), burn_in=MARKOVIAN),
     Model("mlp-uncentred", "MLP, worms not centred", Spec(_MLP, {"center": "population"}), burn_in=MARKOVIAN),
-    Model("mlp-published", "MLP, as published", Spec(f"{_MLP}.as_published"), burn_in=MARKOVIAN),
-    Model("node-mlp-published", "Node MLP, as published", Spec(f"{_NODE}.as_published"), burn_in=MARKOVIAN),
-    Model("gnn-published", "GNN, as published", Spec(f"{_GNN}.as_published"), burn_in=MARKOVIAN),
+    Model("mlp-published", "MLP, as published", _as_published("mlp", "trajectories"), burn_in=MARKOVIAN),
+    Model("node-mlp-published", "Node MLP, as published", _as_published("node-mlp", "trajectories"), burn_in=MARKOVIAN),
+    Model("gnn-published", "GNN, as published", _as_published("gnn", "trajectories"), burn_in=MARKOVIAN),
     Model("mlp-lags", "MLP, 4 frames side by side", Spec(_MLP), burn_in=RECURRENT),
     Model("mlp-lstm", "MLP, LSTM", Spec(_MLP, {"memory": "lstm"}), burn_in=RECURRENT),
     Model("node-mlp-lstm", "Node MLP, LSTM", Spec(_NODE, {"memory": "lstm"}), burn_in=RECURRENT),

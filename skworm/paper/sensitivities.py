@@ -15,27 +15,39 @@ if TYPE_CHECKING:
 
 _VIRTUAL_WORMS = Spec("skworm:VirtualWorms")
 
+
+def _readout(**parameters: Any) -> Mapping[str, Spec]:
+    return {"readout": Spec("skworm:Readout", parameters)}
+
+
+def _rollout(**parameters: Any) -> Mapping[str, Spec]:
+    return {"rollout": Spec("skworm:Rollout", parameters)}
+
+
 READINGS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "published": ("gnn-published", {}),
-        "published, row-normalised messages": ("gnn-published", {"message_normalization": "row"}),
-        "published, residual": ("gnn-published", {"residual": True}),
-        "published, neuron embedding": ("gnn-published", {"neuron_embedding": 8}),
-        "published, no batch norm in the readout": ("gnn-published", {"batch_norm": None, "n_layers": 1}),
-        "published, dynamic edges": ("gnn-published", {"edges": "dynamic", "encoder_batch_norm": False}),
-        "published, one-hot edges": ("gnn-published", {"edge_temperature": 0.1}),
-        "published, free adjacency": ("gnn-published", {"edges": "free"}),
+        "published, row-normalised messages": ("gnn-published", {"messages__normalization": "row"}),
+        "published, residual": ("gnn-published", {"messages__residual": True}),
+        "published, neuron embedding": ("gnn-published", {"graph__embedding": 8}),
+        "published, no batch norm in the readout": (
+            "gnn-published",
+            _readout(batch_norm=None),
+        ),
+        "published, dynamic edges": ("gnn-published", {"graph__per": "frame", "graph__batch_norm": False}),
+        "published, one-hot edges": ("gnn-published", {"graph__temperature": 0.1}),
+        "published, free adjacency": ("gnn-published", {"graph": "learned"}),
         "default": ("gnn", {}),
-        "default, row-normalised messages": ("gnn", {"message_normalization": "row"}),
-        "default, messages not normalised": ("gnn", {"message_normalization": None}),
-        "default, no residual": ("gnn", {"residual": False}),
-        "default, no neuron embedding": ("gnn", {"neuron_embedding": 0}),
-        "default, hidden features averaged": ("gnn", {"static_average": "hidden_neurons"}),
+        "default, row-normalised messages": ("gnn", {"messages__normalization": "row"}),
+        "default, messages not normalised": ("gnn", {"messages__normalization": None}),
+        "default, no residual": ("gnn", {"messages__residual": False}),
+        "default, no neuron embedding": ("gnn", {"graph__embedding": 0}),
+        "default, hidden features averaged": ("gnn", {"graph__average": "hidden_neurons"}),
         "default, no weight decay": ("gnn", {"weight_decay": 0.0}),
-        "default, batch norm always": ("gnn", {"batch_norm": "output"}),
-        "default, dynamic edges": ("gnn", {"edges": "dynamic"}),
-        "default, one-hot edges": ("gnn", {"edge_temperature": 0.1}),
-        "default, free adjacency": ("gnn", {"edges": "free"}),
+        "default, batch norm always": ("gnn", _readout(batch_norm="output")),
+        "default, dynamic edges": ("gnn", {"graph__per": "frame"}),
+        "default, one-hot edges": ("gnn", {"graph__temperature": 0.1}),
+        "default, free adjacency": ("gnn", {"graph": "learned"}),
     }
 )
 """Readings of the GNN's equations: a model of the registry, and what differs."""
@@ -43,7 +55,7 @@ READINGS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
 _MLPS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "MLP published": ("mlp-published", {}),
     "MLP": ("mlp", {}),
-    "MLP, weight decay": ("mlp", {"weight_decay": "auto"}),
+    "MLP, no weight decay": ("mlp", {"weight_decay": 0.0}),
 }
 _LUCK = "The best of many owes part of its lead to luck: choice.csv chooses one for each worm without it."
 
@@ -83,15 +95,12 @@ TRAJECTORY_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "worms not centred": {"center": "population"},
         "worms not centred, no virtual worms": {"center": "population", "augmentation": None},
         "no linear map": {"linear": False},
-        "always from the first frame": {"random_start": False},
-        "trained on 16 frames": {"train_horizon": 16},
-        "scheduled sampling until half-way": {
-            "scheduled_sampling_end": 0.5,
-            "scheduled_sampling_unit": "max_epochs",
-        },
+        "always from the first frame": _rollout(random_start=False),
+        "trained on 16 frames": _rollout(train_horizon=16),
+        "scheduled sampling until epoch 100": _rollout(scheduled_sampling_end=100),
         "64 hidden features": {"n_hidden": 64},
-        "two layers": {"n_layers": 2},
-        "batch normalisation": {"batch_norm": "output"},
+        "two layers": _readout(n_layers=2),
+        "batch normalisation": _readout(batch_norm="output"),
     }
 )
 """Changes to the trajectory MLP by name, one at a time; gain, offset and mixing are of its virtual worms."""
@@ -109,6 +118,7 @@ TRAJECTORY_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "paper_folds": 1,
         "max_epochs": 200,
     },
+    forecasts=True,
     in_all=False,
 )
 def forecast_sensitivity(study: Study) -> Plan:

@@ -155,7 +155,7 @@ class Material:
     def derivative(self) -> str:
         """The one kind of derivative that all recordings allow."""
         with_derivatives = [recording.derivatives is not None for recording in (*self.recordings, *self.external)]
-        return "file" if all(with_derivatives) else "central"
+        return "file" if all(with_derivatives) else "smooth"
 
     @property
     def external_apart(self) -> bool:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from skworm.paper.study import Arm, Study
 
-_NETWORKS = ("mlp", "gnn", "mlp-virtual-worms", "gnn-virtual-worms")
+_NETWORKS = ("mlp", "gnn", "mlp-plain", "gnn-plain")
 _ONE_HOT_TEMPERATURES = (1.0, 0.3, 0.1, 0.03, 0.01)
 _AVA = ("AVAL", "AVAR")
 _N_DRAWS = 2
@@ -61,8 +61,7 @@ _NICHOLS_4_STATES = 70.0
         "n_folds": 10,
         "n_splits": None,
         "fold_by": ("shuffled_windows", "contiguous_blocks"),
-        "max_epochs": 800,
-        "models": ("diffusion-map", "svm", "mlp", "gnn-connectome", "gnn", "mlp-virtual-worms", "gnn-virtual-worms"),
+        "models": ("diffusion-map", "svm", "mlp-published", "gnn-published", "mlp", "gnn-connectome", "gnn"),
     },
     simulated={"n_folds": 3, "max_epochs": 200},
     quick={"n_folds": 2, "max_epochs": QUICK_EPOCHS},
@@ -94,7 +93,7 @@ def table_1(study: Study) -> Plan:
     "About 92 per cent on the same worm with 7 states; GNN trained on three worms 87 per cent with 4 states on the "
     "remaining worms; about 70 per cent for MLP and GNN on the worms of Nichols et al. Other values are not "
     "printed.",
-    defaults={"states": ("7", "4"), "n_folds": 10, "max_epochs": 800},
+    defaults={"states": ("7", "4"), "n_folds": 10},
     quick=QUICK,
     train_worms="every number that leaves a worm unseen",
 )
@@ -235,6 +234,7 @@ for _name, _title, _summary, _drawn in (
             "models": ("mlp", "node-mlp", "gnn", "mlp-lstm"),
         },
         quick={"max_epochs": QUICK_FORECAST_EPOCHS},
+        forecasts=True,
         train_worms="one, all but one, and all beside external recordings",
         models=tuple(name for name in TRAJECTORY_MODELS if not name.startswith("linear")),
         folder="figure4cd",
@@ -251,7 +251,7 @@ for _name, _title, _summary, _drawn in (
 )
 def without_ava(study: Study) -> Plan:
     """Compare classifiers with and without AVAL and AVAR."""
-    from skworm.recording import neuron_name
+    from skworm.neurons import neuron_name
 
     fewer = tuple(neuron for neuron in study.neurons if neuron_name(neuron) not in _AVA)
     left_out = [neuron for neuron in study.neurons if neuron not in fewer]
@@ -286,7 +286,7 @@ def one_hot_edges(study: Study) -> Plan:
                     arm,
                     name=name,
                     label=name,
-                    model=study.model(arm.name, edge_temperature=temperature),
+                    model=study.model(arm.name, graph__temperature=temperature),
                     against=soft if name != soft else None,
                     facts={"temperature": temperature, "line": arm.label},
                 )
@@ -324,7 +324,7 @@ def one_hot_edges(study: Study) -> Plan:
 def three_neurons(study: Study) -> Plan:
     """Compare classifiers on the three neurons of Nichols et al. with those on all neurons."""
     from skworm.frames import SHARED_WITH_NICHOLS
-    from skworm.recording import neuron_name
+    from skworm.neurons import neuron_name
 
     names = {neuron_name(neuron): neuron for neuron in study.neurons}
     lacking = [neuron for neuron in SHARED_WITH_NICHOLS if neuron not in names]
@@ -377,7 +377,7 @@ def edges_vs_connectome(study: Study) -> Plan:
     given = [replace(arm, against="gnn") for arm in study.arms("gnn-connectome")]
     arms += [with_paper(arm) for arm in given]
     alone = "GNN (connectome), no own features"
-    model = study.model("gnn-connectome", residual=False)
+    model = study.model("gnn-connectome", messages__residual=False)
     arms += [replace(arm, name=alone, label=alone, model=model) for arm in given]
     notes = [
         "Graphs: each network is trained on all frames of every combination of training worms, and asked for the graph "
@@ -396,9 +396,9 @@ def edges_vs_connectome(study: Study) -> Plan:
     return Plan(arms, notes, more=lambda scores, folder: results_of_inferred_graphs(study, folder, _N_PERMUTATIONS))
 
 
-MODULES: Mapping[str, str] = MappingProxyType(
+MODULES: Mapping[str, Spec | str] = MappingProxyType(
     {
-        "GIN-0": "gin0",
+        "GIN-0": Spec("skworm:GIN", {"learn_epsilon": False}),
         "GIN-ε": "gin",
         "GraphSAGE": "sage",
         "GAT": "gat",
@@ -406,7 +406,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "Global attention": "attention",
     }
 )
-"""The supplement's modules, and GATv2, by label; their names in ``GNNStateClassifier(convolution=...)``."""
+"""The supplement's modules, and GATv2: ``GNNStateClassifier(messages=...)`` by label."""
 
 
 @target(
@@ -421,8 +421,8 @@ MODULES: Mapping[str, str] = MappingProxyType(
 def modules(study: Study) -> Plan:
     """Compare the GNN with established graph modules in place of its messages."""
     arms = study.arms("gnn")
-    for label, convolution in MODULES.items():
-        model = study.model("gnn", convolution=convolution)
+    for label, messages in MODULES.items():
+        model = study.model("gnn", graph="auto", messages=messages)
         arms += [replace(arm, name=label, label=label, model=model, against="gnn") for arm in study.arms("gnn")]
     notes = [
         "Every module maps each neuron to as many features as the readout has hidden ones (16), on the fully connected "
@@ -450,13 +450,13 @@ def graph_ablation(study: Study) -> Plan:
             identity = study.model("gnn", graph=graphs["identity"], augmentation=augmentation)
             models = {
                 "gnn": inferred,
-                "GNN, free graph": study.model("gnn", edges="free", augmentation=augmentation),
+                "GNN, free graph": study.model("gnn", graph="learned", augmentation=augmentation),
                 **{
                     f"GNN, {name}": study.model("gnn", graph=graph, augmentation=augmentation)
                     for name, graph in graphs.items()
                 },
                 "GNN, identity, wide readout": _as_wide_as(study, arm, inferred, identity),
-                "mlp": study.model("mlp", weight_decay="auto", augmentation=augmentation),
+                "mlp": study.model("mlp", augmentation=augmentation),
             }
             labels = {"gnn": "GNN, inferred graph", "mlp": "MLP"}
             arms += [

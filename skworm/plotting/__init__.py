@@ -3,8 +3,7 @@
 from skworm.plotting.base import Display
 from skworm.plotting.classification import ConfusionDisplay, LeakageDisplay, NeuronImportanceDisplay, ReliabilityDisplay
 from skworm.plotting.graphs import GraphDisplay
-from skworm.plotting.manifold import ManifoldDisplay
-from skworm.plotting.recordings import EthogramDisplay, RecordingDisplay, TraceDisplay
+from skworm.plotting.recordings import EthogramDisplay, ManifoldDisplay, RecordingDisplay, TraceDisplay
 from skworm.plotting.scores import ScoreCurveDisplay, TrajectoryErrorDisplay, WormScoresDisplay
 from skworm.plotting.trajectories import BehaviorDisplay, TrajectoryDisplay
 from skworm.plotting.words import LINE_COLORS, STATE_COLORS

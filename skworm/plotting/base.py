@@ -1,28 +1,59 @@
-"""The base of all displays: their figure and its panels, spines, grids, legends, and strips of states."""
+"""The base of all displays: panels, legends, spines, grids, strips of states, and what their docstrings share."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+import inspect
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 
 from skworm.frames.index import worm_of_rows
-from skworm.plotting.words import readable
+from skworm.plotting.words import colors_of_states, readable
+from skworm.recording import Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
 
+_BELOW = "outside lower center"
 _LONGEST_STEP, _LONGEST_IN_SECONDS = 1.5, 300.0
+_INCHES_OF_HANDLE, _INCHES_A_LETTER, _LEAST_INCHES_OF_PANEL = 0.56, 0.065, 1.7
 
-_INCHES_OF_HANDLE, _INCHES_A_LETTER = 0.6, 0.065
+_SHARED: Mapping[str, str] = MappingProxyType(
+    {
+        "models": (
+            "models : mapping of str to str, optional\n"
+            "    Model to label, in the order of the legend, of which colours follow; by default all."
+        ),
+        "curve": (
+            "log : bool, default=False\n    Whether the horizontal axis is logarithmic.\n"
+            "reference : mapping of (panel, model, x) to float, optional\n    Published scores, as those of models.\n"
+            'reference_label : str, default="published"\n    What the legend calls them.'
+        ),
+        "y_true": (
+            'y_true : Series or array-like of str, shape (n_frames,)\n    Labelled states; ``"unknown"`` is left out.'
+        ),
+        "worm": (
+            "worm : array-like of shape (n_frames,), optional\n"
+            '    Worm of each frame; by default the index level ``"worm"`` of the frames.'
+        ),
+        "ax": "ax : matplotlib Axes or sequence of them, optional\n    One for each panel; by default a new figure.",
+        "options": "**options\n    Further parameters of the class.",
+        "drawn": (
+            "Returns\n-------\nDisplay\n    The display, drawn.\n\nRaises\n------\nValueError\n"
+            "    If the data lack what is to be drawn, or shapes or `ax` do not fit."
+        ),
+    }
+)
 
 
 class Display:
     """What all displays are: artists drawn by ``plot`` into axes that are given, or into a figure of their own.
+
+    A line ``%(name)s`` in a docstring of a subclass stands for a part that several share, and is filled in.
 
     Attributes
     ----------
@@ -35,70 +66,108 @@ class Display:
     figure_: Any
     axes_: list[Axes]
     _own_figure: bool
+    _width: float | None
 
-    def save(self, path: str | os.PathLike[str], *, dots_per_inch: int = 150) -> None:
-        """Write the figure, once drawn, to a file whose ending names the format."""
-        from matplotlib.figure import SubFigure
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for documented in (cls, *(getattr(member, "__func__", member) for member in vars(cls).values())):
+            doc = getattr(documented, "__doc__", None)
+            if doc is not None and "%(" in doc:
+                lines = inspect.cleandoc(doc).split("\n")
+                filled = [_SHARED[line[2:-2]] if line.startswith("%(") else line for line in lines]
+                documented.__doc__ = "\n".join(filled) + "\n"
 
-        figure = self.figure_.figure if isinstance(self.figure_, SubFigure) else self.figure_
-        figure.savefig(path, dpi=dots_per_inch)
+    def plot(self, ax: Any = None, *, width: float | None = None) -> Self:
+        """Draw into given axes or into a new figure.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or sequence of them, optional
+            One for each panel; by default a new figure.
+        width : float, optional
+            Width of a new figure in inches, such as 3.35 (85 mm) for a column of a journal: panels that are too
+            narrow then stand below each other. By default each has room.
+
+        Returns
+        -------
+        Display
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If the data lack what is to be drawn, or `ax` does not hold an Axes for each panel.
+        """
+        self._width = width
+        self._draw(ax)
+        return self
+
+    def _draw(self, ax: Any) -> None:
+        raise NotImplementedError
+
+    @property
+    def ax_(self) -> Axes:
+        """The first of the panels."""
+        return self.axes_[0]
 
     def _make_axes(
-        self,
-        ax: Any,
-        n_panels: int,
-        size: tuple[float, float],
-        *,
-        n_columns: int | None = None,
-        square: bool = False,
-        what: str = "panels",
-        **grid: Any,
-    ) -> list[Axes]:
+        self, ax: Any, n_panels: int, size: tuple[float, float], *, n_columns: int = 0, square: bool = False, **kw: Any
+    ) -> None:
         """Take the given axes, one for each panel, or make a figure of `size` in inches with that many panels.
 
         Panels are in rows of `n_columns`, by default in one row. Those that keep the shape of their data are `square`:
-        the figure then takes away the room that is left. An error calls panels by `what`. `grid` has the options of
-        ``Figure.subplots``.
+        the figure then takes away the room that is left. `kw` has the options of ``Figure.subplots``.
         """
         self._own_figure = ax is None
         if ax is None:
             # Apart from pyplot, a figure needs no window, and goes when nobody refers to it.
             from matplotlib.figure import Figure
 
-            figure = Figure(figsize=size, layout="compressed" if square else "constrained")
             n_columns = n_columns or n_panels
-            places = figure.subplots(-(-n_panels // n_columns), n_columns, squeeze=False, **grid).ravel()
+            n_rows = -(-n_panels // n_columns)
+            if self._width is not None:
+                # Panels that would be too narrow stand below each other; square ones keep their shape.
+                columns_before, rows_before = n_columns, n_rows
+                n_columns = min(n_columns, max(1, int(self._width / _LEAST_INCHES_OF_PANEL)))
+                n_rows = -(-n_panels // n_columns)
+                scale = self._width * columns_before / n_columns / size[0] if square else 1.0
+                size = self._width, size[1] * scale * n_rows / rows_before
+                kw.pop("width_ratios", None)
+            figure = Figure(figsize=size, layout="compressed" if square else "constrained")
+            places = figure.subplots(n_rows, n_columns, squeeze=False, **kw).ravel()
             for unused in places[n_panels:]:
                 unused.remove()
             ax = places[:n_panels]
         self.axes_ = list(np.atleast_1d(ax).ravel())
         if len(self.axes_) != n_panels:
-            raise ValueError(f"ax holds {len(self.axes_)} axes for {n_panels} {what}; pass one for each")
-        self.figure_ = self.axes_[0].figure
-        return self.axes_
+            raise ValueError(f"ax holds {len(self.axes_)} axes for {n_panels} panels; pass one for each")
+        self.figure_ = self.ax_.figure
 
     def _add_legend(
-        self,
-        handles: Mapping[str, Any],
-        *,
-        given: Mapping[str, Any] | None = None,
-        axes: Axes | None = None,
-        loc: str = "outside lower center",
-        **options: Any,
+        self, handles: Mapping[str, Any], *, given: Any = None, axes: Any = None, loc: str = _BELOW, **options: Any
     ) -> Any:
         """Place a legend outside the axes of a figure of its own, or else in given axes, as `given` says."""
         if not self._own_figure:
             return add_legend(axes or self.axes_[-1], handles, **options, **(given or {}))
-        columns = 1 if "right" in loc else legend_columns(handles, width_of(self.figure_))
+        if self._width is not None:
+            loc = _BELOW
+        columns = 1 if "right" in loc else legend_columns(handles, self.figure_)
         return add_legend(self.figure_, handles, loc=loc, ncols=columns, **options)
+
+    def _add_legend_above(self, axes: Axes, handles: Mapping[str, Any], title: str = "") -> None:
+        """Place a legend right above axes, below a title."""
+        place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "title_fontsize": "medium"}
+        add_legend(axes, handles, title=title, ncols=legend_columns(handles, axes.figure), **place)
 
 
 class ClassifierDisplay(Display):
-    """A display of what a classifier predicts, which ``_predict`` hands to ``from_predictions``."""
+    """A display of what a classifier predicts, which ``_predict`` gives to ``from_predictions``."""
+
+    from_predictions: Any
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, worm: Any = None, ax: Any = None, **options: Any
+        cls, estimator: Any, X: Any, y: Any = None, *, worm: Any = None, ax: Any = None, **options: Any
     ) -> Self:
         """Draw what a fitted classifier predicts.
 
@@ -109,31 +178,25 @@ class ClassifierDisplay(Display):
         X : DataFrame or array-like of shape (n_frames, n_features)
             Frames, best of worms that the classifier has not seen.
         y : array-like of str, shape (n_frames,)
-            Labelled states; ``"unknown"`` is left out.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`.
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure.
+            Labelled states; an ethogram can do without.
+        %(worm)s
+        %(ax)s
         **options
             Further options of ``from_predictions``.
 
-        Returns
-        -------
-        Display
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError
-            As ``from_predictions``.
+        %(drawn)s
         """
-        return cls.from_predictions(y, worm=worm_of_rows(X, worm), ax=ax, **cls._predict(estimator, X), **options)
+        if y is not None and isinstance(X, pd.DataFrame) and len(y) == len(X):
+            y = pd.Series(np.asarray(y), index=X.index)
+        options = {**cls._predict(estimator, X), **options}
+        return cls.from_predictions(y, worm=worm_of_rows(X, worm), ax=ax, **options)
 
-    from_predictions: ClassVar[Callable[..., Any]]
-
-    @staticmethod
-    def _predict(estimator: Any, X: Any) -> dict[str, Any]:
-        return {"predictions": {type(estimator).__name__: estimator.predict(X)}}
+    @classmethod
+    def _predict(cls, estimator: Any, X: Any) -> dict[str, Any]:
+        states = estimator.predict(X)
+        if isinstance(X, pd.DataFrame):
+            states = pd.Series(states, index=X.index)
+        return {"predictions": {type(estimator).__name__: states}}
 
 
 def add_legend(where: Any, handles: Mapping[str, Any], **options: Any) -> Any:
@@ -142,16 +205,12 @@ def add_legend(where: Any, handles: Mapping[str, Any], **options: Any) -> Any:
     return where.legend(list(handles.values()), list(handles), **style)
 
 
-def legend_columns(labels: Collection[str], width: float) -> int:
-    """Return how many columns of a legend fit into a width in inches, such that its rows are even."""
+def legend_columns(labels: Collection[str], figure: Any = None, *, width: float = 0) -> int:
+    """Return how many columns of a legend fit into a figure or a width in inches, such that its rows are even."""
+    width = width or figure.bbox.width / figure.dpi
     widest = _INCHES_OF_HANDLE + _INCHES_A_LETTER * max(map(len, labels))
     n_rows = -(-len(labels) // max(1, int(width / widest)))
     return -(-len(labels) // n_rows)
-
-
-def width_of(figure: Any) -> float:
-    """Return the width in inches of a figure or of a part of one."""
-    return float(figure.bbox.width / figure.dpi)
 
 
 def tidy(axes: Axes, *, grid: Literal["x", "y", "both"] | None = None, left: bool = True) -> None:
@@ -170,25 +229,14 @@ def name_rows(axes: Axes, names: Sequence[str], *, margin: float = 0.5, **style:
 
 
 def draw_dots(axes: Axes, x: Any, y: Any, color: str, **style: Any) -> Any:
-    """Draw a dot a worm, open, so that several at one place are seen and a mean among them is told apart."""
+    """Draw open dots, one for each worm, so that several at one place are seen and a mean among them is told apart."""
     return axes.plot(x, y, "o", color=color, markerfacecolor="none", markersize=3.5, markeredgewidth=0.9, **style)[0]
 
 
 def cells_of_frames(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cells that frames take on an axis of time.
+    """Return the edges of the cells that frames take on an axis of time, and the frame of each cell, -1 for a gap.
 
-    Parameters
-    ----------
-    time : numpy.ndarray of shape (n_frames,)
-        Time of each frame, ascending.
-
-    Returns
-    -------
-    edges : numpy.ndarray of shape (n_cells + 1,)
-        Where each cell begins, and where the last ends. A frame reaches half way to its neighbours, but no further
-        than half a usual frame where frames are absent.
-    frames : numpy.ndarray of int, shape (n_cells,)
-        Frame of each cell; -1 for a gap.
+    A frame reaches half way to its neighbours, but no further than half a usual frame where frames are absent.
 
     Examples
     --------
@@ -209,30 +257,14 @@ def cells_of_frames(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def follows_a_gap(time: np.ndarray) -> np.ndarray:
     """Return which frames lie further behind the one before than frames usually do; the first does not."""
-    steps = np.diff(time)
-    return (
-        np.concatenate([[False], steps > _LONGEST_STEP * np.median(steps)]) if len(steps) else np.zeros(len(time), bool)
-    )
+    steps = np.diff(time, prepend=time[0])
+    return steps > _LONGEST_STEP * (np.median(steps[1:]) if len(steps) > 1 else 1.0)
 
 
 def draw_states(
     axes: Axes, time: np.ndarray, states: Any, colors: Mapping[str, str], rows: Sequence[float] = (0, 1)
 ) -> QuadMesh:
-    """Colour a strip by state.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Where to draw.
-    time : numpy.ndarray of shape (n_frames,)
-        Time of each frame.
-    states : array-like of str or None, shape (n_frames,)
-        State of each frame; frames without one leave a gap.
-    colors : mapping of str to str
-        Colour of every state.
-    rows : tuple of two float, default=(0, 1)
-        Where the strip begins and ends, in data coordinates.
-    """
+    """Colour a strip between two rows by state; frames without one leave a gap."""
     from matplotlib.colors import ListedColormap
 
     edges, frames = cells_of_frames(time)
@@ -242,28 +274,23 @@ def draw_states(
     return axes.pcolormesh(edges, rows, cells, cmap=shades, vmin=-0.5, vmax=len(colors) - 0.5, rasterized=True)
 
 
-def add_strip(axes: Axes, time: np.ndarray, states: Any, colors: Mapping[str, str], strip: Axes | None = None) -> Axes:
-    """Colour a strip right below the axes by state, or one that is given, and return it; it has their axis of time."""
-    if strip is None:
-        strip = axes.inset_axes((0, -0.1, 1, 0.06))
+def add_strip(axes: Axes, worm: Recording, height: float = 0.06) -> Axes | None:
+    """Colour a strip below the axes by state, if the worm has states, and return it; label the axis of time."""
+    strip = None
+    if worm.states is not None:
+        strip = axes.inset_axes((0, -1.5 * height, 1, height))
         strip.sharex(axes)
-    draw_states(strip, time, states, colors)
-    strip.set_yticks([0.5], ["state"], fontsize="x-small")
-    strip.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", bottom=False, labelbottom=False)
+        draw_states(strip, worm.time, worm.states, colors_of_states(worm.states))
+        strip.set_yticks([0.5], ["state"], fontsize="x-small")
+        strip.tick_params(axis="y", length=0)
+        axes.tick_params(axis="x", bottom=False, labelbottom=False)
+    show_time(strip or axes)
     return strip
 
 
-def show_time(axes: Axes, seconds: float) -> None:
-    """Label an axis of time in seconds, or in minutes where it spans more than five.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        The axes, whose data are in seconds.
-    seconds : float
-        What the axis spans.
-    """
+def show_time(axes: Axes) -> None:
+    """Label an axis, whose data are in seconds, in seconds, or in minutes where it spans more than five."""
+    seconds = float(np.ptp(axes.get_xlim()))
     if seconds > _LONGEST_IN_SECONDS:
         from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
@@ -273,8 +300,16 @@ def show_time(axes: Axes, seconds: float) -> None:
     axes.set_xlabel("Time (min)" if seconds > _LONGEST_IN_SECONDS else "Time (s)")
 
 
-def patches_of_states(colors: Mapping[str, str]) -> dict[str, Any]:
+def require_columns(table: pd.DataFrame, wanted: Collection[str], source: str) -> None:
+    """Check that a table has rows and columns, or say where such a table is from."""
+    lacking = [name for name in wanted if name not in table]
+    if lacking or table.empty:
+        found = f"lacks the columns {lacking}" if lacking else "has no rows"
+        raise ValueError(f"the table {found}; pass {source}")
+
+
+def patches_of_states(states: Any) -> dict[str, Any]:
     """Return what a legend shows for states."""
     from matplotlib.patches import Patch
 
-    return {readable(state): Patch(color=color) for state, color in colors.items()}
+    return {readable(state): Patch(color=color) for state, color in colors_of_states(states).items()}

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 
-from skworm.plotting.base import Display
-from skworm.plotting.words import LIGHT, connectome_label
-from skworm.recording import neuron_name
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from skworm.neurons import neuron_name
+from skworm.plotting import base, words
 
 _POSITIVE, _NEGATIVE, _REFERENCE = "#2166AC", "#B2182B", "#CCCCCC"
-_INCHES_A_NEURON = 0.24
-_EDGES_A_NEURON, _WIDEST, _THINNEST = 2, 2.6, 0.4
-_TO_CENTRE = (0.35, 0.6)
-_NAME_RADIUS, _LIMIT = 1.07, 1.3
+_INCHES_A_NEURON, _EDGES_A_NEURON, _WIDEST, _THINNEST = 0.24, 2, 2.6, 0.4
+_TO_CENTRE, _NAME_RADIUS, _LIMIT = (0.35, 0.6), 1.07, 1.3
 
 
-class GraphDisplay(Display):
+@dataclass(eq=False, repr=False)
+class GraphDisplay(base.Display):
     """A weighted graph between neurons, as a matrix or as a network.
 
     Parameters
     ----------
     graph : DataFrame of shape (n_neurons, n_neurons)
         Weights [pre, post], such as ``graph_`` of a fitted network or a connectome: the row sends, the column receives.
+    kind : {"matrix", "network"}, default="matrix"
+        All weights in colour, or neurons on a circle with arrows from sender to receiver.
+    share : float in (0, 1], optional
+        Share of the pairs whose edges a network shows, those of the largest absolute weight. By default two edges for
+        each neuron, more than which cannot be told apart.
     neurons : sequence of str, optional
         Neurons to show, in their order; by default sorted by name, which keeps the members of a class together.
     reference : DataFrame of shape (n_reference_neurons, n_reference_neurons), optional
@@ -42,17 +43,12 @@ class GraphDisplay(Display):
 
     Attributes
     ----------
-    ax_ : matplotlib.axes.Axes
-        The axes.
-    image_ : matplotlib.image.AxesImage or None
+    image_, colorbar_ : matplotlib.image.AxesImage and matplotlib.colorbar.Colorbar, or None
         The cells of a matrix; colours begin at 0, or are white there where some weights are negative.
-    colorbar_ : matplotlib.colorbar.Colorbar or None
-        Its colour bar.
     reference_ : matplotlib.lines.Line2D, list of matplotlib.patches.FancyArrowPatch or None
         Dots or grey edges of the reference.
     legend_ : matplotlib.legend.Legend or None
-        Shows what stands for the reference, and in a network the weights of edges by their width and sign; None for a
-        matrix without reference.
+        What stands for the reference, and in a network for weights.
     edges_ : dict of matplotlib.patches.FancyArrowPatch
         Edges of a network by (pre, post); empty for a matrix.
 
@@ -66,32 +62,17 @@ class GraphDisplay(Display):
     ('Sender (pre)', 'Contacts')
     """
 
-    def __init__(
-        self,
-        graph: pd.DataFrame,
-        *,
-        neurons: Sequence[str] | None = None,
-        reference: pd.DataFrame | None = None,
-        label: str | None = None,
-        reference_label: str | None = None,
-    ) -> None:
-        self.graph = graph
-        self.neurons = neurons
-        self.reference = reference
-        self.label = label
-        self.reference_label = reference_label
+    graph: pd.DataFrame
+    _: KW_ONLY
+    kind: Literal["matrix", "network"] = "matrix"
+    share: float | None = None
+    neurons: Sequence[str] | None = None
+    reference: pd.DataFrame | None = None
+    label: str | None = None
+    reference_label: str | None = None
 
     @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        *,
-        worm: Any = None,
-        kind: Literal["matrix", "network"] = "matrix",
-        share: float | None = None,
-        ax: Axes | None = None,
-        **options: Any,
-    ) -> GraphDisplay:
+    def from_estimator(cls, estimator: Any, *, worm: Any = None, ax: Any = None, **options: Any) -> Self:
         """Draw the graph that a network keeps from training.
 
         Parameters
@@ -100,71 +81,36 @@ class GraphDisplay(Display):
             Fitted.
         worm : str, optional
             A training worm; by default the graph of all training rows.
-        kind, share, ax
-            As in :meth:`plot`.
-        **options
-            Parameters of the class.
+        %(ax)s
+        %(options)s
 
-        Returns
-        -------
-        GraphDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError
-            If the worm was not in training.
+        %(drawn)s
         """
         if worm is not None and worm not in estimator.graphs_:
             raise ValueError(f"no worm {worm!r} was in training; choose among {', '.join(map(str, estimator.graphs_))}")
         graph = estimator.graph_ if worm is None else estimator.graphs_[worm]
-        return cls(graph, **options).plot(kind, share=share, ax=ax)
+        return cls(graph, **options).plot(ax=ax)
 
-    def plot(
-        self, kind: Literal["matrix", "network"] = "matrix", *, share: float | None = None, ax: Axes | None = None
-    ) -> GraphDisplay:
-        """Draw the graph.
-
-        Parameters
-        ----------
-        kind : {"matrix", "network"}, default="matrix"
-            All weights in colour, or neurons on a circle with arrows from sender to receiver.
-        share : float in (0, 1], optional
-            Share of the pairs whose edges a network shows, those of the largest absolute weight. By default two edges
-            a neuron, more than which cannot be told apart.
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        GraphDisplay
-            The display itself.
-
-        Raises
-        ------
-        ValueError
-            If the graph is not square, lacks a neuron, or an option does not exist.
-        """
-        if kind not in ("matrix", "network"):
-            raise ValueError(f"kind={kind!r} does not exist; choose 'matrix' or 'network'")
-        if share is not None and not 0 < share <= 1:
-            raise ValueError(f"share={share!r} must be a number greater than 0, at most 1")
+    def _draw(self, ax: Any) -> None:
+        if self.kind not in ("matrix", "network"):
+            raise ValueError(f"kind={self.kind!r} does not exist; choose 'matrix' or 'network'")
+        if self.share is not None and not 0 < self.share <= 1:
+            raise ValueError(f"share={self.share!r} must be a number greater than 0, at most 1")
         weights = self._weights()
         marked = self._marked(list(weights.index))
         side = max(3.2, 1.4 + _INCHES_A_NEURON * len(weights))
-        size = (side + 1.2, side + 0.3) if kind == "matrix" else (side, side + 0.3)
-        [self.ax_] = self._make_axes(ax, 1, size, square=True)
+        size = (side + 1.2, side + 0.3) if self.kind == "matrix" else (side, side + 0.3)
+        self._make_axes(ax, 1, size, square=True)
         self.image_: Any = None
         self.colorbar_: Any = None
         self.reference_: Any = None
         self.legend_: Any = None
         self.edges_: dict[tuple[str, str], Any] = {}
-        if kind == "matrix":
+        if self.kind == "matrix":
             self._draw_matrix(weights, marked)
         else:
-            self._draw_network(weights, marked, share)
+            self._draw_network(weights, marked)
         self._explain()
-        return self
 
     def _weights(self) -> pd.DataFrame:
         neurons = sorted(map(str, self.graph.index)) if self.neurons is None else list(self.neurons)
@@ -190,12 +136,11 @@ class GraphDisplay(Display):
         limit = np.nanmax(np.abs(values)) or 1.0
         low, colors = (-limit, "RdBu") if signed else (0, "Blues")
         self.image_ = self.ax_.imshow(values, interpolation="nearest", vmin=low, vmax=limit, cmap=colors)
-        self.ax_.set_facecolor(LIGHT)
+        self.ax_.set_facecolor(words.LIGHT)
         # Given axes may have neighbours that an inset would cover.
-        beside = self.ax_.inset_axes((1.03, 0, min(0.045, 0.7 / len(weights)), 1)) if self._own_figure else None
-        place: dict[str, Any] = (
-            {"cax": beside} if self._own_figure else {"ax": self.ax_, "fraction": 0.046, "pad": 0.03}
-        )
+        place: dict[str, Any] = {"ax": self.ax_, "fraction": 0.046, "pad": 0.03}
+        if self._own_figure:
+            place = {"cax": self.ax_.inset_axes((1.03, 0, min(0.045, 0.7 / len(weights)), 1))}
         self.colorbar_ = self.figure_.colorbar(self.image_, label=self._label(), **place)
         if marked is not None:
             pre, post = np.nonzero(marked)
@@ -204,10 +149,9 @@ class GraphDisplay(Display):
         self.ax_.set_xticks(places, names, rotation=90, fontsize="x-small")
         self.ax_.set_yticks(places, names, fontsize="x-small")
         self.ax_.tick_params(length=0)
-        self.ax_.set_xlabel("Receiver (post)")
-        self.ax_.set_ylabel("Sender (pre)")
+        self.ax_.set(xlabel="Receiver (post)", ylabel="Sender (pre)")
 
-    def _draw_network(self, weights: pd.DataFrame, marked: np.ndarray | None, share: float | None) -> None:
+    def _draw_network(self, weights: pd.DataFrame, marked: np.ndarray | None) -> None:
         names = list(weights.index)
         angles = np.pi / 2 - 2 * np.pi * np.arange(len(names)) / len(names)
         places = np.column_stack([np.cos(angles), np.sin(angles)])
@@ -216,7 +160,7 @@ class GraphDisplay(Display):
             pairs = zip(*np.nonzero(marked), strict=True)
             self.reference_ = [self._arrow(places, pre, post, **style) for pre, post in pairs]
         values = weights.to_numpy()
-        shown = _strongest(values, share)
+        shown = _strongest(values, self.share)
         for pre, post in shown:
             width = max(_THINNEST, _WIDEST * abs(values[pre, post]) / abs(values[shown[-1]]))
             color = _POSITIVE if values[pre, post] > 0 else _NEGATIVE
@@ -232,15 +176,11 @@ class GraphDisplay(Display):
         self.ax_.set_axis_off()
 
     def _label(self) -> str:
-        if self.label is not None:
-            return self.label
-        return f"Edge weight, {connectome_label(self.graph)}" if "reference" in self.graph.attrs else "Edge weight"
+        source = f", {words.connectome_label(self.graph)}" if "reference" in self.graph.attrs else ""
+        return f"Edge weight{source}" if self.label is None else self.label
 
     def _explain(self) -> None:
         from matplotlib.lines import Line2D
-
-        def line(**style: Any) -> Line2D:
-            return Line2D([], [], **style)
 
         handles: dict[str, Any] = {}
         weights: dict[tuple[str, str], Any] = {pair: self.graph.loc[pair] for pair in self.edges_}
@@ -248,11 +188,11 @@ class GraphDisplay(Display):
         weakest = [min(weights, key=lambda pair: abs(weights[pair]))] if weights else []
         for pair in (*strongest, *weakest):
             edge = self.edges_[pair]
-            handles[f"{weights[pair]:.3g}"] = line(color=edge.get_edgecolor(), linewidth=edge.get_linewidth())
-        reference = self.reference_label or f"edge of the {connectome_label(self.reference)}"
+            handles[f"{weights[pair]:.3g}"] = Line2D([], [], color=edge.get_edgecolor(), linewidth=edge.get_linewidth())
+        reference = self.reference_label or f"edge of the {words.connectome_label(self.reference)}"
         if isinstance(self.reference_, list):
-            handles[f"no {reference}"] = line(color=_POSITIVE, linestyle=(0, (4, 2)))
-            handles[reference] = line(color=_REFERENCE)
+            handles[f"no {reference}"] = Line2D([], [], color=_POSITIVE, linestyle=(0, (4, 2)))
+            handles[reference] = Line2D([], [], color=_REFERENCE)
         elif self.reference_ is not None:
             handles[reference] = self.reference_
         if handles:
@@ -269,15 +209,9 @@ class GraphDisplay(Display):
         inwards = np.sign(chord[0] * middle[1] - chord[1] * middle[0]) or 1.0
         depth = _TO_CENTRE[int(pre < post)] * max(float(np.linalg.norm(middle)), 0.2)
         bend = inwards * depth / float(np.linalg.norm(chord))
-        arrow = FancyArrowPatch(
-            tuple(begin),
-            tuple(end),
-            connectionstyle=f"arc3,rad={bend}",
-            arrowstyle="-|>,head_length=4,head_width=2",
-            shrinkA=4,
-            shrinkB=4,
-            **style,
-        )
+        ends: dict[str, Any] = {"arrowstyle": "-|>,head_length=4,head_width=2", "shrinkA": 4, "shrinkB": 4}
+        style |= {"connectionstyle": f"arc3,rad={bend}"}
+        arrow = FancyArrowPatch(tuple(begin), tuple(end), **ends, **style)
         self.ax_.add_patch(arrow)
         return arrow
 

@@ -1,41 +1,32 @@
-"""Recordings over time: heat maps of traces, traces in the colours of states, and ethograms."""
+"""Recordings over time and on the manifold: heat maps, traces in the colours of states, ethograms, trajectories."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import KW_ONLY, dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from skworm.frames.index import frame_of_rows, worm_of_rows
 from skworm.metrics.bouts import frames_a_second
-from skworm.plotting.base import (
-    Display,
-    add_legend,
-    add_strip,
-    cells_of_frames,
-    draw_states,
-    follows_a_gap,
-    legend_columns,
-    patches_of_states,
-    show_time,
-    tidy,
-    width_of,
-)
-from skworm.plotting.words import BLACK, LABELLED, LIGHT, PREDICTED, colors_of_states
-from skworm.recording import Recording
+from skworm.plotting import base, words
+from skworm.recording import UNKNOWN, Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _INCHES_A_NEURON, _INCHES_STRIP = 0.13, 0.2
 _N_TRACES, _MARGIN = 4, 0.05
-_STRIPS = {"annotated": LABELLED, "state": PREDICTED}
-_INCHES_A_STRIP, _INCHES_AROUND, _HEAD, _GAP = 0.3, 1.1, 0.7, 0.25
+_STRIPS = {"annotated": words.LABELLED, "state": words.PREDICTED}
+_INCHES_A_MANIFOLD, _INCHES_A_STRIP, _INCHES_AROUND, _HEAD, _GAP = 3.0, 0.3, 1.1, 0.7, 0.25
 
 
-class RecordingDisplay(Display):
+@dataclass(eq=False, repr=False)
+class RecordingDisplay(base.Display):
     """Heat map of a worm's traces, above a strip that shows its behavioural state.
 
     Parameters
@@ -48,10 +39,8 @@ class RecordingDisplay(Display):
 
     Attributes
     ----------
-    ax_ : matplotlib.axes.Axes
-        The heat map.
     image_ : matplotlib.collections.QuadMesh
-        Its cells.
+        The cells of the heat map.
     colorbar_ : matplotlib.colorbar.Colorbar
         Its colour bar, in dF/F; colours span the 1st to the 99th percentile.
     ethogram_ax_ : matplotlib.axes.Axes or None
@@ -67,88 +56,46 @@ class RecordingDisplay(Display):
     'Time (s)'
     """
 
-    def __init__(self, recording: Recording, *, neurons: Sequence[str] | None = None) -> None:
-        self.recording = recording
-        self.neurons = neurons
+    recording: Recording
+    _: KW_ONLY
+    neurons: Sequence[str] | None = None
 
-    def plot(self, ax: Axes | None = None) -> RecordingDisplay:
-        """Draw the recording.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw the heat map, with the strip right below it. By default a new figure.
-
-        Returns
-        -------
-        RecordingDisplay
-            The display itself.
-
-        Raises
-        ------
-        ValueError
-            If the worm lacks a neuron.
-        """
+    def _draw(self, ax: Any) -> None:
         worm = self.recording
         neurons = _chosen_neurons(worm, self.neurons)
         if self.neurons is None:
             neurons = _by_similarity(worm, neurons)
-        colors = colors_of_states([] if worm.states is None else worm.states)
         height = max(0.6, _INCHES_A_NEURON * len(neurons))
-        strips: dict[str, Any] = (
-            {} if worm.states is None else {"sharex": True, "height_ratios": [height, _INCHES_STRIP]}
-        )
-        n_panels = 2 if ax is None and strips else 1
-        self.ax_, *strip = self._make_axes(ax, n_panels, (7.0, 1.6 + height), n_columns=1, **strips)
-        self._draw_traces(worm.traces[:, [worm.neurons.index(neuron) for neuron in neurons]].T)
-        self.ax_.set_yticks(range(len(neurons)), neurons[::-1], fontsize="x-small")
-        self.ax_.tick_params(axis="y", length=0)
-        self.ethogram_ax_: Axes | None = None
-        if worm.states is not None:
-            self.ethogram_ax_ = add_strip(self.ax_, worm.time, worm.states, colors, *strip)
-            self._name_states(colors)
-        else:
-            self.ax_.set_title(worm.worm, fontsize="medium")
-        show_time(self.ethogram_ax_ or self.ax_, np.ptp(worm.time))
-        return self
-
-    def _draw_traces(self, traces: np.ndarray) -> None:
+        self._make_axes(ax, 1, (7.0, 1.8 + height))
+        traces = worm.traces[:, [worm.neurons.index(neuron) for neuron in neurons]].T
         low, high = np.nanpercentile(traces, [1, 99])
-        rows = np.arange(len(traces) + 1) - 0.5
-        edges, frames = cells_of_frames(self.recording.time)
-        cells = np.where(frames < 0, np.nan, traces[::-1, frames])
+        edges, frames = base.cells_of_frames(worm.time)
+        cells, rows = np.where(frames < 0, np.nan, traces[:, frames]), np.arange(len(traces) + 1) - 0.5
         self.image_ = self.ax_.pcolormesh(edges, rows, cells, vmin=low, vmax=high, cmap="viridis", rasterized=True)
-        self.ax_.set_facecolor(LIGHT)
+        self.ax_.set_facecolor(words.LIGHT)
         beside = self.ax_.inset_axes((1.015, 0, 0.015, 1))
         self.colorbar_ = self.figure_.colorbar(self.image_, cax=beside, label="ΔF/F", extend="both")
-
-    def _name_states(self, colors: Mapping[str, str]) -> None:
-        add_legend(
-            self.ax_,
-            patches_of_states(colors),
-            title=self.recording.worm,
-            title_fontsize=None,
-            ncols=legend_columns(colors, width_of(self.figure_)),
-            loc="lower center",
-            bbox_to_anchor=(0.5, 1.0),
-            fontsize="x-small",
-        )
+        base.name_rows(self.ax_, neurons, fontsize="x-small")
+        self.ethogram_ax_ = base.add_strip(self.ax_, worm, _INCHES_STRIP / height)
+        if worm.states is None:
+            self.ax_.set_title(worm.worm, fontsize="medium")
+        else:
+            self._add_legend_above(self.ax_, base.patches_of_states(worm.states), worm.worm)
 
 
-class TraceDisplay(Display):
+@dataclass(eq=False, repr=False)
+class TraceDisplay(base.Display):
     r"""Traces of some neurons of a worm over time, in the colours of its states.
 
     Parameters
     ----------
     recording : Recording
-        The worm.
+        The worm, whose traces are in dF/F.
     neurons : sequence of str, optional
         Neurons to show, from top to bottom; by default the first four that are identified, or of all where none is.
 
     Attributes
     ----------
-    axes_ : list of matplotlib.axes.Axes
-        One for each neuron, in dF/F.
     lines_ : dict of (neuron, state) to matplotlib.collections.LineCollection
         The pieces of each trace in each state; those of a recording without states under the state ``"trace"``.
 
@@ -162,46 +109,28 @@ class TraceDisplay(Display):
     (['AVAL\n(ΔF/F)', 'RID\n(ΔF/F)'], 'Time (s)')
     """
 
-    def __init__(self, recording: Recording, *, neurons: Sequence[str] | None = None) -> None:
-        self.recording = recording
-        self.neurons = neurons
+    recording: Recording
+    _: KW_ONLY
+    neurons: Sequence[str] | None = None
 
-    def plot(self, ax: Any = None) -> TraceDisplay:
-        """Draw the traces.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or sequence of them, optional
-            One for each neuron; by default a new figure.
-
-        Returns
-        -------
-        TraceDisplay
-            The display itself.
-
-        Raises
-        ------
-        ValueError
-            If the worm lacks a neuron or `ax` does not fit the neurons.
-        """
+    def _draw(self, ax: Any) -> None:
         worm = self.recording
         neurons = _chosen_neurons(worm, self.neurons, _N_TRACES)
-        colors = colors_of_states([] if worm.states is None else worm.states)
+        colors = words.colors_of_states([] if worm.states is None else worm.states)
         size = (7.0, 1.1 + 0.85 * len(neurons))
-        self._make_axes(ax, len(neurons), size, n_columns=1, what="neurons", sharex=True)
+        self._make_axes(ax, len(neurons), size, n_columns=1, sharex=True)
         self.lines_: dict[tuple[str, str], Any] = {}
-        edges, _ = cells_of_frames(worm.time)
+        edges, _ = base.cells_of_frames(worm.time)
         for axes, neuron in zip(self.axes_, neurons, strict=True):
-            self._draw_trace(axes, neuron, colors or {"trace": BLACK})
+            self._draw_trace(axes, neuron, colors or {"trace": words.BLACK})
             axes.set_xlim(edges[0], edges[-1])
             axes.set_ylabel(f"{neuron}\n(ΔF/F)", fontsize="small")
-            tidy(axes)
-        show_time(self.axes_[-1], np.ptp(worm.time))
-        self.axes_[0].set_title(worm.worm, fontsize="medium")
+            base.tidy(axes)
+        base.show_time(self.axes_[-1])
+        self.ax_.set_title(worm.worm, fontsize="medium")
         if colors:
             given = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
-            self._add_legend(patches_of_states(colors), given=given)
-        return self
+            self._add_legend(base.patches_of_states(colors), given=given)
 
     def _draw_trace(self, axes: Axes, neuron: str, colors: Mapping[str, str]) -> None:
         from matplotlib.collections import LineCollection
@@ -211,7 +140,7 @@ class TraceDisplay(Display):
         points = np.column_stack([worm.time, trace])
         segments = np.stack([points[:-1], points[1:]], axis=1)
         # A line over frames that are absent would be drawn where nothing was measured.
-        drawn = ~follows_a_gap(worm.time)[1:] & np.isfinite(segments).all(axis=(1, 2))
+        drawn = ~base.follows_a_gap(worm.time)[1:] & np.isfinite(segments).all(axis=(1, 2))
         for state, color in colors.items():
             own = drawn if worm.states is None else drawn & (worm.states[1:] == state)
             lines = LineCollection(list(segments[own]), colors=color, linewidths=1.2)
@@ -222,7 +151,8 @@ class TraceDisplay(Display):
         axes.set_ylim(low - margin, high + margin)
 
 
-class EthogramDisplay(Display):
+@dataclass(eq=False, repr=False)
+class EthogramDisplay(base.ClassifierDisplay):
     """Strips of behavioural states over time, worm below worm; those of several models follow those labelled.
 
     Parameters
@@ -239,103 +169,50 @@ class EthogramDisplay(Display):
 
     Attributes
     ----------
-    ax_ : matplotlib.axes.Axes
-        The strips.
     states_ : list of str
         States of the legend.
 
     Examples
     --------
-    >>> import pandas as pd
     >>> from skworm.plotting import EthogramDisplay
-    >>> table = pd.DataFrame({"worm": "a", "time": [0.0, 0.5, 1.0], "state": ["forward", "forward", "reverse"]})
-    >>> EthogramDisplay(table).plot().states_
-    ['forward', 'reverse']
+    >>> labelled, predicted = ["forward", "forward", "reverse"], ["forward", "reverse", "reverse"]
+    >>> display = EthogramDisplay.from_predictions(labelled, {"GNN": predicted}, fps=2.9)
+    >>> [label.get_text() for label in display.ax_.get_yticklabels()], display.ax_.get_xlabel()
+    (['labelled', 'GNN'], 'Time (s)')
     """
 
-    def __init__(self, table: pd.DataFrame, *, strips: Mapping[str, str] | None = None, unit: str = "s") -> None:
-        self.table = table
-        self.strips = strips
-        self.unit = unit
+    table: pd.DataFrame
+    _: KW_ONLY
+    strips: Mapping[str, str] | None = None
+    unit: str = "s"
 
     @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any = None, *, worm: Any = None, fps: Any = None, ax: Axes | None = None
-    ) -> EthogramDisplay:
-        """Draw the states that a fitted classifier predicts, below those labelled.
-
-        Parameters
-        ----------
-        estimator : scikit-learn classifier
-            Fitted.
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames.
-        y : array-like of str, shape (n_frames,), optional
-            Labelled states.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`.
-        fps : float or mapping of worm to float, optional
-            Frames a second; by default those that :func:`skworm.frames.make_frames` noted in ``X.attrs``. Without any
-            the axis counts frames.
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        EthogramDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError
-            As :meth:`from_predictions`.
-        """
-        states = {} if y is None else {LABELLED: y}
-        states[type(estimator).__name__] = estimator.predict(X)
-        return cls._from_states(states, X, worm=worm, fps=fps or getattr(X, "attrs", {}).get("fps"), ax=ax)
+    def _predict(cls, estimator: Any, X: Any) -> dict[str, Any]:
+        return {**super()._predict(estimator, X), "fps": getattr(X, "attrs", {}).get("fps")}
 
     @classmethod
     def from_predictions(
         cls, y_true: Any, predictions: Any, *, worm: Any = None, fps: Any = None, ax: Axes | None = None
-    ) -> EthogramDisplay:
+    ) -> Self:
         """Draw predicted states below those labelled.
 
         Parameters
         ----------
-        y_true : Series or array-like of str, shape (n_frames,)
-            Labelled states; the index of a Series of :func:`skworm.frames.make_frames` has worm and frame.
+        y_true : Series or array-like of str, shape (n_frames,), or None
+            Labelled states; the index of a Series of :func:`skworm.frames.make_frames` has worm and frame. None draws
+            predictions alone.
         predictions : array-like of str, shape (n_frames,), or mapping of str to such
-            Predicted states; a mapping gives a strip a model.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `y_true`, else all are of one.
+            Predicted states; a mapping gives each model a strip.
+        %(worm)s
         fps : float or mapping of worm to float, optional
-            Frames a second; without it the axis counts frames.
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure.
+            Frames a second; those of ``X.attrs`` where there is an estimator. Without any the axis counts frames.
+        %(ax)s
 
-        Returns
-        -------
-        EthogramDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError
-            If shapes do not fit, a frame of a worm comes twice, or `fps` lacks a worm.
-
-        Examples
-        --------
-        >>> from skworm.plotting import EthogramDisplay
-        >>> labelled, predicted = ["forward", "forward", "reverse"], ["forward", "reverse", "reverse"]
-        >>> display = EthogramDisplay.from_predictions(labelled, {"GNN": predicted}, fps=2.9)
-        >>> [label.get_text() for label in display.ax_.get_yticklabels()], display.ax_.get_xlabel()
-        (['labelled', 'GNN'], 'Time (s)')
+        %(drawn)s
         """
-        models = predictions if isinstance(predictions, Mapping) else {PREDICTED: predictions}
-        return cls._from_states({LABELLED: y_true, **models}, y_true, worm=worm, fps=fps, ax=ax)
-
-    @classmethod
-    def _from_states(cls, states: dict[str, Any], rows: Any, *, worm: Any, fps: Any, ax: Any) -> EthogramDisplay:
+        models = predictions if isinstance(predictions, Mapping) else {words.PREDICTED: predictions}
+        states = {**({} if y_true is None else {words.LABELLED: y_true}), **models}
+        rows = next(iter(states.values()))
         worms = worm_of_rows(rows, worm)
         worms = np.full(len(rows), "") if worms is None else worms
         table = pd.DataFrame({"worm": worms, "time": frame_of_rows(rows, worms)})
@@ -360,27 +237,11 @@ class EthogramDisplay(Display):
             table["time"] = table["time"] / table["worm"].map(rates)
         return cls(table, strips=strips, unit="frames" if fps is None else "s").plot(ax=ax)
 
-    def plot(self, ax: Axes | None = None) -> EthogramDisplay:
-        """Draw the strips.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        EthogramDisplay
-            The display itself.
-
-        Raises
-        ------
-        ValueError
-            If a column is missing, or there are no rows.
-        """
-        strips = self._checked_strips()
+    def _draw(self, ax: Any) -> None:
+        strips = dict(self.strips or {name: label for name, label in _STRIPS.items() if name in self.table})
+        base.require_columns(self.table, ["worm", "time", *(self.strips or ["state"])], "that of decode_states")
         worms = self.table["worm"].unique().tolist()
-        colors = colors_of_states(pd.unique(self.table[list(strips)].to_numpy().ravel()))
+        colors = words.colors_of_states(pd.unique(self.table[list(strips)].to_numpy().ravel()))
         self.states_ = list(colors)
         # With several strips a worm, its name is written above them, and their own names on the axis.
         head = _HEAD if len(strips) > 1 and any(map(str, worms)) else 0.0
@@ -390,32 +251,124 @@ class EthogramDisplay(Display):
             for number, column in enumerate(strips)
         }
         height = max(places.values()) + 1
-        [self.ax_] = self._make_axes(ax, 1, (8.0, _INCHES_AROUND + _INCHES_A_STRIP * height))
+        self._make_axes(ax, 1, (8.0, _INCHES_AROUND + _INCHES_A_STRIP * height))
         for (worm, column), place in places.items():
             own = self.table[self.table["worm"] == worm]
-            draw_states(self.ax_, own["time"].to_numpy(), own[column], colors, (place + 0.06, place + 0.94))
+            base.draw_states(self.ax_, own["time"].to_numpy(), own[column], colors, (place + 0.06, place + 0.94))
             if head and column == next(iter(strips)):
-                above: dict[str, Any] = {"transform": self.ax_.get_yaxis_transform(), "va": "bottom"}
-                self.ax_.text(0, place - 0.1, str(worm), fontsize="small", **above)
+                above = self.ax_.get_yaxis_transform()
+                self.ax_.text(0, place - 0.1, str(worm), fontsize="small", va="bottom", transform=above)
         labels = [strips[column] if len(strips) > 1 else str(worm) for worm, column in places]
         self.ax_.set_ylim(height, 0)
         self.ax_.set_yticks(np.array(list(places.values())) + 0.5, labels, fontsize="small")
         self.ax_.tick_params(axis="y", length=0)
-        tidy(self.ax_, left=False)
+        base.tidy(self.ax_, left=False)
         if self.unit == "s":
-            show_time(self.ax_, np.ptp(self.table["time"]))
+            base.show_time(self.ax_)
         else:
             self.ax_.set_xlabel(f"Time ({self.unit})")
-        ncols = legend_columns(colors, width_of(self.figure_))
-        add_legend(self.ax_, patches_of_states(colors), ncols=ncols, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-        return self
+        self._add_legend_above(self.ax_, base.patches_of_states(colors))
 
-    def _checked_strips(self) -> dict[str, str]:
-        strips = dict(self.strips or {name: label for name, label in _STRIPS.items() if name in self.table})
-        wanted = ["worm", "time", *(self.strips or ["state"])]
-        if not set(wanted) <= set(self.table.columns) or self.table.empty:
-            raise ValueError(f"the table needs rows and the columns {sorted(wanted)}; pass that of decode_states")
-        return strips
+
+@dataclass(eq=False, repr=False)
+class ManifoldDisplay(base.Display):
+    """Trajectories of worms on the manifold, coloured by behavioural state: a panel for each pair of coordinates.
+
+    Parameters
+    ----------
+    embedding : array-like of shape (n_frames, n_components)
+        Coordinates; a DataFrame with index levels ``("worm", "frame")`` shows where a trajectory is interrupted.
+    states : array-like of str, shape (n_frames,), optional
+        State of each frame.
+    components : tuple of two or three int, optional
+        Coordinates to show, counted from 0; by default the first three, or two where there are no more.
+
+    Attributes
+    ----------
+    lines_ : dict of ((component, component), state) to matplotlib.collections.LineCollection
+        The pieces of the trajectories in each panel and state; under the state ``"trajectory"`` without states.
+
+    Examples
+    --------
+    >>> from skworm import AsymmetricDiffusionMap
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.frames import make_frames
+    >>> from skworm.plotting import ManifoldDisplay
+    >>> X, y = make_frames(make_worms(1, n_frames=400, random_state=0), states="4", unknown="keep")
+    >>> display = ManifoldDisplay.from_estimator(AsymmetricDiffusionMap(n_components=2).fit(X), X, y)
+    >>> display.axes_[0].get_xlabel()
+    'Manifold coordinate 1'
+    """
+
+    embedding: Any
+    _: KW_ONLY
+    states: Any = None
+    components: tuple[int, ...] | None = None
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, X: Any, y: Any = None, *, ax: Any = None, **options: Any) -> Self:
+        """Place frames on a fitted manifold, and draw them.
+
+        Parameters
+        ----------
+        estimator : AsymmetricDiffusionMap or Pipeline
+            A fitted transformer, or a pipeline that ends with one or with a classifier on top of one.
+        X : array-like of shape (n_frames, n_features)
+            Frames; a DataFrame of :func:`skworm.frames.make_frames` carries worms and frame numbers.
+        y : array-like of str, shape (n_frames,), optional
+            State of each frame.
+        %(ax)s
+        %(options)s
+
+        %(drawn)s
+        """
+        if isinstance(estimator, Pipeline) and not hasattr(estimator[-1], "transform"):
+            estimator = estimator[:-1]
+        embedding = pd.DataFrame(np.asarray(estimator.transform(X)), index=getattr(X, "index", None))
+        return cls(embedding, states=y, **options).plot(ax=ax)
+
+    def _draw(self, ax: Any) -> None:
+        values = np.asarray(self.embedding, dtype=float)
+        pairs = list(combinations(self._chosen(values.shape[1]), 2))
+        states = None if self.states is None else np.asarray(self.states, dtype=str)
+        if states is not None and states.shape != (len(values),):
+            raise ValueError(f"y has shape {states.shape}, but there are {len(values)} frames; pass one state a frame")
+        colors = {"trajectory": words.DOT} if states is None else words.colors_of_states(states)
+        worm = worm_of_rows(self.embedding)
+        worm = np.zeros(len(values), dtype=int) if worm is None else worm
+        # Rows that do not follow each other in time are not joined: nothing was seen on the way between them.
+        joined = (np.diff(frame_of_rows(self.embedding, worm)) == 1) & (worm[1:] == worm[:-1])
+        state = np.full(len(values), "trajectory") if states is None else states
+        size = (0.8 + _INCHES_A_MANIFOLD * len(pairs), 0.6 + _INCHES_A_MANIFOLD)
+        self._make_axes(ax, len(pairs), size)
+        self.lines_: dict[tuple[tuple[int, int], str], Any] = {}
+        for axes, pair in zip(self.axes_, pairs, strict=True):
+            segments = np.stack([values[:-1, pair], values[1:, pair]], axis=1)[joined]
+            self._draw_panel(axes, pair, segments, state[1:][joined], colors)
+        if states is not None:
+            self._add_legend(base.patches_of_states(states))
+
+    def _chosen(self, n_components: int) -> tuple[int, ...]:
+        chosen = tuple(range(min(3, n_components))) if self.components is None else tuple(self.components)
+        if len(chosen) not in (2, 3) or not set(chosen) <= set(range(n_components)):
+            raise ValueError(
+                f"components={chosen} are not two or three of the {n_components} coordinates, counted from 0; "
+                "choose others, or fit more with n_components="
+            )
+        return chosen
+
+    def _draw_panel(
+        self, axes: Axes, pair: tuple[int, int], segments: np.ndarray, states: np.ndarray, colors: Mapping[str, str]
+    ) -> None:
+        from matplotlib.collections import LineCollection
+
+        # Unknown frames lie below all others.
+        for name, color in sorted(colors.items(), key=lambda item: item[0] != UNKNOWN):
+            lines = LineCollection(list(segments[states == name]), colors=color, linewidths=0.8, alpha=0.6)
+            self.lines_[pair, name] = axes.add_collection(lines)
+        axes.autoscale_view()
+        axes.set(xlabel=f"Manifold coordinate {pair[0] + 1}", ylabel=f"Manifold coordinate {pair[1] + 1}")
+        base.tidy(axes)
 
 
 def _chosen_neurons(worm: Recording, neurons: Sequence[str] | None, most: int | None = None) -> list[str]:

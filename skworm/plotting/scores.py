@@ -1,46 +1,117 @@
-"""Scores of models on worms: a dot a worm, against a number, and errors of forecasts by step."""
+"""Scores of models on worms: a dot for each worm, against a number, and errors of forecasts by step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 
-from skworm.plotting.base import Display, draw_dots, legend_columns, name_rows, tidy
-from skworm.plotting.words import (
-    BASELINE_STYLES,
-    BLACK,
-    DOT,
-    GREY,
-    MEAN_OVER_WORMS,
-    label_of_score,
-    readable,
-    style_of_model,
-)
+from skworm.plotting import base, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_REFERENCE = "#D55E00"
-_BAND_OF_DOTS = (0.08, 0.32)
+_REFERENCE, _BAND_OF_DOTS = "#D55E00", (0.08, 0.32)
 _INCHES_A_MODEL, _INCHES_A_PANEL, _INCHES_A_LETTER = 0.42, 1.75, 0.085
 _LEAST_INCHES_OF_LABELS, _INCHES_A_LEGEND_ROW = 1.6, 0.2
-_MEAN_LABEL = "mean ± SD over worms"
+_MEAN_LABEL, _TRAIN_WORMS = "mean ± SD over worms", "train_worms"
 _SPREAD_OF_MODELS, _MARKERS = 0.05, "osD^vP*X"
-_TRAIN_WORMS = "train_worms"
 
 
-class WormScoresDisplay(Display):
-    """Scores of models, one panel an evaluation: a dot a worm, with mean and standard deviation over worms.
+@dataclass(eq=False, repr=False)
+class ResultsDisplay(base.Display):
+    """Results of cross-validations by worm: a row of panels, in each of which all models are drawn."""
+
+    scores: pd.DataFrame
+    _: KW_ONLY
+    models: Mapping[str, str] | None = None
+    reference: Mapping[Any, float] | None = None
+    reference_label: str = "published"
+
+    _score: ClassVar[str] = "accuracy"
+    _x: ClassVar[str | None] = None
+
+    @classmethod
+    def from_results(
+        cls,
+        results: pd.DataFrame,
+        *,
+        score: str | None = None,
+        x: str | None = None,
+        panels: Mapping[str, Mapping[str, Any]] | None = None,
+        ax: Any = None,
+        **options: Any,
+    ) -> Self:
+        """Draw the results of a cross-validation by worm.
+
+        Parameters
+        ----------
+        results : pandas.DataFrame
+            The table of :func:`skworm.model_selection.cross_validate_worms`, or several, one below the other. The
+            scores of a worm are averaged over the fits that score it.
+        score : str, optional
+            Column with the score or error; by default ``"accuracy"``, and ``"mse"`` for errors by step.
+        x : str, optional
+            Column with the number that scores are drawn against, such as one of labelled seconds that you added, with
+            its name in ``xlabel``. By default training worms are counted, and errors are drawn by step.
+        panels : mapping of str to mapping, optional
+            Title of each panel to the values that columns have in its rows, such as ``{"unseen worms": {"evaluation":
+            "unseen_worms"}}``; by default a panel for each evaluation.
+        %(ax)s
+        %(options)s
+
+        %(drawn)s
+        """
+        score, x = score or cls._score, x or cls._x
+        columns = ("model", "evaluation", "worm", score, *([x] if x else []))
+        base.require_columns(results, columns, "that of cross_validate_worms")
+        table = cls._completed(_rows_of_panels(results, panels), score)
+        known = set(table["model"])
+        absent = [name for name in options.get("models") or () if name not in known]
+        if absent:
+            raise ValueError(f"results have no model {absent[0]!r}; choose among {', '.join(sorted(known))}")
+        scores = table[["panel", "model", "worm"]].assign(score=table[score])
+        if x:
+            scores["x"] = _numbers(table[x])
+        keys = [column for column in scores if column != "score"]
+        scores = scores.groupby(keys, sort=False)["score"].mean().reset_index()
+        return cls(scores, **{**cls._labels(score, x), **options}).plot(ax=ax)
+
+    @classmethod
+    def _completed(cls, table: pd.DataFrame, score: str) -> pd.DataFrame:
+        return table
+
+    @classmethod
+    def _labels(cls, score: str, x: str | None) -> dict[str, str]:
+        counted = {"xlabel": "Training worms (number)"} if x == _TRAIN_WORMS else {}
+        return {"ylabel": words.label_of_score(score), **counted}
+
+    def _labels_of_models(self) -> dict[str, str]:
+        return dict(self.models or {name: name for name in self.scores["model"].unique()})
+
+    def _make_panels(self, ax: Any, size: tuple[float, float], entries: Sequence[str]) -> dict[str, Axes]:
+        """Make axes for each panel, with room for the entries of a legend below them, and return them by title."""
+        panels = list(self.scores["panel"].unique())
+        rows_of_legend = -(-len(entries) // base.legend_columns(entries, width=self._width or size[0]))
+        size = (size[0], size[1] + _INCHES_A_LEGEND_ROW * rows_of_legend)
+        self._make_axes(ax, len(panels), size, sharex=True, sharey=True)
+        for axes, panel in zip(self.axes_, panels, strict=True):
+            axes.set_title(panel.replace(", ", ",\n").replace(": ", ":\n"), fontsize="medium")
+        return dict(zip(panels, self.axes_, strict=True))
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class WormScoresDisplay(ResultsDisplay):
+    """Scores of models, one panel for each evaluation: a dot for each worm, and the mean and deviation over worms.
 
     Parameters
     ----------
     scores : pandas.DataFrame
         One row per panel, model and worm; columns ``panel, model, worm, score``, where the score is a fraction.
-    models : mapping of str to str, optional
-        Model to label, in the order from top to bottom; by default all but the baseline.
+    %(models)s
     baseline : str or None, default="clock"
         Model that is drawn as a dashed line, where there are scores of it.
     reference : mapping of (panel, model) to float, optional
@@ -59,95 +130,35 @@ class WormScoresDisplay(Display):
     --------
     >>> import pandas as pd
     >>> from skworm.plotting import WormScoresDisplay
-    >>> results = pd.DataFrame({
-    ...     "model": ["svm", "svm", "clock", "clock"], "evaluation": "unseen_worms", "worm": ["a", "b", "a", "b"],
-    ...     "accuracy": [0.9, 0.8, 0.5, 0.6],
-    ... })
+    >>> results = {"model": ["svm", "clock"], "evaluation": "unseen_worms", "worm": "a", "accuracy": [0.9, 0.5]}
+    >>> results = pd.DataFrame(results)
     >>> display = WormScoresDisplay.from_results(results)
     >>> display.axes_[0].get_title()
     'unseen worms'
     """
 
-    def __init__(
-        self,
-        scores: pd.DataFrame,
-        *,
-        models: Mapping[str, str] | None = None,
-        baseline: str | None = "clock",
-        reference: Mapping[tuple[str, str], float] | None = None,
-        reference_label: str = "published",
-        xlabel: str = "Accuracy (%)",
-    ) -> None:
-        self.scores = scores
-        self.models = models
-        self.baseline = baseline
-        self.reference = reference
-        self.reference_label = reference_label
-        self.xlabel = xlabel
+    baseline: str | None = "clock"
+    xlabel: str = "Accuracy (%)"
 
     @classmethod
-    def from_results(
-        cls,
-        results: pd.DataFrame,
-        *,
-        score: str = "accuracy",
-        panels: Mapping[str, Mapping[str, Any]] | None = None,
-        ax: Any = None,
-        **options: Any,
-    ) -> WormScoresDisplay:
-        """Draw the results of a cross-validation by worm.
+    def _labels(cls, score: str, x: str | None) -> dict[str, str]:
+        return {"xlabel": words.label_of_score(score)}
 
-        Parameters
-        ----------
-        results : pandas.DataFrame
-            The table of :func:`skworm.model_selection.cross_validate_worms`. The scores of a worm are averaged over the
-            fits that score it.
-        score : str, default="accuracy"
-            Column with the score.
-        panels : mapping of str to mapping, optional
-            Title of each panel to the values that columns have in its rows, such as ``{"unseen worms": {"evaluation":
-            "unseen_worms"}}``; by default a panel an evaluation.
-        ax : matplotlib Axes or sequence of them, optional
-            One for each panel; by default a new figure.
-        **options
-            ``models``, ``baseline``, ``reference`` and ``reference_label`` of the class.
-
-        Returns
-        -------
-        WormScoresDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError
-            If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
-        """
-        table = _rows_of_panels(results, ("model", "evaluation", "worm", score), panels, options.get("models"))
-        scores = table.groupby(["panel", "model", "worm"], sort=False)[score].mean().rename("score").reset_index()
-        return cls(scores, xlabel=label_of_score(score), **options).plot(ax=ax)
-
-    def plot(self, ax: Any = None) -> WormScoresDisplay:
-        """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
-        panels = list(self.scores["panel"].unique())
-        models = dict(self.models or {name: name for name in self.scores["model"].unique() if name != self.baseline})
+    def _draw(self, ax: Any) -> None:
+        models = self._labels_of_models()
+        models = models if self.models else {name: name for name in models if name != self.baseline}
         labels = max(_LEAST_INCHES_OF_LABELS, 0.4 + _INCHES_A_LETTER * max(map(len, models.values())))
-        width = labels + _INCHES_A_PANEL * len(panels)
+        size = labels + _INCHES_A_PANEL * self.scores["panel"].nunique(), 1.1 + _INCHES_A_MODEL * len(models)
         entries = ["one worm", _MEAN_LABEL, f"{self.baseline} baseline", *[self.reference_label] * bool(self.reference)]
-        height = 1.1 + _height_of_legend(entries, width) + _INCHES_A_MODEL * len(models)
-        self._make_axes(ax, len(panels), (width, height), sharex=True, sharey=True)
         self.dots_: dict[tuple[str, str], Any] = {}
         self.means_: dict[tuple[str, str], Any] = {}
         self.references_: dict[tuple[str, str], Any] = {}
         self.baselines_: dict[str, Any] = {}
-        for axes, panel in zip(self.axes_, panels, strict=True):
+        for panel, axes in self._make_panels(ax, size, entries).items():
             self._draw_panel(axes, panel, models)
-        handles = {"one worm": next(iter(self.dots_.values())), _MEAN_LABEL: next(iter(self.means_.values()))}
-        if self.baselines_:
-            handles[f"{self.baseline} baseline"] = next(iter(self.baselines_.values()))
-        if self.references_:
-            handles[self.reference_label] = next(iter(self.references_.values()))
-        self._add_legend(handles)
-        return self
+        kinds: dict[str, Any] = {"one worm": self.dots_, _MEAN_LABEL: self.means_}
+        kinds |= {f"{self.baseline} baseline": self.baselines_, self.reference_label: self.references_}
+        self._add_legend({label: next(iter(drawn.values())) for label, drawn in kinds.items() if drawn})
 
     def _draw_panel(self, axes: Axes, panel: str, models: Mapping[str, str]) -> None:
         rows = self.scores[self.scores["panel"] == panel]
@@ -157,28 +168,26 @@ class WormScoresDisplay(Display):
                 self._draw_model(axes, (panel, model), position, scores[model])
         if self.baseline in scores:
             value = float(np.nanmean(scores[self.baseline]))
-            self.baselines_[panel] = axes.axvline(value, color=GREY, linestyle="--", linewidth=1, zorder=0)
-        _set_title(axes, panel)
+            self.baselines_[panel] = axes.axvline(value, color=words.GREY, linestyle="--", linewidth=1, zorder=0)
         axes.set_xlabel(self.xlabel)
-        tidy(axes, grid="x")
-        name_rows(axes, list(models.values()))
+        base.tidy(axes, grid="x")
+        base.name_rows(axes, list(models.values()))
         if self._own_figure:
             axes.label_outer()
 
     def _draw_model(self, axes: Axes, key: tuple[str, str], position: int, values: np.ndarray) -> None:
         below = position + np.linspace(*_BAND_OF_DOTS, len(values))
-        self.dots_[key] = draw_dots(axes, values, below, DOT)
+        self.dots_[key] = base.draw_dots(axes, values, below, words.DOT)
         spread = float(np.nanstd(values, ddof=1)) if len(values) > 1 else None
-        above = position - 0.12
-        self.means_[key] = axes.errorbar(float(np.nanmean(values)), above, xerr=spread, fmt="|", color=BLACK, ms=8)
-        published = (self.reference or {}).get(key)
-        if published is not None:
-            style: dict[str, Any] = {"color": _REFERENCE, "markerfacecolor": "none", "zorder": 4}
-            self.references_[key] = axes.plot(100 * published, above, "D", markersize=5, **style)[0]
+        mean, above = float(np.nanmean(values)), position - 0.12
+        self.means_[key] = axes.errorbar(mean, above, xerr=spread, fmt="|", color=words.BLACK, markersize=8)
+        if self.reference and key in self.reference:
+            self.references_[key] = _draw_diamond(axes, 100 * self.reference[key], above, _REFERENCE)
 
 
-class ScoreCurveDisplay(Display):
-    """Scores of models against a number: mean and standard deviation over worms, with a dot a worm.
+@dataclass(eq=False, repr=False, kw_only=True)
+class ScoreCurveDisplay(ResultsDisplay):
+    """Scores of models against a number: mean and standard deviation over worms, with a dot for each worm.
 
     Parameters
     ----------
@@ -187,16 +196,10 @@ class ScoreCurveDisplay(Display):
         fraction. Rows of a worm at the same number are averaged.
     xlabel : str
         Label of the horizontal axis, with the unit.
-    models : mapping of str to str, optional
-        Model to label, in the order of the legend; by default all.
+    %(models)s
     ylabel : str, default="Accuracy (%)"
         Label of the vertical axis.
-    log : bool, default=False
-        Whether the horizontal axis is logarithmic.
-    reference : mapping of (panel, model, x) to float, optional
-        Published scores, as fractions.
-    reference_label : str, default="published"
-        What the legend calls them.
+    %(curve)s
 
     Attributes
     ----------
@@ -207,120 +210,55 @@ class ScoreCurveDisplay(Display):
     --------
     >>> import pandas as pd
     >>> from skworm.plotting import ScoreCurveDisplay
-    >>> scores = pd.DataFrame({
-    ...     "panel": "unseen worms", "model": "GNN", "worm": ["a", "b"] * 2, "x": [1, 1, 2, 2], "score": [0.8, 0.9] * 2,
-    ... })
+    >>> scores = pd.DataFrame({"panel": "unseen worms", "model": "GNN", "worm": "a", "x": [1, 2], "score": [0.8, 0.9]})
     >>> display = ScoreCurveDisplay(scores, xlabel="Training worms (number)").plot()
     >>> display.axes_[0].get_xlabel()
     'Training worms (number)'
     """
 
-    def __init__(
-        self,
-        scores: pd.DataFrame,
-        *,
-        xlabel: str,
-        models: Mapping[str, str] | None = None,
-        ylabel: str = "Accuracy (%)",
-        log: bool = False,
-        reference: Mapping[tuple[str, str, float], float] | None = None,
-        reference_label: str = "published",
-    ) -> None:
-        self.scores = scores
-        self.xlabel = xlabel
-        self.models = models
-        self.ylabel = ylabel
-        self.log = log
-        self.reference = reference
-        self.reference_label = reference_label
+    xlabel: str
+    ylabel: str = "Accuracy (%)"
+    log: bool = False
 
-    @classmethod
-    def from_results(
-        cls,
-        results: pd.DataFrame,
-        *,
-        x: str = _TRAIN_WORMS,
-        xlabel: str = "Training worms (number)",
-        score: str = "accuracy",
-        panels: Mapping[str, Mapping[str, Any]] | None = None,
-        ax: Any = None,
-        **options: Any,
-    ) -> ScoreCurveDisplay:
-        """Draw the results of cross-validations by worm against a number, such as that of training worms.
+    _x: ClassVar[str | None] = _TRAIN_WORMS
+    _unit: ClassVar[float] = 100
+    _legend_title: ClassVar[str | None] = words.MEAN_OVER_WORMS
 
-        Parameters
-        ----------
-        results : pandas.DataFrame
-            Tables of :func:`skworm.model_selection.cross_validate_worms`, one below the other. The scores of a worm are
-            averaged over the fits that score it.
-        x : str, default="train_worms"
-            Column with the number, such as one of labelled seconds that you added. ``"train_worms"`` holds tuples of
-            worms, which are counted.
-        xlabel : str, default="Training worms (number)"
-            Label of the horizontal axis, with the unit.
-        score : str, default="accuracy"
-            Column with the score.
-        panels : mapping of str to mapping, optional
-            Title of each panel to the values that columns have in its rows; by default a panel an evaluation.
-        ax : matplotlib Axes or sequence of them, optional
-            One for each panel; by default a new figure.
-        **options
-            ``models``, ``log``, ``reference`` and ``reference_label`` of the class.
-
-        Returns
-        -------
-        ScoreCurveDisplay
-            The display, drawn.
-
-        Raises
-        ------
-        ValueError
-            If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
-        """
-        table = _rows_of_panels(results, ("model", "evaluation", "worm", x, score), panels, options.get("models"))
-        if x == _TRAIN_WORMS and not all(isinstance(worms, tuple) for worms in table[x]):
-            found = table[x].iloc[0]
-            raise ValueError(f"{x!r} holds {found!r}, which is not a tuple of worms; pass tuples, or another x=")
-        number = table[x].map(len) if x == _TRAIN_WORMS else table[x].astype(float)
-        scores = table[["panel", "model", "worm"]].assign(x=number, score=table[score])
-        return cls(scores, xlabel=xlabel, ylabel=label_of_score(score), **options).plot(ax=ax)
-
-    def plot(self, ax: Any = None) -> ScoreCurveDisplay:
-        """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
-        panels = list(self.scores["panel"].unique())
-        models = dict(self.models or {name: name for name in self.scores["model"].unique()})
-        width = max(5.5, 1.2 + 2.6 * len(panels))
-        height = 3.3 + _height_of_legend([*models.values(), *[self.reference_label] * bool(self.reference)], width)
-        self._make_axes(ax, len(panels), (width, height), sharex=True, sharey=True)
+    def _draw(self, ax: Any) -> None:
+        models = self._labels_of_models()
+        size = max(5.5, 1.2 + 2.6 * self.scores["panel"].nunique()), 3.3
         self.lines_: dict[tuple[str, str], Any] = {}
         self.dots_: dict[tuple[str, str], Any] = {}
+        self.bands_: dict[tuple[str, str], Any] = {}
         self.references_: dict[tuple[str, str, float], Any] = {}
-        for axes, panel in zip(self.axes_, panels, strict=True):
+        entries = [*models.values(), *[self.reference_label] * bool(self.reference)]
+        for panel, axes in self._make_panels(ax, size, entries).items():
             self._draw_panel(axes, panel, models)
-        self.axes_[0].set_ylabel(self.ylabel)
-        handles = _lines_of_models(self.lines_, models)
+        self.ax_.set_ylabel(self.ylabel)
+        drawn = {model: line for (_, model), line in self.lines_.items()}
+        handles = {label: drawn[model] for model, label in models.items() if model in drawn}
         if self.references_:
             handles[self.reference_label] = next(iter(self.references_.values()))
-        self._add_legend(handles, title=MEAN_OVER_WORMS)
-        return self
+        self._add_legend(handles, title=self._legend_title)
 
     def _draw_panel(self, axes: Axes, panel: str, models: Mapping[str, str]) -> None:
         rows = self.scores[self.scores["panel"] == panel]
         if self.log:
             axes.set_xscale("log")
         for place, model in enumerate(models):
-            by_worm = 100 * rows[rows["model"] == model].groupby(["x", "worm"])["score"].mean()
+            by_worm = self._unit * rows[rows["model"] == model].groupby(["x", "worm"])["score"].mean()
             if len(by_worm):
                 self._draw_model(axes, (panel, model), place, models, by_worm)
         for (where, model, x), value in (self.reference or {}).items():
             if where == panel and model in models:
-                style: dict[str, Any] = {"color": BLACK, "markerfacecolor": "none", "zorder": 4}
-                self.references_[panel, model, x] = axes.plot(x, 100 * value, "D", markersize=6, **style)[0]
-        _set_title(axes, panel)
+                self.references_[panel, model, x] = _draw_diamond(axes, x, self._unit * value, words.BLACK)
         axes.set_xlabel(self.xlabel)
-        axes.set_xticks(sorted(rows["x"].unique()), [f"{x:g}" for x in sorted(rows["x"].unique())])
+        self._set_axes(axes, np.sort(rows["x"].unique()))
+
+    def _set_axes(self, axes: Axes, numbers: np.ndarray) -> None:
+        axes.set_xticks(numbers, [f"{x:g}" for x in numbers])
         axes.minorticks_off()
-        tidy(axes, grid="y")
+        base.tidy(axes, grid="y")
 
     def _draw_model(
         self, axes: Axes, key: tuple[str, str], place: int, models: Mapping[str, str], by_worm: pd.Series
@@ -334,26 +272,28 @@ class ScoreCurveDisplay(Display):
             x = np.asarray(x, dtype=float)
             return x * (1 + _SPREAD_OF_MODELS * offset) if self.log else x + 1.6 * _SPREAD_OF_MODELS * offset * step
 
-        color, linestyle = style_of_model(key[1], models)
+        color, linestyle = words.style_of_model(key[1], models)
         means, spreads = by_worm.groupby(level="x").mean(), by_worm.groupby(level="x").std()
         x = beside(by_worm.index.get_level_values("x"))
-        self.dots_[key] = draw_dots(axes, x, by_worm, color)
+        self.dots_[key] = base.draw_dots(axes, x, by_worm, color)
         bars: dict[str, Any] = {"yerr": spreads.fillna(0), "elinewidth": 1, "linewidth": 1.2, "markersize": 4}
         bars |= {"marker": _MARKERS[place % len(_MARKERS)], "linestyle": linestyle}
         self.lines_[key] = axes.errorbar(beside(means.index), means, color=color, **bars)
 
 
-class TrajectoryErrorDisplay(Display):
-    """Error of predicted trajectories against the prediction step, one panel an evaluation.
+@dataclass(eq=False, repr=False, kw_only=True)
+class TrajectoryErrorDisplay(ScoreCurveDisplay):
+    """Error of predicted trajectories against the prediction step, one panel for each evaluation.
 
     Parameters
     ----------
-    errors : pandas.DataFrame
-        One row per panel, model, worm and step; columns ``panel, model, worm, step, error``.
-    models : mapping of str to str, optional
-        Model to label, in the order of the legend; by default all. Baselines are drawn grey or black and dashed.
-    ylabel : str, default="Mean squared error"
-        Label of the axes.
+    scores : pandas.DataFrame
+        One row per panel, model, worm and step; columns ``panel, model, worm, x, score``: the step and the error. In
+        ``from_results`` persistence is added from the column ``"persistence_" + score``.
+    %(models)s
+    xlabel, ylabel : str
+        Labels of the axes, with the unit.
+    %(curve)s
 
     Attributes
     ----------
@@ -364,117 +304,60 @@ class TrajectoryErrorDisplay(Display):
     --------
     >>> import pandas as pd
     >>> from skworm.plotting import TrajectoryErrorDisplay
-    >>> results = pd.DataFrame({
-    ...     "model": ["gnn"] * 4, "evaluation": "unseen_worms", "worm": ["a", "a", "b", "b"], "step": [1, 2, 1, 2],
-    ...     "mse": [0.01, 0.02, 0.02, 0.03], "persistence_mse": [0.02, 0.03, 0.03, 0.04],
-    ... })
+    >>> results = pd.DataFrame({"model": "gnn", "evaluation": "unseen_worms", "worm": "a", "step": [1, 2]})
+    >>> results = results.assign(mse=[0.01, 0.02], persistence_mse=[0.02, 0.03])
     >>> display = TrajectoryErrorDisplay.from_results(results)
     >>> display.axes_[0].get_xlabel(), sorted(model for _, model in display.lines_)
     ('Prediction step (frames)', ['gnn', 'persistence'])
     """
 
-    def __init__(
-        self, errors: pd.DataFrame, *, models: Mapping[str, str] | None = None, ylabel: str = "Mean squared error"
-    ) -> None:
-        self.errors = errors
-        self.models = models
-        self.ylabel = ylabel
+    xlabel: str = "Prediction step (frames)"
+    ylabel: str = "Mean squared error"
+
+    _score: ClassVar[str] = "mse"
+    _x: ClassVar[str | None] = "step"
+    _unit: ClassVar[float] = 1
+    _legend_title: ClassVar[str | None] = None
 
     @classmethod
-    def from_results(
-        cls,
-        results: pd.DataFrame,
-        *,
-        error: str = "mse",
-        panels: Mapping[str, Mapping[str, Any]] | None = None,
-        models: Mapping[str, str] | None = None,
-        ax: Any = None,
-    ) -> TrajectoryErrorDisplay:
-        """Draw the results of a cross-validation of trajectory regressors.
+    def _completed(cls, table: pd.DataFrame, score: str) -> pd.DataFrame:
+        persistence = f"persistence_{score}"
+        if persistence not in table or "persistence" in set(table["model"]):
+            return table
+        # The rows of every model hold the same errors of persistence.
+        first = table[table["model"] == table.groupby("panel")["model"].transform("first")]
+        return pd.concat([table, first.assign(model="persistence", **{score: first[persistence]})])
 
-        Parameters
-        ----------
-        results : pandas.DataFrame
-            The table of :func:`skworm.model_selection.cross_validate_worms`. The errors of a worm are averaged
-            over the fits that score it.
-        error : str, default="mse"
-            Column with the error, such as ``"mse_trace"``. Persistence is added from ``"persistence_" + error``.
-        panels : mapping of str to mapping, optional
-            Title of each panel to the values that columns have in its rows; by default a panel an evaluation.
-        models : mapping of str to str, optional
-            Model to label, in the order of the legend; by default all, persistence last.
-        ax : matplotlib Axes or sequence of them, optional
-            One for each panel; by default a new figure.
+    @classmethod
+    def _labels(cls, score: str, x: str | None) -> dict[str, str]:
+        of_what = "" if score == "mse" else f", {words.readable(score.removeprefix('mse_'))}"
+        return {"ylabel": f"Mean squared error{of_what}\n(scaled features)"}
 
-        Returns
-        -------
-        TrajectoryErrorDisplay
-            The display, drawn.
+    def _draw_model(
+        self, axes: Axes, key: tuple[str, str], place: int, models: Mapping[str, str], by_worm: pd.Series
+    ) -> None:
+        mean, deviation = by_worm.groupby(level="x").mean(), by_worm.groupby(level="x").std()
+        color, style = words.style_of_model(key[1], models)
+        self.lines_[key] = axes.plot(mean.index, mean, color=color, linestyle=style, linewidth=1.5)[0]
+        if key[1] not in words.BASELINE_STYLES and deviation.notna().any():
+            band: dict[str, Any] = {"color": color, "alpha": 0.1, "linewidth": 0}
+            self.bands_[key] = axes.fill_between(mean.index, mean - deviation, mean + deviation, **band)
 
-        Raises
-        ------
-        ValueError
-            If a column or a model is missing, a panel has no rows, or `ax` does not fit the panels.
-        """
-        persistence = f"persistence_{error}"
-        adds = persistence in results and "persistence" not in set(results["model"])
-        named = [name for name in models or () if not (adds and name == "persistence")]
-        table = _rows_of_panels(results, ("model", "evaluation", "worm", "step", error), panels, named)
-        if adds:
-            # The rows of every model hold the same errors of persistence.
-            first = table[table["model"] == table.groupby("panel")["model"].transform("first")]
-            table = pd.concat([table, first.assign(model="persistence", **{error: first[persistence]})])
-        errors = table.groupby(["panel", "model", "worm", "step"], sort=False)[error].mean().rename("error")
-        of_what = "" if error == "mse" else f", {readable(error.removeprefix('mse_'))}"
-        ylabel = f"Mean squared error{of_what}\n(scaled features)"
-        return cls(errors.reset_index(), models=models, ylabel=ylabel).plot(ax=ax)
-
-    def plot(self, ax: Any = None) -> TrajectoryErrorDisplay:
-        """Draw into `ax`, one matplotlib Axes for each panel, or into a new figure; return the display itself."""
-        panels = list(self.errors["panel"].unique())
-        models = dict(self.models or {name: name for name in self.errors["model"].unique()})
-        width = max(7.5, 1.6 + 2.4 * len(panels))
-        size = (width, 3.2 + _height_of_legend([*models.values()], width))
-        self._make_axes(ax, len(panels), size, sharex=True, sharey=True)
-        self.lines_: dict[tuple[str, str], Any] = {}
-        self.bands_: dict[tuple[str, str], Any] = {}
-        for axes, panel in zip(self.axes_, panels, strict=True):
-            self._draw_panel(axes, panel, models)
-        self.axes_[0].set(ylabel=self.ylabel, ylim=(0, None))
-        self._add_legend(_lines_of_models(self.lines_, models))
-        return self
-
-    def _draw_panel(self, axes: Axes, panel: str, models: Mapping[str, str]) -> None:
+    def _set_axes(self, axes: Axes, numbers: np.ndarray) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        rows = self.errors[self.errors["panel"] == panel]
-        for model in models:
-            table = rows[rows["model"] == model].pivot(index="step", columns="worm", values="error")
-            if table.empty:
-                continue
-            mean, deviation = table.mean(axis=1), table.std(axis=1)
-            color, style = style_of_model(model, models)
-            self.lines_[panel, model] = axes.plot(mean.index, mean, color=color, linestyle=style, linewidth=1.5)[0]
-            if model not in BASELINE_STYLES and table.shape[1] > 1:
-                band: dict[str, Any] = {"color": color, "alpha": 0.1, "linewidth": 0}
-                self.bands_[panel, model] = axes.fill_between(mean.index, mean - deviation, mean + deviation, **band)
-        _set_title(axes, panel)
-        axes.set_xlabel("Prediction step (frames)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        tidy(axes)
+        axes.set_ylim(0, None)
+        base.tidy(axes)
 
 
-def _rows_of_panels(
-    results: pd.DataFrame,
-    columns: Iterable[str],
-    panels: Mapping[str, Mapping[str, Any]] | None,
-    models: Iterable[str] | None,
-) -> pd.DataFrame:
-    """Check columns and models of results, and return the rows of each panel with its title in a column "panel"."""
-    for column in columns:
-        if column not in results:
-            raise ValueError(f"results have no column {column!r}; pass the table of cross_validate_worms")
-    panels = panels or {readable(name): {"evaluation": name} for name in results["evaluation"].unique()}
+def _draw_diamond(axes: Axes, x: float, y: float, color: str) -> Any:
+    return axes.plot(x, y, "D", color=color, markersize=6, markerfacecolor="none", zorder=4)[0]
+
+
+def _rows_of_panels(results: pd.DataFrame, panels: Mapping[str, Mapping[str, Any]] | None) -> pd.DataFrame:
+    """Return the rows of each panel with its title in a column "panel"."""
+    panels = panels or {words.readable(name): {"evaluation": name} for name in results["evaluation"].unique()}
     parts = []
     for title, values in panels.items():
         rows = results[np.logical_and.reduce([results[column] == value for column, value in values.items()])]
@@ -482,22 +365,14 @@ def _rows_of_panels(
             wanted = ", ".join(f"{column}={value!r}" for column, value in values.items())
             raise ValueError(f"panel {title!r} has no rows: none of the results has {wanted}; drop the panel")
         parts.append(rows.assign(panel=title))
-    table = pd.concat(parts)
-    known = set(table["model"])
-    absent = [name for name in models or () if name not in known]
-    if absent:
-        raise ValueError(f"results have no model {absent[0]!r}; choose among {', '.join(sorted(known))}")
-    return table
+    return pd.concat(parts)
 
 
-def _height_of_legend(labels: list[str], width: float) -> float:
-    return _INCHES_A_LEGEND_ROW * -(-len(labels) // legend_columns(labels, width))
-
-
-def _lines_of_models(lines: Mapping[tuple[str, str], Any], models: Mapping[str, str]) -> dict[str, Any]:
-    drawn = {model: line for (_, model), line in lines.items()}
-    return {label: drawn[model] for model, label in models.items() if model in drawn}
-
-
-def _set_title(axes: Axes, panel: str) -> None:
-    axes.set_title(panel.replace(", ", ",\n").replace(": ", ":\n"), fontsize="medium")
+def _numbers(column: pd.Series) -> pd.Series:
+    """Return numbers as they are, and tuples of training worms counted."""
+    if column.name != _TRAIN_WORMS:
+        return column.astype(float)
+    if not all(isinstance(worms, tuple) for worms in column):
+        found = column.iloc[0]
+        raise ValueError(f"{_TRAIN_WORMS!r} holds {found!r}, which is not a tuple of worms; pass tuples, or another x=")
+    return column.map(len)

@@ -59,18 +59,11 @@ BAR, DOT = "#C6DDEC", "#0072B2"
 LABELLED, PREDICTED, TRUE = "labelled", "predicted", "true"
 """What pictures call the states of a person, the states or signals of a model, and signals that were measured."""
 
-MEAN_OVER_WORMS = "mean ± SD over worms; a dot a worm"
+MEAN_OVER_WORMS = "mean ± SD over worms; a dot for each worm"
 
 
 def readable(name: Any) -> str:
-    """Return the name of a state, an evaluation or a kind of fold in words.
-
-    Examples
-    --------
-    >>> from skworm.plotting.words import readable
-    >>> readable("sustained_reverse"), readable("held_out_windows")
-    ('sustained reverse', 'held-out windows')
-    """
+    """Return the name of a state, an evaluation or a kind of fold in words."""
     return str(name).replace("held_out", "held-out").replace("_", " ")
 
 
@@ -90,14 +83,7 @@ def connectome_label(connectome: Any) -> str:
 
 
 def label_of_score(score: str) -> str:
-    """Return the name of a score that is drawn in per cent as the label of its axis.
-
-    Examples
-    --------
-    >>> from skworm.plotting.words import label_of_score
-    >>> label_of_score("macro_f1")
-    'Macro F1 (%)'
-    """
+    """Return the name of a score that is drawn in per cent as the label of its axis."""
     return f"{readable(score).capitalize().replace('f1', 'F1')} (%)"
 
 
@@ -126,13 +112,10 @@ def colors_of_states(states: Iterable[Any]) -> dict[str, str]:
     own = sorted(named - set(STATE_COLORS))
     spare = [_COLORS[state] for state in _FIRST_SPARE if state not in named]
     # More states than colours: hues a golden angle apart, which do not come twice.
-    spare += [_hue(0.618 * place) for place in range(len(own) - len(spare))]
+    hues = (hsv_to_rgb(0.618 * place % 1, 0.45, 0.75) for place in range(len(own) - len(spare)))
+    spare += ["#" + "".join(f"{round(255 * part):02X}" for part in hue) for hue in hues]
     colors |= dict(zip(own, spare, strict=False))
     return colors | ({UNKNOWN: _COLORS[UNKNOWN]} if UNKNOWN in named else {})
-
-
-def _hue(turn: float) -> str:
-    return "#" + "".join(f"{round(255 * part):02X}" for part in hsv_to_rgb(turn % 1, 0.45, 0.75))
 
 
 def style_of_model(model: str, models: Iterable[str]) -> tuple[str, str]:

@@ -8,11 +8,9 @@ from skworm.training.loop import (
     TrainingJob,
     TrainingSettings,
     held_out_windows,
-    one_thread,
-    resolve_device,
-    seeded,
     train,
 )
+from skworm.training.process import one_thread, resolve_device, seeded
 from skworm.training.stack import net_trained_beforehand, train_together, trained_beforehand
 from skworm.training.support_vectors import SupportVectors, decision_values, fit_support_vectors
 

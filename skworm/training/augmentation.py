@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
+from skworm.parameters import ParameterObject
 from skworm.training.loop import Draws
 
 
-class VirtualWorms(BaseEstimator):
+class VirtualWorms(ParameterObject):
     """Split the training frames into random groups and give each group its own gain, offset and mixing of neurons.
 
     Individuals differ by roughly linear maps of their node features. At every epoch the frames are dealt anew into
@@ -48,6 +49,14 @@ class VirtualWorms(BaseEstimator):
     0.5
     """
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "gain": [Interval(Real, 0, None, closed="left")],
+        "offset": [Interval(Real, 0, None, closed="left")],
+        "n_groups": [Interval(Integral, 1, None, closed="left")],
+        "mixing": [Interval(Real, 0, None, closed="left")],
+        "neuron_dropout": [Interval(Real, 0, 1, closed="left")],
+    }
+
     def __init__(
         self,
         gain: float = 0.3,
@@ -62,21 +71,9 @@ class VirtualWorms(BaseEstimator):
         self.mixing = mixing
         self.neuron_dropout = neuron_dropout
 
-    def check(self) -> None:
-        """Raise ValueError if a parameter cannot be used."""
-        for name in ("gain", "offset", "mixing"):
-            value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 <= float(value) < float("inf"):
-                raise ValueError(f"VirtualWorms: {name}={value!r} must be a finite number, 0 or greater")
-        if not isinstance(self.n_groups, Integral) or self.n_groups < 1:
-            raise ValueError(f"VirtualWorms: n_groups={self.n_groups!r} must be a whole number, 1 or greater")
-        dropout = self.neuron_dropout
-        if not isinstance(dropout, Real) or not 0 <= float(dropout) < 1:
-            raise ValueError(f"VirtualWorms: neuron_dropout={dropout!r} must be a probability, 0 or greater, below 1")
-
     @property
     def structure(self) -> Hashable:
-        """What virtual worms have in common whose draws are of the same kind and shape."""
+        """Return what virtual worms have in common whose draws are of the same kind and shape."""
         return self.n_groups, self.mixing > 0, self.neuron_dropout > 0
 
     def __call__(
@@ -88,7 +85,7 @@ class VirtualWorms(BaseEstimator):
         n_node_features: int = 1,
         signals: Sequence[str] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Draw one epoch's virtual worms.
+        """Return one epoch's virtual worms.
 
         Parameters
         ----------
@@ -168,7 +165,7 @@ class VirtualWorms(BaseEstimator):
         share: Tensor | None = None,
         missing: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Make virtual worms of what was drawn; arguments and results are those of a call."""
+        """Return virtual worms of what was drawn; arguments and results are those of a call."""
         n_groups, n_columns = gain.shape
         n_steps = X.shape[1] // n_columns
         if share is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -11,64 +11,20 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from skworm.nn.groups import Groups
-
-
-def resolve_device(device: str) -> str:
-    """Turn ``"auto"`` into ``"cuda"`` where there is a GPU, else ``"cpu"``.
-
-    Parameters
-    ----------
-    device : {"auto", "cpu", "cuda"}
-        The wish.
-
-    Returns
-    -------
-    str
-        ``"cpu"`` or ``"cuda"``.
-
-    Raises
-    ------
-    ValueError
-        If CUDA is asked for and torch finds none.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device='cuda', but torch finds no CUDA GPU here; pass device='auto' or device='cpu'")
-    return device
-
-
-@contextmanager
-def seeded(seed: int, device: str) -> Iterator[None]:
-    """Seed torch for a while, and leave its global random state as it was found."""
-    devices = [torch.cuda.current_device()] if device == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one CPU thread for a while: on models this small a second one costs more than it brings."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+from skworm.training.process import interrupts, one_thread
 
 
 def held_out_windows(
     group: np.ndarray, window: np.ndarray, fraction: float, random_state: np.random.RandomState
 ) -> np.ndarray:
-    """Hold out whole windows, the same share of each group.
+    """Return which samples are held out: whole windows, the same share of each group.
 
     Parameters
     ----------
@@ -106,6 +62,10 @@ def held_out_windows(
     return held_out
 
 
+LEARNING_RATE_FACTOR = 0.25
+LEARNING_RATE_PATIENCE = 50
+"""The learning rate falls to this share after so many epochs without a lower loss."""
+
 Batch = tuple[dict[str, Any], Tensor]
 """Inputs of a module by name, and targets."""
 
@@ -134,20 +94,20 @@ class Preparation(Protocol):
 
     @property
     def structure(self) -> Hashable:
-        """What preparations have in common whose batches can be made as one."""
+        """Return what preparations have in common whose batches can be made as one."""
 
     @property
     def keeps_neurons(self) -> bool:
-        """Whether no neuron goes missing in what comes out."""
+        """Return whether no neuron goes missing in what comes out."""
 
     def n_groups(self, n_groups: int) -> int:
-        """Tell how many groups come out of so many."""
+        """Return how many groups come out of so many."""
 
     def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
         """Draw for one epoch; epochs count from 0."""
 
     def __call__(self, X: Tensor, group: Tensor, y: Tensor, **drawn: Tensor) -> Batch:
-        """Make inputs, of which ``"group"`` is the group of each sample, and targets of the draws.
+        """Return inputs, of which ``"group"`` is the group of each sample, and targets of the draws.
 
         Only operations that ``torch.func.vmap`` knows.
         """
@@ -167,27 +127,24 @@ class TrainingSettings:
         Adam's penalty on squared weights.
     decayed : str
         Pattern of the names of the parameters that `weight_decay` holds for, such as ``"readout.*"``.
-    learning_rate_factor : float
-        Multiplies the learning rate after `learning_rate_patience` epochs without improvement.
-    learning_rate_patience : int
-        Epochs.
     device : str
         ``"cpu"`` or ``"cuda"``.
     seed : int
         Seed of what `prepare` draws.
     verbose : int
         0 is silent, 1 shows a progress bar.
+    callbacks : tuple
+        Further callbacks of skorch, or pairs of a name and a callback.
     """
 
     max_epochs: int
     learning_rate: float
     weight_decay: float
     decayed: str
-    learning_rate_factor: float
-    learning_rate_patience: int
     device: str
     seed: int
     verbose: int
+    callbacks: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,11 +164,14 @@ class TrainingJob:
     y : array of shape (n_samples, ...)
         Targets.
     held_out : array of bool, shape (n_samples,)
-        Samples that judge the epochs and are not trained on. Where there is none, the training loss judges.
+        Samples for validation: their loss decides on the best epoch, and they are not trained on. Where there is none,
+        the training loss decides.
     settings : TrainingSettings
         How to train.
     prepare : Preparation, optional
-        Makes each epoch's own training batch. Held-out samples are judged as they are.
+        Makes each epoch's own training batch. Held-out samples stay as they are.
+    weight : array of shape (n_samples,), optional
+        Weights of the samples in the loss.
     """
 
     module: nn.Module
@@ -222,6 +182,7 @@ class TrainingJob:
     held_out: np.ndarray
     settings: TrainingSettings
     prepare: Preparation | None
+    weight: np.ndarray | None = None
 
     @property
     def n_groups(self) -> int:
@@ -230,25 +191,35 @@ class TrainingJob:
 
     @property
     def monitor(self) -> str:
-        """The loss that judges the epochs."""
+        """Return the name of the loss that decides on the best epoch."""
         return "valid_loss" if self.held_out.any() else "train_loss"
 
     @property
     def generator(self) -> torch.Generator:
-        """A new source of randomness."""
+        """Return a new generator of what `prepare` draws."""
         return torch.Generator(self.settings.device).manual_seed(self.settings.seed)
 
     def tensors(self, rows: np.ndarray) -> WholeTensors:
-        """Put some rows on the training device, in the module's precision."""
+        """Return some rows on the training device, in the module's precision."""
         dtype = next(self.module.parameters()).dtype
-        return WholeTensors(self.X[rows], self.group[rows], self.y[rows], self.n_groups, self.settings.device, dtype)
+        weight = None if self.weight is None else self.weight[rows]
+        return WholeTensors(
+            self.X[rows], self.group[rows], self.y[rows], self.n_groups, self.settings.device, dtype, weight
+        )
 
 
 class WholeTensors(Dataset):
     """Samples, groups and targets that are always handed over whole, on the training device."""
 
     def __init__(
-        self, X: np.ndarray, group: np.ndarray, y: np.ndarray, n_groups: int, device: str, dtype: torch.dtype
+        self,
+        X: np.ndarray,
+        group: np.ndarray,
+        y: np.ndarray,
+        n_groups: int,
+        device: str,
+        dtype: torch.dtype,
+        weight: np.ndarray | None = None,
     ) -> None:
         self.X = torch.as_tensor(X, dtype=dtype, device=device)
         index = torch.as_tensor(group, dtype=torch.long, device=device)
@@ -256,6 +227,7 @@ class WholeTensors(Dataset):
         self.y = torch.as_tensor(y, device=device)
         if self.y.is_floating_point():
             self.y = self.y.to(dtype)
+        self.weight = None if weight is None else torch.as_tensor(weight, dtype=dtype, device=device)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -281,77 +253,109 @@ class WholeBatch:
 
     def __iter__(self) -> Iterator[Batch]:
         X, group, y = self.dataset.X, self.dataset.group, self.dataset.y
+        weight = {} if self.dataset.weight is None else {"weight": self.dataset.weight}
         if self.prepare is None or self.generator is None:
-            yield {"X": X, "group": group}, y
+            yield {"X": X, "group": group, **weight}, y
             return
         draws = self.prepare.draw(self.epoch, len(X), X.shape[1], self.generator)
         self.epoch += 1
         inputs, y = self.prepare(X, group.index, y, **draws.by_sample, **draws.shared)
         complete = group.complete and self.prepare.keeps_neurons
-        yield inputs | {"group": Groups(inputs["group"], self.prepare.n_groups(group.n_groups), complete=complete)}, y
-
-
-class _Interrupted(BaseException):
-    """Ctrl-C, in a form that skorch does not take for the end of training: it would return a truncated model."""
+        inputs["group"] = Groups(inputs["group"], self.prepare.n_groups(group.n_groups), complete=complete)
+        yield inputs | weight, y
 
 
 class WholeTensorNet(NeuralNet):
     """A net whose epoch is one step, without the bookkeeping of batches, which costs more than a small model."""
 
-    def fit_loop(self, X: Any, y: Any = None, **options: Any) -> WholeTensorNet:
-        """Train for all epochs."""
-        try:
-            return super().fit_loop(X, y, **options)
-        except KeyboardInterrupt:
-            raise _Interrupted from None
+    def get_default_callbacks(self) -> list[Any]:
+        """Return those of every fit; skorch's average over batches and print, which takes longer than a step."""
+        callbacks: list[Any] = [("best_epoch", BestEpoch())]
+        if not any(issubclass(_class_of_callback(each), LRScheduler) for each in self.callbacks):
+            plateau = LRScheduler(
+                torch.optim.lr_scheduler.ReduceLROnPlateau,
+                monitor=last_monitored_loss,
+                factor=LEARNING_RATE_FACTOR,
+                patience=LEARNING_RATE_PATIENCE,
+            )
+            callbacks.append(("learning_rate", plateau))
+        if self.verbose:
+            callbacks.append(("progress", EpochProgress()))
+        return callbacks
 
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **options: Any) -> WholeTensorNet:
-        """Train for all epochs, from the weights that are there; Ctrl-C raises KeyboardInterrupt."""
-        try:
-            return super().partial_fit(X, y, classes, **options)
-        except _Interrupted:
-            raise KeyboardInterrupt from None
+        """Train for all epochs or until a callback ends it; Ctrl-C raises KeyboardInterrupt.
+
+        skorch's own takes Ctrl-C for the end of training, and a truncated model for a trained one.
+        """
+        if not self.initialized_:
+            self.initialize()
+        self.notify("on_train_begin", X=X, y=y)
+        with interrupts() as received:
+            try:
+                self.fit_loop(X, y, **options)
+            except KeyboardInterrupt:
+                # Callbacks such as EarlyStopping end training by this exception, too.
+                if received or not self.callbacks:
+                    raise
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
+    def get_dataset(self, X: Any, y: Any = None) -> Any:
+        """Return rows as whole tensors, all of one group: skorch's own data set would hand over row by row."""
+        if isinstance(X, Dataset):
+            return X
+        rows = np.array(X)
+        targets, dtype = np.zeros(len(rows)) if y is None else np.asarray(y), next(self.module_.parameters()).dtype
+        return WholeTensors(rows, np.zeros(len(rows), dtype=int), targets, 1, self.device, dtype)
 
     def infer(self, x: dict[str, Any], **fit_params: Any) -> Any:
-        """Apply the module to inputs that are on its device already."""
-        return self.module_(**x)
+        """Apply the module to inputs that are on its device already; skorch's own knows no groups."""
+        return self.module_(**{name: value for name, value in x.items() if name != "weight"})
 
-    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
-        """Take one optimizer step."""
-        self.optimizer_.zero_grad()
-        step = self.train_step_single(batch, **fit_params)
-        self.optimizer_.step()
-        return step
+    def get_loss(self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False) -> Tensor:
+        """Compute the mean loss of the samples, weighted where they come with weights."""
+        if X is None or "weight" not in X:
+            return self.criterion_(y_pred, y_true)
+        losses = type(self.criterion_)(reduction="none")(y_pred, y_true)
+        return (losses.reshape(len(losses), -1).mean(1) * X["weight"]).sum() / X["weight"].sum()
 
     def run_single_epoch(
         self, iterator: WholeBatch | None, training: bool, prefix: str, step_fn: Callable[..., Any], **fit_params: Any
     ) -> None:
-        """Take the one step and record its loss; without judging samples there is nothing to iterate over."""
+        """Take the one step and record its loss for the epoch at once; skorch's own needs a callback for that."""
         for batch in iterator or ():
-            self.history.record(f"{prefix}_loss", step_fn(batch, **fit_params)["loss"].item())
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            loss = step["loss"].item()
+            self.history.record_batch(f"{prefix}_loss", loss)
+            self.history.record(f"{prefix}_loss", loss)
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+
+
+def monitored_loss(net: NeuralNet) -> str:
+    """Return the name of the loss that decides on the best epoch, as the history has it."""
+    return "valid_loss" if "valid_loss" in net.history[-1] else "train_loss"
+
+
+def last_monitored_loss(net: NeuralNet) -> float:
+    """Return that loss in the last epoch."""
+    return net.history[-1, monitored_loss(net)]
 
 
 class BestEpoch(Callback):
-    """Lower the learning rate on a plateau, and go back to the weights of the best epoch at the end."""
-
-    def __init__(self, monitor: str, factor: float, patience: int) -> None:
-        self.monitor = monitor
-        self.factor = factor
-        self.patience = patience
+    """Go back to the weights of the epoch with the lowest loss at the end."""
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Start anew."""
-        self.scheduler_ = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            net.optimizer_, factor=self.factor, patience=self.patience
-        )
         self.best_loss_ = np.inf
         self.best_epoch_ = 0
         self.best_weights_: dict[str, Tensor] | None = None
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Remember the weights if this epoch is the best so far."""
-        loss = net.history[-1, self.monitor]
-        self.scheduler_.step(loss)
+        """Remember the weights if this epoch is the best so far, and record whether it is: Checkpoint asks for that."""
+        loss = last_monitored_loss(net)
+        net.history.record(f"{monitored_loss(net)}_best", loss < self.best_loss_)
         if loss < self.best_loss_:
             self.best_loss_ = loss
             self.best_epoch_ = len(net.history)
@@ -360,13 +364,13 @@ class BestEpoch(Callback):
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Restore the best weights."""
         if self.best_weights_ is None:
-            raise never_finite(self.monitor, len(net.history))
+            raise never_finite(monitored_loss(net), len(net.history))
         net.module_.load_state_dict(self.best_weights_)
         self.best_weights_ = None
 
 
 def never_finite(monitor: str, n_epochs: int) -> ValueError:
-    """Make the error for a training without a single finite loss."""
+    """Return the error for a training without a single finite loss."""
     return ValueError(
         f"the {monitor} was never a finite number in {n_epochs} epochs; check that the features are scaled, or lower "
         "learning_rate"
@@ -391,7 +395,7 @@ class EpochProgress(Callback):
 
 
 def train(job: TrainingJob) -> NeuralNet:
-    """Train a module, with one CPU thread.
+    """Return the net of a job, trained with one CPU thread.
 
     Parameters
     ----------
@@ -408,13 +412,10 @@ def train(job: TrainingJob) -> NeuralNet:
     ValueError
         If no epoch had a finite loss.
     """
-    judging = job.tensors(job.held_out) if job.held_out.any() else None
-    net = make_net(
-        job,
-        iterator_train=partial(WholeBatch, prepare=job.prepare, generator=job.generator),
-        train_split=None if judging is None else predefined_split(judging),
-    )
     with one_thread():
+        validation = predefined_split(job.tensors(job.held_out)) if job.held_out.any() else None
+        training = partial(WholeBatch, prepare=job.prepare, generator=job.generator)
+        net = make_net(job, iterator_train=training, train_split=validation)
         net.fit(job.tensors(~job.held_out), None)
     # A fitted net travels: it must not take the frames or a generator bound to a device along.
     net.train_split = None
@@ -423,25 +424,8 @@ def train(job: TrainingJob) -> NeuralNet:
 
 
 def make_net(job: TrainingJob, **others: Any) -> WholeTensorNet:
-    """Make the net of a job, not yet trained.
-
-    Parameters
-    ----------
-    job : TrainingJob
-        What it will train.
-    **others
-        Further parameters of a skorch net.
-
-    Returns
-    -------
-    WholeTensorNet
-        Net with the callback ``"best_epoch"``.
-    """
+    """Return the net of a job, not yet trained; `others` are further parameters of a skorch net."""
     settings = job.settings
-    best = BestEpoch(job.monitor, settings.learning_rate_factor, settings.learning_rate_patience)
-    callbacks: list[tuple[str, Callback]] = [("best_epoch", best)]
-    if settings.verbose:
-        callbacks.append(("progress", EpochProgress()))
     parameters: dict[str, Any] = {"iterator_train": WholeBatch, "train_split": None, **others}
     return WholeTensorNet(
         job.module,
@@ -453,12 +437,46 @@ def make_net(job: TrainingJob, **others: Any) -> WholeTensorNet:
         max_epochs=settings.max_epochs,
         batch_size=-1,
         iterator_valid=WholeBatch,
-        callbacks=callbacks,
-        callbacks__epoch_timer=None,
-        callbacks__train_loss=None,
-        callbacks__valid_loss=None,
-        callbacks__print_log=None,
+        callbacks=_copied_callbacks(job),
         device=settings.device,
-        verbose=0,
+        verbose=settings.verbose,
         **parameters,
     )
+
+
+def net_of_losses(job: TrainingJob, losses: dict[str, Any], best_epoch: int) -> WholeTensorNet:
+    """Return the net of a job as training leaves it, for a module that was trained elsewhere.
+
+    `losses` are the losses of every epoch by name, and `best_epoch`, counted from 1, is that of the module's weights.
+    """
+    net = make_net(job).initialize()
+    dict(net.callbacks_)["best_epoch"].best_epoch_ = best_epoch
+    for epoch, values in enumerate(zip(*losses.values(), strict=True), start=1):
+        net.history.new_epoch()
+        net.history.record("epoch", epoch)
+        for name, value in zip(losses, values, strict=True):
+            net.history.record(name, float(value))
+    return net
+
+
+def _class_of_callback(entry: Any) -> type:
+    """Return the class of a callback, which may come in a pair with its name, and as a class."""
+    callback = entry[1] if isinstance(entry, tuple | list) and len(entry) == 2 else entry
+    return callback if isinstance(callback, type) else type(callback)
+
+
+def _copied_callbacks(job: TrainingJob) -> list[Any]:
+    """Return copies of the callbacks of a job, since a callback keeps what it saw of one fit; check them first."""
+    for entry in job.settings.callbacks:
+        if not issubclass(_class_of_callback(entry), Callback):
+            raise TypeError(
+                f"callbacks holds {entry!r}; pass callbacks of skorch such as skorch.callbacks.EarlyStopping(), or "
+                "pairs of a name and a callback"
+            )
+        monitor = getattr(entry[1] if isinstance(entry, tuple | list) else entry, "monitor", None)
+        if isinstance(monitor, str) and monitor.startswith("valid_") and not job.held_out.any():
+            raise ValueError(
+                f"the callback {entry!r} looks at {monitor!r}, but no sample is held out; pass monitor="
+                f"{monitor.replace('valid', 'train')!r} to it, or a validation_fraction greater than 0"
+            )
+    return copy.deepcopy(list(job.settings.callbacks))

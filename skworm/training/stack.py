@@ -1,4 +1,4 @@
-"""How many models fit into memory at once."""
+"""Training of many modules of one structure as a stack, as many at once as fit into memory."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from torch.func import functional_call, vmap
 from skworm.nn.blocks import FeatureBatchNorm
 from skworm.nn.groups import Groups
 from skworm.training.loop import (
+    LEARNING_RATE_FACTOR,
+    LEARNING_RATE_PATIENCE,
     Batch,
     TrainingJob,
     TrainingSettings,
     WholeBatch,
     WholeTensors,
-    make_net,
+    net_of_losses,
     never_finite,
-    one_thread,
     train,
 )
+from skworm.training.process import one_thread
 
 _SHARE_OF_MEMORY = 0.5
 # On a CPU a stack that outgrows the cache takes longer than its models one by one.
@@ -37,20 +39,7 @@ _CPU_BYTES = 2**24
 
 
 def models_at_a_time(job: TrainingJob, n_processes: int = 1) -> int:
-    """Tell how many models like that of a job can be trained at once in the memory that is free now.
-
-    Parameters
-    ----------
-    job : TrainingJob
-        One of them, that with the most samples.
-    n_processes : int, default=1
-        Processes that share the memory.
-
-    Returns
-    -------
-    int
-        1 or more.
-    """
+    """Return how many models can be trained at once in the memory that is free now; `job` has the most samples."""
     if job.settings.device == "cuda":
         free = torch.cuda.mem_get_info()[0] * _SHARE_OF_MEMORY
     else:
@@ -59,17 +48,9 @@ def models_at_a_time(job: TrainingJob, n_processes: int = 1) -> int:
 
 
 def bytes_of_a_model(job: TrainingJob) -> int:
-    """Measure what one step of training keeps, by taking its forward pass.
+    """Return the bytes of a model in training, measured by a forward pass that leaves the module as it is.
 
-    Parameters
-    ----------
-    job : TrainingJob
-        The job; its module is left as it is.
-
-    Returns
-    -------
-    int
-        Bytes of samples, parameters with what the optimizer keeps of them, and all that the backward pass needs.
+    They are those of samples, parameters with what the optimizer keeps of them, and all that the backward pass needs.
     """
     module = stackable(job.module).to(job.settings.device).train()
     samples = job.tensors(~job.held_out)
@@ -92,18 +73,7 @@ def bytes_of_a_model(job: TrainingJob) -> int:
 
 
 def stackable(module: nn.Module) -> nn.Module:
-    """Copy a module, and let it compute all at once: what is computed again in the backward pass cannot be stacked.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Any module; parts with an attribute ``in_parts`` get the value False there.
-
-    Returns
-    -------
-    torch.nn.Module
-        The copy.
-    """
+    """Return a copy of a module without parts that compute again in the backward pass: these cannot be stacked."""
     module = copy.deepcopy(module)
     for part in module.modules():
         if hasattr(part, "in_parts"):
@@ -112,18 +82,7 @@ def stackable(module: nn.Module) -> nn.Module:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether memory ran out, on a GPU or a CPU.
-
-    Parameters
-    ----------
-    error : BaseException
-        What was raised.
-
-    Returns
-    -------
-    bool
-        True for Python's and torch's errors of this kind.
-    """
+    """Return whether an error says that memory ran out, on a GPU or a CPU."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
@@ -185,28 +144,23 @@ class StackedPlateau:
     smallest_change = 1e-8
 
     def __init__(self, settings: Sequence[TrainingSettings], device: torch.device) -> None:
-        def of_each(name: str, dtype: torch.dtype) -> Tensor:
-            return torch.tensor([getattr(own, name) for own in settings], dtype=dtype, device=device)
-
-        self.learning_rate = of_each("learning_rate", torch.float64)
-        self.factor = of_each("learning_rate_factor", torch.float64)
-        self.patience = of_each("learning_rate_patience", torch.long)
+        self.learning_rate = torch.tensor([own.learning_rate for own in settings], dtype=torch.float64, device=device)
         self.best_loss = torch.full_like(self.learning_rate, torch.inf)
-        self.best_epoch = torch.zeros_like(self.patience)
+        self.best_epoch = torch.zeros_like(self.learning_rate, dtype=torch.long)
         self.reference = self.best_loss.clone()
-        self.n_bad = torch.zeros_like(self.patience)
+        self.n_bad = torch.zeros_like(self.best_epoch)
 
     def update(self, loss: Tensor, epoch: int) -> Tensor:
-        """Take note of every model's loss, and tell whose is the lowest so far; epochs count from 0."""
+        """Record every model's loss, and return whose is the lowest so far; epochs count from 0."""
         loss = loss.double()
         improved = loss < self.reference * (1 - self.threshold)
         self.reference = torch.where(improved, loss, self.reference)
         self.n_bad = torch.where(improved, 0, self.n_bad + 1)
-        tired = self.n_bad > self.patience
-        lower = self.learning_rate * self.factor
-        lowered = tired & (self.learning_rate - lower > self.smallest_change)
+        exhausted = self.n_bad > LEARNING_RATE_PATIENCE
+        lower = self.learning_rate * LEARNING_RATE_FACTOR
+        lowered = exhausted & (self.learning_rate - lower > self.smallest_change)
         self.learning_rate = torch.where(lowered, lower, self.learning_rate)
-        self.n_bad = torch.where(tired, 0, self.n_bad)
+        self.n_bad = torch.where(exhausted, 0, self.n_bad)
         better = loss < self.best_loss
         self.best_loss = torch.where(better, loss, self.best_loss)
         self.best_epoch = torch.where(better, epoch + 1, self.best_epoch)
@@ -214,7 +168,7 @@ class StackedPlateau:
 
 
 def train_together(jobs: Sequence[TrainingJob], *, n_processes: int = 1) -> list[NeuralNet | Exception]:
-    """Train many modules at once.
+    """Return the nets of many jobs, trained together.
 
     Modules of the same structure make up a stack, which takes each step as one. Every model keeps its own samples,
     batch norm statistics, learning rate, stream of random numbers and best epoch, so that it ends as :func:`train`
@@ -234,11 +188,14 @@ def train_together(jobs: Sequence[TrainingJob], *, n_processes: int = 1) -> list
         For each job its trained net, or what went wrong with it.
     """
     stacks: dict[Hashable, list[int]] = {}
-    for number, job in enumerate(jobs):
-        stacks.setdefault(structure(job), []).append(number)
     results: dict[int, NeuralNet | Exception] = {}
+    for number, job in enumerate(jobs):
+        if _can_be_stacked(job):
+            stacks.setdefault(structure(job), []).append(number)
+        else:
+            results[number] = _train_alone(job)
     for numbers in stacks.values():
-        # Models are filled up to the rows of the largest beside them.
+        # Models are padded to the rows of the largest beside them.
         numbers.sort(key=lambda number: int(np.count_nonzero(~jobs[number].held_out)))
         size = models_at_a_time(jobs[numbers[-1]], n_processes)
         for start in range(0, len(numbers), size):
@@ -248,18 +205,10 @@ def train_together(jobs: Sequence[TrainingJob], *, n_processes: int = 1) -> list
 
 
 def structure(job: TrainingJob) -> Hashable:
-    """Tell what jobs have in common that can be one stack.
+    """Return what jobs of one stack have in common.
 
-    Parameters
-    ----------
-    job : TrainingJob
-        A job.
-
-    Returns
-    -------
-    hashable
-        The same for jobs that differ in nothing but rows, weights, seed, learning rate, decay and strength of
-        augmentation.
+    It is the same for jobs that differ in nothing but rows, initial weights, seed, learning rate, decay and strength of
+    augmentation.
     """
     parts = [
         (name, type(part), sorted((key, repr(value)) for key, value in vars(part).items() if key[0] != "_"))
@@ -270,6 +219,11 @@ def structure(job: TrainingJob) -> Hashable:
     others = (job.loss, job.X.shape[1:], job.y.shape[1:], job.n_groups, job.monitor, settings.max_epochs)
     prepared = None if job.prepare is None else job.prepare.structure
     return repr((parts, tensors, others, settings.decayed, settings.device, prepared))
+
+
+def _can_be_stacked(job: TrainingJob) -> bool:
+    # Weights of samples must not weigh in batch normalisation, and callbacks see one net at a time.
+    return job.weight is None and not job.settings.callbacks
 
 
 def _train_or_halve(jobs: list[TrainingJob]) -> list[NeuralNet | Exception]:
@@ -299,46 +253,46 @@ def _named_tensors(module: torch.nn.Module) -> dict[str, Tensor]:
 
 
 class _Batch:
-    """Samples of all models, filled up to the same number of rows.
+    """Samples of all models, padded to the same number of rows.
 
-    Axis 0 of every tensor is the model. Rows that only fill up have the weight 0.
+    Axis 0 of every tensor is the model. The mask is 1 for samples and 0 for padding.
     """
 
-    def __init__(self, inputs: dict[str, Tensor], y: Tensor, weight: Tensor, n_groups: int, line_up: bool) -> None:
+    def __init__(self, inputs: dict[str, Tensor], y: Tensor, mask: Tensor, n_groups: int, line_up: bool) -> None:
         group = Groups(inputs["group"], n_groups)
         if line_up:
             group = group.line_up()
         self.n_groups, self.capacity = n_groups, group.capacity
-        self.inputs, self.y, self.weight = inputs, y, weight
+        self.inputs, self.y, self.mask = inputs, y, mask
         self.place = {} if group.place is None else {"place": group.place}
 
-    def group_of_one(self, index: Tensor, weight: Tensor, place: dict[str, Tensor]) -> Groups:
-        """Make the groups of a single model of the parts that belong to it."""
-        return Groups(index, self.n_groups, weight, place.get("place"), self.capacity)
+    def group_of_one(self, index: Tensor, mask: Tensor, place: dict[str, Tensor]) -> Groups:
+        """Return the groups of a single model."""
+        return Groups(index, self.n_groups, mask, place.get("place"), self.capacity)
 
 
 class _Rows:
-    """The rows of all jobs that train, or of those that judge."""
+    """Rows of all jobs, for training or for validation."""
 
     def __init__(self, jobs: list[TrainingJob], held_out: bool) -> None:
         parts = [job.tensors(job.held_out == held_out) for job in jobs]
         self.sizes = [len(part) for part in parts]
         # A first axis as long as the rows tells batch normalisation that it has the rows before it, not groups.
         self.n_rows = max(*self.sizes, jobs[0].n_groups + 1)
-        self.X = self.filled([part.X for part in parts])
-        self.y = self.filled([part.y for part in parts])
-        self.weight = self.filled([torch.ones_like(part.X[:, 0]) for part in parts])
-        self.group = torch.stack([self._filled_group(part) for part in parts])
+        self.X = self.padded([part.X for part in parts])
+        self.y = self.padded([part.y for part in parts])
+        self.mask = self.padded([torch.ones_like(part.X[:, 0]) for part in parts])
+        self.group = torch.stack([self._padded_group(part) for part in parts])
         self.n_groups = jobs[0].n_groups
 
-    def filled(self, values: list[Tensor]) -> Tensor:
-        """Stack tensors of (n_rows, ...), each filled up with zeros."""
+    def padded(self, values: list[Tensor]) -> Tensor:
+        """Return a stack of tensors of (n_rows, ...), each padded with zeros."""
         stacked = values[0].new_zeros(len(values), self.n_rows, *values[0].shape[1:])
         for model, value in enumerate(values):
             stacked[model, : len(value)] = value
         return stacked
 
-    def _filled_group(self, part: WholeTensors) -> Tensor:
+    def _padded_group(self, part: WholeTensors) -> Tensor:
         # Spread over the groups, so that none becomes much larger than it is.
         index = torch.arange(self.n_rows, device=part.X.device) % part.group.n_groups
         index[: len(part)] = part.group.index
@@ -362,7 +316,7 @@ class _Stack:
         self.rows = _Rows(jobs, held_out=False)
         self.prepare = [job.prepare for job in jobs if job.prepare is not None]
         self.training = None if self.prepare else self._as_they_are(self.rows)
-        self.judging = self._as_they_are(_Rows(jobs, held_out=True)) if first.held_out.any() else None
+        self.validation = self._as_they_are(_Rows(jobs, held_out=True)) if first.held_out.any() else None
         self._stack_tensors(device)
 
     def _stack_tensors(self, device: str) -> None:
@@ -377,7 +331,7 @@ class _Stack:
         self.best_constants = {name: value.clone() for name, value in self.constants.items()}
 
     def train(self) -> list[NeuralNet | Exception]:
-        """Train all epochs, and make the nets."""
+        """Train all epochs, and return the nets."""
         settings = [job.settings for job in self.jobs]
         optimizer = StackedAdam(self.flat, self._decay())
         plateau = StackedPlateau(settings, self.flat.device)
@@ -386,11 +340,11 @@ class _Stack:
             for epoch in range(settings[0].max_epochs):
                 train_loss = self._step(epoch, optimizer, plateau.learning_rate)
                 losses["train_loss"].append(train_loss)
-                judged = train_loss
-                if self.judging is not None:
-                    judged = self._judge(self.judging)
-                    losses["valid_loss"].append(judged)
-                self._remember(plateau.update(judged, epoch))
+                monitored = train_loss
+                if self.validation is not None:
+                    monitored = self._validate(self.validation)
+                    losses["valid_loss"].append(monitored)
+                self._remember(plateau.update(monitored, epoch))
         history = {name: torch.stack(values).T.tolist() for name, values in losses.items() if values}
         best_epochs, found = plateau.best_epoch.tolist(), plateau.best_loss.isfinite().tolist()
         return [
@@ -401,7 +355,7 @@ class _Stack:
         ]
 
     def _as_they_are(self, rows: _Rows) -> _Batch:
-        return _Batch({"X": rows.X, "group": rows.group}, rows.y, rows.weight, rows.n_groups, self.line_up)
+        return _Batch({"X": rows.X, "group": rows.group}, rows.y, rows.mask, rows.n_groups, self.line_up)
 
     def _prepared(self, epoch: int) -> _Batch:
         rows, n_features = self.rows, self.rows.X.shape[2]
@@ -409,14 +363,14 @@ class _Stack:
             own.draw(epoch, size, n_features, generator)
             for own, size, generator in zip(self.prepare, rows.sizes, self.generators, strict=True)
         ]
-        drawn = {name: rows.filled([draw.by_sample[name] for draw in draws]) for name in draws[0].by_sample}
+        drawn = {name: rows.padded([draw.by_sample[name] for draw in draws]) for name in draws[0].by_sample}
         drawn |= {name: torch.stack([draw.shared[name] for draw in draws]) for name in draws[0].shared}
 
         def prepare(X: Tensor, group: Tensor, y: Tensor, drawn: dict[str, Tensor]) -> Batch:
             return self.prepare[0](X, group, y, **drawn)
 
         inputs, y = vmap(prepare)(rows.X, rows.group, rows.y, drawn)
-        return _Batch(inputs, y, rows.weight, self.prepare[0].n_groups(rows.n_groups), self.line_up)
+        return _Batch(inputs, y, rows.mask, self.prepare[0].n_groups(rows.n_groups), self.line_up)
 
     def _step(self, epoch: int, optimizer: StackedAdam, learning_rate: Tensor) -> Tensor:
         self.module.train()
@@ -427,22 +381,22 @@ class _Stack:
         return losses.detach()
 
     @torch.no_grad()
-    def _judge(self, batch: _Batch) -> Tensor:
+    def _validate(self, batch: _Batch) -> Tensor:
         self.module.eval()
         return self._losses(batch)
 
     def _losses(self, batch: _Batch) -> Tensor:
         def loss_of_one(
-            state: dict[str, Tensor], inputs: dict[str, Tensor], y: Tensor, weight: Tensor, place: Any
+            state: dict[str, Tensor], inputs: dict[str, Tensor], y: Tensor, mask: Tensor, place: Any
         ) -> Tensor:
-            group = batch.group_of_one(inputs["group"], weight, place)
-            state = state | dict.fromkeys(self.norms, weight)
+            group = batch.group_of_one(inputs["group"], mask, place)
+            state = state | dict.fromkeys(self.norms, mask)
             outputs = functional_call(self.module, state, (), {**inputs, "group": group})
             losses = self.loss(outputs, y).reshape(len(y), -1).mean(1)
-            return (losses * weight).sum() / weight.sum()
+            return (losses * mask).sum() / mask.sum()
 
         state = self._unflattened(self.flat) | self.constants
-        return vmap(loss_of_one)(state, batch.inputs, batch.y, batch.weight, batch.place)
+        return vmap(loss_of_one)(state, batch.inputs, batch.y, batch.mask, batch.place)
 
     def _unflattened(self, flat: Tensor) -> dict[str, Tensor]:
         parts = flat.split(self._sizes, dim=1)
@@ -453,7 +407,7 @@ class _Stack:
         return [shape[1:].numel() for shape in self.shapes.values()]
 
     def _decay(self) -> Tensor:
-        """Tell the penalty on the square of every parameter of every model."""
+        """Return the penalty on the square of every parameter of every model."""
         rows = []
         for job in self.jobs:
             decayed = [fnmatch(name, job.settings.decayed) for name in self.shapes]
@@ -467,15 +421,9 @@ class _Stack:
             torch.where(better.view(-1, *[1] * (best.dim() - 1)), self.constants[name], best, out=best)
 
     def _net(self, model: int, losses: dict[str, list[float]], best_epoch: int) -> NeuralNet:
-        net = make_net(self.jobs[model]).initialize()
         best = self._unflattened(self.best_flat) | self.best_constants
+        net = net_of_losses(self.jobs[model], losses, best_epoch)
         net.module_.load_state_dict({name: value[model] for name, value in best.items()})
-        dict(net.callbacks_)["best_epoch"].best_epoch_ = best_epoch
-        for epoch, values in enumerate(zip(*losses.values(), strict=True), start=1):
-            net.history.new_epoch()
-            net.history.record("epoch", epoch)
-            for name, value in zip(losses, values, strict=True):
-                net.history.record(name, value)
         return net
 
 
@@ -491,6 +439,7 @@ def trained_beforehand(jobs: Sequence[TrainingJob]) -> Iterator[None]:
     jobs : sequence of TrainingJob
         What to train.
     """
+    jobs = [job for job in jobs if _can_be_stacked(job)]
     # Before training, which changes modules.
     digests = [digest_of_job(job) for job in jobs]
     token = _NETS.set(dict(zip(digests, train_together(jobs), strict=True)))
@@ -501,7 +450,7 @@ def trained_beforehand(jobs: Sequence[TrainingJob]) -> Iterator[None]:
 
 
 def net_trained_beforehand(job: TrainingJob) -> NeuralNet | None:
-    """Find the net of a job.
+    """Return the net of a job that was trained beforehand.
 
     Parameters
     ----------
@@ -519,7 +468,7 @@ def net_trained_beforehand(job: TrainingJob) -> NeuralNet | None:
         What went wrong when it was.
     """
     nets = _NETS.get()
-    net = nets.get(digest_of_job(job)) if nets else None
+    net = nets.get(digest_of_job(job)) if nets and _can_be_stacked(job) else None
     if isinstance(net, Exception):
         raise net
     # Equal jobs have one net, and an estimator changes its own.
@@ -527,18 +476,7 @@ def net_trained_beforehand(job: TrainingJob) -> NeuralNet | None:
 
 
 def digest_of_job(job: TrainingJob) -> str:
-    """Digest all that decides what a job comes to.
-
-    Parameters
-    ----------
-    job : TrainingJob
-        A job that has not been trained: training changes its module.
-
-    Returns
-    -------
-    str
-        The same for jobs with the same result.
-    """
+    """Return a digest of all that decides the result of a job, before training changes its module."""
     state = {name: value.cpu().numpy() for name, value in job.module.state_dict().items()}
     arrays = (job.X, job.group, job.y, job.held_out)
     return joblib.hash((structure(job), state, arrays, job.settings, job.prepare))

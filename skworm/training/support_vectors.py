@@ -28,7 +28,7 @@ class Kernel:
             raise ValueError(f"kernel={self.name!r} must be one of {list(KERNELS)}")
 
     def __call__(self, products: Tensor, left: Tensor, right: Tensor, gamma: Tensor) -> Tensor:
-        """Give the kernel of samples whose scalar products are known.
+        """Compute the kernel of samples whose scalar products are known.
 
         Parameters
         ----------
@@ -81,7 +81,7 @@ class Problems:
 
     @classmethod
     def start(cls, X: Tensor, y: Tensor, mask: Tensor, C: Tensor, gamma: Tensor, kernel: Kernel) -> Problems:
-        """Set all coefficients to 0."""
+        """Return problems whose coefficients are all 0."""
         n_problems, n_samples = y.shape
         # Of equal candidates libsvm takes the last, of class +1 before -1, and torch the first.
         rank = torch.where(mask, y, 2.0).flip(1)
@@ -108,13 +108,13 @@ class Problems:
         return len(self.problem)
 
     def select(self, rows: Tensor) -> Problems:
-        """Select problems, and drop the columns that none of them uses."""
+        """Return some of the problems, without the columns that none of them uses."""
         n_columns = int((self.lower < self.upper).sum(dim=1)[rows].amax()) if len(rows) else 1
         chosen = {field.name: getattr(self, field.name)[rows] for field in fields(self)}
         return Problems(**{name: value if value.ndim == 1 else value[:, :n_columns] for name, value in chosen.items()})
 
     def kernel_rows(self, column: Tensor, X: Tensor, kernel: Kernel) -> Tensor:
-        """Give the kernel of one sample of every problem with all of its samples, in libsvm's single precision."""
+        """Compute the kernel of one sample of every problem with all of its samples, in libsvm's single precision."""
         products = (X[self.sample.gather(1, column)[:, 0]] @ X.T).gather(1, self.sample)
         return kernel(products, self.squares.gather(1, column), self.squares, self.gamma).float()
 
@@ -142,7 +142,7 @@ class Problems:
         return unsolved[:, 0]
 
     def rho(self) -> Tensor:
-        """Give the negative intercepts: from samples between their bounds, else midway between the bounds."""
+        """Compute the negative intercepts: from samples between their bounds, else midway between the bounds."""
         free = (self.lower < self.coef) & (self.coef < self.upper)
         movable = self.lower < self.upper
         n_free = free.sum(dim=1)
@@ -152,7 +152,7 @@ class Problems:
         return -torch.where(n_free > 0, mean, (least + greatest) / 2)
 
     def overflown(self) -> Tensor:
-        """Tell in which problems the kernel is no finite number."""
+        """Return in which problems the kernel is no finite number."""
         return ((self.lower < self.upper) & ~self.gradient.isfinite()).any(dim=1)
 
 
@@ -320,7 +320,7 @@ def decision_values(
     coef0: float = 0.0,
     device: str | torch.device = "cpu",
 ) -> np.ndarray:
-    """Give the decision values of many support vector machines for two classes.
+    """Compute the decision values of many support vector machines for two classes.
 
     Parameters
     ----------
@@ -379,7 +379,7 @@ def decision_values(
 def _checked(
     X: np.ndarray, y: np.ndarray, mask: np.ndarray, C: np.ndarray | float, gamma: np.ndarray | float
 ) -> tuple[np.ndarray, ...]:
-    """Give every array its full shape and type, or say what is wrong with it."""
+    """Return every array in its full shape and type; raise an error that says what is wrong with one."""
     X, y, C, gamma = (np.asarray(array, dtype=np.float64) for array in (X, y, C, gamma))
     mask = np.asarray(mask)
     if X.ndim != 2 or y.ndim != 2 or y.shape[1] != len(X) or mask.shape != y.shape or mask.dtype != bool:

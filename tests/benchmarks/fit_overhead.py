@@ -27,9 +27,12 @@ from skworm.training import held_out_windows
 def bare_loop(module, X, y, held_out, epochs, augmentation):
     X, y, held_out = torch.tensor(X), torch.tensor(y), torch.tensor(held_out)
     X_train, y_train, X_valid, y_valid = X[~held_out], y[~held_out], X[held_out], y[held_out]
-    group, valid_group = Groups.one(len(y_train)), Groups.one(len(y_valid))
+    # Told, as an estimator tells it, that no neuron is missing.
+    group, valid_group = (
+        Groups(torch.zeros(len(part), dtype=torch.long), 1, complete=True) for part in (y_train, y_valid)
+    )
     generator = torch.Generator().manual_seed(0)
-    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3, fused=True)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.25, patience=50)
     best = float("inf")
     for _ in range(epochs):
@@ -38,7 +41,7 @@ def bare_loop(module, X, y, held_out, epochs, augmentation):
         frames = (X_train, group)
         if augmentation is not None:
             frames, virtual = augmentation(X_train, group.index, generator)
-            frames = frames, Groups(virtual, augmentation.n_groups)
+            frames = frames, Groups(virtual, augmentation.n_groups, complete=True)
         nn.functional.cross_entropy(module(*frames), y_train).backward()
         optimizer.step()
         module.eval()

@@ -52,7 +52,7 @@ def scores_of(network, X, y, new, fps, freedom):
 def draw(table, path):
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    figure = Figure(figsize=(8, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     ScoreCurveDisplay.from_results(
         table.assign(evaluation="a worm that is new"),
@@ -62,6 +62,9 @@ def draw(table, path):
         ax=left,
     )
     left.set(ylim=(0, 100), ylabel="Accuracy, 7 states (%)")
+    legend = left.get_legend()
+    legend.set_loc("upper center")
+    legend.set_bbox_to_anchor((0.5, -0.16), left.transAxes)
     wide = 100 * table.pivot_table(index=["worm", "seconds"], columns="model", values="accuracy", sort=False)
     gains = (wide["adapted"] - wide["as fitted"]).groupby(level="worm")
     for (worm, gain), color in zip(gains, LINE_COLORS, strict=False):

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from skworm import (
     GNNStateClassifier,
     GNNTrajectoryRegressor,
+    InferredGraph,
     MLPStateClassifier,
     MLPTrajectoryRegressor,
     SVMStateClassifier,
@@ -56,7 +57,7 @@ def classifiers(options, neurons):
         "svm": SVMStateClassifier(device=options.device),
         "mlp": MLPStateClassifier(**network),
         "gnn": GNNStateClassifier(**network),
-        "gnn-dynamic": GNNStateClassifier(edges="dynamic", **network),
+        "gnn-dynamic": GNNStateClassifier(graph=InferredGraph(per="frame"), **network),
         "gnn-fixed": GNNStateClassifier(graph=ring, **network),
     }
 

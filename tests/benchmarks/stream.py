@@ -8,7 +8,14 @@ import time
 
 import numpy as np
 
-from skworm import GNNStateClassifier, HiddenMarkovStateClassifier, MLPStateClassifier, StateStream, VirtualWorms
+from skworm import (
+    GNNStateClassifier,
+    HiddenMarkovStateClassifier,
+    InferredGraph,
+    MLPStateClassifier,
+    StateStream,
+    VirtualWorms,
+)
 from skworm.datasets import load_recordings, make_worms
 from skworm.frames import make_frames
 
@@ -26,7 +33,7 @@ def main():
         "MLP": MLPStateClassifier(**few),
         "MLP, filtered": HiddenMarkovStateClassifier(MLPStateClassifier(**few), decoding="filtering"),
         "GNN": GNNStateClassifier(**few),
-        "GNN, dynamic edges": GNNStateClassifier(edges="dynamic", **few),
+        "GNN, dynamic edges": GNNStateClassifier(graph=InferredGraph(per="frame"), **few),
     }
     print(f"{len(neurons)} neurons; a frame every {1000 / new.fps:.0f} ms")
     for name, model in models.items():

@@ -116,7 +116,8 @@ def draw(path, graphs, reference):
 
     figure = Figure(figsize=(4.4 * len(graphs), 4.6), layout="constrained")
     for axes, (title, graph) in zip(figure.subplots(1, len(graphs), squeeze=False)[0], graphs.items(), strict=True):
-        GraphDisplay(graph, reference=reference[1], reference_label=reference[0]).plot(ax=axes)
+        label = None if "reference" in reference[1].attrs else reference[0]
+        GraphDisplay(graph, reference=reference[1], reference_label=label).plot(ax=axes)
         axes.set_title(title, fontsize="medium")
     figure.savefig(path, dpi=150)
 

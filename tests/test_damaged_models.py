@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 import skworm
 from skworm.datasets import make_worms
 from skworm.frames import WormMinMaxScaler, make_frames, make_trajectories
-from skworm.model_files.container import _digest, read_container, write_container
+from skworm.persistence import _container, _contents, _digest
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +64,10 @@ def test_a_damaged_file_is_refused_or_harmless(small, data, tmp_path_factory):
 
 def rewrite(path, change, tmp_path):
     """Write the file anew with another content and a checksum that fits it, as a stranger could."""
-    document, arrays = read_container(path)
+    document, arrays = _contents(path)
     change(document, arrays)
     target = tmp_path / "crafted.skworm"
-    write_container(target, document, arrays)
+    target.write_bytes(_container(document, arrays))
     return target
 
 
@@ -75,12 +75,21 @@ def set_parameter(name, value):
     return lambda document, arrays: document["model"]["parameters"].update({name: value})
 
 
+def set_part(name, kind, **parameters):
+    return set_parameter(name, {"class": kind, "parameters": parameters})
+
+
 def set_learned(name, value):
     return lambda document, arrays: document["model"]["learned"].update({name: value})
 
 
-def resize_support(document, arrays):
-    arrays[document["model"]["learned"]["svc_"]["learned"]["_n_support"]["name"]][:] = 10**6
+def break_support(document, arrays):
+    arrays[document["model"]["learned"]["svc_"]["learned"]["dual_coef_"]["name"]][:] = np.inf
+
+
+def break_weights(document, arrays):
+    weights = dict(document["model"]["network"]["items"])["weights"]["items"]
+    arrays[next(part["name"] for name, part in weights if name.startswith("readout"))][:] = np.nan
 
 
 def widen_support(document, arrays):
@@ -89,7 +98,7 @@ def widen_support(document, arrays):
 
 
 def change_weight(document, arrays):
-    weights = dict(document["model"]["network"]["weights"]["items"])
+    weights = dict(dict(document["model"]["network"]["items"])["weights"]["items"])
     arrays[next(part["name"] for name, part in weights.items() if name.startswith("readout"))] += 1.0
 
 
@@ -109,50 +118,52 @@ HUGE_NAMES = {"type": "names", "width": 10**12, "shape": [0], "items": []}
 @pytest.mark.parametrize(
     ("which", "change", "problem"),
     [
-        (SVM, lambda d, a: d["model"].update(type="os.system"), "'os.system' is none of the classes"),
-        (SVM, lambda d, a: d["model"].update(type="Ridge"), "TypeError|KeyError"),
-        (SVM, lambda d, a: d.update(model=[1]), "a list is no model"),
+        (SVM, lambda d, a: d["model"].update({"class": "os.system"}), "'os.system' is none of the classes"),
+        (SVM, lambda d, a: d["model"].update({"class": "Ridge"}), "TypeError|KeyError"),
+        (SVM, lambda d, a: d.update(model=[1]), "a list is not a model"),
         (SVM, lambda d, a: d.pop("model"), "KeyError"),
         (SVM, lambda d, a: d.pop("answer"), "KeyError"),
         (SVM, set_parameter("kernel", "precomputed"), "kernel"),
         (SVM, set_parameter("__class__", "x"), "unexpected keyword"),
         (SVM, set_learned("predict", "x"), "learns no 'predict'"),
         (SVM, set_learned("classes_", [1]), "ValueError|TypeError"),
-        (SVM, resize_support, "support vectors"),
+        (SVM, break_support, "dual_coef_ of the support vector machine is not finite"),
         (SVM, widen_support, "dual_coef_"),
         (GNN, set_parameter("n_hidden", 10**6), "weights"),
         (GNN, set_parameter("n_hidden", 10**40), "Error"),
-        (GNN, set_parameter("n_layers", 10**9), "n_layers"),
-        (GNN, set_parameter("n_message_steps", 10**9), "n_message_steps"),
-        (GNN, set_parameter("residual", False), "the model answers otherwise"),
-        (GNN, set_parameter("augmentation", {"type": "VirtualWorms", "parameters": {"gain": -1}}), "gain"),
+        (GNN, set_part("readout", "Readout", n_layers=10**9), "n_layers"),
+        (GNN, set_part("messages", "Messages", n_steps=10**9), "n_steps"),
+        (GNN, set_part("messages", "Messages", residual=False), "the model answers otherwise"),
+        (GNN, set_part("messages", "Messages", residual="no"), "residual"),
+        (GNN, break_weights, "not finite"),
+        (GNN, set_parameter("augmentation", {"class": "VirtualWorms", "parameters": {"gain": -1}}), "gain"),
         (GNN, set_parameter("random_state", {"type": "builtins.eval", "value": "1"}), "builtins.eval"),
         (GNN, change_weight, "the model answers otherwise"),
         (LINEAR, set_learned("horizon_", 10**12), "horizon_"),
         (LINEAR, set_learned("burn_in_", 10**12), "burn_in_"),
         (LINEAR, set_learned("burn_in_", "2"), "burn_in_"),
         (LINEAR, set_learned("_frame_columns", HUGE_NAMES), "letters"),
-        (TEMPERATURE, set_learned("temperature_", 0.0), "no temperature"),
+        (TEMPERATURE, set_learned("temperature_", 0.0), "not a temperature"),
         (TEMPERATURE, set_learned("temperature_", "1"), "TypeError"),
         (TEMPERATURE, set_learned("temperature_", 3.0), "the model answers otherwise"),
         (TEMPERATURE, set_learned("n_features_in_", 4), "n_features_in_"),
-        (TEMPERATURE, set_learned("estimator_", {"type": "posix.system"}), "'posix.system' is none of the classes"),
+        (TEMPERATURE, set_learned("estimator_", {"class": "posix.system"}), "'posix.system' is none of the classes"),
         (TEMPERATURE, set_learned("estimator_", [1]), "Error"),
         (TEMPERATURE, set_learned("classes_", {"type": "names", "width": 1, "shape": [2], "items": ["a", "b"]}),
-         "no classifier of the states"),
+         "not a classifier of the states"),
         (TEMPERATURE, unwrap, "NotFittedError|AttributeError"),
         (TEMPERATURE, lambda d, a: d["model"]["parameters"]["estimator"].update({"class": "os.system"}),
          "'os.system' is none of the classes"),
         (TEMPERATURE, set_parameter("estimator", 1), "estimator"),
-        (TEMPERATURE, set_parameter("cv", {"type": "GroupKFold", "parameters": {"n_splits": -1}}), "n_splits"),
+        (TEMPERATURE, set_parameter("cv", {"class": "GroupKFold", "parameters": {"n_splits": -1}}), "n_splits"),
         (TEMPERATURE, lambda d, a: d.update(model=d["model"]["parameters"]["estimator"]), "NotFittedError"),
-        (CONFORMAL, set_learned("threshold_", {"type": "float", "value": "nan"}), "no threshold"),
+        (CONFORMAL, set_learned("threshold_", {"type": "float", "value": "nan"}), "not a threshold"),
         (CONFORMAL, set_learned("threshold_", 2.0), "the model answers otherwise"),
-        (CONFORMAL, set_learned("worm_thresholds_", 0.5), "no series"),
+        (CONFORMAL, set_learned("worm_thresholds_", 0.5), "not a series"),
         (CHAIN, drop_a_state, "transition_"),
         (CHAIN, set_learned("shares_", [1.0]), "shares_"),
         (CHAIN, set_parameter("decoding", "listening"), "decoding"),
-        (CHAIN, lambda d, a: d["model"]["learned"]["estimator_"]["steps"].pop(), "Error"),
+        (CHAIN, lambda d, a: d["model"]["learned"]["estimator_"]["parameters"]["steps"].pop(), "Error"),
     ],
 )  # fmt: skip
 def test_a_crafted_file_is_refused(small, which, change, problem, tmp_path):
@@ -166,13 +177,13 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="check the path"):
         skworm.load(target)
     for content, problem in [
-        (b"", "no whole model file"),
-        (pickle.dumps({"a": 1}), "no whole model file"),
+        (b"", "not a whole model file"),
+        (pickle.dumps({"a": 1}), "not a whole model file"),
         (save_tensors({"a": np.zeros(2)}), "not of a skworm model"),
-        ((2**60).to_bytes(8, "little") + b"{}", "no whole model file"),
-        (huge_shape(), "no whole model file"),
-        (save_tensors({}, {"skworm": "9 0 {}"}), "install a newer"),
-        (save_tensors({}, {"skworm": "1 0 {}"}), "checksum"),
+        ((2**60).to_bytes(8, "little") + b"{}", "not a whole model file"),
+        (huge_shape(), "not a whole model file"),
+        (save_tensors({}, {"skworm": "9 0 {}"}), "install the skworm"),
+        (save_tensors({}, {"skworm": "2 0 {}"}), "checksum"),
     ]:
         target.write_bytes(content)
         with pytest.raises(ValueError, match=rf"a\.skworm: .*{problem}"):
@@ -185,9 +196,9 @@ def huge_shape():
 
 
 def test_deep_nesting_is_refused(small, tmp_path):
-    document, arrays = read_container(small[SVM][0])
+    document, arrays = _contents(small[SVM][0])
     text = json.dumps(document).replace('"description": ""', '"description": ' + "[" * 50_000 + "]" * 50_000)
-    metadata = {"skworm": f"1 {_digest(text, arrays)} {text}"}
+    metadata = {"skworm": f"2 {_digest(text, arrays)} {text}"}
     target = tmp_path / "deep.skworm"
     target.write_bytes(save_tensors(arrays, metadata))
     with pytest.raises(ValueError, match=r"deep\.skworm"):

@@ -1,0 +1,141 @@
+"""What becomes of each column of a table, and which names identify a neuron."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skworm.datasets import as_recording, load_recordings
+from skworm.frames import make_frames
+from skworm.neurons import HERMAPHRODITE, MALE, is_neuron, neuron_name
+from skworm.recording import Recording
+
+N_FRAMES = 40
+
+
+def table(**columns):
+    rng = np.random.default_rng(0)
+    time = np.arange(N_FRAMES) / 3
+    return pd.DataFrame({"time": time, "AVAL": rng.random(N_FRAMES), "RID": rng.random(N_FRAMES), **columns})
+
+
+def test_there_are_302_neurons_and_those_of_the_male():
+    assert len(HERMAPHRODITE) == 302
+    assert not HERMAPHRODITE & MALE
+    assert {"VB01", "AVAL", "I1L", "M5", "HSNR"} <= HERMAPHRODITE
+    assert {"CEMDL", "R9BR", "CP00"} <= MALE
+
+
+@pytest.mark.parametrize(
+    "label", ["", "?", "AVAL?", "nan", "UNK", "ROI_1", "cell 3", "[]_1", "OLQDL/URYDL", "velocity", "index", "17"]
+)
+def test_what_is_no_name_of_a_neuron_identifies_nobody(label):
+    assert not is_neuron(neuron_name(label))
+    if label:
+        worm = Recording("a", np.random.default_rng(0).random((5, 2)), [label, "AVAL"], fps=3.0)
+        assert worm.identified == ("AVAL",)
+        assert worm.neurons[0] == label
+
+
+@pytest.mark.parametrize(("label", "name"), [("vb1", "VB01"), (" AVAL ", "AVAL"), ("aVbR", "AVBR"), ("VB10", "VB10")])
+def test_case_spaces_and_digits_of_names_are_forgiven(label, name):
+    assert Recording("a", np.zeros((3, 1)), [label], fps=3.0).identified == (name,)
+
+
+def test_no_trace_is_shared_by_worms_but_neurons():
+    worms = [
+        as_recording(table(ROI_1=np.arange(N_FRAMES) % 7, **{"cell 3": np.arange(N_FRAMES) % 5}), name)
+        for name in ("a", "b")
+    ]
+    for choice in ("shared", "union"):
+        X, _ = make_frames(worms, neurons=choice, states=None, missing="nan")
+        assert list(dict.fromkeys(column.split(":")[0] for column in X)) == ["AVAL", "RID"]
+
+
+@pytest.mark.parametrize("clock", ["index", "Frame", "frame number", "t"])
+def test_a_clock_is_no_trace(clock, tmp_path):
+    worm = as_recording(table(**{clock: np.arange(N_FRAMES)}), "a")
+    assert worm.neurons == ("AVAL", "RID")
+    table(**{clock: np.arange(N_FRAMES)}).to_csv(tmp_path / "a.csv", index=False)
+    assert load_recordings(tmp_path / "a.csv")[0].neurons == ("AVAL", "RID")
+
+
+def test_the_row_number_is_no_trace():
+    assert as_recording(table(), "a").neurons == ("AVAL", "RID")
+    assert as_recording(table().drop(columns="time"), "a", fps=3.0).neurons == ("AVAL", "RID")
+    indexed = as_recording(table().set_index("time"), "a")
+    assert indexed.neurons == ("AVAL", "RID")
+    np.testing.assert_allclose(indexed.time, np.arange(N_FRAMES) / 3)
+
+
+def test_signals_are_behaviour():
+    speed = np.linspace(-1, 1, N_FRAMES)
+    worm = as_recording(table(velocity=speed, Temperature=20 + speed, x_um=speed), "a")
+    assert worm.neurons == ("AVAL", "RID")
+    assert set(worm.behavior) == {"velocity", "Temperature", "x_um"}
+    np.testing.assert_allclose(worm.behavior["velocity"], speed)
+
+
+def test_columns_of_zero_and_one_named_after_states_are_states():
+    frame = np.arange(N_FRAMES)
+    one_hot = {"fwd": frame < 10, "rev1": (frame >= 10) & (frame < 20), "dt": (frame >= 20) & (frame < 25)}
+    one_hot = {name: values.astype(int) for name, values in one_hot.items()}
+    worm = as_recording(table(**one_hot), "a")
+    assert worm.neurons == ("AVAL", "RID")
+    expected = ["fwd"] * 10 + ["rev1"] * 10 + ["dt"] * 5 + ["unknown"] * (N_FRAMES - 25)
+    assert worm.states.tolist() == expected
+    beside = as_recording(table(state=["forward"] * N_FRAMES, **one_hot), "a")
+    assert beside.neurons == ("AVAL", "RID")
+    assert set(beside.states) == {"forward"}
+    assert set(beside.behavior) == set(one_hot)
+
+
+def test_names_of_columns_may_be_capital(tmp_path):
+    frames = table(State=["forward"] * N_FRAMES).rename(columns={"time": "Time"})
+    frames.to_csv(tmp_path / "a.csv", index=False)
+    (worm,) = load_recordings(tmp_path)
+    assert worm.neurons == ("AVAL", "RID")
+    assert set(worm.states) == {"forward"}
+    assert worm.fps == pytest.approx(3)
+
+
+def test_a_missing_cell_leaves_numbers_of_states_whole(tmp_path):
+    states = pd.Series([1.0, 2.0] * (N_FRAMES // 2))
+    states.iloc[3] = np.nan
+    worm = as_recording(table(state=states), "a")
+    assert set(worm.states) == {"1", "2", "unknown"}
+    assert worm.states[3] == "unknown"
+
+
+@pytest.mark.parametrize(("unit", "word"), [(1000, "milliseconds"), (1 / 60, "minutes")])
+def test_other_units_of_time_are_refused(unit, word):
+    frames = table()
+    frames["time"] = frames["time"] * unit
+    with pytest.raises(ValueError, match=word):
+        as_recording(frames, "a")
+
+
+def test_frame_numbers_as_time_are_told():
+    frames = table()
+    frames["time"] = np.arange(N_FRAMES)
+    with pytest.warns(UserWarning, match="frame numbers"):
+        as_recording(frames, "a")
+
+
+@pytest.mark.parametrize("rename", [{"crwal": "forward"}, {1: "forward"}])
+def test_names_of_states_that_match_nothing_are_an_error(rename, tmp_path):
+    table(state=["crawl", "fwd"] * (N_FRAMES // 2)).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(ValueError, match=r"which no recording has.*\['crawl'\] are not renamed"):
+        load_recordings(tmp_path, rename_states=rename)
+    # One dictionary serves several folders: names that it needs elsewhere do no harm.
+    (worm,) = load_recordings(tmp_path, rename_states={"crawl": "slowing", "pause": "quiescence"})
+    assert set(worm.states) == {"slowing", "forward"}
+
+
+def test_worms_of_different_rates_are_told():
+    slow, fast = (
+        Recording(name, np.random.default_rng(0).random((60, 2)), ["AVAL", "RID"], fps=fps)
+        for name, fps in (("slow", 2.9), ("fast", 10.0))
+    )
+    with pytest.warns(UserWarning, match=r"slow.*2\.9.*fast.*10.*resample_to"):
+        make_frames([slow, fast], states=None)
+    make_frames([slow, fast], states=None, resample_to=2.9)

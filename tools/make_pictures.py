@@ -1,0 +1,119 @@
+"""Make the pictures of the documentation again.
+
+    python tools/make_pictures.py --data FOLDER [velocity leakage ...] [--long]
+
+Each picture is what an example, a benchmark or a command draws; ``PICTURES`` says which. FOLDER holds the recordings of
+Kato et al. 2015. Without names all pictures are made whose fits take minutes; with ``--long`` the others too. A
+picture replaces the one of the same name in ``docs`` once it is whole.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How a picture is made.
+
+    Parameters
+    ----------
+    commands : tuple of tuple of str
+        Arguments of Python, one after the other. They run in a folder for what they write; ``{data}`` stands for the
+        recordings.
+    file : str
+        The picture that the last of them writes there.
+    long : bool
+        Whether it takes half an hour or more.
+    """
+
+    commands: tuple[tuple[str, ...], ...]
+    file: str = "a.png"
+    long: bool = False
+
+
+def benchmark(name: str, *options: str) -> tuple[str, ...]:
+    """Return the arguments of Python that run a benchmark."""
+    return (str(ROOT / "tests" / "benchmarks" / f"{name}.py"), *options)
+
+
+REPRODUCE = ("-c", "from skworm.cli import main; main()", "reproduce")
+FORECASTS = "mlp,node-mlp,gnn,mlp-lstm,mlp-plain,mlp-uncentred"
+UNION = (
+    "--data",
+    "{data}",
+    "--out",
+    ".",
+    "--what",
+    "union",
+    "draw",
+    "--thin",
+    "2",
+    "--epochs",
+    "300",
+    "--figure",
+    "a.png",
+)
+PICTURES = {
+    "velocity": Picture(((str(ROOT / "examples" / "velocity.py"),),), "velocity.png"),
+    "leakage": Picture(((str(ROOT / "examples" / "choosing_a_split.py"), "{data}"),), "leakage.png"),
+    "reliability": Picture(
+        (benchmark("trust", "{data}", "--train-worms", "4", "--states", "4", "--picture", "a.png"),)
+    ),
+    "graphs": Picture((benchmark("true_graph", "--data", "{data}", "--models", "classifier", "--picture", "a.png"),)),
+    "new_worm": Picture((benchmark("new_worm", "{data}", "--epochs", "200", "--picture", "a.png"),)),
+    "neuron_curve": Picture(
+        (
+            benchmark("missing_neurons", *UNION, "--models", "MLP", "--dropouts", "0.2", "0.5"),
+            benchmark(
+                "missing_neurons", *UNION, "--models", "GNN", "--dropouts", "0.2", "--aggregations", "concatenate"
+            ),
+        ),
+        long=True,
+    ),
+    "figure4c": Picture(
+        ((*REPRODUCE, "figure4c", "--data", "{data}", "--models", FORECASTS, "--out", "out"),),
+        "out/figure4c.png",
+        long=True,
+    ),
+}
+
+
+def make(name: str, data: Path) -> None:
+    """Make a picture, and put it into the documentation."""
+    picture = PICTURES[name]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    with tempfile.TemporaryDirectory() as folder:
+        for command in picture.commands:
+            words = [word.replace("{data}", str(data)) for word in command]
+            subprocess.run([sys.executable, *words], cwd=folder, check=True, env={**os.environ, "PYTHONPATH": path})
+        shutil.copyfile(Path(folder, picture.file), ROOT / "docs" / f"{name}.png")
+
+
+def main() -> None:
+    """Make the pictures that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(PICTURES)}")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the recordings of Kato et al. 2015")
+    parser.add_argument("--long", action="store_true", help="those that take half an hour or more too")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in PICTURES]
+    if unknown:
+        parser.error(f"there is no picture {unknown[0]!r}; choose among {', '.join(PICTURES)}")
+    if not options.data.is_dir():
+        parser.error(f"--data {options.data} is not a folder of recordings")
+    names = options.names or [name for name, picture in PICTURES.items() if options.long or not picture.long]
+    for name in names:
+        print(f"{name} ...", flush=True)
+        make(name, options.data.resolve())
+
+
+if __name__ == "__main__":
+    main()
