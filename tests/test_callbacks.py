@@ -218,6 +218,13 @@ network.train = announced
 
 
 class TestInterrupts:
+    @pytest.fixture(autouse=True)
+    def heard(self):
+        """Hear Ctrl-C where the tests run in the background of a shell, which ignores it."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
     @pytest.mark.parametrize("epoch", [1, 5])
     def test_a_fit_leaves_no_model(self, frames, epoch):
         model = MLPStateClassifier(**FEW, callbacks=[CtrlC(epoch)])

@@ -26,13 +26,10 @@ FEW = {"max_epochs": 60, "learning_rate": 0.03, "random_state": 0, "device": "cp
 ESTIMATORS = [
     SVMStateClassifier(),
     MLPStateClassifier(**FEW),
-    MLPStateClassifier(augmentation=VirtualWorms(), **FEW),
-    MLPStateClassifier(readout="attention", **FEW),
+    MLPStateClassifier(readout="attention", augmentation=None, **FEW),
     GNNStateClassifier(**FEW),
-    GNNStateClassifier(graph=InferredGraph(per="frame"), **FEW),
-    GNNStateClassifier(graph="learned", **FEW),
+    GNNStateClassifier(graph="learned", augmentation=None, **FEW),
     GNNStateClassifier(messages="gatv2", **FEW),
-    GNNStateClassifier(readout="attention", **FEW),
     GNNStateClassifier(
         readout="attention",
         graph=InferredGraph(per="frame"),

@@ -129,9 +129,9 @@ def test_the_same_worms_are_refused_as_external(lab, tmp_path):
 
 def test_file_derivatives_are_used_only_where_all_worms_have_them(lab):
     material = load_material(Settings(data=str(lab / "ours"), external="simulated"))
-    assert material.derivative == "central"
+    assert material.derivative == "smooth"
     ours = [replace(worm, derivatives=worm.traces) for worm in material.recordings]
-    assert replace(material, recordings=ours).derivative == "central"
+    assert replace(material, recordings=ours).derivative == "smooth"
     theirs = [replace(worm, derivatives=worm.traces) for worm in material.external]
     assert replace(material, recordings=ours, external=theirs).derivative == "file"
 

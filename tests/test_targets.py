@@ -267,7 +267,7 @@ def test_worms_that_are_not_scored_still_choose_the_derivative(lab_without_neuro
         settings = declared.settings(external=external, **given)
         run_target(declared, settings, tmp_path / "out", n_jobs=1, verbose=0)
         derivatives[external] = json.loads((tmp_path / "out" / "settings.json").read_text())["derivative"]
-    assert list(derivatives.values()) == ["file", "central"]
+    assert list(derivatives.values()) == ["file", "smooth"]
 
 
 def test_turns_without_a_side_are_merged_and_said_to_be(folder, tmp_path, one_network):
