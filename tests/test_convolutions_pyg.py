@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from skworm import GAT, GIN, SAGE, GATv2
+from skworm import GAT, GIN, SAGE, GATv2, GlobalAttention
 from skworm.nn import Groups
 
 geometric = pytest.importorskip("torch_geometric", reason="torch_geometric is not installed: pip install 'skworm[pyg]'")
@@ -15,6 +15,7 @@ CONVOLUTIONS = {
     "sage": SAGE(N_HIDDEN),
     "gat": GAT(N_HIDDEN, N_HEADS),
     "gatv2": GATv2(N_HIDDEN, N_HEADS),
+    "attention": GlobalAttention(N_HIDDEN),
 }
 
 

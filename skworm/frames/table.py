@@ -110,7 +110,7 @@ def make_frames(
     derivative : {"auto", "smooth", "causal", "file", "central", "backward"}, default="auto"
         Time derivative of the traces, in dF/F a second before scaling:
 
-        - ``"smooth"``: slope of a line fitted to the frames around, see :func:`skworm.frames.derivatives.slopes`;
+        - ``"smooth"``: slope of a line fitted to the frames around, see ``skworm.frames.derivatives.slopes``;
         - ``"causal"``: the same of the frame and those before it, for use while a worm is recorded;
         - ``"file"``: the recording's own;
         - ``"central"``: second-order central difference over the recording's time stamps, which is mostly noise;
