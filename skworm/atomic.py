@@ -11,35 +11,7 @@ from uuid import uuid4
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`, which takes the place of `path` when the context ends well.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file that readers see. Its folder must exist. The temporary file has the same suffix.
-
-    Yields
-    ------
-    pathlib.Path
-        Where to write.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written; `path` is as it was, and nothing is left beside it.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> from skworm.atomic import atomic_path
-    >>> with TemporaryDirectory() as folder:
-    ...     with atomic_path(Path(folder, "table.csv")) as temporary:
-    ...         _ = temporary.write_text("worm,accuracy")
-    ...         before = Path(folder, "table.csv").exists()
-    ...     before, [path.name for path in Path(folder).iterdir()]
-    (False, ['table.csv'])
-    """
+    """Yield a temporary path in the folder of `path`, which takes the place of `path` when the context ends well."""
     path = Path(path)
     temporary = path.with_name(f".{path.stem[:60]}-{uuid4().hex}{path.suffix}")
     try:
@@ -55,12 +27,6 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text in UTF-8 to a file that is whole or absent.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; what `path` held before is still there.
-    """
+    """Write a text in UTF-8 to a file that is whole or absent."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")

@@ -35,12 +35,6 @@ def translate_states(states: Any, rename_states: Mapping[str, str] | None = None
 
     Names in `rename_states` go before skworm's own, for which upper and lower case, spaces and hyphens make no
     difference. A name that neither knows stays as it is.
-
-    Examples
-    --------
-    >>> from skworm.datasets.conventions import translate_states
-    >>> translate_states(["REVSUS", "Quiescence", "nostate", "feeding"]).tolist()
-    ['sustained_reverse', 'quiescence', 'unknown', 'feeding']
     """
     names, codes = np.unique(np.asarray(states, dtype=str), return_inverse=True)
     renamed = dict(rename_states or {})
@@ -65,15 +59,7 @@ def states_of_codes(codes: np.ndarray, name_of: Mapping[int, str], remedy: str) 
 
 
 def frame_rate(time: np.ndarray) -> float:
-    """Return the frames a second of increasing time stamps in seconds: one over the median step.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skworm.datasets.conventions import frame_rate
-    >>> frame_rate(np.array([0.0, 0.5, 1.0, 2.5]))
-    2.0
-    """
+    """Return the frames a second of increasing time stamps in seconds: one over the median step."""
     if len(time) < 2:
         raise ValueError(f"{len(time)} time stamps give no frame rate; at least two frames are expected")
     steps = np.diff(time)
@@ -101,12 +87,6 @@ def one_name_each(worm: str, labels: Sequence[str]) -> list[str]:
     """Return a unique name for each trace: that of its neuron, or its column, counted from 1, where that is unknown.
 
     A neuron that several traces of the worm have is unknown on each; this is warned of.
-
-    Examples
-    --------
-    >>> from skworm.datasets.conventions import one_name_each
-    >>> one_name_each("worm-a", ["AVAL", "", "RID?", "RID"])
-    ['AVAL', '2', '3', 'RID']
     """
     names = [name if is_neuron(name := neuron_name(label)) else "" for label in labels]
     repeated = sorted({name for name in names if name and names.count(name) > 1})

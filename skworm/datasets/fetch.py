@@ -179,12 +179,6 @@ def data_folder(data_home: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of downloaded data, which need not exist.
 
     By default it is the environment variable ``SKWORM_DATA``, else the cache folder of the operating system.
-
-    Examples
-    --------
-    >>> from skworm.datasets.fetch import data_folder
-    >>> data_folder("recordings").name
-    'recordings'
     """
     home = os.environ.get("SKWORM_DATA") or None if data_home is None else data_home
     if home is None:
@@ -202,45 +196,7 @@ def fetch_file(
     known_hash: str | None = None,
     download_if_missing: bool = True,
 ) -> Path:
-    """Return a file of the data folder, downloaded if it is not there.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Where the file is or is put.
-    find : callable returning RemoteFile
-        Looks for the file on its server; called only if a download is needed.
-    origin : str
-        Address of the page or file from which a person gets it by hand.
-    known_hash : str, optional
-        The file's SHA-256; by default that which the server names.
-    download_if_missing : bool, default=True
-        Whether to download.
-
-    Returns
-    -------
-    pathlib.Path
-        `path`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file is absent and is not to be downloaded, or `path` is a link to nowhere.
-    ConnectionError
-        If the download fails; what has arrived is kept for the next attempt beside `path`, ending in ``.part``.
-    ValueError
-        If the checksum is wrong; a downloaded file is removed, a file that was there is left alone.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from skworm.datasets.fetch import RemoteFile, fetch_file
-    >>> find = lambda: RemoteFile("https://osf.io/x")
-    >>> fetch_file(Path("a.mat"), find, origin="https://osf.io/x", download_if_missing=False)
-    Traceback (most recent call last):
-    ...
-    FileNotFoundError: a.mat is wanted in ..., and download_if_missing=False; get it from https://osf.io/x and put ...
-    """
+    """Return a file of the data folder, downloaded if it is not there."""
     import pooch
 
     wanted = f"{path.name} is wanted in {path.parent.resolve()}"

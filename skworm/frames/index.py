@@ -26,23 +26,7 @@ def column_names(neurons: Iterable[str], node_features: Sequence[str]) -> list[s
 
 
 def parse_column_names(columns: Iterable[Any]) -> tuple[list[str], list[str]] | None:
-    """Read neurons and node features back from column names.
-
-    Parameters
-    ----------
-    columns : iterable
-        Column labels of a frame table.
-
-    Returns
-    -------
-    (neurons, node_features) or None
-        Names in column order, or None where the labels are not ``"neuron:feature"`` names at all.
-
-    Raises
-    ------
-    ValueError
-        If the labels are such names, but not neuron-major with the same features for every neuron.
-    """
+    """Return the neurons and node features that column names consist of; None where they are names of another kind."""
     labels = list(columns)
     if not labels or not all(isinstance(label, str) and SEPARATOR in label for label in labels):
         return None
@@ -64,18 +48,7 @@ def context_feature_names(node_features: Sequence[str], context: Iterable[int]) 
 
 
 def parse_context_feature_names(node_features: Iterable[str]) -> tuple[list[str], list[int]]:
-    """Tell for each node feature what was measured, and how many frames from the labelled one.
-
-    Parameters
-    ----------
-    node_features : iterable of str
-        Names of node features, such as ``"trace@-3"``.
-
-    Returns
-    -------
-    (signals, frames) : list of str, list of int
-        One of each for every node feature, such as ``"trace"`` and -3. A name that tells no frame is of frame 0.
-    """
+    """Return what each node feature, such as ``"trace@-3"``, measures, and how many frames from the labelled one."""
     signals, frames = [], []
     for name in node_features:
         in_context = _STEP_NAME.match(name) is not None
@@ -86,20 +59,7 @@ def parse_context_feature_names(node_features: Iterable[str]) -> tuple[list[str]
 
 
 def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:
-    """Tell the worm of each row.
-
-    Parameters
-    ----------
-    X : array-like or DataFrame, shape (n_frames, ...)
-        Frames; a DataFrame may carry the worm as the index level ``"worm"``.
-    worm : array-like, shape (n_frames,), optional
-        Worm of each row; takes precedence over the index.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_frames,) or None
-        None where neither says to which worm a row belongs.
-    """
+    """Return the worm of each row, as given or from the index level ``"worm"``; None where neither says."""
     if worm is not None:
         ids = np.asarray(worm)
         if ids.ndim != 1 or len(ids) != len(X):
@@ -112,20 +72,7 @@ def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:
 
 
 def frame_of_rows(X: Any, worm: np.ndarray) -> np.ndarray:
-    """Tell the frame number of each row: from the index level ``"frame"``, else by row order within each worm.
-
-    Parameters
-    ----------
-    X : array-like or DataFrame, shape (n_frames, ...)
-        Frames.
-    worm : numpy.ndarray, shape (n_frames,)
-        Worm of each row.
-
-    Returns
-    -------
-    numpy.ndarray of int, shape (n_frames,)
-        Frame numbers, counted from 0 within each worm.
-    """
+    """Return the frame number of each row: from the index level ``"frame"``, else by row order within each worm."""
     index = getattr(X, "index", None)
     if isinstance(index, (pd.Index, pd.MultiIndex)) and FRAME_LEVEL in index.names:
         return np.asarray(index.get_level_values(FRAME_LEVEL), dtype=np.int64)
@@ -133,40 +80,14 @@ def frame_of_rows(X: Any, worm: np.ndarray) -> np.ndarray:
 
 
 def window_of_rows(X: Any, worm: np.ndarray, window: int) -> np.ndarray:
-    """Tell the window of each row: ``frame // window``, so that dropped rows shift no boundary.
-
-    Parameters
-    ----------
-    X : array-like or DataFrame, shape (n_frames, ...)
-        Frames.
-    worm : numpy.ndarray, shape (n_frames,)
-        Worm of each row.
-    window : int
-        Frames a window.
-
-    Returns
-    -------
-    numpy.ndarray of int, shape (n_frames,)
-        Window numbers, counted from 0 within each worm.
-    """
+    """Return the window of each row: ``frame // window``, so that dropped rows shift no boundary."""
     if not isinstance(window, (int, np.integer)) or window < 1:
         raise ValueError(f"window={window!r} must be a whole number of frames, at least 1")
     return frame_of_rows(X, worm) // window
 
 
 def signal_names(y: Any) -> list[str]:
-    """Tell the names of behavioural signals: of the columns of a table, of a Series, else numbers.
-
-    Parameters
-    ----------
-    y : array-like, shape (n_frames,) or (n_frames, n_signals)
-        Signals.
-
-    Returns
-    -------
-    list of str, length n_signals
-        Names.
-    """
+    """Return the names of behavioural signals: of the columns of a table, of a Series, else numbers."""
     if hasattr(y, "columns"):
         return [str(name) for name in y.columns]
     if getattr(y, "name", None) is not None:
@@ -182,23 +103,7 @@ def step_column_names(columns: Iterable[str], steps: Iterable[int]) -> list[str]
 
 
 def parse_step_column_names(columns: Iterable[Any]) -> tuple[list[str], list[int]] | None:
-    """Read the columns of a frame, and the steps, back from the column names of trajectories.
-
-    Parameters
-    ----------
-    columns : iterable
-        Column labels of a table of trajectories.
-
-    Returns
-    -------
-    (columns, steps) or None
-        Names of the columns of one frame, and steps in order, or None where the labels are no ``"name@step"`` at all.
-
-    Raises
-    ------
-    ValueError
-        If the labels are such names, but not time-major over consecutive steps with the same columns in each.
-    """
+    """Return the columns of one frame and the steps in column names of trajectories; None for other names."""
     labels = list(columns)
     if not labels or not all(isinstance(label, str) and _STEP_NAME.match(label) for label in labels):
         return None
@@ -221,27 +126,7 @@ _PASSED_ON = ("derivative", "derivative_width", "derivative_looks_ahead", "fit_s
 
 
 def frame_rate_of(X: Any) -> float | None:
-    """Tell the frames a second of a table of frames: the median over its worms, or None where it does not say.
-
-    Parameters
-    ----------
-    X : array-like or DataFrame
-        Frames; ``X.attrs["fps"]`` is a number, or maps worms to numbers as :func:`skworm.frames.make_frames` does.
-
-    Returns
-    -------
-    float or None
-        Frames a second.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skworm.frames.index import frame_rate_of
-    >>> X = pd.DataFrame({"AVAL:trace": [0.0, 1.0]}, index=pd.Index(["a", "b"], name="worm"))
-    >>> X.attrs["fps"] = {"a": 3.0, "b": 5.0, "c": 7.0}
-    >>> frame_rate_of(X), frame_rate_of(X.loc[["a"]])
-    (4.0, 3.0)
-    """
+    """Return the frames a second of a table of frames: the median over its worms, or None where it does not say."""
     fps = _attrs(X).get("fps")
     if isinstance(fps, Mapping):
         index = X.index
@@ -252,7 +137,7 @@ def frame_rate_of(X: Any) -> float | None:
 
 
 def frame_settings(X: Any) -> dict[str, Any]:
-    """Tell what a table of frames says of how it was made.
+    """Return what a table of frames says of how it was made.
 
     Parameters
     ----------
@@ -282,20 +167,7 @@ def check_same_order(X: Any, y: Any) -> None:
 
 
 def settings_for(model: Any, given: Any = None) -> dict[str, Any]:
-    """Return how the frames of a model were made, as it remembers or as given; raise ValueError if nobody knows.
-
-    Parameters
-    ----------
-    model : estimator
-        Fitted.
-    given : mapping, optional
-        ``X.attrs`` of the training frames, in place of what the model remembers.
-
-    Returns
-    -------
-    dict
-        As :func:`frame_settings` returns them.
-    """
+    """Return how the frames of a model were made, as it remembers or as given; raise ValueError if nobody knows."""
     if given is not None:
         table = pd.DataFrame()
         table.attrs = dict(given)
@@ -312,18 +184,7 @@ def settings_for(model: Any, given: Any = None) -> dict[str, Any]:
 
 
 def learned_settings(model: Any) -> dict[str, Any]:
-    """Tell the settings of the frames that a fitted model learned from.
-
-    Parameters
-    ----------
-    model : estimator
-        Fitted. Of a pipeline the first step that knows tells them, of a search or a wrapper the estimator in it.
-
-    Returns
-    -------
-    dict
-        As :func:`frame_settings` gives them.
-    """
+    """Return the settings of the frames that a fitted model, or any step of a pipeline, learned from."""
     if isinstance(model, Pipeline):
         return next((settings for _, step in model.steps if (settings := learned_settings(step))), {})
     own = dict(getattr(model, "frame_settings_", {}))
@@ -334,33 +195,7 @@ def learned_settings(model: Any) -> dict[str, Any]:
 
 
 def validate_like_training(estimator: Any, X: Any, **options: Any) -> Any:
-    """Check that frames have the columns and the frame rate that a fitted estimator has learned from.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted, with ``frame_settings_``.
-    X : array-like or DataFrame
-        Frames.
-    **options
-        Passed on to ``sklearn.utils.validation.validate_data``.
-
-    Returns
-    -------
-    ndarray
-        The checked rows.
-
-    Raises
-    ------
-    ValueError
-        If columns are absent, too many or in another order; the message says how to make them fit.
-
-    Warns
-    -----
-    UserWarning
-        If the frame rate is more than :data:`SAME_RATE` times that of the training frames, or less than it divided
-        by that.
-    """
+    """Check that frames have the columns and the frame rate that a fitted estimator has learned from."""
     try:
         rows = validate_data(estimator, X, reset=False, **options)
     except ValueError as error:
@@ -377,7 +212,7 @@ def _attrs(X: Any) -> Mapping[str, Any]:
 
 
 def is_same_rate(fps: float, other: float) -> bool:
-    """Tell whether two frame rates, in frames a second, differ by no more than :data:`SAME_RATE`."""
+    """Return whether two frame rates, in frames a second, differ by no more than :data:`SAME_RATE`."""
     return 1 / SAME_RATE <= fps / other <= SAME_RATE
 
 

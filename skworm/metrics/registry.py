@@ -46,19 +46,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 
 
 def metric_of(name: str) -> Metric:
-    """Return the metric of a column; ``"mse_trace"`` is the MSE of the trace alone.
-
-    Raises
-    ------
-    ValueError
-        If there is no such metric.
-
-    Examples
-    --------
-    >>> from skworm.metrics.registry import metric_of
-    >>> metric_of("mse_trace")
-    Metric(name='mse_trace', label='MSE, trace', lower_is_better=True, percent=False)
-    """
+    """Return the metric of a column; ``"mse_trace"`` is the MSE of the trace alone."""
     base, _, part = name.partition("_")
     if name in METRICS:
         return METRICS[name]

@@ -132,14 +132,7 @@ def describe_comparison(table: pd.DataFrame) -> list[str]:
 
 
 def few_worms_notes(n_worms: int, where: str = "") -> list[str]:
-    """Return what so few worms cannot show, in sentences; none where they are many.
-
-    Examples
-    --------
-    >>> from skworm.model_selection.comparison import few_worms_notes
-    >>> few_worms_notes(7)
-    ['Intervals from 7 worms are too narrow.']
-    """
+    """Return what so few worms cannot show, in sentences; none where they are many."""
     place = f" ({where})" if where else ""
     if n_worms < 2:
         return [f"A single worm is scored{place}: nothing can be said about others."]

@@ -184,13 +184,7 @@ class _Run:
         self.full: OSError | None = None
 
     def keep_record(self, record: dict[str, Any]) -> None:
-        """Keep what the run is.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written.
-        """
+        """Keep what the run is."""
         if self.store is not None:
             try:
                 self.store.write_run(record)
@@ -199,13 +193,7 @@ class _Run:
         self._raise_failures()
 
     def fit(self, data: Data, n_jobs: int | None, verbose: int) -> None:
-        """Make the fits that are missing.
-
-        Raises
-        ------
-        RuntimeError, OSError, KeyboardInterrupt
-            See :func:`cross_validate_worms`.
-        """
+        """Make the fits that are missing."""
         pending = [number for number, digest in enumerate(self.digests) if digest not in self.rows]
         n_processes = max(1, min(effective_n_jobs(n_jobs), len(pending)))
         parts = self._divided(pending, n_processes)

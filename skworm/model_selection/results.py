@@ -510,13 +510,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> Path:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read a table of :func:`write_csv`.
-
-    Raises
-    ------
-    ValueError
-        If the file is not a table.
-    """
+    """Read a table of :func:`write_csv`."""
     if path.suffix != ".csv":
         raise ValueError(f"{path} is not a .csv file; pass the folder of a run, or its table of scores as a .csv file")
     try:
@@ -535,13 +529,7 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read an object of a JSON file.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged.
-    """
+    """Read an object of a JSON file."""
     try:
         return dict(json.loads(path.read_bytes()))
     except (ValueError, TypeError, RecursionError) as error:

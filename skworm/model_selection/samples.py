@@ -305,27 +305,7 @@ def make_samples(
     external: Mapping[str, tuple[Any, Any]] | None = None,
     transition: pd.Series | None = None,
 ) -> tuple[Samples, dict[str, Samples]]:
-    """Check the data of a cross-validation, and tell which task it is.
-
-    Parameters
-    ----------
-    estimators, X, y, groups, external, transition
-        See :func:`~skworm.model_selection.cross_validate_worms`.
-
-    Returns
-    -------
-    train : Samples
-        What is split.
-    external : dict of str to Samples
-        What is only scored, with the columns of `train`.
-
-    Raises
-    ------
-    ValueError
-        If data sets do not fit each other.
-    TypeError
-        If estimators and `y` are of different tasks.
-    """
+    """Check the data of a cross-validation, and tell which task it is."""
     task = _task_of(estimators, y)
     if transition is not None and task is not TrajectorySamples:
         raise ValueError("transition= is about trajectories, and y holds none; leave it out")
@@ -344,46 +324,12 @@ def make_samples(
 
 
 def state_samples(X: Any, y: Any, groups: Any = None) -> StateSamples:
-    """Check frames and their states.
-
-    Parameters
-    ----------
-    X : DataFrame or array-like, shape (n_frames, n_columns)
-        Frames.
-    y : Series or array-like of str, shape (n_frames,)
-        State of each frame.
-    groups : array-like of shape (n_frames,), optional
-        Worm of each row, where the index of `X` does not say it.
-
-    Returns
-    -------
-    StateSamples
-        The frames, indexed by worm and frame.
-
-    Raises
-    ------
-    ValueError
-        If worms are missing, `y` does not fit `X`, or a state is missing.
-
-    Examples
-    --------
-    >>> from skworm.model_selection.samples import state_samples
-    >>> state_samples([[0.0], [1.0]], ["forward", "reverse"], groups=["worm-a", "worm-a"]).X.index.to_list()
-    [('worm-a', 0), ('worm-a', 1)]
-    """
+    """Check frames and their states."""
     return _state_samples("X", X, y, groups)
 
 
 def merge_turns(states: np.ndarray) -> np.ndarray:
-    """Rename dorsal and ventral turns to ``"turn"``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skworm.model_selection.samples import merge_turns
-    >>> merge_turns(np.array(["dorsal_turn", "forward"])).tolist()
-    ['turn', 'forward']
-    """
+    """Rename dorsal and ventral turns to ``"turn"``."""
     return np.where(np.isin(states, _SIDED_TURNS), "turn", states)
 
 

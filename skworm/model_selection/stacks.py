@@ -12,40 +12,14 @@ _MOST_FITS = 320
 
 
 def network_of(model: Any) -> Any:
-    """Find the estimator whose network a fit trains.
-
-    Parameters
-    ----------
-    model : scikit-learn estimator
-        A model.
-
-    Returns
-    -------
-    estimator or None
-        The model itself or the last step of a pipeline, if it is a neural estimator of skworm; else None.
-    """
+    """Find the estimator whose network a fit trains."""
     while isinstance(model, Pipeline):
         model = model.steps[-1][1]
     return model if hasattr(model, "training_job") else None
 
 
 def fits_at_a_time(model: Any, n_fits: int, n_processes: int) -> int:
-    """Return how many fits of a model make up one task: more than one where a GPU trains them as a stack.
-
-    Parameters
-    ----------
-    model : scikit-learn estimator
-        The model.
-    n_fits : int
-        Fits of this model.
-    n_processes : int
-        Processes among which they are divided.
-
-    Returns
-    -------
-    int
-        1 where each is trained by itself: on a CPU, stacks gain nothing over one fit a process.
-    """
+    """Return how many fits of a model make up one task: more than one where a GPU trains them as a stack."""
     network = network_of(model)
     if network is None:
         return 1
@@ -57,22 +31,7 @@ def fits_at_a_time(model: Any, n_fits: int, n_processes: int) -> int:
 
 
 def fit_together(model: Any, samples: Sequence[tuple[Any, Any]], n_processes: int) -> list[Any | Exception]:
-    """Fit clones of a model, each to samples of its own, and train their networks as one stack.
-
-    Parameters
-    ----------
-    model : scikit-learn estimator
-        A model with a network.
-    samples : sequence of (X, y)
-        Samples of each fit.
-    n_processes : int
-        Processes that share the memory.
-
-    Returns
-    -------
-    list of estimator or Exception
-        For each samples the fitted model, or what went wrong.
-    """
+    """Fit clones of a model, each to samples of its own, and train their networks as one stack."""
     from skworm.training import train_together
 
     models: list[Any] = [clone(model) for _ in samples]
@@ -92,20 +51,7 @@ def fit_together(model: Any, samples: Sequence[tuple[Any, Any]], n_processes: in
 
 
 def training_job(model: Any, X: Any, y: Any) -> Any:
-    """Fit all steps of a model before its network, and make what trains the network.
-
-    Parameters
-    ----------
-    model : scikit-learn estimator
-        A model with a network, see :func:`network_of`.
-    X, y : array-like
-        Samples.
-
-    Returns
-    -------
-    skworm.training.TrainingJob
-        What :meth:`take_training` of the network takes, once it is trained.
-    """
+    """Fit all steps of a model before its network, and make what trains the network."""
     while isinstance(model, Pipeline):
         if len(model.steps) > 1:
             X = model[:-1].fit_transform(X, y)

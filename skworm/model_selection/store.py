@@ -35,28 +35,13 @@ class FitStore:
     ----------
     folder : str or path-like
         The folder; made when the first file is written.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> from skworm.model_selection.store import FitStore
-    >>> with TemporaryDirectory() as folder:
-    ...     FitStore(folder).write("0a1b", [{"model": "svm", "accuracy": 0.9}])
-    ...     FitStore(folder).read(["0a1b", "2c3d"])
-    {'0a1b': [{'model': 'svm', 'accuracy': 0.9}]}
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
 
     def read(self, digests: Iterable[str] | None = None) -> dict[str, Any]:
-        """Return what is kept of some fits, by default of all.
-
-        Warns
-        -----
-        UserWarning
-            Where files are damaged.
-        """
+        """Return what is kept of some fits, by default of all."""
         folder = self.folder / "fits"
         wanted = sorted(path.stem for path in _whole_files(folder)) if digests is None else digests
         paths = {digest: folder / f"{digest}.json" for digest in wanted}
@@ -71,13 +56,7 @@ class FitStore:
         return {digest: rows for digest, rows in found.items() if rows is not None}
 
     def write(self, digest: str, rows: Any) -> None:
-        """Keep the results of a fit; they are on the disk when this returns.
-
-        Raises
-        ------
-        OSError
-            If they cannot be written. Nothing of them is left.
-        """
+        """Keep the results of a fit; they are on the disk when this returns."""
         _write_checked(self.folder / "fits" / f"{digest}.json", rows)
 
     def write_run(self, record: Mapping[str, Any]) -> None:
@@ -133,14 +112,7 @@ def now() -> str:
 
 
 def package_versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
-    """Return the versions of packages, by default of those that scores depend on.
-
-    Examples
-    --------
-    >>> from skworm.model_selection.store import package_versions
-    >>> list(package_versions())
-    ['skworm', 'scikit-learn', 'torch', 'numpy']
-    """
+    """Return the versions of packages, by default of those that scores depend on."""
     return {package: version(package) for package in packages}
 
 
@@ -151,17 +123,7 @@ def digest_of_samples(samples: Samples) -> str:
 
 
 def digest_of_inputs(train: Samples, external: Mapping[str, Samples], cv: Any) -> str:
-    """Digest everything that the fits of one cross-validation share: data, splitter and package versions.
-
-    Examples
-    --------
-    >>> from skworm.model_selection import WormGroupKFold
-    >>> from skworm.model_selection.samples import state_samples
-    >>> from skworm.model_selection.store import digest_of_inputs
-    >>> train = state_samples([[0.0], [1.0]], ["forward", "reverse"], groups=["a", "a"])
-    >>> digest_of_inputs(train, {}, WormGroupKFold(4)) == digest_of_inputs(train, {}, WormGroupKFold(5))
-    False
-    """
+    """Digest everything that the fits of one cross-validation share: data, splitter and package versions."""
     parts = {
         "train": digest_of_samples(train),
         "external": [(name, digest_of_samples(part)) for name, part in external.items()],
@@ -175,21 +137,6 @@ def digest_of_fit(inputs: str, name: str, estimator: Any, split: WormSplit) -> s
     """Digest one fit: the shared inputs, the model with its parameters, and the rows of the split.
 
     The class of a model counts by name, so a change of its code goes unnoticed.
-
-    Raises
-    ------
-    TypeError
-        If a parameter cannot be pickled.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.svm import SVC
-    >>> from skworm.model_selection import WormSplit
-    >>> from skworm.model_selection.store import digest_of_fit
-    >>> split = WormSplit(("a",), 0, np.array([1, 2]), np.array([0]), np.array([3, 4]))
-    >>> digest_of_fit("", "svm", SVC(C=1.0), split) == digest_of_fit("", "svm", SVC(C=10.0), split)
-    False
     """
     parameters = sorted(estimator.get_params(deep=True).items())
     values = [(key, _digest_of_parameter(name, key, value)) for key, value in parameters]
@@ -217,15 +164,7 @@ def record_of_run(
     cv: Any,
     splits: Sequence[WormSplit],
 ) -> dict[str, Any]:
-    """Describe a run: when it was called, its models, splits, data, versions and fits.
-
-    Returns
-    -------
-    dict
-        ``called``; ``task``; ``models``, name to parameters; ``splitter``; ``n_train_worms``, ``n_combinations`` and
-        ``n_folds`` of the splits; ``train`` and, by name, ``external``: ``frames`` by worm, ``columns``, ``digest`` and
-        ``labelled``, the frames of each state or signal by worm; ``versions``; ``fits``, their digests.
-    """
+    """Describe a run: when it was called, its models, splits, data, versions and fits."""
     return {
         "called": now(),
         "task": train.task,

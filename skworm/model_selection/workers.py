@@ -45,33 +45,6 @@ def finished_calls(
 
     Within ``joblib.parallel_config("dask")`` calls go to the cluster of the Dask client, elsewhere to joblib's workers.
     Calls are drawn when workers are free or nearly so: a generator of calls that ends early starts no more.
-
-    Parameters
-    ----------
-    function : callable
-        Called as ``function(*call, data)``; returns the first item of the call and a result.
-    calls : iterable of tuple
-        Arguments of each call; the first is its number.
-    data : object
-        Shared by all calls, and sent to a Dask worker once.
-    n_jobs : int or None
-        Calls at a time in joblib's workers.
-
-    Yields
-    ------
-    tuple of int and object
-        What the function returned; a :class:`Failure` as its result where a Dask worker could not make the call.
-
-    Raises
-    ------
-    BrokenExecutor
-        If a worker of joblib is killed, or the Dask cluster is lost. The message names the remedy.
-
-    Examples
-    --------
-    >>> from skworm.model_selection.workers import finished_calls
-    >>> list(finished_calls(lambda number, data: (number, data[number]), [(0,), (2,)], "abc", 1))
-    [(0, 'a'), (2, 'c')]
     """
     backend, _ = get_active_backend()
     client = getattr(backend, "client", None)
@@ -101,14 +74,7 @@ def _finished_in_joblib(
 
 
 def worker_options() -> dict[str, Any]:
-    """Return options of joblib's Parallel with which no worker process outlives this one.
-
-    Examples
-    --------
-    >>> from skworm.model_selection.workers import worker_options
-    >>> sorted(worker_options())
-    ['initargs', 'initializer']
-    """
+    """Return options of joblib's Parallel with which no worker process outlives this one."""
     # Workers of other backends may be on other machines, or be the children of a process that starts them.
     loky = isinstance(get_active_backend()[0], LokyBackend)
     return {"initializer": _end_with, "initargs": (os.getpid(),)} if loky else {}

@@ -52,24 +52,7 @@ class FeatureBatchNorm(nn.BatchNorm1d):
 
 
 def perceptron(n_inputs: int, n_hidden: int, n_layers: int, batch_norm: str | None) -> nn.Sequential:
-    """Stack linear layers, each followed by a rectifier.
-
-    Parameters
-    ----------
-    n_inputs : int
-        Features that come in, on the last axis.
-    n_hidden : int
-        Features of each layer.
-    n_layers : int
-        Number of linear layers.
-    batch_norm : {"output", "before_activation"} or None
-        Normalise the output of the last layer, or each layer before its rectifier, or nothing.
-
-    Returns
-    -------
-    torch.nn.Sequential
-        Maps (..., n_inputs) to (..., n_hidden).
-    """
+    """Return linear layers, each followed by a rectifier, that map (..., n_inputs) to (..., n_hidden)."""
     layers: list[nn.Module] = []
     for layer in range(n_layers):
         layers.append(nn.Linear(n_inputs if layer == 0 else n_hidden, n_hidden))

@@ -110,13 +110,7 @@ class Target:
     in_all: bool = True
 
     def settings(self, quick: bool = False, **given: Any) -> Settings:
-        """Return the settings of a run; of those that are given, None stands for the default.
-
-        Raises
-        ------
-        ValueError
-            If a setting or a model does not exist.
-        """
+        """Return the settings of a run; of those that are given, None stands for the default."""
         from skworm.paper.study import Settings
 
         own = {**self.defaults, **(self.simulated if given.get("data", "simulated") == "simulated" else {})}

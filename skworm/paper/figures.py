@@ -25,17 +25,7 @@ _EXAMPLE_NEURONS = ("AVAL", "RIML", "AVBL", "RID", "AIBR", "VB02")
 def dots_figure(
     study: Study, arms: Sequence[Arm], scores: WormScores, table: pd.DataFrame, *, held_out: bool = False
 ) -> Any:
-    """Draw a panel for each block and evaluation, a dot a worm, the paper's numbers as diamonds.
-
-    Parameters
-    ----------
-    study, arms, scores
-        See :func:`~skworm.paper.tables.compare_arms`.
-    table : pandas.DataFrame
-        What :func:`~skworm.paper.tables.table_of_arms` returned.
-    held_out : bool, default=False
-        Whether held-out windows have panels too.
-    """
+    """Draw a panel for each block and evaluation, a dot a worm, the paper's numbers as diamonds."""
     from skworm.plotting import WormScoresDisplay
 
     several = table["block"].nunique() > 1
@@ -71,28 +61,7 @@ def curve_figure(
     evaluations: Sequence[str],
     **options: Any,
 ) -> Any:
-    """Draw accuracy against a fact of the arms, a line for each value of another fact.
-
-    Parameters
-    ----------
-    scores : WormScores
-        What :meth:`~skworm.paper.study.Study.run` returned.
-    arms : sequence of Arm
-        Its arms.
-    x, line : str
-        Names of facts.
-    panel : callable
-        Names the panel of an arm and an evaluation.
-    evaluations : sequence of str
-        Evaluations that are drawn, where there are scores.
-    **options
-        Those of :class:`~skworm.plotting.ScoreCurveDisplay`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure.
-    """
+    """Draw accuracy against a fact of the arms, a line for each value of another fact."""
     from skworm.plotting import ScoreCurveDisplay
 
     parts = []
@@ -134,11 +103,6 @@ def example_figure(study: Study, networks: Sequence[str]) -> Any:
 
     Models are trained on all worms but the last. The trajectory is the one nearest to the middle of that worm's
     recording that holds a change of state, which is a choice without regard to what is predicted.
-
-    Returns
-    -------
-    matplotlib.figure.Figure or None
-        None where recordings have no states or no such change.
     """
     from skworm.estimators.baselines import LinearTrajectoryRegressor
     from skworm.plotting import TrajectoryDisplay

@@ -32,22 +32,7 @@ Graphs = Mapping[tuple[str, str], pd.DataFrame]
 
 
 def results_of_inferred_graphs(study: Study, folder: Path, n_permutations: int) -> dict[str, dict[str, Any]]:
-    """Infer the graph of every worm, and compare it with connectomes.
-
-    Parameters
-    ----------
-    study : Study
-        The experiment; its first vocabulary of states and the least number of training worms are taken.
-    folder : pathlib.Path
-        Folder of results, which keeps the graphs of every finished fit.
-    n_permutations : int
-        Permutations of each null.
-
-    Returns
-    -------
-    dict
-        See :class:`~skworm.paper.declaration.Plan`.
-    """
+    """Infer the graph of every worm, and compare it with connectomes."""
     graphs = infer_graphs(study, folder)
     similarity = compare_with_connectomes(graphs, n_permutations, study.seed)
     long = pd.concat({key: graph.melt(ignore_index=False, value_name="weight") for key, graph in graphs.items()})
@@ -87,15 +72,7 @@ def infer_graphs(study: Study, folder: Path) -> dict[tuple[str, str], pd.DataFra
 
 
 def compare_with_connectomes(graphs: Graphs, n_permutations: int, random_state: int = 0) -> pd.DataFrame:
-    """Compare the graphs of networks, averaged over worms, with connectomes.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows of :func:`~skworm.inspection.compare_graphs` with the columns ``model`` and ``source``, and with
-        ``worms_mean``, ``worms_low`` and ``worms_high``: the statistic of each worm's own graph, its mean and 95 %
-        interval over worms.
-    """
+    """Compare the graphs of networks, averaged over worms, with connectomes."""
     tables = []
     for name in dict.fromkeys(name for name, _ in graphs):
         of_worms, mean = _graphs_and_mean(graphs, name)

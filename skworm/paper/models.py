@@ -75,16 +75,7 @@ class Model:
     on_connectome: bool = False
 
     def make(self, neurons: Sequence[str] = (), **parameters: Any) -> Any:
-        """Make the model, not fitted.
-
-        Parameters
-        ----------
-        neurons : sequence of str
-            Neurons of the connectome, for a model on it.
-        **parameters
-            Parameters in place of its own, such as ``graph__temperature``; of ``max_epochs``, ``device`` and
-            ``random_state`` it takes those that it has, and None leaves its own.
-        """
+        """Make the model, not fitted."""
         shared = ("max_epochs", "device", "random_state")
         given = {
             key: value
@@ -254,18 +245,7 @@ def diffusion_map_classifier() -> Any:
 
 
 def scaled_graph(weights: np.ndarray, neurons: Sequence[str]) -> pd.DataFrame:
-    """Name the neurons of a matrix [pre, post], and scale it to :data:`MEAN_WEIGHT`; one without edges stays as it is.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skworm.paper.models import scaled_graph
-    >>> scaled_graph(np.eye(2), ["AVAL", "RID"])
-    post  AVAL  RID
-    pre
-    AVAL   1.0  0.0
-    RID    0.0  1.0
-    """
+    """Name the neurons of a matrix [pre, post], and scale it to :data:`MEAN_WEIGHT` unless it has no edges."""
     import pandas as pd
 
     total = weights.sum()
@@ -277,17 +257,6 @@ def connectome_graph(neurons: Sequence[str], source: str = "white1986") -> pd.Da
     """Return chemical synapses and gap junctions between the neurons, weighted, without self edges.
 
     ``"VB1"`` and ``"VB01"`` are the same neuron, and the graph names it as `neurons` does.
-
-    Raises
-    ------
-    ValueError
-        If the source lacks a neuron.
-
-    Examples
-    --------
-    >>> from skworm.paper.models import connectome_graph
-    >>> connectome_graph(["AVAL", "VB1", "AIBR"]).index.tolist()
-    ['AVAL', 'VB1', 'AIBR']
     """
     from skworm.datasets import load_connectome
 
@@ -295,22 +264,7 @@ def connectome_graph(neurons: Sequence[str], source: str = "white1986") -> pd.Da
 
 
 def given_graphs(neurons: Sequence[str], seeds: Sequence[int]) -> dict[str, pd.DataFrame]:
-    """Return the graphs that are given to a network in place of an inferred one, all with the same sum of weights.
-
-    Parameters
-    ----------
-    neurons : sequence of str
-        Neurons.
-    seeds : sequence of int
-        Seeds of the random and of the shuffled graphs.
-
-    Returns
-    -------
-    dict of str to pandas.DataFrame
-        ``"identity"``, in which no message passes between neurons; ``"uniform graph"``; for each seed ``"random graph
-        0"`` and so on, with weights even from 0 to 1; the ``"connectome"``; and ``"shuffled connectome 0"`` and so on,
-        in which edges swap their ends, so that every neuron keeps its numbers of incoming and outgoing edges.
-    """
+    """Return the graphs that are given to a network in place of an inferred one, all with the same sum of weights."""
     import numpy as np
 
     from skworm.inspection.graphs import rewire
@@ -329,12 +283,5 @@ def given_graphs(neurons: Sequence[str], seeds: Sequence[int]) -> dict[str, pd.D
 
 
 def silent_neurons(graph: pd.DataFrame) -> list[str]:
-    """Return the neurons that no edge leads to.
-
-    Examples
-    --------
-    >>> from skworm.paper.models import connectome_graph, silent_neurons
-    >>> silent_neurons(connectome_graph(["AVAL", "AVAR", "RMED"]))
-    ['RMED']
-    """
+    """Return the neurons that no edge leads to."""
     return [str(name) for name, receives in (graph != 0).any(axis=0).items() if not receives]

@@ -82,26 +82,7 @@ class Outcome:
 
 
 def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | None = -1, verbose: int = 1) -> Outcome:
-    """Run an experiment, and write its files.
-
-    Parameters
-    ----------
-    target : Target
-        What to run.
-    settings : Settings
-        How.
-    out : pathlib.Path
-        Folder for results, finished fits included; a second call goes on where the first ended.
-    n_jobs : int, default=-1
-        Fits at a time, as joblib understands it.
-    verbose : int, default=1
-        1 shows progress on the standard error stream, 0 nothing.
-
-    Returns
-    -------
-    Outcome
-        With ``scores.csv``, ``table.csv``, ``table.md``, ``settings.json`` and figures among its files.
-    """
+    """Run an experiment, and write its files."""
     study = Study(settings, load_material(settings))
     plan = target.plan(study)
     scores = study.run(plan.arms, out, n_jobs=n_jobs, verbose=verbose)
@@ -253,27 +234,7 @@ def write_outcome(
     figures: Mapping[str, Any],
     sentences: Sequence[str] = (),
 ) -> Outcome:
-    """Write all files of an experiment, each whole.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where to write; made if absent. Files that are there are replaced.
-    title, settings, tables, reading, departure, sentences
-        See :class:`Outcome`.
-    record : mapping
-        Settings for ``settings.json``, to which the versions of packages are added.
-    data : mapping of str to pandas.DataFrame
-        Tables of numbers by file name without ending, each a ``.csv``.
-    figures : mapping of str to matplotlib.figure.Figure
-        Figures by file name without ending, each a ``.png`` and a ``.pdf``. Where there is a departure from the paper
-        they say so.
-
-    Returns
-    -------
-    Outcome
-        With the paths of all files.
-    """
+    """Write all files of an experiment, each whole."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [write_csv(folder / f"{name}.csv", table) for name, table in data.items()]
     blocks = [f"## {heading}\n\n{markdown(table)}" for heading, table in tables.items()]
@@ -312,24 +273,7 @@ def all_versions() -> dict[str, str]:
 
 
 def keep_outcome(folder: Path, name: str, outcome: Outcome, command: str, began: str) -> Outcome:
-    """Write an outcome into its folder, so that a report can show it later.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The folder of the experiment.
-    name : str
-        The experiment. The file is called after it, since experiments may share a folder.
-    outcome : Outcome
-        Its results.
-    command, began : str
-        The command that made it, and when it began. Runs of other commands in this folder were called before.
-
-    Returns
-    -------
-    Outcome
-        With command and time.
-    """
+    """Write an outcome into its folder, so that a report can show it later."""
     outcome = replace(outcome, command=command, began=began)
     kept = dict(vars(outcome))
     kept["tables"] = {heading: table.to_dict("split") for heading, table in outcome.tables.items()}
@@ -341,18 +285,7 @@ def keep_outcome(folder: Path, name: str, outcome: Outcome, command: str, began:
 
 
 def kept_outcomes(folder: Path) -> dict[str, Outcome]:
-    """Read the outcomes that a folder keeps.
-
-    Returns
-    -------
-    dict of str to Outcome
-        Outcomes by the name of the experiment; empty where there are none.
-
-    Raises
-    ------
-    ValueError
-        If a file is damaged, or names a file outside the folder.
-    """
+    """Read the outcomes that a folder keeps."""
     outcomes = {}
     for path in sorted(folder.glob(f"*{_KEPT}")):
         try:

@@ -149,14 +149,7 @@ class Finished:
 
 
 def citations() -> list[str]:
-    """Return what results made with this version build on: software, method, recordings.
-
-    Examples
-    --------
-    >>> from skworm.paper.report import citations
-    >>> [reference.split(".")[0] for reference in citations()]
-    ['The skworm developers', 'Wang, P', 'Kato, S']
-    """
+    """Return what results made with this version build on: software, method, recordings."""
     software = (
         "The skworm developers. skworm: graph neural networks that read C. elegans behaviour from calcium traces, as "
         f"scikit-learn estimators. Version {version('skworm')}."
@@ -165,31 +158,7 @@ def citations() -> list[str]:
 
 
 def write_report(folder: Path, out: Path, *, command: str = "", baseline: str | None = None) -> Path:
-    """Write a report on the results of a folder.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        What ``skworm reproduce ... --out`` wrote, or a cross-validation with ``memory=``; or a folder of such folders.
-    out : pathlib.Path
-        The page, which needs no other file; replaced if it is there.
-    command : str, default=""
-        The command that makes the report, for the page.
-    baseline : str, optional
-        The model that those of a script's run are compared with; by default its first.
-
-    Returns
-    -------
-    pathlib.Path
-        The page.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such folder.
-    ValueError
-        If the folder holds no results, files of it are damaged, or no run has the baseline.
-    """
+    """Write a report on the results of a folder."""
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise FileNotFoundError(f"{folder} {found}; pass the folder that a run wrote its results to")

@@ -258,13 +258,7 @@ class Study:
         return self.settings.random_state
 
     def train_counts(self, default: Sequence[int] = ()) -> tuple[int, ...]:
-        """Return on how many worms models train, by default on every number that leaves a worm unseen.
-
-        Raises
-        ------
-        ValueError
-            If no worm would be scored that is not trained on.
-        """
+        """Return on how many worms models train, by default on every number that leaves a worm unseen."""
         n_worms = len(self.material.recordings)
         counts = tuple(sorted(set(self.settings.n_train_worms or default or range(1, n_worms))))
         if not counts or counts[-1] > n_worms or (counts[-1] == n_worms and not self.material.external):
@@ -322,17 +316,7 @@ class Study:
     def trajectories(
         self, states: str, neurons: Sequence[str], burn_in: int, recordings: Sequence[Recording] | None = None
     ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None, pd.DataFrame]:
-        """Make trajectories with a derivative that does not look ahead, and tell the state of every frame.
-
-        Returns
-        -------
-        X, Y : DataFrame
-            Trajectories.
-        labels : Series or None
-            States, ``"unknown"`` frames included; None where some worm has no states.
-        frames : DataFrame
-            Every frame.
-        """
+        """Make trajectories with a derivative that does not look ahead, and tell the state of every frame."""
         recordings = self.material.recordings if recordings is None else recordings
         vocabulary = None if any(recording.states is None for recording in recordings) else states
         frames, labels = make_frames(
@@ -357,25 +341,7 @@ class Study:
     def run(
         self, arms: Sequence[Arm], memory: str | os.PathLike[str], *, n_jobs: int | None = -1, verbose: int = 1
     ) -> WormScores:
-        """Fit and score all arms, and the baselines beside them.
-
-        Parameters
-        ----------
-        arms : sequence of Arm
-            What to compare.
-        memory : path
-            Folder that keeps every finished fit; a second call goes on where the first ended.
-        n_jobs : int, default=-1
-            Fits at a time, as joblib understands it.
-        verbose : int, default=1
-            1 shows progress on the standard error stream, 0 nothing.
-
-        Returns
-        -------
-        WormScores
-            With the columns ``block``, ``label``, ``states``, ``n_train_worms``, ``n_neurons``, ``fold_by`` and, for
-            trajectories, ``burn_in``; rows in which nothing is scored are left out.
-        """
+        """Fit and score all arms, and the baselines beside them."""
         run = {"memory": memory, "n_jobs": n_jobs, "verbose": verbose}
         parts: list[tuple[pd.DataFrame, pd.DataFrame | None]] = []
         for split in dict.fromkeys(arm.split for arm in arms):
@@ -500,15 +466,6 @@ class SomeSplits:
         Folds to keep.
     few_combinations : bool, default=False
         Whether to keep few combinations.
-
-    Examples
-    --------
-    >>> from skworm.model_selection import WormGroupKFold
-    >>> from skworm.paper.study import SomeSplits
-    >>> cv = SomeSplits(WormGroupKFold(2, n_train_worms=2, window=1), n_folds=1, few_combinations=True)
-    >>> worms = ["a", "a", "b", "b", "c", "c", "d", "d"]
-    >>> [split.train_worms for split in cv.split_worms([[0]] * 8, None, worms)]
-    [('a', 'b'), ('a', 'd'), ('b', 'c'), ('c', 'd')]
     """
 
     cv: WormGroupKFold
@@ -526,14 +483,7 @@ class SomeSplits:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number of things in words.
-
-    Examples
-    --------
-    >>> from skworm.paper.study import counted
-    >>> counted(1, "worm"), counted(2, "worm")
-    ('1 worm', '2 worms')
-    """
+    """Return a number of things in words."""
     return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
@@ -544,33 +494,7 @@ def n_parameters(model: Any, X: pd.DataFrame, y: pd.Series) -> int:
 
 
 def load_worms(wanted: str, random_state: int = 0, lab: int = 0) -> list[Recording]:
-    """Load recordings by path or by the name of a data set, or simulate them.
-
-    Parameters
-    ----------
-    wanted : str
-        ``"kato2015"``, ``"nichols2017"``, ``"simulated"``, or a path.
-    random_state : int, default=0
-        Seed of simulated worms.
-    lab : int, default=0
-        Laboratory of simulated worms.
-
-    Returns
-    -------
-    list of Recording
-        The recordings.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a path does not exist.
-
-    Examples
-    --------
-    >>> from skworm.paper.study import load_worms
-    >>> [recording.worm for recording in load_worms("simulated", lab=1)][:2]
-    ['lab-1-0', 'lab-1-1']
-    """
+    """Load recordings by path or by the name of a data set, or simulate them."""
     if wanted == "simulated":
         prefix = f"lab-{lab}" if lab else "simulated"
         return make_worms(_N_WORMS, _N_FRAMES, lab=lab, worm_prefix=prefix, random_state=random_state)
@@ -579,21 +503,7 @@ def load_worms(wanted: str, random_state: int = 0, lab: int = 0) -> list[Recordi
 
 
 def load_material(settings: Settings) -> Material:
-    """Load or simulate the recordings of an experiment, and choose the neurons.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a path does not exist.
-    ValueError
-        If recordings cannot be read, or share no neuron.
-
-    Examples
-    --------
-    >>> from skworm.paper.study import Settings, load_material
-    >>> load_material(Settings(neurons=("AVAL", "RID"))).external_neurons
-    ('AVAL', 'RID')
-    """
+    """Load or simulate the recordings of an experiment, and choose the neurons."""
     recordings = load_worms(settings.data, settings.random_state, lab=0)
     neurons, left_out = _choose_neurons(recordings, settings.neurons)
     wanted = str(settings.external)
@@ -611,15 +521,7 @@ def load_material(settings: Settings) -> Material:
 
 
 def digest_of_recordings(recordings: Sequence[Recording]) -> str:
-    """Return the SHA-256 of worms, neurons, traces, times, states and derivatives; the order of recordings counts.
-
-    Examples
-    --------
-    >>> from skworm.datasets import make_worms
-    >>> from skworm.paper.study import digest_of_recordings
-    >>> len(digest_of_recordings(make_worms(1, n_frames=10, random_state=0)))
-    64
-    """
+    """Return the SHA-256 of worms, neurons, traces, times, states and derivatives; the order of recordings counts."""
     digest = hashlib.sha256()
     for recording in recordings:
         states = () if recording.states is None else recording.states

@@ -29,14 +29,7 @@ _CONFUSION = ["block", "evaluation", "model", "state"]
 
 
 def evaluation_label(evaluation: Any) -> str:
-    """Return an evaluation in words.
-
-    Examples
-    --------
-    >>> from skworm.paper.tables import evaluation_label
-    >>> evaluation_label("unseen_worms"), evaluation_label("nichols2017")
-    ('unseen worms', 'external: nichols2017')
-    """
+    """Return an evaluation in words."""
     return readable(evaluation) if evaluation in EVALUATIONS else f"external: {evaluation}"
 
 
@@ -46,29 +39,7 @@ def label_of_model(name: str) -> str:
 
 
 def score_text(mean: float, std: float, low: float, high: float, paper: str = "", *, digits: int = 1) -> str:
-    """Write a mean over worms as every table of scores has it.
-
-    Parameters
-    ----------
-    mean, std, low, high : float
-        Mean, standard deviation and the ends of the 95 % interval over worms; NaN where there is none.
-    paper : str, default=""
-        The paper's own figure.
-    digits : int, default=1
-        Digits behind the point.
-
-    Returns
-    -------
-    str
-        ``mean ± SD [paper]``, and the interval on a second line.
-
-    Examples
-    --------
-    >>> from skworm.paper.tables import score_text
-    >>> print(score_text(96.04, 2.0, 94.12, 97.5, "97.7 ± 3.1"))
-    96.0 ± 2.0 [97.7 ± 3.1]
-    (94.1 to 97.5)
-    """
+    """Write a mean over worms as every table of scores has it."""
     # Adding 0 takes the sign from a zero.
     own = "" if np.isnan(mean) else f"{round(mean, digits) + 0.0:.{digits}f}"
     own += "" if np.isnan(std) or not own else f" ± {std:.{digits}f}"
@@ -78,19 +49,7 @@ def score_text(mean: float, std: float, low: float, high: float, paper: str = ""
 
 
 def lay_out(texts: pd.DataFrame) -> str:
-    r"""Lay a table of texts out for a terminal; a text may have several lines, and a heading ends a line at a comma.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skworm.paper.tables import lay_out
-    >>> print(lay_out(pd.DataFrame({"unseen worms, 4 states": ["96.0\n(94.1 to 97.5)"]}, index=["GNN"])))
-          unseen worms
-          4 states
-    --------------------
-    GNN   96.0
-          (94.1 to 97.5)
-    """
+    """Lay a table of texts out for a terminal; a text may have several lines, and a heading ends a line at a comma."""
     titles = [str(title).replace(": ", ", ").replace(", ", "\n", 1) for title in texts.columns]
     grid = [[str(texts.index.name or ""), *titles]]
     grid += [[str(label), *map(str, row)] for label, row in zip(texts.index, texts.to_numpy(), strict=True)]
@@ -102,17 +61,7 @@ def lay_out(texts: pd.DataFrame) -> str:
 
 
 def markdown(texts: pd.DataFrame) -> str:
-    """Write a table of texts as Markdown, its index in the first column.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skworm.paper.tables import markdown
-    >>> print(markdown(pd.DataFrame({"accuracy": ["96.0"]}, index=pd.Index(["GNN"], name="model"))))
-    | model   | accuracy   |
-    |:--------|:-----------|
-    | GNN     | 96.0       |
-    """
+    """Write a table of texts as Markdown, its index in the first column."""
     rows = [[str(label), *map(str, row)] for label, row in zip(texts.index, texts.to_numpy(), strict=True)]
     cells = [[text.replace("\n", " ").replace("|", "\\|") for text in row] for row in rows]
     headers = [str(texts.index.name or ""), *map(str, texts.columns)]
@@ -120,24 +69,7 @@ def markdown(texts: pd.DataFrame) -> str:
 
 
 def compare_arms(study: Study, arms: Sequence[Arm], scores: WormScores) -> pd.DataFrame:
-    """Compare arms worm by worm with what they are compared with.
-
-    Parameters
-    ----------
-    study : Study
-        The experiment.
-    arms : sequence of Arm
-        Its arms.
-    scores : WormScores
-        What :meth:`~skworm.paper.study.Study.run` returned for them.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows of :meth:`~skworm.model_selection.WormScores.compare` without the references, with the column
-        ``block``; ``p_adjusted`` is Holm's over all comparisons of a block on an evaluation. Empty where nothing is
-        compared.
-    """
+    """Compare arms worm by worm with what they are compared with."""
     tables = []
     if any(arm.against for arm in arms):
         scores = scores.where(fold_by=study.settings.fold_by[0])
@@ -175,23 +107,7 @@ def sentences_of(compared: pd.DataFrame, arms: Sequence[Arm]) -> list[str]:
 
 
 def table_of_arms(study: Study, arms: Sequence[Arm], scores: WormScores, compared: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the scores of arms over worms.
-
-    Parameters
-    ----------
-    study, arms, scores
-        See :func:`compare_arms`.
-    compared : pandas.DataFrame
-        What it returned.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows of :meth:`~skworm.model_selection.WormScores.summary`, of trajectories those at steps 1, 8 and 16,
-        baselines last, with ``label``, ``n_neurons``, ``n_parameters``, the paper's numbers in per cent and the facts
-        of each arm; and, for an arm that is compared with another one, ``difference`` and so on. Worms that are not
-        trained on are scored by the fits of the first kind of fold.
-    """
+    """Tabulate the scores of arms over worms."""
     if "step" in scores.table:
         scores = scores.where(step=[step for step in STEPS if step in set(scores.table["step"])])
     table = scores.summary(random_state=study.seed)
@@ -225,22 +141,7 @@ def table_of_arms(study: Study, arms: Sequence[Arm], scores: WormScores, compare
 
 
 def texts_of_scores(table: pd.DataFrame, metric: str = "accuracy") -> dict[str, pd.DataFrame]:
-    """Lay a table of state classifiers or regressors of behaviour out for reading, a table of texts a block.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        What :func:`table_of_arms` or :meth:`~skworm.model_selection.WormScores.summary` returned.
-    metric : str, default="accuracy"
-        What to show.
-
-    Returns
-    -------
-    dict of str to pandas.DataFrame of str
-        Rows are models. A cell is ``mean ± SD [paper] (95 % interval)`` in two lines, and a second one beside it the
-        paired difference, its interval, the worms that it wins, and the p of the sign-flip test, before and after
-        Holm's correction.
-    """
+    """Lay a table of state classifiers or regressors of behaviour out for reading, a table of texts a block."""
     factor, digits = scale_of(metric, table[f"{metric}_mean"])
     table = table.assign(label=table["label"] if "label" in table else list(map(label_of_model, table["model"])))
     several_folds = "fold_by" in table and table["fold_by"].nunique() > 1
@@ -264,20 +165,7 @@ def texts_of_scores(table: pd.DataFrame, metric: str = "accuracy") -> dict[str, 
 
 
 def texts_of_trajectories(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Lay a table of trajectory regressors out for reading, a table of texts a block and evaluation.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        What :func:`table_of_arms` or :meth:`~skworm.model_selection.WormScores.summary` returned.
-
-    Returns
-    -------
-    dict of str to pandas.DataFrame of str
-        Rows are models. Columns at each step are the error times 1000 and the skill, each with its interval on a second
-        line, and the lowest skill of any worm; and at the last step the skill in trajectories with and without a
-        transition, where that is known.
-    """
+    """Lay a table of trajectory regressors out for reading, a table of texts a block and evaluation."""
     table = table.assign(label=table["label"] if "label" in table else list(map(label_of_model, table["model"])))
     keys = [name for name in ("evaluation", "block") if name in table]
     texts = {}
@@ -323,13 +211,7 @@ def heading_of(metric: str) -> str:
 
 
 def comparison_texts(compared: pd.DataFrame) -> pd.DataFrame:
-    """Lay one part of a table of :meth:`~skworm.model_selection.WormScores.compare` out for reading.
-
-    Returns
-    -------
-    pandas.DataFrame of str
-        Mean, difference to the reference, worms on which a model is better, and p, intervals on second lines.
-    """
+    """Lay one part of a table of :meth:`~skworm.model_selection.WormScores.compare` out for reading."""
     metric, reference = str(compared["metric"].iloc[0]), str(compared["reference"].iloc[0])
     factor, digits = scale_of(metric, compared["mean"])
     rows = []
@@ -349,26 +231,7 @@ def comparison_texts(compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def choice_without_scored_worm(scores: WormScores, candidates: Sequence[str]) -> pd.DataFrame:
-    """Choose a model for each worm from fits that this worm has no part in, and score it there.
-
-    Parameters
-    ----------
-    scores : WormScores
-        Scores on unseen worms, in one block or several.
-    candidates : sequence of str
-        Models to choose from.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a worm: the ``choice``, with the highest accuracy, or skill averaged over steps 1, 8 and 16, over blocks
-        and fits that neither trained on this worm nor scored it; and its score on this worm, a column a block or step.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than three worms.
-    """
+    """Choose a model for each worm from fits that this worm has no part in, and score it there."""
     table = scores.table
     unseen = table[(table["evaluation"] == "unseen_worms") & table["model"].isin(candidates)]
     part = "block"
@@ -398,35 +261,7 @@ def _value(rows: pd.DataFrame, part: str) -> pd.Series:
 
 
 def confusion_table(counts: pd.DataFrame, random_state: int = 0) -> pd.DataFrame:
-    """Turn counts of frames into per cent of each labelled state, with intervals over worms.
-
-    Parameters
-    ----------
-    counts : pandas.DataFrame
-        One row per block, evaluation, model, fit, worm, labelled and predicted state; column ``n_frames``.
-    random_state : int, default=0
-        Seed of the intervals.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per block, evaluation, model, labelled and predicted state: ``n_worms``, and in per cent ``mean``,
-        ``std``, ``mean_low`` and ``mean_high`` over worms. For each labelled state the means sum to 100.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skworm.paper.tables import confusion_table
-    >>> counts = pd.DataFrame({
-    ...     "block": "2 states", "evaluation": "unseen_worms", "model": "GNN", "train_worms": "a", "fold": 0,
-    ...     "worm": ["b", "b", "c"], "state": "forward", "predicted": ["forward", "reverse", "forward"],
-    ...     "n_frames": [3, 1, 4],
-    ... })
-    >>> confusion_table(counts)[["state", "predicted", "n_worms", "mean"]]
-         state predicted  n_worms  mean
-    0  forward   forward        2  87.5
-    1  forward   reverse        2  12.5
-    """
+    """Turn counts of frames into per cent of each labelled state, with intervals over worms."""
     rows = []
     for values, part in counts.groupby(_CONFUSION, sort=False):
         fits = part.pivot_table(

@@ -169,23 +169,7 @@ class ClassifierDisplay(Display):
     def from_estimator(
         cls, estimator: Any, X: Any, y: Any = None, *, worm: Any = None, ax: Any = None, **options: Any
     ) -> Self:
-        """Draw what a fitted classifier predicts.
-
-        Parameters
-        ----------
-        estimator : scikit-learn classifier
-            Fitted.
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames, best of worms that the classifier has not seen.
-        y : array-like of str, shape (n_frames,)
-            Labelled states; an ethogram can do without.
-        %(worm)s
-        %(ax)s
-        **options
-            Further options of ``from_predictions``.
-
-        %(drawn)s
-        """
+        """Draw what a fitted classifier predicts."""
         if y is not None and isinstance(X, pd.DataFrame) and len(y) == len(X):
             y = pd.Series(np.asarray(y), index=X.index)
         options = {**cls._predict(estimator, X), **options}
@@ -237,14 +221,6 @@ def cells_of_frames(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the edges of the cells that frames take on an axis of time, and the frame of each cell, -1 for a gap.
 
     A frame reaches half way to its neighbours, but no further than half a usual frame where frames are absent.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skworm.plotting.base import cells_of_frames
-    >>> edges, frames = cells_of_frames(np.array([0.0, 1.0, 2.0, 9.0]))
-    >>> edges.tolist(), frames.tolist()
-    ([-0.5, 0.5, 1.5, 2.5, 8.5, 9.5], [0, 1, 2, -1, 3])
     """
     steps = np.diff(time)
     half = np.median(steps) / 2 if len(steps) else 0.5

@@ -68,15 +68,7 @@ def readable(name: Any) -> str:
 
 
 def connectome_label(connectome: Any) -> str:
-    """Return what a legend calls a connectome: with its authors and year, where it tells its reference.
-
-    Examples
-    --------
-    >>> from skworm.datasets import load_connectome
-    >>> from skworm.plotting.words import connectome_label
-    >>> connectome_label(load_connectome("cook2019"))
-    'connectome (Cook et al. 2019)'
-    """
+    """Return what a legend calls a connectome: with its authors and year, where it tells its reference."""
     # "White, Southgate, Thomson & Brenner 1986, Phil. Trans. ..." has more than two authors.
     found = re.match(r"(.*?)(,.*?| et al\..*?)? (\d{4})\b", str(getattr(connectome, "attrs", {}).get("reference", "")))
     return f"connectome ({found[1]}{' et al.' if found[2] else ''} {found[3]})" if found else "reference"
@@ -88,25 +80,7 @@ def label_of_score(score: str) -> str:
 
 
 def colors_of_states(states: Iterable[Any]) -> dict[str, str]:
-    """Return a colour for each state that occurs, in the order of axes and legends.
-
-    Parameters
-    ----------
-    states : iterable
-        States; what is not a string stands for a frame without a state, and is left out.
-
-    Returns
-    -------
-    dict of str to str
-        Colour by state. States of your own come after those of ``STATE_COLORS``, in alphabetical order and in colours
-        that no other state of the picture has; ``"unknown"`` comes last.
-
-    Examples
-    --------
-    >>> from skworm.plotting.words import colors_of_states
-    >>> colors_of_states(["roaming", "unknown", "dwelling", None])
-    {'dwelling': '#0072B2', 'roaming': '#D55E00', 'unknown': '#CCCCCC'}
-    """
+    """Return a colour for each state that occurs, in the order of axes and legends."""
     named = {str(state) for state in states if isinstance(state, str)}
     colors = {state: color for state, color in STATE_COLORS.items() if state in named - {UNKNOWN}}
     own = sorted(named - set(STATE_COLORS))
