@@ -24,32 +24,7 @@ from skworm.training.process import interrupts, one_thread
 def held_out_windows(
     group: np.ndarray, window: np.ndarray, fraction: float, random_state: np.random.RandomState
 ) -> np.ndarray:
-    """Return which samples are held out: whole windows, the same share of each group.
-
-    Parameters
-    ----------
-    group : array of shape (n_samples,)
-        Group of each sample.
-    window : array of shape (n_samples,)
-        Window of each sample, within its group.
-    fraction : float
-        Share of the windows to hold out, rounded; at least one window of a group that has two or more.
-    random_state : numpy.random.RandomState
-        Source of randomness.
-
-    Returns
-    -------
-    array of bool, shape (n_samples,)
-        True where a sample is held out.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skworm.training import held_out_windows
-    >>> group, window = np.zeros(8, int), np.repeat([0, 1, 2, 3], 2)
-    >>> held_out_windows(group, window, 0.25, np.random.RandomState(0)).astype(int)
-    array([0, 0, 0, 0, 1, 1, 0, 0])
-    """
+    """Return which samples are held out: whole windows, a `fraction` of each group but at least one of two."""
     held_out = np.zeros(len(group), dtype=bool)
     if fraction == 0:
         return held_out
@@ -395,23 +370,7 @@ class EpochProgress(Callback):
 
 
 def train(job: TrainingJob) -> NeuralNet:
-    """Return the net of a job, trained with one CPU thread.
-
-    Parameters
-    ----------
-    job : TrainingJob
-        What to train.
-
-    Returns
-    -------
-    skorch.NeuralNet
-        Trained net; its ``history`` holds every epoch's losses.
-
-    Raises
-    ------
-    ValueError
-        If no epoch had a finite loss.
-    """
+    """Return the net of a job, trained with one CPU thread."""
     with one_thread():
         validation = predefined_split(job.tensors(job.held_out)) if job.held_out.any() else None
         training = partial(WholeBatch, prepare=job.prepare, generator=job.generator)

@@ -13,23 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def resolve_device(device: str) -> str:
-    """Return ``"cuda"`` for ``"auto"`` where there is a GPU, else ``"cpu"``.
-
-    Parameters
-    ----------
-    device : {"auto", "cpu", "cuda"}
-        Where to compute.
-
-    Returns
-    -------
-    str
-        ``"cpu"`` or ``"cuda"``.
-
-    Raises
-    ------
-    ValueError
-        If CUDA is asked for and torch finds none.
-    """
+    """Return ``"cuda"`` for ``"auto"`` where there is a GPU, else ``"cpu"``."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():

@@ -174,18 +174,6 @@ def train_together(jobs: Sequence[TrainingJob], *, n_processes: int = 1) -> list
     batch norm statistics, learning rate, stream of random numbers and best epoch, so that it ends as :func:`train`
     would have trained it, but for the rounding of sums in another order. A stack is as large as memory allows; one for
     which memory runs out is halved and begins anew.
-
-    Parameters
-    ----------
-    jobs : sequence of TrainingJob
-        What to train.
-    n_processes : int, default=1
-        Processes that share the memory.
-
-    Returns
-    -------
-    list of skorch.NeuralNet or Exception
-        For each job its trained net, or what went wrong with it.
     """
     stacks: dict[Hashable, list[int]] = {}
     results: dict[int, NeuralNet | Exception] = {}
@@ -432,13 +420,7 @@ _NETS: ContextVar[dict[str, NeuralNet | Exception] | None] = ContextVar("nets_tr
 
 @contextmanager
 def trained_beforehand(jobs: Sequence[TrainingJob]) -> Iterator[None]:
-    """Train together, and let :func:`net_trained_beforehand` find the nets within the context, in this thread.
-
-    Parameters
-    ----------
-    jobs : sequence of TrainingJob
-        What to train.
-    """
+    """Train together, and let :func:`net_trained_beforehand` find the nets within the context, in this thread."""
     jobs = [job for job in jobs if _can_be_stacked(job)]
     # Before training, which changes modules.
     digests = [digest_of_job(job) for job in jobs]
@@ -450,23 +432,7 @@ def trained_beforehand(jobs: Sequence[TrainingJob]) -> Iterator[None]:
 
 
 def net_trained_beforehand(job: TrainingJob) -> NeuralNet | None:
-    """Return the net of a job that was trained beforehand.
-
-    Parameters
-    ----------
-    job : TrainingJob
-        What is to be trained.
-
-    Returns
-    -------
-    skorch.NeuralNet or None
-        None where it was not trained beforehand.
-
-    Raises
-    ------
-    Exception
-        What went wrong when it was.
-    """
+    """Return the net of a job that was trained beforehand, or None; raise what went wrong with it."""
     nets = _NETS.get()
     net = nets.get(digest_of_job(job)) if nets and _can_be_stacked(job) else None
     if isinstance(net, Exception):

@@ -28,22 +28,7 @@ class Kernel:
             raise ValueError(f"kernel={self.name!r} must be one of {list(KERNELS)}")
 
     def __call__(self, products: Tensor, left: Tensor, right: Tensor, gamma: Tensor) -> Tensor:
-        """Compute the kernel of samples whose scalar products are known.
-
-        Parameters
-        ----------
-        products : Tensor
-            Scalar product of a sample on the left and one on the right.
-        left, right : Tensor
-            Squared norm of either; both broadcast against `products`.
-        gamma : Tensor
-            Kernel coefficient; broadcasts against `products`.
-
-        Returns
-        -------
-        Tensor
-            The kernel, of the shape of `products`.
-        """
+        """Compute the kernel of samples whose scalar products are known."""
         if self.name == "rbf":
             return torch.exp(gamma * (2 * products - left - right))
         if self.name == "poly":
