@@ -1,173 +1,177 @@
-"""Does an inferred graph agree with the true one, and with the connectome?
+"""Which graphs agree with the true one of simulated worms, and with connectomes?
 
-Fits the default GNNStateClassifier and GNNTrajectoryRegressor to worms, and compares their graphs with a reference:
-on simulated worms with the interaction graph behind them, on real ones with the synapses of White et al. 1986 and of
-Cook et al. 2019. Beside them stand two graphs that need no network: the size of the coefficients of a linear map
-from all traces to the change of each trace, and that of the correlations of traces. Self edges do not count.
+Simulated worms have an interaction graph that is known: 29 signed edges among 210 pairs of 15 neurons. Real worms are
+compared with the synapses of White et al. 1986, Cook et al. 2019 and Witvliet et al. 2021 (an adult). Self edges do not count.
+One row for each set of worms, method, seed of the fit and reference: AUROC of the size of the weights, the 95th
+percentile and p of either kind of chance, the rank correlation with the reference, and, where weights are signed, how
+many of the true edges among the strongest 29 have the right sign. At the end, how far the graphs of one network's fits
+with different seeds rank edges alike.
 
-For each reference: AUROC of the inferred weights, with the 95th percentile and the p of either kind of chance, and the
-rank correlation with the p of either. For each network also the rank correlation of its graph with that of the same
-network before training, and at last how far the graphs of worms and seeds rank edges alike.
+    python tests/benchmarks/true_graph.py [--data FOLDER] [--worm-seeds 0 1 2] [--worms 5] [--mixing 0.35]
+        [--methods functional ...] [--fit-seeds 0] [--out FILE.csv]
 
-    python tests/benchmarks/true_graph.py [--data FOLDER] [--worm-seeds 0 1 2] [--fit-seeds 0 1 2]
-        [--models classifier regressor linear correlation] [--mixing 0.35] [--noise 0.08] [--edge-scale 1]
-        [--without-homologues] [--picture FILE]
-
-Every worm seed is fitted with the first fit seed, the first worm seed with all of them. One fit takes some minutes.
+Methods without a network take seconds for each set of worms, a fit of a network some minutes.
 """
 
 import argparse
+from functools import partial
 
 import numpy as np
 import pandas as pd
+from scipy.stats import spearmanr
 
 from skworm import GNNStateClassifier, GNNTrajectoryRegressor
 from skworm.datasets import load_connectome, load_recordings, make_worms
 from skworm.frames import PAPER_NEURONS, make_frames, make_trajectories
-from skworm.inspection import compare_graphs, graph_stability, inferred_graph
-from skworm.plotting import GraphDisplay
+from skworm.inspection import compare_graphs, functional_graph, graph_stability, inferred_graph
 
-CONNECTOMES = [(source, kind) for source in ("white1986", "cook2019") for kind in ("both", "chemical", "electrical")]
-
-
-def of_classifier(recordings, seed, epochs):
-    """Graph of each worm, and their mean, in the classifier that tells four states apart."""
-    X, y = make_frames(recordings, neurons=PAPER_NEURONS, missing="drop", states="4")
-    gnn = GNNStateClassifier(random_state=seed, device="cpu").set_params(**epochs).fit(X, y)
-    return inferred_graph(gnn, X, by="worm"), inferred_graph(gnn, X)
-
-
-def of_regressor(recordings, seed, epochs):
-    """The same in the regressor, whose graph changes from frame to frame."""
-    X, Y = make_trajectories(backward_frames(recordings))
-    gnn = GNNTrajectoryRegressor(random_state=seed, device="cpu").set_params(**epochs).fit(X, Y)
-    return inferred_graph(gnn, X, by="worm"), inferred_graph(gnn, X)
+CONNECTOMES = [
+    ("white1986", "chemical"),
+    ("white1986", "electrical"),
+    ("white1986", "both"),
+    ("cook2019", "both"),
+    ("witvliet2021_8", "both"),
+]
+HORIZON = 16
 
 
-def of_linear_map(recordings, seed, epochs):
-    """Size of the coefficients with which each trace predicts the change of another, next frame."""
-    from sklearn.linear_model import Ridge
-
-    def coefficients(traces):
-        change = traces.groupby(level="worm").diff().shift(-1)
-        whole = change.notna().all(axis=1)
-        return np.abs(Ridge(alpha=1.0).fit(traces[whole], change[whole]).coef_.T)
-
-    return graphs_of_traces(recordings, coefficients)
+def correlation(recordings, seed):
+    """Return the correlations of traces."""
+    return as_graph(recordings, lambda traces: np.corrcoef(traces.T))
 
 
-def of_correlation(recordings, seed, epochs):
-    """Size of the correlations of traces."""
-    return graphs_of_traces(recordings, lambda traces: np.abs(np.corrcoef(traces.to_numpy().T)))
+def partial_correlation(recordings, seed):
+    """Return partial correlations by the graphical lasso."""
+    from sklearn.covariance import GraphicalLassoCV
+
+    def partial_correlations(traces):
+        precision = GraphicalLassoCV(max_iter=500).fit(traces / traces.std(axis=0)).precision_
+        scale = np.sqrt(np.diag(precision))
+        return -precision / np.outer(scale, scale)
+
+    return as_graph(recordings, partial_correlations)
 
 
-def before_training(model, recordings, seed, graph):
-    """Rank correlation of a graph with that of the network as it starts."""
-    start = MODELS[model](recordings, seed, {"max_epochs": 1, "learning_rate": 1e-12})[1]
-    return graph_stability({"start": start, "end": graph})["mean"].item()
+def functional(recordings, seed, **options):
+    """Return the t of ``functional_graph``."""
+    return functional_graph(recordings, neurons=neurons_of(recordings), n_shifts=0, **options).t
 
 
-def backward_frames(recordings):
-    return make_frames(recordings, neurons=PAPER_NEURONS, missing="drop", states=None, derivative="backward")[0]
+def classifier(recordings, seed):
+    """Return the mean graph of the classifier of four states."""
+    X, y = make_frames(recordings, neurons=neurons_of(recordings), states="4")
+    return inferred_graph(GNNStateClassifier(random_state=seed, device="cpu").fit(X, y), X)
 
 
-def graphs_of_traces(recordings, weigh):
-    traces = backward_frames(recordings).filter(like=":trace")
-    traces = traces - traces.groupby(level="worm").transform("mean")
-    neurons = [column.split(":")[0] for column in traces]
-    pre, post = pd.Index(neurons, name="pre"), pd.Index(neurons, name="post")
-    by_worm = {worm: pd.DataFrame(weigh(own), pre, post) for worm, own in traces.groupby(level="worm")}
-    return by_worm, pd.DataFrame(weigh(traces), pre, post)
+def regressor(recordings, seed, *, given_states=False):
+    """Return the mean graph of the network that predicts traces, with states regressed out of them where wanted."""
+    frames, states = make_frames(
+        recordings, neurons=neurons_of(recordings), states="7", derivative="backward", unknown="keep"
+    )
+    if given_states:
+        by_state = frames.groupby([frames.index.get_level_values("worm"), states.to_numpy()])
+        residuals = frames - by_state.transform("mean")
+        residuals.attrs = dict(frames.attrs)
+        frames = residuals
+    X, y = make_trajectories(frames, horizon=HORIZON)
+    return inferred_graph(GNNTrajectoryRegressor(random_state=seed, device="cpu").fit(X, y), X)
 
 
-MODELS = {
-    "classifier": of_classifier,
-    "regressor": of_regressor,
-    "linear": of_linear_map,
-    "correlation": of_correlation,
+METHODS = {
+    "correlation": correlation,
+    "partial correlation": partial_correlation,
+    "linear map": partial(functional, given=()),
+    "given states": partial(functional, given="states"),
+    "functional": functional,
+    "classifier": classifier,
+    "regressor": regressor,
+    "regressor given states": partial(regressor, given_states=True),
 }
-SEEDED = ("classifier", "regressor")
+NETWORKS = ("classifier", "regressor", "regressor given states")
+
+
+def neurons_of(recordings):
+    """Return the paper's neurons that every worm has."""
+    return [name for name in PAPER_NEURONS if all(name in worm.identified for worm in recordings)]
+
+
+def as_graph(recordings, weigh):
+    """Return the weights of centred traces of all worms, as a table [pre, post]."""
+    names = neurons_of(recordings)
+    traces = [worm.traces[:, [worm.neurons.index(name) for name in names]] for worm in recordings]
+    weights = weigh(np.vstack([own - own.mean(axis=0) for own in traces]))
+    return pd.DataFrame(weights, index=pd.Index(names, name="pre"), columns=pd.Index(names, name="post"))
+
+
+def row_of(graph, reference):
+    """Return how far a graph agrees with a reference."""
+    table = compare_graphs(graph.abs(), reference.abs(), n_permutations=1000, random_state=0)
+    auroc = table[table["statistic"] == "auroc"].set_index("null")
+    row = {"auroc": auroc["value"].iloc[0]}
+    for null in ("permuted_labels", "rewired_reference"):
+        row |= {f"{null}_95": auroc.loc[null, "null_percentile_95"], f"{null}_p": auroc.loc[null, "p_value"]}
+    wanted = reference.reindex(index=graph.index, columns=graph.columns)
+    pairs = ~np.eye(len(graph), dtype=bool)
+    row["spearman"] = spearmanr(graph.to_numpy()[pairs], wanted.to_numpy()[pairs]).statistic
+    if (wanted.to_numpy()[pairs] < 0).any() and (graph.to_numpy()[pairs] < 0).any():
+        found, true = graph.to_numpy()[pairs], wanted.to_numpy()[pairs]
+        strongest = np.argsort(-np.abs(found), kind="stable")[: np.count_nonzero(true)]
+        hits = strongest[true[strongest] != 0]
+        row |= {"true_edges": len(hits), "right_signs": int((np.sign(found[hits]) == np.sign(true[hits])).sum())}
+    return row
 
 
 def worms_and_references(options):
-    """Yield the seed of the worms, the worms, and the graphs to compare with."""
+    """Yield the name of a set of worms, the worms, and the graphs to compare with."""
     if options.data:
         references = {f"{source} {kind}": load_connectome(source, kind=kind) for source, kind in CONNECTOMES}
-        if options.without_homologues:
-            references = {name: hide_homologues(graph) for name, graph in references.items()}
         yield "real", load_recordings(options.data), references
         return
-    _, true = make_worms(1, n_frames=2, random_state=0, return_graph=True)
     for seed in options.worm_seeds:
-        settings = {"mixing": options.mixing, "noise": options.noise, "graph": options.edge_scale * true}
-        yield f"worms {seed}", make_worms(random_state=seed, **settings), {"true graph": true}
-
-
-def hide_homologues(graph):
-    """Make pairs of a left and a right neuron of one class unknown, so that they do not count."""
-    sides = {name: name[:-1] for name in graph.index if name[-1] in "LR"}
-    classes = [sides.get(name, name) for name in graph.index]
-    return graph.mask(np.equal.outer(np.array(classes), np.array(classes)))
-
-
-def draw(path, graphs, reference):
-    """Draw the graphs of the first model on the first worms, one a seed, with the edges of the first reference."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.4 * len(graphs), 4.6), layout="constrained")
-    for axes, (title, graph) in zip(figure.subplots(1, len(graphs), squeeze=False)[0], graphs.items(), strict=True):
-        label = None if "reference" in reference[1].attrs else reference[0]
-        GraphDisplay(graph, reference=reference[1], reference_label=label).plot(ax=axes)
-        axes.set_title(title, fontsize="medium")
-    figure.savefig(path, dpi=150)
-
-
-def line_of(result):
-    """One line of numbers."""
-    table = result.set_index(["statistic", "null"])
-    auroc, spearman = table.loc["auroc"], table.loc["spearman"]
-    parts = [f"AUROC {auroc['value'].iloc[0]:.3f}"]
-    for null, short in (("permuted_labels", "labels"), ("rewired_reference", "rewired")):
-        chance = auroc.loc[null]
-        parts.append(f"{short}: 95th {chance['null_percentile_95']:.3f} p {chance['p_value']:.4f}")
-    parts.append(f"Spearman {spearman['value'].iloc[0]:+.3f} p {' / '.join(f'{p:.4f}' for p in spearman['p_value'])}")
-    counts = result.iloc[0]
-    return f"{'; '.join(parts)}; {counts['n_edges']} edges, {counts['n_pairs']} pairs"
+        worms, true = make_worms(
+            options.worms, options.frames, mixing=options.mixing, random_state=seed, return_graph=True
+        )
+        yield str(seed), worms, {"true graph": true}
 
 
 def main():
+    """Print and keep the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", help="folder of real recordings; simulated worms by default")
     parser.add_argument("--worm-seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--fit-seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--epochs", type=int, help="in place of the estimators' own")
+    parser.add_argument("--worms", type=int, default=5)
+    parser.add_argument("--frames", type=int, default=3100)
     parser.add_argument("--mixing", type=float, default=0.35)
-    parser.add_argument("--noise", type=float)
-    parser.add_argument("--edge-scale", type=float, default=1.0, help="factor on the weights of the true graph")
-    parser.add_argument("--without-homologues", action="store_true", help="leave out pairs such as AVAL and AVAR")
-    parser.add_argument("--picture", help="file for a picture of the first model's graphs")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--fit-seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--out", help="file for the rows, as CSV")
     options = parser.parse_args()
-    epochs = {} if options.epochs is None else {"max_epochs": options.epochs}
-    graphs, pictured = {model: {} for model in options.models}, {}
-    for number, (worms, recordings, references) in enumerate(worms_and_references(options)):
-        for model in options.models:
-            for seed in options.fit_seeds[: None if number == 0 and model in SEEDED else 1]:
-                by_worm, mean = MODELS[model](recordings, seed, epochs)
-                if model in SEEDED:
-                    correlation = before_training(model, recordings, seed, mean)
-                    print(f"{model:11} {worms}, fit {seed}: rank correlation with its start {correlation:+.3f}")
-                if number == 0 and model == options.models[0]:
-                    pictured[f"fit {seed}"] = mean
-                graphs[model] |= {(f"{worms}/{worm}", seed): graph for worm, graph in by_worm.items()}
+    rows, graphs = [], {}
+    for worms, recordings, references in worms_and_references(options):
+        for method in options.methods:
+            for seed in options.fit_seeds if method in NETWORKS else [0]:
+                graph = METHODS[method](recordings, seed)
+                graphs.setdefault((method, worms), {})[seed] = graph
                 for name, reference in references.items():
-                    result = compare_graphs(mean, reference, n_permutations=2000, random_state=0)
-                    print(f"{model:11} {worms}, fit {seed}, {name}: {line_of(result)}", flush=True)
-        if number == 0 and options.picture:
-            draw(options.picture, pictured, next(iter(references.items())))
-    for model, fitted in graphs.items():
-        print(f"\n{model}: rank correlation of edge weights")
-        print(graph_stability(fitted, names=("worm", "seed")).round(3).to_string(index=False), flush=True)
+                    setting = {"worms": worms, "n_worms": len(recordings), "mixing": options.mixing}
+                    rows.append(
+                        {**setting, "method": method, "seed": seed, "reference": name, **row_of(graph, reference)}
+                    )
+                    print(
+                        "; ".join(
+                            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+                            for key, value in rows[-1].items()
+                        ),
+                        flush=True,
+                    )
+    table = pd.DataFrame(rows)
+    if options.out:
+        table.to_csv(options.out, index=False, float_format="%.4g")
+    print(table.groupby(["method", "reference"], sort=False)["auroc"].agg(["mean", "min", "max"]).round(3).to_string())
+    for (method, worms), fits in graphs.items():
+        if len(fits) > 1:
+            stability = graph_stability(fits, names=("seed",))
+            print(f"{method}, worms {worms}, {len(fits)} seeds:\n{stability.round(3).to_string(index=False)}")
 
 
 if __name__ == "__main__":
