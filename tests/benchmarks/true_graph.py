@@ -1,7 +1,8 @@
 """Which graphs agree with the true one of simulated worms, and with connectomes?
 
 Simulated worms have an interaction graph that is known: 29 signed edges among 210 pairs of 15 neurons. Real worms are
-compared with the synapses of White et al. 1986, Cook et al. 2019 and Witvliet et al. 2021 (an adult). Self edges do not count.
+compared with the synapses of White et al. 1986, Cook et al. 2019 and Witvliet et al. 2021 (an adult). Self edges do not
+count.
 One row for each set of worms, method, seed of the fit and reference: AUROC of the size of the weights, the 95th
 percentile and p of either kind of chance, the rank correlation with the reference, and, where weights are signed, how
 many of the true edges among the strongest 29 have the right sign. At the end, how far the graphs of one network's fits
