@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -11,6 +13,9 @@ import numpy as np
 import pandas as pd
 
 from skworm.neurons import is_neuron, neuron_name
+
+# Control characters, which a terminal obeys, and formulas, which a spreadsheet runs.
+_OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]|^[=@]|^[+-].*[(|!]")
 
 UNKNOWN = "unknown"
 
@@ -191,6 +196,13 @@ class Recording:
             set_field(self, "derivatives", derivatives)
         signals = {name: self._per_frame(name, values, dtype=float) for name, values in self.behavior.items()}
         set_field(self, "behavior", MappingProxyType(signals))
+        found = [] if self.states is None else np.unique(self.states).tolist()
+        for name in (self.worm, self.dataset, *self.neurons, *self.behavior, *found):
+            if _OBEYED.search(str(name)):
+                raise ValueError(
+                    f"worm {self.worm!r}: the name {str(name)!r} holds characters that a terminal or a spreadsheet "
+                    "would obey; rename it"
+                )
 
     @property
     def n_frames(self) -> int:
@@ -241,10 +253,10 @@ class Recording:
                 f"worm {self.worm!r}: {len(names)} neuron names for {n_neurons} traces; traces are "
                 "(n_frames, n_neurons): transpose them if neurons come first"
             )
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
+        several = sorted(name for name, count in Counter(names).items() if count > 1)
+        if several:
             raise ValueError(
-                f"worm {self.worm!r}: neuron names repeat: {repeated}; give each neuron one name, and an unidentified "
+                f"worm {self.worm!r}: neuron names repeat: {several}; give each neuron one name, and an unidentified "
                 "one a decimal number"
             )
         return names

@@ -13,7 +13,9 @@ from hypothesis.extra import numpy as hnp
 from skworm.datasets import load_recordings, save_recordings
 from skworm.recording import STATES, VOCABULARIES, Recording
 
-NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=12)
+NAMES = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Cs", "Z"]), min_size=1, max_size=12
+).filter(lambda name: name[0] not in "=@+-")
 FINITE = st.floats(allow_nan=True, allow_infinity=False)
 
 

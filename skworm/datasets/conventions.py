@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ _NAMES_IN_FILES = {name: name for name in STATES} | {
 _FASTEST, _SLOWEST = 1 / 150, 20.0
 _LARGEST_EXPANSION = 2000
 _SMALLEST_LIMIT = 10_000_000
+# Traces pack to about a third, and text to a tenth; no recording packs to a hundredth.
+_MOST_EXPANSION = 100
 
 
 def translate_states(states: Any, rename_states: Mapping[str, str] | None = None) -> np.ndarray:
@@ -58,6 +61,28 @@ def states_of_codes(codes: np.ndarray, name_of: Mapping[int, str], remedy: str) 
     return np.array(states, dtype=str)
 
 
+def states_of_reversals(pairs: Any, n_frames: int, velocity: np.ndarray | None) -> np.ndarray:
+    """Return the state of each frame from the first frame of each reversal and the one after its last, from 0.
+
+    The laboratory names no other states: outside of reversals a frame is forward where the velocity is positive, and
+    otherwise unknown.
+    """
+    table = np.asarray(pairs, dtype=float)
+    if table.ndim != 2 or table.shape[1] != 2 or not np.isfinite(table).all() or (table % 1).any():
+        raise ValueError(
+            "reversal_events are expected to be pairs of frames, the first of each reversal and the one after its last"
+        )
+    states = np.full(n_frames, UNKNOWN, dtype="<U7")
+    if velocity is not None:
+        with np.errstate(invalid="ignore"):
+            states[velocity > 0] = "forward"
+    for start, end in table.astype(int):
+        if not 0 <= start <= end <= n_frames:
+            raise ValueError(f"the reversal from frame {start} to {end} is outside of {n_frames} frames")
+        states[start:end] = "reverse"
+    return states
+
+
 def frame_rate(time: np.ndarray) -> float:
     """Return the frames a second of increasing time stamps in seconds: one over the median step."""
     if len(time) < 2:
@@ -83,21 +108,26 @@ def frame_rate(time: np.ndarray) -> float:
     return 1 / step
 
 
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that occur more than once, sorted."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
 def one_name_each(worm: str, labels: Sequence[str]) -> list[str]:
     """Return a unique name for each trace: that of its neuron, or its column, counted from 1, where that is unknown.
 
     A neuron that several traces of the worm have is unknown on each; this is warned of.
     """
     names = [name if is_neuron(name := neuron_name(label)) else "" for label in labels]
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
-    if repeated:
+    several = repeated(filter(None, names))
+    if several:
         warnings.warn(
-            f"worm {worm!r}: the neurons {repeated} occur on several traces, which all count as unidentified; "
+            f"worm {worm!r}: the neurons {several} occur on several traces, which all count as unidentified; "
             "correct the names in the file to keep one",
             UserWarning,
             stacklevel=3,
         )
-    return [name if name and name not in repeated else str(column) for column, name in enumerate(names, start=1)]
+    return [name if name and name not in several else str(column) for column, name in enumerate(names, start=1)]
 
 
 def frames_first(matrix: np.ndarray, field: str, n_neurons: int, n_frames: tuple[int, ...] | None) -> np.ndarray:
@@ -123,6 +153,36 @@ def frames_first(matrix: np.ndarray, field: str, n_neurons: int, n_frames: tuple
         f"{field} of shape {matrix.shape} fit {expected} both as frames x neurons and as neurons x frames; save the "
         "worm as .npz or .csv, where the orientation is fixed"
     )
+
+
+def check_expansion(unpacked: int, packed: int) -> int:
+    """Return how many bytes a file may unpack to; raise ValueError where it unpacks to more."""
+    limit = _SMALLEST_LIMIT + _MOST_EXPANSION * packed
+    if unpacked > limit:
+        raise ValueError("it unpacks to far more than recordings do; write it again without compression")
+    return limit
+
+
+def check_links(file: Any) -> None:
+    """Raise ValueError where an HDF5 file leads out of itself, into other files of the reader's machine."""
+    import h5py
+
+    seen = set()
+    groups = [file]
+    while groups:
+        group = groups.pop()
+        for name in group:
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                raise ValueError(f"{group.name}/{name} is a link to the file {link.filename!r}; copy the data instead")
+            if not isinstance(link, h5py.HardLink):
+                continue
+            node = group[name]
+            if isinstance(node, h5py.Group) and node.id not in seen:
+                seen.add(node.id)
+                groups.append(node)
+            elif isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
+                raise ValueError(f"{node.name} keeps its values in other files; copy them into this one")
 
 
 def read_dataset(node: Any) -> np.ndarray:

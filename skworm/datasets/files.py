@@ -14,18 +14,16 @@ from urllib.parse import quote
 
 import numpy as np
 
-from skworm.datasets.conventions import states_of_codes, translate_states
-from skworm.datasets.labs import KEYS, read_wormwideweb
+from skworm.datasets.conventions import check_expansion, states_of_codes, translate_states
+from skworm.datasets.labs import KEYS, read_neuron_names, read_wormwideweb
 from skworm.datasets.matlab import read_matlab
 from skworm.datasets.nwb import read_nwb
 from skworm.datasets.tables import read_table
 from skworm.recording import STATES, Recording
 
-_SUFFIXES = (".npz", ".mat", ".csv", ".parquet", ".xlsx", ".nwb", ".json")
+_SUFFIXES = (".npz", ".mat", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx", ".nwb", ".h5", ".json")
 _REQUIRED = ("traces", "neuron_names", "fps")
 _BEHAVIOR_PREFIX = "behavior_"
-# Traces pack to about a third; no recording packs to a hundredth.
-_SMALLEST_LIMIT, _MOST_EXPANSION = 10_000_000, 100
 
 
 def load_recordings(
@@ -35,24 +33,28 @@ def load_recordings(
     rename_states: Mapping[str, str] | None = None,
     fps: float | None = None,
     columns: Mapping[str, str] | None = None,
+    neuron_names: Mapping[str, Mapping[str, Any]] | str | os.PathLike[str] | None = None,
 ) -> list[Recording]:
     """Read recordings from files of any supported format.
 
     ================  ===================================================================================
     ``.npz``          one worm, as :func:`save_recordings` writes it
-    ``.mat``          MATLAB v5 or v7.3, one or many worms, in the layouts of Kato et al. 2015 and Nichols
-                      et al. 2017
+    ``.mat``          MATLAB v5 or v7.3, one or many worms, see :func:`skworm.datasets.matlab.read_matlab`
     ``.csv``,         one worm, one row a frame: optional columns ``time`` (seconds), ``state`` and
-    ``.parquet``,     ``behavior:<name>``; every other column is a neuron
+    ``.tsv``,         ``behavior:<name>``; every other column is a neuron; text may end in ``.gz``
+    ``.parquet``,
     ``.xlsx``
     ``.nwb``          one worm, Neurodata Without Borders, see :func:`skworm.datasets.nwb.read_nwb`
-    ``.json``         one worm of WormWideWeb, see :func:`skworm.datasets.labs.read_wormwideweb`
+    ``.json``,        one worm of WormWideWeb or of the same laboratory's HDF5 files, see
+    ``.h5``           :func:`skworm.datasets.labs.read_wormwideweb`
     ================  ===================================================================================
 
     Parameters
     ----------
     path_or_paths : path or iterable of paths
-        A file, or a folder whose supported files are read in natural order (``worm_2`` before ``worm_10``).
+        A file, or a folder whose supported files are read in natural order (``worm_2`` before ``worm_10``). Files whose
+        name begins with a dot are left out. A file that cannot be read is an error, also within a folder: move it away
+        to read the others.
     dataset : str, optional
         Data set of recordings whose file names none; by default the name of the folder.
     rename_states : mapping of str to str, optional
@@ -63,6 +65,9 @@ def load_recordings(
     columns : mapping of str to str, optional
         Columns that tables call otherwise, such as ``{"time": "t (s)", "state": "behaviour", "AVAL": "cell 3"}``; other
         formats have names of their own.
+    neuron_names : mapping or path, optional
+        Names of the neurons of files that hold none, ``.h5``: for each recording the name of each trace, counted from
+        1, as text or as a mapping with a ``"label"``; or a JSON file of such a mapping.
 
     Returns
     -------
@@ -90,11 +95,12 @@ def load_recordings(
     paths = [path_or_paths] if isinstance(path_or_paths, str | os.PathLike) else list(path_or_paths)
     if not paths:
         raise ValueError("there are no paths to read; pass a file, a folder, or several of them")
+    names = read_neuron_names(neuron_names)
     recordings: list[Recording] = []
     origin: dict[tuple[str, str], Path] = {}
     found: set[str] = set()
     for path in (file for entry in paths for file in recording_files(Path(entry).expanduser())):
-        for recording in _read_file(path, dataset, fps, columns):
+        for recording in _read_file(path, dataset, fps, columns, names):
             key = (recording.dataset, recording.worm)
             if key in origin:
                 raise ValueError(
@@ -166,7 +172,8 @@ def save_recordings(
     """
     worms = [recordings] if isinstance(recordings, Recording) else list(recordings)
     target = Path(folder).expanduser()
-    paths = [target / f"{quote(worm.worm, safe='')}.npz" for worm in worms]
+    # A leading dot would hide the file.
+    paths = [target / f"{re.sub('^[.]', '%2E', quote(worm.worm, safe=''))}.npz" for worm in worms]
     for position, path in enumerate(paths):
         if path in paths[:position]:
             raise ValueError(
@@ -237,7 +244,11 @@ def recording_files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    files = [file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and file.is_file() and _is_data(file)]
+    files = [
+        file
+        for file in path.iterdir()
+        if _format_of(file) and not file.name.startswith(".") and file.is_file() and _is_data(file)
+    ]
     if not files:
         raise FileNotFoundError(f"folder {path} holds no recordings; put files ending in {', '.join(_SUFFIXES)} there")
     yield from sorted(files, key=_natural_order)
@@ -245,7 +256,14 @@ def recording_files(path: Path) -> Iterator[Path]:
 
 def _is_data(file: Path) -> bool:
     # Settings and notes are often JSON too.
-    return file.suffix.lower() != ".json" or any(f'"{key}"'.encode() in file.read_bytes() for key in KEYS)
+    if file.suffix.lower() != ".json":
+        return True
+    content = file.read_bytes()
+    return any(f'"{key}"'.encode() in content for key in KEYS)
+
+
+def _format_of(path: Path) -> str | None:
+    return next((suffix for suffix in _SUFFIXES if path.name.lower().endswith(suffix)), None)
 
 
 def _natural_order(path: Path) -> list[Any]:
@@ -254,13 +272,19 @@ def _natural_order(path: Path) -> list[Any]:
 
 
 def _read_file(
-    path: Path, dataset: str | None, fps: float | None, columns: Mapping[str, str] | None
+    path: Path,
+    dataset: str | None,
+    fps: float | None,
+    columns: Mapping[str, str] | None,
+    names: Mapping[str, Any] | None,
 ) -> list[Recording]:
-    suffix = path.suffix.lower()
+    suffix = _format_of(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; check the path, or the working folder {Path.cwd()}")
-    if suffix not in _SUFFIXES:
-        raise ValueError(f"{path}: {suffix!r} is not a supported format; convert it to one of {', '.join(_SUFFIXES)}")
+    if suffix is None:
+        raise ValueError(
+            f"{path}: {path.suffix!r} is not a supported format; convert it to one of {', '.join(_SUFFIXES)}"
+        )
     try:
         if suffix == ".npz":
             return [read_npz(path, dataset=dataset)]
@@ -268,8 +292,8 @@ def _read_file(
             return read_matlab(path, dataset=_dataset_of(path, dataset))
         if suffix == ".nwb":
             return [read_nwb(path, dataset=_dataset_of(path, dataset))]
-        if suffix == ".json":
-            return [read_wormwideweb(path, dataset=_dataset_of(path, dataset), fps=fps)]
+        if suffix in (".json", ".h5"):
+            return [read_wormwideweb(path, dataset=_dataset_of(path, dataset), fps=fps, neuron_names=names)]
         return [read_table(path, dataset=_dataset_of(path, dataset), fps=fps, columns=columns)]
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -317,8 +341,7 @@ def _check_sizes(file: BinaryIO) -> None:
                 shape, _, dtype = header(member)
             if math.prod(shape) * dtype.itemsize > info.file_size:
                 raise ValueError(f"{info.filename} declares the shape {shape}, more than the file holds")
-        if sum(info.file_size for info in archive.infolist()) > _SMALLEST_LIMIT + _MOST_EXPANSION * packed:
-            raise ValueError("it unpacks to far more than recordings do")
+        check_expansion(sum(info.file_size for info in archive.infolist()), packed)
     file.seek(0)
 
 

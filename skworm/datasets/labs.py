@@ -1,44 +1,63 @@
-"""Read recordings of WormWideWeb, the JSON files of Atanas et al. 2023."""
+"""Read recordings of WormWideWeb, JSON and HDF5 files of Atanas et al. 2023 and Dag et al. 2023."""
 
 from __future__ import annotations
 
 import json
+import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from skworm.datasets.conventions import frame_rate, frames_first, one_name_each
-from skworm.recording import UNKNOWN, Recording
+from skworm.datasets.conventions import (
+    check_links,
+    frame_rate,
+    frames_first,
+    one_name_each,
+    read_dataset,
+    states_of_reversals,
+)
+from skworm.recording import Recording
 
-KEYS = ("trace_original", "trace_array")
+KEYS = ("trace_original", "trace_array_original", "trace_array")
 """Fields that hold traces, the one that is preferred first."""
 
-_BEHAVIOR = ("velocity", "head_curvature", "head_angle", "angular_velocity", "body_curvature", "pumping")
+_BEHAVIOR = (
+    *("velocity", "head_curvature", "head_angle", "angular_velocity", "body_curvature", "worm_curvature"),
+    *("nose_curling", "pumping"),
+)
 # Volumes of a whole head take longer than this many seconds, and less than this many minutes.
 _SECONDS_OR_MINUTES = 0.05
 
 
-def read_wormwideweb(path: Path, *, dataset: str, fps: float | None = None) -> Recording:
-    """Read one worm from a JSON file of WormWideWeb.
+def read_wormwideweb(
+    path: Path, *, dataset: str, fps: float | None = None, neuron_names: Mapping[str, Any] | None = None
+) -> Recording:
+    """Read one worm from a JSON file of WormWideWeb, or from an HDF5 file of the laboratory behind it.
 
     ==============================================  ======================================================
-    ``trace_original`` or ``trace_array``           traces, a list a neuron; the second are z-scored
-    ``labeled``                                     for each identified neuron its number and its ``label``
-    ``timestamp_confocal``                          seconds, one a frame
-    ``avg_timestep``                                a frame's time, where time stamps are absent: minutes, or
+    ``trace_original``, ``trace_array_original``    traces, a list for each neuron; of ``trace_array``, which
+    or ``trace_array``                              is z-scored, where there is no other
+    ``labeled``, ``label``                          for each identified neuron its number and its ``label``
+    ``timestamp_confocal``                          seconds, one for each frame; further ones are left out
+    ``avg_timestep``, ``mean_timestep``             time of a frame, where time stamps are absent: minutes, or
                                                     seconds where it is 0.05 or more
-    ``velocity``, ``head_curvature`` and others     behaviour, one value a frame
-    ``reversal_events``, or ``events``: reversal    first and last frame of each reversal
+    ``velocity``, ``head_curvature`` and others     behaviour, one value for each frame
+    ``reversal_vec``                                1 in each frame of a reversal
+    ``reversal_events``, or ``events``: reversal    of each reversal the first frame, counted from 0, and the
+                                                    one after its last
     ==============================================  ======================================================
 
-    - Neurons and frames are counted from 1, as the authors do, unless a 0 occurs among them.
-    - A label with a question mark, or one that occurs twice, does not identify a neuron.
+    These fields stand at the top of a JSON file or in its ``metadata``, ``timing``, ``behavior`` and ``gcamp``; an HDF5
+    file has them in groups of the same names.
+
+    - Neurons are counted from 1, as the authors do, unless a 0 occurs among them.
+    - A label with a question mark, or one that occurs twice, does not identify a neuron. Where labels are numbered
+      beyond the traces, they number something else and identify nobody; this is warned of.
     - The files name reversals and no other states. Outside of them a frame is forward where the velocity is positive,
       and otherwise unknown.
-
-    It was tested on files that were written after the public descriptions of the format.
 
     Parameters
     ----------
@@ -48,6 +67,9 @@ def read_wormwideweb(path: Path, *, dataset: str, fps: float | None = None) -> R
         Data set of the recording.
     fps : float, optional
         Frames a second, where the file tells neither time stamps nor a time step.
+    neuron_names : mapping, optional
+        Names of the neurons where the file has none: for each recording a mapping from the number of a trace to its
+        label.
 
     Returns
     -------
@@ -57,10 +79,12 @@ def read_wormwideweb(path: Path, *, dataset: str, fps: float | None = None) -> R
     Raises
     ------
     ValueError
-        If the file is not JSON, has no traces, or its fields do not fit together.
+        If the file is neither JSON nor HDF5, has no traces, or its fields do not fit together.
 
     References
     ----------
+    Dag et al. 2023, "Dissecting the functional organization of the C. elegans serotonergic system at whole-brain
+    scale", Cell 186, 2574-2592.
     Atanas et al. 2023, "Brain-wide representations of behavior spanning multiple timescales and states in C. elegans",
     Cell 186, 4134-4151.
 
@@ -77,37 +101,109 @@ def read_wormwideweb(path: Path, *, dataset: str, fps: float | None = None) -> R
     ...     read_wormwideweb(path, dataset="mine").neurons
     ('1', 'AVAL')
     """
-    content = _load(path)
-    name = str(content.get("uid") or path.stem)
-    field = next((key for key in KEYS if isinstance(content.get(key), list) and content[key]), None)
+    content = _read_hdf5(path) if path.suffix.lower() == ".h5" else _read_json(path)
+    name = str(content.get("uid") or path.stem.removesuffix("-data"))
+    field = next((key for key in KEYS if len(content.get(key, ()))), None)
     if field is None:
         raise ValueError(
             f"there are no traces: one of the fields {KEYS} is expected, as in the files of WormWideWeb, and there are "
-            f"{sorted(content)[:12]}"
+            f"{sorted(content)[:12]}; export the traces as a CSV table with one row a frame"
         )
     matrix = _numbers(content[field], field, n_dimensions=2)
-    time = _numbers(content["timestamp_confocal"], "timestamp_confocal") if content.get("timestamp_confocal") else None
-    n_frames = content.get("max_t") if time is None else len(time)
-    n_neurons = content.get("num_neurons", len(matrix))
-    if not isinstance(n_neurons, int) or not (n_frames is None or isinstance(n_frames, int)):
-        raise ValueError(f"num_neurons={n_neurons!r} and max_t={n_frames!r} are expected to be whole numbers")
-    # The publishers write a list a neuron, which settles a square matrix.
-    if matrix.shape == (n_neurons, matrix.shape[1]) and n_frames in (None, matrix.shape[1]):
-        traces = matrix.T
+    traces = _frames_first(content, matrix, field)
+    n_frames, n_neurons = traces.shape
+    time = content.get("timestamp_confocal")
+    if time is not None and len(time):
+        time = _numbers(time, "timestamp_confocal")[:n_frames]
+        if len(time) < n_frames:
+            raise ValueError(f"timestamp_confocal has {len(time)} values for {n_frames} frames; give one for each")
     else:
-        traces = frames_first(matrix, field, n_neurons, None if n_frames is None else (n_frames,))
-    behavior = _behavior(content, len(traces))
+        time = None
+    behavior = _behavior(content, n_frames)
+    labels = content.get("labeled")
+    if labels is None and neuron_names is not None:
+        labels = neuron_names.get(name, {})
+    if labels is None:
+        warnings.warn(
+            f"worm {name!r}: the file has no names of neurons, so none is identified; pass neuron_names=... if they "
+            "are known",
+            UserWarning,
+            stacklevel=3,
+        )
     return Recording(
         worm=name,
         traces=traces,
-        neurons=tuple(one_name_each(name, _labels(content.get("labeled"), n_neurons))),
+        neurons=tuple(one_name_each(name, _labels(name, labels, n_neurons))),
         fps=_rate(content, time, fps),
         dataset=dataset,
         time=None if time is None else time - time[0],  # type: ignore[arg-type]  # filled from fps
-        states=_states(content, len(traces), behavior.get("velocity")),
+        states=_states(content, n_frames, behavior.get("velocity")),
         behavior=behavior,
         source=str(path),
     )
+
+
+def read_neuron_names(names: Mapping[str, Any] | str | os.PathLike[str] | None) -> Mapping[str, Any] | None:
+    """Return the names of neurons of each recording, from a mapping or a JSON file of it."""
+    if names is None or isinstance(names, Mapping):
+        return names
+    path = Path(names).expanduser()
+    try:
+        content = _load(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not all(isinstance(entry, dict) for entry in content.values()):
+        raise ValueError(f"{path} holds no mapping of names for each recording; write {{recording: {{1: name}}}}")
+    return content
+
+
+def _frames_first(content: Mapping[str, Any], matrix: np.ndarray, field: str) -> np.ndarray:
+    velocity, time = content.get("velocity"), content.get("timestamp_confocal")
+    n_frames = content.get("max_t", next((len(values) for values in (velocity, time) if values is not None), None))
+    n_neurons = content.get("num_neurons", content.get("n_neuron"))
+    if content.get("frames_first"):
+        return matrix
+    n_neurons = len(matrix) if n_neurons is None else n_neurons
+    if not isinstance(n_neurons, int) or not (n_frames is None or isinstance(n_frames, int)):
+        raise ValueError(f"num_neurons={n_neurons!r} and max_t={n_frames!r} are expected to be whole numbers")
+    # The publishers write a list for each neuron, which settles a square matrix.
+    if matrix.shape == (n_neurons, matrix.shape[1]) and n_frames in (None, matrix.shape[1]):
+        return matrix.T
+    return frames_first(matrix, field, n_neurons, None if n_frames is None else (n_frames,))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content = _load(path)
+    if "gcamp" not in content:
+        return content
+    flat: dict[str, Any] = {"labeled": content.get("label")}
+    for part in ("metadata", "timing", "behavior", "gcamp"):
+        if not isinstance(content.get(part, {}), dict):
+            raise ValueError(f"{part!r} is expected to be a JSON object")
+        flat |= content.get(part, {})
+    return flat | {"avg_timestep": flat.get("mean_timestep")}
+
+
+def _read_hdf5(path: Path) -> dict[str, Any]:
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        raise ValueError("this is not an HDF5 file, or a truncated one; download it again")
+    wanted = {"timing": ("timestamp_confocal",), "behavior": (*_BEHAVIOR, "reversal_vec"), "gcamp": KEYS}
+    with h5py.File(path, "r") as file:
+        check_links(file)
+        if "gcamp" not in file:
+            raise ValueError(
+                f"the groups {sorted(file)[:12]} are not those of a layout that is known, gcamp, timing and behavior; "
+                "export the traces as a CSV table with one row a frame"
+            )
+        found = {
+            name: read_dataset(file[part][name])
+            for part, names in wanted.items()
+            for name in names
+            if part in file and name in file[part]
+        }
+    return found | {"frames_first": True}
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -145,7 +241,7 @@ def _rate(content: Mapping[str, Any], time: np.ndarray | None, fps: float | None
     return 1 / (step if step >= _SECONDS_OR_MINUTES else 60 * step)
 
 
-def _labels(labeled: Any, n_neurons: int) -> list[str]:
+def _labels(worm: str, labeled: Any, n_neurons: int) -> list[str]:
     names = [""] * n_neurons
     if labeled is None:
         return names
@@ -155,12 +251,19 @@ def _labels(labeled: Any, n_neurons: int) -> list[str]:
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"'labeled' is expected to map the number of each identified neuron to its 'label' ({error})"
+            f"the labels are expected to map the number of each identified neuron to its 'label' ({error})"
         ) from error
     first = 0 if 0 in entries else 1
+    beyond = [number for number in entries if not 0 <= number - first < n_neurons]
+    if beyond:
+        warnings.warn(
+            f"worm {worm!r}: labels are numbered up to {max(entries)}, and there are {n_neurons} traces, so that the "
+            "numbers mean something else; no neuron counts as identified",
+            UserWarning,
+            stacklevel=3,
+        )
+        return names
     for number, label in entries.items():
-        if not 0 <= number - first < n_neurons:
-            raise ValueError(f"'labeled' names neuron {number}, and there are {n_neurons} of them")
         names[number - first] = label
     return names
 
@@ -171,32 +274,27 @@ def _behavior(content: Mapping[str, Any], n_frames: int) -> dict[str, np.ndarray
         if not isinstance(source, Mapping):
             continue
         for name in _BEHAVIOR:
-            if isinstance(source.get(name), list) and source[name]:
-                values = _numbers(source[name], name)
-                if len(values) != n_frames:
-                    raise ValueError(f"{name} has {len(values)} values for {n_frames} frames")
+            if source.get(name) is None or not len(source[name]):
+                continue
+            values = _numbers(source[name], name)
+            if len(values) != n_frames:
+                raise ValueError(f"{name} has {len(values)} values for {n_frames} frames")
+            if np.isfinite(values).any():
                 found[name] = values
     return found
 
 
 def _states(content: Mapping[str, Any], n_frames: int, velocity: np.ndarray | None) -> np.ndarray | None:
+    if content.get("reversal_vec") is not None:
+        reverse = _numbers(content["reversal_vec"], "reversal_vec") == 1
+        if len(reverse) != n_frames:
+            raise ValueError(f"reversal_vec has {len(reverse)} values for {n_frames} frames")
+        frames = np.flatnonzero(reverse)
+        return states_of_reversals(np.column_stack([frames, frames + 1]), n_frames, velocity)
     events = content.get("reversal_events")
     if events is None and isinstance(content.get("events"), dict):
         events = content["events"].get("reversal", content["events"].get("reversal_events"))
     if events is None:
         return None
     pairs = _numbers(events, "reversal_events", n_dimensions=2) if events else np.empty((0, 2))
-    if pairs.shape[1] != 2 or not np.isfinite(pairs).all() or (pairs % 1).any():
-        raise ValueError("reversal_events are expected to be pairs of frames, the first and the last of each reversal")
-    first = 0 if (pairs == 0).any() else 1
-    states = np.full(n_frames, UNKNOWN, dtype="<U7")
-    if velocity is not None:
-        with np.errstate(invalid="ignore"):
-            states[velocity > 0] = "forward"
-    for start, end in pairs.astype(int) - first:
-        if not 0 <= start <= end < n_frames:
-            raise ValueError(
-                f"the reversal from frame {start + first} to {end + first} is outside of {n_frames} frames"
-            )
-        states[start : end + 1] = "reverse"
-    return states
+    return states_of_reversals(pairs, n_frames, velocity)

@@ -1,4 +1,4 @@
-"""Read recordings from MATLAB files, in the layouts of Kato et al. 2015 and Nichols et al. 2017."""
+"""Read recordings from MATLAB files, in the layouts of Kato, Nichols, Kaplan and others of their laboratory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from skworm.datasets.conventions import (
+    check_links,
     frame_rate,
     frames_first,
     one_name_each,
@@ -22,17 +23,20 @@ from skworm.datasets.conventions import (
 from skworm.recording import UNKNOWN, Recording
 
 _FIELDS = {
-    "traces": ("deltaFOverF_bc", "traces"),
-    "neurons": ("NeuronNames", "IDs"),
-    "time": ("tv", "timeVectorSeconds", "timVectorSeconds"),
+    "traces": ("deltaFOverF_bc", "traces_bleach_corrected", "traces"),
+    "neurons": ("NeuronNames", "IDs", "neuron_ID", "NeuronIds"),
+    "time": ("tv", "timeVectorSeconds", "timVectorSeconds", "time_vector"),
     "fps": ("fps",),
-    "derivatives": ("derivs", "tracesDif"),
+    "derivatives": ("derivs", "tracesDif", "deltaFOverF_deriv"),
     "states": ("States", "FourStates"),
     "state_names": ("States_key", "FourStatesNames"),
-    "worm": ("dataset", "trialname"),
+    "worm": ("dataset", "trialname", "FlNameStr"),
+    "stimulus": ("stimulus",),
 }
 _ALL_FIELDS = frozenset(name for names in _FIELDS.values() for name in names)
 _FOUR_STATES = ("reversal", "forward", "quiescence", "turn")
+# Recordings with a stimulus, WT_Stim of Kato et al. 2015, number these states and do not name them.
+_STATES_WITH_STIMULUS = ("forward", "reverse", "sustained_reverse", "turn")
 _DEEPEST = 10
 _LARGEST_EXPANSION = 2000
 _MATRIX, _COMPRESSED = 14, 15
@@ -48,15 +52,18 @@ def read_matlab(path: Path, *, dataset: str) -> list[Recording]:
     The file holds one struct, whose fields are cells of one entry a worm, or plain values of a single worm:
 
     ===============================================  =====================================================
-    ``deltaFOverF_bc`` or ``traces``                 dF/F, frames x neurons or neurons x frames
-    ``NeuronNames`` or ``IDs``                       a name, none, or several candidates for each neuron
-    ``tv``, ``timeVectorSeconds``                    seconds (also ``timVectorSeconds``)
+    ``deltaFOverF_bc`` or ``traces``                 dF/F, frames x neurons or neurons x frames (also
+                                                     ``traces_bleach_corrected``)
+    ``NeuronNames`` or ``IDs``                       a name, none, or several candidates for each neuron (also
+                                                     ``neuron_ID``, ``NeuronIds``)
+    ``tv``, ``timeVectorSeconds``                    seconds (also ``timVectorSeconds``, ``time_vector``)
     ``fps``                                          frames a second; from the time stamps where absent
-    ``derivs`` or ``tracesDif``                      derivatives of the traces (optional)
+    ``derivs`` or ``tracesDif``                      derivatives of the traces (optional; also
+                                                     ``deltaFOverF_deriv``)
     ``States``                                       a struct of 0/1 vectors, or whole numbers (optional)
     ``FourStates``                                   whole numbers (optional)
     ``States_key``, ``FourStatesNames``              names of those numbers, counted from 1
-    ``dataset`` or ``trialname``                     name of the worm (optional)
+    ``dataset``, ``trialname``, ``FlNameStr``        name of the worm (optional)
     ===============================================  =====================================================
 
     - A neuron without a name, with several candidates, or with a name that occurs twice in the worm, counts as
@@ -64,8 +71,9 @@ def read_matlab(path: Path, *, dataset: str) -> list[Recording]:
     - Derivatives of as many frames as the traces are taken as they are. One frame fewer means differences
       ``x[t + 1] - x[t]``: divided by the time step they become the derivative at ``t + 1``, and the first frame repeats
       the second.
-    - ``FourStates`` without names are reversal, forward, quiescence, turn, in this order. A frame without any flag,
-      or with the number NaN, is unknown.
+    - ``FourStates`` without names are reversal, forward, quiescence, turn, in this order; ``States`` without names
+      beside a ``stimulus`` are forward, reverse, sustained reverse, turn. A frame without any flag, or with the number
+      NaN, is unknown.
 
     Parameters
     ----------
@@ -144,9 +152,10 @@ def _is_empty(value: Any) -> bool:
 def _worms_of(struct: Any) -> list[dict[str, Any]]:
     if isinstance(struct, list):
         return [worm for item in struct for worm in _worms_of(item)]
-    fields = {role: name for role in _FIELDS if (name := _field_of(struct, role)) is not None}
+    fields = {role: name for role in _FIELDS if role != "stimulus" and (name := _field_of(struct, role)) is not None}
     values = {role: struct[name] for role, name in fields.items()}
     values["states_field"] = fields.get("states")
+    values["stimulus"] = "stimulus" in struct
     if not isinstance(values["traces"], list):
         return [values]
     n_worms = len(values["traces"])
@@ -267,9 +276,10 @@ def _state_names(worm: Mapping[str, Any]) -> dict[int, str]:
     key = worm.get("state_names")
     if isinstance(key, dict) and len(key) > 1:
         return {int(_numbers(number, "states key").item()): name for name, number in key.items()}
-    if _is_empty(key) and worm["states_field"] != "FourStates":
+    known = {"FourStates": _FOUR_STATES, "States": _STATES_WITH_STIMULUS if worm["stimulus"] else None}
+    if _is_empty(key) and known[worm["states_field"]] is None:
         raise ValueError("the states are numbers without names; save 'States_key', the name of each number")
-    names = list(_FOUR_STATES) if _is_empty(key) else _only_item(key)
+    names = list(known[worm["states_field"]] or ()) if _is_empty(key) else _only_item(key)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"the names of the states are {names!r}; save a cell of text, one name a state")
     return dict(enumerate(names, start=1))
@@ -313,11 +323,15 @@ def read_matlab_values(path: Path, fields: Collection[str]) -> dict[str, Any]:
     try:
         if h5py.is_hdf5(path):
             with h5py.File(path, "r") as file:
+                check_links(file)
+                reader = _HDF5Reader(file)
                 nodes = {name: node for name, node in file.items() if not name.startswith("#")}
-                return {name: _hdf5_variable(file, name, node, fields) for name, node in nodes.items()}
+                return {name: reader.variable(name, node, fields) for name, node in nodes.items()}
         content = path.read_bytes()
         if content.startswith(b"MATLAB 5.0 MAT-file"):
             return _version_5_variables(content, fields)
+    except _StringArrayError as error:
+        raise ValueError(str(error)) from error
     except (LookupError, OSError, RuntimeError, ValueError, struct.error, zlib.error) as error:
         raise ValueError(f"the MATLAB file is truncated or damaged ({error}); copy it again") from error
     raise ValueError(
@@ -326,31 +340,53 @@ def read_matlab_values(path: Path, fields: Collection[str]) -> dict[str, Any]:
     )
 
 
-def _hdf5_variable(file: Any, name: str, node: Any, fields: Collection[str]) -> Any:
-    import h5py
-
-    if isinstance(node, h5py.Group):
-        return {field: _hdf5_value(file, child) if field in fields else None for field, child in node.items()}
-    return _hdf5_value(file, node) if name in fields else None
+class _StringArrayError(Exception):
+    """A MATLAB string array, whose texts HDF5 does not hold in a known form."""
 
 
-def _hdf5_value(file: Any, node: Any, depth: int = 0) -> Any:
-    import h5py
+class _HDF5Reader:
+    """Values of a file of version 7.3, each data set read once however many references lead to it."""
 
-    if depth > _DEEPEST:
-        raise ValueError(f"values stand within each other more than {_DEEPEST} times")
-    if isinstance(node, h5py.Group):
-        return {name: _hdf5_value(file, child, depth + 1) for name, child in node.items()}
-    matlab_class = text_of(node.attrs.get("MATLAB_class", ""))
-    if node.attrs.get("MATLAB_empty", 0):
-        return {"char": "", "cell": []}.get(matlab_class, np.empty((0, 0)))
-    if h5py.check_ref_dtype(node.dtype) is not None:
-        references = read_dataset(node).ravel()
-        return [_hdf5_value(file, file[item], depth + 1) if item else np.empty((0, 0)) for item in references]
-    values = np.atleast_2d(read_dataset(node).T)
-    if matlab_class == "char" or (not matlab_class and values.dtype == np.uint16):
-        return _text(["".join(map(chr, row)) for row in values])
-    return values
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self.known: dict[Any, Any] = {}
+
+    def variable(self, name: str, node: Any, fields: Collection[str]) -> Any:
+        """Return a variable, or None if neither it nor a field of it is among `fields`."""
+        import h5py
+
+        if isinstance(node, h5py.Group):
+            return {field: self.value(child) if field in fields else None for field, child in node.items()}
+        return self.value(node) if name in fields else None
+
+    def value(self, node: Any, depth: int = 0) -> Any:
+        """Return the value of a node, and of all that it refers to."""
+        if depth > _DEEPEST:
+            raise ValueError(f"values stand within each other more than {_DEEPEST} times")
+        if node.id not in self.known:
+            self.known[node.id] = self._read(node, depth)
+        return self.known[node.id]
+
+    def _read(self, node: Any, depth: int) -> Any:
+        import h5py
+
+        if isinstance(node, h5py.Group):
+            return {name: self.value(child, depth + 1) for name, child in node.items()}
+        matlab_class = text_of(node.attrs.get("MATLAB_class", ""))
+        if matlab_class == "string":
+            raise _StringArrayError(
+                f"{node.name} is a MATLAB string array, which version 7.3 stores in a form of its own; save a cell "
+                "array of characters instead: names = cellstr(names)"
+            )
+        if node.attrs.get("MATLAB_empty", 0):
+            return {"char": "", "cell": []}.get(matlab_class, np.empty((0, 0)))
+        if h5py.check_ref_dtype(node.dtype) is not None:
+            references = read_dataset(node).ravel()
+            return [self.value(self.file[item], depth + 1) if item else np.empty((0, 0)) for item in references]
+        values = np.atleast_2d(read_dataset(node).T)
+        if matlab_class == "char" or (not matlab_class and values.dtype == np.uint16):
+            return _text(["".join(map(chr, row)) for row in values])
+        return values
 
 
 def _text(rows: list[str]) -> str | list[str]:

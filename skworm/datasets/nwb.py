@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,25 +11,32 @@ from typing import Any
 import numpy as np
 
 from skworm.datasets.conventions import (
+    check_links,
     frame_rate,
     frames_first,
     one_name_each,
     read_dataset,
     read_texts,
+    states_of_reversals,
     text_of,
     translate_states,
 )
 from skworm.neurons import is_neuron, neuron_name
 from skworm.recording import STATES, UNKNOWN, Recording
 
-_TRACES = "RoiResponseSeries"
+_TRACES = ("RoiResponseSeries", "MicroscopyResponseSeries")
+_REGIONS = ("rois", "table_region")
 _CONTAINERS = ("BehavioralTimeSeries", "BehavioralEvents", "Position", "CompassDirection", "SpatialSeries")
 _SERIES = ("TimeSeries", "SpatialSeries", "AnnotationSeries")
 _STATE_COLUMNS = ("state", "states", "behavior", "behaviour", "behavioral_state", "label", "labels")
 _MOST_COLUMNS = 3
+_EVENTS = re.compile(r"(^|_)reversal_events$", re.IGNORECASE)
+# Bouts that follow each other overlap by rounding; no frame is this short, in seconds.
+_ROUNDING = 1e-6
+_OF_ONE_NEURON = re.compile(r"^(.+?)_?(\d+)$")
 _LABEL_COLUMNS = (
     *("ID_labels", "ID_label", "labels", "label", "neuron_name", "neuron_names", "neuron_id", "neuron_ids"),
-    *("cell_name", "cell_names", "roi_name", "roi_names", "ROI_ID", "names", "name"),
+    *("cell_name", "cell_names", "roi_name", "roi_names", "neuropal_ids", "ROI_ID", "names", "name"),
 )
 
 
@@ -36,15 +45,19 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
 
     NWB is HDF5 with named types, and what is looked for is found by type, wherever it stands:
 
-    - Traces: a ``RoiResponseSeries``, one within ``DfOverF`` before one within ``Fluorescence``, and the one with more
-      labelled neurons before another.
+    - Traces: a ``RoiResponseSeries`` or ``MicroscopyResponseSeries``, one within ``DfOverF`` before one within
+      ``Fluorescence``, and the one with more labelled neurons before another; or else one ``TimeSeries`` for each
+      neuron, called ``traces_0`` and so on, with the name of the neuron at the end of its description.
     - Names: a text column such as ``ID_labels`` of the table that the series points to, or else of a table with as many
       rows, first in the same module. A label with a question mark, without letters, or that occurs twice does not
       identify a neuron.
     - Behaviour: every ``TimeSeries`` of one to three columns within ``BehavioralTimeSeries``, ``Position`` and the
       like, interpolated at the frames; NaN outside of its time.
-    - States: a ``TimeIntervals`` table with a column of states, such as ``state`` or ``label``; or else tables that are
-      named after a state, or text, one a frame or each holding until the next.
+    - States: a ``TimeIntervals`` table with a column of states, such as ``state`` or ``label``, an interval without an
+      end lasting until the next one; or else tables that are named after a state, text, one a frame or each holding
+      until the next, or pairs of frames ``reversal_events``, the first of each reversal and the one after its last.
+
+    Values are multiplied by the ``conversion`` of their series, and its ``offset`` is added.
 
     It was tested on files that were written after the public descriptions of the dandisets 000541, 000565, 000692,
     000714, 000715, 000776 and 001075.
@@ -82,25 +95,24 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
     if not h5py.is_hdf5(path):
         raise ValueError("this is not an HDF5 file, or a truncated one; download it again")
     with h5py.File(path, "r") as file:
-        series = _choose([_Series(file, node) for node in _groups_below(file) if _is_kind(node, _TRACES)])
-        time = _times_of(series.node, series.n_frames)
+        check_links(file)
+        series = _choose([_Series(file, node) for node in _groups_below(file) if _is_kind(node, *_TRACES)])
+        found = _traces_of_each_neuron(file) if series is None else series.read()
+        time = found["time"]
         subject = file.get("general/subject/subject_id")
         names = [] if subject is None else read_dataset(subject).ravel().tolist()
         name = (text_of(names[0]).strip() if len(names) == 1 else "") or path.stem
-        n_frames = None if time is None else (len(time),)
-        values = read_dataset(series.node["data"]).astype(float)
-        traces = frames_first(values, "traces", series.n_neurons, n_frames)
-        if time is None or len(time) != len(traces):
-            raise ValueError(f"the series {series.node.name} has neither timestamps nor a starting time with its rate")
+        behavior = _read_behavior(file, time)
         return Recording(
             worm=name,
-            traces=traces,
-            neurons=tuple(one_name_each(name, series.labels)),
+            traces=found["traces"],
+            neurons=tuple(one_name_each(name, found["labels"])),
             fps=frame_rate(time),
             dataset=dataset,
             time=time - time[0],
-            states=_read_states(file, time),
-            behavior=_read_behavior(file, time),
+            states=_read_states(file, time, behavior.get("velocity")),
+            derivatives=found.get("derivatives"),
+            behavior=behavior,
             source=str(path),
         )
 
@@ -111,16 +123,25 @@ class _Series:
     def __init__(self, file: Any, node: Any) -> None:
         self.node = node
         shape = node["data"].shape
-        rois = read_dataset(node["rois"]).ravel() if "rois" in node else None
+        region = next((name for name in _REGIONS if name in node), None)
+        rois = None if region is None else read_dataset(node[region]).ravel()
         self.n_neurons = shape[-1] if rois is None else len(rois)
         # Frames come first by the standard, and some files have them last.
         self.n_frames = shape[0] if len(shape) < 2 or shape[1] == self.n_neurons else shape[1]
-        self.labels = self._labels(file, rois)
+        self.labels = self._labels(file, rois, None if region is None else node[region].attrs.get("table"))
         # Higher for what is more likely meant.
-        self.rank = _is_kind(node.parent, "DfOverF"), sum(is_neuron(neuron_name(label)) for label in self.labels)
+        is_dff = _is_kind(node.parent, "DfOverF") or node.parent.name.endswith("/DfOverF")
+        self.rank = is_dff, sum(is_neuron(neuron_name(label)) for label in self.labels)
 
-    def _labels(self, file: Any, rois: np.ndarray | None) -> list[str]:
-        reference = None if rois is None else self.node["rois"].attrs.get("table")
+    def read(self) -> dict[str, Any]:
+        """Return traces, time and labels."""
+        time = _times_of(self.node, self.n_frames)
+        if time is None:
+            raise ValueError(f"the series {self.node.name} has neither timestamps nor a starting time with its rate")
+        traces = frames_first(_values(self.node), "traces", self.n_neurons, (len(time),))
+        return {"traces": traces, "time": time, "labels": self.labels}
+
+    def _labels(self, file: Any, rois: np.ndarray | None, reference: Any) -> list[str]:
         if reference and rois is not None:
             column = _label_column(file[reference])
             if column is not None and len(rois) and rois.min() >= 0 and rois.max() < len(column):
@@ -133,11 +154,9 @@ class _Series:
         return [""] * self.n_neurons
 
 
-def _choose(candidates: list[_Series]) -> _Series:
+def _choose(candidates: list[_Series]) -> _Series | None:
     if not candidates:
-        raise ValueError(
-            "there is no RoiResponseSeries, so no calcium activity; the file may hold images alone: extract traces"
-        )
+        return None
     best = max(candidate.rank for candidate in candidates)
     found = [candidate for candidate in candidates if candidate.rank == best]
     if len(found) > 1:
@@ -148,29 +167,72 @@ def _choose(candidates: list[_Series]) -> _Series:
     return found[0]
 
 
+def _traces_of_each_neuron(file: Any) -> dict[str, Any]:
+    """Return traces, time, labels and derivatives of a file with one series for each neuron."""
+    families: dict[str, dict[int, Any]] = {}
+    for node in _groups_below(file):
+        name = _OF_ONE_NEURON.match(node.name.rpartition("/")[2])
+        if name and _is_kind(node, "TimeSeries") and "data" in node and node["data"].ndim == 1:
+            families.setdefault(name[1].lower(), {})[int(name[2])] = node
+    nodes = families.get("traces", families.get("trace", {}))
+    if not nodes:
+        raise ValueError(
+            "there is no RoiResponseSeries, no MicroscopyResponseSeries and no series of single neurons called "
+            "traces_0, traces_1 ..., so no calcium activity; the file may hold images alone: extract traces"
+        )
+    series = [nodes[number] for number in sorted(nodes)]
+    time = _times_of(series[0], len(series[0]["data"]))
+    if time is None:
+        raise ValueError(f"the series {series[0].name} has neither timestamps nor a starting time with its rate")
+    labels = [text_of(node.attrs.get("description", "")).rpartition(":")[2].strip() for node in series]
+    found: dict[str, Any] = {"traces": _columns(series), "time": time, "labels": labels}
+    slopes = families.get("tracesdif", {})
+    if sorted(slopes) == sorted(nodes):
+        found["derivatives"] = _columns([slopes[number] for number in sorted(slopes)])
+    return found
+
+
+def _columns(series: list[Any]) -> np.ndarray:
+    lengths = {len(node["data"]) for node in series}
+    if len(lengths) > 1:
+        raise ValueError(f"the series of single neurons have different lengths, {sorted(lengths)}; save one a frame")
+    return np.column_stack([_values(node) for node in series])
+
+
+def _values(series: Any) -> np.ndarray:
+    """Return the values of a series in the unit that it names."""
+    attributes = series["data"].attrs
+    values = read_dataset(series["data"]).astype(float)
+    return values * float(attributes.get("conversion", 1.0)) + float(attributes.get("offset", 0.0))
+
+
 def _read_behavior(file: Any, time: np.ndarray) -> dict[str, np.ndarray]:
     """Return behavioural signals by name, each interpolated at the frames; those of several columns are numbered."""
     signals = {}
     for node in _behavioral_series(file):
         data = node["data"]
-        if data.dtype.kind not in "iuf" or data.ndim not in (1, 2):
+        name = node.name.rpartition("/")[2]
+        if data.dtype.kind not in "iuf" or data.ndim not in (1, 2) or _EVENTS.search(name):
             continue
-        values = read_dataset(data).astype(float).reshape(len(data), -1)
+        values = _values(node).reshape(len(data), -1)
         if not 1 <= values.shape[1] <= _MOST_COLUMNS or not len(values):
             continue
-        own_time = _times_of(node, len(values))
+        try:
+            own_time = _times_of(node, len(values))
+        except ValueError as error:
+            warnings.warn(f"the signal {name!r} is left out: {error}", UserWarning, stacklevel=2)
+            continue
         if own_time is None:
             own_time = time if len(values) == len(time) else None
         if own_time is None or not np.all(np.diff(own_time) > 0):
             continue
-        name = node.name.rpartition("/")[2]
         for number, column in enumerate(values.T):
             whole = name if values.shape[1] == 1 else f"{name}_{number}"
             signals[whole] = np.interp(time, own_time, column, left=np.nan, right=np.nan)
     return signals
 
 
-def _read_states(file: Any, time: np.ndarray) -> np.ndarray | None:
+def _read_states(file: Any, time: np.ndarray, velocity: np.ndarray | None) -> np.ndarray | None:
     """Return the state of every frame, as the file names it, or None where it has none."""
     intervals = [
         interval for table in _groups_below(file) if _is_kind(table, "TimeIntervals") for interval in _intervals(table)
@@ -186,6 +248,10 @@ def _read_states(file: Any, time: np.ndarray) -> np.ndarray | None:
             return np.array(texts, dtype=str)
         place = np.searchsorted(own_time, time, "right") - 1
         return np.where(place >= 0, np.array(texts, dtype=str)[np.maximum(place, 0)], UNKNOWN)
+    for node in _behavioral_series(file):
+        if _EVENTS.search(node.name.rpartition("/")[2]):
+            pairs = read_dataset(node["data"])
+            return states_of_reversals(pairs if pairs.shape[-1] == 2 else pairs.T, len(time), velocity)
     return None
 
 
@@ -206,13 +272,17 @@ def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> n
     names = np.array([UNKNOWN, *dict.fromkeys(state for _, _, state in intervals)])
     codes = np.zeros(len(time), dtype=int)
     code_of = {name: code for code, name in enumerate(names.tolist())}
+    starts = np.array([*sorted(start for start, _, _ in intervals), np.inf])
     for start, stop, state in intervals:
-        within = (time >= start) & (time < stop)
+        # An interval that was still going on when it was written lasts until the next begins.
+        end = starts[np.searchsorted(starts, start, "right")] if np.isnan(stop) else stop
+        within = (time >= start - _ROUNDING) & (time < end - _ROUNDING)
         other = within & (codes > 0) & (codes != code_of[state])
         if other.any():
             frame = int(np.flatnonzero(other)[0])
             raise ValueError(
-                f"frame {frame} is in the states {names[codes[frame]]!r} and {state!r} at once; correct the intervals"
+                f"frame {frame} is in the states {str(names[codes[frame]])!r} and {state!r} at once; correct the "
+                "intervals"
             )
         codes[within] = code_of[state]
     return names[codes]
@@ -232,7 +302,8 @@ def _is_kind(node: Any, *kinds: str) -> bool:
 def _label_column(table: Any) -> list[str] | None:
     """Return the column of a table that labels its rows, or None where there is none.
 
-    A column of several labels a row, which a column ``<name>_index`` ends, gives those of one label.
+    A column of several labels in each row, which a column ``<name>_index`` ends, gives those of one label; single
+    characters are one label, written letter by letter.
     """
     names = {name.lower(): name for name in table}
     for wanted in _LABEL_COLUMNS:
@@ -245,7 +316,7 @@ def _label_column(table: Any) -> list[str] | None:
         ends = read_dataset(table[f"{name}_index"]).astype(int).ravel()
         starts = np.append(0, ends[:-1])
         parts = [texts[start:end] for start, end in zip(starts, ends, strict=True)]
-        return [part[0] if len(part) == 1 else "" for part in parts]
+        return ["".join(part) if len(part) == 1 or all(len(text) == 1 for text in part) else "" for part in parts]
     return None
 
 
@@ -253,7 +324,12 @@ def _times_of(series: Any, n_frames: int) -> np.ndarray | None:
     """Return the seconds of every frame of a time series, or None where it does not have them."""
     if "timestamps" in series:
         times = read_dataset(series["timestamps"]).astype(float).ravel()
-        return times if len(times) == n_frames else None
+        if len(times) != n_frames:
+            raise ValueError(
+                f"the series {series.name} has {len(times)} timestamps for {n_frames} frames; nobody can tell which "
+                "frames they belong to: write one for each frame"
+            )
+        return times
     if "starting_time" in series:
         start = series["starting_time"]
         rate = float(np.asarray(start.attrs.get("rate", np.nan)))

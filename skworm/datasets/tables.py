@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
+import re
+import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skworm.datasets.conventions import frame_rate, translate_states
+from skworm.datasets.conventions import check_expansion, frame_rate, repeated, translate_states
+from skworm.neurons import is_neuron, neuron_name
 from skworm.recording import STATES, UNKNOWN, Recording
 
 _TIME = "time"
@@ -23,6 +29,8 @@ _SIGNALS = (
     *("pumping", "odor", "oxygen", "co2", "led", "behavior", "behaviour", "event", "events"),
 )
 """Words for columns that are not traces, in lower case."""
+# Places in a sheet for each cell that is filled, and places that any sheet may have.
+_SPARSEST, _FEWEST_CELLS = 10, 1_000_000
 
 
 def read_table(
@@ -33,10 +41,12 @@ def read_table(
     Parameters
     ----------
     path : pathlib.Path
-        A ``.csv``, ``.parquet`` or ``.xlsx`` file, of the last its first sheet. The columns ``time`` (seconds),
-        ``state`` and ``behavior:<name>`` are optional. Frame numbers and other clocks are left out, well-known signals
-        such as ``velocity`` are behaviour, columns of 0 and 1 named after states are states, and every other column is
-        a trace. An empty cell is NaN, an empty state is unknown.
+        A ``.csv``, ``.tsv``, ``.parquet`` or ``.xlsx`` file; text may end in ``.gz``, and may separate columns by
+        semicolons, with decimal commas. Of a workbook the first sheet is read, with the state and behaviour of other
+        sheets of as many rows. The columns ``time`` (seconds), ``state`` and ``behavior:<name>`` are optional. Frame
+        numbers and other clocks are left out, well-known signals such as ``velocity`` and columns of nothing but 0 and
+        1 are behaviour or, named after states, states, and every other column is a trace. An empty cell is NaN, an
+        empty state is unknown.
     dataset : str
         Data set of the recording.
     fps : float, optional
@@ -67,9 +77,10 @@ def read_table(
     ...     read_table(path, dataset="mine", columns={"time": "t (s)"})
     Recording('worm-a': 2 frames at 2.00 a second, 1 neurons, 1 identified, with states)
     """
-    is_csv = path.suffix.lower() == ".csv"
-    table = _read_csv(path, (columns or {}).get(_STATE, _STATE)) if is_csv else _read_binary(path)
-    return recording_of_table(table, worm=path.stem, dataset=dataset, fps=fps, columns=columns, source=str(path))
+    is_binary = path.suffix.lower() in (".parquet", ".xlsx")
+    table = _read_binary(path) if is_binary else _read_text(path, (columns or {}).get(_STATE, _STATE))
+    worm = re.sub(r"(\.[ct]sv)?(\.gz)?$", "", path.name, flags=re.IGNORECASE) if not is_binary else path.stem
+    return recording_of_table(table, worm=worm, dataset=dataset, fps=fps, columns=columns, source=str(path))
 
 
 def recording_of_table(
@@ -112,7 +123,7 @@ def recording_of_table(
 
 
 def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
-    """Give columns that are no trace the role that their name tells, whatever their case.
+    """Return the table with the roles of columns that are not traces in their names, whatever their case.
 
     A clock among the traces would tell a model where in the recording a frame lies, and a velocity or a state what the
     worm does: either passes for a neuron that knows everything.
@@ -128,13 +139,26 @@ def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
         table = table.drop(columns=states)
         states = []
     clocks = [name for name in table.columns if name != _TIME and plain.get(name) in _CLOCKS]
-    signals = [name for name in table.columns if _is_signal(plain.get(name, "")) or name in states]
+    signals = [
+        name
+        for name in table.columns
+        if name not in (_TIME, _STATE)
+        and (name in states or _is_signal(plain.get(name, "")) or _is_flag(table[name], name))
+        and not name.startswith(_BEHAVIOR_PREFIX)
+    ]
     return table.drop(columns=clocks).rename(columns={name: f"{_BEHAVIOR_PREFIX}{name}" for name in signals})
 
 
 def _is_indicator(column: pd.Series, word: str) -> bool:
     is_state = translate_states([word])[0] in STATES and word != _STATE
     return is_state and pd.api.types.is_numeric_dtype(column) and bool(column.isin([0, 1]).all())
+
+
+def _is_flag(column: pd.Series, name: str) -> bool:
+    """Return whether a column holds nothing but 0 and 1, and is called neither a neuron nor a number."""
+    if is_neuron(neuron_name(name)) or name.strip().isdecimal() or not pd.api.types.is_numeric_dtype(column):
+        return False
+    return bool(column.isin([0, 1]).all()) and column.nunique() > 1
 
 
 def _is_signal(word: str) -> bool:
@@ -158,47 +182,66 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
         raise ValueError(f"columns={dict(columns)} gives the columns {twice} two meanings; give each one")
     role_of = {column.strip(): role for role, column in columns.items()}
     names = [role_of.get(name, name) for name in found]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"the columns {repeated} repeat; give each neuron one column")
+    if several := repeated(names):
+        raise ValueError(f"the columns {several} repeat; give each neuron one column")
     renamed = table.copy(deep=False)
     renamed.columns = pd.Index(names)
     return renamed
 
 
-def _read_csv(path: Path, state: str) -> pd.DataFrame:
+def _read_text(path: Path, state: str) -> pd.DataFrame:
     try:
-        header = _check_rows(path)
+        text = _content_of(path).decode("utf-8-sig")
+        first, _, second = text.partition("\n")
+        separator = next((mark for mark in "\t;" if mark in first and (mark == "\t" or "," not in first)), ",")
+        decimal = "," if separator == ";" and "," in second.partition("\n")[0] else "."
+        header = _check_rows(text, separator)
         return pd.read_csv(
-            path, encoding="utf-8-sig", header=0, names=header, index_col=False, dtype={state.strip(): str}
+            io.StringIO(text),
+            sep=separator,
+            decimal=decimal,
+            header=0,
+            names=header,
+            index_col=False,
+            dtype={state.strip(): str},
         )
-    except (UnicodeDecodeError, csv.Error, pd.errors.ParserError) as error:
+    except (UnicodeDecodeError, csv.Error, pd.errors.ParserError, EOFError, OSError) as error:
+        if isinstance(error, PermissionError):
+            raise
         raise ValueError(f"this is not CSV text in UTF-8 ({error}); export the table again") from error
 
 
-def _check_rows(path: Path) -> list[str]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
-        header = [name.strip() for name in next(rows, [])]
-        if not header:
-            raise ValueError("the file is empty; give a header row and one row a frame")
-        if "" in header:
+def _content_of(path: Path) -> bytes:
+    if path.suffix.lower() != ".gz":
+        return path.read_bytes()
+    packed = path.stat().st_size
+    with gzip.open(path) as file:
+        content = file.read(check_expansion(0, packed) + 1)
+    check_expansion(len(content), packed)
+    return content
+
+
+def _check_rows(text: str, separator: str) -> list[str]:
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    header = [name.strip() for name in next(rows, [])]
+    if not header:
+        raise ValueError("the file is empty; give a header row and one row a frame")
+    if "" in header:
+        raise ValueError(
+            f"column {header.index('') + 1} has no name; name it, or write the table without an index "
+            "(to_csv(..., index=False))"
+        )
+    if several := repeated(header):
+        raise ValueError(f"the columns {several} repeat; give each neuron one column")
+    is_blank = False
+    for row in rows:
+        if row and (is_blank or len(row) != len(header)):
             raise ValueError(
-                f"column {header.index('') + 1} has no name; name it, or write the table without an index "
-                "(to_csv(..., index=False))"
+                f"line {rows.line_num} has {len(row)} cells, the header {len(header)}"
+                f"{', and a blank line goes before it' if is_blank else ''}; the file is truncated or damaged: "
+                "export it again"
             )
-        repeated = sorted({name for name in header if header.count(name) > 1})
-        if repeated:
-            raise ValueError(f"the columns {repeated} repeat; give each neuron one column")
-        is_blank = False
-        for row in rows:
-            if row and (is_blank or len(row) != len(header)):
-                raise ValueError(
-                    f"line {rows.line_num} has {len(row)} cells, the header {len(header)}"
-                    f"{', and a blank line goes before it' if is_blank else ''}; the file is truncated or damaged: "
-                    "export it again"
-                )
-            is_blank = not row
+        is_blank = not row
     return header
 
 
@@ -206,7 +249,7 @@ def _read_binary(path: Path) -> pd.DataFrame:
     suffix = path.suffix.lower()
     package, extra = {".parquet": ("pyarrow", "parquet"), ".xlsx": ("openpyxl", "excel")}[suffix]
     try:
-        table = pd.read_parquet(path) if suffix == ".parquet" else pd.read_excel(path, engine="openpyxl")
+        table = pd.read_parquet(path) if suffix == ".parquet" else _read_workbook(path)
     except ImportError as error:
         raise ImportError(f"{path}: reading {suffix} needs {package}; pip install skworm[{extra}]") from error
     # The parsers of a damaged file fail in many ways, in the archive, the XML or the cells.
@@ -216,6 +259,52 @@ def _read_binary(path: Path) -> pd.DataFrame:
     if unnamed:
         raise ValueError(f"column {unnamed[0]} has no name; name it, or delete the column")
     return table
+
+
+def _read_workbook(path: Path) -> pd.DataFrame:
+    """Return the first sheet, with the columns of state and behaviour of other sheets of as many rows."""
+    import openpyxl  # noqa: F401  # absent, it is missed before the file is looked at
+
+    _check_cells(path)
+    (name, table), *others = pd.read_excel(path, engine="openpyxl", sheet_name=None).items()
+    table.columns = table.columns.map(str)
+    for other, sheet in others:
+        sheet.columns = sheet.columns.map(str)
+        wanted = [
+            column
+            for column in map(str, sheet)
+            if column not in table
+            and (column.strip().lower() == _STATE or column.startswith(_BEHAVIOR_PREFIX) or _is_signal(column.lower()))
+        ]
+        if wanted and len(sheet) == len(table):
+            table = table.join(sheet[wanted])
+        elif len(sheet):
+            warnings.warn(
+                f"{path.name}: the sheet {other!r} is not read: {name!r} has {len(table)} rows and no place for its "
+                f"{len(sheet)} rows of {list(sheet)[:5]}",
+                UserWarning,
+                stacklevel=2,
+            )
+    return table
+
+
+def _check_cells(path: Path) -> None:
+    """Raise ValueError where a workbook unpacks to far more than it is, or its cells lie far apart."""
+    with zipfile.ZipFile(path) as archive:
+        packed = path.stat().st_size
+        check_expansion(sum(info.file_size for info in archive.infolist()), packed)
+        for info in archive.infolist():
+            if not re.match(r"xl/worksheets/[^/]+\.xml$", info.filename):
+                continue
+            places = re.findall(rb'<c [^>]*?r="([A-Z]{1,3})(\d+)"', archive.read(info))
+            n_rows = max((int(row) for _, row in places), default=0)
+            width = max((len(column), column) for column, _ in places)[1] if places else b""
+            n_columns = sum((byte - 64) * 26**power for power, byte in enumerate(reversed(width)))
+            if n_rows * n_columns > _SPARSEST * len(places) + _FEWEST_CELLS:
+                raise ValueError(
+                    f"{info.filename} has {len(places)} cells spread over {n_rows} rows and {n_columns} columns; "
+                    "delete the ones that lie apart"
+                )
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
