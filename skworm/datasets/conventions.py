@@ -27,10 +27,9 @@ _NAMES_IN_FILES = {name: name for name in STATES} | {
 }
 # Seconds from frame to frame that a worm may be filmed at; beyond lie other units.
 _FASTEST, _SLOWEST = 1 / 150, 20.0
-_LARGEST_EXPANSION = 2000
 _SMALLEST_LIMIT = 10_000_000
-# Traces pack to about a third, and text to a tenth; no recording packs to a hundredth.
-_MOST_EXPANSION = 100
+# Traces pack to about a third, and text to a tenth.
+_MOST_EXPANSION = 30
 
 
 def translate_states(states: Any, rename_states: Mapping[str, str] | None = None) -> np.ndarray:
@@ -187,8 +186,7 @@ def check_links(file: Any) -> None:
 
 def read_dataset(node: Any) -> np.ndarray:
     """Return the values of an HDF5 data set; one that declares more than its file can hold is an error."""
-    limit = max(_SMALLEST_LIMIT, _LARGEST_EXPANSION * node.file.id.get_filesize())
-    if node.shape is None or node.nbytes > limit:
+    if node.shape is None or node.nbytes > _SMALLEST_LIMIT + _MOST_EXPANSION * node.file.id.get_filesize():
         raise ValueError(f"{node.name} declares the shape {node.shape}, more than the file holds; download it again")
     return np.asarray(node[()])
 

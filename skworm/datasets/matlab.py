@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from skworm.datasets.conventions import (
+    check_expansion,
     check_links,
     frame_rate,
     frames_first,
@@ -38,7 +39,6 @@ _FOUR_STATES = ("reversal", "forward", "quiescence", "turn")
 # Recordings with a stimulus, WT_Stim of Kato et al. 2015, number these states and do not name them.
 _STATES_WITH_STIMULUS = ("forward", "reverse", "sustained_reverse", "turn")
 _DEEPEST = 10
-_LARGEST_EXPANSION = 2000
 _MATRIX, _COMPRESSED = 14, 15
 _CELL, _STRUCT, _OBJECT, _CHAR, _OPAQUE = 1, 2, 3, 4, 17
 _NUMBERS = range(6, 16)
@@ -363,6 +363,8 @@ class _HDF5Reader:
         """Return the value of a node, and of all that it refers to."""
         if depth > _DEEPEST:
             raise ValueError(f"values stand within each other more than {_DEEPEST} times")
+        if node is None:
+            raise ValueError("a link leads to nothing")
         if node.id not in self.known:
             self.known[node.id] = self._read(node, depth)
         return self.known[node.id]
@@ -404,12 +406,15 @@ def _version_5_variables(content: bytes, fields: Collection[str]) -> dict[str, A
     if order is None:
         raise ValueError("the header does not declare the order of bytes")
     variables = {}
+    unpacked = 0
     for kind, data in _elements(content[128:], order):
         if kind == _COMPRESSED:
             inside = zlib.decompressobj()
-            data = inside.decompress(data, _LARGEST_EXPANSION * len(data) + 1)
+            data = inside.decompress(data, check_expansion(unpacked, len(content)) - unpacked + 1)
+            unpacked += len(data)
+            check_expansion(unpacked, len(content))
             if not inside.eof:
-                raise ValueError("a compressed element is cut off, or expands without end")
+                raise ValueError("a compressed element is cut off")
             elements = list(_elements(data, order))
             if len(elements) != 1:
                 raise ValueError(f"a compressed element holds {len(elements)} elements, and one is expected")
