@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from skworm.datasets.conventions import read_dataset, read_texts
+from skworm.datasets.conventions import read_dataset, read_texts, repeated
 from skworm.neurons import neuron_name
 
 _TABLES = "skworm.datasets.connectomes"
@@ -154,9 +154,8 @@ def _check_neurons(neurons: Iterable[str], known: Iterable[str]) -> list[str]:
     names = [neuron_name(name) for name in neurons]
     if not names:
         raise ValueError("neurons is empty; name at least one, or pass neurons=None for all that the source has")
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"neurons names {repeated} more than once; name each one once ('VB1' and 'VB01' are the same)")
+    if twice := repeated(names):
+        raise ValueError(f"neurons names {twice} more than once; name each one once ('VB1' and 'VB01' are the same)")
     known = list(known)
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -285,9 +284,8 @@ def _read_neurons(file: Any) -> list[str]:
             f"{_WANTED}"
         )
     names = [neuron_name(text.strip()) for text in texts]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"{file.filename}: {_NEURONS!r} repeats {repeated}; give each neuron one entry")
+    if twice := repeated(names):
+        raise ValueError(f"{file.filename}: {_NEURONS!r} repeats {twice}; give each neuron one entry")
     return names
 
 

@@ -62,28 +62,6 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
     It was tested on files that were written after the public descriptions of the dandisets 000541, 000565, 000692,
     000714, 000715, 000776 and 001075.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    dataset : str
-        Data set of the recording.
-
-    Returns
-    -------
-    Recording
-        The worm, named by its subject, else after the file; states have the file's names.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, has no calcium activity, or more than one that could be meant.
-
-    Warns
-    -----
-    UserWarning
-        If a name occurs twice.
-
     References
     ----------
     Rubel et al. 2022, "The Neurodata Without Borders ecosystem for neurophysiological data science", eLife 11:e78362.
@@ -135,9 +113,7 @@ class _Series:
 
     def read(self) -> dict[str, Any]:
         """Return traces, time and labels."""
-        time = _times_of(self.node, self.n_frames)
-        if time is None:
-            raise ValueError(f"the series {self.node.name} has neither timestamps nor a starting time with its rate")
+        time = _time_of_traces(self.node, self.n_frames)
         traces = frames_first(_values(self.node), "traces", self.n_neurons, (len(time),))
         return {"traces": traces, "time": time, "labels": self.labels}
 
@@ -181,9 +157,7 @@ def _traces_of_each_neuron(file: Any) -> dict[str, Any]:
             "traces_0, traces_1 ..., so no calcium activity; the file may hold images alone: extract traces"
         )
     series = [nodes[number] for number in sorted(nodes)]
-    time = _times_of(series[0], len(series[0]["data"]))
-    if time is None:
-        raise ValueError(f"the series {series[0].name} has neither timestamps nor a starting time with its rate")
+    time = _time_of_traces(series[0], len(series[0]["data"]))
     labels = [text_of(node.attrs.get("description", "")).rpartition(":")[2].strip() for node in series]
     found: dict[str, Any] = {"traces": _columns(series), "time": time, "labels": labels}
     slopes = families.get("tracesdif", {})
@@ -318,6 +292,13 @@ def _label_column(table: Any) -> list[str] | None:
         parts = [texts[start:end] for start, end in zip(starts, ends, strict=True)]
         return ["".join(part) if len(part) == 1 or all(len(text) == 1 for text in part) else "" for part in parts]
     return None
+
+
+def _time_of_traces(series: Any, n_frames: int) -> np.ndarray:
+    time = _times_of(series, n_frames)
+    if time is None:
+        raise ValueError(f"the series {series.name} has neither timestamps nor a starting time with its rate")
+    return time
 
 
 def _times_of(series: Any, n_frames: int) -> np.ndarray | None:
