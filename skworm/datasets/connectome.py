@@ -16,7 +16,6 @@ from skworm.datasets.conventions import read_dataset, read_texts, repeated
 from skworm.neurons import neuron_name
 
 _TABLES = "skworm.datasets.connectomes"
-_KINDS = ("both", "chemical", "electrical")
 _SELF_LOOP_WEIGHT = 1.0
 _DOI = "10.1038/s41586-023-06683-4"
 _NEURONS = "neuron_ids"
@@ -87,10 +86,8 @@ def load_connectome(
 
     Notes
     -----
-    The table goes straight into ``GNNStateClassifier(graph=...)``, which finds its neurons by name. There a neuron
-    without incoming edges gets no message, and one without any edges is not seen at all, such as RMED, RMEL and RMER
-    among the 15 neurons of the paper. ``residual=True``, the classifier's default, lets it see every neuron itself; so
-    does ``self_loops=True`` here, unless the classifier has ``self_edges=False``.
+    The table goes straight into ``GNNStateClassifier(graph=...)``, which finds its neurons by name. A neuron without
+    incoming edges, such as RMED among the 15 neurons of the paper, gets no message.
 
     References
     ----------
@@ -114,12 +111,16 @@ def load_connectome(
     '10.1098/rstb.1986.0056'
     """
     sources = _read("sources.csv", index="source")
-    _check_choice("source", source, sources.index)
-    _check_choice("kind", kind, _KINDS)
-    _check_choice("weighted", weighted, (True, False))
-    _check_choice("symmetric", symmetric, (True, False))
-    _check_choice("self_loops", self_loops, (True, False, "keep"))
-    _check_choice("missing", missing, ("raise", "zero"))
+    for name, value, choices in (
+        ("source", source, tuple(sources.index)),
+        ("kind", kind, ("both", "chemical", "electrical")),
+        ("weighted", weighted, (True, False)),
+        ("symmetric", symmetric, (True, False)),
+        ("self_loops", self_loops, (True, False, "keep")),
+        ("missing", missing, ("raise", "zero")),
+    ):
+        if value not in choices:
+            raise ValueError(f"{name}={value!r} does not exist; choose one of {choices}")
     presence = _read("neurons.csv.gz", index="neuron").astype(bool)
     names = presence.index[presence[source]].tolist() if neurons is None else _check_neurons(neurons, presence.index)
     if missing == "raise":
@@ -141,11 +142,6 @@ def load_connectome(
 def _read(name: str, index: str | None = None) -> pd.DataFrame:
     with files(_TABLES).joinpath(name).open("rb") as stream:
         return pd.read_csv(stream, index_col=index, compression="gzip" if name.endswith(".gz") else None)
-
-
-def _check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
-    if value not in (choices := tuple(choices)):
-        raise ValueError(f"{name}={value!r} does not exist; choose one of {choices}")
 
 
 def _check_neurons(neurons: Iterable[str], known: Iterable[str]) -> list[str]:
@@ -232,9 +228,8 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
 
     Notes
     -----
-    ``GNNStateClassifier(graph=...)`` refuses NaN. Keep to neurons whose pairs were all measured, or decide for yourself
-    what an unknown pair counts as, and say so when you report a result. Self-responses stand on the diagonal as the
-    file has them.
+    ``GNNStateClassifier(graph=...)`` refuses NaN: keep to neurons whose pairs were all measured, or decide what an
+    unknown pair counts as. Self-responses stand on the diagonal.
 
     References
     ----------

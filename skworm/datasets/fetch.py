@@ -386,11 +386,7 @@ def find_osf_file(node: str, name: str) -> RemoteFile:
     while pending:
         address = pending.pop(0)
         seen.add(address)
-        page = _ask_osf(address)
-        try:
-            found, further = _read_listing(page, name)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise requests.RequestException(f"{address} is not an OSF file listing: {error!r}") from error
+        found, further = _ask_osf(address, lambda page: _read_listing(page, name))
         if found is not None:
             return found
         pending += [link for link in further if link not in seen]
@@ -399,17 +395,11 @@ def find_osf_file(node: str, name: str) -> RemoteFile:
 
 def describe_osf_file(number: str) -> RemoteFile:
     """Return a file on the Open Science Framework by the number that it has there."""
-    import requests
-
-    address = f"{OSF_API}/files/{number}/"
-    page = _ask_osf(address)
-    try:
-        return _remote_file(page["data"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise requests.RequestException(f"{address} does not describe an OSF file: {error!r}") from error
+    return _ask_osf(f"{OSF_API}/files/{number}/", lambda page: _remote_file(page["data"]))
 
 
-def _ask_osf(address: str) -> Any:
+def _ask_osf(address: str, read: Callable[[Any], Any]) -> Any:
+    """Return what `read` finds in an answer of the Open Science Framework."""
     import requests
 
     def ask() -> Any:
@@ -417,7 +407,11 @@ def _ask_osf(address: str) -> Any:
         response.raise_for_status()
         return response.json()
 
-    return _retried(ask)
+    page = _retried(ask)
+    try:
+        return read(page)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise requests.RequestException(f"{address} is not an OSF file listing: {error!r}") from error
 
 
 def _read_listing(page: Any, name: str) -> tuple[RemoteFile | None, list[str]]:

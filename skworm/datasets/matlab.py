@@ -49,22 +49,10 @@ _COMPLEX = 0x0800
 def read_matlab(path: Path, *, dataset: str) -> list[Recording]:
     """Read worms from a MATLAB file of version 5 or 7.3.
 
-    The file holds one struct, whose fields are cells of one entry a worm, or plain values of a single worm:
-
-    ===============================================  =====================================================
-    ``deltaFOverF_bc`` or ``traces``                 dF/F, frames x neurons or neurons x frames (also
-                                                     ``traces_bleach_corrected``)
-    ``NeuronNames`` or ``IDs``                       a name, none, or several candidates for each neuron (also
-                                                     ``neuron_ID``, ``NeuronIds``)
-    ``tv``, ``timeVectorSeconds``                    seconds (also ``timVectorSeconds``, ``time_vector``)
-    ``fps``                                          frames a second; from the time stamps where absent
-    ``derivs`` or ``tracesDif``                      derivatives of the traces (optional; also
-                                                     ``deltaFOverF_deriv``)
-    ``States``                                       a struct of 0/1 vectors, or whole numbers (optional)
-    ``FourStates``                                   whole numbers (optional)
-    ``States_key``, ``FourStatesNames``              names of those numbers, counted from 1
-    ``dataset``, ``trialname``, ``FlNameStr``        name of the worm (optional)
-    ===============================================  =====================================================
+    The file holds one struct, whose fields are cells of one entry a worm, or plain values of a single worm. ``_FIELDS``
+    lists their names; derivatives, states and names of worms are optional. Traces are frames x neurons or neurons x
+    frames. States are a struct of 0/1 vectors, or whole numbers, which ``States_key`` or ``FourStatesNames`` name,
+    counted from 1.
 
     - A neuron without a name, with several candidates, or with a name that occurs twice in the worm, counts as
       unidentified: it is called by its column, counted from 1.
