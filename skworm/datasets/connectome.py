@@ -168,8 +168,7 @@ def _with_suggestion(name: str, known: Sequence[str]) -> str:
 
 
 def _check_present(names: list[str], source: str, presence: pd.DataFrame) -> None:
-    lacking = [name for name in names if not presence.loc[name, source]]
-    if lacking:
+    if lacking := [name for name in names if not presence.loc[name, source]]:
         complete = presence.columns[presence.loc[names].all()].tolist()
         elsewhere = f", or take a source that has all of these neurons: {complete}" if complete else ""
         raise ValueError(

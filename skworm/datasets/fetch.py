@@ -202,7 +202,12 @@ def fetch_file(
     wanted = f"{path.name} is wanted in {path.parent.resolve()}"
     by_hand = f"get it from {origin} and put it there"
     if path.exists():
-        _check_present(path, known_hash)
+        found = pooch.file_hash(str(path)) if known_hash is not None else None
+        if found != known_hash:
+            raise ValueError(
+                f"{path} has the SHA-256 {found}, not {known_hash}; it is damaged or another version: move it away to "
+                "download it anew, or read it as it is with load_recordings"
+            )
         return path
     if path.is_symlink():
         raise FileNotFoundError(f"{wanted}, but it is a link to {path.readlink()}, which is absent; remove the link")
@@ -217,17 +222,6 @@ def fetch_file(
     except OSError as error:
         raise ConnectionError(f"{wanted}, but its download failed ({error}); try again, or {by_hand}") from error
     return path
-
-
-def _check_present(path: Path, known_hash: str | None) -> None:
-    import pooch
-
-    found = pooch.file_hash(str(path)) if known_hash is not None else None
-    if found != known_hash:
-        raise ValueError(
-            f"{path} has the SHA-256 {found}, not {known_hash}; it is damaged or another version: move it away to "
-            "download it anew, or read it as it is with load_recordings"
-        )
 
 
 class _Downloader:
@@ -376,8 +370,7 @@ def _pause(error: requests.RequestException, number: int) -> float | None:
 def find_osf_file(node: str, name: str) -> RemoteFile:
     """Return a file of a project on the Open Science Framework, in whatever folder of it, by its name.
 
-    The project is told by its short name, such as ``"2395t"``. A listing that cannot be read, or has no such file, is a
-    ``requests.RequestException``.
+    A listing that cannot be read, or has no such file, is a ``requests.RequestException``.
     """
     import requests
 

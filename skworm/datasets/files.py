@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from skworm.atomic import atomic_path
 from skworm.datasets.conventions import check_expansion, states_of_codes, translate_states
 from skworm.datasets.labs import KEYS, read_neuron_names, read_wormwideweb
 from skworm.datasets.matlab import read_matlab
@@ -173,13 +174,8 @@ def save_recordings(
             raise FileExistsError(f"{path} exists; pass overwrite=True to replace it, or another folder")
     target.mkdir(parents=True, exist_ok=True)
     for worm, path in zip(worms, paths, strict=True):
-        temporary = path.with_name(f"{path.name}.part")
-        try:
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, **_arrays_of(worm))
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_path(path) as temporary:
+            np.savez_compressed(temporary, **_arrays_of(worm))
     return paths
 
 
