@@ -174,8 +174,8 @@ def save_recordings(
             raise FileExistsError(f"{path} exists; pass overwrite=True to replace it, or another folder")
     target.mkdir(parents=True, exist_ok=True)
     for worm, path in zip(worms, paths, strict=True):
-        with atomic_path(path) as temporary:
-            np.savez_compressed(temporary, **_arrays_of(worm))
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **_arrays_of(worm))
     return paths
 
 
