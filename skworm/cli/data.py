@@ -46,6 +46,11 @@ _READING = (
         type=click.FloatRange(0, min_open=True),
         help="Frames a second of tables without a column of time.",
     ),
+    click.option(
+        "--neuron-names",
+        type=_PATH,
+        help="Names of the neurons of .h5 recordings, a .json file: {recording: {number of the trace: name}}.",
+    ),
 )
 
 
@@ -59,7 +64,7 @@ def add_data_commands(group: click.Group) -> None:
 @click.argument("path", type=_PATH)
 @options_of(_READING)
 @JSON
-def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) -> None:
+def inspect(path: Path, as_json: bool, **reading: Any) -> None:
     """Show what is in a file or folder of recordings, or in a model file, and what is wrong with it.
 
     The exit code is 1 if a file cannot be read; problems of recordings that can be read are printed alone.
@@ -73,7 +78,7 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
         from skworm.datasets.summary import describe_recordings, inspect_recordings
         from skworm.frames import PAPER_NEURONS
 
-        found = inspect_recordings(path, expected_neurons=PAPER_NEURONS, columns=dict(columns), fps=table_fps)
+        found = inspect_recordings(path, expected_neurons=PAPER_NEURONS, **_reading_of(**reading))
         show(found, as_json, describe_recordings(found))
     if any(problem.startswith("cannot be read") for problem in found["problems"]):
         raise SystemExit(1)
@@ -150,13 +155,12 @@ def _train(
     device: str,
     random_state: int,
     description: str,
-    columns: Any,
-    table_fps: float | None,
+    **reading: Any,
 ) -> dict[str, Any]:
     from skworm.frames import make_frames
     from skworm.persistence import describe, save
 
-    worms = _load_worms(data, random_state, columns, table_fps)
+    worms = _load_worms(data, random_state, reading)
     X, y = make_frames(worms, neurons=neurons, states=states, resample_to=fps)
     names = [name.split(":")[0] for name in X.columns[::2]]
     shared = {"max_epochs": epochs, "device": device, "random_state": random_state}
@@ -166,14 +170,18 @@ def _train(
     return about | {"accuracy_on_training_frames": round(float(estimator.score(X, y)), 4)}
 
 
-def _load_worms(data: str, seed: int, columns: Any, table_fps: float | None) -> list[Any]:
+def _reading_of(columns: Any, table_fps: float | None, neuron_names: Path | None) -> dict[str, Any]:
+    return {"columns": dict(columns), "fps": table_fps, "neuron_names": neuron_names}
+
+
+def _load_worms(data: str, seed: int, reading: dict[str, Any]) -> list[Any]:
     if data in ("simulated", *_FETCHERS):
         from skworm.paper.study import load_worms
 
         return load_worms(data, seed)
     from skworm.datasets import load_recordings
 
-    return load_recordings(data, columns=dict(columns), fps=table_fps)
+    return load_recordings(data, **_reading_of(**reading))
 
 
 @click.command(short_help="Read the states of recordings with a model.")
@@ -190,9 +198,8 @@ def predict(
     out: Path,
     device: str,
     overwrite: bool,
-    columns: Any,
-    table_fps: float | None,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Read the states of recordings with a MODEL that `skworm train` or skworm.save wrote.
 
@@ -211,7 +218,7 @@ def predict(
         from skworm.persistence import load
         from skworm.plotting import EthogramDisplay
 
-        worms = load_recordings(recordings, columns=dict(columns), fps=table_fps)
+        worms = load_recordings(recordings, **_reading_of(**reading))
         classifier = load(model, device=device)
         table = decode_states(classifier, worms)
         bouts = bouts_in_seconds(table)

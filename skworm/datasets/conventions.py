@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -166,22 +166,31 @@ def check_links(file: Any) -> None:
     """Raise ValueError where an HDF5 file leads out of itself, into other files of the reader's machine."""
     import h5py
 
-    seen = set()
-    groups = [file]
-    while groups:
-        group = groups.pop()
+    for group in (file, *groups_below(file)):
         for name in group:
             link = group.get(name, getlink=True)
             if isinstance(link, h5py.ExternalLink):
                 raise ValueError(f"{group.name}/{name} is a link to the file {link.filename!r}; copy the data instead")
-            if not isinstance(link, h5py.HardLink):
-                continue
-            node = group[name]
-            if isinstance(node, h5py.Group) and node.id not in seen:
-                seen.add(node.id)
-                groups.append(node)
-            elif isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
+            node = group[name] if isinstance(link, h5py.HardLink) else None
+            if isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
                 raise ValueError(f"{node.name} keeps its values in other files; copy them into this one")
+
+
+def groups_below(group: Any) -> Iterator[Any]:
+    """Yield all groups below a group of HDF5 once, in the order of their names, without following links."""
+    import h5py
+
+    # In a damaged file a group can stand within itself.
+    seen, waiting = set(), [group]
+    while waiting:
+        node = waiting.pop()
+        if node.id in seen:
+            continue
+        seen.add(node.id)
+        if node is not group:
+            yield node
+        children = [node[name] for name in node if isinstance(node.get(name, getlink=True), h5py.HardLink)]
+        waiting += [child for child in reversed(children) if isinstance(child, h5py.Group)]
 
 
 def read_dataset(node: Any) -> np.ndarray:

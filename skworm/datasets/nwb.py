@@ -14,6 +14,7 @@ from skworm.datasets.conventions import (
     check_links,
     frame_rate,
     frames_first,
+    groups_below,
     one_name_each,
     read_dataset,
     read_texts,
@@ -62,28 +63,6 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
     It was tested on files that were written after the public descriptions of the dandisets 000541, 000565, 000692,
     000714, 000715, 000776 and 001075.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    dataset : str
-        Data set of the recording.
-
-    Returns
-    -------
-    Recording
-        The worm, named by its subject, else after the file; states have the file's names.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, has no calcium activity, or more than one that could be meant.
-
-    Warns
-    -----
-    UserWarning
-        If a name occurs twice.
-
     References
     ----------
     Rubel et al. 2022, "The Neurodata Without Borders ecosystem for neurophysiological data science", eLife 11:e78362.
@@ -96,7 +75,7 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
         raise ValueError("this is not an HDF5 file, or a truncated one; download it again")
     with h5py.File(path, "r") as file:
         check_links(file)
-        series = _choose([_Series(file, node) for node in _groups_below(file) if _is_kind(node, *_TRACES)])
+        series = _choose([_Series(file, node) for node in groups_below(file) if _is_kind(node, *_TRACES)])
         found = _traces_of_each_neuron(file) if series is None else series.read()
         time = found["time"]
         subject = file.get("general/subject/subject_id")
@@ -135,9 +114,7 @@ class _Series:
 
     def read(self) -> dict[str, Any]:
         """Return traces, time and labels."""
-        time = _times_of(self.node, self.n_frames)
-        if time is None:
-            raise ValueError(f"the series {self.node.name} has neither timestamps nor a starting time with its rate")
+        time = _time_of_traces(self.node, self.n_frames)
         traces = frames_first(_values(self.node), "traces", self.n_neurons, (len(time),))
         return {"traces": traces, "time": time, "labels": self.labels}
 
@@ -147,7 +124,7 @@ class _Series:
             if column is not None and len(rois) and rois.min() >= 0 and rois.max() < len(column):
                 return [column[row] for row in rois]
         for place in (self.node.parent.parent, file):
-            for node in _groups_below(place):
+            for node in groups_below(place):
                 column = _label_column(node)
                 if column is not None and len(column) == self.n_neurons:
                     return column
@@ -170,7 +147,7 @@ def _choose(candidates: list[_Series]) -> _Series | None:
 def _traces_of_each_neuron(file: Any) -> dict[str, Any]:
     """Return traces, time, labels and derivatives of a file with one series for each neuron."""
     families: dict[str, dict[int, Any]] = {}
-    for node in _groups_below(file):
+    for node in groups_below(file):
         name = _OF_ONE_NEURON.match(node.name.rpartition("/")[2])
         if name and _is_kind(node, "TimeSeries") and "data" in node and node["data"].ndim == 1:
             families.setdefault(name[1].lower(), {})[int(name[2])] = node
@@ -181,9 +158,7 @@ def _traces_of_each_neuron(file: Any) -> dict[str, Any]:
             "traces_0, traces_1 ..., so no calcium activity; the file may hold images alone: extract traces"
         )
     series = [nodes[number] for number in sorted(nodes)]
-    time = _times_of(series[0], len(series[0]["data"]))
-    if time is None:
-        raise ValueError(f"the series {series[0].name} has neither timestamps nor a starting time with its rate")
+    time = _time_of_traces(series[0], len(series[0]["data"]))
     labels = [text_of(node.attrs.get("description", "")).rpartition(":")[2].strip() for node in series]
     found: dict[str, Any] = {"traces": _columns(series), "time": time, "labels": labels}
     slopes = families.get("tracesdif", {})
@@ -235,7 +210,7 @@ def _read_behavior(file: Any, time: np.ndarray) -> dict[str, np.ndarray]:
 def _read_states(file: Any, time: np.ndarray, velocity: np.ndarray | None) -> np.ndarray | None:
     """Return the state of every frame, as the file names it, or None where it has none."""
     intervals = [
-        interval for table in _groups_below(file) if _is_kind(table, "TimeIntervals") for interval in _intervals(table)
+        interval for table in groups_below(file) if _is_kind(table, "TimeIntervals") for interval in _intervals(table)
     ]
     if intervals:
         return _states_of(intervals, time)
@@ -289,7 +264,7 @@ def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> n
 
 
 def _behavioral_series(file: Any) -> Iterator[Any]:
-    for node in _groups_below(file):
+    for node in groups_below(file):
         within = _is_kind(node.parent, *_CONTAINERS) or "behav" in node.parent.name.lower()
         if within and _is_kind(node, *_SERIES) and "data" in node:
             yield node
@@ -320,6 +295,13 @@ def _label_column(table: Any) -> list[str] | None:
     return None
 
 
+def _time_of_traces(series: Any, n_frames: int) -> np.ndarray:
+    time = _times_of(series, n_frames)
+    if time is None:
+        raise ValueError(f"the series {series.name} has neither timestamps nor a starting time with its rate")
+    return time
+
+
 def _times_of(series: Any, n_frames: int) -> np.ndarray | None:
     """Return the seconds of every frame of a time series, or None where it does not have them."""
     if "timestamps" in series:
@@ -336,18 +318,3 @@ def _times_of(series: Any, n_frames: int) -> np.ndarray | None:
         if np.isfinite(rate) and rate > 0:
             return float(read_dataset(start)) + np.arange(n_frames) / rate
     return None
-
-
-def _groups_below(node: Any, seen: set[Any] | None = None) -> Iterator[Any]:
-    """Yield all groups below a group once, in the order of their names, without following links."""
-    import h5py
-
-    # In a damaged file a group can stand within itself.
-    seen = set() if seen is None else seen
-    for name in node:
-        if isinstance(node.get(name, getlink=True), h5py.HardLink):
-            child = node[name]
-            if isinstance(child, h5py.Group) and child.id not in seen:
-                seen.add(child.id)
-                yield child
-                yield from _groups_below(child, seen)

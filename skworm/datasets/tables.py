@@ -38,33 +38,11 @@ def read_table(
 ) -> Recording:
     r"""Read one worm from a table with one row a frame.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        A ``.csv``, ``.tsv``, ``.parquet`` or ``.xlsx`` file; text may end in ``.gz``, and may separate columns by
-        semicolons, with decimal commas. Of a workbook the first sheet is read, with the state and behaviour of other
-        sheets of as many rows. The columns ``time`` (seconds), ``state`` and ``behavior:<name>`` are optional. Frame
-        numbers and other clocks are left out, well-known signals such as ``velocity`` and columns of nothing but 0 and
-        1 are behaviour or, named after states, states, and every other column is a trace. An empty cell is NaN, an
-        empty state is unknown.
-    dataset : str
-        Data set of the recording.
-    fps : float, optional
-        Frames a second, for a table without ``time``.
-    columns : mapping of str to str, optional
-        Columns that the table calls otherwise, such as ``{"time": "t (s)", "AVAL": "cell 3"}``.
-
-    Returns
-    -------
-    Recording
-        The worm, named by the stem of the file.
-
-    Raises
-    ------
-    ValueError
-        If the table is truncated, a cell is not a number, a column is absent or repeats, or there is no frame rate.
-    ImportError
-        If a Parquet file is read without pyarrow, or an Excel file without openpyxl.
+    Text may end in ``.gz``, and may separate columns by semicolons, with decimal commas. Of a workbook the first sheet
+    is read, with the state and behaviour of other sheets of as many rows. Frame numbers and other clocks are left out,
+    well-known signals such as ``velocity`` and columns of nothing but 0 and 1 are behaviour or, named after states,
+    states; every other column beside ``time`` (seconds), ``state`` and ``behavior:<name>`` is a trace. An empty cell is
+    NaN, an empty state is unknown.
 
     Examples
     --------
