@@ -1,4 +1,4 @@
-"""What the readers of all file formats share: state names, neuron names, the frame rate, and HDF5."""
+"""What the readers of all file formats share: state names, neuron names, the frame rate, and bounds."""
 
 from __future__ import annotations
 
@@ -160,46 +160,3 @@ def check_expansion(unpacked: int, packed: int) -> int:
     if unpacked > limit:
         raise ValueError("it unpacks to far more than recordings do; write it again without compression")
     return limit
-
-
-def check_links(file: Any) -> None:
-    """Raise ValueError where an HDF5 file leads out of itself, into other files of the reader's machine."""
-    import h5py
-
-    seen = set()
-    groups = [file]
-    while groups:
-        group = groups.pop()
-        for name in group:
-            link = group.get(name, getlink=True)
-            if isinstance(link, h5py.ExternalLink):
-                raise ValueError(f"{group.name}/{name} is a link to the file {link.filename!r}; copy the data instead")
-            if not isinstance(link, h5py.HardLink):
-                continue
-            node = group[name]
-            if isinstance(node, h5py.Group) and node.id not in seen:
-                seen.add(node.id)
-                groups.append(node)
-            elif isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
-                raise ValueError(f"{node.name} keeps its values in other files; copy them into this one")
-
-
-def read_dataset(node: Any) -> np.ndarray:
-    """Return the values of an HDF5 data set; one that declares more than its file can hold is an error."""
-    if node.shape is None or node.nbytes > _SMALLEST_LIMIT + _MOST_EXPANSION * node.file.id.get_filesize():
-        raise ValueError(f"{node.name} declares the shape {node.shape}, more than the file holds; download it again")
-    return np.asarray(node[()])
-
-
-def read_texts(node: Any) -> list[str] | None:
-    """Return the texts of a one-dimensional HDF5 data set, or None where `node` is something else."""
-    import h5py
-
-    if not isinstance(node, h5py.Dataset) or node.ndim != 1 or h5py.check_string_dtype(node.dtype) is None:
-        return None
-    return [text_of(value) for value in read_dataset(node)]
-
-
-def text_of(value: Any) -> str:
-    """Return a text of HDF5 as str."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -11,16 +11,13 @@ from typing import Any
 import numpy as np
 
 from skworm.datasets.conventions import (
-    check_links,
     frame_rate,
     frames_first,
     one_name_each,
-    read_dataset,
-    read_texts,
     states_of_reversals,
-    text_of,
     translate_states,
 )
+from skworm.datasets.hdf5 import open_hdf5, read_dataset, read_texts, text_of
 from skworm.neurons import is_neuron, neuron_name
 from skworm.recording import STATES, UNKNOWN, Recording
 
@@ -90,12 +87,7 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
     Sprague et al. 2024, "Unifying community whole-brain imaging datasets enables robust neuron identification and
     reveals determinants of neuron position in C. elegans", Cell Reports Methods.
     """
-    import h5py
-
-    if not h5py.is_hdf5(path):
-        raise ValueError("this is not an HDF5 file, or a truncated one; download it again")
-    with h5py.File(path, "r") as file:
-        check_links(file)
+    with open_hdf5(path) as file:
         series = _choose([_Series(file, node) for node in _groups_below(file) if _is_kind(node, *_TRACES)])
         found = _traces_of_each_neuron(file) if series is None else series.read()
         time = found["time"]
