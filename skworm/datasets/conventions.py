@@ -30,6 +30,8 @@ _FASTEST, _SLOWEST = 1 / 150, 20.0
 _SMALLEST_LIMIT = 10_000_000
 # Traces pack to about a third, and text to a tenth.
 _MOST_EXPANSION = 30
+# A worm has some 300 neurons, and a name of this length is none.
+_MOST_TRACES, _LONGEST_NAME = 5000, 200
 
 
 def translate_states(states: Any, rename_states: Mapping[str, str] | None = None) -> np.ndarray:
@@ -56,6 +58,7 @@ def states_of_codes(codes: np.ndarray, name_of: Mapping[int, str], remedy: str) 
     wrong = np.flatnonzero(is_known & ~np.isin(codes, list(name_of)))
     if len(wrong):
         raise ValueError(f"state {codes[wrong[0]]:g} at frame {wrong[0]} is none of {dict(name_of)}; {remedy}")
+    check_names(name_of.values())
     states = [name_of[int(code)] if known else UNKNOWN for code, known in zip(codes, is_known, strict=True)]
     return np.array(states, dtype=str)
 
@@ -117,6 +120,7 @@ def one_name_each(worm: str, labels: Sequence[str]) -> list[str]:
 
     A neuron that several traces of the worm have is unknown on each; this is warned of.
     """
+    check_traces(len(labels))
     names = [name if is_neuron(name := neuron_name(label)) else "" for label in labels]
     several = repeated(filter(None, names))
     if several:
@@ -152,6 +156,19 @@ def frames_first(matrix: np.ndarray, field: str, n_neurons: int, n_frames: tuple
         f"{field} of shape {matrix.shape} fit {expected} both as frames x neurons and as neurons x frames; save the "
         "worm as .npz or .csv, where the orientation is fixed"
     )
+
+
+def check_traces(n_traces: int) -> None:
+    """Raise ValueError where there are more traces than a worm can have."""
+    if n_traces > _MOST_TRACES:
+        raise ValueError(f"there are {n_traces} columns, and a worm has some 300 neurons; write one for each neuron")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise ValueError where a name is so long that a copy for every frame would fill the memory."""
+    longest = max(names, key=len, default="")
+    if len(longest) > _LONGEST_NAME:
+        raise ValueError(f"{longest[:20]!r}... has {len(longest)} letters, and a name has at most {_LONGEST_NAME}")
 
 
 def check_expansion(unpacked: int, packed: int) -> int:
