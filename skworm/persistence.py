@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from inspect import signature
@@ -34,7 +34,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import flop_registry
 
 import skworm
@@ -43,7 +43,6 @@ from skworm.estimators import parts
 from skworm.estimators.behavior import NeuralBehaviorRegressor
 from skworm.estimators.calibration import ConformalStateClassifier, TemperatureScaledClassifier, WrappingStateClassifier
 from skworm.estimators.network import GraphEstimator, NeuralEstimator
-from skworm.estimators.states import NeuralStateClassifier
 from skworm.estimators.svm import PairwiseSVC, SVMStateClassifier
 from skworm.estimators.trajectory_base import NeuralTrajectoryRegressor, TrajectoryRegressor
 from skworm.frames import WormMinMaxScaler
@@ -53,24 +52,16 @@ from skworm.parameters import ParameterObject
 from skworm.training import TrainingJob, resolve_device
 from skworm.training.loop import net_of_losses
 
+_SKLEARN = (MinMaxScaler, StandardScaler, KNeighborsClassifier, Pipeline)
 MODELS: Mapping[str, type] = {
     **{name: getattr(skworm, name) for name in skworm.__all__ if name.endswith(("Classifier", "Regressor", "Map"))},
-    **{
-        kind.__name__: kind for kind in (WormMinMaxScaler, MinMaxScaler, StandardScaler, KNeighborsClassifier, Pipeline)
-    },
+    **{kind.__name__: kind for kind in (WormMinMaxScaler, *_SKLEARN)},
 }
 """The estimators that a file can hold, by themselves, in a pipeline or in a wrapper."""
 
-_CLASSES: Mapping[str, type] = {
-    **MODELS,
-    **{
-        name: kind for name, kind in vars(parts).items() if isinstance(kind, type) and issubclass(kind, ParameterObject)
-    },
-    **{
-        kind.__name__: kind
-        for kind in (skworm.VirtualWorms, WormGroupKFold, GroupKFold, LeaveOneGroupOut, PairwiseSVC, Ridge)
-    },
-}
+_OTHERS = (skworm.VirtualWorms, WormGroupKFold, GroupKFold, LeaveOneGroupOut, PairwiseSVC, Ridge)
+_PARTS = [kind for kind in vars(parts).values() if isinstance(kind, type) and issubclass(kind, ParameterObject)]
+_CLASSES: Mapping[str, type] = {kind.__name__: kind for kind in (*MODELS.values(), *_PARTS, *_OTHERS)}
 
 _KEY, _LAYOUT = "skworm", "2"
 _DTYPES = ("float64", "float32", "int64", "int32", "bool")
@@ -84,19 +75,10 @@ _RELATIVE, _ABSOLUTE = 1e-4, 1e-6
 # A file is refused before it takes more memory or time than any model needs.
 _MOST_TEXT, _MOST_NAMES, _MOST_ARRAYS, _MOST_OBJECTS = 2**23, 2**27, 10_000, 1000
 _MOST_NUMBERS, _MOST_COST, _COST_OF_A_CALL = 2**24, 2**30, 40_000
-_MOST = {
-    "n_features_in_": 100_000,
-    "burn_in_": 100_000,
-    "n_columns_": 100_000,
-    "horizon_": 1000,
-    "neurons_": 1000,
-    "classes_": 100,
-    "n_layers": 100,
-    "n_steps": 100,
-    "n_heads": 100,
-}
-"""Bounds of parameters and of what fitting learned: of numbers, and of the length of lists."""
+_MOST = {"n_features_in_": 100_000, "neurons_": 1000, "horizon_": 1000}
+_MOST |= dict.fromkeys(("classes_", "n_layers", "n_steps", "n_heads"), 100)
 
+# Axes of what a class learns: an attribute that is the size or has it as its length, or a word for any size.
 _SHAPES: Mapping[type, Mapping[str, str]] = {
     BaseEstimator: {"feature_names_in_": "n_features_in_"},
     GraphEstimator: {"graph_": "neurons_ neurons_", "graphs_": "neurons_ neurons_"},
@@ -121,8 +103,6 @@ _SHAPES: Mapping[type, Mapping[str, str]] = {
     MinMaxScaler: dict.fromkeys(("min_", "scale_"), "n_features_in_"),
     WormMinMaxScaler: {"range_": "2 n_features_in_", "worm_ranges_": "2 n_features_in_"},
 }
-"""Axes of what a class learns: an attribute that is the size or has it as its length, or a word for any size."""
-
 # Others look at the covariance of all columns, which takes the square of their number.
 _METRICS = ("minkowski", "euclidean", "manhattan", "chebyshev", "cosine")
 _FINITE = (PairwiseSVC, Ridge, skworm.LinearTrajectoryRegressor, skworm.AsymmetricDiffusionMap)
@@ -186,12 +166,9 @@ def save(
     if type(estimator) not in MODELS.values():
         raise TypeError(f"a {type(estimator).__name__} cannot be saved; a file holds one of {', '.join(MODELS)}")
     encoder = _Encoder()
-    model = encoder(estimator, type(estimator).__name__)
-    probe = _probe(estimator)
     document = {
-        "model": model,
-        "probe": encoder(probe, "probe"),
-        "answer": encoder(_answer(estimator, probe), "answer"),
+        "model": encoder(estimator, type(estimator).__name__),
+        **{name: encoder(array, name) for name, array in _probe(estimator).items()},
         "description": str(description),
         "training": encoder(_about_training(estimator, X, y), "training"),
         "versions": {**{name: version(name) for name in _PACKAGES}, "python": platform.python_version()},
@@ -250,7 +227,10 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
         if hasattr(model, "horizon_") and answer.shape[1:] != (model.horizon_ * model.n_columns_,):
             raise ValueError(f"horizon_={model.horizon_!r} does not fit the answer that the file holds")
         found = _answer(model, probe)
-        if not _is_same(found, answer):
+        same = np.array_equal(found, answer)
+        if found.shape == answer.shape and found.dtype.kind in "fc":
+            same = np.allclose(found, answer, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True)
+        if not same:
             raise ValueError("the model answers otherwise than when it was saved")
     except FileNotFoundError:
         raise
@@ -258,10 +238,9 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
     except Exception as error:
         raise _refusal(source, document, error) from error
     wanted = resolve_device(device)
-    for estimator in _estimators_of(model):
-        if isinstance(estimator, NeuralEstimator):
-            estimator.net_.set_params(device=wanted)
-            estimator.net_.module_.to(wanted)
+    for estimator in decoder.networks:
+        estimator.net_.set_params(device=wanted)
+        estimator.net_.module_.to(wanted)
     return model
 
 
@@ -390,8 +369,8 @@ class _Encoder:
                 return str(value)
             case float():
                 return float(value) if isfinite(value) else {"type": "float", "value": str(float(value))}
-            case np.generic():
-                return {"type": "scalar", "value": self._array(np.asarray(value), where)}
+            case np.generic() | np.ndarray():
+                return self._array(np.asarray(value), where)
             case list():
                 return [self(item, f"{where}[{place}]", fitted) for place, item in enumerate(value)]
             case tuple():
@@ -399,8 +378,6 @@ class _Encoder:
             case Mapping():
                 pairs = [[self(key, where), self(item, f"{where}[{key!r}]")] for key, item in value.items()]
                 return {"type": "dict", "items": pairs}
-            case np.ndarray():
-                return self._array(value, where)
             case pd.DataFrame() | pd.Series():
                 if any(axis.nlevels > 1 for axis in value.axes):
                     raise TypeError(f"{where} has an index of several levels, which a model file cannot hold")
@@ -462,6 +439,7 @@ class _Decoder:
         # Each array is taken once, so that values need no more memory than the file.
         self.arrays = dict(arrays)
         self.n_objects, self.n_bytes = 0, 0
+        self.networks: list[NeuralEstimator] = []
 
     def __call__(self, value: Any) -> Any:
         """Decode a value; raise an error for what no encoder writes."""
@@ -474,8 +452,6 @@ class _Decoder:
                 return self._object(name, value)
             case {"type": "float", "value": "nan" | "inf" | "-inf" as number}:
                 return float(number)
-            case {"type": "scalar", "value": number}:
-                return self(number)[()]
             case {"type": "tuple", "items": items}:
                 return tuple(self(items))
             case {"type": "dict", "items": pairs}:
@@ -485,7 +461,7 @@ class _Decoder:
             case {"type": "array", "name": name, "fortran": fortran, "complex": is_complex}:
                 array = self.arrays.pop(name)
                 array = array.view(np.complex128) if is_complex else array
-                return np.asfortranarray(array) if fortran else array
+                return np.asfortranarray(array) if fortran else array[()]
             case {"type": "table", "values": values, "axes": axes, "name": name}:
                 return self._table(self(values), axes, self(name))
             case {"type": "sparse", "shape": [int(rows), int(columns)]}:
@@ -539,6 +515,7 @@ class _Decoder:
         _check(made, fitted=bool(learned))
         if isinstance(made, NeuralEstimator) and learned:
             made.net_ = _net(made, self(part["network"]))
+            self.networks.append(made)
         return made
 
 
@@ -652,10 +629,8 @@ def _check_wrapper(wrapper: WrappingStateClassifier) -> None:
     if isinstance(wrapper, TemperatureScaledClassifier) and not 0 < wrapper.temperature_ < np.inf:
         raise ValueError(f"temperature_={wrapper.temperature_!r} is not a temperature")
     if isinstance(wrapper, ConformalStateClassifier):
-        if not isinstance(wrapper.worm_thresholds_, pd.Series):
-            raise TypeError("worm_thresholds_ is not a series")
-        if not np.isfinite(wrapper.threshold_):
-            raise ValueError(f"threshold_={wrapper.threshold_!r} is not a threshold")
+        if not isinstance(wrapper.worm_thresholds_, pd.Series) or not np.isfinite(wrapper.threshold_):
+            raise ValueError(f"threshold_={wrapper.threshold_!r} is not a threshold, or worm_thresholds_ not a series")
     if isinstance(wrapper, skworm.HiddenMarkovStateClassifier):
         for name in ("transition_", "shares_"):
             shares = getattr(wrapper, name)
@@ -663,31 +638,15 @@ def _check_wrapper(wrapper: WrappingStateClassifier) -> None:
                 raise ValueError(f"{name} does not hold the shares of states")
 
 
-def _estimators_of(model: Any) -> Iterator[Any]:
-    """Return the estimators inside of pipelines and wrappers."""
-    inner = [step for _, step in model.steps] if isinstance(model, Pipeline) else []
-    inner += [model.estimator_] if isinstance(model, WrappingStateClassifier) else []
-    for estimator in inner:
-        yield from _estimators_of(estimator)
-    if not inner:
-        yield model
-
-
-def _probe(estimator: Any) -> np.ndarray:
-    """Return a few random frames, in some of which a neuron is missing that may be."""
+def _probe(estimator: Any) -> dict[str, np.ndarray]:
+    """Return a few random frames, in some of which a neuron is missing if it may be, and what is answered to them."""
     probe = np.random.default_rng(0).random((_PROBE_ROWS, estimator.n_features_in_))
-    while isinstance(estimator, WrappingStateClassifier):
-        estimator = estimator.estimator_
-    columns = np.empty(0, dtype=int)
-    if isinstance(estimator, SVMStateClassifier):
-        columns = np.flatnonzero(~np.isnan(estimator.fill_))
-    if isinstance(estimator, NeuralStateClassifier):
-        seen = ~np.isin(estimator.neurons_, estimator.neurons_without_data_)
-        columns = len(estimator.node_features_) * np.flatnonzero(seen)
-    if len(columns) > 1:
-        rows = np.arange(_PROBE_ROWS // 2, _PROBE_ROWS)
-        probe[rows, columns[rows % len(columns)]] = np.nan
-    return probe
+    gaps = probe.copy()
+    gaps[-2, 0] = gaps[-1, -1] = np.nan
+    try:
+        return {"probe": gaps, "answer": _answer(estimator, gaps)}
+    except ValueError:
+        return {"probe": probe, "answer": _answer(estimator, probe)}
 
 
 def _answer(model: Any, probe: np.ndarray) -> np.ndarray:
@@ -711,7 +670,10 @@ class _Bounded(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, once the same operation without memory has shown that its outcome is small."""
-        size, flops, (outlines, named) = 0, 0, tree_map(_outline, (args, kwargs or {}))
+        kwargs = kwargs or {}
+        size, flops = 0, 0
+        outlines, named = tree_map_only(torch.Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
+        named |= {"device": "meta"} if "device" in named else {}
         # What depends on values cannot be foreseen; a choice of rows is smaller than they are.
         with suppress(RuntimeError, NotImplementedError):
             outcome = function(*outlines, **named)
@@ -721,21 +683,7 @@ class _Bounded(TorchDispatchMode):
         self.cost += _COST_OF_A_CALL + size + flops / 8
         if size > _MOST_NUMBERS or self.cost > _MOST_COST:
             raise ValueError(f"{function} on {size} numbers takes more memory or time than a model needs")
-        return function(*args, **(kwargs or {}))
-
-
-def _outline(value: Any) -> Any:
-    if isinstance(value, torch.device):
-        return torch.device("meta")
-    return value.to("meta") if isinstance(value, torch.Tensor) else value
-
-
-def _is_same(found: np.ndarray, answer: np.ndarray) -> bool:
-    if found.shape != answer.shape or found.dtype.kind != answer.dtype.kind:
-        return False
-    if found.dtype.kind not in "fc":
-        return bool(np.array_equal(found, answer))
-    return bool(np.allclose(found, answer, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True))
+        return function(*args, **kwargs)
 
 
 def _about_training(estimator: Any, X: Any, y: Any) -> dict[str, Any]:
