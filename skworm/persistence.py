@@ -12,11 +12,10 @@ import json
 import os
 import platform
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from inspect import signature
-from itertools import combinations
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -71,7 +70,7 @@ _NOT_KEPT = ("callbacks", "n_jobs")
 
 _PROBE_ROWS = 4
 # Other versions and other processors round otherwise; what differs by more is another model.
-_RELATIVE, _ABSOLUTE = 1e-4, 1e-6
+_TOLERANCES = 1e-4, 1e-6
 # A file is refused before it takes more memory or time than any model needs.
 _MOST_TEXT, _MOST_NAMES, _MOST_ARRAYS, _MOST_OBJECTS = 2**23, 2**27, 10_000, 1000
 _MOST_NUMBERS, _MOST_COST, _COST_OF_A_CALL = 2**24, 2**30, 40_000
@@ -91,12 +90,12 @@ _SHAPES: Mapping[type, Mapping[str, str]] = {
     SVMStateClassifier: {"fill_": "n_features_in_"},
     skworm.AsymmetricDiffusionMap: {
         "eigenvalues_": "modes",
+        "_imaginary": "modes",
+        "_modes": "points modes",
+        "embedding_": "points modes",
         "_points": "points delayed",
         "_moments": "points",
-        "_modes": "points modes",
-        "_imaginary": "modes",
         "transitions_": "points points",
-        "embedding_": "points modes",
     },
     skworm.HiddenMarkovStateClassifier: {"transition_": "classes_ classes_", "shares_": "classes_"},
     StandardScaler: dict.fromkeys(("mean_", "scale_"), "n_features_in_"),
@@ -212,11 +211,7 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
     Traceback (most recent call last):
     FileNotFoundError: nowhere.skworm does not exist; check the path
     """
-    source = Path(path).expanduser()
-    document: dict[str, Any] = {}
-    try:
-        document, arrays = _contents(source)
-        decoder = _Decoder(arrays)
+    with _reading(path) as (document, decoder):
         model = decoder(document["model"])
         if type(model) not in MODELS.values():
             raise TypeError(f"a {type(model).__name__} is not a model")
@@ -227,16 +222,10 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
         if hasattr(model, "horizon_") and answer.shape[1:] != (model.horizon_ * model.n_columns_,):
             raise ValueError(f"horizon_={model.horizon_!r} does not fit the answer that the file holds")
         found = _answer(model, probe)
-        same = np.array_equal(found, answer)
-        if found.shape == answer.shape and found.dtype.kind in "fc":
-            same = np.allclose(found, answer, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True)
+        numbers = found.shape == answer.shape and found.dtype.kind in "fc"
+        same = np.allclose(found, answer, *_TOLERANCES, equal_nan=True) if numbers else np.array_equal(found, answer)
         if not same:
             raise ValueError("the model answers otherwise than when it was saved")
-    except FileNotFoundError:
-        raise
-    # What a stranger wrote can fail anywhere; one kind of error names the file.
-    except Exception as error:
-        raise _refusal(source, document, error) from error
     wanted = resolve_device(device)
     for estimator in decoder.networks:
         estimator.net_.set_params(device=wanted)
@@ -274,29 +263,32 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     ...     describe(skworm.save(model, f"{folder}/a.skworm", description="a baseline"))["description"]
     'a baseline'
     """
-    source = Path(path).expanduser()
-    document: dict[str, Any] = {}
-    try:
-        document, arrays = _contents(source)
+    with _reading(path) as (document, decoder):
         return {
             "class": str(document["model"]["class"]),
             "description": str(document["description"]),
-            "training": dict(_Decoder(arrays)(document["training"])),
+            "training": dict(decoder(document["training"])),
             "versions": dict(document["versions"]),
         }
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise _refusal(source, document, error) from error
 
 
-def _refusal(source: Path, document: Mapping[str, Any], error: Exception) -> ValueError:
-    """Return the error for a file that cannot be read, with the versions that wrote it."""
-    versions = document.get("versions")
-    named = versions.items() if isinstance(versions, dict) else ()
-    saved = ", ".join(f"{name} {number}" for name, number in named) or "unknown versions"
-    return ValueError(
-        f"{source}: the model cannot be read ({type(error).__name__}: {error}); it was saved with {saved}: copy the "
-        "file again from where it came, save the model anew, or install these versions"
-    )
+@contextmanager
+def _reading(path: str | os.PathLike[str]) -> Iterator[tuple[dict[str, Any], _Decoder]]:
+    """Yield the document of a file and the decoder of its values, and name the file in errors."""
+    source = Path(path).expanduser()
+    versions: Any = "unknown versions"
+    if not source.is_file():
+        raise FileNotFoundError(f"{source} does not exist; check the path")
+    try:
+        document, arrays = _contents(source)
+        versions = document.get("versions")
+        yield document, _Decoder(arrays)
+    # What a stranger wrote can fail anywhere, and ends in one kind of error.
+    except Exception as error:
+        raise ValueError(
+            f"{source}: the model cannot be read ({type(error).__name__}: {error}); it was saved with {versions}: copy "
+            "the file again from where it came, save the model anew, or install these versions"
+        ) from error
 
 
 def _container(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -311,8 +303,6 @@ def _container(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
 def _contents(source: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     from safetensors import SafetensorError, safe_open
 
-    if not source.is_file():
-        raise FileNotFoundError(f"{source} does not exist; check the path")
     try:
         with safe_open(source, framework="numpy") as file:
             names, metadata = file.keys(), file.metadata() or {}
@@ -387,7 +377,7 @@ class _Encoder:
             case csr_array():
                 inside = {name: self._array(getattr(value, name), where) for name in ("data", "indices", "indptr")}
                 return {"type": "sparse", "shape": list(map(int, value.shape)), **inside}
-        return self._object(_pairwise(value) if type(value) is SVC else value, where, fitted)
+        return self._object(PairwiseSVC.of_libsvm(value) if type(value) is SVC else value, where, fitted)
 
     def _array(self, array: np.ndarray, where: str) -> dict[str, Any]:
         if array.dtype.kind == "U" or (array.dtype == object and all(isinstance(item, str) for item in array.ravel())):
@@ -421,7 +411,7 @@ class _Encoder:
             check_is_fitted(value)
         if isinstance(value, KNeighborsClassifier):
             learned = {"frames": value._fit_X, "states": value.classes_[value._y]}
-            learned["columns"] = getattr(value, "feature_names_in_", None)
+            learned |= {name: vars(value)[name] for name in ("feature_names_in_",) if hasattr(value, name)}
         if isinstance(value, NeuralEstimator):
             encoded["network"] = self(_network(learned.pop("net_")), where)
         omitted = {*parameters, *_NOT_KEPT, "_metadata_request"}
@@ -506,43 +496,20 @@ class _Decoder:
         elif hasattr(made, "_parameter_constraints"):
             made._validate_params()
         learned = {name: self(item) for name, item in part.get("learned", {}).items()}
-        if isinstance(made, KNeighborsClassifier) and learned:
-            return _grown(made, **learned)
+        fitted = "learned" in part
+        if isinstance(made, KNeighborsClassifier) and fitted:
+            _check(made, fitted=False)
+            # Their tree follows from the frames, and would be a blob.
+            made.fit(learned.pop("frames"), learned.pop("states"))
         for attribute, value in learned.items():
             if hasattr(kind, attribute) or attribute in parameters or attribute[:2] == "__":
                 raise ValueError(f"{name} learns no {attribute!r}")
             setattr(made, attribute, value)
-        _check(made, fitted=bool(learned))
-        if isinstance(made, NeuralEstimator) and learned:
+        _check(made, fitted)
+        if isinstance(made, NeuralEstimator) and fitted:
             made.net_ = _net(made, self(part["network"]))
             self.networks.append(made)
         return made
-
-
-def _grown(neighbors: KNeighborsClassifier, frames: Any, states: Any, columns: Any) -> KNeighborsClassifier:
-    """Fit neighbours again: their tree follows from the frames, and would be a blob."""
-    _check(neighbors, fitted=False)
-    neighbors.fit(frames, states)
-    if columns is not None:
-        neighbors.feature_names_in_ = columns
-    _check(neighbors)
-    return neighbors
-
-
-def _pairwise(svc: SVC) -> PairwiseSVC:
-    """Return the support vectors and coefficients of libsvm, one row of coefficients for each pair of classes."""
-    machine = PairwiseSVC(C=svc.C, kernel=svc.kernel, gamma=svc.gamma, class_weight=svc.class_weight, device="cpu")
-    of_class = np.split(np.arange(len(svc.support_vectors_)), np.cumsum(svc.n_support_)[:-1])
-    machine.dual_coef_ = np.zeros((len(svc._intercept_), len(svc.support_vectors_)))
-    pairs = combinations(range(len(svc.classes_)), 2)
-    for row, (first, second) in zip(machine.dual_coef_, pairs, strict=True):
-        # libsvm keeps the coefficients of a class against the k-th other class in row k.
-        row[of_class[first]] = svc._dual_coef_[second - 1, of_class[first]]
-        row[of_class[second]] = svc._dual_coef_[first, of_class[second]]
-    machine.rho_ = -svc._intercept_
-    machine.classes_, machine.support_vectors_ = svc.classes_, svc.support_vectors_
-    machine.gamma_, machine.n_iter_ = float(svc._gamma), svc.n_iter_
-    return machine
 
 
 def _network(net: Any) -> dict[str, Any]:
@@ -597,7 +564,15 @@ def _check(model: Any, fitted: bool = True) -> None:
         if model.n_neighbors * n_points > _MOST_NUMBERS:
             raise ValueError(f"n_neighbors={model.n_neighbors} of {n_points} points take longer than a model may")
     if isinstance(model, WrappingStateClassifier):
-        _check_wrapper(model)
+        inner = model.estimator_
+        if not is_classifier(inner) or not np.array_equal(model.classes_, inner.classes_):
+            raise ValueError("what is wrapped is not a classifier of the states of the model")
+    if isinstance(model, TemperatureScaledClassifier) and not 0 < model.temperature_ < np.inf:
+        raise ValueError(f"temperature_={model.temperature_!r} is not a temperature")
+    if isinstance(model, ConformalStateClassifier) and not (
+        isinstance(model.worm_thresholds_, pd.Series) and np.isfinite(model.threshold_)
+    ):
+        raise ValueError(f"threshold_={model.threshold_!r} is not a threshold, or worm_thresholds_ is not a series")
 
 
 def _check_shapes(model: Any) -> None:
@@ -617,25 +592,6 @@ def _check_shapes(model: Any) -> None:
             numbers = np.asarray(array.data if isinstance(array, csr_array) else array)
             if isinstance(model, _FINITE) and numbers.dtype.kind in "fc" and not np.isfinite(numbers).all():
                 raise ValueError(f"{name} of {called} is not finite")
-
-
-def _check_wrapper(wrapper: WrappingStateClassifier) -> None:
-    inner, classes = wrapper.estimator_, wrapper.classes_
-    check_is_fitted(inner)
-    if not is_classifier(inner) or not np.array_equal(classes, inner.classes_):
-        raise ValueError("what is wrapped is not a classifier of the states of the model")
-    if inner.n_features_in_ != wrapper.n_features_in_:
-        raise ValueError("n_features_in_ is not that of the classifier that is wrapped")
-    if isinstance(wrapper, TemperatureScaledClassifier) and not 0 < wrapper.temperature_ < np.inf:
-        raise ValueError(f"temperature_={wrapper.temperature_!r} is not a temperature")
-    if isinstance(wrapper, ConformalStateClassifier):
-        if not isinstance(wrapper.worm_thresholds_, pd.Series) or not np.isfinite(wrapper.threshold_):
-            raise ValueError(f"threshold_={wrapper.threshold_!r} is not a threshold, or worm_thresholds_ not a series")
-    if isinstance(wrapper, skworm.HiddenMarkovStateClassifier):
-        for name in ("transition_", "shares_"):
-            shares = getattr(wrapper, name)
-            if not np.all(shares >= 0) or not np.allclose(shares.sum(axis=-1), 1):
-                raise ValueError(f"{name} does not hold the shares of states")
 
 
 def _probe(estimator: Any) -> dict[str, np.ndarray]:
