@@ -62,15 +62,13 @@ def load_connectome(
         Varshney et al.), synapses (Witvliet et al.), or micrograph sections in which contacts are seen (Cook et al.):
         weights of different sources do not compare.
     symmetric : bool, default=False
-        Forget the direction of chemical synapses: both neurons get the sum of the weights of both directions. Gap
-        junctions, which are symmetric already, stay as they are.
+        Forget the direction of chemical synapses: both neurons get the sum of the weights of both directions.
     self_loops : bool or "keep", default=False
-        - False: no neuron has an edge to itself, and those that the source has are dropped;
-        - True: every neuron has an edge to itself of weight 1, in place of one that the source may have;
-        - ``"keep"``: what the source has, such as the gap junction of RID with itself in ``"white1986"``.
+        With False no neuron has an edge to itself, with True every neuron has one of weight 1, with ``"keep"`` those
+        have one that the source gives one.
     missing : {"raise", "zero"}, default="raise"
-        What becomes of a neuron that the source lacks: an error, or a row and a column of zeros. Those zeros mean that
-        the source tells nothing of the neuron, not that it has no synapses.
+        What becomes of a neuron that the source lacks: an error, or a row and a column of zeros, which do not mean that
+        it has no synapses.
 
     Returns
     -------
@@ -82,8 +80,7 @@ def load_connectome(
     Raises
     ------
     ValueError
-        If a source, option or neuron does not exist, a neuron is named twice, or the source lacks one and
-        ``missing="raise"``.
+        If a source, option or neuron does not exist, a neuron is named twice, or the source lacks one.
 
     Notes
     -----
@@ -108,8 +105,6 @@ def load_connectome(
     AVAR     2     0     1     0
     RIMR     2     1     0     0
     VB01     0     0     0     0
-    >>> connectome.attrs["doi"]
-    '10.1098/rstb.1986.0056'
     """
     sources = _read("sources.csv", index="source")
     for name, value, choices in (
@@ -215,9 +210,8 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
     -------
     pandas.DataFrame of shape (n_neurons, n_neurons)
         The measure, from the stimulated neuron of the row (index ``"pre"``) to the responding neuron of the column
-        (columns ``"post"``): the transpose of what is in the file. NaN where the file has NaN: the pair is unknown,
-        which is not the same as no response. Names have two digits (``"VB01"``). ``attrs`` tells ``"source"``,
-        ``"doi"``, ``"kind"``, ``"strain"`` and ``"measure"``.
+        (columns ``"post"``): the transpose of what is in the file. NaN where the pair was not measured. ``attrs`` tells
+        ``"source"``, ``"doi"``, ``"kind"``, ``"strain"`` and ``"measure"``.
 
     Raises
     ------

@@ -143,9 +143,8 @@ def _recording(name: str, worm: Mapping[str, Any], dataset: str, source: str) ->
         fps = _frame_rate(worm.get("fps"), time)
         steps = np.full(len(traces) - 1, 1 / fps) if time is None else np.diff(time)
         states = None if _is_empty(worm.get("states")) else _states(worm, len(traces))
-        derivatives = None
-        if not _is_empty(worm.get("derivatives")):
-            derivatives = _derivatives(worm["derivatives"], traces.shape, steps)
+        slopes = worm.get("derivatives")
+        derivatives = None if _is_empty(slopes) else _derivatives(slopes, traces.shape, steps)
     except ValueError as error:
         raise ValueError(f"worm {name!r}: {error}") from error
     return Recording(
