@@ -48,6 +48,7 @@ from skworm.frames import WormMinMaxScaler
 from skworm.frames.index import learned_settings, worm_of_rows
 from skworm.model_selection import WormGroupKFold
 from skworm.parameters import ParameterObject
+from skworm.pretrained import NAMES, card, path_of
 from skworm.training import TrainingJob, resolve_device
 from skworm.training.loop import net_of_losses
 
@@ -185,8 +186,8 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
 
     Parameters
     ----------
-    path : path
-        The file.
+    path : path or str
+        The file, or the name of a model that comes with the package, one of ``skworm.pretrained.NAMES``.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where a network predicts, wherever it was trained.
 
@@ -211,7 +212,8 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
     Traceback (most recent call last):
     FileNotFoundError: nowhere.skworm does not exist; check the path
     """
-    with _reading(path) as (document, decoder):
+    shipped = str(path) in NAMES
+    with _reading(path_of(str(path)) if shipped else path) as (document, decoder):
         model = decoder(document["model"])
         if type(model) not in MODELS.values():
             raise TypeError(f"a {type(model).__name__} is not a model")
@@ -230,6 +232,8 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
     for estimator in decoder.networks:
         estimator.net_.set_params(device=wanted)
         estimator.net_.module_.to(wanted)
+    if shipped:
+        model.card_ = card(str(path))
     return model
 
 
