@@ -83,6 +83,11 @@ def test_errors_speak_of_options(change, arguments, remedy, tmp_path):
     assert not PYTHON.search(result.stderr)
 
 
+def test_names_of_files_stay_as_they_are(tmp_path):
+    result = train(tmp_path / "neuron_names.csv", tmp_path)
+    assert f"{tmp_path / 'neuron_names.csv'} does not exist" in result.stderr
+
+
 def test_tables_are_read_with_options(table, tmp_path):
     refused = train(table, tmp_path, "--states", "as_recorded")
     assert "pass --table-fps with the frames a second, or name the column by --column 'time=...'" in refused.stderr

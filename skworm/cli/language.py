@@ -51,8 +51,8 @@ def in_options(text: str) -> str:
     options = _options()
     names = "|".join(sorted(options, key=len, reverse=True)) or "(?!)"
     text = re.sub(rf"(?<![\w.-])({names})=({_VALUE})", lambda found: _spelt(options[found[1]], found[2]), text)
-    # A name of several words is no word of another meaning.
-    return re.sub(rf"(?<![\w.'/-])({names})(?![\w='])", lambda found: _unspaced(options, found[1]), text)
+    # A name of several words has no other meaning, but in the name of a file.
+    return re.sub(rf"(?<![\w.'/-])({names})(?![\w='./-])", lambda found: _unspaced(options, found[1]), text)
 
 
 def _unspaced(options: dict[str, str], name: str) -> str:
