@@ -218,7 +218,11 @@ def text(content: str):
         ("a.npz", savez(neuron_names=["AVAL", "AVAL"]), r"neuron names repeat: \['AVAL'\]; give each"),
         ("a.npz", savez(neuron_names=["AVAL"]), "1 neuron names for 2 traces.*transpose"),
         ("a.npz", savez(labels=[0, 0, 0]), "no 'state_names'; write the name"),
-        ("a.npz", savez(labels=[0, 1], state_names=["fwd", "slow"]), "states has shape.*3 frames; give one"),
+        (
+            "a.npz",
+            savez(labels=[0, 1], state_names=["fwd", "slow"]),
+            "labels.* have the shape .2,., and traces .3, 2.; write one",
+        ),
         ("a.npz", savez(labels=[0, 2, 0], state_names=["fwd", "slow"]), "state 2 at frame 1 .*count from 0"),
         ("a.npz", savez(labels=[0, -1, 0], state_names=["fwd", "slow"]), "state -1 at frame 1 .*count from 0"),
         ("a.npz", savez(labels=[0.0, 1, 0], state_names=["fwd", "slow"]), "'labels' are float64; write whole"),

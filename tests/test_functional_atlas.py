@@ -106,8 +106,8 @@ def test_absent_and_damaged_files_are_refused(path, tmp_path):
         load_functional_atlas(tmp_path)
     text = tmp_path / "atlas.h5"
     text.write_text("pre,post\n")
-    with pytest.raises(ValueError, match=r"atlas\.h5 is not an HDF5 file"):
+    with pytest.raises(ValueError, match=r"atlas\.h5.*not an HDF5 file"):
         load_functional_atlas(text)
     path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(ValueError, match=r"funatlas\.h5 is truncated or damaged"):
+    with pytest.raises(ValueError, match=r"funatlas\.h5 cannot be read"):
         load_functional_atlas(path)

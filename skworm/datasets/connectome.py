@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from skworm.datasets.conventions import read_dataset, read_texts, repeated
+from skworm.datasets.conventions import repeated
+from skworm.datasets.hdf5 import open_hdf5, read_dataset, read_texts
 from skworm.neurons import neuron_name
 
 _TABLES = "skworm.datasets.connectomes"
@@ -252,19 +253,15 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
     AVAL   1.0  0.25
     VB01   NaN  1.50
     """
-    import h5py
-
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; {_WANTED}")
-    if not h5py.is_hdf5(path):
-        raise ValueError(f"{path} is not an HDF5 file, or a damaged one; {_WANTED}")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             neurons = _read_neurons(file)
             values = _read_measure(file, strain, measure, len(neurons))
-    except (OSError, RuntimeError) as error:
-        raise ValueError(f"{path} is truncated or damaged ({error}); copy it again") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}; {_WANTED}") from error
     atlas = pd.DataFrame(values.T, index=pd.Index(neurons, name="pre"), columns=pd.Index(neurons, name="post"))
     atlas.attrs = {"source": "randi2023", "kind": "functional", "doi": _DOI, "strain": strain, "measure": measure}
     return atlas
@@ -273,10 +270,7 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
 def _read_neurons(file: Any) -> list[str]:
     texts = read_texts(file.get(_NEURONS))
     if texts is None:
-        raise ValueError(
-            f"{file.filename} has no dataset {_NEURONS!r} that lists the names of the neurons; it holds {list(file)}; "
-            f"{_WANTED}"
-        )
+        raise ValueError(f"it has no dataset {_NEURONS!r} that lists the names of the neurons; it holds {list(file)}")
     names = [neuron_name(text.strip()) for text in texts]
     if twice := repeated(names):
         raise ValueError(f"{file.filename}: {_NEURONS!r} repeats {twice}; give each neuron one entry")
@@ -288,7 +282,7 @@ def _read_measure(file: Any, strain: str, measure: str, n_neurons: int) -> np.nd
 
     groups = [name for name, node in file.items() if isinstance(node, h5py.Group)]
     if strain not in groups:
-        raise ValueError(f"{file.filename} has no group of the strain {strain!r}; it has {groups}; {_WANTED}")
+        raise ValueError(f"it has no group of the strain {strain!r}; it has {groups}")
     shape = (n_neurons, n_neurons)
     tables = {
         name: node
@@ -297,7 +291,7 @@ def _read_measure(file: Any, strain: str, measure: str, n_neurons: int) -> np.nd
     }
     if measure not in tables:
         raise ValueError(
-            f"{file.filename} has no dataset '{strain}/{measure}' of numbers of shape {shape}, [response, stimulated]; "
+            f"it has no dataset '{strain}/{measure}' of numbers of shape {shape}, [response, stimulated]; "
             f"those of {strain!r} are {list(tables)}: pass one of them as measure"
         )
     return read_dataset(tables[measure]).astype(np.float64)

@@ -1,10 +1,10 @@
-"""What the readers of all file formats share: state names, neuron names, the frame rate, and HDF5."""
+"""What the readers of all file formats share: state names, neuron names, the frame rate, and bounds."""
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ _FASTEST, _SLOWEST = 1 / 150, 20.0
 _SMALLEST_LIMIT = 10_000_000
 # Traces pack to about a third, and text to a tenth.
 _MOST_EXPANSION = 30
+# A worm has some 300 neurons, and a name of this length is none.
+_MOST_TRACES, _LONGEST_NAME = 5000, 200
 
 
 def translate_states(states: Any, rename_states: Mapping[str, str] | None = None) -> np.ndarray:
@@ -56,6 +58,7 @@ def states_of_codes(codes: np.ndarray, name_of: Mapping[int, str], remedy: str) 
     wrong = np.flatnonzero(is_known & ~np.isin(codes, list(name_of)))
     if len(wrong):
         raise ValueError(f"state {codes[wrong[0]]:g} at frame {wrong[0]} is none of {dict(name_of)}; {remedy}")
+    check_names(name_of.values())
     states = [name_of[int(code)] if known else UNKNOWN for code, known in zip(codes, is_known, strict=True)]
     return np.array(states, dtype=str)
 
@@ -117,6 +120,7 @@ def one_name_each(worm: str, labels: Sequence[str]) -> list[str]:
 
     A neuron that several traces of the worm have is unknown on each; this is warned of.
     """
+    check_traces(len(labels))
     names = [name if is_neuron(name := neuron_name(label)) else "" for label in labels]
     several = repeated(filter(None, names))
     if several:
@@ -154,61 +158,22 @@ def frames_first(matrix: np.ndarray, field: str, n_neurons: int, n_frames: tuple
     )
 
 
+def check_traces(n_traces: int) -> None:
+    """Raise ValueError where there are more traces than a worm can have."""
+    if n_traces > _MOST_TRACES:
+        raise ValueError(f"there are {n_traces} columns, and a worm has some 300 neurons; write one for each neuron")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise ValueError where a name is so long that a copy for every frame would fill the memory."""
+    longest = max(names, key=len, default="")
+    if len(longest) > _LONGEST_NAME:
+        raise ValueError(f"{longest[:20]!r}... has {len(longest)} letters, and a name has at most {_LONGEST_NAME}")
+
+
 def check_expansion(unpacked: int, packed: int) -> int:
     """Return how many bytes a file may unpack to; raise ValueError where it unpacks to more."""
     limit = _SMALLEST_LIMIT + _MOST_EXPANSION * packed
     if unpacked > limit:
         raise ValueError("it unpacks to far more than recordings do; write it again without compression")
     return limit
-
-
-def check_links(file: Any) -> None:
-    """Raise ValueError where an HDF5 file leads out of itself, into other files of the reader's machine."""
-    import h5py
-
-    for group in (file, *groups_below(file)):
-        for name in group:
-            link = group.get(name, getlink=True)
-            if isinstance(link, h5py.ExternalLink):
-                raise ValueError(f"{group.name}/{name} is a link to the file {link.filename!r}; copy the data instead")
-            node = group[name] if isinstance(link, h5py.HardLink) else None
-            if isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
-                raise ValueError(f"{node.name} keeps its values in other files; copy them into this one")
-
-
-def groups_below(group: Any) -> Iterator[Any]:
-    """Yield all groups below a group of HDF5 once, in the order of their names, without following links."""
-    import h5py
-
-    # In a damaged file a group can stand within itself.
-    seen, waiting = set(), [group]
-    while waiting:
-        node = waiting.pop()
-        if node.id in seen:
-            continue
-        seen.add(node.id)
-        if node is not group:
-            yield node
-        children = [node[name] for name in node if isinstance(node.get(name, getlink=True), h5py.HardLink)]
-        waiting += [child for child in reversed(children) if isinstance(child, h5py.Group)]
-
-
-def read_dataset(node: Any) -> np.ndarray:
-    """Return the values of an HDF5 data set; one that declares more than its file can hold is an error."""
-    if node.shape is None or node.nbytes > _SMALLEST_LIMIT + _MOST_EXPANSION * node.file.id.get_filesize():
-        raise ValueError(f"{node.name} declares the shape {node.shape}, more than the file holds; download it again")
-    return np.asarray(node[()])
-
-
-def read_texts(node: Any) -> list[str] | None:
-    """Return the texts of a one-dimensional HDF5 data set, or None where `node` is something else."""
-    import h5py
-
-    if not isinstance(node, h5py.Dataset) or node.ndim != 1 or h5py.check_string_dtype(node.dtype) is None:
-        return None
-    return [text_of(value) for value in read_dataset(node)]
-
-
-def text_of(value: Any) -> str:
-    """Return a text of HDF5 as str."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

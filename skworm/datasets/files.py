@@ -25,6 +25,7 @@ from skworm.recording import STATES, Recording
 _SUFFIXES = (".npz", ".mat", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx", ".nwb", ".h5", ".json")
 _REQUIRED = ("traces", "neuron_names", "fps")
 _BEHAVIOR_PREFIX = "behavior_"
+_MOST_ARRAYS = 1000
 
 
 def load_recordings(
@@ -188,6 +189,8 @@ def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
             f"the arrays {missing} are missing, only {sorted(arrays)} are there; write {', '.join(_REQUIRED)}, for "
             "example with save_recordings"
         )
+    if arrays["traces"].dtype.kind not in "biuf":
+        raise ValueError(f"the traces are {arrays['traces'].dtype}; write numbers")
     texts = {name: str(arrays[name].item()) for name in ("worm", "dataset", "source") if name in arrays}
     if not texts.get("dataset") and (dataset is not None or "dataset" not in texts):
         texts["dataset"] = _dataset_of(path, dataset)
@@ -301,7 +304,9 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
 def _check_sizes(file: BinaryIO) -> None:
     """Raise ValueError where an archive unpacks to far more than it is, or an array to more than it holds."""
     with zipfile.ZipFile(file) as archive:
-        packed = os.fstat(file.fileno()).st_size
+        if len(archive.infolist()) > _MOST_ARRAYS:
+            raise ValueError(f"it holds {len(archive.infolist())} arrays, far more than a recording has")
+        n_bytes = 0
         for info in archive.infolist():
             with archive.open(info) as member:
                 version = np.lib.format.read_magic(member)
@@ -311,7 +316,9 @@ def _check_sizes(file: BinaryIO) -> None:
                 shape, _, dtype = header(member)
             if math.prod(shape) * dtype.itemsize > info.file_size:
                 raise ValueError(f"{info.filename} declares the shape {shape}, more than the file holds")
-        check_expansion(sum(info.file_size for info in archive.infolist()), packed)
+            # All numbers become 64-bit ones.
+            n_bytes += math.prod(shape) * max(dtype.itemsize, 8)
+        check_expansion(n_bytes, os.fstat(file.fileno()).st_size)
     file.seek(0)
 
 
@@ -320,11 +327,14 @@ def _states_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     if "state_names" not in arrays:
         raise ValueError("there are 'labels' but no 'state_names'; write the name of each label")
     names = arrays["state_names"].astype(str)
+    if labels.shape != arrays["traces"].shape[:1]:
+        raise ValueError(
+            f"'labels' have the shape {labels.shape}, and traces {arrays['traces'].shape}; write one a frame"
+        )
     if labels.dtype.kind not in "iu":
         raise ValueError(f"'labels' are {labels.dtype}; write whole numbers, indices into 'state_names'")
     remedy = "labels are indices into 'state_names' and count from 0"
-    states = states_of_codes(labels.ravel().astype(float), dict(enumerate(names.tolist())), remedy)
-    return states.reshape(labels.shape)
+    return states_of_codes(labels.astype(float), dict(enumerate(names.tolist())), remedy)
 
 
 def _arrays_of(recording: Recording) -> dict[str, Any]:

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from skworm.datasets.conventions import (
-    check_links,
     frame_rate,
     frames_first,
     one_name_each,
-    read_dataset,
     states_of_reversals,
 )
+from skworm.datasets.hdf5 import open_hdf5, read_dataset
 from skworm.recording import Recording
 
 KEYS = ("trace_original", "trace_array_original", "trace_array")
@@ -144,13 +143,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_hdf5(path: Path) -> dict[str, Any]:
-    import h5py
-
-    if not h5py.is_hdf5(path):
-        raise ValueError("this is not an HDF5 file, or a truncated one; download it again")
     wanted = {"timing": ("timestamp_confocal",), "behavior": (*_BEHAVIOR, "reversal_vec"), "gcamp": KEYS}
-    with h5py.File(path, "r") as file:
-        check_links(file)
+    with open_hdf5(path) as file:
         if "gcamp" not in file:
             raise ValueError(
                 f"the groups {sorted(file)[:12]} are not those of a layout that is known, gcamp, timing and behavior; "

@@ -13,14 +13,13 @@ import numpy as np
 
 from skworm.datasets.conventions import (
     check_expansion,
-    check_links,
+    check_names,
     frame_rate,
     frames_first,
     one_name_each,
-    read_dataset,
     states_of_codes,
-    text_of,
 )
+from skworm.datasets.hdf5 import open_hdf5, read_dataset, text_of
 from skworm.recording import UNKNOWN, Recording
 
 _FIELDS = {
@@ -243,6 +242,7 @@ def _states_from_flags(flags: Mapping[str, Any], n_frames: int) -> np.ndarray:
             raise ValueError(
                 f"the flags of state {name!r} are {len(column)} values for {n_frames} frames; save a 0 or 1 a frame"
             )
+    check_names(columns)
     names, table = np.array([*columns, UNKNOWN]), np.column_stack(list(columns.values()))
     several = np.flatnonzero(table.sum(axis=1) > 1)
     if len(several):
@@ -262,8 +262,7 @@ def read_matlab_values(path: Path, fields: Collection[str]) -> dict[str, Any]:
 
     try:
         if h5py.is_hdf5(path):
-            with h5py.File(path, "r") as file:
-                check_links(file)
+            with open_hdf5(path) as file:
                 reader = _HDF5Reader(file)
                 nodes = {name: node for name, node in file.items() if not name.startswith("#")}
                 return {name: reader.variable(name, node, fields) for name, node in nodes.items()}

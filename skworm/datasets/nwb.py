@@ -11,17 +11,14 @@ from typing import Any
 import numpy as np
 
 from skworm.datasets.conventions import (
-    check_links,
+    check_names,
     frame_rate,
     frames_first,
-    groups_below,
     one_name_each,
-    read_dataset,
-    read_texts,
     states_of_reversals,
-    text_of,
     translate_states,
 )
+from skworm.datasets.hdf5 import groups_below, open_hdf5, read_dataset, read_texts, text_of
 from skworm.neurons import is_neuron, neuron_name
 from skworm.recording import STATES, UNKNOWN, Recording
 
@@ -69,19 +66,15 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
     Sprague et al. 2024, "Unifying community whole-brain imaging datasets enables robust neuron identification and
     reveals determinants of neuron position in C. elegans", Cell Reports Methods.
     """
-    import h5py
-
-    if not h5py.is_hdf5(path):
-        raise ValueError("this is not an HDF5 file, or a truncated one; download it again")
-    with h5py.File(path, "r") as file:
-        check_links(file)
-        series = _choose([_Series(file, node) for node in groups_below(file) if _is_kind(node, *_TRACES)])
-        found = _traces_of_each_neuron(file) if series is None else series.read()
+    with open_hdf5(path) as file:
+        groups = list(groups_below(file))
+        series = _choose([_Series(groups, node) for node in groups if _is_kind(node, *_TRACES)])
+        found = _traces_of_each_neuron(groups) if series is None else series.read()
         time = found["time"]
         subject = file.get("general/subject/subject_id")
         names = [] if subject is None else read_dataset(subject).ravel().tolist()
         name = (text_of(names[0]).strip() if len(names) == 1 else "") or path.stem
-        behavior = _read_behavior(file, time)
+        behavior = _read_behavior(groups, time)
         return Recording(
             worm=name,
             traces=found["traces"],
@@ -89,7 +82,7 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
             fps=frame_rate(time),
             dataset=dataset,
             time=time - time[0],
-            states=_read_states(file, time, behavior.get("velocity")),
+            states=_read_states(groups, time, behavior.get("velocity")),
             derivatives=found.get("derivatives"),
             behavior=behavior,
             source=str(path),
@@ -99,7 +92,7 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
 class _Series:
     """A series of traces, with the labels of its neurons."""
 
-    def __init__(self, file: Any, node: Any) -> None:
+    def __init__(self, groups: list[Any], node: Any) -> None:
         self.node = node
         shape = node["data"].shape
         region = next((name for name in _REGIONS if name in node), None)
@@ -107,7 +100,7 @@ class _Series:
         self.n_neurons = shape[-1] if rois is None else len(rois)
         # Frames come first by the standard, and some files have them last.
         self.n_frames = shape[0] if len(shape) < 2 or shape[1] == self.n_neurons else shape[1]
-        self.labels = self._labels(file, rois, None if region is None else node[region].attrs.get("table"))
+        self.labels = self._labels(groups, rois, None if region is None else node[region].attrs.get("table"))
         # Higher for what is more likely meant.
         is_dff = _is_kind(node.parent, "DfOverF") or node.parent.name.endswith("/DfOverF")
         self.rank = is_dff, sum(is_neuron(neuron_name(label)) for label in self.labels)
@@ -118,13 +111,13 @@ class _Series:
         traces = frames_first(_values(self.node), "traces", self.n_neurons, (len(time),))
         return {"traces": traces, "time": time, "labels": self.labels}
 
-    def _labels(self, file: Any, rois: np.ndarray | None, reference: Any) -> list[str]:
+    def _labels(self, groups: list[Any], rois: np.ndarray | None, reference: Any) -> list[str]:
         if reference and rois is not None:
-            column = _label_column(file[reference])
+            column = _label_column(self.node.file[reference])
             if column is not None and len(rois) and rois.min() >= 0 and rois.max() < len(column):
                 return [column[row] for row in rois]
-        for place in (self.node.parent.parent, file):
-            for node in groups_below(place):
+        for places in (groups_below(self.node.parent.parent), groups):
+            for node in places:
                 column = _label_column(node)
                 if column is not None and len(column) == self.n_neurons:
                     return column
@@ -144,10 +137,10 @@ def _choose(candidates: list[_Series]) -> _Series | None:
     return found[0]
 
 
-def _traces_of_each_neuron(file: Any) -> dict[str, Any]:
+def _traces_of_each_neuron(groups: list[Any]) -> dict[str, Any]:
     """Return traces, time, labels and derivatives of a file with one series for each neuron."""
     families: dict[str, dict[int, Any]] = {}
-    for node in groups_below(file):
+    for node in groups:
         name = _OF_ONE_NEURON.match(node.name.rpartition("/")[2])
         if name and _is_kind(node, "TimeSeries") and "data" in node and node["data"].ndim == 1:
             families.setdefault(name[1].lower(), {})[int(name[2])] = node
@@ -178,13 +171,16 @@ def _values(series: Any) -> np.ndarray:
     """Return the values of a series in the unit that it names."""
     attributes = series["data"].attrs
     values = read_dataset(series["data"]).astype(float)
-    return values * float(attributes.get("conversion", 1.0)) + float(attributes.get("offset", 0.0))
+    conversion, offset = float(attributes.get("conversion", 1.0)), float(attributes.get("offset", 0.0))
+    if not np.isfinite([conversion, offset]).all() or conversion == 0:
+        raise ValueError(f"{series.name} has the conversion {conversion} and the offset {offset}; correct them")
+    return values * conversion + offset
 
 
-def _read_behavior(file: Any, time: np.ndarray) -> dict[str, np.ndarray]:
+def _read_behavior(groups: list[Any], time: np.ndarray) -> dict[str, np.ndarray]:
     """Return behavioural signals by name, each interpolated at the frames; those of several columns are numbered."""
     signals = {}
-    for node in _behavioral_series(file):
+    for node in _behavioral_series(groups):
         data = node["data"]
         name = node.name.rpartition("/")[2]
         if data.dtype.kind not in "iuf" or data.ndim not in (1, 2) or _EVENTS.search(name):
@@ -207,23 +203,22 @@ def _read_behavior(file: Any, time: np.ndarray) -> dict[str, np.ndarray]:
     return signals
 
 
-def _read_states(file: Any, time: np.ndarray, velocity: np.ndarray | None) -> np.ndarray | None:
+def _read_states(groups: list[Any], time: np.ndarray, velocity: np.ndarray | None) -> np.ndarray | None:
     """Return the state of every frame, as the file names it, or None where it has none."""
-    intervals = [
-        interval for table in groups_below(file) if _is_kind(table, "TimeIntervals") for interval in _intervals(table)
-    ]
+    intervals = [interval for table in groups if _is_kind(table, "TimeIntervals") for interval in _intervals(table)]
     if intervals:
         return _states_of(intervals, time)
-    for node in _behavioral_series(file):
+    for node in _behavioral_series(groups):
         texts = read_texts(node["data"])
         own_time = None if texts is None else _times_of(node, len(texts))
         if texts is None or (own_time is None and len(texts) != len(time)):
             continue
+        check_names(texts)
         if own_time is None:
             return np.array(texts, dtype=str)
         place = np.searchsorted(own_time, time, "right") - 1
         return np.where(place >= 0, np.array(texts, dtype=str)[np.maximum(place, 0)], UNKNOWN)
-    for node in _behavioral_series(file):
+    for node in _behavioral_series(groups):
         if _EVENTS.search(node.name.rpartition("/")[2]):
             pairs = read_dataset(node["data"])
             return states_of_reversals(pairs if pairs.shape[-1] == 2 else pairs.T, len(time), velocity)
@@ -244,7 +239,11 @@ def _intervals(table: Any) -> list[tuple[float, float, str]]:
 
 
 def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> np.ndarray:
+    check_names(state for _, _, state in intervals)
     names = np.array([UNKNOWN, *dict.fromkeys(state for _, _, state in intervals)])
+    for interval in intervals:
+        if np.isnan(interval[0]):
+            raise ValueError(f"the interval {interval} has no start; write it")
     codes = np.zeros(len(time), dtype=int)
     code_of = {name: code for code, name in enumerate(names.tolist())}
     starts = np.array([*sorted(start for start, _, _ in intervals), np.inf])
@@ -263,10 +262,11 @@ def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> n
     return names[codes]
 
 
-def _behavioral_series(file: Any) -> Iterator[Any]:
-    for node in groups_below(file):
-        within = _is_kind(node.parent, *_CONTAINERS) or "behav" in node.parent.name.lower()
-        if within and _is_kind(node, *_SERIES) and "data" in node:
+def _behavioral_series(groups: list[Any]) -> Iterator[Any]:
+    for node in groups:
+        if not _is_kind(node, *_SERIES) or "data" not in node:
+            continue
+        if _is_kind(node.parent, *_CONTAINERS) or "behav" in node.parent.name.lower():
             yield node
 
 

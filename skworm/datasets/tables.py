@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skworm.datasets.conventions import check_expansion, frame_rate, repeated, translate_states
+from skworm.datasets.conventions import (
+    check_expansion,
+    check_names,
+    check_traces,
+    frame_rate,
+    repeated,
+    translate_states,
+)
 from skworm.neurons import is_neuron, neuron_name
 from skworm.recording import STATES, UNKNOWN, Recording
 
@@ -199,7 +206,9 @@ def _texts(column: pd.Series) -> np.ndarray:
     """Return states as text; where a cell is empty, pandas has made 1.0 of every 1."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
-    return column.astype(object).where(column.notna(), UNKNOWN).to_numpy(dtype=str)
+    texts = column.astype(object).where(column.notna(), UNKNOWN).map(str)
+    check_names(texts)
+    return texts.to_numpy(dtype=str)
 
 
 def _renamed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -261,6 +270,7 @@ def _check_rows(text: str, separator: str) -> list[str]:
             f"column {header.index('') + 1} has no name; name it, or write the table without an index "
             "(to_csv(..., index=False))"
         )
+    check_traces(len(header))
     if several := repeated(header):
         raise ValueError(f"the columns {several} repeat; give each neuron one column")
     is_blank = False
@@ -279,7 +289,7 @@ def _read_binary(path: Path) -> pd.DataFrame:
     suffix = path.suffix.lower()
     package, extra = {".parquet": ("pyarrow", "parquet"), ".xlsx": ("openpyxl", "excel")}[suffix]
     try:
-        table = pd.read_parquet(path) if suffix == ".parquet" else _read_workbook(path)
+        table = _read_parquet(path) if suffix == ".parquet" else _read_workbook(path)
     except ImportError as error:
         raise ImportError(f"{path}: reading {suffix} needs {package}; pip install skworm[{extra}]") from error
     # The parsers of a damaged file fail in many ways, in the archive, the XML or the cells.
@@ -289,6 +299,16 @@ def _read_binary(path: Path) -> pd.DataFrame:
     if unnamed:
         raise ValueError(f"column {unnamed[0]} has no name; name it, or delete the column")
     return table
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    from pyarrow import parquet
+
+    about = parquet.read_metadata(path)
+    check_traces(about.num_columns)
+    stored = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
+    check_expansion(max(stored, 8 * about.num_rows * about.num_columns), path.stat().st_size)
+    return pd.read_parquet(path)
 
 
 def _read_workbook(path: Path) -> pd.DataFrame:

@@ -1,0 +1,104 @@
+"""Go through an HDF5 file as readers may, and print why it must not be read: python hdf5_check.py PATH LIMIT.
+
+This runs in a process of its own, so it imports nothing of skworm.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+_LARGEST_ATTRIBUTE = 2**20
+# A text may be as long as the file, so few are read at a time.
+_AT_ONCE = 30
+
+
+def check_storage(node: Any) -> None:
+    """Raise ValueError where the values of an HDF5 data set lie in another file."""
+    if node.external or node.is_virtual:
+        raise ValueError(f"{node.name} keeps its values in other files; copy them into this one")
+
+
+def parts_of(node: Any) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield the values of an HDF5 data set of texts in small parts, each with its bytes."""
+    for start in range(0, len(node) if node.ndim else 1, _AT_ONCE):
+        part = np.asarray(node[start : start + _AT_ONCE] if node.ndim else node[()])
+        yield part, sum(len(value) for value in part.flat if isinstance(value, bytes | str | np.ndarray))
+
+
+class _RefusedError(Exception):
+    """A file that must not be read."""
+
+
+def _check_file(path: str, limit: int) -> None:
+    import h5py
+
+    try:
+        file = h5py.File(path, "r")
+    except OSError:
+        # Nor can the reader open it, which says why.
+        return
+    with file:
+        seen, waiting = {file.id}, [file]
+        while waiting:
+            node = waiting.pop()
+            try:
+                children = list(_children_of(node)) if isinstance(node, h5py.Group) else []
+                _check_attributes(node)
+                if isinstance(node, h5py.Dataset):
+                    _check_dataset(node, limit)
+            except _RefusedError:
+                raise
+            # What is damaged matters to those who read it.
+            except Exception:
+                children = []
+            for child in children:
+                if child.id not in seen:
+                    seen.add(child.id)
+                    waiting.append(child)
+
+
+def _children_of(group: Any) -> Iterator[Any]:
+    import h5py
+
+    for name in group:
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise _RefusedError(f"{group.name}/{name} is a link to the file {link.filename!r}; copy the data instead")
+        if isinstance(link, h5py.HardLink):
+            try:
+                yield group[name]
+            except (LookupError, OSError, RuntimeError, ValueError):
+                continue
+
+
+def _check_attributes(node: Any) -> None:
+    for name in node.attrs:
+        attribute = node.attrs.get_id(name)
+        if float(np.prod(attribute.shape or (), dtype=float)) * attribute.dtype.itemsize > _LARGEST_ATTRIBUTE:
+            raise _RefusedError(f"the attribute {name!r} of {node.name} declares the shape {attribute.shape}")
+        node.attrs[name]
+
+
+def _check_dataset(node: Any, limit: int) -> None:
+    try:
+        check_storage(node)
+    except ValueError as error:
+        raise _RefusedError(str(error)) from error
+    if node.chunks:
+        node.id.get_num_chunks()
+    if node.dtype.hasobject and node.shape is not None and node.nbytes < limit:
+        for _, n_bytes in parts_of(node):
+            limit -= n_bytes
+            if limit < 0:
+                return
+
+
+if __name__ == "__main__":
+    try:
+        _check_file(sys.argv[1], int(sys.argv[2]))
+    except _RefusedError as refused:
+        print(refused)
