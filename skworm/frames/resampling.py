@@ -125,8 +125,7 @@ def resample(recording: Recording, fps: float) -> Recording:
     --------
     >>> import numpy as np
     >>> from skworm.frames import resample
-    >>> from skworm.frames.index import is_same_rate
-    from skworm.recording import Recording
+    >>> from skworm.recording import Recording
     >>> worm = Recording("worm-a", np.arange(7.0)[:, None], ["AVAL"], fps=6.0, states=["forward"] * 4 + ["turn"] * 3)
     >>> slower = resample(worm, 3.0)
     >>> slower.traces.ravel(), slower.states.tolist()
@@ -188,8 +187,7 @@ def detrend(recording: Recording, seconds: float) -> Recording:
     --------
     >>> import numpy as np
     >>> from skworm.frames.resampling import detrend
-    >>> from skworm.frames.index import is_same_rate
-    from skworm.recording import Recording
+    >>> from skworm.recording import Recording
     >>> bleaching, pulses = np.linspace(2, 1, 400), np.arange(400) % 40 < 10
     >>> worm = Recording("worm-a", (bleaching + pulses)[:, None], ["AVAL"], fps=1.0)
     >>> level = detrend(worm, 80.0).traces[:, 0]
