@@ -14,6 +14,7 @@ from skworm.estimators.familiarity import check_worms, sets_of_states, warn_unfa
 from skworm.frames import make_frames, resample
 from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS
 from skworm.frames.index import is_same_rate, parse_column_names, parse_context_feature_names, settings_for
+from skworm.frames.resampling import follows_a_gap
 from skworm.recording import UNKNOWN, VOCABULARIES, Recording, map_states
 
 
@@ -83,6 +84,7 @@ def frames_for_model(
         derivative_width=settings.get("derivative_width") or SMOOTH_SECONDS,
         fit_scope=settings.get("fit_scope") or "recording",
         percentiles=settings.get("percentiles") or "auto",
+        detrend=settings.get("detrend"),
         missing="nan",
         node_features=list(dict.fromkeys(signals)),
         context=list(dict.fromkeys(offsets)),
@@ -203,7 +205,8 @@ def bouts_in_seconds(table: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row a bout: ``"worm"``, ``"state"``, ``"start"``, ``"end"`` and ``"duration"`` in seconds, ``"n_frames"``. A
-        bout ends where the next one begins, the last one of a worm a frame after its last.
+        bout ends where the next one begins, and the last one of a worm, or before a gap in its time, a frame after its
+        last.
 
     Examples
     --------
@@ -220,10 +223,12 @@ def bouts_in_seconds(table: pd.DataFrame) -> pd.DataFrame:
     bouts = []
     for worm, rows in table.groupby("worm", sort=False):
         time, state = rows["time"].to_numpy(), rows["state"].to_numpy()
-        last = time[-1] + (np.median(np.diff(time)) if len(time) > 1 else 0.0)
-        first = np.flatnonzero(np.append(True, state[1:] != state[:-1]))
-        end = np.append(time[first[1:]], last)
+        step = np.median(np.diff(time)) if len(time) > 1 else 0.0
+        gap = follows_a_gap(time)
+        first = np.flatnonzero(np.append(True, (state[1:] != state[:-1]) | gap[1:]))
         n_frames = np.diff(np.append(first, len(rows)))
+        last = first + n_frames - 1
+        end = np.where(np.append(gap[first[1:]], True), time[last] + step, np.append(time[first[1:]], np.nan))
         parts = {"worm": worm, "state": state[first], "start": time[first], "end": end, "duration": end - time[first]}
         bouts.append(pd.DataFrame({**parts, "n_frames": n_frames}))
     return pd.concat(bouts, ignore_index=True)
