@@ -67,7 +67,7 @@ PICTURES = {
     "reliability": Picture(
         (benchmark("trust", "{data}", "--train-worms", "4", "--states", "4", "--picture", "a.png"),)
     ),
-    "graphs": Picture((benchmark("true_graph", "--data", "{data}", "--models", "classifier", "--picture", "a.png"),)),
+    "graphs": Picture((benchmark("true_graph", "--data", "{data}", "--methods", "functional", "--picture", "a.png"),)),
     "new_worm": Picture((benchmark("new_worm", "{data}", "--epochs", "200", "--picture", "a.png"),)),
     "neuron_curve": Picture(
         (

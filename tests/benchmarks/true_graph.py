@@ -9,13 +9,14 @@ many of the true edges among the strongest 29 have the right sign. At the end, h
 with different seeds rank edges alike.
 
     python tests/benchmarks/true_graph.py [--data FOLDER] [--worm-seeds 0 1 2] [--worms 5] [--mixing 0.35]
-        [--methods functional ...] [--fit-seeds 0] [--out FILE.csv]
+        [--methods functional ...] [--fit-seeds 0] [--out FILE.csv] [--picture FILE.png]
 
 Methods without a network take seconds for each set of worms, a fit of a network some minutes.
 """
 
 import argparse
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ CONNECTOMES = [
     ("witvliet2021_8", "both"),
 ]
 HORIZON = 16
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results" / "graphs.csv"
 
 
 def correlation(recordings, seed):
@@ -135,6 +137,35 @@ def worms_and_references(options):
         yield str(seed), worms, {"true graph": true}
 
 
+def draw(path, recordings):
+    """Draw how well each method finds the true graph, and the functional graph of the last worms."""
+    from matplotlib.figure import Figure
+
+    from skworm.plotting import GraphDisplay
+
+    rows = pd.read_csv(RESULTS)
+    rows = rows[(rows["reference"] == "true graph") & (rows["n_worms"] == 5) & (rows["mixing"] == 0.35)]
+    methods = [name for name in METHODS if name in set(rows["method"])]
+    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
+    for place, method in enumerate(methods):
+        own = rows.loc[rows["method"] == method, "auroc"]
+        spread = np.linspace(-0.18, 0.18, len(own)) if len(own) > 1 else [0]
+        left.plot(own, place + np.array(spread), "o", markersize=4, color="#0072B2", mec="white", mew=0.5)
+    chance = rows[["permuted_labels_95", "rewired_reference_95"]].max(axis=1).mean()
+    left.axvspan(0.4, chance, color="0.92", zorder=0)
+    left.text(chance - 0.005, len(methods) - 0.45, "chance", ha="right", va="bottom", fontsize="x-small", color="0.4")
+    left.set_yticks(range(len(methods)), methods, fontsize="small")
+    left.set_xlabel("AUROC of the true edges (simulated worms)", fontsize="small")
+    left.set_xlim(0.4, 1)
+    left.invert_yaxis()
+    left.spines[["top", "right"]].set_visible(False)
+    graph = functional_graph(recordings, neurons=neurons_of(recordings), n_shifts=0).t
+    graph = graph.mask(np.eye(len(graph), dtype=bool))
+    GraphDisplay(graph, reference=load_connectome(kind="both"), label="Functional graph, t over worms").plot(ax=right)
+    figure.savefig(path, dpi=200)
+
+
 def main():
     """Print and keep the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -146,6 +177,7 @@ def main():
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--fit-seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", help="file for the rows, as CSV")
+    parser.add_argument("--picture", help="file for a picture of docs/results/graphs.csv and of the functional graph")
     options = parser.parse_args()
     rows, graphs = [], {}
     for worms, recordings, references in worms_and_references(options):
@@ -168,6 +200,8 @@ def main():
     table = pd.DataFrame(rows)
     if options.out:
         table.to_csv(options.out, index=False, float_format="%.4g")
+    if options.picture:
+        draw(options.picture, recordings)
     print(table.groupby(["method", "reference"], sort=False)["auroc"].agg(["mean", "min", "max"]).round(3).to_string())
     for (method, worms), fits in graphs.items():
         if len(fits) > 1:
