@@ -1,9 +1,9 @@
-"""Write the results on real worms as data, and the tables of the pages from them.
+"""Write the results as data, and the tables of the pages from them.
 
     python tools/make_results.py [FOLDER ...]
 
 Each FOLDER is one that ``skworm reproduce`` wrote. Its table becomes ``docs/results/FOLDER.csv`` with the command, the
-version, the date and the seconds of all fits. The tables of README.md, docs/results.md and docs/claims.md are then made
+version, the date and the seconds of all fits. The tables of README.md, docs/results.md and docs/graphs.md are then made
 again from all such files; without a FOLDER, they alone are.
 """
 
@@ -27,8 +27,7 @@ PROVENANCE = ["command", "version", "date", "seconds"]
 _DROPPED = {"--out": 2, "--n-jobs": 2, "--quiet": 1}
 _MODELS = ["svm", "mlp-published", "gnn-published", "mlp", "gnn", "clock", "majority"]
 
-SUMMARY = "summary"
-CLAIMS = "claims"
+_METHODS = {"functional": "functional graph"}
 
 
 def command_for_readers(command: str) -> str:
@@ -114,6 +113,46 @@ def cell_of(row: pd.Series) -> str:
     return score_text(100 * row["accuracy_mean"], 100 * row["accuracy_std"], float("nan"), float("nan"), paper)
 
 
+def graph_tables() -> dict[str, str]:
+    """Return the tables of docs/graphs.md by name."""
+    rows = read_results("graphs")
+    rows["above"] = rows["auroc"] > rows[["permuted_labels_95", "rewired_reference_95"]].max(axis=1)
+    rows["method"] = rows["method"].replace(_METHODS)
+    simulated = rows[rows["reference"] == "true graph"]
+    settings = [(5, 0.35), (5, 0.15), (20, 0.35), (20, 0.15)]
+    texts, above = {}, {}
+    for n_worms, mixing in settings:
+        part = simulated[(simulated["n_worms"] == n_worms) & (simulated["mixing"] == mixing)]
+        texts[f"{n_worms} worms, mixing {mixing:g}"] = {name: range_of(own) for name, own in part.groupby("method")}
+    first = simulated[(simulated["n_worms"] == 5) & (simulated["mixing"] == 0.35)].groupby("method")
+    above = {name: f"{own['above'].sum()} of {len(own)}" for name, own in first}
+    signs = {
+        name: f"{own['right_signs'].sum():.0f} of {own['true_edges'].sum():.0f}"
+        for name, own in first
+        if own["right_signs"].notna().any()
+    }
+    order = list(dict.fromkeys(simulated["method"]))
+    table = pd.DataFrame({**texts, "above chance, 5 worms": above, "signs, 5 worms": signs}, index=order).fillna("")
+    real = rows[rows["reference"] != "true graph"]
+    found = {
+        reference: {name: range_of(own) for name, own in part.groupby("method")}
+        for reference, part in real.groupby("reference", sort=False)
+    }
+    connectomes = pd.DataFrame(found, index=list(dict.fromkeys(real["method"]))).fillna("")
+    commands = "\n".join(dict.fromkeys(rows["command"]))
+    return {
+        "simulated": f"{markdown(table.rename_axis('method'))}\n\n```sh\n{commands}\n```",
+        "connectomes": markdown(connectomes.rename_axis("method")),
+    }
+
+
+def range_of(rows: pd.DataFrame) -> str:
+    """Return the mean AUROC, and its range where there are several."""
+    values = rows["auroc"]
+    ends = f" ({values.min():.2f} to {values.max():.2f})" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{ends}"
+
+
 def fill(page: str, name: str, text: str) -> str:
     """Return a page with a text between its two markers of a name."""
     markers = f"(<!-- results: {name} -->\n).*?(<!-- end of results -->)"
@@ -125,13 +164,18 @@ def fill(page: str, name: str, text: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Return the pages that show results, as they must be."""
-    readme, results = ROOT / "README.md", ROOT / "docs" / "results.md"
+    readme, results, graphs = ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "graphs.md"
     names = list(TARGETS)
-    files = sorted(RESULTS.glob("*.csv"), key=lambda path: (names.index(target_of(read_results(path.stem))), path.stem))
+    experiments = [path for path in RESULTS.glob("*.csv") if path.stem != "graphs"]
+    files = sorted(experiments, key=lambda path: (names.index(target_of(read_results(path.stem))), path.stem))
     sections = "\n\n".join(map(section_of, files))
+    about_graphs = graphs.read_text(encoding="utf-8")
+    for name, text in graph_tables().items():
+        about_graphs = fill(about_graphs, name, text)
     return {
-        readme: fill(readme.read_text(encoding="utf-8"), SUMMARY, summary_table()),
+        readme: fill(readme.read_text(encoding="utf-8"), "summary", summary_table()),
         results: fill(results.read_text(encoding="utf-8"), "all", sections),
+        graphs: about_graphs,
     }
 
 
