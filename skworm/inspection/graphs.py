@@ -26,28 +26,10 @@ def rewire(
 ) -> np.ndarray:
     """Swap the ends of random pairs of edges again and again, ten times as often as there are edges.
 
-    The edges a to b and c to d become a to d and c to b. A weight goes with its sender's edge. A swap that would double
-    an edge, or put one where none is allowed, is left out.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_neurons, n_neurons)
-        Graph; an entry that is not 0 is an edge.
-    allowed : ndarray of bool, shape (n_neurons, n_neurons)
-        Pairs between which edges may stand. What stands elsewhere, and on the diagonal, is not touched.
-    rng : RandomState
-        Source of randomness.
-    symmetric : bool, default=False
-        Move both directions of an edge together, so that a symmetric graph stays symmetric.
-
-    Returns
-    -------
-    ndarray of shape (n_neurons, n_neurons)
-        The rewired graph.
-
-    References
-    ----------
-    Maslov & Sneppen 2002, Science 296, 910-913. Milo et al. 2003, arXiv:cond-mat/0312028: ten swaps an edge.
+    The edges a to b and c to d become a to d and c to b, and a weight goes with its sender's edge. A swap that would
+    double an edge, or put one where none is `allowed`, is left out; entries there, and on the diagonal, stay as they
+    are. A `symmetric` graph stays so, as both directions of an edge move together. See Maslov & Sneppen 2002, Science
+    296, 910-913; ten swaps an edge are those of Milo et al. 2003, arXiv:cond-mat/0312028.
 
     Examples
     --------
