@@ -1,8 +1,7 @@
 """Save fitted models to files of numbers and text, which can run no code, and load them.
 
-``skops.io`` would not shorten this: with a list of allowed types it runs no code either, but it sets attributes on
-unchecked objects, those of libsvm too, and it knows neither a bound of memory nor torch. What is here beside JSON and
-safetensors, the bounds, the checksum and the probe, would have to come on top.
+``skops.io`` would not do: it too runs no code, but sets attributes of unchecked objects, bounds no memory, and has no
+checksum, no probe and no torch.
 """
 
 from __future__ import annotations
@@ -243,7 +242,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     Parameters
     ----------
     path : path
-        A file that :func:`skworm.save` wrote.
+        A file that :func:`skworm.save` wrote; as :func:`skworm.load`, it refuses what is damaged.
 
     Returns
     -------
@@ -251,13 +250,6 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         ``"class"``, ``"description"``, ``"training"`` (``"frames"``, how they were made; and where they were passed to
         :func:`skworm.save`, ``"n_frames"``, ``"worms"``, ``"states"`` and the digest ``"sha256"``), and
         ``"versions"`` of packages.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is damaged or is not a model file of skworm.
 
     Examples
     --------
@@ -343,11 +335,6 @@ def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _parameters_of(value: Any) -> dict[str, Any]:
-    names = value.get_params(deep=False) if hasattr(value, "get_params") else signature(type(value)).parameters
-    return {name: getattr(value, name) for name in names if name not in _NOT_KEPT}
-
-
 class _Encoder:
     """Values as JSON; numbers of arrays go into ``arrays``."""
 
@@ -401,7 +388,8 @@ class _Encoder:
     def _object(self, value: Any, where: str, fitted: bool) -> dict[str, Any]:
         if type(value) not in _CLASSES.values():
             raise TypeError(f"{where} is a {type(value).__name__}, which a model file cannot hold")
-        parameters, learned = _parameters_of(value), dict(vars(value)) if fitted else {}
+        names = value.get_params(deep=False) if hasattr(value, "get_params") else signature(type(value)).parameters
+        parameters = {name: getattr(value, name) for name in names if name not in _NOT_KEPT}
         encoded: dict[str, Any] = {"class": type(value).__name__}
         if isinstance(value, Pipeline):
             # The steps are parameters of a pipeline, and are fitted themselves.
@@ -413,6 +401,7 @@ class _Encoder:
             return encoded
         if isinstance(value, BaseEstimator) and not isinstance(value, ParameterObject):
             check_is_fitted(value)
+        learned = dict(vars(value))
         if isinstance(value, KNeighborsClassifier):
             learned = {"frames": value._fit_X, "states": value.classes_[value._y]}
             learned |= {name: vars(value)[name] for name in ("feature_names_in_",) if hasattr(value, name)}
@@ -555,18 +544,12 @@ def _check(model: Any, fitted: bool = True) -> None:
     if not fitted:
         return
     _check_shapes(model)
-    if not isinstance(getattr(model, "frame_settings_", {}), dict):
-        raise TypeError("frame_settings_ is not a dict")
     if isinstance(model, TrajectoryRegressor) and model.burn_in_ * model.n_columns_ != model.n_features_in_:
         raise ValueError("burn_in_, n_columns_ and n_features_in_ do not fit together")
     if isinstance(model, SVMStateClassifier) and not np.array_equal(model.classes_, model.svc_.classes_):
         raise ValueError("the classes of the support vector machine are not those of the model")
-    if isinstance(model, skworm.AsymmetricDiffusionMap):
-        n_points, n_columns = model._points.shape
-        if n_columns != (model.n_delays + 1) * model.n_features_in_ or model.n_neighbors > n_points:
-            raise ValueError("n_delays, n_neighbors and the points of the manifold do not fit together")
-        if model.n_neighbors * n_points > _MOST_NUMBERS:
-            raise ValueError(f"n_neighbors={model.n_neighbors} of {n_points} points take longer than a model may")
+    if isinstance(model, skworm.AsymmetricDiffusionMap) and model.n_neighbors * len(model._points) > _MOST_NUMBERS:
+        raise ValueError(f"n_neighbors={model.n_neighbors} of {len(model._points)} points take long to find")
     if isinstance(model, WrappingStateClassifier):
         inner = model.estimator_
         if not is_classifier(inner) or not np.array_equal(model.classes_, inner.classes_):
@@ -654,8 +637,8 @@ def _about_training(estimator: Any, X: Any, y: Any) -> dict[str, Any]:
         digest.update("\0".join(map(str, table.columns)).encode())
         digest.update(b"" if y is None else "\0".join(map(str, np.asarray(y))).encode())
         worms = worm_of_rows(X)
-        about |= {"n_frames": len(table), "sha256": digest.hexdigest()}
-        about["worms"] = [] if worms is None else [str(worm) for worm in pd.unique(worms)]
+        names = [] if worms is None else [str(worm) for worm in pd.unique(worms)]
+        about |= {"n_frames": len(table), "sha256": digest.hexdigest(), "worms": names}
     if y is not None and np.asarray(y).dtype.kind in "OUT":
         states, counts = np.unique(np.asarray(y, dtype=str), return_counts=True)
         about["states"] = dict(zip(states.tolist(), counts.tolist(), strict=True))

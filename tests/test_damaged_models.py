@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as save_tensors
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 import skworm
@@ -203,3 +204,81 @@ def test_deep_nesting_is_refused(small, tmp_path):
     target.write_bytes(save_tensors(arrays, metadata))
     with pytest.raises(ValueError, match=r"deep\.skworm"):
         skworm.load(target)
+
+
+def array_part(name):
+    return {"type": "array", "name": name, "fortran": False, "complex": False}
+
+
+def repeat_an_array(document, arrays):
+    arrays["often"] = np.zeros(8)
+    document["model"]["learned"]["_frame_columns"] = [array_part("often")] * 2
+
+
+def stretch(name):
+    def change(document, arrays):
+        arrays[document["model"]["learned"][name]["name"]] = np.zeros((500, 1, 1))
+
+    return change
+
+
+def label_one_number(document, arrays):
+    arrays["one"] = np.zeros(1)
+    axis = {"name": None, "labels": {"type": "names", "width": "object", "shape": [3], "items": ["a"] * 3}}
+    table = {"type": "table", "values": array_part("one"), "axes": [axis], "name": None}
+    document["model"]["learned"]["graph_"] = table
+
+
+def empty_columns(document, arrays):
+    arrays[document["model"]["learned"]["coef_"]["name"]] = np.zeros((10**9, 0))
+
+
+def nest(document, arrays):
+    part = document["model"]["parameters"]["estimator"]
+    document["model"]["parameters"]["cv"] = [part] * 1001
+
+
+WIDE_NAMES = {"type": "names", "width": 2 * 10**7, "shape": [1], "items": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("which", "change", "problem"),
+    [
+        (GNN, set_parameter("readout", {"class": "Readout", "parameters": {"n_layers": 101}}), "n_layers"),
+        (GNN, set_learned("neurons_", ["a"] * 1001), "neurons_"),
+        (GNN, label_one_number, "other labels"),
+        (LINEAR, set_learned("_frame_columns", [WIDE_NAMES] * 10), "more memory"),
+        (LINEAR, set_learned("horizon_", 1001), "horizon_"),
+        (LINEAR, repeat_an_array, "KeyError"),
+        (LINEAR, stretch("level_"), "level_"),
+        (LINEAR, stretch("intercept_"), "intercept_"),
+        (LINEAR, empty_columns, "numbers of"),
+        (TEMPERATURE, nest, "more than 1000 objects"),
+    ],
+)
+def test_a_small_file_that_asks_for_much_is_refused(small, which, change, problem, tmp_path):
+    target = rewrite(small[which][0], change, tmp_path)
+    with pytest.raises(ValueError, match=rf"(?s)crafted\.skworm.*{problem}"):
+        skworm.load(target)
+
+
+@pytest.mark.parametrize("messages", [skworm.SAGE(n_hidden=1), skworm.GATv2(n_hidden=1)])
+def test_few_weights_that_would_fill_memory_are_refused(messages, tmp_path, monkeypatch):
+    model = skworm.GNNStateClassifier(n_hidden=1, max_epochs=1, device="cpu", messages=messages, readout="mean")
+    model.fit(np.random.default_rng(0).random((8, 200)), np.arange(8) % 2)
+    model.set_params(messages__n_hidden=50_000)
+    model.net_.module_ = model._build_module().double().eval()
+    with pytest.raises(ValueError, match="more memory or time"):
+        skworm.save(model, tmp_path / "a.skworm")
+    with monkeypatch.context() as patch:
+        patch.setattr("skworm.persistence._answer", lambda model, probe: np.zeros((4, 2)))
+        skworm.save(model, tmp_path / "a.skworm")
+    with pytest.raises(ValueError, match="more memory or time"):
+        skworm.load(tmp_path / "a.skworm")
+
+
+def test_neighbors_by_covariance_are_refused(tmp_path):
+    model = KNeighborsClassifier(2, metric="mahalanobis", algorithm="brute")
+    model.fit(np.random.default_rng(0).random((9, 2)), np.arange(9) % 2)
+    with pytest.raises(ValueError, match="metric='mahalanobis'"):
+        skworm.save(model, tmp_path / "a.skworm")

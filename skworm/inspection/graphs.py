@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from numbers import Integral
 from typing import Any, Literal
@@ -25,28 +26,10 @@ def rewire(
 ) -> np.ndarray:
     """Swap the ends of random pairs of edges again and again, ten times as often as there are edges.
 
-    The edges a to b and c to d become a to d and c to b. A weight goes with its sender's edge. A swap that would double
-    an edge, or put one where none is allowed, is left out.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_neurons, n_neurons)
-        Graph; an entry that is not 0 is an edge.
-    allowed : ndarray of bool, shape (n_neurons, n_neurons)
-        Pairs between which edges may stand. What stands elsewhere, and on the diagonal, is not touched.
-    rng : RandomState
-        Source of randomness.
-    symmetric : bool, default=False
-        Move both directions of an edge together, so that a symmetric graph stays symmetric.
-
-    Returns
-    -------
-    ndarray of shape (n_neurons, n_neurons)
-        The rewired graph.
-
-    References
-    ----------
-    Maslov & Sneppen 2002, Science 296, 910-913. Milo et al. 2003, arXiv:cond-mat/0312028: ten swaps an edge.
+    The edges a to b and c to d become a to d and c to b, and a weight goes with its sender's edge. A swap that would
+    double an edge, or put one where none is `allowed`, is left out; entries there, and on the diagonal, stay as they
+    are. A `symmetric` graph stays so, as both directions of an edge move together. See Maslov & Sneppen 2002, Science
+    296, 910-913; ten swaps an edge are those of Milo et al. 2003, arXiv:cond-mat/0312028.
 
     Examples
     --------
@@ -196,10 +179,18 @@ def compare_graphs(
     counted = counted_pairs(len(neurons), diagonal) & ~np.isnan(strengths)
     if not counted.any():
         raise ValueError("reference knows no pair of the shared neurons: all are NaN; take another measure of it")
-    statistics = _Statistics(counted, edge_threshold)
+    statistics = partial(_statistics, counted=counted, edge_threshold=edge_threshold)
     rng = check_random_state(random_state)
-    permuted = [statistics(_permuted(weights, rng), strengths) for _ in range(n_permutations)]
-    rewired, moved = _rewired(weights, strengths, counted, statistics, n_permutations, rng)
+    orders = [rng.permutation(len(neurons)) for _ in range(n_permutations)]
+    permuted = [statistics(weights[np.ix_(order, order)], strengths) for order in orders]
+    edges = (strengths != 0) & counted_pairs(len(neurons), False) & counted
+    symmetric = np.array_equal(strengths, strengths.T, equal_nan=True)
+    graph, rewired, moved = strengths, [], []
+    for _ in range(n_permutations):
+        # Each random graph goes on from the one before, and so ever farther away from the reference.
+        graph = rewire(graph, counted, rng, symmetric=symmetric)
+        rewired.append(statistics(weights, graph))
+        moved.append((edges & (graph == 0)).sum() / max(1, edges.sum()))
     observed = statistics(weights, strengths)
     rows = [
         {"statistic": statistic, "null": null, **_against_chance(observed[column], np.array(chance)[:, column])}
@@ -210,52 +201,24 @@ def compare_graphs(
     table = pd.DataFrame(rows).assign(n_pairs=int(counted.sum()), n_edges=n_edges, n_neurons=len(neurons))
     table.attrs = {
         "neurons": neurons,
-        "inferred_only": _not_in(inferred.index, neurons),
-        "reference_only": _not_in(reference.index, neurons),
-        "share_moved": moved,
+        "inferred_only": [name for name in inferred.index if name not in neurons],
+        "reference_only": [name for name in reference.index if name not in neurons],
+        "share_moved": float(np.mean(moved)),
     }
     return table
 
 
-class _Statistics:
-    """Rank correlation and AUROC over the pairs that count."""
-
-    def __init__(self, counted: np.ndarray, edge_threshold: float) -> None:
-        self.counted = counted
-        self.edge_threshold = edge_threshold
-
-    def __call__(self, weights: np.ndarray, strengths: np.ndarray) -> tuple[float, float]:
-        ranks, strengths = rankdata(weights[self.counted]), strengths[self.counted]
-        is_edge = strengths > self.edge_threshold
-        n_edges, n_others = int(is_edge.sum()), int((~is_edge).sum())
-        auroc = np.nan
-        if n_edges and n_others:
-            auroc = (ranks[is_edge].sum() - n_edges * (n_edges + 1) / 2) / (n_edges * n_others)
-        return correlation_of_ranks(ranks, rankdata(strengths)), float(auroc)
-
-
-def _permuted(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    order = rng.permutation(len(weights))
-    return weights[np.ix_(order, order)]
-
-
-def _rewired(
-    weights: np.ndarray,
-    strengths: np.ndarray,
-    counted: np.ndarray,
-    statistics: Callable[[np.ndarray, np.ndarray], tuple[float, float]],
-    n_graphs: int,
-    rng: np.random.RandomState,
-) -> tuple[list[tuple[float, float]], float]:
-    edges = (strengths != 0) & counted_pairs(len(strengths), False) & counted
-    symmetric = np.array_equal(strengths, strengths.T, equal_nan=True)
-    graph, results, moved = strengths, [], []
-    for _ in range(n_graphs):
-        # Each random graph goes on from the one before, and so ever farther away from the reference.
-        graph = rewire(graph, counted, rng, symmetric=symmetric)
-        results.append(statistics(weights, graph))
-        moved.append((edges & (graph == 0)).sum() / max(1, edges.sum()))
-    return results, float(np.mean(moved))
+def _statistics(
+    weights: np.ndarray, strengths: np.ndarray, counted: np.ndarray, edge_threshold: float
+) -> tuple[float, float]:
+    """Return the rank correlation and the AUROC over the pairs that count."""
+    ranks, strengths = rankdata(weights[counted]), strengths[counted]
+    is_edge = strengths > edge_threshold
+    n_edges, n_others = int(is_edge.sum()), int((~is_edge).sum())
+    auroc = np.nan
+    if n_edges and n_others:
+        auroc = (ranks[is_edge].sum() - n_edges * (n_edges + 1) / 2) / (n_edges * n_others)
+    return correlation_of_ranks(ranks, rankdata(strengths)), float(auroc)
 
 
 def _against_chance(observed: float, chance: np.ndarray) -> dict[str, float]:
@@ -290,10 +253,6 @@ def _oriented(graph: pd.DataFrame, name: str, *, finite: bool = True) -> pd.Data
     return pd.DataFrame(graph.to_numpy(dtype=float), index=senders, columns=receivers)
 
 
-def _not_in(names: Iterable[str], neurons: list[str]) -> list[str]:
-    return [name for name in names if name not in set(neurons)]
-
-
 _FEWEST_NEURONS_FOR_RANKS = 3
 
 
@@ -306,7 +265,7 @@ def inferred_graph(
     worm: Any = None,
     reinfer: bool = False,
 ) -> Any:
-    """Give the graph that a fitted graph neural network uses on frames or trajectories.
+    """Return the graph that a fitted graph neural network uses on frames or trajectories.
 
     Rows send and columns receive, [pre, post], as in ``graph_``, ``graphs_`` and connectomes; the equations of the
     paper have it the other way round. Weights are those before messages are normalised. Self edges stand on the
@@ -382,7 +341,7 @@ def inferred_graph(
 def graph_stability(
     graphs: Mapping[Any, pd.DataFrame], names: Sequence[str] = ("worm",), *, diagonal: bool = False
 ) -> pd.DataFrame:
-    """Tell how far graphs of different worms, seeds or folds rank their edges alike.
+    """Measure how far graphs of different worms, seeds or folds rank their edges alike.
 
     Parameters
     ----------
@@ -417,7 +376,12 @@ def graph_stability(
     1           worm        1            0  -1.0    -1.0     -1.0
     2  worm and seed        1            0  -1.0    -1.0     -1.0
     """
-    keyed = {_as_key(key, names): graph for key, graph in graphs.items()}
+    keyed: dict[tuple[Hashable, ...], pd.DataFrame] = {
+        key if isinstance(key, tuple) else (key,): graph for key, graph in graphs.items()
+    }
+    for given, key in zip(graphs, keyed, strict=True):
+        if len(key) != len(names):
+            raise ValueError(f"the key {given!r} has {len(key)} entries, but names={tuple(names)} has {len(names)}")
     if len(keyed) < 2:
         raise ValueError(f"{len(keyed)} graph is no pair; pass at least two, such as the graphs_ of a fitted network")
     rows = []
@@ -427,15 +391,8 @@ def graph_stability(
         rows.append({"differ_in": " and ".join(differing), "order": len(differing), "correlation": correlation})
     pairs = pd.DataFrame(rows)
     kinds = pairs.groupby(["order", "differ_in"])["correlation"]
-    table = pd.DataFrame(
-        {
-            "n_pairs": kinds.size(),
-            "n_undefined": kinds.size() - kinds.count(),
-            "mean": kinds.mean(),
-            "lowest": kinds.min(),
-            "highest": kinds.max(),
-        }
-    )
+    table = kinds.agg(n_pairs="size", n_undefined="count", mean="mean", lowest="min", highest="max")
+    table["n_undefined"] = table["n_pairs"] - table["n_undefined"]
     return table.reset_index().drop(columns="order")
 
 
@@ -450,7 +407,7 @@ def check_graph(graph: Any, name: str, *, finite: bool = True) -> None:
 
 
 def counted_pairs(n_neurons: int, diagonal: bool) -> np.ndarray:
-    """Tell which entries of a graph count: all, or all but self edges."""
+    """Return which entries of a graph count: all, or all but self edges."""
     return np.ones((n_neurons, n_neurons), dtype=bool) if diagonal else ~np.eye(n_neurons, dtype=bool)
 
 
@@ -511,16 +468,9 @@ def _states_of_rows(X: Any, y: Any) -> np.ndarray:
     return states
 
 
-def _as_key(key: Any, names: Sequence[str]) -> tuple[Hashable, ...]:
-    entries = key if isinstance(key, tuple) else (key,)
-    if len(entries) != len(names):
-        raise ValueError(f"the key {key!r} has {len(entries)} entries, but names={tuple(names)} has {len(names)}")
-    return entries
-
-
 def _rank_correlation(left: pd.DataFrame, right: pd.DataFrame, keys: tuple[Any, Any], diagonal: bool) -> float:
-    for graph, key in zip((left, right), keys, strict=True):
-        check_graph(graph, f"graph {key}")
+    check_graph(left, f"graph {keys[0]}")
+    check_graph(right, f"graph {keys[1]}")
     shared = [name for name in left.index if name in right.index]
     if len(shared) < _FEWEST_NEURONS_FOR_RANKS:
         raise ValueError(

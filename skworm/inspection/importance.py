@@ -119,7 +119,7 @@ def neuron_importance(
 
 
 def summarize_importance(importance: pd.DataFrame) -> pd.DataFrame:
-    """Give the mean drop of each neuron, with its spread over worms.
+    """Compute the mean drop of each neuron, with its spread over worms.
 
     Parameters
     ----------

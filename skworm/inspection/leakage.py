@@ -93,7 +93,7 @@ def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold, es
 
 
 def describe_leakage(report: pd.DataFrame) -> str:
-    """Say in a sentence what remembering the moment is worth.
+    """Return a sentence on what remembering the moment is worth.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def describe_leakage(report: pd.DataFrame) -> str:
 
 
 def _accuracies(models: dict[str, Any], frames: StateSamples, splits: list[WormSplit]) -> pd.DataFrame:
-    """Give the mean accuracy of each model on the held-out windows of each worm."""
+    """Return the mean accuracy of each model on the held-out windows of each worm."""
     rows = []
     for split in splits:
         frames.check_split(split)
@@ -163,7 +163,7 @@ def _accuracies(models: dict[str, Any], frames: StateSamples, splits: list[WormS
 
 
 def _share_touching(frames: StateSamples, splits: list[WormSplit], length: int) -> pd.Series:
-    """Give the share of held-out windows next to a window with training rows, by worm."""
+    """Return the share of held-out windows next to a window with training rows, by worm."""
     names, codes = np.unique(frames.worm.astype(str), return_inverse=True)
     window = np.asarray(frames.X.index.get_level_values(FRAME_LEVEL)) // length
     # Numbers that leave one free between worms, so that the last window of a worm is no neighbour of the next worm.

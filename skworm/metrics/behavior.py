@@ -61,6 +61,6 @@ def score_behavior(y_true: Any, y_pred: Any) -> dict[str, float]:
 
 
 def _spread(values: np.ndarray) -> float:
-    """Give the standard deviation, 0 where it is nothing but rounding."""
+    """Return the standard deviation, 0 where it is nothing but rounding."""
     spread = float(values.std())
     return spread if spread > 1e-12 * float(np.abs(values).max()) else 0.0

@@ -58,49 +58,34 @@ def bouts_of(states: np.ndarray, stretch: np.ndarray) -> Bouts:
     return Bouts(start, stop[: len(start)], states[start], opens, closes, stretch[start])
 
 
+def worms_of(states: Any, worm: Any) -> np.ndarray:
+    """Return the worm of each row; raise ValueError if nothing says it."""
+    worms = worm_of_rows(states, worm)
+    if worms is None:
+        raise ValueError(
+            "nothing says to which worm a row belongs; pass worm=, or states as a Series with the index level 'worm', "
+            "as make_frames returns them"
+        )
+    return worms
+
+
 def table_of_frames(states: Any, worm: Any, frame: Any, **others: Any) -> pd.DataFrame:
-    """Put the frames whose state is known in order of worm and frame, and number their stretches.
+    """Put the frames whose state is known in order of worm and frame, with `others` as further columns.
 
-    Parameters
-    ----------
-    states : Series or array-like of str, shape (n_frames,)
-        States; a Series may carry the index levels ``"worm"`` and ``"frame"``.
-    worm : array-like of shape (n_frames,) or None
-        Worm of each row, where the index does not say it.
-    frame : array-like of int, shape (n_frames,), or None
-        Frame number of each row; else the index level, else the row order within each worm.
-    **others : array-like of str, shape (n_frames,)
-        Further columns.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``worm``, ``frame``, ``state``, those of `others`, and ``stretch``, which counts runs of consecutive
-        known frames of one worm.
-
-    Raises
-    ------
-    ValueError
-        If worms are missing, shapes do not fit, or a frame of a worm comes twice.
+    The column ``stretch`` counts runs of consecutive known frames of one worm.
     """
     values = np.asarray(states, dtype=str)
     if values.ndim != 1:
         raise ValueError(f"states have shape {values.shape}; pass one state a frame, (n_frames,)")
-    worms = worm_of_rows(states, worm)
-    if worms is None:
-        raise ValueError(
-            "nothing says to which worm a row belongs, and no bout runs from one worm into the next; pass worm=, or a "
-            "Series with the index level 'worm', as make_frames returns it"
-        )
+    worms = worms_of(states, worm)
     frames = frame_of_rows(states, worms) if frame is None else np.asarray(frame)
     table = pd.DataFrame({"worm": worms, "frame": frames, "state": values, **others})
     repeated = np.flatnonzero(table.duplicated(["worm", "frame"]))
     if len(repeated):
-        row = int(repeated[0])
-        name, number = str(table["worm"].iloc[row]), table["frame"].iloc[row]
+        name, number, *_ = table.iloc[repeated[0]]
         raise ValueError(
-            f"worm {name!r} has frame {number} more than once (row {row}); give each recording its own worm name, or "
-            "drop repeated rows"
+            f"worm {str(name)!r} has frame {number} more than once (row {repeated[0]}); give each recording its own "
+            "worm name, or drop repeated rows"
         )
     table = table.sort_values(["worm", "frame"], ignore_index=True)
     table = table[table["state"] != UNKNOWN].reset_index(drop=True)
@@ -126,7 +111,7 @@ def pairs_of_bouts(y_true: Any, y_pred: Any, worm: Any, frame: Any) -> Iterator[
 
 
 def frames_a_second(fps: float | Mapping[Any, float], worm: Any) -> float:
-    """Tell the frame rate of a worm, from one rate for all or from a mapping."""
+    """Return the frame rate of a worm, from one rate for all or from a mapping."""
     if isinstance(fps, Mapping) and worm not in fps:
         raise ValueError(f"fps names no rate for worm {str(worm)!r}; add it, or pass one number for all worms")
     rate = fps[worm] if isinstance(fps, Mapping) else fps
@@ -196,7 +181,7 @@ def match_onsets(
 
 
 def compare_onsets(true: Bouts, predicted: Bouts, fps: float, tolerance: float) -> dict[str, float]:
-    """Give the row of :func:`match_onsets` for one worm."""
+    """Return the row of :func:`match_onsets` for one worm."""
     onsets, found = true.start[~true.opens], predicted.start[~predicted.opens]
     same = true.state[~true.opens][:, None] == predicted.state[~predicted.opens]
     delay = found - onsets[:, None]
@@ -279,7 +264,7 @@ def find_bouts(states: Any, *, worm: Any = None, frame: Any = None) -> pd.DataFr
 
 
 def segment_f1(y_true: Any, y_pred: Any, *, threshold: float = 0.5, worm: Any = None, frame: Any = None) -> float:
-    """Give the F1 score over bouts: a predicted bout is right where it overlaps a true one of its state enough.
+    """Compute the F1 score over bouts: a predicted bout is right where it overlaps a true one of its state enough.
 
     A predicted bout takes the true bout of the same state with the largest overlap, intersection over union. It is
     right if that is `threshold` or more and no earlier bout took it. Further predicted bouts are false, and true bouts
@@ -287,22 +272,15 @@ def segment_f1(y_true: Any, y_pred: Any, *, threshold: float = 0.5, worm: Any = 
 
     Parameters
     ----------
-    y_true, y_pred : Series or array-like of str, shape (n_frames,)
-        True and predicted states; frames whose true state is ``"unknown"`` are left out.
+    y_true, y_pred, worm, frame
+        As in :func:`match_onsets`, whose errors are raised.
     threshold : float in (0, 1], default=0.5
         Least overlap; .10, .25 and .50 are usual.
-    worm, frame : array-like of shape (n_frames,), optional
-        Worm and frame number of each row; by default the index levels of `y_true`.
 
     Returns
     -------
     float
         Mean over worms; NaN where no frame has a known state.
-
-    Raises
-    ------
-    ValueError
-        If `threshold` is out of range, shapes do not fit, or worms are missing.
 
     References
     ----------
@@ -316,15 +294,16 @@ def segment_f1(y_true: Any, y_pred: Any, *, threshold: float = 0.5, worm: Any = 
     >>> segment_f1(true, flickers, worm=["a"] * 8)
     0.666...
     """
-    _check_threshold(threshold)
+    if not isinstance(threshold, Real) or not 0 < float(threshold) <= 1:
+        raise ValueError(f"threshold={threshold!r} must be a number above 0 and at most 1, such as 0.5")
     pairs = pairs_of_bouts(y_true, y_pred, worm, frame)
-    return _mean([_segment_f1(true, predicted.known, threshold) for _, true, predicted in pairs])
+    return mean_of_worms([_segment_f1(true, predicted.known, threshold) for _, true, predicted in pairs])
 
 
 def dwell_time_distance(
     y_true: Any, y_pred: Any, *, fps: float | Mapping[Any, float], worm: Any = None, frame: Any = None
 ) -> float:
-    """Give the distance between true and predicted bout durations.
+    """Compute the distance between true and predicted bout durations.
 
     For every state that a worm truly shows, the Wasserstein distance between the durations of its true and of its
     predicted bouts; then the mean over states. A state that is never predicted counts as predicted for 0 s. Bouts that
@@ -332,22 +311,13 @@ def dwell_time_distance(
 
     Parameters
     ----------
-    y_true, y_pred : Series or array-like of str, shape (n_frames,)
-        True and predicted states; frames whose true state is ``"unknown"`` are left out.
-    fps : float or mapping of worm to float
-        Frames a second.
-    worm, frame : array-like of shape (n_frames,), optional
-        Worm and frame number of each row; by default the index levels of `y_true`.
+    y_true, y_pred, fps, worm, frame
+        As in :func:`match_onsets`, whose errors are raised.
 
     Returns
     -------
     float
         Seconds, mean over worms; 0 where the durations agree, whatever their order.
-
-    Raises
-    ------
-    ValueError
-        If `fps` is no positive number, shapes do not fit, or worms are missing.
 
     Examples
     --------
@@ -357,7 +327,9 @@ def dwell_time_distance(
     1.0
     """
     pairs = pairs_of_bouts(y_true, y_pred, worm, frame)
-    return _mean([_dwell_times(true, predicted) / frames_a_second(fps, name) for name, true, predicted in pairs])
+    return mean_of_worms(
+        [_dwell_times(true, predicted) / frames_a_second(fps, name) for name, true, predicted in pairs]
+    )
 
 
 def transition_matrix(states: Any, *, worm: Any = None, frame: Any = None) -> pd.DataFrame:
@@ -365,21 +337,14 @@ def transition_matrix(states: Any, *, worm: Any = None, frame: Any = None) -> pd
 
     Parameters
     ----------
-    states : Series or array-like of str, shape (n_frames,)
-        State of each frame.
-    worm, frame : array-like of shape (n_frames,), optional
-        Worm and frame number of each row; by default the index levels of `states`.
+    states, worm, frame
+        As in :func:`find_bouts`, whose errors are raised.
 
     Returns
     -------
     pandas.DataFrame of int, shape (n_states, n_states)
         Transitions from the state of the row to that of the column, over all worms; the diagonal is 0. Divide by the
         row sums for probabilities.
-
-    Raises
-    ------
-    ValueError
-        If worms are missing, or a frame of a worm comes twice.
 
     Examples
     --------
@@ -396,7 +361,7 @@ def transition_matrix(states: Any, *, worm: Any = None, frame: Any = None) -> pd
 
 
 def transition_agreement(y_true: Any, y_pred: Any, *, worm: Any = None, frame: Any = None) -> float:
-    """Tell how well predicted bouts follow each other as the true ones do.
+    """Measure how well predicted bouts follow each other as the true ones do.
 
     The rows of both transition matrices are divided by their sums. Two such rows agree by 1 minus their total variation
     distance, that is by the probability that they share; where a state is never left in the prediction, by 0. The
@@ -404,21 +369,14 @@ def transition_agreement(y_true: Any, y_pred: Any, *, worm: Any = None, frame: A
 
     Parameters
     ----------
-    y_true, y_pred : Series or array-like of str, shape (n_frames,)
-        True and predicted states; frames whose true state is ``"unknown"`` are left out.
-    worm, frame : array-like of shape (n_frames,), optional
-        Worm and frame number of each row; by default the index levels of `y_true`.
+    y_true, y_pred, worm, frame
+        As in :func:`match_onsets`, whose errors are raised.
 
     Returns
     -------
     float
         From 0 to 1, mean over the worms that have a transition; NaN where none has. With two states every row has one
         entry, so this says no more than that both states are left.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, or worms are missing.
 
     Examples
     --------
@@ -429,7 +387,9 @@ def transition_agreement(y_true: Any, y_pred: Any, *, worm: Any = None, frame: A
     >>> transition_agreement(true, ["forward", "turn", "turn", "forward"], worm=["a"] * 4)
     0.333...
     """
-    return _mean([_agreement(true, predicted) for _, true, predicted in pairs_of_bouts(y_true, y_pred, worm, frame)])
+    return mean_of_worms(
+        [_agreement(true, predicted) for _, true, predicted in pairs_of_bouts(y_true, y_pred, worm, frame)]
+    )
 
 
 def score_bouts(
@@ -445,14 +405,8 @@ def score_bouts(
 
     Parameters
     ----------
-    y_true, y_pred : Series or array-like of str, shape (n_frames,)
-        True and predicted states; frames whose true state is ``"unknown"`` are left out.
-    fps : float or mapping of worm to float
-        Frames a second.
-    tolerance : float, default=3.0
-        Seconds that an onset may be off, see :func:`match_onsets`.
-    worm, frame : array-like of shape (n_frames,), optional
-        Worm and frame number of each row; by default the index levels of `y_true`.
+    y_true, y_pred, fps, tolerance, worm, frame
+        As in :func:`match_onsets`, whose errors are raised.
 
     Returns
     -------
@@ -460,11 +414,6 @@ def score_bouts(
         One row a worm, index ``"worm"``. ``n_bouts`` and ``n_predicted_bouts``; ``segment_f1_10``, ``segment_f1_25``
         and ``segment_f1_50``; the columns of :func:`match_onsets`; ``dwell_time_distance``, seconds;
         ``transition_agreement``.
-
-    Raises
-    ------
-    ValueError
-        If `fps` or `tolerance` is no positive number, shapes do not fit, or worms are missing.
 
     Examples
     --------
@@ -527,11 +476,7 @@ def _transitions(bouts: Bouts, names: np.ndarray) -> np.ndarray:
     return counts
 
 
-def _mean(values: list[float]) -> float:
+def mean_of_worms(values: list[float]) -> float:
+    """Return the mean of the values that are not NaN, NaN where none is."""
     defined = [value for value in values if not np.isnan(value)]
     return float(np.mean(defined)) if defined else np.nan
-
-
-def _check_threshold(threshold: Any) -> None:
-    if not isinstance(threshold, Real) or not 0 < float(threshold) <= 1:
-        raise ValueError(f"threshold={threshold!r} must be a number above 0 and at most 1, such as 0.5")

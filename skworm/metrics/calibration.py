@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from skworm.frames.index import worm_of_rows
+from skworm.metrics.bouts import worms_of
 from skworm.recording import UNKNOWN
 
 _BINNINGS = ("equal_mass", "equal_width")
@@ -18,7 +18,7 @@ _SUM_TOLERANCE = 1e-3
 def expected_calibration_error(
     y_true: Any, probabilities: Any, *, classes: Any, n_bins: int = 15, binning: str = "equal_mass"
 ) -> float:
-    """Give the expected calibration error of the most probable state, over all frames together.
+    """Compute the expected calibration error of the most probable state, over all frames together.
 
     Frames are binned by the probability of their most probable state, the confidence. The error is the mean over
     frames of the distance, within a bin, between mean confidence and accuracy. For the error of each worm, see
@@ -72,26 +72,13 @@ def reliability_curve(
 
     Parameters
     ----------
-    y_true : array-like of str, shape (n_frames,)
-        True states; ``"unknown"`` is left out.
-    probabilities : array-like of shape (n_frames, n_states)
-        What `predict_proba` returned.
-    classes : array-like of str, shape (n_states,)
-        States of the columns.
-    n_bins : int, default=10
-        Bins.
-    binning : {"equal_mass", "equal_width"}, default="equal_width"
-        Bins that hold equally many frames, or equally wide bins of [0, 1].
+    y_true, probabilities, classes, n_bins, binning
+        As in :func:`expected_calibration_error`, whose errors are raised.
 
     Returns
     -------
     pandas.DataFrame
         One row a bin that is not empty, index ``"bin"``: mean ``confidence``, ``accuracy``, ``n_frames``.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, rows are no probabilities, or a parameter is not known.
 
     Examples
     --------
@@ -115,22 +102,14 @@ def calibration_report(
     n_bins: int = 15,
     binning: str = "equal_mass",
 ) -> pd.DataFrame:
-    """Tell for each worm whether probabilities hold what they promise.
+    """Measure for each worm whether probabilities hold what they promise.
 
     Parameters
     ----------
-    y_true : Series or array-like of str, shape (n_frames,)
-        True states; ``"unknown"`` is left out.
-    probabilities : array-like of shape (n_frames, n_states)
-        What `predict_proba` returned.
-    classes : array-like of str, shape (n_states,)
-        States of the columns.
+    y_true, probabilities, classes, n_bins, binning
+        As in :func:`expected_calibration_error`, whose errors are raised.
     worm : array-like of shape (n_frames,), optional
         Worm of each frame; by default the index level ``"worm"`` of `y_true`.
-    n_bins : int, default=15
-        Bins.
-    binning : {"equal_mass", "equal_width"}, default="equal_mass"
-        See :func:`expected_calibration_error`.
 
     Returns
     -------
@@ -138,11 +117,6 @@ def calibration_report(
         One row a worm, index ``"worm"``: ``n_frames``; ``accuracy`` of the most probable state; its mean probability,
         ``confidence``; ``expected_calibration_error``; ``log_loss``, nats a frame, infinite where a true state had
         probability 0. Errors of opposite sign in two worms do not cancel, as they would in all frames together.
-
-    Raises
-    ------
-    ValueError
-        If worms are missing, shapes do not fit, rows are no probabilities, or a parameter is not known.
 
     Examples
     --------
@@ -153,7 +127,7 @@ def calibration_report(
     >>> report["expected_calibration_error"].round(2).to_dict()
     {'a': 0.1, 'b': 0.6}
     """
-    worms = _worms(y_true, worm)
+    worms = worms_of(y_true, worm)
     frames, states = _check(y_true, probabilities, classes), np.asarray(y_true, dtype=str)
     by_worm = {name: frames.of(worms[states != UNKNOWN] == name) for name in np.unique(worms)}
     rows = [
@@ -170,7 +144,7 @@ def calibration_report(
 
 
 def coverage_report(y_true: Any, sets: pd.DataFrame, *, worm: Any = None) -> pd.DataFrame:
-    """Tell for each worm how often sets of states hold the true one, and how large they are.
+    """Measure for each worm how often sets of states hold the true one, and how large they are.
 
     Parameters
     ----------
@@ -203,7 +177,7 @@ def coverage_report(y_true: Any, sets: pd.DataFrame, *, worm: Any = None) -> pd.
     worm
     a            2       0.5       1.5        0.5
     """
-    worms, states = _worms(y_true, worm), np.asarray(y_true, dtype=str)
+    worms, states = worms_of(y_true, worm), np.asarray(y_true, dtype=str)
     if not isinstance(sets, pd.DataFrame) or len(sets) != len(states):
         raise ValueError(f"sets must be a DataFrame of {len(states)} rows and a column a state; pass predict_set(X)")
     held, names = sets.to_numpy(dtype=bool), np.asarray(sets.columns, dtype=str)
@@ -266,15 +240,6 @@ def _error(frames: _Frames, n_bins: int, binning: str) -> float:
     if curve.empty:
         return np.nan
     return float(np.average((curve["confidence"] - curve["accuracy"]).abs(), weights=curve["n_frames"]))
-
-
-def _worms(y_true: Any, worm: Any) -> np.ndarray:
-    worms = worm_of_rows(y_true, worm)
-    if worms is None:
-        raise ValueError(
-            "nothing says to which worm a row belongs; pass worm=, or y_true as a Series with the index level 'worm'"
-        )
-    return worms
 
 
 def _mean(values: np.ndarray) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from skworm.frames.index import frame_of_rows, worm_of_rows
-from skworm.metrics.bouts import dwell_time_distance, match_onsets, segment_f1, transition_agreement
+from skworm.metrics.bouts import dwell_time_distance, match_onsets, mean_of_worms, segment_f1, transition_agreement
 from skworm.recording import UNKNOWN
 
 
@@ -120,7 +120,7 @@ def make_state_scorer(metric: str, **options: Any) -> Callable[[Any, Any, Any], 
     if metric not in _METRICS:
         raise ValueError(f"metric={metric!r} is not known; choose one of {sorted(_METRICS)}")
     expected = signature(_METRICS[metric]).parameters
-    free = [name for name, option in expected.items() if option.kind is option.KEYWORD_ONLY]
+    free = [name for name, option in expected.items() if option.kind is option.KEYWORD_ONLY and name not in _LEVELS]
     wrong = sorted(set(options) - set(free))
     if wrong:
         raise ValueError(f"metric={metric!r} takes no option {wrong[0]!r}; it takes {free or 'none'}")
@@ -128,6 +128,10 @@ def make_state_scorer(metric: str, **options: Any) -> Callable[[Any, Any, Any], 
     if missing:
         raise ValueError(f"metric={metric!r} needs {missing[0]}=; pass the frames a second of the recordings")
     return _StateScorer(metric, options)
+
+
+# Scorers take them from the index.
+_LEVELS = ["worm", "frame"]
 
 
 class _StateScorer:
@@ -148,7 +152,7 @@ class _StateScorer:
                 f"{self!r} scores worm by worm, but X does not say to which worm a row belongs; pass a DataFrame with "
                 "the index level 'worm', as make_frames returns it"
             )
-        index = pd.MultiIndex.from_arrays([worm, frame_of_rows(X, worm)], names=["worm", "frame"])
+        index = pd.MultiIndex.from_arrays([worm, frame_of_rows(X, worm)], names=_LEVELS)
         true, predicted = (
             pd.Series(np.asarray(states, dtype=str), index=index) for states in (y, estimator.predict(X))
         )
@@ -156,13 +160,8 @@ class _StateScorer:
 
 
 def _of_frames(score: str, true: pd.Series, predicted: pd.Series) -> float:
-    by_worm = [score_states(states, predicted.loc[states.index])[score] for _, states in true.groupby(level="worm")]
-    defined = [value for value in by_worm if not np.isnan(value)]
-    return float(np.mean(defined)) if defined else np.nan
-
-
-def _segment_f1(true: pd.Series, predicted: pd.Series, *, threshold: float = 0.5) -> float:
-    return segment_f1(true, predicted, threshold=threshold)
+    worms = true.groupby(level="worm")
+    return mean_of_worms([score_states(states, predicted.loc[states.index])[score] for _, states in worms])
 
 
 def _onset_f1(true: pd.Series, predicted: pd.Series, *, fps: Any, tolerance: float = 3.0) -> float:
@@ -176,15 +175,11 @@ def _onset_latency(true: pd.Series, predicted: pd.Series, *, fps: Any, tolerance
     return -latency[onsets["n_onsets"] > 0].mean()
 
 
-def _dwell_time_distance(true: pd.Series, predicted: pd.Series, *, fps: Any) -> float:
-    return -dwell_time_distance(true, predicted, fps=fps)
-
-
 _METRICS: dict[str, Callable[..., float]] = {
     **{name: partial(_of_frames, name) for name in ("accuracy", "balanced_accuracy", "macro_f1")},
-    "segment_f1": _segment_f1,
+    "segment_f1": segment_f1,
     "onset_f1": _onset_f1,
     "onset_latency": _onset_latency,
-    "dwell_time_distance": _dwell_time_distance,
-    "transition_agreement": lambda true, predicted: transition_agreement(true, predicted),
+    "dwell_time_distance": lambda true, predicted, *, fps: -dwell_time_distance(true, predicted, fps=fps),
+    "transition_agreement": transition_agreement,
 }

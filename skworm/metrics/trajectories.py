@@ -11,7 +11,7 @@ from skworm.frames.index import parse_column_names, parse_step_column_names
 
 
 def mse_by_step(y_true: Any, y_pred: Any, *, horizon: int | None = None, node_feature: str | None = None) -> pd.Series:
-    """Give the mean squared error of predicted trajectories at every step.
+    """Compute the mean squared error of predicted trajectories at every step.
 
     Parameters
     ----------
@@ -60,20 +60,14 @@ def mse_by_step(y_true: Any, y_pred: Any, *, horizon: int | None = None, node_fe
 def skill_by_step(
     y_true: Any, y_pred: Any, X: Any, *, horizon: int | None = None, node_feature: str | None = None
 ) -> pd.Series:
-    """Give the skill of predicted trajectories over persistence at every step.
+    """Compute the skill of predicted trajectories over persistence at every step.
 
     Parameters
     ----------
-    y_true : DataFrame or array-like of shape (n_trajectories, horizon * n_columns)
-        True frames, time-major, as :func:`skworm.frames.make_trajectories` returns them.
-    y_pred : array-like of shape (n_trajectories, horizon * n_columns)
-        Predicted frames.
+    y_true, y_pred, horizon, node_feature
+        As in :func:`mse_by_step`.
     X : DataFrame or array-like of shape (n_trajectories, burn_in * n_columns)
         Observed frames, whose last one persistence repeats.
-    horizon : int, optional
-        Number of steps; by default from the column names of `y_true`.
-    node_feature : str, optional
-        Take the columns of one node feature only, such as ``"trace"`` or ``"derivative"``; by default all.
 
     Returns
     -------
