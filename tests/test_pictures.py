@@ -445,9 +445,8 @@ def script():
 
 def test_every_picture_of_a_page_is_made_by_the_kept_script(script):
     root = Path(__file__).parents[1]
-    shown = {
-        name for page in (root / "docs").glob("*.md") for name in re.findall(r"\]\((\w+)\.png\)", page.read_text())
-    }
+    pages = [root / "README.md", *(root / "docs").glob("*.md")]
+    shown = {name for page in pages for name in re.findall(r"\]\((?:docs/)?(\w+)\.png\)", page.read_text())}
     assert set(script["PICTURES"]) == shown == {path.stem for path in (root / "docs").glob("*.png")}
     for picture in script["PICTURES"].values():
         assert all(words[0] == "-c" or Path(words[0]).is_file() for words in picture.commands)

@@ -62,6 +62,7 @@ UNION = (
     "a.png",
 )
 PICTURES = {
+    "readme": Picture(((str(ROOT / "tools" / "readme_picture.py"), "{data}", "a.png"),)),
     "velocity": Picture(((str(ROOT / "examples" / "velocity.py"),),), "velocity.png"),
     "leakage": Picture(((str(ROOT / "examples" / "choosing_a_split.py"), "{data}"),), "leakage.png"),
     "reliability": Picture(
