@@ -3,6 +3,7 @@
 import json
 import time
 import warnings
+import zlib
 
 import h5py
 import numpy as np
@@ -54,7 +55,7 @@ def read(path):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_file_gives_an_error_that_names_it_or_a_recording(name, contents, data, tmp_path_factory):
     if name not in contents:
@@ -133,6 +134,31 @@ def test_the_data_sets_of_a_file_are_bounded_together(tmp_path):
         file.create_dataset("b", shape=(700_000,), dtype=float, chunks=(1000,))
     with pytest.raises(ValueError, match="/b declares the shape"):
         read_hdf5(path)
+
+
+def test_chunks_that_unpack_without_end_are_refused(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        packed = file.create_dataset("a", (10,), float, chunks=(10,), compression="gzip")
+        packed.id.write_direct_chunk((0,), zlib.compress(bytes(2**24)))
+    with pytest.raises(ValueError, match="/a has chunks that unpack to more"):
+        read_hdf5(path)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a", (10,), float, chunks=(10**7,), maxshape=(None,))
+    with pytest.raises(ValueError, match="/a has chunks that unpack to more"):
+        read_hdf5(path)
+
+
+def test_references_to_references_to_references_are_refused(tmp_path):
+    path = tmp_path / "a.mat"
+    with h5py.File(path, "w") as file:
+        file["w/traces"], file["w/fps"], node = np.zeros((2, 10)), [[3.0]], file.create_dataset("name", data=[[65]])
+        for level in range(5):
+            cells = np.full((1, 50), node.ref, dtype=object)
+            node = file.create_dataset(f"cells/{level}", data=cells, dtype=h5py.ref_dtype)
+        file.create_dataset("w/IDs", data=np.array([[node.ref]] * 2, dtype=object), dtype=h5py.ref_dtype)
+    with pytest.raises(ValueError, match=r"a\.mat: .*references lead to more"):
+        load_recordings(path)
 
 
 @pytest.mark.parametrize(

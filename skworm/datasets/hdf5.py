@@ -78,7 +78,7 @@ def read_dataset(node: Any) -> np.ndarray:
 
     if not isinstance(node, h5py.Dataset) or node.shape is None:
         raise ValueError(f"{node.name} holds no values; write them")
-    hdf5_check.check_storage(node)
+    hdf5_check.check_storage(node, _left.get())
     _spend(node, max(node.nbytes, _SMALLEST_COST))
     if not node.dtype.hasobject or node.ndim == 0 or len(node) == 0:
         return np.asarray(node[()])
