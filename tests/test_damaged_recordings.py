@@ -3,6 +3,7 @@
 import json
 import time
 import warnings
+import zipfile
 import zlib
 
 import h5py
@@ -183,6 +184,19 @@ def virtual(file):
     return layout
 
 
+def write_xlsx(path, cell):
+    """Write a table, and add a cell to its sheet."""
+    pytest.importorskip("openpyxl")
+    pd.DataFrame({"time": [0.0, 1.0], "AVAL": [0.0, 1.0]}).to_excel(path, index=False)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    parts[sheet] = parts[sheet].replace(b"</sheetData>", b"<row>" + cell + b"</row></sheetData>")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+
+
 def savez(path, **arrays):
     np.savez_compressed(path, **{"traces": np.zeros((3, 1)), "neuron_names": ["AVAL"], "fps": 3.0} | arrays)
 
@@ -204,6 +218,8 @@ def write_parquet(path, n_rows):
         ("a.csv", lambda path: path.write_text("time,AVAL,state\n0,1," + "x" * 999 + "\n1,2,turn\n"), "999 letters"),
         ("a.csv", lambda path: path.write_text(",".join(map(str, range(9999))) + "\n"), "9999 columns"),
         ("a.parquet", lambda path: write_parquet(path, 2_000_000), "unpacks to far more"),
+        ("a.xlsx", lambda path: write_xlsx(path, b"<c r='XFD1048576'><v>1</v></c>"), "cells spread over"),
+        ("a.xlsx", lambda path: write_xlsx(path, b'<c r="&#88;FD1048576"><v>1</v></c>'), "cells spread over"),
     ],
 )
 def test_small_files_that_would_fill_the_memory_are_refused(name, write, problem, tmp_path):
