@@ -110,7 +110,7 @@ def test_the_simulated_default_has_a_second_lab(tmp_path, monkeypatch):
         (("--folds", "60"), "windows of 8 frames, too few for"),
         (("--folds", "1"), "1 folds cannot be held out in turn; their number must be at least 2"),
         (("--states", "3"), "states has the unknown name '3'; choose one or several of 7, 4"),
-        (("--fold-by", "windows"), "fold_by has the unknown name 'windows'; choose"),
+        (("--fold-by", "windows"), "--fold-by has the unknown name 'windows'; choose"),
         (("--train-worms", "4"), "3 worms with 4 for training leave none unseen; train on fewer"),
     ],
 )

@@ -101,7 +101,7 @@ def test_errors_of_trajectories_are_compared_at_three_steps(tmp_path):
         (("--model", "mlp"), "the column 'model' never is 'mlp'; choose among 'gnn', 'svm'"),
         (("--model", "gnn"), "the scores have only the model 'gnn'; a comparison needs two"),
         (("--evaluation", "elsewhere"), "evaluation 'elsewhere' is not among those of the scores: unseen_worms"),
-        (("--metric", "macro_f1"), "metric='macro_f1' is not among those of the scores: accuracy"),
+        (("--metric", "macro_f1"), "--metric macro_f1 is not among those of the scores: accuracy"),
         (("--metric", "speed"), "there is no metric 'speed'; choose one of accuracy"),
         (("--where", "step=8"), "the scores have no column 'step'; choose among model,"),
         (("--where", "fold=8"), "the column 'fold' never is '8'; choose among '0'"),

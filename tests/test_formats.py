@@ -1,16 +1,22 @@
 """NWB, WormWideWeb, Excel and tables in memory, in files that are written after the public descriptions."""
 
 import json
+import os
 import sys
 import warnings
 from datetime import UTC, datetime
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from skworm.cli import main
 from skworm.datasets import as_recording, load_recordings
 
+field = pytest.mark.skipif("SKWORM_FIELD" not in os.environ, reason="$SKWORM_FIELD names no real files")
 RNG = np.random.default_rng(0)
 TRACES = RNG.normal(size=(40, 4)).round(3)
 LABELS = ["AVAL", "VB1", "RID?", ""]
@@ -288,3 +294,42 @@ def test_tables_of_xarray():
     check_table(as_recording(data, "w", columns={"time": "t", "state": "behaviour"}))
     with pytest.raises(ValueError, match=r"0 variables have the dimension 'time'"):
         as_recording(data, "w")
+
+
+def test_commands_take_the_names_of_neurons(tmp_path):
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file["gcamp/trace_array_original"] = TRACES
+        file["timing/timestamp_confocal"] = np.arange(40) / 2
+    names = tmp_path / "names.json"
+    names.write_text(json.dumps({"w": {"2": {"label": "AVAL"}}}))
+    result = CliRunner().invoke(main, ["inspect", str(tmp_path), "--neuron-names", str(names), "--json"])
+    assert json.loads(result.output)["shared_neurons"] == ["AVAL"]
+
+
+@field
+@pytest.mark.parametrize(
+    ("name", "options", "fps", "identified", "n_neurons"),
+    [
+        ("oh16230_1.csv", {"fps": 0.943}, 0.943, 35, 35),
+        ("interneurons_1.xlsx", {}, 0.94, 10, 10),
+        ("uncertain_names.csv", {}, 2.832, 14, 20),
+    ],
+)
+def test_real_tables(name, options, fps, identified, n_neurons):
+    (worm,) = load_recordings(Path(os.environ["SKWORM_FIELD"], "tables", name), **options)
+    assert worm.fps == pytest.approx(fps, rel=0.01)
+    assert (len(worm.identified), worm.n_neurons) == (identified, n_neurons)
+
+
+@field
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("tables/oh16230_1.csv", "no column 'time'.*fps"),
+        ("tables/time_in_ms.csv", "milliseconds: divide it by 1000"),
+        ("nwb/timestamps_short.nwb", "497 timestamps for 500 frames"),
+    ],
+)
+def test_real_files_that_are_refused(name, problem):
+    with pytest.raises(ValueError, match=problem):
+        load_recordings(Path(os.environ["SKWORM_FIELD"], name))

@@ -69,8 +69,13 @@ def test_a_network_draws_the_strongest_edges(graph):
     draw(display)
     assert set(display.edges_) == {("AVAR", "AVAL"), ("AVAR", "RID"), ("VB01", "AVAR")}
     widths = {pair: edge.get_linewidth() for pair, edge in display.edges_.items()}
+    # Widths span the weights that are shown, 10 to 12.
+    thin, wide = widths["VB01", "AVAR"], widths["AVAR", "AVAL"]
+    assert wide > 4 * thin
     for (pre, post), width in widths.items():
-        assert width / widths["AVAR", "AVAL"] == pytest.approx(graph.loc[pre, post] / 12)
+        assert width == pytest.approx(thin + (wide - thin) * (graph.loc[pre, post] - 10) / 2)
+    alike = GraphDisplay(graph * 0 + 1, kind="network").plot().edges_.values()
+    assert {edge.get_linewidth() for edge in alike} == {(thin + wide) / 2}
     handles = dict(zip(labels(display.legend_.get_texts()), display.legend_.legend_handles, strict=True))
     assert {text: handle.get_linewidth() for text, handle in handles.items()} == {
         "12": widths["AVAR", "AVAL"],
@@ -129,7 +134,7 @@ def test_an_arrow_leads_from_sender_to_receiver(graph):
     assert pair == ("AVAR", "AVAL")
     assert np.linalg.norm(ends[0] - places["AVAR"]) < np.linalg.norm(ends[0] - places["AVAL"])
     assert labels(display.legend_.get_texts()) == ["12"]
-    assert display.legend_.get_title().get_text() == "Edge weight"
+    assert display.legend_.get_title().get_text() == "Edge weight\n(the 1 strongest of 11)"
 
 
 def test_graphs_of_a_fitted_network_are_drawn_into_given_axes():

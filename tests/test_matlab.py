@@ -246,6 +246,27 @@ def small(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("traces", "neurons", "time", "more"),
+    [
+        ("traces", "IDs", "timeVectorSeconds", {"stimulus": {"type": "O2"}, "States": column([1, 2, 3, 4, 1, 2])}),
+        ("traces_bleach_corrected", "neuron_ID", "time_vector", {}),
+        ("deltaFOverF_bc", "NeuronIds", "tv", {"deltaFOverF_deriv": np.ones((6, 2)), "FlNameStr": "TS1"}),
+    ],
+)
+def test_layouts_of_other_files_of_the_laboratory(tmp_path, version, traces, neurons, time, more):
+    values = np.arange(12.0).reshape(6, 2)
+    fields = {traces: values, neurons: ["AVAL", ""], time: column(np.arange(6) / 20), **more}
+    (worm,) = load_recordings(write(tmp_path / "a.mat", version, {"wbData": fields}))
+    np.testing.assert_array_equal(worm.traces, values)
+    assert (worm.worm, worm.neurons) == (more.get("FlNameStr", "a"), ("AVAL", "2"))
+    assert worm.fps == pytest.approx(20)
+    expected = ["forward", "reverse", "sustained_reverse", "turn", "forward", "reverse"] if "States" in more else None
+    assert (worm.states if expected is None else worm.states.tolist()) == expected
+    assert (worm.derivatives is not None) == ("deltaFOverF_deriv" in more)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_repeated_name_is_no_identification(tmp_path, version):
     traces = np.arange(18.0).reshape(6, 3)
     path = write(tmp_path / "a.mat", version, small(IDs=["AVAL", "RID", "AVAL"], traces=traces))

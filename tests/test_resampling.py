@@ -3,8 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skworm import MLPStateClassifier, SVMStateClassifier
 from skworm.datasets import make_worms
-from skworm.frames import make_frames, resample
+from skworm.estimators.prediction import frames_for_model
+from skworm.estimators.stream import StateStream
+from skworm.frames import make_frames, make_trajectories, resample
 from skworm.recording import Recording
 
 
@@ -89,3 +92,39 @@ def test_frames_of_several_rates_are_brought_to_one():
     np.testing.assert_array_equal(whole.groupby("worm").min(), 0)
     own, _ = make_frames(worms, states="2")
     assert own.attrs["fps"]["other-0"] == pytest.approx(3.688, abs=1e-3)
+
+
+def bleaching(n_frames=900):
+    rng = np.random.default_rng(0)
+    pulses = (np.sin(np.arange(n_frames) / 10)[:, None] > 0.5) + 0.05 * rng.normal(size=(n_frames, 2))
+    traces = pulses + np.linspace(5, 0, n_frames)[:, None]
+    states = np.where(pulses[:, 0] > 0.5, "reverse", "forward")
+    return pulses, Recording("a", traces, ["AVAL", "RID"], fps=3.0, states=states)
+
+
+def test_a_slow_baseline_is_removed_in_training_and_prediction():
+    pulses, worm = bleaching()
+    X, y = make_frames(worm, states="2", detrend=60)
+    plain, _ = make_frames(worm, states="2")
+    assert (
+        np.corrcoef(X["AVAL:trace"], pulses[:, 0])[0, 1] > 0.95 > np.corrcoef(plain["AVAL:trace"], pulses[:, 0])[0, 1]
+    )
+    model = SVMStateClassifier().fit(X, y)
+    assert model.frame_settings_["detrend"] == 60
+    again, _ = frames_for_model(model, [worm])
+    np.testing.assert_allclose(again, X)
+
+
+def test_detrended_frames_are_not_for_forecasts_or_closed_loop():
+    _, worm = bleaching()
+    X, y = make_frames(worm, states="2", derivative="backward", detrend=60)
+    with pytest.raises(ValueError, match="baseline that depends on later frames"):
+        make_trajectories(X)
+    with pytest.raises(ValueError, match="baseline looks at later ones"):
+        StateStream(MLPStateClassifier(max_epochs=1, device="cpu").fit(X, y), fps=3.0)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, True, "auto", 1.0])
+def test_a_window_that_is_none_is_refused(seconds):
+    with pytest.raises(ValueError, match="detrend="):
+        make_frames(bleaching()[1], states="2", detrend=seconds)

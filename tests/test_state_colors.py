@@ -1,12 +1,15 @@
 """Can every two states of a vocabulary be told apart, whatever cones the reader has?"""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 
-from skworm.plotting import LINE_COLORS, STATE_COLORS
+from skworm.datasets import make_worms
+from skworm.frames import make_frames, make_trajectories
+from skworm.plotting import LINE_COLORS, STATE_COLORS, TrajectoryDisplay
 from skworm.plotting.words import colors_of_states
 from skworm.recording import STATES, UNKNOWN, VOCABULARIES
 
@@ -91,3 +94,15 @@ def test_own_states_have_colours_that_no_other_state_of_the_picture_has(n_states
 @pytest.mark.parametrize("state", STATES)
 def test_a_state_is_seen_on_white(state):
     assert np.linalg.norm(lab(linear(STATE_COLORS[state])) - [100, 0, 0]) > 15
+
+
+def test_rows_of_a_recording_have_the_colours_of_all_its_states():
+    (worm,) = make_worms(1, 200, random_state=0)
+    own = replace(worm, states=np.repeat(["dwelling", "roaming"], 100))
+    X, y = make_frames(own, neurons=["AVAL"], states="as_recorded", derivative="backward")
+    _, Y = make_trajectories(X, burn_in=1, horizon=4)
+    shown = [TrajectoryDisplay(X, Y, {}, row=row, states=y, n_before=2).plot() for row in (1, len(Y) - 1)]
+    labels = [[text.get_text() for text in display.figure_.legends[0].get_texts()] for display in shown]
+    assert labels == [["dwelling"], ["roaming"]]
+    colors = [to_hex(display.figure_.legends[0].legend_handles[0].get_facecolor()).upper() for display in shown]
+    assert colors == list(colors_of_states(["dwelling", "roaming"]).values())

@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from skworm.cli.language import in_a_line, say
 from skworm.cli.options import (
     DEVICE,
     JSON,
+    READING,
     SEED,
     STATES,
     STATES_HELP,
@@ -19,6 +21,7 @@ from skworm.cli.options import (
     lines_of,
     one_line_errors,
     options_of,
+    reading_of,
     show,
     this_call,
 )
@@ -32,23 +35,6 @@ _EVALUATIONS = ("unseen_worms", "held_out_windows")
 _PATH = click.Path(path_type=Path)
 
 
-_READING = (
-    click.option(
-        "--column",
-        "columns",
-        type=KeyValue("ROLE=COLUMN", "'time=t (s)'"),
-        multiple=True,
-        help="Which column of a table is what, where its name does not say: time=t, state=label, behavior:velocity=v, "
-        "or a neuron, 'AVAL=cell 3'. May be given several times.",
-    ),
-    click.option(
-        "--table-fps",
-        type=click.FloatRange(0, min_open=True),
-        help="Frames a second of tables without a column of time.",
-    ),
-)
-
-
 def add_data_commands(group: click.Group) -> None:
     """Add the commands to a group."""
     for command in (inspect, train, predict, datasets, compare, report, completion):
@@ -57,9 +43,24 @@ def add_data_commands(group: click.Group) -> None:
 
 @click.command(short_help="Show what is in recordings or a model file.")
 @click.argument("path", type=_PATH)
-@options_of(_READING)
+@click.option(
+    "--neurons",
+    default="paper",
+    show_default=True,
+    type=NeuronList("paper"),
+    metavar="paper|NAME,...",
+    help="Neurons that every worm should have: paper, the 15 of the paper; or a list of names.",
+)
+@click.option(
+    "--states",
+    type=click.Choice([*STATES, "as_recorded"]),
+    default="as_recorded",
+    show_default=True,
+    help=f"States to count. {STATES_HELP}",
+)
+@options_of(READING)
 @JSON
-def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) -> None:
+def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bool, **reading: Any) -> None:
     """Show what is in a file or folder of recordings, or in a model file, and what is wrong with it.
 
     The exit code is 1 if a file cannot be read; problems of recordings that can be read are printed alone.
@@ -73,7 +74,10 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
         from skworm.datasets.summary import describe_recordings, inspect_recordings
         from skworm.frames import PAPER_NEURONS
 
-        found = inspect_recordings(path, expected_neurons=PAPER_NEURONS, columns=dict(columns), fps=table_fps)
+        expected = PAPER_NEURONS if isinstance(neurons, str) else neurons
+        found = inspect_recordings(path, expected_neurons=expected, states=states, **reading_of(**reading))
+        for part in (found, *found["worms"]):
+            part["problems"] = [in_a_line(problem) for problem in part["problems"]]
         show(found, as_json, describe_recordings(found))
     if any(problem.startswith("cannot be read") for problem in found["problems"]):
         raise SystemExit(1)
@@ -107,14 +111,22 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
     "--neurons",
     default="shared",
     show_default=True,
-    type=NeuronList("shared"),
-    metavar="shared|NAME,...",
-    help="Neurons that the model reads: shared, all that are identified in every worm; or a list of names.",
+    type=NeuronList("shared", "paper", "union"),
+    metavar="shared|paper|union|NAME,...",
+    help="Neurons that the model reads: shared, all that are identified in every worm; paper, those of the paper's 15 "
+    "among them; union, all that are identified in any, for networks; or a list of names.",
 )
 @click.option(
     "--fps",
     type=click.FloatRange(0, min_open=True),
     help="Resample all worms to this many frames a second.",
+)
+@click.option(
+    "--detrend",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Remove the slow baseline of each trace, found in a window of so many seconds: for recordings that bleach.  "
+    "[default: leave it]",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Training epochs of a network.  [default: its own]")
 @DEVICE
@@ -122,7 +134,7 @@ def inspect(path: Path, columns: Any, table_fps: float | None, as_json: bool) ->
 @click.option("--description", default="", help="What a reader of the file should know.")
 @click.option("--out", type=_PATH, required=True, help="The model file, best ending in .skworm.")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
-@options_of(_READING)
+@options_of(READING)
 @JSON
 def train(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     """Train a state classifier on all frames of some worms, and write it to a file that can be passed on.
@@ -146,18 +158,27 @@ def _train(
     states: str,
     neurons: str | tuple[str, ...],
     fps: float | None,
+    detrend: float | None,
     epochs: int | None,
     device: str,
     random_state: int,
     description: str,
-    columns: Any,
-    table_fps: float | None,
+    **reading: Any,
 ) -> dict[str, Any]:
-    from skworm.frames import make_frames
+    from skworm.frames import PAPER_NEURONS, make_frames
     from skworm.persistence import describe, save
 
-    worms = _load_worms(data, random_state, columns, table_fps)
-    X, y = make_frames(worms, neurons=neurons, states=states, resample_to=fps)
+    worms = _load_worms(data, random_state, reading_of(**reading))
+    if neurons == "paper":
+        neurons = tuple(name for name in PAPER_NEURONS if all(name in worm.neurons for worm in worms))
+    X, y = make_frames(
+        worms,
+        neurons=neurons,
+        missing="nan" if neurons == "union" else "raise",
+        states=states,
+        resample_to=fps,
+        detrend=detrend,
+    )
     names = [name.split(":")[0] for name in X.columns[::2]]
     shared = {"max_epochs": epochs, "device": device, "random_state": random_state}
     estimator = STATE_MODELS[model].make(names, **shared).fit(X, y)
@@ -166,14 +187,14 @@ def _train(
     return about | {"accuracy_on_training_frames": round(float(estimator.score(X, y)), 4)}
 
 
-def _load_worms(data: str, seed: int, columns: Any, table_fps: float | None) -> list[Any]:
+def _load_worms(data: str, seed: int, reading: dict[str, Any]) -> list[Any]:
     if data in ("simulated", *_FETCHERS):
         from skworm.paper.study import load_worms
 
         return load_worms(data, seed)
     from skworm.datasets import load_recordings
 
-    return load_recordings(data, columns=dict(columns), fps=table_fps)
+    return load_recordings(data, **reading)
 
 
 @click.command(short_help="Read the states of recordings with a model.")
@@ -182,7 +203,7 @@ def _load_worms(data: str, seed: int, columns: Any, table_fps: float | None) -> 
 @click.option("--out", type=_PATH, required=True, help="Table of all frames, a .csv file.")
 @DEVICE
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
-@options_of(_READING)
+@options_of(READING)
 @JSON
 def predict(
     model: Path,
@@ -190,9 +211,8 @@ def predict(
     out: Path,
     device: str,
     overwrite: bool,
-    columns: Any,
-    table_fps: float | None,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Read the states of recordings with a MODEL that `skworm train` or skworm.save wrote.
 
@@ -211,7 +231,7 @@ def predict(
         from skworm.persistence import load
         from skworm.plotting import EthogramDisplay
 
-        worms = load_recordings(recordings, columns=dict(columns), fps=table_fps)
+        worms = load_recordings(recordings, **reading_of(**reading))
         classifier = load(model, device=device)
         table = decode_states(classifier, worms)
         bouts = bouts_in_seconds(table)
@@ -226,7 +246,12 @@ def predict(
             known = table[table["annotated"].isin(list(classifier.classes_))]
             if len(known):
                 about["accuracy_on_annotated_frames"] = round(float((known["state"] == known["annotated"]).mean()), 4)
-        show(about, as_json)
+        lines = [f"{name.replace('_', ' ')}: {about[name]}" for name in about if name.startswith("accuracy")]
+        lines += [
+            f"{worm}: {', '.join(f'{state} {share:.1f} %' for state, share in shares.items())}"
+            for worm, shares in about["percent_of_frames"].items()
+        ]
+        show(about, as_json, "\n".join([*map(str, paths), *lines]))
 
 
 def _shares(table: Any) -> dict[str, dict[str, float]]:
@@ -430,4 +455,4 @@ def completion(shell: str) -> None:
     make = get_completion_class(shell)
     if make is None:
         raise click.ClickException(f"this version of click knows no completion for {shell}; update click")
-    click.echo(make(root.command, {}, "skworm", "_SKWORM_COMPLETE").source())
+    say(make(root.command, {}, "skworm", "_SKWORM_COMPLETE").source())

@@ -15,6 +15,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from skworm.cli.language import in_a_line, one_line_warnings, say
+
 COMMAND = "skworm.command"
 STATES = ("2", "4", "7", "nichols")
 _INTERRUPTED, _TERMINATED = 130, 143
@@ -139,6 +141,50 @@ RUN_OPTIONS = (
 )
 
 
+READING = (
+    click.option(
+        "--column",
+        "columns",
+        type=KeyValue("ROLE=COLUMN", "'time=t (s)'"),
+        multiple=True,
+        help="Which column of a table is what, where its name does not say: time=t, state=label, behavior:velocity=v, "
+        "or a neuron, 'AVAL=cell 3'. May be given several times.",
+    ),
+    click.option(
+        "--table-fps",
+        type=click.FloatRange(0, min_open=True),
+        help="Frames a second of tables without a column of time.",
+    ),
+    click.option(
+        "--rename-state",
+        "renamed",
+        type=KeyValue("STATE=NAME", "Omega=ventral_turn"),
+        multiple=True,
+        help="Name of a state in the files, and what it is called here. May be given several times.",
+    ),
+    click.option(
+        "--neuron-names",
+        type=click.Path(path_type=Path),
+        help="Names of the neurons of .h5 recordings, a .json file: {recording: {number of the trace: name}}.",
+    ),
+)
+
+
+def reading_of(
+    columns: Sequence[tuple[str, str]],
+    table_fps: float | None,
+    renamed: Sequence[tuple[str, str]],
+    neuron_names: Path | None,
+) -> dict[str, Any]:
+    """Return what `load_recordings` is told by the options of reading."""
+    return {
+        "columns": dict(columns),
+        "fps": table_fps,
+        "rename_states": dict(renamed),
+        "neuron_names": neuron_names,
+    }
+
+
 def options_of(options: Sequence[Any]) -> Any:
     """Return a decorator that adds several options."""
 
@@ -163,7 +209,7 @@ def out_option(default: str) -> Any:
 
 def show(about: dict[str, Any], as_json: bool, text: str | None = None) -> None:
     """Print facts as JSON, or as lines; or `text` in place of these lines."""
-    click.echo(json.dumps(_plain(about), indent=2, allow_nan=False) if as_json else text or lines_of(about))
+    say(json.dumps(_plain(about), indent=2, allow_nan=False) if as_json else text or lines_of(about))
 
 
 def lines_of(about: dict[str, Any], indent: str = "") -> str:
@@ -191,24 +237,24 @@ class UserError(click.ClickException):
 
 @contextmanager
 def one_line_errors(out: Path | None = None) -> Iterator[None]:
-    """Turn an error, or an interrupt, into one line; `out` is the folder that keeps what has finished."""
+    """Turn errors, warnings and an interrupt into a line each; `out` is the folder that keeps what has finished."""
     try:
-        with _ending_on_sigterm():
+        with _ending_on_sigterm(), one_line_warnings():
             yield
     except KeyboardInterrupt as interrupt:
         kept = f"; finished fits are kept in {out}; call again to go on" if out is not None else ""
         message = " ".join(str(interrupt).split()) or f"interrupted{kept}"
-        click.echo(f"\n{message[0].upper()}{message[1:]}", err=True)
+        say(f"\n{message[0].upper()}{message[1:]}", err=True)
         raise SystemExit(_INTERRUPTED) from None
     except UnicodeError as error:
-        raise UserError(f"a name or a text is not UTF-8: {_in_a_line(error)}; rename or convert it") from error
+        raise UserError(f"a name or a text is not UTF-8: {in_a_line(error)}; rename or convert it") from error
     except (ValueError, TypeError, ImportError, OSError) as error:
-        raise UserError(_in_a_line(error)) from error
+        raise UserError(in_a_line(error)) from error
     except (RuntimeError, BrokenExecutor) as error:
-        raise click.ClickException(_in_a_line(error)) from error
+        raise click.ClickException(in_a_line(error)) from error
     except MemoryError as error:
         raise click.ClickException(
-            f"memory ran out: {_in_a_line(error)}; pass a lower --n-jobs, or less data"
+            f"memory ran out: {in_a_line(error)}; pass a lower --n-jobs, or less data"
         ) from error
 
 
@@ -229,10 +275,6 @@ def _ending_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _in_a_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from skworm.cli.language import in_a_line, say
 from skworm.cli.options import (
     DATA_OPTIONS,
     RUN_OPTIONS,
@@ -47,12 +48,12 @@ def command_of(target: Target) -> click.Command:
             outcome = run_target(target, target.settings(**given), out, n_jobs=n_jobs, verbose=int(not quiet))
             outcome = keep_outcome(out, target.name, outcome, *this_call())
             if not quiet:
-                click.echo(f"{outcome.settings}\n")
-            click.echo(outcome.text)
+                say(f"{outcome.settings}\n")
+            say(outcome.text)
             if not quiet:
-                click.echo(f"\n{outcome.reading}\n")
+                say(f"\n{outcome.reading}\n")
                 for path in outcome.files:
-                    click.echo(path)
+                    say(path)
 
     command.__doc__ = f"{target.summary}\n\nThe paper: {target.paper}"
     return click.command(target.name, short_help=target.title)(options_of(_options(target))(command))
@@ -170,12 +171,12 @@ def everything(
         chosen = [name for name in ALL_TARGETS if name in targets]
         for name in chosen:
             if not quiet:
-                click.echo(f"{name} ...", err=True)
+                say(f"{name} ...", err=True)
             max_epochs = forecast_epochs if TARGETS[name].forecasts else epochs
             finished.append(_run_one(name, out, quick, {**given, "max_epochs": max_epochs}, n_jobs, int(not quiet)))
             write_index(out, finished, waiting=chosen[len(finished) :], quick=quick)
-            click.echo(f"{name}: {finished[-1].error or 'done'} ({finished[-1].seconds:.0f} s)")
-        click.echo(out / "index.html")
+            say(f"{name}: {finished[-1].error or 'done'} ({finished[-1].seconds:.0f} s)")
+        say(out / "index.html")
         failed = [each.name for each in finished if each.error]
     if failed:
         raise click.ClickException(f"{len(failed)} of {len(chosen)} targets failed: {', '.join(failed)}")
@@ -195,6 +196,6 @@ def _run_one(name: str, out: Path, quick: bool, given: dict[str, Any], n_jobs: i
         outcome = run_target(target, settings, folder, n_jobs=n_jobs, verbose=verbose)
         outcome = keep_outcome(folder, name, outcome, command, began)
     except Exception as problem:
-        error = " ".join("".join(traceback.format_exception_only(problem)).split())
+        error = in_a_line("".join(traceback.format_exception_only(problem)))
         return Finished(name, command, time.monotonic() - start, None, error)
     return Finished(name, command, time.monotonic() - start, outcome, "")

@@ -12,11 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from skworm.datasets.conventions import repeated
 from skworm.datasets.hdf5 import open_hdf5, read_dataset, read_texts
 from skworm.neurons import neuron_name
 
 _TABLES = "skworm.datasets.connectomes"
-_KINDS = ("both", "chemical", "electrical")
 _SELF_LOOP_WEIGHT = 1.0
 _DOI = "10.1038/s41586-023-06683-4"
 _NEURONS = "neuron_ids"
@@ -62,15 +62,13 @@ def load_connectome(
         Varshney et al.), synapses (Witvliet et al.), or micrograph sections in which contacts are seen (Cook et al.):
         weights of different sources do not compare.
     symmetric : bool, default=False
-        Forget the direction of chemical synapses: both neurons get the sum of the weights of both directions. Gap
-        junctions, which are symmetric already, stay as they are.
+        Forget the direction of chemical synapses: both neurons get the sum of the weights of both directions.
     self_loops : bool or "keep", default=False
-        - False: no neuron has an edge to itself, and those that the source has are dropped;
-        - True: every neuron has an edge to itself of weight 1, in place of one that the source may have;
-        - ``"keep"``: what the source has, such as the gap junction of RID with itself in ``"white1986"``.
+        With False no neuron has an edge to itself, with True every neuron has one of weight 1, with ``"keep"`` those
+        have one that the source gives one.
     missing : {"raise", "zero"}, default="raise"
-        What becomes of a neuron that the source lacks: an error, or a row and a column of zeros. Those zeros mean that
-        the source tells nothing of the neuron, not that it has no synapses.
+        What becomes of a neuron that the source lacks: an error, or a row and a column of zeros, which do not mean that
+        it has no synapses.
 
     Returns
     -------
@@ -82,15 +80,12 @@ def load_connectome(
     Raises
     ------
     ValueError
-        If a source, option or neuron does not exist, a neuron is named twice, or the source lacks one and
-        ``missing="raise"``.
+        If a source, option or neuron does not exist, a neuron is named twice, or the source lacks one.
 
     Notes
     -----
-    The table goes straight into ``GNNStateClassifier(graph=...)``, which finds its neurons by name. There a neuron
-    without incoming edges gets no message, and one without any edges is not seen at all, such as RMED, RMEL and RMER
-    among the 15 neurons of the paper. ``residual=True``, the classifier's default, lets it see every neuron itself; so
-    does ``self_loops=True`` here, unless the classifier has ``self_edges=False``.
+    The table goes straight into ``GNNStateClassifier(graph=...)``, which finds its neurons by name. A neuron without
+    incoming edges, such as RMED among the 15 neurons of the paper, gets no message.
 
     References
     ----------
@@ -110,16 +105,18 @@ def load_connectome(
     AVAR     2     0     1     0
     RIMR     2     1     0     0
     VB01     0     0     0     0
-    >>> connectome.attrs["doi"]
-    '10.1098/rstb.1986.0056'
     """
     sources = _read("sources.csv", index="source")
-    _check_choice("source", source, sources.index)
-    _check_choice("kind", kind, _KINDS)
-    _check_choice("weighted", weighted, (True, False))
-    _check_choice("symmetric", symmetric, (True, False))
-    _check_choice("self_loops", self_loops, (True, False, "keep"))
-    _check_choice("missing", missing, ("raise", "zero"))
+    for name, value, choices in (
+        ("source", source, tuple(sources.index)),
+        ("kind", kind, ("both", "chemical", "electrical")),
+        ("weighted", weighted, (True, False)),
+        ("symmetric", symmetric, (True, False)),
+        ("self_loops", self_loops, (True, False, "keep")),
+        ("missing", missing, ("raise", "zero")),
+    ):
+        if value not in choices:
+            raise ValueError(f"{name}={value!r} does not exist; choose one of {choices}")
     presence = _read("neurons.csv.gz", index="neuron").astype(bool)
     names = presence.index[presence[source]].tolist() if neurons is None else _check_neurons(neurons, presence.index)
     if missing == "raise":
@@ -143,20 +140,14 @@ def _read(name: str, index: str | None = None) -> pd.DataFrame:
         return pd.read_csv(stream, index_col=index, compression="gzip" if name.endswith(".gz") else None)
 
 
-def _check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
-    if value not in (choices := tuple(choices)):
-        raise ValueError(f"{name}={value!r} does not exist; choose one of {choices}")
-
-
 def _check_neurons(neurons: Iterable[str], known: Iterable[str]) -> list[str]:
     if isinstance(neurons, str):
         raise ValueError(f"neurons={neurons!r} is one string; pass a sequence, such as neurons=['AVAL', 'AVAR']")
     names = [neuron_name(name) for name in neurons]
     if not names:
         raise ValueError("neurons is empty; name at least one, or pass neurons=None for all that the source has")
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"neurons names {repeated} more than once; name each one once ('VB1' and 'VB01' are the same)")
+    if twice := repeated(names):
+        raise ValueError(f"neurons names {twice} more than once; name each one once ('VB1' and 'VB01' are the same)")
     known = list(known)
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -173,8 +164,7 @@ def _with_suggestion(name: str, known: Sequence[str]) -> str:
 
 
 def _check_present(names: list[str], source: str, presence: pd.DataFrame) -> None:
-    lacking = [name for name in names if not presence.loc[name, source]]
-    if lacking:
+    if lacking := [name for name in names if not presence.loc[name, source]]:
         complete = presence.columns[presence.loc[names].all()].tolist()
         elsewhere = f", or take a source that has all of these neurons: {complete}" if complete else ""
         raise ValueError(
@@ -220,9 +210,8 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
     -------
     pandas.DataFrame of shape (n_neurons, n_neurons)
         The measure, from the stimulated neuron of the row (index ``"pre"``) to the responding neuron of the column
-        (columns ``"post"``): the transpose of what is in the file. NaN where the file has NaN: the pair is unknown,
-        which is not the same as no response. Names have two digits (``"VB01"``). ``attrs`` tells ``"source"``,
-        ``"doi"``, ``"kind"``, ``"strain"`` and ``"measure"``.
+        (columns ``"post"``): the transpose of what is in the file. NaN where the pair was not measured. ``attrs`` tells
+        ``"source"``, ``"doi"``, ``"kind"``, ``"strain"`` and ``"measure"``.
 
     Raises
     ------
@@ -233,9 +222,8 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
 
     Notes
     -----
-    ``GNNStateClassifier(graph=...)`` refuses NaN. Keep to neurons whose pairs were all measured, or decide for yourself
-    what an unknown pair counts as, and say so when you report a result. Self-responses stand on the diagonal as the
-    file has them.
+    ``GNNStateClassifier(graph=...)`` refuses NaN: keep to neurons whose pairs were all measured, or decide what an
+    unknown pair counts as. Self-responses stand on the diagonal.
 
     References
     ----------
@@ -278,9 +266,8 @@ def _read_neurons(file: Any) -> list[str]:
     if texts is None:
         raise ValueError(f"it has no dataset {_NEURONS!r} that lists the names of the neurons; it holds {list(file)}")
     names = [neuron_name(text.strip()) for text in texts]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"{file.filename}: {_NEURONS!r} repeats {repeated}; give each neuron one entry")
+    if twice := repeated(names):
+        raise ValueError(f"{file.filename}: {_NEURONS!r} repeats {twice}; give each neuron one entry")
     return names
 
 

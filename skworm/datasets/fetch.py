@@ -202,7 +202,12 @@ def fetch_file(
     wanted = f"{path.name} is wanted in {path.parent.resolve()}"
     by_hand = f"get it from {origin} and put it there"
     if path.exists():
-        _check_present(path, known_hash)
+        found = pooch.file_hash(str(path)) if known_hash is not None else None
+        if found != known_hash:
+            raise ValueError(
+                f"{path} has the SHA-256 {found}, not {known_hash}; it is damaged or another version: move it away to "
+                "download it anew, or read it as it is with load_recordings"
+            )
         return path
     if path.is_symlink():
         raise FileNotFoundError(f"{wanted}, but it is a link to {path.readlink()}, which is absent; remove the link")
@@ -217,17 +222,6 @@ def fetch_file(
     except OSError as error:
         raise ConnectionError(f"{wanted}, but its download failed ({error}); try again, or {by_hand}") from error
     return path
-
-
-def _check_present(path: Path, known_hash: str | None) -> None:
-    import pooch
-
-    found = pooch.file_hash(str(path)) if known_hash is not None else None
-    if found != known_hash:
-        raise ValueError(
-            f"{path} has the SHA-256 {found}, not {known_hash}; it is damaged or another version: move it away to "
-            "download it anew, or read it as it is with load_recordings"
-        )
 
 
 class _Downloader:
@@ -376,8 +370,7 @@ def _pause(error: requests.RequestException, number: int) -> float | None:
 def find_osf_file(node: str, name: str) -> RemoteFile:
     """Return a file of a project on the Open Science Framework, in whatever folder of it, by its name.
 
-    The project is told by its short name, such as ``"2395t"``. A listing that cannot be read, or has no such file, is a
-    ``requests.RequestException``.
+    A listing that cannot be read, or has no such file, is a ``requests.RequestException``.
     """
     import requests
 
@@ -386,11 +379,7 @@ def find_osf_file(node: str, name: str) -> RemoteFile:
     while pending:
         address = pending.pop(0)
         seen.add(address)
-        page = _ask_osf(address)
-        try:
-            found, further = _read_listing(page, name)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise requests.RequestException(f"{address} is not an OSF file listing: {error!r}") from error
+        found, further = _ask_osf(address, lambda page: _read_listing(page, name))
         if found is not None:
             return found
         pending += [link for link in further if link not in seen]
@@ -399,17 +388,11 @@ def find_osf_file(node: str, name: str) -> RemoteFile:
 
 def describe_osf_file(number: str) -> RemoteFile:
     """Return a file on the Open Science Framework by the number that it has there."""
-    import requests
-
-    address = f"{OSF_API}/files/{number}/"
-    page = _ask_osf(address)
-    try:
-        return _remote_file(page["data"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise requests.RequestException(f"{address} does not describe an OSF file: {error!r}") from error
+    return _ask_osf(f"{OSF_API}/files/{number}/", lambda page: _remote_file(page["data"]))
 
 
-def _ask_osf(address: str) -> Any:
+def _ask_osf(address: str, read: Callable[[Any], Any]) -> Any:
+    """Return what `read` finds in an answer of the Open Science Framework."""
     import requests
 
     def ask() -> Any:
@@ -417,7 +400,11 @@ def _ask_osf(address: str) -> Any:
         response.raise_for_status()
         return response.json()
 
-    return _retried(ask)
+    page = _retried(ask)
+    try:
+        return read(page)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise requests.RequestException(f"{address} is not an OSF file listing: {error!r}") from error
 
 
 def _read_listing(page: Any, name: str) -> tuple[RemoteFile | None, list[str]]:

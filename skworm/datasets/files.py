@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from skworm.atomic import atomic_path
 from skworm.datasets.conventions import check_expansion, states_of_codes, translate_states
 from skworm.datasets.labs import KEYS, read_neuron_names, read_wormwideweb
 from skworm.datasets.matlab import read_matlab
@@ -38,17 +39,7 @@ def load_recordings(
 ) -> list[Recording]:
     """Read recordings from files of any supported format.
 
-    ================  ===================================================================================
-    ``.npz``          one worm, as :func:`save_recordings` writes it
-    ``.mat``          MATLAB v5 or v7.3, one or many worms, see :func:`skworm.datasets.matlab.read_matlab`
-    ``.csv``,         one worm, one row a frame: optional columns ``time`` (seconds), ``state`` and
-    ``.tsv``,         ``behavior:<name>``; every other column is a neuron; text may end in ``.gz``
-    ``.parquet``,
-    ``.xlsx``
-    ``.nwb``          one worm, Neurodata Without Borders, see :func:`skworm.datasets.nwb.read_nwb`
-    ``.json``,        one worm of WormWideWeb or of the same laboratory's HDF5 files, see
-    ``.h5``           :func:`skworm.datasets.labs.read_wormwideweb`
-    ================  ===================================================================================
+    What files of each format must hold is told in :doc:`/files`.
 
     Parameters
     ----------
@@ -184,34 +175,13 @@ def save_recordings(
             raise FileExistsError(f"{path} exists; pass overwrite=True to replace it, or another folder")
     target.mkdir(parents=True, exist_ok=True)
     for worm, path in zip(worms, paths, strict=True):
-        temporary = path.with_name(f"{path.name}.part")
-        try:
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, **_arrays_of(worm))
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **_arrays_of(worm))
     return paths
 
 
 def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
-    """Return the worm of an ``.npz`` file as :func:`save_recordings` writes it; state names are as in the file.
-
-    The arrays ``traces``, ``neuron_names`` and ``fps`` are required. `dataset` is that where the file names none; by
-    default the name of the folder.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> import numpy as np
-    >>> from skworm.datasets.files import read_npz
-    >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder, "worm_0.npz")
-    ...     np.savez(path, traces=np.zeros((4, 2)), neuron_names=["AVAL", "2"], fps=2.9)
-    ...     read_npz(path)
-    Recording('worm_0': 4 frames at 2.90 a second, 2 neurons, 1 identified, no states)
-    """
+    """Return the worm of an ``.npz`` file as :func:`save_recordings` writes it, of `dataset` where it names none."""
     arrays = _load_arrays(path)
     missing = [name for name in _REQUIRED if name not in arrays]
     if missing:
@@ -221,15 +191,15 @@ def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
         )
     if arrays["traces"].dtype.kind not in "biuf":
         raise ValueError(f"the traces are {arrays['traces'].dtype}; write numbers")
-    own_dataset = str(arrays["dataset"].item()) if "dataset" in arrays else None
-    if not own_dataset and (dataset is not None or own_dataset is None):
-        own_dataset = _dataset_of(path, dataset)
+    texts = {name: str(arrays[name].item()) for name in ("worm", "dataset", "source") if name in arrays}
+    if not texts.get("dataset") and (dataset is not None or "dataset" not in texts):
+        texts["dataset"] = _dataset_of(path, dataset)
     return Recording(
-        worm=str(arrays["worm"].item()) if "worm" in arrays else path.stem,
+        worm=texts.get("worm", path.stem),
         traces=arrays["traces"],
         neurons=tuple(arrays["neuron_names"].astype(str).tolist()),
         fps=float(arrays["fps"].item()),
-        dataset=own_dataset or "",
+        dataset=texts["dataset"],
         time=arrays.get("time"),  # type: ignore[arg-type]  # filled from fps
         states=_states_of(arrays) if "labels" in arrays else None,
         derivatives=arrays.get("derivatives"),
@@ -238,7 +208,7 @@ def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
             for name, values in arrays.items()
             if name.startswith(_BEHAVIOR_PREFIX)
         },
-        source=str(arrays["source"].item()) if "source" in arrays else str(path),
+        source=texts.get("source", str(path)),
     )
 
 

@@ -96,6 +96,23 @@ def _spend(node: Any, n_bytes: int) -> None:
     _left.set(left)
 
 
+def groups_below(group: Any) -> Iterator[Any]:
+    """Yield all groups below a group once, in the order of their names, without following links."""
+    import h5py
+
+    # In a damaged file a group can stand within itself.
+    seen, waiting = set(), [group]
+    while waiting:
+        node = waiting.pop()
+        if node.id in seen:
+            continue
+        seen.add(node.id)
+        if node is not group:
+            yield node
+        children = [node[name] for name in node if isinstance(node.get(name, getlink=True), h5py.HardLink)]
+        waiting += [child for child in reversed(children) if isinstance(child, h5py.Group)]
+
+
 def read_texts(node: Any) -> list[str] | None:
     """Return the texts of a one-dimensional HDF5 data set, or None where `node` is something else."""
     import h5py

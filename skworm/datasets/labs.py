@@ -58,47 +58,12 @@ def read_wormwideweb(
     - The files name reversals and no other states. Outside of them a frame is forward where the velocity is positive,
       and otherwise unknown.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    dataset : str
-        Data set of the recording.
-    fps : float, optional
-        Frames a second, where the file tells neither time stamps nor a time step.
-    neuron_names : mapping, optional
-        Names of the neurons where the file has none: for each recording a mapping from the number of a trace to its
-        label.
-
-    Returns
-    -------
-    Recording
-        The worm, named by the field ``uid``, else after the file.
-
-    Raises
-    ------
-    ValueError
-        If the file is neither JSON nor HDF5, has no traces, or its fields do not fit together.
-
     References
     ----------
     Dag et al. 2023, "Dissecting the functional organization of the C. elegans serotonergic system at whole-brain
     scale", Cell 186, 2574-2592.
     Atanas et al. 2023, "Brain-wide representations of behavior spanning multiple timescales and states in C. elegans",
     Cell 186, 4134-4151.
-
-    Examples
-    --------
-    >>> import json
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> from skworm.datasets.labs import read_wormwideweb
-    >>> worm = {"trace_array": [[0.0, 1.0, 0.5], [1.0, 0.0, 0.2]], "labeled": {"2": {"label": "AVAL"}}}
-    >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder, "2022-06-14-01.json")
-    ...     _ = path.write_text(json.dumps(worm | {"avg_timestep": 0.01, "velocity": [0.1, 0.1, -0.1]}))
-    ...     read_wormwideweb(path, dataset="mine").neurons
-    ('1', 'AVAL')
     """
     content = _read_hdf5(path) if path.suffix.lower() == ".h5" else _read_json(path)
     name = str(content.get("uid") or path.stem.removesuffix("-data"))
@@ -111,13 +76,7 @@ def read_wormwideweb(
     matrix = _numbers(content[field], field, n_dimensions=2)
     traces = _frames_first(content, matrix, field)
     n_frames, n_neurons = traces.shape
-    time = content.get("timestamp_confocal")
-    if time is not None and len(time):
-        time = _numbers(time, "timestamp_confocal")[:n_frames]
-        if len(time) < n_frames:
-            raise ValueError(f"timestamp_confocal has {len(time)} values for {n_frames} frames; give one for each")
-    else:
-        time = None
+    time = _of_frames(content, "timestamp_confocal", n_frames, more=True)
     behavior = _behavior(content, n_frames)
     labels = content.get("labeled")
     if labels is None and neuron_names is not None:
@@ -220,6 +179,16 @@ def _numbers(values: Any, field: str, n_dimensions: int = 1) -> np.ndarray:
     return array
 
 
+def _of_frames(content: Mapping[str, Any], field: str, n_frames: int, *, more: bool = False) -> np.ndarray | None:
+    """Return the value of each frame, of a field that may hold `more`, or None where it is absent or empty."""
+    if content.get(field) is None or not len(content[field]):
+        return None
+    values = _numbers(content[field], field)
+    if len(values) < n_frames or (len(values) > n_frames and not more):
+        raise ValueError(f"{field} has {len(values)} values for {n_frames} frames; write one for each")
+    return values[:n_frames]
+
+
 def _rate(content: Mapping[str, Any], time: np.ndarray | None, fps: float | None) -> float:
     if time is not None:
         return frame_rate(time)
@@ -264,26 +233,18 @@ def _labels(worm: str, labeled: Any, n_neurons: int) -> list[str]:
 
 def _behavior(content: Mapping[str, Any], n_frames: int) -> dict[str, np.ndarray]:
     found = {}
-    for source in (content, content.get("behavior")):
-        if not isinstance(source, Mapping):
-            continue
+    for source in filter(lambda part: isinstance(part, Mapping), (content, content.get("behavior", {}))):
         for name in _BEHAVIOR:
-            if source.get(name) is None or not len(source[name]):
-                continue
-            values = _numbers(source[name], name)
-            if len(values) != n_frames:
-                raise ValueError(f"{name} has {len(values)} values for {n_frames} frames")
-            if np.isfinite(values).any():
+            values = _of_frames(source, name, n_frames)
+            if values is not None and np.isfinite(values).any():
                 found[name] = values
     return found
 
 
 def _states(content: Mapping[str, Any], n_frames: int, velocity: np.ndarray | None) -> np.ndarray | None:
-    if content.get("reversal_vec") is not None:
-        reverse = _numbers(content["reversal_vec"], "reversal_vec") == 1
-        if len(reverse) != n_frames:
-            raise ValueError(f"reversal_vec has {len(reverse)} values for {n_frames} frames")
-        frames = np.flatnonzero(reverse)
+    reverse = _of_frames(content, "reversal_vec", n_frames)
+    if reverse is not None:
+        frames = np.flatnonzero(reverse == 1)
         return states_of_reversals(np.column_stack([frames, frames + 1]), n_frames, velocity)
     events = content.get("reversal_events")
     if events is None and isinstance(content.get("events"), dict):

@@ -49,22 +49,10 @@ _COMPLEX = 0x0800
 def read_matlab(path: Path, *, dataset: str) -> list[Recording]:
     """Read worms from a MATLAB file of version 5 or 7.3.
 
-    The file holds one struct, whose fields are cells of one entry a worm, or plain values of a single worm:
-
-    ===============================================  =====================================================
-    ``deltaFOverF_bc`` or ``traces``                 dF/F, frames x neurons or neurons x frames (also
-                                                     ``traces_bleach_corrected``)
-    ``NeuronNames`` or ``IDs``                       a name, none, or several candidates for each neuron (also
-                                                     ``neuron_ID``, ``NeuronIds``)
-    ``tv``, ``timeVectorSeconds``                    seconds (also ``timVectorSeconds``, ``time_vector``)
-    ``fps``                                          frames a second; from the time stamps where absent
-    ``derivs`` or ``tracesDif``                      derivatives of the traces (optional; also
-                                                     ``deltaFOverF_deriv``)
-    ``States``                                       a struct of 0/1 vectors, or whole numbers (optional)
-    ``FourStates``                                   whole numbers (optional)
-    ``States_key``, ``FourStatesNames``              names of those numbers, counted from 1
-    ``dataset``, ``trialname``, ``FlNameStr``        name of the worm (optional)
-    ===============================================  =====================================================
+    The file holds one struct, whose fields are cells of one entry a worm, or plain values of a single worm. ``_FIELDS``
+    lists their names; derivatives, states and names of worms are optional. Traces are frames x neurons or neurons x
+    frames. States are a struct of 0/1 vectors, or whole numbers, which ``States_key`` or ``FourStatesNames`` name,
+    counted from 1.
 
     - A neuron without a name, with several candidates, or with a name that occurs twice in the worm, counts as
       unidentified: it is called by its column, counted from 1.
@@ -75,44 +63,9 @@ def read_matlab(path: Path, *, dataset: str) -> list[Recording]:
       beside a ``stimulus`` are forward, reverse, sustained reverse, turn. A frame without any flag, or with the number
       NaN, is unknown.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    dataset : str
-        Data set of the recordings.
-
-    Returns
-    -------
-    list of Recording
-        The worms, named by the file, else after its stem; states have the file's names.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, no struct is known, or its fields do not fit together.
-
-    Warns
-    -----
-    UserWarning
-        If a name occurs twice in a worm.
-
     References
     ----------
     Kato et al. 2015, Cell 163, 656-669. Nichols et al. 2017, Science 356, eaam6851.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> import numpy as np
-    >>> from scipy.io import savemat
-    >>> from skworm.datasets.matlab import read_matlab
-    >>> worm = {"traces": np.zeros((5, 2)), "IDs": np.array(["AVAL", ""], dtype=object), "fps": 3.0}
-    >>> with TemporaryDirectory() as folder:
-    ...     savemat(Path(folder, "mine.mat"), {"mine": worm})
-    ...     read_matlab(Path(folder, "mine.mat"), dataset="mine")
-    [Recording('mine': 5 frames at 3.00 a second, 2 neurons, 1 identified, no states)]
     """
     worms = _worms_of(_find_struct(read_matlab_values(path, _ALL_FIELDS)))
     names = _worm_names(worms, path.stem)
@@ -136,9 +89,7 @@ def _find_struct(variables: dict[str, Any]) -> Any:
 def _is_known(value: Any) -> bool:
     if isinstance(value, list):
         return bool(value) and all(isinstance(item, dict) and _is_known(item) for item in value)
-    return (
-        isinstance(value, dict) and _field_of(value, "traces") is not None and _field_of(value, "neurons") is not None
-    )
+    return isinstance(value, dict) and all(_field_of(value, role) for role in ("traces", "neurons"))
 
 
 def _field_of(struct: Mapping[str, Any], role: str) -> str | None:
@@ -193,9 +144,8 @@ def _recording(name: str, worm: Mapping[str, Any], dataset: str, source: str) ->
         fps = _frame_rate(worm.get("fps"), time)
         steps = np.full(len(traces) - 1, 1 / fps) if time is None else np.diff(time)
         states = None if _is_empty(worm.get("states")) else _states(worm, len(traces))
-        derivatives = None
-        if not _is_empty(worm.get("derivatives")):
-            derivatives = _derivatives(worm["derivatives"], traces.shape, steps)
+        slopes = worm.get("derivatives")
+        derivatives = None if _is_empty(slopes) else _derivatives(slopes, traces.shape, steps)
     except ValueError as error:
         raise ValueError(f"worm {name!r}: {error}") from error
     return Recording(
@@ -307,17 +257,6 @@ def read_matlab_values(path: Path, fields: Collection[str]) -> dict[str, Any]:
     A struct becomes a dict, a cell array or struct array a list in column-major order, text a str (several rows of
     text a list), numbers a 2-D array in MATLAB's orientation. Variables, and fields of structs, that are not among
     `fields` become None. Version 7.3 stores a struct array as a struct of cells, and so it is read.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> from scipy.io import savemat
-    >>> from skworm.datasets.matlab import read_matlab_values
-    >>> with TemporaryDirectory() as folder:
-    ...     savemat(Path(folder, "a.mat"), {"worm": {"fps": 3.0, "dataset": "TS1", "stimulus": 1}})
-    ...     read_matlab_values(Path(folder, "a.mat"), ["fps", "dataset"])
-    {'worm': {'fps': array([[3.]]), 'dataset': 'TS1', 'stimulus': None}}
     """
     import h5py
 
@@ -529,17 +468,13 @@ def _version_5_struct(
     names = [text[start : start + width].partition(b"\0")[0].decode("latin-1") for start in range(0, len(text), width)]
     n_structs = math.prod(shape) if names else 0
     items = iter(_items(elements[2:], n_structs * len(names)))
-    structs = []
-    for _ in range(n_structs):
-        values = dict(zip(names, items, strict=False))
-        structs.append(
-            {
-                name: None
-                if fields is not None and name not in fields
-                else _version_5_array(value, order, None, depth + 1)[1]
-                for name, value in values.items()
-            }
-        )
+    structs = [
+        {
+            name: _version_5_array(item, order, None, depth + 1)[1] if fields is None or name in fields else None
+            for name, item in zip(names, items, strict=False)
+        }
+        for _ in range(n_structs)
+    ]
     return structs[0] if len(structs) == 1 else structs
 
 

@@ -18,7 +18,7 @@ from skworm.datasets.conventions import (
     states_of_reversals,
     translate_states,
 )
-from skworm.datasets.hdf5 import open_hdf5, read_dataset, read_texts, text_of
+from skworm.datasets.hdf5 import groups_below, open_hdf5, read_dataset, read_texts, text_of
 from skworm.neurons import is_neuron, neuron_name
 from skworm.recording import STATES, UNKNOWN, Recording
 
@@ -60,28 +60,6 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
     It was tested on files that were written after the public descriptions of the dandisets 000541, 000565, 000692,
     000714, 000715, 000776 and 001075.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    dataset : str
-        Data set of the recording.
-
-    Returns
-    -------
-    Recording
-        The worm, named by its subject, else after the file; states have the file's names.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, has no calcium activity, or more than one that could be meant.
-
-    Warns
-    -----
-    UserWarning
-        If a name occurs twice.
-
     References
     ----------
     Rubel et al. 2022, "The Neurodata Without Borders ecosystem for neurophysiological data science", eLife 11:e78362.
@@ -89,7 +67,7 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
     reveals determinants of neuron position in C. elegans", Cell Reports Methods.
     """
     with open_hdf5(path) as file:
-        groups = list(_groups_below(file))
+        groups = list(groups_below(file))
         series = _choose([_Series(groups, node) for node in groups if _is_kind(node, *_TRACES)])
         found = _traces_of_each_neuron(groups) if series is None else series.read()
         time = found["time"]
@@ -129,9 +107,7 @@ class _Series:
 
     def read(self) -> dict[str, Any]:
         """Return traces, time and labels."""
-        time = _times_of(self.node, self.n_frames)
-        if time is None:
-            raise ValueError(f"the series {self.node.name} has neither timestamps nor a starting time with its rate")
+        time = _time_of_traces(self.node, self.n_frames)
         traces = frames_first(_values(self.node), "traces", self.n_neurons, (len(time),))
         return {"traces": traces, "time": time, "labels": self.labels}
 
@@ -140,7 +116,7 @@ class _Series:
             column = _label_column(self.node.file[reference])
             if column is not None and len(rois) and rois.min() >= 0 and rois.max() < len(column):
                 return [column[row] for row in rois]
-        for places in (_groups_below(self.node.parent.parent), groups):
+        for places in (groups_below(self.node.parent.parent), groups):
             for node in places:
                 column = _label_column(node)
                 if column is not None and len(column) == self.n_neurons:
@@ -175,9 +151,7 @@ def _traces_of_each_neuron(groups: list[Any]) -> dict[str, Any]:
             "traces_0, traces_1 ..., so no calcium activity; the file may hold images alone: extract traces"
         )
     series = [nodes[number] for number in sorted(nodes)]
-    time = _times_of(series[0], len(series[0]["data"]))
-    if time is None:
-        raise ValueError(f"the series {series[0].name} has neither timestamps nor a starting time with its rate")
+    time = _time_of_traces(series[0], len(series[0]["data"]))
     labels = [text_of(node.attrs.get("description", "")).rpartition(":")[2].strip() for node in series]
     found: dict[str, Any] = {"traces": _columns(series), "time": time, "labels": labels}
     slopes = families.get("tracesdif", {})
@@ -321,6 +295,13 @@ def _label_column(table: Any) -> list[str] | None:
     return None
 
 
+def _time_of_traces(series: Any, n_frames: int) -> np.ndarray:
+    time = _times_of(series, n_frames)
+    if time is None:
+        raise ValueError(f"the series {series.name} has neither timestamps nor a starting time with its rate")
+    return time
+
+
 def _times_of(series: Any, n_frames: int) -> np.ndarray | None:
     """Return the seconds of every frame of a time series, or None where it does not have them."""
     if "timestamps" in series:
@@ -337,18 +318,3 @@ def _times_of(series: Any, n_frames: int) -> np.ndarray | None:
         if np.isfinite(rate) and rate > 0:
             return float(read_dataset(start)) + np.arange(n_frames) / rate
     return None
-
-
-def _groups_below(node: Any, seen: set[Any] | None = None) -> Iterator[Any]:
-    """Yield all groups below a group once, in the order of their names, without following links."""
-    import h5py
-
-    # In a damaged file a group can stand within itself.
-    seen = set() if seen is None else seen
-    for name in node:
-        if isinstance(node.get(name, getlink=True), h5py.HardLink):
-            child = node[name]
-            if isinstance(child, h5py.Group) and child.id not in seen:
-                seen.add(child.id)
-                yield child
-                yield from _groups_below(child, seen)

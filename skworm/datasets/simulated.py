@@ -204,11 +204,10 @@ def make_worms(
         states, velocity, activity = _live(rng, n_frames, setup, names, n_unidentified, weights.to_numpy())
         traces = _record(rng, activity, setup, mixing)
         columns = rng.permutation(traces.shape[1])
-        names_of_columns = _identify(rng, names, columns, identification_rate)
         recording = Recording(
             worm=f"{worm_prefix}-{number}",
             traces=traces[:, columns],
-            neurons=names_of_columns,
+            neurons=_identify(rng, names, columns, identification_rate),
             fps=setup.fps,
             dataset=f"{worm_prefix}, lab {lab}",
             states=states,

@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from skworm.datasets.files import load_recordings, recording_files
-from skworm.recording import STATES, UNKNOWN, Recording
+from skworm.datasets.tables import columns_of_roles
+from skworm.frames.resampling import GAP_STEPS, follows_a_gap, rate_of_stamps
+from skworm.frames.table import IMPOSSIBLE
+from skworm.recording import STATES, UNKNOWN, Recording, map_states
 
-_IRREGULAR = 1.5
+_TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx")
 _OTHER_RATE = 1.05
 _NAMED = 6
+# A spike lies so many ranges of the trace, from the 1st to the 99th percentile, beyond it; recorded worms stay below 8.
+_SPIKE = 10
+# A jump is so many median steps of the trace; in recorded worms few traces do so in one frame.
+_JUMP = 15
+# The median trace falls by so much of its range from the first fifth to the last; in recorded worms by .23 at most.
+_DECLINE = 0.3
+_FEWEST_TRACES, _SHORTEST_SECONDS, _PARTS, _AROUND = 5, 120.0, 5, 11
 
 
 def inspect_recordings(
-    path: str | os.PathLike[str], *, expected_neurons: Sequence[str] = (), **options: Any
+    path: str | os.PathLike[str],
+    *,
+    expected_neurons: Sequence[str] = (),
+    states: str | Mapping[str, str] = "as_recorded",
+    **options: Any,
 ) -> dict[str, Any]:
     """Return what a file or folder of recordings holds.
 
@@ -29,6 +45,8 @@ def inspect_recordings(
         A file, or a folder of them.
     expected_neurons : sequence of str, default=()
         Neurons that each worm should have, such as :data:`skworm.frames.PAPER_NEURONS`.
+    states : {"as_recorded", "7", "4", "nichols", "2"} or mapping of str to str, default="as_recorded"
+        Vocabulary in which states are counted, see :func:`skworm.frames.map_states`.
     **options
         Passed on to :func:`skworm.datasets.load_recordings`.
 
@@ -65,15 +83,18 @@ def inspect_recordings(
             except (ValueError, OSError, ImportError) as error:
                 problems.append(f"cannot be read: {error}")
                 continue
-        problems += [f"{file}: {warning.message}" for warning in noticed]
+            roles = columns_of_roles(file, options.get("columns")) if file.name.lower().endswith(_TABLES) else {}
+        problems += [f"{file}: {text}" for text in dict.fromkeys(str(warning.message) for warning in noticed)]
         recordings += found
-        worms += [summarize_recording(worm, expected_neurons) for worm in found]
+        worms += [{**summarize_recording(worm, expected_neurons, states), "columns": roles} for worm in found]
     problems += _problems_among(recordings)
     shared = set.intersection(*(set(worm.identified) for worm in recordings)) if recordings else set()
     return {"source": str(path), "worms": worms, "shared_neurons": sorted(shared), "problems": problems}
 
 
-def summarize_recording(recording: Recording, expected_neurons: Sequence[str] = ()) -> dict[str, Any]:
+def summarize_recording(
+    recording: Recording, expected_neurons: Sequence[str] = (), states: str | Mapping[str, str] = "as_recorded"
+) -> dict[str, Any]:
     """Return what the recording of one worm holds.
 
     Parameters
@@ -82,14 +103,16 @@ def summarize_recording(recording: Recording, expected_neurons: Sequence[str] = 
         The worm.
     expected_neurons : sequence of str, default=()
         Neurons that it should have.
+    states : {"as_recorded", "7", "4", "nichols", "2"} or mapping of str to str, default="as_recorded"
+        Vocabulary in which states are counted.
 
     Returns
     -------
     dict
         ``"worm"``, ``"dataset"``, ``"n_frames"``, ``"fps"``, ``"duration"`` in seconds, ``"n_neurons"``,
-        ``"identified"`` (names), ``"derivatives"`` (whether the file brings them), ``"states"`` (for each its
-        ``"percent"`` of the frames, its ``"bouts"`` and their ``"median_duration"`` in seconds; None without states),
-        ``"behavior"`` (names) and ``"problems"``.
+        ``"identified"`` and ``"unidentified"`` (names of traces), ``"derivatives"`` (whether the file brings them),
+        ``"states"`` (for each its ``"percent"`` of the frames, its ``"bouts"`` and their ``"median_duration"`` in
+        seconds; None without states), ``"behavior"`` (names) and ``"problems"``.
 
     Examples
     --------
@@ -99,6 +122,12 @@ def summarize_recording(recording: Recording, expected_neurons: Sequence[str] = 
     >>> found["states"], found["problems"]
     ({'turn': {'percent': 100.0, 'bouts': 1, 'median_duration': 1.5}}, ['all known frames are in one state, turn'])
     """
+    problems = [*_problems_of(recording), *_absent(recording, expected_neurons)]
+    if recording.states is not None and states != "as_recorded":
+        try:
+            recording = replace(recording, states=map_states(recording.states, states))
+        except ValueError as error:
+            problems.append(str(error))
     return {
         "worm": recording.worm,
         "dataset": recording.dataset,
@@ -108,10 +137,11 @@ def summarize_recording(recording: Recording, expected_neurons: Sequence[str] = 
         "duration": float(recording.time[-1] - recording.time[0] + 1 / recording.fps),
         "n_neurons": recording.n_neurons,
         "identified": list(recording.identified),
+        "unidentified": [name for name in recording.neurons if name not in set(recording.identified)],
         "derivatives": recording.derivatives is not None,
         "states": _states(recording),
         "behavior": list(recording.behavior),
-        "problems": [*_problems_of(recording), *_absent(recording, expected_neurons)],
+        "problems": problems,
     }
 
 
@@ -138,27 +168,41 @@ def describe_recordings(summary: dict[str, Any]) -> str:
             f"  {worm['n_frames']} frames at {worm['fps']:.2f} a second, {minutes:.1f} minutes",
             f"  {len(worm['identified'])} of {worm['n_neurons']} neurons identified: "
             f"{', '.join(sorted(worm['identified'])) or 'none'}",
+            *_roles_in_words(worm),
         ]
         for state, about in (worm["states"] or {}).items():
             median = about["median_duration"]
             lines.append(
                 f"  {state:<18}{about['percent']:5.1f} % in {about['bouts']} bouts, median {median:.1f} seconds"
             )
-        if worm["behavior"]:
-            lines.append(f"  behaviour: {', '.join(worm['behavior'])}")
         lines += [f"  problem: {problem}" for problem in worm["problems"]]
     return "\n".join(
         [*lines, *(["", *(f"problem: {text}" for text in summary["problems"])] if summary["problems"] else [])]
     )
 
 
+def _roles_in_words(worm: dict[str, Any]) -> list[str]:
+    """Return lines on what the traces without a neuron, and the columns of a table that are no trace, became."""
+    roles = worm["columns"]
+    columns = {
+        "unidentified": worm["unidentified"],
+        "behaviour": worm["behavior"],
+        "clock": roles.get("time", []),
+        "states from": roles.get("states", []),
+        "ignored, as clocks": roles.get("ignored", []),
+    }
+    return [f"  {role}: {_some(names)}" for role, names in columns.items() if names]
+
+
 def _states(recording: Recording) -> dict[str, dict[str, Any]] | None:
     if recording.states is None:
         return None
     states, time = recording.states, recording.time
-    first = np.flatnonzero(np.append(True, states[1:] != states[:-1]))
-    ends = np.append(time[first[1:]], time[-1] + 1 / recording.fps)
-    durations = ends - time[first]
+    gap = follows_a_gap(time)[1:]
+    first = np.flatnonzero(np.append(True, (states[1:] != states[:-1]) | gap))
+    # A frame lasts until the next one, before a gap and at the end as long as frames usually do.
+    lasting = np.append(np.where(gap, 1 / recording.fps, np.diff(time)), 1 / recording.fps)
+    durations = np.add.reduceat(lasting, first)
     present = set(states.tolist())
     ordered = [state for state in STATES if state in present] + sorted(present.difference(STATES))
     return {
@@ -172,20 +216,10 @@ def _states(recording: Recording) -> dict[str, dict[str, Any]] | None:
 
 
 def _problems_of(recording: Recording) -> list[str]:
-    problems = []
-    is_nan = np.isnan(recording.traces)
-    if is_nan.any():
-        having = [name for name, column in zip(recording.neurons, is_nan.T, strict=True) if column.any()]
-        whole = int(is_nan.all(axis=0).sum())
-        problems.append(
-            f"{len(having)} traces hold NaN ({whole} nothing else): {_some(having)}; interpolate, or leave them out"
-        )
-    with np.errstate(invalid="ignore"):
-        spread = np.fmax.reduce(recording.traces, axis=0) - np.fmin.reduce(recording.traces, axis=0)
-    constant = [name for name, value in zip(recording.neurons, spread, strict=True) if value == 0]
-    if constant:
-        problems.append(f"{len(constant)} traces are constant: {_some(constant)}; leave them out")
-    problems += _problems_of_time(recording)
+    with warnings.catch_warnings():
+        # Of what is NaN throughout, medians are NaN.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        problems = [*_problems_of_values(recording), *_artefacts(recording), *_problems_of_time(recording)]
     if not recording.identified:
         problems.append("no neuron is identified, so worms cannot be compared")
     for name, values in recording.behavior.items():
@@ -194,23 +228,118 @@ def _problems_of(recording: Recording) -> list[str]:
     return problems + _problems_of_states(recording)
 
 
+def _problems_of_values(recording: Recording) -> list[str]:
+    """Return what is wrong with values that are absent, never change or cannot be."""
+    traces, problems = recording.traces, []
+    is_nan = np.isnan(traces)
+    lost = is_nan.all(axis=1)
+    if lost.any():
+        problems.append(
+            f"{int(lost.sum())} frames have no value of any trace, the first is frame {int(lost.argmax())}; they are "
+            "not trained on, and predicted as unknown"
+        )
+    having = _names_where(recording, is_nan[~lost].any(axis=0))
+    if having:
+        whole = int(is_nan.all(axis=0).sum())
+        problems.append(
+            f"{len(having)} traces hold NaN ({whole} nothing else): {_some(having)}; interpolate, or leave them out"
+        )
+    constant = _names_where(recording, np.fmax.reduce(traces, axis=0) == np.fmin.reduce(traces, axis=0))
+    if constant:
+        problems.append(f"{len(constant)} traces are constant: {_some(constant)}; leave them out")
+    impossible = np.abs(np.nan_to_num(traces)) > IMPOSSIBLE
+    if impossible.any():
+        frame, column = np.argwhere(impossible)[0]
+        problems.append(
+            f"{int(impossible.sum())} values cannot be, the first {traces[frame, column]:.3g} of "
+            f"{recording.neurons[column]} in frame {frame}; the file is damaged"
+        )
+    return problems
+
+
+def _artefacts(recording: Recording) -> list[str]:
+    """Return what in the traces looks like movement, single wrong values or bleaching."""
+    known = ~np.isnan(recording.traces).all(axis=0)
+    traces = np.where(np.abs(recording.traces) > IMPOSSIBLE, np.nan, recording.traces)[:, known]
+    if recording.n_frames < 3 or not known.any():
+        return []
+    names = np.array(recording.neurons)[known]
+    low, high = np.nanpercentile(traces, [1, 99], axis=0)
+    ranges = np.where(high > low, high - low, np.nan)
+    moved = _frames_of_movement(traces)
+    problems = []
+    if len(moved):
+        problems.append(
+            f"most traces jump together in {len(moved)} frames, {_some(list(map(str, moved)))}: a movement of the "
+            "worm or the focus? Make them NaN if it is one"
+        )
+    calm = np.setdiff1d(np.arange(recording.n_frames), moved)
+    spikes = np.maximum(low - traces[calm], traces[calm] - high) > _SPIKE * ranges
+    if spikes.any():
+        frame, column = np.argwhere(spikes)[0]
+        problems.append(
+            f"{int(spikes.sum())} values lie far beyond all others of their trace, the first {names[column]} in frame "
+            f"{calm[frame]}: {traces[calm[frame], column]:.3g}, where 98 % are from {low[column]:.3g} to "
+            f"{high[column]:.3g}; make it NaN if it is wrong"
+        )
+    return problems + _bleaching(recording, traces, ranges)
+
+
+def _frames_of_movement(traces: np.ndarray) -> np.ndarray:
+    """Return the frames in which most traces are far from what they are just before and after."""
+    usual = np.nanmedian(np.abs(np.diff(traces, axis=0)), axis=0)
+    known = usual > 0
+    if known.sum() < _FEWEST_TRACES:
+        return np.empty(0, dtype=int)
+    traces = traces[:, known]
+    around = pd.DataFrame(traces).rolling(_AROUND, center=True, min_periods=1).median().to_numpy()
+    return np.flatnonzero((np.abs(traces - around) > _JUMP * usual[known]).mean(axis=1) > 0.5)
+
+
+def _bleaching(recording: Recording, traces: np.ndarray, ranges: np.ndarray) -> list[str]:
+    seconds = float(recording.time[-1] - recording.time[0])
+    part = recording.n_frames // _PARTS
+    ends = np.concatenate([traces[:part], traces[-part:]]) if part else traces[:0]
+    known = ~np.isnan(ranges) & (~np.isnan(ends[:part])).any(axis=0) & (~np.isnan(ends[part:])).any(axis=0)
+    if known.sum() < _FEWEST_TRACES or seconds < _SHORTEST_SECONDS:
+        return []
+    change = np.nanmedian(ends[part:, known], axis=0) - np.nanmedian(ends[:part, known], axis=0)
+    decline = -float(np.median(change / ranges[known]))
+    if decline < _DECLINE:
+        return []
+    return [
+        f"traces decline, the median one by {100 * decline:.0f} % of its range from the first fifth of the recording "
+        "to the last: bleaching? Compare with detrended traces"
+    ]
+
+
 def _problems_of_time(recording: Recording) -> list[str]:
     if recording.n_frames < 2:
         return ["there is one frame only"]
     problems = []
     steps = np.diff(recording.time)
-    median = float(np.median(steps))
-    long = np.flatnonzero(steps > _IRREGULAR * median)
-    if len(long):
+    gaps = follows_a_gap(recording.time)
+    if gaps.any():
         problems.append(
-            f"time is irregular: {len(long)} steps are over {_IRREGULAR} times the median of {median:.3g} s, the "
-            f"longest {steps.max():.3g} s after frame {int(steps.argmax())}; resample, or split the recording"
+            f"time has {int(gaps.sum())} gaps, steps over {GAP_STEPS:g} times the median of {np.median(steps):.3g} s, "
+            f"the longest {_duration(float(steps.max()))} after frame {int(steps.argmax())}; split the recording there "
+            "if it is long, and correct a time stamp if it is wrong"
         )
-    if not 1 / _OTHER_RATE <= recording.fps * median <= _OTHER_RATE:
+    stamped = rate_of_stamps(recording)
+    if not 1 / _OTHER_RATE <= recording.fps / stamped <= _OTHER_RATE:
         problems.append(
-            f"the frame rate is given as {recording.fps:.3g} a second, but the time stamps have {1 / median:.3g}"
+            f"the frame rate is given as {recording.fps:.3g} a second, but the time stamps have {stamped:.3g}; correct "
+            "the wrong one"
         )
     return problems
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.3g} minutes"
+
+
+def _names_where(recording: Recording, which: np.ndarray) -> list[str]:
+    return [name for name, chosen in zip(recording.neurons, which, strict=True) if chosen]
 
 
 def _problems_of_states(recording: Recording) -> list[str]:

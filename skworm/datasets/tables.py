@@ -36,6 +36,7 @@ _SIGNALS = (
     *("pumping", "odor", "oxygen", "co2", "led", "behavior", "behaviour", "event", "events"),
 )
 """Words for columns that are not traces, in lower case."""
+_OTHER_RATE = 0.05
 # Places in a sheet for each cell that is filled, and places that any sheet may have.
 _SPARSEST, _FEWEST_CELLS = 10, 1_000_000
 
@@ -45,33 +46,11 @@ def read_table(
 ) -> Recording:
     r"""Read one worm from a table with one row a frame.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        A ``.csv``, ``.tsv``, ``.parquet`` or ``.xlsx`` file; text may end in ``.gz``, and may separate columns by
-        semicolons, with decimal commas. Of a workbook the first sheet is read, with the state and behaviour of other
-        sheets of as many rows. The columns ``time`` (seconds), ``state`` and ``behavior:<name>`` are optional. Frame
-        numbers and other clocks are left out, well-known signals such as ``velocity`` and columns of nothing but 0 and
-        1 are behaviour or, named after states, states, and every other column is a trace. An empty cell is NaN, an
-        empty state is unknown.
-    dataset : str
-        Data set of the recording.
-    fps : float, optional
-        Frames a second, for a table without ``time``.
-    columns : mapping of str to str, optional
-        Columns that the table calls otherwise, such as ``{"time": "t (s)", "AVAL": "cell 3"}``.
-
-    Returns
-    -------
-    Recording
-        The worm, named by the stem of the file.
-
-    Raises
-    ------
-    ValueError
-        If the table is truncated, a cell is not a number, a column is absent or repeats, or there is no frame rate.
-    ImportError
-        If a Parquet file is read without pyarrow, or an Excel file without openpyxl.
+    Text may end in ``.gz``, and may separate columns by semicolons, with decimal commas. Of a workbook the first sheet
+    is read, with the state and behaviour of other sheets of as many rows. Frame numbers and other clocks are left out,
+    well-known signals such as ``velocity`` and columns of nothing but 0 and 1 are behaviour or, named after states,
+    states; every other column beside ``time`` (seconds), ``state`` and ``behavior:<name>`` is a trace. An empty cell is
+    NaN, an empty state is unknown.
 
     Examples
     --------
@@ -84,10 +63,54 @@ def read_table(
     ...     read_table(path, dataset="mine", columns={"time": "t (s)"})
     Recording('worm-a': 2 frames at 2.00 a second, 1 neurons, 1 identified, with states)
     """
-    is_binary = path.suffix.lower() in (".parquet", ".xlsx")
-    table = _read_binary(path) if is_binary else _read_text(path, (columns or {}).get(_STATE, _STATE))
-    worm = re.sub(r"(\.[ct]sv)?(\.gz)?$", "", path.name, flags=re.IGNORECASE) if not is_binary else path.stem
+    table = _read(path, columns or {})
+    worm = path.stem if _is_binary(path) else re.sub(r"(\.[ct]sv)?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
     return recording_of_table(table, worm=worm, dataset=dataset, fps=fps, columns=columns, source=str(path))
+
+
+def columns_of_roles(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, list[str]]:
+    r"""Return the columns of a table that are no trace by what they are read as.
+
+    The roles are ``"time"``, ``"states"``, ``"behavior"`` and ``"ignored"``, names are those of the file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from skworm.datasets.tables import columns_of_roles
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "worm-a.csv")
+    ...     _ = path.write_text("Time,Frame,AVAL,velocity\n0.0,0,0.1,12\n0.5,1,0.2,-9\n")
+    ...     columns_of_roles(path)
+    {'time': ['Time'], 'states': [], 'behavior': ['velocity'], 'ignored': ['Frame']}
+    """
+    table = _read(path, columns or {})
+    renamed = _renamed(table, columns or {})
+    read = set(_with_roles(renamed).columns)
+    roles: dict[str, list[str]] = {"time": [], "states": [], "behavior": [], "ignored": []}
+    for found, name in zip(table.columns, renamed.columns, strict=True):
+        plain = _plain(name)
+        if plain == _TIME:
+            roles["time"].append(found)
+        elif name.startswith(_BEHAVIOR_PREFIX) or f"{_BEHAVIOR_PREFIX}{name}" in read:
+            roles["behavior"].append(found)
+        elif plain == _STATE or (name not in read and plain not in _CLOCKS):
+            roles["states"].append(found)
+        elif name not in read:
+            roles["ignored"].append(found)
+    return roles
+
+
+def _is_binary(path: Path) -> bool:
+    return path.suffix.lower() in (".parquet", ".xlsx")
+
+
+def _read(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    return _read_binary(path) if _is_binary(path) else _read_text(path, columns.get(_STATE, _STATE))
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_")
 
 
 def recording_of_table(
@@ -110,7 +133,14 @@ def recording_of_table(
         )
     time = _numbers(table[_TIME]) if _TIME in table else None
     if time is not None:
-        fps = frame_rate(time)
+        stamped = frame_rate(time)
+        if fps is not None and not np.isclose(fps, stamped, rtol=_OTHER_RATE):
+            warnings.warn(
+                f"worm {worm!r}: fps={fps:.3g} is not used, since the column 'time' has {stamped:.3g} frames a second",
+                UserWarning,
+                stacklevel=3,
+            )
+        fps = stamped
     elif fps is None:
         raise ValueError(
             f"there is no column 'time', so the frame rate is unknown; pass fps=... in frames a second, or name the "
@@ -135,7 +165,7 @@ def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
     A clock among the traces would tell a model where in the recording a frame lies, and a velocity or a state what the
     worm does: either passes for a neuron that knows everything.
     """
-    plain = {name: name.strip().lower().replace(" ", "_") for name in table.columns}
+    plain = {name: _plain(name) for name in table.columns}
     roles = {name: word for name, word in plain.items() if word in (_TIME, _STATE) and word not in table.columns}
     table = table.rename(columns=roles)
     states = [name for name in table.columns if _is_indicator(table[name], plain.get(name, name))]

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import get_tags
 
+from skworm.estimators.familiarity import check_worms, sets_of_states, warn_unfamiliar
 from skworm.frames import make_frames, resample
 from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS
 from skworm.frames.index import is_same_rate, parse_column_names, parse_context_feature_names, settings_for
+from skworm.frames.resampling import follows_a_gap
 from skworm.recording import UNKNOWN, VOCABULARIES, Recording, map_states
 
 
@@ -71,7 +73,9 @@ def frames_for_model(
     if derivative not in ("auto", *DERIVATIVE_LOOKS_AHEAD):
         raise ValueError(f"the model was trained on the derivative {derivative!r}, which skworm cannot compute")
     signals, offsets = parse_context_feature_names(node_features)
-    _tell_missing(worms, neurons, get_tags(model).input_tags.allow_nan)
+    # A card says what a recording without some neurons costs, and where that is too much.
+    if not hasattr(model, "card_"):
+        _tell_missing(worms, neurons, get_tags(model).input_tags.allow_nan)
     X, _ = make_frames(
         worms,
         neurons=neurons,
@@ -80,6 +84,7 @@ def frames_for_model(
         derivative_width=settings.get("derivative_width") or SMOOTH_SECONDS,
         fit_scope=settings.get("fit_scope") or "recording",
         percentiles=settings.get("percentiles") or "auto",
+        detrend=settings.get("detrend"),
         missing="nan",
         node_features=list(dict.fromkeys(signals)),
         context=list(dict.fromkeys(offsets)),
@@ -88,7 +93,11 @@ def frames_for_model(
 
 
 def decode_states(
-    model: Any, recordings: Iterable[Recording], *, settings: Mapping[str, Any] | None = None
+    model: Any,
+    recordings: Iterable[Recording],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    coverage: float | None = None,
 ) -> pd.DataFrame:
     """Read the state of every frame of some recordings.
 
@@ -100,6 +109,8 @@ def decode_states(
         Worms, with or without states.
     settings : mapping, optional
         ``X.attrs`` of the training frames, for a model that does not remember how they were made.
+    coverage : float, optional
+        For a model that comes with the package: add sets of states that hold the true one in this share of the frames.
 
     Returns
     -------
@@ -107,12 +118,19 @@ def decode_states(
         One row a frame: ``"worm"``, ``"frame"``, ``"time"`` in seconds, ``"state"``, the most probable one, or
         ``"unknown"`` where the neurons have no value, as when focus was lost; where any
         worm has states ``"annotated"``, in the vocabulary of the model; and where the model gives probabilities a
-        column ``"probability:<state>"`` for each state.
+        column ``"probability:<state>"`` for each state. With `coverage` a column ``"states"`` has the set of each
+        frame, as ``"forward|slowing"``. For a model that comes with the package ``table.attrs["expected"]`` has the
+        expected accuracy on each worm, from the neurons that it has.
 
     Raises
     ------
     ValueError
-        If the model is no classifier, or the recordings do not fit it.
+        If the model is not a classifier, or the recordings do not fit it.
+
+    Warns
+    -----
+    UserWarning
+        If a recording looks unlike the worms that a model of the package was trained on.
 
     Examples
     --------
@@ -129,6 +147,13 @@ def decode_states(
         raise ValueError(
             f"a {type(model).__name__} reads no states; pass a state classifier, and use a regressor by its own predict"
         )
+    about = getattr(model, "card_", None)
+    if about is None and coverage is not None:
+        raise ValueError(
+            "coverage is known for models that come with skworm alone; wrap others in ConformalStateClassifier"
+        )
+    recordings = list(recordings)
+    expected = {} if about is None else check_worms(about, recordings)
     X, worms = frames_for_model(model, recordings, settings=settings)
     table = X.index.to_frame(index=False)
     table["time"] = np.concatenate([worm.time for worm in worms])
@@ -148,6 +173,13 @@ def decode_states(
     if any(worm.states is not None for worm in worms):
         annotated = [_annotated(worm, [str(state) for state in model.classes_]) for worm in worms]
         table.insert(4, "annotated", np.concatenate(annotated))
+    if about is not None:
+        warn_unfamiliar(about, X, table, worms)
+        table.attrs["expected"] = expected
+    if about is not None and coverage is not None:
+        held = sets_of_states(about, probabilities, coverage)
+        names = np.asarray(model.classes_, dtype=object)
+        table.insert(4, "states", ["|".join(names[row]) or UNKNOWN for row in held])
     return table
 
 
@@ -173,7 +205,8 @@ def bouts_in_seconds(table: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row a bout: ``"worm"``, ``"state"``, ``"start"``, ``"end"`` and ``"duration"`` in seconds, ``"n_frames"``. A
-        bout ends where the next one begins, the last one of a worm a frame after its last.
+        bout ends where the next one begins, and the last one of a worm, or before a gap in its time, a frame after its
+        last.
 
     Examples
     --------
@@ -190,10 +223,12 @@ def bouts_in_seconds(table: pd.DataFrame) -> pd.DataFrame:
     bouts = []
     for worm, rows in table.groupby("worm", sort=False):
         time, state = rows["time"].to_numpy(), rows["state"].to_numpy()
-        last = time[-1] + (np.median(np.diff(time)) if len(time) > 1 else 0.0)
-        first = np.flatnonzero(np.append(True, state[1:] != state[:-1]))
-        end = np.append(time[first[1:]], last)
+        step = np.median(np.diff(time)) if len(time) > 1 else 0.0
+        gap = follows_a_gap(time)
+        first = np.flatnonzero(np.append(True, (state[1:] != state[:-1]) | gap[1:]))
         n_frames = np.diff(np.append(first, len(rows)))
+        last = first + n_frames - 1
+        end = np.where(np.append(gap[first[1:]], True), time[last] + step, np.append(time[first[1:]], np.nan))
         parts = {"worm": worm, "state": state[first], "start": time[first], "end": end, "duration": end - time[first]}
         bouts.append(pd.DataFrame({**parts, "n_frames": n_frames}))
     return pd.concat(bouts, ignore_index=True)

@@ -17,8 +17,8 @@ from skworm.estimators.prediction import readable_frames
 from skworm.frames import NODE_FEATURES, make_frames
 from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD, REACH, SMOOTH_SECONDS, slopes
 from skworm.frames.index import is_same_rate, parse_column_names, parse_context_feature_names, settings_for
+from skworm.frames.resampling import GAP_STEPS
 from skworm.frames.scaling import check_choice, is_constant, range_of
-from skworm.frames.table import GAP_STEPS
 from skworm.neurons import neuron_name
 from skworm.recording import UNKNOWN, Recording
 
@@ -174,6 +174,11 @@ class StateStream:
             raise ValueError(
                 f"the estimator was trained with derivative={self._derivative!r}, which looks at later frames; train "
                 "it with make_frames(..., derivative='causal')"
+            )
+        if settings.get("detrend") is not None:
+            raise ValueError(
+                "the estimator was trained on detrended frames, whose baseline looks at later ones; train it with "
+                "make_frames(..., detrend=None)"
             )
         self._width = settings.get("derivative_width") or SMOOTH_SECONDS
         self._percentiles = settings.get("percentiles") or (0, 100)

@@ -62,6 +62,22 @@ class PairwiseSVC:
         self.class_weight = class_weight
         self.device = device
 
+    @classmethod
+    def of_libsvm(cls, svc: SVC) -> PairwiseSVC:
+        """Return the support vectors and coefficients of a fitted machine of libsvm."""
+        machine = cls(C=svc.C, kernel=svc.kernel, gamma=svc.gamma, class_weight=svc.class_weight, device="cpu")
+        of_class = np.split(np.arange(len(svc.support_vectors_)), np.cumsum(svc.n_support_)[:-1])
+        machine.dual_coef_ = np.zeros((len(svc._intercept_), len(svc.support_vectors_)))
+        pairs = combinations(range(len(svc.classes_)), 2)
+        for row, (first, second) in zip(machine.dual_coef_, pairs, strict=True):
+            # libsvm keeps the coefficients of a class against the k-th other class in row k.
+            row[of_class[first]] = svc._dual_coef_[second - 1, of_class[first]]
+            row[of_class[second]] = svc._dual_coef_[first, of_class[second]]
+        machine.rho_ = -svc._intercept_
+        machine.classes_, machine.support_vectors_ = svc.classes_, svc.support_vectors_
+        machine.gamma_, machine.n_iter_ = float(svc._gamma), svc.n_iter_
+        return machine
+
     def fit(self, X: np.ndarray, y: np.ndarray) -> PairwiseSVC:
         """Fit one machine to every pair of classes."""
         self.classes_, codes = np.unique(y, return_inverse=True)

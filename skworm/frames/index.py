@@ -122,7 +122,7 @@ def parse_step_column_names(columns: Iterable[Any]) -> tuple[list[str], list[int
 SAME_RATE = 1.3
 """Frame rates that differ by no more than this factor count as alike; labs and worms vary that much."""
 
-_PASSED_ON = ("derivative", "derivative_width", "derivative_looks_ahead", "fit_scope", "percentiles")
+_PASSED_ON = ("derivative", "derivative_width", "derivative_looks_ahead", "fit_scope", "percentiles", "detrend")
 
 
 def frame_rate_of(X: Any) -> float | None:
@@ -147,8 +147,8 @@ def frame_settings(X: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``"derivative"``, ``"derivative_width"``, ``"derivative_looks_ahead"``, ``"fit_scope"``, ``"percentiles"`` and
-        ``"fps"``, those of them that are known; empty for plain arrays.
+        ``"derivative"``, ``"derivative_width"``, ``"derivative_looks_ahead"``, ``"fit_scope"``, ``"percentiles"``,
+        ``"detrend"`` and ``"fps"``, those of them that are known; empty for plain arrays.
     """
     attrs = _attrs(X)
     settings = {name: attrs[name] for name in _PASSED_ON if name in attrs}

@@ -1,19 +1,97 @@
-"""Bring recordings to another frame rate."""
+"""Time of recordings: gaps and contexts of frames, another frame rate, and traces without a slow baseline."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Real
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from skworm.frames.index import is_same_rate
 from skworm.recording import Recording
 
+NO_CONTEXT = (0,)
+# A recording whose time stamps jump by more than this many usual steps has lost frames there.
+GAP_STEPS = 2.0
+# Seconds without frames after which a worm may be another: refocused, bleached, or with a wrong time stamp.
+LONG_GAP = 300.0
 _LONGEST_GAP_FRAMES = 3
 _LONGEST_GAP_SECONDS = 1.0
 _ALIKE = 1e-9
+_BASELINE_PERCENTILE, _FEWEST_FRAMES = 10, 10
+
+
+def follows_a_gap(time: np.ndarray, longest: float = GAP_STEPS) -> np.ndarray:
+    """Return which frames follow a step longer than `longest` usual ones, (n_frames,) of bool; the first does not."""
+    steps = np.diff(time, prepend=time[0])
+    return steps > longest * (np.median(steps[1:]) if len(steps) > 1 else 1.0)
+
+
+def rate_of_stamps(worm: Recording) -> float:
+    """Return the frames a second that the time stamps of a recording tell: one over the median step."""
+    return 1 / float(np.median(np.diff(worm.time))) if worm.n_frames > 1 else worm.fps
+
+
+def check_times(worms: list[Recording]) -> None:
+    """Raise ValueError where a frame rate contradicts the time stamps; warn of long gaps."""
+    for worm in worms:
+        stamped = rate_of_stamps(worm)
+        if not is_same_rate(worm.fps, stamped):
+            raise ValueError(
+                f"worm {worm.worm!r}: the frame rate is given as {worm.fps:.3g} a second, but the time stamps have "
+                f"{stamped:.3g}; correct the wrong one in the file"
+            )
+        steps = np.diff(worm.time)
+        if len(steps) and steps.max() > LONG_GAP:
+            frame = int(steps.argmax())
+            warnings.warn(
+                f"worm {worm.worm!r} has no frames for {steps.max():.4g} s after frame {frame}; correct the time "
+                "stamps if they are wrong, or make two recordings of it: before and after, baselines may differ",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
+def check_context(context: Any) -> tuple[int, ...]:
+    """Give the frames of a context as a tuple, after checking them."""
+    frames = (context,) if isinstance(context, Integral) else tuple(context)
+    if not frames or any(isinstance(frame, bool) or not isinstance(frame, Integral) for frame in frames):
+        raise ValueError(
+            f"context={context!r} must be whole numbers of frames from the labelled one, such as (-6, -3, 0, 3, 6)"
+        )
+    numbers = tuple(int(frame) for frame in frames)
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"context={context!r} names a frame more than once; name each one once")
+    return numbers
+
+
+def context_rows(time: np.ndarray, context: Sequence[int]) -> np.ndarray:
+    """Find the rows of a recording that are the context of each of its frames.
+
+    Beyond the ends of a recording, and beyond a gap in its time stamps, the last frame on this side stands in.
+
+    Parameters
+    ----------
+    time : numpy.ndarray of shape (n_frames,)
+        Seconds of every frame of one worm.
+    context : sequence of int, length n_context
+        Frames from the labelled one; negative is earlier.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n_frames, n_context)
+        Rows.
+    """
+    rows = np.arange(len(time))
+    edges = np.concatenate([[0], np.flatnonzero(follows_a_gap(time)), [len(time)]])
+    stretch = np.searchsorted(edges, rows, side="right") - 1
+    first, last = edges[stretch], edges[stretch + 1] - 1
+    return np.clip(rows[:, np.newaxis] + np.asarray(context), first[:, np.newaxis], last[:, np.newaxis])
 
 
 def resample(recording: Recording, fps: float) -> Recording:
@@ -80,6 +158,54 @@ def resample(recording: Recording, fps: float) -> Recording:
         derivatives=None,
         behavior=signals,
     )
+
+
+def detrend(recording: Recording, seconds: float) -> Recording:
+    """Remove the slow baseline of each trace.
+
+    The baseline is the 10th percentile of the frames within half of `seconds` to either side, smoothed by their mean.
+
+    Parameters
+    ----------
+    recording : Recording
+        One worm.
+    seconds : float
+        Width of the window.
+
+    Returns
+    -------
+    Recording
+        The same frames, with traces that begin from a baseline of 0. NaN stays NaN. Derivatives that the file brought
+        are dropped, since they are those of other traces.
+
+    Raises
+    ------
+    ValueError
+        If `seconds` is no positive number, or less than ten frames.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skworm.frames.resampling import detrend
+    >>> from skworm.recording import Recording
+    >>> bleaching, pulses = np.linspace(2, 1, 400), np.arange(400) % 40 < 10
+    >>> worm = Recording("worm-a", (bleaching + pulses)[:, None], ["AVAL"], fps=1.0)
+    >>> level = detrend(worm, 80.0).traces[:, 0]
+    >>> np.round([level[~pulses].mean(), level[pulses].mean()], 1)
+    array([0., 1.])
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, Real) or not 0 < float(seconds) < np.inf:
+        raise ValueError(f"detrend={seconds!r} must be a positive number of seconds, such as 300, or None")
+    n_frames = round(float(seconds) * recording.fps)
+    if n_frames < _FEWEST_FRAMES:
+        raise ValueError(
+            f"worm {recording.worm!r}: detrend={seconds:g} s are {n_frames} frames, too few for a baseline; choose "
+            "several times the longest bout"
+        )
+    around: dict[str, Any] = {"window": n_frames, "center": True, "min_periods": 1}
+    baseline = pd.DataFrame(recording.traces).rolling(**around).quantile(_BASELINE_PERCENTILE / 100)
+    smooth = baseline.rolling(**around).mean().to_numpy()
+    return replace(recording, traces=recording.traces - smooth, derivatives=None)
 
 
 def _check_gaps(recording: Recording) -> None:

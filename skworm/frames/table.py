@@ -13,52 +13,13 @@ import pandas as pd
 
 from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS, check_width, differentiate
 from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, column_names, context_feature_names, is_same_rate
-from skworm.frames.resampling import resample
+from skworm.frames.resampling import NO_CONTEXT, check_context, check_times, context_rows, resample
+from skworm.frames.resampling import detrend as remove_baseline
 from skworm.frames.scaling import ROBUST, check_choice, check_percentiles, is_constant, range_of, scale
 from skworm.recording import UNKNOWN, Recording, map_states
 
-NO_CONTEXT = (0,)
-
-# A recording whose time stamps jump by more than this many usual steps has lost frames there.
-GAP_STEPS = 2.0
-
-
-def check_context(context: Any) -> tuple[int, ...]:
-    """Give the frames of a context as a tuple, after checking them."""
-    frames = (context,) if isinstance(context, Integral) else tuple(context)
-    if not frames or any(isinstance(frame, bool) or not isinstance(frame, Integral) for frame in frames):
-        raise ValueError(
-            f"context={context!r} must be whole numbers of frames from the labelled one, such as (-6, -3, 0, 3, 6)"
-        )
-    numbers = tuple(int(frame) for frame in frames)
-    if len(set(numbers)) < len(numbers):
-        raise ValueError(f"context={context!r} names a frame more than once; name each one once")
-    return numbers
-
-
-def context_rows(time: np.ndarray, context: Sequence[int]) -> np.ndarray:
-    """Find the rows of a recording that are the context of each of its frames.
-
-    Beyond the ends of a recording, and beyond a gap in its time stamps, the last frame on this side stands in.
-
-    Parameters
-    ----------
-    time : numpy.ndarray of shape (n_frames,)
-        Seconds of every frame of one worm.
-    context : sequence of int, length n_context
-        Frames from the labelled one; negative is earlier.
-
-    Returns
-    -------
-    numpy.ndarray of int, shape (n_frames, n_context)
-        Rows.
-    """
-    rows, steps = np.arange(len(time)), np.diff(time)
-    breaks = np.flatnonzero(steps > GAP_STEPS * np.median(steps)) + 1 if len(steps) else np.empty(0, dtype=int)
-    edges = np.concatenate([[0], breaks, [len(time)]])
-    stretch = np.searchsorted(edges, rows, side="right") - 1
-    first, last = edges[stretch], edges[stretch + 1] - 1
-    return np.clip(rows[:, np.newaxis] + np.asarray(context), first[:, np.newaxis], last[:, np.newaxis])
+# No camera and no division yields a number as large as this.
+IMPOSSIBLE = 1e100
 
 
 PAPER_NEURONS = (
@@ -89,6 +50,7 @@ def make_frames(
     unknown: str = "drop",
     node_features: Sequence[str] = NODE_FEATURES,
     resample_to: float | None = None,
+    detrend: float | None = None,
     context: int | Sequence[int] = NO_CONTEXT,
 ) -> tuple[pd.DataFrame, pd.Series | None]:
     """Make a table of frames and their states from recordings.
@@ -131,11 +93,17 @@ def make_frames(
         What becomes of a neuron that some worm lacks: an error, left out for all, or columns of NaN for that worm. With
         ``"nan"``, NaN in single frames of a recording is kept too, instead of being an error.
     unknown : {"drop", "keep"}, default="drop"
-        Whether frames without a known state are left out.
+        Whether frames without a known state are left out, and with them those in which the worm has no value of any of
+        the neurons, as when focus was lost.
     node_features : sequence of {"trace", "derivative"}, default=("trace", "derivative")
         Features of each neuron, in this order.
     resample_to : float, optional
         Frames a second to bring all recordings to first, see :func:`resample`; by default each keeps its own rate.
+    detrend : float, optional
+        Seconds of the window in which a slow baseline of each trace is found, its 10th percentile, and removed; by
+        default none is. For recordings that bleach: let it be several times the longest bout, such as 300, or the
+        activity of neurons that stay on for long is removed too. Traces that a laboratory has corrected already, such
+        as those of Kato et al., need none. Later frames are looked at, so that there is none in closed loop.
     context : int or sequence of int, default=(0,)
         Frames that a row shows of each neuron, counted from the one that is labelled: ``(-12, -6, -3, 0, 3, 6, 12)``
         looks to both sides, ``(-12, -6, -3, 0)`` is for use while a worm is recorded. Each is a further node feature,
@@ -147,7 +115,7 @@ def make_frames(
     X : pandas.DataFrame of shape (n_frames, n_neurons * n_node_features)
         One row a frame, index levels ``("worm", "frame")``, columns ``"AVAL:trace", "AVAL:derivative", ...``.
         ``X.attrs`` tells ``"derivative"``, ``"derivative_width"``, ``"derivative_looks_ahead"``, ``"fit_scope"``,
-        ``"percentiles"``, ``"context"``, and the frames a second of each worm, ``"fps"``.
+        ``"percentiles"``, ``"detrend"``, ``"context"``, and the frames a second of each worm, ``"fps"``.
     y : pandas.Series of shape (n_frames,) or None
         State names, with the same index.
 
@@ -182,8 +150,11 @@ def make_frames(
     ['forward', 'forward', 'reverse']
     """
     worms = list_recordings(recordings)
+    check_times(worms)
     if resample_to is not None:
         worms = [resample(worm, resample_to) for worm in worms]
+    if detrend is not None:
+        worms = [remove_baseline(worm, detrend) for worm in worms]
     _check_rates_alike(worms)
     check_choice("fit_scope", fit_scope, ("recording", "train"))
     check_choice("missing", missing, ("raise", "drop", "nan"))
@@ -196,13 +167,16 @@ def make_frames(
     context = check_context(context)
     tables, labels = [], []
     for worm in worms:
-        features = _features_of(worm, chosen, node_features, (method, width), allow_nan=missing == "nan")
+        lost = _lost_frames(worm, chosen) if states is not None and unknown == "drop" else np.zeros(worm.n_frames, bool)
+        allowed = np.full(worm.n_frames, missing == "nan") | lost
+        features = _features_of(worm, chosen, node_features, (method, width), allowed)
         table = _table_of(worm, chosen, features, low_and_high if fit_scope == "recording" else None)
         if context != NO_CONTEXT:
             table = _with_context(table, worm, chosen, node_features, context)
         if states is not None:
             names = _states_of(worm, states, unknown)
-            kept = slice(None) if unknown == "keep" else names != UNKNOWN
+            seen = ~lost[context_rows(worm.time, context)].any(axis=1)
+            kept = slice(None) if unknown == "keep" else seen & (names != UNKNOWN)
             table = table[kept]
             labels.append(names[kept])
         tables.append(table)
@@ -212,6 +186,7 @@ def make_frames(
         "derivative": method if has_derivative else None,
         "derivative_width": width if has_derivative and method in ("smooth", "causal") else None,
         "derivative_looks_ahead": has_derivative and DERIVATIVE_LOOKS_AHEAD[method],
+        "detrend": detrend,
         "fit_scope": fit_scope,
         "percentiles": low_and_high,
         "fps": {worm.worm: worm.fps for worm in worms},
@@ -345,17 +320,28 @@ def _states_of(worm: Recording, vocabulary: str | Mapping[str, str], unknown: st
     return names
 
 
+def _lost_frames(worm: Recording, chosen: list[str]) -> np.ndarray:
+    """Return which frames have no value of any chosen neuron, (n_frames,) of bool; none where all are without."""
+    columns = [worm.neurons.index(neuron) for neuron in chosen if neuron in worm.neurons]
+    lost: np.ndarray = np.isnan(worm.traces[:, columns]).all(axis=1)
+    return lost & ~lost.all()
+
+
 def _features_of(
-    worm: Recording, chosen: list[str], node_features: list[str], derivative: tuple[str, float], *, allow_nan: bool
+    worm: Recording,
+    chosen: list[str],
+    node_features: list[str],
+    derivative: tuple[str, float],
+    may_lack: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Return each node feature of the chosen neurons that a worm has."""
+    """Return each node feature of the chosen neurons that a worm has; NaN is an error but in frames that may lack."""
     present = [neuron for neuron in chosen if neuron in worm.neurons]
     columns = [worm.neurons.index(neuron) for neuron in present]
     features = {"trace": worm.traces[:, columns]}
-    _check_signal(worm, present, "trace", features["trace"], allow_nan)
+    _check_signal(worm, present, "trace", features["trace"], may_lack)
     if "derivative" in node_features:
         features["derivative"] = differentiate(worm, columns, *derivative)
-        _check_signal(worm, present, "derivative", features["derivative"], allow_nan)
+        _check_signal(worm, present, "derivative", features["derivative"], may_lack)
     return {name: features[name] for name in node_features}
 
 
@@ -385,9 +371,16 @@ def _with_context(
     return pd.DataFrame(values.reshape(worm.n_frames, -1), index=table.index, columns=columns)
 
 
-def _check_signal(worm: Recording, neurons: list[str], feature: str, values: np.ndarray, allow_nan: bool) -> None:
-    is_nan = np.isnan(values)
-    if is_nan.any() and not allow_nan:
+def _check_signal(worm: Recording, neurons: list[str], feature: str, values: np.ndarray, may_lack: np.ndarray) -> None:
+    impossible = np.argwhere(np.abs(values) > IMPOSSIBLE)
+    if len(impossible):
+        frame, column = impossible[0]
+        raise ValueError(
+            f"worm {worm.worm!r}: the {feature} of neuron {neurons[column]!r} is {values[frame, column]:.3g} in frame "
+            f"{frame}, which nobody has measured; the file is damaged: copy it again, or make the value NaN"
+        )
+    is_nan = np.isnan(values) & ~may_lack[:, np.newaxis]
+    if is_nan.any():
         column = int(np.flatnonzero(is_nan.any(axis=0))[0])
         neuron, frames = neurons[column], np.flatnonzero(is_nan[:, column])
         raise ValueError(

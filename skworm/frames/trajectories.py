@@ -176,6 +176,11 @@ def _check_frames(frames: Any) -> None:
 
 
 def _check_causal(frames: pd.DataFrame) -> None:
+    if frames.attrs.get("detrend") is not None:
+        raise ValueError(
+            "frames have lost a baseline that depends on later frames, so that a forecast would see part of its "
+            "answer; make them with make_frames(..., detrend=None), or pass allow_lookahead=True"
+        )
     parsed = parse_column_names(frames.columns)
     known = frames.attrs.get("derivative_looks_ahead")
     if known is None and parsed is not None and "derivative" in parsed[1]:

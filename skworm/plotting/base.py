@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from skworm.frames.index import worm_of_rows
+from skworm.frames.resampling import follows_a_gap
 from skworm.plotting.words import colors_of_states, readable
 from skworm.recording import Recording
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.collections import QuadMesh
 
 _BELOW = "outside lower center"
-_LONGEST_STEP, _LONGEST_IN_SECONDS = 1.5, 300.0
+LONGEST_STEP, _LONGEST_IN_SECONDS = 1.5, 300.0
 _INCHES_OF_HANDLE, _INCHES_A_LETTER, _LEAST_INCHES_OF_PANEL = 0.56, 0.065, 1.7
 
 _SHARED: Mapping[str, str] = MappingProxyType(
@@ -224,17 +225,11 @@ def cells_of_frames(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     steps = np.diff(time)
     half = np.median(steps) / 2 if len(steps) else 0.5
-    gaps = np.flatnonzero(follows_a_gap(time)[1:])
+    gaps = np.flatnonzero(follows_a_gap(time, LONGEST_STEP)[1:])
     edges = np.concatenate([[time[0] - half], (time[1:] + time[:-1]) / 2, [time[-1] + half]])
     edges[gaps + 1] = time[gaps] + half
     edges = np.insert(edges, gaps + 2, time[gaps + 1] - half)
     return edges, np.insert(np.arange(len(time)), gaps + 1, -1)
-
-
-def follows_a_gap(time: np.ndarray) -> np.ndarray:
-    """Return which frames lie further behind the one before than frames usually do; the first does not."""
-    steps = np.diff(time, prepend=time[0])
-    return steps > _LONGEST_STEP * (np.median(steps[1:]) if len(steps) > 1 else 1.0)
 
 
 def draw_states(
@@ -284,8 +279,9 @@ def require_columns(table: pd.DataFrame, wanted: Collection[str], source: str) -
         raise ValueError(f"the table {found}; pass {source}")
 
 
-def patches_of_states(states: Any) -> dict[str, Any]:
-    """Return what a legend shows for states."""
+def patches_of_states(states: Any, colors: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return what a legend shows for states; `colors` are those of a picture that shows some of its states."""
     from matplotlib.patches import Patch
 
-    return {readable(state): Patch(color=color) for state, color in colors_of_states(states).items()}
+    shown = colors_of_states(states)
+    return {readable(state): Patch(color=(colors or shown)[state]) for state in shown}

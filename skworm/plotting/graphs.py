@@ -156,13 +156,17 @@ class GraphDisplay(base.Display):
         angles = np.pi / 2 - 2 * np.pi * np.arange(len(names)) / len(names)
         places = np.column_stack([np.cos(angles), np.sin(angles)])
         if marked is not None:
-            style: dict[str, Any] = {"color": _REFERENCE, "linewidth": 0.6, "zorder": 1}
+            style: dict[str, Any] = {"color": _REFERENCE, "linewidth": 0.5, "zorder": 1}
             pairs = zip(*np.nonzero(marked), strict=True)
             self.reference_ = [self._arrow(places, pre, post, **style) for pre, post in pairs]
         values = weights.to_numpy()
         shown = _strongest(values, self.share)
-        for pre, post in shown:
-            width = max(_THINNEST, _WIDEST * abs(values[pre, post]) / abs(values[shown[-1]]))
+        # Widths span the weights that are shown: the strongest of a graph are often much alike.
+        strengths = np.array([abs(values[pair]) for pair in shown])
+        span = np.ptp(strengths) if shown else 0.0
+        shares = (strengths - strengths[0]) / span if span > 0 else np.full(len(shown), 0.5)
+        widths = _THINNEST + (_WIDEST - _THINNEST) * shares
+        for (pre, post), width in zip(shown, widths, strict=True):
             color = _POSITIVE if values[pre, post] > 0 else _NEGATIVE
             style = {"color": color, "linewidth": width, "alpha": 0.85, "zorder": 2}
             style["linestyle"] = "-" if marked is None or marked[pre, post] else (0, (4 / width**0.5, 2 / width**0.5))
@@ -178,6 +182,12 @@ class GraphDisplay(base.Display):
     def _label(self) -> str:
         source = f", {words.connectome_label(self.graph)}" if "reference" in self.graph.attrs else ""
         return f"Edge weight{source}" if self.label is None else self.label
+
+    def _title(self) -> str:
+        weights = self._weights().to_numpy()
+        n_edges = int((np.nan_to_num(weights) != 0).sum() - (np.nan_to_num(np.diag(weights)) != 0).sum())
+        shown = len(self.edges_)
+        return self._label() + (f"\n(the {shown} strongest of {n_edges})" if shown < n_edges else "")
 
     def _explain(self) -> None:
         from matplotlib.lines import Line2D
@@ -198,7 +208,7 @@ class GraphDisplay(base.Display):
         if handles:
             # A matrix has names and a label below it; a network has nothing there.
             given = {"loc": "upper center", "bbox_to_anchor": (0.5, 0 if self.image_ is None else -0.22)}
-            self.legend_ = self._add_legend(handles, given=given, title=self._label() if self.edges_ else None)
+            self.legend_ = self._add_legend(handles, given=given, title=self._title() if self.edges_ else None)
 
     def _arrow(self, places: np.ndarray, pre: int, post: int, **style: Any) -> Any:
         from matplotlib.patches import FancyArrowPatch

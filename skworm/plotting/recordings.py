@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from skworm.frames.index import frame_of_rows, worm_of_rows
+from skworm.frames.resampling import follows_a_gap
 from skworm.metrics.bouts import frames_a_second
 from skworm.plotting import base, words
 from skworm.recording import UNKNOWN, Recording
@@ -140,7 +141,7 @@ class TraceDisplay(base.Display):
         points = np.column_stack([worm.time, trace])
         segments = np.stack([points[:-1], points[1:]], axis=1)
         # A line over frames that are absent would be drawn where nothing was measured.
-        drawn = ~base.follows_a_gap(worm.time)[1:] & np.isfinite(segments).all(axis=(1, 2))
+        drawn = ~follows_a_gap(worm.time, base.LONGEST_STEP)[1:] & np.isfinite(segments).all(axis=(1, 2))
         for state, color in colors.items():
             own = drawn if worm.states is None else drawn & (worm.states[1:] == state)
             lines = LineCollection(list(segments[own]), colors=color, linewidths=1.2)

@@ -109,6 +109,8 @@ class TrajectoryDisplay(_SignalDisplay):
         true = self.frames.loc[worm].reindex(shown).to_numpy()
         time = np.arange(-self.n_before, len(true) - self.n_before) / (self.fps or 1)
         states = None if self.states is None else self.states.loc[worm].reindex(shown).fillna(UNKNOWN).to_numpy()
+        # The colours are those of all states, so that rows of a recording have the same.
+        colors = words.colors_of_states([] if self.states is None else [*self.states, UNKNOWN])
         scope = self.frames.attrs.get("fit_scope")
         unit = {None: "", "recording": "scaled"}.get(scope, _UNITS.get(self.node_feature, ""))
         size = (5.5, 1.5 + 0.95 * len(neurons))
@@ -116,7 +118,7 @@ class TrajectoryDisplay(_SignalDisplay):
         self.lines_: dict[tuple[str, str], Any] = {}
         for axes, neuron in zip(self.axes_, neurons, strict=True):
             if states is not None:
-                _shade_states(axes, time, states)
+                _shade_states(axes, time, states, colors)
             column = columns.index(f"{neuron}{SEPARATOR}{self.node_feature}")
             self.lines_[neuron, words.TRUE] = axes.plot(time, true[:, column], color=words.BLACK, linewidth=1.2)[0]
             for name, array in arrays.items():
@@ -132,7 +134,7 @@ class TrajectoryDisplay(_SignalDisplay):
         lines = {model: line for (neuron, model), line in self.lines_.items() if neuron == neurons[0]}
         self._name_lines(self.ax_, lines, f"{worm}, frame {frame}, {self.node_feature}")
         if states is not None:
-            self._add_legend(base.patches_of_states(states))
+            self._add_legend(base.patches_of_states(states, colors))
 
 
 @dataclass(eq=False, repr=False)
@@ -218,8 +220,7 @@ class BehaviorDisplay(_SignalDisplay):
             self._add_legend(base.patches_of_states(worm.states), axes=self.ethogram_ax_, given=beside)
 
 
-def _shade_states(axes: Axes, time: np.ndarray, states: np.ndarray) -> None:
-    colors = words.colors_of_states(states)
+def _shade_states(axes: Axes, time: np.ndarray, states: np.ndarray, colors: Mapping[str, str]) -> None:
     half = (time[1] - time[0]) / 2
     begins = np.flatnonzero(np.concatenate([[True], states[1:] != states[:-1]]))
     for begin, end in zip(begins, [*begins[1:], len(states)], strict=True):
