@@ -228,6 +228,17 @@ def test_small_files_that_would_fill_the_memory_are_refused(name, write, problem
         read(tmp_path / name)
 
 
+def test_an_error_passes_on_no_control_characters(tmp_path):
+    path = tmp_path / "\x1b[2Ja.nwb"
+    with h5py.File(path, "w") as file:
+        series = file.create_group("\x1b]0;title\x07")
+        series.attrs["neurodata_type"] = "RoiResponseSeries"
+        series["data"] = np.zeros((3, 2))
+    with pytest.raises(ValueError, match=r"a\.nwb: the series .*title") as caught:
+        load_recordings(path)
+    assert str(caught.value).isprintable()
+
+
 def test_a_bad_file_ends_the_reading_of_a_folder_and_inspect_shows_the_others(tmp_path):
     save_recordings(make_worms(2, 30, random_state=0), tmp_path)
     bad = tmp_path / "bad.npz"
