@@ -201,6 +201,10 @@ def savez(path, **arrays):
     np.savez_compressed(path, **{"traces": np.zeros((3, 1)), "neuron_names": ["AVAL"], "fps": 3.0} | arrays)
 
 
+def long_state(path):
+    savez(path, traces=np.zeros((200, 1)), labels=np.zeros(200, int), state_names=["x" * 10**5])
+
+
 def write_parquet(path, n_rows):
     parquet = pytest.importorskip("pyarrow.parquet")
     table = {"AVAL": np.zeros(n_rows), "RID": np.zeros(n_rows)}
@@ -212,10 +216,10 @@ def write_parquet(path, n_rows):
     [
         ("a.npz", lambda path: savez(path, traces=np.zeros((3_000_000, 1), "u1")), "unpacks to far more"),
         ("a.npz", lambda path: savez(path, labels=np.zeros(99, int), state_names=["turn"]), "labels.* shape"),
-        ("a.npz", lambda path: savez(path, labels=[0, 0, 0], state_names=["x" * 999]), "999 letters"),
+        ("a.npz", lambda path: long_state(path), "100000 letters"),
         ("a.npz", lambda path: savez(path, **{f"behavior_{n}": [0.0] for n in range(1000)}), "1003 arrays"),
         ("a.npz", lambda path: savez(path, traces=np.zeros((3, 1), "M8[s]")), "traces are datetime64"),
-        ("a.csv", lambda path: path.write_text("time,AVAL,state\n0,1," + "x" * 999 + "\n1,2,turn\n"), "999 letters"),
+        ("a.csv", lambda path: path.write_text("AVAL,state\n0," + "x" * 10**5 + 200 * "\n1,turn"), "100000 letters"),
         ("a.csv", lambda path: path.write_text(",".join(map(str, range(9999))) + "\n"), "9999 columns"),
         ("a.parquet", lambda path: write_parquet(path, 2_000_000), "unpacks to far more"),
         ("a.xlsx", lambda path: write_xlsx(path, b"<c r='XFD1048576'><v>1</v></c>"), "cells spread over"),

@@ -242,7 +242,7 @@ def _states_from_flags(flags: Mapping[str, Any], n_frames: int) -> np.ndarray:
             raise ValueError(
                 f"the flags of state {name!r} are {len(column)} values for {n_frames} frames; save a 0 or 1 a frame"
             )
-    check_names(columns)
+    check_names(columns, n_frames)
     names, table = np.array([*columns, UNKNOWN]), np.column_stack(list(columns.values()))
     several = np.flatnonzero(table.sum(axis=1) > 1)
     if len(several):

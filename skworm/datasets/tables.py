@@ -207,7 +207,7 @@ def _texts(column: pd.Series) -> np.ndarray:
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     texts = column.astype(object).where(column.notna(), UNKNOWN)
-    check_names(map(str, texts))
+    check_names(map(str, texts), len(texts))
     return texts.to_numpy(dtype=str)
 
 
