@@ -1,8 +1,12 @@
 """Files that are cut off or hold flipped bits: a clear error that names the file, or a valid recording."""
 
 import json
+import time
 import warnings
+import zipfile
+import zlib
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +15,8 @@ from hypothesis import strategies as st
 from test_formats import atanas, write_nwb
 from test_matlab import write
 
-from skworm.datasets import load_recordings, make_worms, save_recordings
+from skworm.datasets import hdf5, load_recordings, make_worms, save_recordings
+from skworm.datasets.summary import inspect_recordings
 from skworm.recording import Recording
 
 FORMATS = ("npz", "csv", "parquet", "xlsx", "json", "nwb", "v5", "v73")
@@ -51,7 +56,7 @@ def read(path):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_file_gives_an_error_that_names_it_or_a_recording(name, contents, data, tmp_path_factory):
     if name not in contents:
@@ -85,3 +90,166 @@ def test_the_whole_files_can_be_read(name, contents, tmp_path):
     path.write_bytes(content)
     (worm,) = read(path)
     assert worm.n_frames in (30, 40)
+
+
+def test_a_heap_without_end_is_given_up(tmp_path, monkeypatch):
+    path = tmp_path / "a.nwb"
+    with h5py.File(path, "w") as file:
+        file.attrs.update({f"text_{number}": "some words" for number in range(9)})
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    # The library goes on by the size of each object, here zero.
+    content[heap + 16 : heap + 1024] = bytes(1008)
+    path.write_bytes(content)
+    monkeypatch.setattr(hdf5, "_PATIENCE", 2)
+    began = time.perf_counter()
+    with pytest.raises(ValueError, match=r"a\.nwb: .*within 2 seconds"):
+        load_recordings(path)
+    assert time.perf_counter() - began < 20
+
+
+def read_hdf5(path):
+    with hdf5.open_hdf5(path) as file:
+        return [hdf5.read_dataset(node) for node in file.values()]
+
+
+def test_texts_that_are_one_long_text_many_times_are_refused(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        texts = file.create_dataset("texts", data=["a" * 10**6] + ["b"] * 999, dtype=h5py.string_dtype())
+        place, one = texts.id.get_offset(), texts.id.get_storage_size() // 1000
+    content = bytearray(path.read_bytes())
+    content[place : place + 1000 * one] = 1000 * content[place : place + one]
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="more than the file holds"):
+        read_hdf5(path)
+
+
+def test_the_data_sets_of_a_file_are_bounded_together(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a", shape=(700_000,), dtype=float, chunks=(1000,))
+    (values,) = read_hdf5(path)
+    assert values.shape == (700_000,)
+    with h5py.File(path, "a") as file:
+        file.create_dataset("b", shape=(700_000,), dtype=float, chunks=(1000,))
+    with pytest.raises(ValueError, match="/b declares the shape"):
+        read_hdf5(path)
+
+
+def test_chunks_that_unpack_without_end_are_refused(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        packed = file.create_dataset("a", (10,), float, chunks=(10,), compression="gzip")
+        packed.id.write_direct_chunk((0,), zlib.compress(bytes(2**24)))
+    with pytest.raises(ValueError, match="/a has chunks that unpack to more"):
+        read_hdf5(path)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a", (10,), float, chunks=(10**7,), maxshape=(None,))
+    with pytest.raises(ValueError, match="/a has chunks that unpack to more"):
+        read_hdf5(path)
+
+
+def test_references_to_references_to_references_are_refused(tmp_path):
+    path = tmp_path / "a.mat"
+    with h5py.File(path, "w") as file:
+        file["w/traces"], file["w/fps"], node = np.zeros((2, 10)), [[3.0]], file.create_dataset("name", data=[[65]])
+        for level in range(5):
+            cells = np.full((1, 50), node.ref, dtype=object)
+            node = file.create_dataset(f"cells/{level}", data=cells, dtype=h5py.ref_dtype)
+        file.create_dataset("w/IDs", data=np.array([[node.ref]] * 2, dtype=object), dtype=h5py.ref_dtype)
+    with pytest.raises(ValueError, match=r"a\.mat: .*references lead to more"):
+        load_recordings(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda file, _: file.create_virtual_dataset("a", virtual(file)), "keeps its values in other files"),
+        (lambda file, other: file.create_dataset("a", (2,), float, external=[(other, 0, 16)]), "in other files"),
+        (lambda file, other: file.update({"a": h5py.ExternalLink(other, "/x")}), "is a link to the file"),
+        (lambda file, _: file.attrs.create("a", np.zeros(200_000)), "the attribute 'a' .* shape"),
+    ],
+)
+def test_hdf5_that_leads_out_of_itself_is_refused(change, problem, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w", libver="latest") as file:
+        change(file, str(tmp_path / "other"))
+    with pytest.raises(ValueError, match=problem), hdf5.open_hdf5(tmp_path / "a.h5"):
+        pass
+
+
+def virtual(file):
+    layout = h5py.VirtualLayout((2,), float)
+    layout[:] = h5py.VirtualSource("other.h5", "x", (2,))
+    return layout
+
+
+def write_xlsx(path, cell):
+    """Write a table, and add a cell to its sheet."""
+    pytest.importorskip("openpyxl")
+    pd.DataFrame({"time": [0.0, 1.0], "AVAL": [0.0, 1.0]}).to_excel(path, index=False)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    parts[sheet] = parts[sheet].replace(b"</sheetData>", b"<row>" + cell + b"</row></sheetData>")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+
+
+def savez(path, **arrays):
+    np.savez_compressed(path, **{"traces": np.zeros((3, 1)), "neuron_names": ["AVAL"], "fps": 3.0} | arrays)
+
+
+def long_state(path):
+    savez(path, traces=np.zeros((200, 1)), labels=np.zeros(200, int), state_names=["x" * 10**5])
+
+
+def write_parquet(path, n_rows):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = {"AVAL": np.zeros(n_rows), "RID": np.zeros(n_rows)}
+    parquet.write_table(__import__("pyarrow").table(table), path, compression="zstd")
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "problem"),
+    [
+        ("a.npz", lambda path: savez(path, traces=np.zeros((3_000_000, 1), "u1")), "unpacks to far more"),
+        ("a.npz", lambda path: savez(path, labels=np.zeros(99, int), state_names=["turn"]), "labels.* shape"),
+        ("a.npz", lambda path: long_state(path), "100000 letters"),
+        ("a.npz", lambda path: savez(path, **{f"behavior_{n}": [0.0] for n in range(1000)}), "1003 arrays"),
+        ("a.npz", lambda path: savez(path, traces=np.zeros((3, 1), "M8[s]")), "traces are datetime64"),
+        ("a.csv", lambda path: path.write_text("AVAL,state\n0," + "x" * 10**5 + 200 * "\n1,turn"), "100000 letters"),
+        ("a.csv", lambda path: path.write_text(",".join(map(str, range(9999))) + "\n"), "9999 columns"),
+        ("a.parquet", lambda path: write_parquet(path, 2_000_000), "unpacks to far more"),
+        ("a.xlsx", lambda path: write_xlsx(path, b"<c r='XFD1048576'><v>1</v></c>"), "cells spread over"),
+        ("a.xlsx", lambda path: write_xlsx(path, b'<c r="&#88;FD1048576"><v>1</v></c>'), "cells spread over"),
+    ],
+)
+def test_small_files_that_would_fill_the_memory_are_refused(name, write, problem, tmp_path):
+    write(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"{name}: .*{problem}"):
+        read(tmp_path / name)
+
+
+def test_an_error_passes_on_no_control_characters(tmp_path):
+    path = tmp_path / "\x1b[2Ja.nwb"
+    with h5py.File(path, "w") as file:
+        series = file.create_group("\x1b]0;title\x07")
+        series.attrs["neurodata_type"] = "RoiResponseSeries"
+        series["data"] = np.zeros((3, 2))
+    with pytest.raises(ValueError, match=r"a\.nwb: the series .*title") as caught:
+        load_recordings(path)
+    assert str(caught.value).isprintable()
+
+
+def test_a_bad_file_ends_the_reading_of_a_folder_and_inspect_shows_the_others(tmp_path):
+    save_recordings(make_worms(2, 30, random_state=0), tmp_path)
+    bad = tmp_path / "bad.npz"
+    np.savez(bad, traces=np.zeros((3, 2)), neuron_names=["AVAL", "2"], fps=3.0)
+    bad.write_bytes(bad.read_bytes().replace(b"'shape': (3, 2), }", b"'shape': (3, 2(, }"))
+    with pytest.raises(ValueError, match=r"bad\.npz: "):
+        load_recordings(tmp_path)
+    found = inspect_recordings(tmp_path)
+    assert len(found["worms"]) == 2
+    assert [str(bad) in problem for problem in found["problems"]] == [True]

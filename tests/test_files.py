@@ -221,7 +221,7 @@ def text(content: str):
         (
             "a.npz",
             savez(labels=[0, 1], state_names=["fwd", "slow"]),
-            "labels.* have the shape .2,., and traces .3, 2.; write one",
+            "labels.* have the shape .2,.",
         ),
         ("a.npz", savez(labels=[0, 2, 0], state_names=["fwd", "slow"]), "state 2 at frame 1 .*count from 0"),
         ("a.npz", savez(labels=[0, -1, 0], state_names=["fwd", "slow"]), "state -1 at frame 1 .*count from 0"),

@@ -30,8 +30,10 @@ _FASTEST, _SLOWEST = 1 / 150, 20.0
 _SMALLEST_LIMIT = 10_000_000
 # Traces pack to about a third, and text to a tenth.
 _MOST_EXPANSION = 30
-# A worm has some 300 neurons, and a name of this length is none.
-_MOST_TRACES, _LONGEST_NAME = 5000, 200
+# A worm has some 300 neurons.
+_MOST_TRACES = 5000
+# Bytes of all states of a recording, a fixed width a frame.
+_LARGEST_STATES = 2**26
 
 
 def translate_states(states: Any, rename_states: Mapping[str, str] | None = None) -> np.ndarray:
@@ -58,7 +60,7 @@ def states_of_codes(codes: np.ndarray, name_of: Mapping[int, str], remedy: str) 
     wrong = np.flatnonzero(is_known & ~np.isin(codes, list(name_of)))
     if len(wrong):
         raise ValueError(f"state {codes[wrong[0]]:g} at frame {wrong[0]} is none of {dict(name_of)}; {remedy}")
-    check_names(name_of.values())
+    check_names(name_of.values(), len(codes))
     states = [name_of[int(code)] if known else UNKNOWN for code, known in zip(codes, is_known, strict=True)]
     return np.array(states, dtype=str)
 
@@ -164,11 +166,18 @@ def check_traces(n_traces: int) -> None:
         raise ValueError(f"there are {n_traces} columns, and a worm has some 300 neurons; write one for each neuron")
 
 
-def check_names(names: Iterable[str]) -> None:
-    """Raise ValueError where a name is so long that a copy for every frame would fill the memory."""
+def check_names(names: Iterable[str], n_frames: int) -> None:
+    """Raise ValueError where the state of every frame, as long as the longest name, would fill the memory."""
     longest = max(names, key=len, default="")
-    if len(longest) > _LONGEST_NAME:
-        raise ValueError(f"{longest[:20]!r}... has {len(longest)} letters, and a name has at most {_LONGEST_NAME}")
+    if 4 * len(longest) * n_frames > _LARGEST_STATES:
+        raise ValueError(
+            f"the state {longest[:20]!r} of {len(longest)} letters is too long for {n_frames} frames; shorten it"
+        )
+
+
+def printable(text: str) -> str:
+    """Return a text whose control characters are written out, so that a terminal does not obey them."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def check_expansion(unpacked: int, packed: int) -> int:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 
 from skworm.atomic import atomic_path
-from skworm.datasets.conventions import check_expansion, states_of_codes, translate_states
+from skworm.datasets.conventions import check_expansion, printable, states_of_codes, translate_states
 from skworm.datasets.labs import KEYS, read_neuron_names, read_wormwideweb
 from skworm.datasets.matlab import read_matlab
 from skworm.datasets.nwb import read_nwb
@@ -45,8 +45,8 @@ def load_recordings(
     ----------
     path_or_paths : path or iterable of paths
         A file, or a folder whose supported files are read in natural order (``worm_2`` before ``worm_10``). Files whose
-        name begins with a dot are left out. A file that cannot be read is an error, also within a folder: move it away
-        to read the others.
+        name begins with a dot are left out. A file that cannot be read is an error, also within a folder: nothing is
+        returned, and the error names the file. ``skworm inspect`` names all such files and shows the others.
     dataset : str, optional
         Data set of recordings whose file names none; by default the name of the folder.
     rename_states : mapping of str to str, optional
@@ -269,15 +269,13 @@ def _read_file(
             return [read_wormwideweb(path, dataset=_dataset_of(path, dataset), fps=fps, neuron_names=names)]
         return [read_table(path, dataset=_dataset_of(path, dataset), fps=fps, columns=columns)]
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(printable(f"{path}: {error}")) from error
     except (PermissionError, FileNotFoundError, ImportError):
         raise
     # The parsers of the formats fail in many ways on bytes that were flipped or cut off.
     except Exception as error:
-        raise ValueError(
-            f"{path}: the file is damaged, or its layout is not known ({type(error).__name__}: {error}); copy or write "
-            "it again"
-        ) from error
+        problem = f"the file is damaged, or its layout is not known ({type(error).__name__}: {error})"
+        raise ValueError(printable(f"{path}: {problem}; copy or write it again")) from error
 
 
 def _dataset_of(path: Path, dataset: str | None) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from skworm.datasets import hdf5_check
 from skworm.datasets.conventions import check_expansion
 
-_PATIENCE = 10
+_PATIENCE = 15
 # What an array costs beside its values.
 _SMALLEST_COST = 128
 
@@ -29,7 +29,7 @@ def open_hdf5(path: Path) -> Iterator[Any]:
 
     A damaged file can make the HDF5 library loop for ever, deaf to Ctrl-C, or end the interpreter. A child process,
     which takes 0.2 to 0.4 seconds, therefore goes through all groups, attributes, texts and indices of chunks first,
-    and is ended after 10 seconds. It reads no numbers, so that a file of many gigabytes takes no longer. A link to
+    and is ended after 15 seconds. It reads no numbers, so that a file of many gigabytes takes no longer. A link to
     another file, or values that lie in one, are an error.
     """
     import h5py
@@ -74,9 +74,11 @@ def read_dataset(node: Any) -> np.ndarray:
 
     All that is read of a file together is bounded by its size.
     """
-    hdf5_check.check_storage(node)
-    if node.shape is None:
-        raise ValueError(f"{node.name} is empty; write it again")
+    import h5py
+
+    if not isinstance(node, h5py.Dataset) or node.shape is None:
+        raise ValueError(f"{node.name} holds no values; write them")
+    hdf5_check.check_storage(node, _left.get())
     _spend(node, max(node.nbytes, _SMALLEST_COST))
     if not node.dtype.hasobject or node.ndim == 0 or len(node) == 0:
         return np.asarray(node[()])

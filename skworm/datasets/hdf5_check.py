@@ -5,7 +5,9 @@ This runs in a process of its own, so it imports nothing of skworm.
 
 from __future__ import annotations
 
+import math
 import sys
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,12 +16,34 @@ import numpy as np
 _LARGEST_ATTRIBUTE = 2**20
 # A text may be as long as the file, so few are read at a time.
 _AT_ONCE = 30
+_DEFLATE, _MOST_OF_DEFLATE = 1, 1032
 
 
-def check_storage(node: Any) -> None:
-    """Raise ValueError where the values of an HDF5 data set lie in another file."""
+def check_storage(node: Any, limit: int) -> None:
+    """Raise ValueError where the values of an HDF5 data set lie in another file, or take more bytes than `limit`.
+
+    The library unpacks a chunk whole, whatever size the data set declares.
+    """
     if node.external or node.is_virtual:
         raise ValueError(f"{node.name} keeps its values in other files; copy them into this one")
+    if not node.chunks:
+        return
+    n_bytes = math.prod(node.chunks) * node.dtype.itemsize
+    properties = node.id.get_create_plist()
+    n_passes = [properties.get_filter(number)[0] for number in range(properties.get_nfilters())].count(_DEFLATE)
+    suspects: list[tuple[int, ...]] = []
+
+    def note(chunk: Any) -> None:
+        if chunk.size * _MOST_OF_DEFLATE**n_passes > limit:
+            suspects.append(chunk.chunk_offset)
+
+    node.id.chunk_iter(note)
+    is_bomb = n_bytes > limit or (bool(suspects) and n_passes > 1)
+    for offset in () if is_bomb else suspects:
+        packed = node.id.read_direct_chunk(offset)[1]
+        is_bomb = is_bomb or len(zlib.decompressobj().decompress(packed, n_bytes + 1)) > n_bytes
+    if is_bomb:
+        raise ValueError(f"{node.name} has chunks that unpack to more than the file holds; write it again")
 
 
 def parts_of(node: Any) -> Iterator[tuple[np.ndarray, int]]:
@@ -85,11 +109,9 @@ def _check_attributes(node: Any) -> None:
 
 def _check_dataset(node: Any, limit: int) -> None:
     try:
-        check_storage(node)
+        check_storage(node, limit)
     except ValueError as error:
         raise _RefusedError(str(error)) from error
-    if node.chunks:
-        node.id.get_num_chunks()
     if node.dtype.hasobject and node.shape is not None and node.nbytes < limit:
         for _, n_bytes in parts_of(node):
             limit -= n_bytes

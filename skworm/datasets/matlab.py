@@ -38,6 +38,7 @@ _FOUR_STATES = ("reversal", "forward", "quiescence", "turn")
 # Recordings with a stimulus, WT_Stim of Kato et al. 2015, number these states and do not name them.
 _STATES_WITH_STIMULUS = ("forward", "reverse", "sustained_reverse", "turn")
 _DEEPEST = 10
+_MOST_VALUES = 1_000_000
 _MATRIX, _COMPRESSED = 14, 15
 _CELL, _STRUCT, _OBJECT, _CHAR, _OPAQUE = 1, 2, 3, 4, 17
 _NUMBERS = range(6, 16)
@@ -241,7 +242,7 @@ def _states_from_flags(flags: Mapping[str, Any], n_frames: int) -> np.ndarray:
             raise ValueError(
                 f"the flags of state {name!r} are {len(column)} values for {n_frames} frames; save a 0 or 1 a frame"
             )
-    check_names(columns)
+    check_names(columns, n_frames)
     names, table = np.array([*columns, UNKNOWN]), np.column_stack(list(columns.values()))
     several = np.flatnonzero(table.sum(axis=1) > 1)
     if len(several):
@@ -287,7 +288,8 @@ class _HDF5Reader:
 
     def __init__(self, file: Any) -> None:
         self.file = file
-        self.known: dict[Any, Any] = {}
+        self.known: dict[Any, tuple[Any, int]] = {}
+        self.n_values = 0
 
     def variable(self, name: str, node: Any, fields: Collection[str]) -> Any:
         """Return a variable, or None if neither it nor a field of it is among `fields`."""
@@ -303,9 +305,17 @@ class _HDF5Reader:
             raise ValueError(f"values stand within each other more than {_DEEPEST} times")
         if node is None:
             raise ValueError("a link leads to nothing")
-        if node.id not in self.known:
-            self.known[node.id] = self._read(node, depth)
-        return self.known[node.id]
+        if node.id in self.known:
+            value, n_values = self.known[node.id]
+            self.n_values += n_values
+        else:
+            before = self.n_values
+            self.n_values += 1
+            value = self._read(node, depth)
+            self.known[node.id] = value, self.n_values - before
+        if self.n_values > _MOST_VALUES:
+            raise ValueError(f"references lead to more than {_MOST_VALUES} values")
+        return value
 
     def _read(self, node: Any, depth: int) -> Any:
         import h5py

@@ -213,7 +213,7 @@ def _read_states(groups: list[Any], time: np.ndarray, velocity: np.ndarray | Non
         own_time = None if texts is None else _times_of(node, len(texts))
         if texts is None or (own_time is None and len(texts) != len(time)):
             continue
-        check_names(texts)
+        check_names(texts, max(len(texts), len(time)))
         if own_time is None:
             return np.array(texts, dtype=str)
         place = np.searchsorted(own_time, time, "right") - 1
@@ -239,7 +239,7 @@ def _intervals(table: Any) -> list[tuple[float, float, str]]:
 
 
 def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> np.ndarray:
-    check_names(state for _, _, state in intervals)
+    check_names((state for _, _, state in intervals), len(time))
     names = np.array([UNKNOWN, *dict.fromkeys(state for _, _, state in intervals)])
     for interval in intervals:
         if np.isnan(interval[0]):

@@ -206,8 +206,8 @@ def _texts(column: pd.Series) -> np.ndarray:
     """Return states as text; where a cell is empty, pandas has made 1.0 of every 1."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
-    texts = column.astype(object).where(column.notna(), UNKNOWN).map(str)
-    check_names(texts)
+    texts = column.astype(object).where(column.notna(), UNKNOWN)
+    check_names(map(str, texts), len(texts))
     return texts.to_numpy(dtype=str)
 
 
@@ -302,13 +302,17 @@ def _read_binary(path: Path) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow
     from pyarrow import parquet
 
     about = parquet.read_metadata(path)
     check_traces(about.num_columns)
     stored = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
     check_expansion(max(stored, 8 * about.num_rows * about.num_columns), path.stat().st_size)
-    return pd.read_parquet(path)
+    # A text that repeats stays one text.
+    kinds = (pyarrow.string(), pyarrow.large_string())
+    texts = [field.name for field in parquet.read_schema(path) if field.type in kinds]
+    return parquet.read_table(path, read_dictionary=texts).to_pandas()
 
 
 def _read_workbook(path: Path) -> pd.DataFrame:
@@ -344,17 +348,32 @@ def _check_cells(path: Path) -> None:
         packed = path.stat().st_size
         check_expansion(sum(info.file_size for info in archive.infolist()), packed)
         for info in archive.infolist():
-            if not re.match(r"xl/worksheets/[^/]+\.xml$", info.filename):
-                continue
-            places = re.findall(rb'<c [^>]*?r="([A-Z]{1,3})(\d+)"', archive.read(info))
+            places = _places_of(archive.read(info)) if info.filename.endswith(".xml") else []
             n_rows = max((int(row) for _, row in places), default=0)
-            width = max((len(column), column) for column, _ in places)[1] if places else b""
-            n_columns = sum((byte - 64) * 26**power for power, byte in enumerate(reversed(width)))
+            width = max((len(column), column) for column, _ in places)[1] if places else ""
+            n_columns = sum((ord(letter) - 64) * 26**power for power, letter in enumerate(reversed(width)))
             if n_rows * n_columns > _SPARSEST * len(places) + _FEWEST_CELLS:
                 raise ValueError(
                     f"{info.filename} has {len(places)} cells spread over {n_rows} rows and {n_columns} columns; "
                     "delete the ones that lie apart"
                 )
+
+
+def _places_of(sheet: bytes) -> list[tuple[str, str]]:
+    """Return the column and the row of every cell of a sheet."""
+    from xml.parsers import expat
+
+    places = []
+
+    def note(tag: str, attributes: dict[str, str]) -> None:
+        place = re.fullmatch("([A-Z]{1,3})([0-9]+)", attributes.get("r", "").upper())
+        if place and tag.rpartition(":")[2] == "c":
+            places.append((place[1], place[2]))
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = note
+    parser.Parse(sheet, True)
+    return places
 
 
 def _numbers(column: pd.Series) -> np.ndarray:

@@ -57,6 +57,10 @@ def write_all(folder):
         series = file.create_group("processing/ophys/DfOverF/dff")
         series.attrs["neurodata_type"] = "RoiResponseSeries"
         series["data"], series["timestamps"] = traces, worm.time
+        file["processing/ophys/names/labels"] = names
+        bouts = file.create_group("intervals/bouts")
+        bouts.attrs["neurodata_type"] = "TimeIntervals"
+        bouts["start_time"], bouts["stop_time"], bouts["state"] = [0.0, 9.0], [9.0, np.nan], ["forward", "turn"]
     with h5py.File(folder / "mat73", "w") as file:
         file["worm/traces"], file["worm/fps"] = traces.T, [[worm.fps]]
         cells = [file.create_dataset(f"#refs#/{n}", data=np.array([[ord(c)] for c in n], "u2")).ref for n in names]
@@ -89,7 +93,8 @@ def read_many(cases, folder, results):
         except Exception as error:
             outcome = "refused" if path.name in str(error) else f"does not name the file: {error!r:.200}"
         seconds = time.perf_counter() - began
-        megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        processes = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        megabytes = max(resource.getrusage(process).ru_maxrss for process in processes) / 1024
         results.put((name, outcome, seconds, megabytes))
 
 
