@@ -1,5 +1,9 @@
-"""Draw a recording with its labelled states, and those that a model of the other worms reads: python
-tools/readme_picture.py FOLDER OUT.png, with the recordings of Kato et al. 2015."""
+"""Draw a recording with its labelled states, and those that a model of the other worms reads.
+
+    python tools/readme_picture.py FOLDER OUT.png
+
+FOLDER holds the recordings of Kato et al. 2015.
+"""
 
 import sys
 from dataclasses import replace
