@@ -3,8 +3,8 @@
     python tools/make_results.py [FOLDER ...]
 
 Each FOLDER is one that ``skworm reproduce`` wrote. Its table becomes ``docs/results/FOLDER.csv`` with the command, the
-version, the date and the seconds of all fits. The tables of README.md and of results, claims and graphs in docs are then made
-again from all such files; without a FOLDER, they alone are.
+version, the date and the seconds of all fits. The tables of README.md and of results, claims, graphs and pretrained
+in docs are then made again from all such files; without a FOLDER, they alone are.
 """
 
 import json
@@ -20,6 +20,7 @@ from skworm.model_selection.results import FIT
 from skworm.paper.outcome import kept_outcomes
 from skworm.paper.tables import markdown, score_text, texts_of_scores, texts_of_trajectories
 from skworm.paper.targets import TARGETS
+from skworm.pretrained import NAMES, card
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
@@ -27,6 +28,7 @@ PROVENANCE = ["command", "version", "date", "seconds"]
 _DROPPED = {"--out": 2, "--n-jobs": 2, "--quiet": 1}
 _MODELS = ["svm", "mlp-published", "gnn-published", "mlp", "gnn", "clock", "majority"]
 
+_OTHERS = ("graphs", "another_laboratory")
 _METHODS = {"functional": "functional graph"}
 
 
@@ -237,6 +239,30 @@ def graph_tables() -> dict[str, str]:
     }
 
 
+def pretrained_tables() -> dict[str, str]:
+    """Return the tables of docs/pretrained.md by name, from the cards of the models."""
+    rows = {}
+    for name in NAMES:
+        scores = pd.DataFrame(card(name)["scores"]).T
+        mean, std, worst = (100 * value for value in card(name)["accuracy"])
+        rows[name] = {
+            "accuracy": f"{mean:.1f} ± {std:.1f}",
+            "worst worm": f"{worst:.1f}",
+            "bouts": f"{scores['segment_f1'].mean():.2f}",
+            "calibration": f"{scores['calibration_error'].mean():.3f}",
+        }
+    curve = {
+        f"{most} neurons": f"{median:.2f} ({low:.2f} to {high:.2f})"
+        for most, (low, median, high) in card("kato2015-4-states")["curve"].items()
+    }
+    transfer = read_results("another_laboratory").set_index("model")
+    return {
+        "pretrained": markdown(pd.DataFrame(rows).T.rename_axis("model")),
+        "curve": markdown(pd.DataFrame([curve], index=pd.Index(["4 states"], name=""))),
+        "another_laboratory": markdown(transfer.map("{:.3f}".format)),
+    }
+
+
 def range_of(rows: pd.DataFrame) -> str:
     """Return the mean AUROC, and its range where there are several."""
     values = rows["auroc"]
@@ -256,19 +282,22 @@ def fill(page: str, name: str, text: str) -> str:
 def pages() -> dict[Path, str]:
     """Return the pages that show results, as they must be."""
     readme = ROOT / "README.md"
-    results, claims, graphs = (ROOT / "docs" / f"{name}.md" for name in ("results", "claims", "graphs"))
+    results, claims, graphs, pretrained = (
+        ROOT / "docs" / f"{name}.md" for name in ("results", "claims", "graphs", "pretrained")
+    )
     names = list(TARGETS)
-    experiments = [path for path in RESULTS.glob("*.csv") if path.stem != "graphs"]
+    experiments = [path for path in RESULTS.glob("*.csv") if path.stem not in _OTHERS]
     files = sorted(experiments, key=lambda path: (names.index(target_of(read_results(path.stem))), path.stem))
     sections = "\n\n".join(map(section_of, files))
-    about_graphs = graphs.read_text(encoding="utf-8")
-    for name, text in graph_tables().items():
-        about_graphs = fill(about_graphs, name, text)
+    filled = {path: path.read_text(encoding="utf-8") for path in (graphs, pretrained)}
+    for path, tables in ((graphs, graph_tables()), (pretrained, pretrained_tables())):
+        for name, text in tables.items():
+            filled[path] = fill(filled[path], name, text)
     return {
         readme: fill(readme.read_text(encoding="utf-8"), "summary", summary_table()),
         results: fill(results.read_text(encoding="utf-8"), "all", sections),
         claims: fill(claims.read_text(encoding="utf-8"), "claims", claims_table()),
-        graphs: about_graphs,
+        **filled,
     }
 
 

@@ -26,6 +26,7 @@ from skworm.cli.options import (
     this_call,
 )
 from skworm.paper.models import STATE_MODELS
+from skworm.pretrained import NAMES as PRETRAINED
 
 _FETCHERS = {
     "kato2015": ("fetch_kato2015", "Kato et al. 2015: five immobilised worms, seven states"),
@@ -198,23 +199,32 @@ def _load_worms(data: str, seed: int, reading: dict[str, Any]) -> list[Any]:
 
 
 @click.command(short_help="Read the states of recordings with a model.")
-@click.argument("model", type=_PATH)
+@click.argument("model", type=PathOrName(*PRETRAINED))
 @click.argument("recordings", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="Table of all frames, a .csv file.")
+@click.option(
+    "--coverage",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Add sets of states that hold the true one in this share of the frames, with a model that comes with skworm.",
+)
 @DEVICE
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @options_of(READING)
 @JSON
 def predict(
-    model: Path,
+    model: str,
     recordings: Path,
     out: Path,
+    coverage: float | None,
     device: str,
     overwrite: bool,
     as_json: bool,
     **reading: Any,
 ) -> None:
-    """Read the states of recordings with a MODEL that `skworm train` or skworm.save wrote.
+    """Read the states of recordings with a MODEL: a file that `skworm train` wrote, or one that comes with skworm.
+
+    Those that come with skworm are kato2015-2-states, kato2015-4-states and kato2015-7-states, each with -causal behind
+    it for a model that looks at no later frame. They print the accuracy to expect from the neurons of each recording.
 
     Beside --out states.csv, with the most probable state of every frame and the probabilities, it writes
     states_bouts.csv, with start, end and duration of every bout in seconds, and the picture states_ethogram.png.
@@ -233,20 +243,27 @@ def predict(
 
         worms = load_recordings(recordings, **reading_of(**reading))
         classifier = load(model, device=device)
-        table = decode_states(classifier, worms)
+        table = decode_states(classifier, worms, coverage=coverage)
+        expected = {worm: str(own) for worm, own in table.attrs.get("expected", {}).items()}
         bouts = bouts_in_seconds(table)
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
         for path, own in zip(paths, (table, bouts), strict=False):
             with atomic_path(path) as temporary:
                 own.to_csv(temporary, index=False)
         with atomic_path(paths[2]) as temporary:
-            EthogramDisplay(table).plot().figure_.savefig(temporary, dpi=150)
+            display = EthogramDisplay(table).plot()
+            if expected:
+                words = [f"{worm}: {text}" for worm, text in expected.items()]
+                display.figure_.suptitle("\n".join(words), fontsize="small")
+            display.figure_.savefig(temporary, dpi=150)
         about: dict[str, Any] = {"files": list(map(str, paths)), "percent_of_frames": _shares(table)}
+        about |= {"expected": expected} if expected else {}
         if "annotated" in table:
             known = table[table["annotated"].isin(list(classifier.classes_))]
             if len(known):
                 about["accuracy_on_annotated_frames"] = round(float((known["state"] == known["annotated"]).mean()), 4)
         lines = [f"{name.replace('_', ' ')}: {about[name]}" for name in about if name.startswith("accuracy")]
+        lines += [f"{worm}: {text}" for worm, text in expected.items()]
         lines += [
             f"{worm}: {', '.join(f'{state} {share:.1f} %' for state, share in shares.items())}"
             for worm, shares in about["percent_of_frames"].items()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from skworm.frames.index import WORM_LEVEL
 from skworm.recording import UNKNOWN, Recording
@@ -36,8 +36,8 @@ class Expected(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"expected accuracy {self.accuracy:.2f} ({self.low:.2f} to {self.high:.2f}) from the {self.n_present} of "
-            f"{self.n_neurons} neurons that it has"
+            f"expected accuracy {self.accuracy:.2f} ({self.low:.2f} to {self.high:.2f}) in a worm like those of "
+            f"training, from the {self.n_present} of {self.n_neurons} neurons that it has"
         )
 
 
@@ -66,9 +66,10 @@ def expected_accuracy(card: Mapping[str, Any], neurons: Sequence[str]) -> Expect
     present = np.array([name in set(neurons) for name in known])
     about = card["expected"]
     value = presence_features(present, pairs_of(known)) @ np.array(about["coefficients"]) + about["intercept"]
-    bin_of = int(np.searchsorted(about["edges"], value[0]))
-    low, high = about["residuals"][bin_of]
-    accuracy, *ends = (float(expit(value[0] + change)) for change in (0.0, low, high))
+    # No set of neurons is worth more than all that a left-out worm had.
+    value = min(float(value[0]), float(logit(card["accuracy"][0])))
+    low, high = about["residuals"][int(np.searchsorted(about["edges"], value))]
+    accuracy, *ends = (float(expit(value + change)) for change in (0.0, low, high))
     return Expected(accuracy, min(ends), max(ends), int(present.sum()), len(known))
 
 
@@ -116,7 +117,7 @@ def measures_of(
     places = [card["neurons"].index(name) for name in names]
     measures = [("frames a second", worm.fps, about["fps"])]
     if len(names) >= _FEWEST_TO_CORRELATE:
-        reference = np.array(about["correlations"])[np.ix_(places, places)]
+        reference = np.array(about["correlations"], dtype=float)[np.ix_(places, places)]
         above = np.triu_indices(len(places), 1)
         with np.errstate(invalid="ignore"):
             own = np.corrcoef(traces.to_numpy().T)[above]
@@ -124,7 +125,7 @@ def measures_of(
         if known.sum() >= _FEWEST_TO_CORRELATE:
             likeness = float(np.corrcoef(own[known], reference[above][known])[0, 1])
             measures.append(("likeness of the correlations among its neurons", likeness, about["likeness"]))
-        levels = np.array(about["levels"])[places]
+        levels = np.array(about["levels"], dtype=float)[places]
         apart = float(np.sqrt(np.nanmean((traces.mean().to_numpy() - levels) ** 2)))
         measures.append(("difference of the mean levels of its neurons", apart, about["apart"]))
     known = states[states != UNKNOWN]
