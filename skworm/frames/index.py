@@ -229,7 +229,7 @@ def _warn_of_rate(estimator: Any, X: Any) -> None:
 
 
 def _how_to_fit_columns(estimator: Any, X: Any) -> str | None:
-    """Say in terms of neurons what is wrong with the columns, or None where nothing can be said."""
+    """Return what is wrong with the columns, in terms of neurons, or None where that is not known."""
     learned = getattr(estimator, "feature_names_in_", None)
     if learned is None or not hasattr(X, "columns"):
         return None

@@ -58,7 +58,7 @@ def check_times(worms: list[Recording]) -> None:
 
 
 def check_context(context: Any) -> tuple[int, ...]:
-    """Give the frames of a context as a tuple, after checking them."""
+    """Return the frames of a context as a tuple, after checking them."""
     frames = (context,) if isinstance(context, Integral) else tuple(context)
     if not frames or any(isinstance(frame, bool) or not isinstance(frame, Integral) for frame in frames):
         raise ValueError(

@@ -143,7 +143,7 @@ def range_of(values: np.ndarray, percentiles: tuple[float, float] = (0, 100)) ->
 
 
 def is_constant(low_and_high: np.ndarray) -> np.ndarray:
-    """Tell which columns have no range but rounding errors."""
+    """Return which columns have no range but rounding errors."""
     low, high = low_and_high
     return high - low <= _CONSTANT_TO_ROUNDING * np.maximum(np.abs(low), np.abs(high))
 

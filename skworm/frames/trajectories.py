@@ -105,7 +105,7 @@ def make_trajectories(
 
 
 def contains_transition(states: pd.Series, Y: pd.DataFrame) -> pd.Series:
-    """Tell which trajectories hold a change of behavioural state.
+    """Return which trajectories hold a change of behavioural state.
 
     Parameters
     ----------

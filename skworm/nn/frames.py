@@ -11,7 +11,7 @@ from skworm.nn.readouts import ReadoutModule
 
 
 def neurons_of(X: Tensor, frame_shape: tuple[int, int], group: Groups) -> tuple[Tensor, Tensor | None]:
-    """Tell the features of every neuron, and whether it is there: NaN in any of its features tells that it is missing.
+    """Return the features of every neuron, and whether it is there: NaN in any of its features marks it as missing.
 
     Parameters
     ----------

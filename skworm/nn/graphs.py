@@ -122,7 +122,7 @@ class StaticGraph(nn.Module):
         return weights if present is None else weights * self.inferred(group, present)
 
     def inferred(self, group: Groups, present: Tensor) -> Tensor:
-        """Tell which edges can be inferred: 1 or 0, of shape (n_groups, n_neurons, n_neurons)."""
+        """Return which edges can be inferred: 1 or 0, of shape (n_groups, n_neurons, n_neurons)."""
         if self.average in ("node_features", "hidden_neurons"):
             return pairs_of((group.means(present) > 0).to(present.dtype))
         return (group.means(pairs_of(present)) > 0).to(present.dtype)
@@ -149,7 +149,7 @@ class DynamicGraph(nn.Module):
         return weights if present is None else weights * pairs_of(present)
 
     def inferred(self, group: Groups, present: Tensor) -> Tensor:
-        """Tell which edges can be inferred: 1 or 0, of shape (n_groups, n_neurons, n_neurons)."""
+        """Return which edges can be inferred: 1 or 0, of shape (n_groups, n_neurons, n_neurons)."""
         return (group.means(pairs_of(present)) > 0).to(present.dtype)
 
 
@@ -197,7 +197,7 @@ class FixedGraph(nn.Module):
 
 
 def pairs_of(present: Tensor) -> Tensor:
-    """Tell of which pairs both neurons are there: (..., n_neurons) to (..., n_neurons, n_neurons)."""
+    """Return of which pairs both neurons are there: (..., n_neurons) to (..., n_neurons, n_neurons)."""
     return present.unsqueeze(-1) * present.unsqueeze(-2)
 
 

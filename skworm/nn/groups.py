@@ -126,7 +126,7 @@ class Groups:
         return products.view_as(lined_up).index_select(0, slot)
 
     def line_up(self) -> Groups:
-        """Tell the place of each row, for one list of rows or for a stack of them, `index` of shape (..., n_rows)."""
+        """Return the place of each row, for one list of rows or for a stack of them, `index` of shape (..., n_rows)."""
         place, capacity = self._lined_up
         return replace(self, place=place, capacity=capacity)
 

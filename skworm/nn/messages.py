@@ -223,7 +223,7 @@ class _Convolution(nn.Module):
     n_pair_features = 0
 
     def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
-        """Tell how much each neuron takes of each other: of shape (n_graphs, ...) or (n_frames, ...)."""
+        """Return how much each neuron takes of each other: of shape (n_graphs, ...) or (n_frames, ...)."""
         return _other_neurons(adjacency).to(nodes.dtype)
 
 
@@ -289,7 +289,7 @@ class _Attention(_Convolution):
     """A layer whose neurons divide their attention over those that they receive from, and themselves."""
 
     def attention(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None) -> Tensor:
-        """Tell the attention of shape (n_frames, n_heads, n_neurons, n_neurons), whose rows sum to 1."""
+        """Return the attention of shape (n_frames, n_heads, n_neurons, n_neurons), whose rows sum to 1."""
         itself = torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device)
         edges = _other_neurons(adjacency) | itself
         edges = edges if len(edges) == 1 else edges[group.index]
@@ -303,7 +303,7 @@ class _Attention(_Convolution):
         raise NotImplementedError
 
     def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
-        """Tell the attention of every frame, averaged over heads: (n_frames, n_neurons, n_neurons)."""
+        """Return the attention of every frame, averaged over heads: (n_frames, n_neurons, n_neurons)."""
         return self.attention(nodes, adjacency, group, present).mean(1)
 
 
@@ -317,7 +317,7 @@ class _HeadedAttention(_Attention):
         self.bias = nn.Parameter(torch.zeros(self.n_outputs))
 
     def values(self, nodes: Tensor) -> Tensor:
-        """Tell what neurons send: (n_frames, n_neurons, n_outputs)."""
+        """Return what neurons send: (n_frames, n_neurons, n_outputs)."""
         raise NotImplementedError
 
     def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
@@ -359,7 +359,7 @@ class GATConvolution(_HeadedAttention):
         self.sender = nn.Parameter(nn.init.xavier_uniform_(torch.empty(n_heads, n_hidden)))
 
     def values(self, nodes: Tensor) -> Tensor:
-        """Tell what neurons send."""
+        """Return what neurons send."""
         return self.linear(nodes)
 
     def scores(self, nodes: Tensor) -> Tensor:
@@ -399,7 +399,7 @@ class GATv2Convolution(_HeadedAttention):
         self.score = nn.Parameter(nn.init.xavier_uniform_(torch.empty(n_heads, n_hidden)))
 
     def values(self, nodes: Tensor) -> Tensor:
-        """Tell what neurons send."""
+        """Return what neurons send."""
         return self.sender(nodes)
 
     def scores(self, nodes: Tensor) -> Tensor:
@@ -515,11 +515,11 @@ class GraphConvolution(nn.Module):
         return self._in_parts(convolve, nodes, group, present, again=torch.is_grad_enabled())
 
     def weights(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
-        """Tell the attention of every frame, or the edges as 0 and 1, without self edges, for layers that have none."""
+        """Return the attention of every frame, or the edges as 0 and 1; without self edges in layers that have none."""
         return self.convolution.edge_weights(nodes, self.get_buffer("adjacency"), group, present)
 
     def group_graphs(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
-        """Tell one graph a group of frames: attention averaged over the group, or the edges as 0 and 1.
+        """Return one graph for each group of frames: attention averaged over the group, or the edges as 0 and 1.
 
         Parameters
         ----------

@@ -93,7 +93,7 @@ class TypicalNodes(nn.Module):
         self.register_buffer("n_batches", torch.zeros(n_neurons, 1))
 
     def forward(self, nodes: Tensor, present: Tensor | None) -> Tensor:
-        """Tell means of shape (n_neurons, n_node_features); in training, after those of these nodes were learned."""
+        """Return means of shape (n_neurons, n_node_features); in training, after those of these nodes were learned."""
         if self.training:
             self._learn(nodes.detach(), present)
         return self.get_buffer("mean")
@@ -164,7 +164,7 @@ class AttentionPooling(nn.Module):
         return self.n_neurons * (attention.unsqueeze(1) @ self.value(nodes)).squeeze(1)
 
     def attention(self, nodes: Tensor, present: Tensor) -> Tensor:
-        """Tell the attention of shape (n_frames, n_neurons): its rows sum to 1, or to 0 where no neuron is there."""
+        """Return the attention of shape (n_frames, n_neurons): its rows sum to 1, or to 0 where no neuron is there."""
         scores = self.score(nodes).squeeze(-1)
         # Not -inf, of which a softmax over nothing else would make NaN.
         lowest = torch.finfo(scores.dtype).min

@@ -10,7 +10,7 @@ from skworm.nn.messages import GraphConvolution, MessagePassing
 
 
 class Step(nn.Module):
-    """Tell how a frame changes: messages, memory and readout, the function f of equation 4.
+    """Compute how a frame changes: messages, memory and readout, the function f of equation 4.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class TrajectoryModule(nn.Module):
         return self.messages.group_graphs(self.nodes(X), group)
 
     def nodes(self, X: Tensor) -> Tensor:
-        """Tell what a step sees of every neuron, from which graphs are inferred.
+        """Return what a step sees of every neuron, from which graphs are inferred.
 
         Parameters
         ----------
