@@ -96,7 +96,8 @@ def test_shuffled_names_are_warned_of(worm):
     order = iter(np.random.RandomState(0).permutation(known).tolist())
     shuffled = replace(worm, neurons=tuple(next(order) if name in known else name for name in worm.neurons))
     with pytest.warns(UserWarning, match="likeness of the correlations"):
-        decode_states(skworm.load("kato2015-4-states"), [shuffled])
+        table = decode_states(skworm.load("kato2015-4-states"), [shuffled])
+    assert table.attrs["unlike"] == ["worm_0"]
 
 
 @real

@@ -244,7 +244,11 @@ def predict(
         worms = load_recordings(recordings, **reading_of(**reading))
         classifier = load(model, device=device)
         table = decode_states(classifier, worms, coverage=coverage)
-        expected = {worm: str(own) for worm, own in table.attrs.get("expected", {}).items()}
+        unknown = "accuracy not known, since it looks unlike the worms of training"
+        expected = {
+            worm: unknown if worm in table.attrs["unlike"] else str(own)
+            for worm, own in table.attrs.get("expected", {}).items()
+        }
         bouts = bouts_in_seconds(table)
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
         for path, own in zip(paths, (table, bouts), strict=False):

@@ -88,8 +88,11 @@ def check_worms(card: Mapping[str, Any], worms: Sequence[Recording]) -> dict[str
     return found
 
 
-def warn_unfamiliar(card: Mapping[str, Any], X: pd.DataFrame, table: pd.DataFrame, worms: Sequence[Recording]) -> None:
-    """Warn of each recording that looks unlike the worms that the model was trained on, naming the measure."""
+def warn_unfamiliar(
+    card: Mapping[str, Any], X: pd.DataFrame, table: pd.DataFrame, worms: Sequence[Recording]
+) -> list[str]:
+    """Warn of each recording that looks unlike the worms of training, naming the measure; return their worms."""
+    unlike = []
     for worm in worms:
         frames = X[X.index.get_level_values(WORM_LEVEL) == worm.worm]
         states = table.loc[table["worm"] == worm.worm, "state"].to_numpy()
@@ -99,12 +102,14 @@ def warn_unfamiliar(card: Mapping[str, Any], X: pd.DataFrame, table: pd.DataFram
             if not low <= value <= high
         ]
         if odd:
+            unlike.append(worm.worm)
             warnings.warn(
                 f"worm {worm.worm!r} looks unlike the worms that {card['name']} was trained on: {'; '.join(odd)}; its "
                 "states may be wrong: check the names of the neurons, the units and a stretch of video",
                 UserWarning,
                 stacklevel=3,
             )
+    return unlike
 
 
 def measures_of(

@@ -120,7 +120,8 @@ def decode_states(
         worm has states ``"annotated"``, in the vocabulary of the model; and where the model gives probabilities a
         column ``"probability:<state>"`` for each state. With `coverage` a column ``"states"`` has the set of each
         frame, as ``"forward|slowing"``. For a model that comes with the package ``table.attrs["expected"]`` has the
-        expected accuracy on each worm, from the neurons that it has.
+        expected accuracy on each worm, from the neurons that it has, and ``table.attrs["unlike"]`` the worms that look
+        unlike those of training, on which accuracy is not known.
 
     Raises
     ------
@@ -174,8 +175,8 @@ def decode_states(
         annotated = [_annotated(worm, [str(state) for state in model.classes_]) for worm in worms]
         table.insert(4, "annotated", np.concatenate(annotated))
     if about is not None:
-        warn_unfamiliar(about, X, table, worms)
-        table.attrs["expected"] = expected
+        unlike = warn_unfamiliar(about, X, table, worms)
+        table.attrs |= {"expected": expected, "unlike": unlike}
     if about is not None and coverage is not None:
         held = sets_of_states(about, probabilities, coverage)
         names = np.asarray(model.classes_, dtype=object)
