@@ -154,7 +154,7 @@ def completions(*words):
         (("reproduce", "modules", "--out", ""), [], {"dir"}),
         (("train", "--data", "rec"), [], {"file"}),
         (("train", "--model", "gnn-pl"), ["gnn-plain"], set()),
-        (("predict", ""), [], {"file"}),
+        (("predict", "kato2015-7"), ["kato2015-7-states", "kato2015-7-states-causal"], {"file"}),
         (("datasets", "fetch", ""), ["kato2015", "nichols2017"], set()),
         (("compare", "results", "--evaluation", "h"), ["held_out_windows"], set()),
         (("report", ""), [], {"file"}),

@@ -28,7 +28,7 @@ PROVENANCE = ["command", "version", "date", "seconds"]
 _DROPPED = {"--out": 2, "--n-jobs": 2, "--quiet": 1}
 _MODELS = ["svm", "mlp-published", "gnn-published", "mlp", "gnn", "clock", "majority"]
 
-_OTHERS = ("graphs", "another_laboratory")
+_OTHERS = ("graphs", "another_laboratory", "beyond_paper")
 _METHODS = {"functional": "functional graph"}
 
 
@@ -263,6 +263,22 @@ def pretrained_tables() -> dict[str, str]:
     }
 
 
+def beyond_table() -> str:
+    """Return the section of docs/results.md on four training worms and all neurons that worms share."""
+    rows = read_results("beyond_paper")
+    texts = {}
+    for states, part in rows.groupby("states", sort=False):
+        own = part.set_index("model")
+        spread = (100 * own["std"]).map(" ± {:.1f}".format)
+        texts[f"{states} states"] = (100 * own["accuracy"]).map("{:.1f}".format) + spread
+        texts[f"{states} states, worst worm"] = (100 * own["worst"]).map("{:.1f}".format)
+        texts[f"{states} states, bouts"] = own["bouts"].map("{:.2f}".format)
+    command, date, seconds = rows["command"].iloc[0], rows["date"].iloc[0], rows["seconds"].sum()
+    head = f"```sh\n{command}\n```\n\n{date}, {seconds / 60:.0f} minutes of one core"
+    head += ": [beyond_paper.csv](results/beyond_paper.csv)."
+    return f"{head}\n\n{markdown(pd.DataFrame(texts).rename_axis('model'))}"
+
+
 def range_of(rows: pd.DataFrame) -> str:
     """Return the mean AUROC, and its range where there are several."""
     values = rows["auroc"]
@@ -295,7 +311,7 @@ def pages() -> dict[Path, str]:
             filled[path] = fill(filled[path], name, text)
     return {
         readme: fill(readme.read_text(encoding="utf-8"), "summary", summary_table()),
-        results: fill(results.read_text(encoding="utf-8"), "all", sections),
+        results: fill(fill(results.read_text(encoding="utf-8"), "beyond", beyond_table()), "all", sections),
         claims: fill(claims.read_text(encoding="utf-8"), "claims", claims_table()),
         **filled,
     }
