@@ -31,7 +31,7 @@ def test_every_model_loads_and_is_small(name):
     model, about = skworm.load(name), card(name)
     assert path_of(name).stat().st_size < 300_000
     assert model.classes_.tolist() == about["states"]
-    assert len(about["neurons"]) * 2 == model.n_features_in_
+    assert len(about["neurons"]) * (2 if about["looks_ahead"] else 4) == model.n_features_in_
     assert about["looks_ahead"] == (not name.endswith("causal"))
     assert set(about) >= {"data", "licence", "citation", "not_for", "recipe", "scores", "recordings_sha256"}
 

@@ -2,10 +2,10 @@
 
     python tools/make_pretrained.py --data recordings/kato2015 [--names kato2015-4-states ...]
 
-The recipe is fixed: all identified neurons of any worm, three frames a second, smooth derivatives (causal ones look at
-no later frame), a perceptron on virtual worms that lack half of their neurons, and one temperature for its
-probabilities. Each worm is scored by a model of the other four; the model that is kept is trained on all. The same data
-and versions give the same bytes.
+The recipe is fixed: all identified neurons of any worm, three frames a second, smooth derivatives (causal models have
+causal ones, and the frame of a second before beside each), a graph neural network on virtual worms that lack a fifth of
+their neurons, and one temperature for its probabilities. Each worm is scored by a model of the other four; the model
+that is kept is trained on all. The same data and versions give the same bytes.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from skworm.paper.study import digest_of_recordings
 from skworm.pretrained import NAMES, path_of
 
 FPS = 3.0
+CAUSAL_CONTEXT = (-3, 0)
 N_SUBSETS = 400
 COVERAGE = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
 ABOUT = {
@@ -53,10 +54,18 @@ def classifier():
 def frames_of(worms, name):
     """Return the frames and states of a model."""
     states = name.split("-")[1]
-    derivative = "causal" if name.endswith("causal") else "smooth"
+    causal = name.endswith("causal")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return make_frames(worms, neurons="union", missing="nan", states=states, derivative=derivative, resample_to=FPS)
+        return make_frames(
+            worms,
+            neurons="union",
+            missing="nan",
+            states=states,
+            derivative="causal" if causal else "smooth",
+            context=CAUSAL_CONTEXT if causal else 0,
+            resample_to=FPS,
+        )
 
 
 def temperature_of(logs, codes, worm):

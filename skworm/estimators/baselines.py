@@ -136,7 +136,8 @@ class LinearTrajectoryRegressor(TrajectoryRegressor):
         else:
             before, after = steps_of_pairs(frames, self.burn_in_)
         ridge = Ridge(alpha=self.alpha).fit(before, after.reshape(len(after), -1))
-        self.coef_, self.intercept_ = ridge.coef_, ridge.intercept_
+        # A single output comes without an axis of outputs.
+        self.coef_, self.intercept_ = np.atleast_2d(ridge.coef_), np.atleast_1d(ridge.intercept_)
 
     def _check_horizon(self, horizon: int | None) -> int:
         n_steps = super()._check_horizon(horizon)

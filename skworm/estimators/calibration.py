@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from skworm.estimators.states import StateClassifierMixin, encode_states, known_states
 from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, check_same_order, frame_of_rows, frame_settings, worm_of_rows
@@ -72,15 +72,17 @@ class InnerWormsClassifier(WrappingStateClassifier):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "estimator": [HasMethods(["fit", "predict"])],
-        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"])],
+        "cv": [Interval(Integral, 2, None, closed="left"), StrOptions({"prefit"}), HasMethods(["split"])],
     }
 
     def __init__(self, estimator: Any, *, cv: Any = 5) -> None:
         self.estimator = estimator
         self.cv = cv
 
-    def fit(self, X: Any, y: Any, worm: Any = None) -> InnerWormsClassifier:
+    def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None) -> InnerWormsClassifier:
         """Fit the inner models, learn from what they leave out, and fit the estimator to all frames.
+
+        With ``cv="prefit"`` the estimator is fitted already, to other worms, and all frames are left out.
 
         Parameters
         ----------
@@ -90,6 +92,9 @@ class InnerWormsClassifier(WrappingStateClassifier):
             States; frames that are ``"unknown"`` are left out.
         worm : array-like of shape (n_frames,), optional
             Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one worm.
+        groups : array-like of shape (n_frames,), optional
+            Animal of each frame, where recordings of one animal have different names: an inner fit leaves whole animals
+            out. By default each worm is an animal.
 
         Returns
         -------
@@ -99,9 +104,26 @@ class InnerWormsClassifier(WrappingStateClassifier):
         worms = worm_of_rows(X, worm)
         frames, states, codes, known = self._known_frames(X, y, worms)
         worms = np.zeros(len(states), dtype=int) if worms is None else worms[known]
-        self._learn(self._left_out(frames, states, codes, worms))
+        animals = worms if groups is None else np.asarray(column_or_1d(groups))
+        if len(animals) != len(states):
+            if len(animals) != len(known):
+                raise ValueError(f"groups has {len(animals)} values for {len(known)} rows; give one for each")
+            animals = animals[known]
+        if isinstance(self.cv, str):
+            self.estimator_ = self._prefit()
+            logs = log_probabilities(self.estimator_, frames, self.classes_)
+            self._learn(LeftOut(logs, codes, np.isin(self.classes_, self.estimator_.classes_)[codes], worms))
+            return self
+        self._learn(self._left_out(frames, states, codes, worms, animals))
         self.estimator_ = clone(self.estimator).fit(frames, states)
         return self
+
+    def _prefit(self) -> Any:
+        check_is_fitted(self.estimator)
+        unknown = sorted(set(self.estimator.classes_.tolist()) - set(self.classes_.tolist()))
+        if unknown:
+            raise ValueError(f"the estimator knows the states {unknown}, and y holds none of them; pass frames of each")
+        return self.estimator
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
         """Give the probability of every state.
@@ -147,9 +169,11 @@ class InnerWormsClassifier(WrappingStateClassifier):
         checked = validate_data(self, X, dtype=None, ensure_all_finite=False, reset=False)
         return log_probabilities(self.estimator_, labelled_rows(X, checked, worm_of_rows(X, worm)), self.classes_)
 
-    def _left_out(self, frames: Any, states: np.ndarray, codes: np.ndarray, worms: np.ndarray) -> LeftOut:
+    def _left_out(
+        self, frames: Any, states: np.ndarray, codes: np.ndarray, worms: np.ndarray, animals: np.ndarray
+    ) -> LeftOut:
         parts = []
-        for train, test in inner_splits(self.cv, frames, states, worms):
+        for train, test in inner_splits(self.cv, frames, states, animals):
             learnt = np.unique(codes[train])
             if len(learnt) < 2:
                 continue
@@ -237,9 +261,10 @@ class TemperatureScaledClassifier(InnerWormsClassifier):
     ----------
     estimator : scikit-learn classifier
         Gives `predict_proba`, or `decision_function`, whose softmax is then what the temperature divides.
-    cv : int or splitter, default=5
-        Groups of worms that are left out in turn, at most one a worm, or contiguous blocks of the only worm. A splitter
-        gets the worms as groups.
+    cv : int, splitter or "prefit", default=5
+        Groups of worms that are left out in turn, at most one for each worm, or contiguous blocks of the only worm. A
+        splitter gets the worms, or animals, as groups. With ``"prefit"`` the estimator is fitted already, to worms that
+        are not in `X`.
 
     Attributes
     ----------
@@ -331,9 +356,10 @@ class ConformalStateClassifier(InnerWormsClassifier):
         Whether the coverage is reached on average over the worms that are left out, or in each of them, by the largest
         of their thresholds. A further worm needs a larger one than all of K exchangeable worms with probability
         1 / (K + 1).
-    cv : int or splitter, default=5
-        Groups of worms that are left out in turn, at most one a worm, or contiguous blocks of the only worm. A splitter
-        gets the worms as groups.
+    cv : int, splitter or "prefit", default=5
+        Groups of worms that are left out in turn, at most one for each worm, or contiguous blocks of the only worm. A
+        splitter gets the worms, or animals, as groups. With ``"prefit"`` the estimator is fitted already, to worms that
+        are not in `X`.
 
     Attributes
     ----------

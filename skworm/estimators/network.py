@@ -32,6 +32,7 @@ from skworm.frames.index import (
     parse_column_names,
     parse_context_feature_names,
     validate_like_training,
+    warn_unnamed,
     window_of_rows,
     worm_of_rows,
 )
@@ -368,6 +369,8 @@ class GraphEstimator(NeuralEstimator):
         worm that of all training rows.
         """
         if worms is None:
+            if self.graphs_:
+                warn_unnamed(self, "has a graph for each worm")
             graphs = [self.graph_]
             codes = np.zeros(len(X), dtype=int)
         else:

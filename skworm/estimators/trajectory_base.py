@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -26,6 +25,7 @@ from skworm.frames.index import (
     frame_settings,
     parse_step_column_names,
     validate_like_training,
+    warn_unnamed,
     window_of_rows,
     worm_of_rows,
 )
@@ -200,12 +200,7 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _levels_of_rows(self, frames: np.ndarray, worms: np.ndarray | None) -> np.ndarray:
         if worms is None and self.levels_:
-            warnings.warn(
-                f"{type(self).__name__} measures each worm from its own level, and X names no worms, so that all are "
-                "measured from that of the training worms; pass worm=, or X with the index level 'worm'",
-                UserWarning,
-                stacklevel=5,
-            )
+            warn_unnamed(self, "measures each worm from its own level")
         if worms is None or self.center == "population":
             return np.broadcast_to(self.level_, (len(frames), self.n_columns_))
         levels = np.empty((len(frames), self.n_columns_))

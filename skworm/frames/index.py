@@ -58,6 +58,20 @@ def parse_context_feature_names(node_features: Iterable[str]) -> tuple[list[str]
     return signals, frames
 
 
+class UnnamedWormsWarning(UserWarning):
+    """A model that learned something of each worm is asked about rows that name no worm."""
+
+
+def warn_unnamed(model: Any, what: str) -> None:
+    """Warn that a model has learned something of each worm and takes what all worms share in its place."""
+    warnings.warn(
+        f"{type(model).__name__} {what}, and X names no worms, so that it takes what the training worms have together; "
+        "pass worm=, or X with the index level 'worm'",
+        UnnamedWormsWarning,
+        stacklevel=6,
+    )
+
+
 def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:
     """Return the worm of each row, as given or from the index level ``"worm"``; None where neither says."""
     if worm is not None:

@@ -1,0 +1,173 @@
+"""Classifiers around others: recordings of one animal, models that are fitted already, selected columns."""
+
+import os
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import BaggingClassifier, StackingClassifier
+from sklearn.feature_selection import SelectKBest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, cross_val_predict, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from skworm import (
+    ConformalStateClassifier,
+    GNNStateClassifier,
+    LinearTrajectoryRegressor,
+    MLPStateClassifier,
+    SVMStateClassifier,
+    TemperatureScaledClassifier,
+    WormGroupKFold,
+)
+from skworm.datasets import load_recordings, make_worms
+from skworm.frames import WormMinMaxScaler, make_frames
+from skworm.frames.index import UnnamedWormsWarning
+
+
+def mlp(**parameters):
+    return MLPStateClassifier(max_epochs=20, random_state=0, **parameters)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return make_frames(make_worms(4, n_frames=300, random_state=0), states="2")
+
+
+@pytest.fixture(scope="module")
+def animals(frames):
+    """Return the animal of each frame: worms 0 and 1 are one, and so are 2 and 3."""
+    worm = frames[0].index.get_level_values("worm")
+    return np.where(worm.isin(["simulated-0", "simulated-1"]), "a", "b")
+
+
+class Recorder(LogisticRegression):
+    """Remember the worms that it was fitted to."""
+
+    fitted: ClassVar[list] = []
+
+    def fit(self, X, y):
+        Recorder.fitted.append(set(X.index.get_level_values("worm")))
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("wrapper", [TemperatureScaledClassifier, ConformalStateClassifier])
+def test_inner_fits_leave_whole_animals_out(wrapper, frames, animals):
+    X, y = frames
+    Recorder.fitted = []
+    wrapper(Recorder()).fit(X, y, groups=animals)
+    inner = Recorder.fitted[:-1]
+    assert sorted(map(sorted, inner)) == [["simulated-0", "simulated-1"], ["simulated-2", "simulated-3"]]
+
+
+def test_groups_of_another_length_are_refused(frames):
+    with pytest.raises(ValueError, match="groups has 3 values"):
+        TemperatureScaledClassifier(mlp()).fit(*frames, groups=["a", "b", "c"])
+
+
+def test_searches_within_scores_keep_an_animal_together(frames, animals):
+    X, y = frames
+    Recorder.fitted = []
+    with sklearn.config_context(enable_metadata_routing=False):
+        search = GridSearchCV(Recorder(), {"C": [0.1, 1.0]}, cv=WormGroupKFold(2, random_state=0), refit=True)
+        scores = cross_val_score(
+            search, X, y, groups=animals, cv=WormGroupKFold(2, random_state=0), error_score="raise"
+        )
+    assert len(scores) == 4
+    for worms in Recorder.fitted:
+        assert not {"simulated-0", "simulated-2"} <= worms
+
+
+@pytest.mark.parametrize("wrapper", [TemperatureScaledClassifier, ConformalStateClassifier])
+def test_a_model_that_is_fitted_already(wrapper, frames):
+    X, y = frames
+    worm = X.index.get_level_values("worm")
+    old = worm.isin(["simulated-0", "simulated-1"])
+    model = mlp().fit(X[old], y[old])
+    before = model.predict_proba(X)
+    wrapped = wrapper(model, cv="prefit").fit(X[~old], y[~old])
+    assert wrapped.estimator_ is model
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    assert np.isfinite(wrapped.predict_proba(X)).all()
+    again = wrapper(model, cv="prefit").fit(X[worm == "simulated-3"], y[worm == "simulated-3"])
+    name = "temperature_" if wrapper is TemperatureScaledClassifier else "threshold_"
+    assert getattr(again, name) != getattr(wrapped, name)
+    with pytest.raises(sklearn.exceptions.NotFittedError):
+        wrapper(mlp(), cv="prefit").fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        SelectKBest(k=6),
+        make_column_transformer(("passthrough", make_column_selector(":trace$"))),
+    ],
+)
+def test_columns_that_are_selected(select, frames):
+    X, y = frames
+    for transform in ("default", "pandas"):
+        model = make_pipeline(select, mlp()).set_output(transform=transform)
+        assert model.fit(X, y).score(X, y) > 0.8
+
+
+def test_rows_without_worms_are_warned_of(frames):
+    X, y = frames
+    gnn = GNNStateClassifier(max_epochs=5, random_state=0).fit(X, y)
+    with pytest.warns(UnnamedWormsWarning, match="graph for each worm"):
+        gnn.predict(X.reset_index(drop=True))
+    trajectories = np.random.RandomState(0).random_sample((30, 2)), np.random.RandomState(1).random_sample((30, 4))
+    linear = LinearTrajectoryRegressor().fit(*trajectories, worm=["a"] * 15 + ["b"] * 15)
+    with pytest.warns(UnnamedWormsWarning, match="level"):
+        linear.predict(trajectories[0])
+
+
+def test_trajectories_of_one_column():
+    rng = np.random.RandomState(0)
+    X, y = rng.random_sample((50, 1)), rng.random_sample((50, 4))
+    for strategy in ("iterated", "direct"):
+        assert LinearTrajectoryRegressor(strategy=strategy).fit(X, y).predict(X).shape == (50, 4)
+
+
+def test_a_constant_column_becomes_0():
+    X = np.column_stack([np.full(10, 3.0), np.arange(10.0)])
+    scaled = WormMinMaxScaler((0, 100)).fit_transform(X, worm=["a"] * 5 + ["b"] * 5)
+    assert (scaled[:, 0] == 0).all()
+    assert np.ptp(scaled[:, 1]) == 1
+
+
+REAL = pytest.param(
+    "real", marks=pytest.mark.skipif("SKWORM_DATA" not in os.environ, reason="$SKWORM_DATA names no real recordings")
+)
+
+
+@pytest.mark.parametrize("kind", ["simulated", REAL])
+def test_composition(kind, request):
+    if kind == "real":
+        worms = load_recordings(os.path.join(os.environ["SKWORM_DATA"], "kato2015"))[:3]
+        X, y = make_frames(worms, states="2", neurons=["AVAL", "RMED", "VB02", "RIML"])
+    else:
+        X, y = request.getfixturevalue("frames")
+    X, y = X.iloc[::5], y.iloc[::5]
+    worm = X.index.get_level_values("worm")
+    cv = LeaveOneGroupOut()
+    predicted = cross_val_predict(mlp(), X, y, groups=worm, cv=cv)
+    assert predicted.shape == y.shape
+    splits = list(cv.split(X, y, worm))
+    calibrated = CalibratedClassifierCV(SVMStateClassifier(), cv=splits).fit(X, y)
+    stacked = StackingClassifier([("mlp", mlp()), ("svm", SVMStateClassifier())], cv=splits).fit(X, y)
+    bagged = BaggingClassifier(mlp(), n_estimators=2, random_state=0).fit(X, y)
+    for model in (calibrated, stacked, bagged):
+        assert model.score(X, y) > 0.4
+    with sklearn.config_context(enable_metadata_routing=True):
+        scores = cross_val_score(
+            mlp().set_fit_request(worm=True).set_score_request(worm=True),
+            X,
+            y,
+            cv=WormGroupKFold(2, random_state=0).set_split_request(groups=True),
+            params={"worm": np.asarray(worm), "groups": np.asarray(worm)},
+            error_score="raise",
+        )
+    assert np.isfinite(scores).all()
