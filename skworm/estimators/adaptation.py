@@ -116,7 +116,7 @@ def adapt(
 
 
 def _codes(estimator: NeuralStateClassifier, y: Any, n_frames: int) -> np.ndarray:
-    """Give the number of each state in the estimator, -1 where none is known."""
+    """Return the number of each state in the estimator, -1 where none is known."""
     if y is None:
         return np.full(n_frames, -1)
     states = np.asarray(y)
@@ -135,7 +135,7 @@ def _codes(estimator: NeuralStateClassifier, y: Any, n_frames: int) -> np.ndarra
 
 
 def _input_of(part: nn.Module, estimator: NeuralStateClassifier, frames: np.ndarray, worms: Any) -> Tensor:
-    """Give what comes into a part of the module for some frames."""
+    """Return what comes into a part of the module for some frames."""
     taken: list[Tensor] = []
     handle = part.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
     try:

@@ -126,7 +126,7 @@ class InnerWormsClassifier(WrappingStateClassifier):
         return self.estimator
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Give the probability of every state.
+        """Return the probability of every state.
 
         Parameters
         ----------
@@ -446,13 +446,13 @@ class ConformalStateClassifier(InnerWormsClassifier):
 
 
 def nonconformity_of(left_out: LeftOut) -> np.ndarray:
-    """Give 1 minus the probability of the true state; 1 where the fit had not learnt it."""
+    """Return 1 minus the probability of the true state; 1 where the fit had not learnt it."""
     logs = left_out.log_probabilities
     shares = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
     return np.where(left_out.learnt, 1 - shares[np.arange(len(logs)), left_out.state], 1.0)
 
 
 def states_within(probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """Tell which states a set holds: those near enough, and the most probable one."""
+    """Return which states a set holds: those near enough, and the most probable one."""
     top = probabilities.argmax(axis=1)[:, None] == np.arange(probabilities.shape[1])
     return (1 - probabilities <= threshold) | top

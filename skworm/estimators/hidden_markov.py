@@ -92,7 +92,7 @@ def filter_step(
 
 
 def filtered(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray) -> np.ndarray:
-    """Give the logarithm of the probability of every state in each frame, given this and earlier frames.
+    """Return the logarithm of the probability of every state in each frame, given this and earlier frames.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def filtered(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np
 
 
 def smoothed(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray) -> np.ndarray:
-    """Give the logarithm of the probability of every state in each frame, given all frames.
+    """Return the logarithm of the probability of every state in each frame, given all frames.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def smoothed(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np
 
 
 def best_paths(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray) -> np.ndarray:
-    """Give for every state in each frame the best path through it (Viterbi, forward and backward).
+    """Return for every state in each frame the best path through it (Viterbi, forward and backward).
 
     Parameters
     ----------
@@ -274,7 +274,7 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
         return self
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Give the probability of every state in each frame, given its sequence.
+        """Return the probability of every state in each frame, given its sequence.
 
         Parameters
         ----------
@@ -317,7 +317,7 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
         return self.classes_[probabilities.argmax(axis=1)]
 
     def log_emission(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Tell how well each frame by itself fits each state.
+        """Return how well each frame by itself fits each state.
 
         Parameters
         ----------
@@ -337,7 +337,7 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
         return self.emission_weight * (logs - np.log(self.shares_))
 
     def log_chain(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give the logarithms of ``transition_`` and of ``shares_``, with which every sequence starts.
+        """Return the logarithms of ``transition_`` and of ``shares_``, with which every sequence starts.
 
         Returns
         -------

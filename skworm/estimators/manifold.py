@@ -208,7 +208,7 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return min(len(self._points), self.n_neighbors * (2 * self.min_separation - 1))
 
     def _transitions_from(self, following: np.ndarray) -> csr_array:
-        """Give the probabilities of going to the training points, around the points that follow."""
+        """Return the probabilities of going to the training points, around the points that follow."""
         # In chunks, the candidates of all rows are never held at once.
         parts = [following[first : first + _ROWS_A_CHUNK] for first in range(0, len(following), _ROWS_A_CHUNK)]
         return vstack([self._transitions_of_chunk(part) for part in parts], format="csr")
@@ -281,7 +281,7 @@ def _stretches(worms: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _slow_modes(transitions: csr_array, n_modes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give the largest eigenvalues but 1, their right eigenvectors, and which coordinates are the imaginary parts."""
+    """Return the largest eigenvalues but 1, their right eigenvectors, and which coordinates are the imaginary parts."""
     values, vectors = _eigenvectors(transitions, n_modes + 2)
     trivial = np.argmin(np.abs(values - 1))
     values, vectors = np.delete(values, trivial), np.delete(vectors, trivial, axis=1)

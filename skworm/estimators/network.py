@@ -313,7 +313,7 @@ class GraphEstimator(NeuralEstimator):
         return {name: self._labelled(graph) for name, graph in zip(names.tolist(), graphs, strict=True)}
 
     def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
-        """Give rows as the module takes them."""
+        """Return rows as the module takes them."""
         raise NotImplementedError
 
     def _messages(self) -> Any:
@@ -363,7 +363,7 @@ class GraphEstimator(NeuralEstimator):
             self.graphs_ = {worm: self._labelled(graph) for worm, graph in zip(self.worms_, graphs, strict=True)}
 
     def _graphs_of_rows(self, X: Tensor, worms: np.ndarray | None) -> tuple[Tensor, Groups]:
-        """Tell the graphs of some rows, and which of them each row has.
+        """Return the graphs of some rows, and which of them each row has.
 
         A training worm has the graph that was kept, a new worm one that is inferred from its rows, and rows without a
         worm that of all training rows.
@@ -460,7 +460,7 @@ class FrameEstimator(NeuralEstimator):
         return self._job(frames, group, targets, held_out, seed, prepare, weight)
 
     def _frames_to_train(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
-        """Give known frames as the module takes them; those that are not `trained_on` judge the epochs."""
+        """Return known frames as the module takes them; those that are not `trained_on` judge the epochs."""
         return frames
 
     def _frames_to_predict(self, X: Any, worm: Any) -> np.ndarray:

@@ -34,7 +34,7 @@ from skworm.training import TrainingJob, VirtualWorms, one_thread
 
 
 def match_neurons(X: Any, fitted_columns: Sequence[str] | None) -> Any:
-    """Give frames the columns that a model was trained on, matched by name.
+    """Return frames the columns that a model was trained on, matched by name.
 
     Neurons that `X` lacks become columns of NaN, and further ones are left out. Frames whose columns are not named
     ``"neuron:feature"``, in training or now, are given back as they are.
@@ -94,7 +94,7 @@ def match_neurons(X: Any, fitted_columns: Sequence[str] | None) -> Any:
 
 
 def missing_neurons(frames: np.ndarray, n_neurons: int) -> np.ndarray:
-    """Tell which neurons are missing in which frame: those of which any feature is NaN.
+    """Return which neurons are missing in which frame: those of which any feature is NaN.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def check_neurons(frames: np.ndarray, neurons: Sequence[str], X: Any, worm: Any 
 
 
 def known_states(y: np.ndarray) -> np.ndarray:
-    """Tell which rows carry a state: all but ``"unknown"``."""
+    """Return which rows carry a state: all but ``"unknown"``."""
     return y != UNKNOWN if y.dtype.kind in "OUT" else np.ones(len(y), dtype=bool)
 
 
@@ -275,7 +275,7 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
 
     @one_thread()
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Give the probability of every state.
+        """Return the probability of every state.
 
         Parameters
         ----------

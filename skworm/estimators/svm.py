@@ -115,7 +115,7 @@ class PairwiseSVC:
         return self.classes_[votes.argmax(axis=1)]
 
     def decision_function(self, X: np.ndarray) -> np.ndarray:
-        """Give one column for two classes, positive for the second, or votes and confidence, one column a class."""
+        """Return one column for two classes, positive for the second, or votes and confidence, one column a class."""
         decisions = self._decisions(X)
         if len(self.classes_) == 2:
             return -decisions[:, 0]

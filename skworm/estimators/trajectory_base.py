@@ -301,7 +301,7 @@ class TrainingWindows:
         return self.augmentation is None or not self.augmentation.neuron_dropout
 
     def n_groups(self, n_groups: int) -> int:
-        """Tell how many groups come out of so many."""
+        """Return how many groups come out of so many."""
         return n_groups if self.augmentation is None else n_groups * self.augmentation.n_groups
 
     def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
