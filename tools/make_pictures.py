@@ -65,11 +65,7 @@ PICTURES = {
     "readme": Picture(((str(ROOT / "tools" / "readme_picture.py"), "{data}", "a.png"),)),
     "velocity": Picture(((str(ROOT / "examples" / "velocity.py"),),), "velocity.png"),
     "leakage": Picture(((str(ROOT / "examples" / "choosing_a_split.py"), "{data}"),), "leakage.png"),
-    "reliability": Picture(
-        (benchmark("trust", "{data}", "--train-worms", "4", "--states", "4", "--picture", "a.png"),)
-    ),
     "graphs": Picture((benchmark("true_graph", "--data", "{data}", "--methods", "functional", "--picture", "a.png"),)),
-    "new_worm": Picture((benchmark("new_worm", "{data}", "--epochs", "200", "--picture", "a.png"),)),
     "neuron_curve": Picture(
         (
             benchmark("missing_neurons", *UNION, "--models", "MLP", "--dropouts", "0.2", "0.5"),
