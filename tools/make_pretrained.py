@@ -2,9 +2,9 @@
 
     python tools/make_pretrained.py --data recordings/kato2015 [--names kato2015-4-states ...]
 
-The recipe is fixed: all identified neurons of any worm, three frames a second, smooth derivatives (causal models have
-causal ones, and the frame of a second before beside each), a graph neural network on virtual worms that lack a fifth of
-their neurons, and one temperature for its probabilities. Each worm is scored by a model of the other four; the model
+The recipe is fixed: all identified neurons of any worm, three frames a second, a graph neural network on virtual worms
+that lack a fifth of their neurons, and one temperature for its probabilities. Causal models are perceptrons with causal
+derivatives, and the frame of a second before beside each. Each worm is scored by a model of the other four; the model
 that is kept is trained on all. The same data and versions give the same bytes.
 """
 
@@ -21,7 +21,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import LeaveOneGroupOut
 
 import skworm
-from skworm import GNNStateClassifier, TemperatureScaledClassifier, VirtualWorms
+from skworm import GNNStateClassifier, MLPStateClassifier, TemperatureScaledClassifier, VirtualWorms
 from skworm.datasets import load_recordings
 from skworm.estimators.calibration import LeftOut
 from skworm.estimators.familiarity import expected_accuracy, measures_of, pairs_of, presence_features
@@ -40,15 +40,17 @@ ABOUT = {
     "citation": "Kato et al. 2015, Cell 163, 656-669; Wang et al. 2021, Frontiers in Artificial Intelligence 4, 618372",
     "not_for": "Behaviour that these worms did not show (quiescence, feeding, egg laying), males and larvae, and "
     "decisions that nobody checks on video. Of freely moving worms fewer frames are right.",
-    "recipe": "GNNStateClassifier(augmentation=VirtualWorms(neuron_dropout=0.2), random_state=0) in "
+    "recipe": "GNNStateClassifier, of the causal models MLPStateClassifier, with "
+    "augmentation=VirtualWorms(neuron_dropout=0.2) and random_state=0, in "
     "TemperatureScaledClassifier(cv=LeaveOneGroupOut()); all identified neurons, 3 frames a second, scaling between "
     "the 1st and 99th percentile",
 }
 
 
-def classifier():
-    """Return the network, not fitted."""
-    return GNNStateClassifier(augmentation=VirtualWorms(neuron_dropout=0.2), random_state=0)
+def classifier(name):
+    """Return the network of a model, not fitted."""
+    network = MLPStateClassifier if name.endswith("causal") else GNNStateClassifier
+    return network(augmentation=VirtualWorms(neuron_dropout=0.2), random_state=0)
 
 
 def frames_of(worms, name):
@@ -78,12 +80,13 @@ def temperature_of(logs, codes, worm):
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded").x))
 
 
-def left_out_logs(X, y, worm):
+def left_out_logs(name, X, y, worm):
     """Return for each worm the model of the others and its logarithms of probabilities there."""
     models, logs = {}, np.zeros((len(X), y.nunique()))
-    for name in np.unique(worm):
-        models[name] = classifier().fit(X[worm != name], y[worm != name])
-        logs[worm == name] = np.log(np.maximum(models[name].predict_proba(X[worm == name]), 1e-12))
+    for left_out in np.unique(worm):
+        own = worm == left_out
+        models[left_out] = classifier(name).fit(X[~own], y[~own])
+        logs[own] = np.log(np.maximum(models[left_out].predict_proba(X[own]), 1e-12))
     return models, logs
 
 
@@ -199,7 +202,7 @@ def make(name, worms):
     neurons = list(dict.fromkeys(column.partition(":")[0] for column in X))
     classes = np.unique(y)
     codes = np.searchsorted(classes, y)
-    models, logs = left_out_logs(X, y, worm)
+    models, logs = left_out_logs(name, X, y, worm)
     rows, probabilities = scores_of(X, y, worm, logs, codes, classes)
     expected, curve, leading = expected_of(X, y, worm, models, neurons)
     accuracy = [row["accuracy"] for row in rows.values()]
@@ -227,11 +230,11 @@ def make(name, worms):
     card["conformal"] = {"coverage": list(COVERAGE), "threshold": thresholds.round(5).tolist()}
     predicted = classes[probabilities.argmax(axis=1)]
     card["familiar"] = familiar_of(card, worms, X, y, worm, predicted)
-    model = TemperatureScaledClassifier(classifier(), cv=LeaveOneGroupOut())
+    model = TemperatureScaledClassifier(classifier(name), cv=LeaveOneGroupOut())
     # What `fit` does, with the fits that scored the left-out worms as its inner ones.
     model._known_frames(X, y, worm)
     model._learn(LeftOut(logs, codes, np.ones(len(codes), dtype=bool), worm))
-    model.estimator_ = classifier().fit(X, y)
+    model.estimator_ = classifier(name).fit(X, y)
     skworm.save(model, path_of(name), X=X, y=y, description=ABOUT["data"], overwrite=True)
     kilobytes = path_of(name).stat().st_size / 1000
     print(name, card["accuracy"], expected_accuracy(card, neurons), f"{kilobytes:.0f} kB", flush=True)
