@@ -28,9 +28,8 @@ from skworm import (
 )
 from skworm.datasets import make_worms
 from skworm.estimators.adaptation import adapt
-from skworm.estimators.states import match_neurons
 from skworm.frames import PAPER_NEURONS, WormMinMaxScaler, make_frames, make_trajectories
-from skworm.frames.index import column_names
+from skworm.frames.index import column_names, match_neurons
 from skworm.model_selection import cross_validate_worms
 from skworm.paper import published
 

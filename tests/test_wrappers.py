@@ -13,10 +13,12 @@ from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 
 from skworm import (
     ConformalStateClassifier,
     GNNStateClassifier,
+    HiddenMarkovStateClassifier,
     LinearTrajectoryRegressor,
     MLPStateClassifier,
     SVMStateClassifier,
@@ -24,8 +26,11 @@ from skworm import (
     WormGroupKFold,
 )
 from skworm.datasets import load_recordings, make_worms
+from skworm.estimators.prediction import frames_for_model
 from skworm.frames import WormMinMaxScaler, make_frames
 from skworm.frames.index import UnnamedWormsWarning
+
+WRAPPERS = [TemperatureScaledClassifier, ConformalStateClassifier, HiddenMarkovStateClassifier]
 
 
 def mlp(**parameters):
@@ -68,17 +73,100 @@ def test_groups_of_another_length_are_refused(frames):
         TemperatureScaledClassifier(mlp()).fit(*frames, groups=["a", "b", "c"])
 
 
-def test_searches_within_scores_keep_an_animal_together(frames, animals):
-    X, y = frames
-    Recorder.fitted = []
-    with sklearn.config_context(enable_metadata_routing=False):
-        search = GridSearchCV(Recorder(), {"C": [0.1, 1.0]}, cv=WormGroupKFold(2, random_state=0), refit=True)
+@pytest.fixture(scope="module")
+def three_animals():
+    """Return the frames of six worms, each two of which are one animal, and the animal of each frame."""
+    X, y = make_frames(make_worms(6, n_frames=200, random_state=0), states="2")
+    return X, y, X.index.get_level_values("worm").str[-1].astype(int).to_numpy() // 2
+
+
+class Splits(WormGroupKFold):
+    """Remember the worms of training and of testing."""
+
+    seen: ClassVar[list] = []
+
+    def split(self, X, y=None, groups=None):
+        worm = X.index.get_level_values("worm").str[-1].astype(int)
+        for train, test in super().split(X, y, groups):
+            Splits.seen.append((set(worm[train] // 2), set(worm[test] // 2)))
+            yield train, test
+
+
+def search(model, **parameters):
+    return GridSearchCV(model, {"C": [0.1, 1.0]}, cv=Splits(2, **parameters), error_score="raise")
+
+
+def animals_stay_together():
+    seen, Splits.seen = Splits.seen, []
+    return bool(seen) and not any(train & test for train, test in seen)
+
+
+def test_searches_within_scores_keep_an_animal_together(three_animals):
+    X, y, animal = three_animals
+    Splits.seen = []
+    with sklearn.config_context(enable_metadata_routing=True):
+        cv = Splits(2, n_train_worms=2)
         scores = cross_val_score(
-            search, X, y, groups=animals, cv=WormGroupKFold(2, random_state=0), error_score="raise"
+            search(LogisticRegression()), X, y, cv=cv, params={"groups": animal}, error_score="raise"
         )
-    assert len(scores) == 4
-    for worms in Recorder.fitted:
-        assert not {"simulated-0", "simulated-2"} <= worms
+    assert len(scores) == 6
+    assert animals_stay_together()
+
+
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_searches_within_wrappers_keep_an_animal_together(wrapper, routing, three_animals):
+    X, y, animal = three_animals
+    Splits.seen = []
+    with sklearn.config_context(enable_metadata_routing=routing):
+        wrapper(search(LogisticRegression())).fit(X, y, groups=animal)
+    assert animals_stay_together()
+
+
+def test_animals_reach_the_innermost_wrapper(frames, animals):
+    Recorder.fitted = []
+    HiddenMarkovStateClassifier(TemperatureScaledClassifier(Recorder())).fit(*frames, groups=animals)
+    inner = Recorder.fitted[:-1]
+    assert sorted(map(sorted, inner)) == [["simulated-0", "simulated-1"], ["simulated-2", "simulated-3"]]
+
+
+@pytest.mark.parametrize("wrap", [*WRAPPERS, lambda model: make_pipeline(WormMinMaxScaler(), model)])
+def test_neurons_are_matched_by_name(wrap, frames):
+    X, y = frames
+    model = wrap(mlp()).fit(X, y)
+    columns = list(X.columns)
+    predicted = model.predict(X)
+    shuffled = X[columns[::-1]].assign(**{"other:trace": 0.0, "other:derivative": 0.0})
+    np.testing.assert_array_equal(model.predict(shuffled), predicted)
+    gap = X.copy()
+    gap[columns[:2]] = np.nan
+    with pytest.warns(UserWarning, match="lacks 1 of"):
+        without = model.predict(X[columns[2:]])
+    np.testing.assert_array_equal(without, model.predict(gap))
+
+
+def test_a_wrapped_model_without_missing_values_says_which_neurons_it_needs(frames):
+    X, y = frames
+    model = TemperatureScaledClassifier(LogisticRegression()).fit(X, y)
+    with pytest.raises(ValueError, match=r"no neurons \['AIBL'\]"):
+        model.predict(X.iloc[:, 2:])
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_settings_of_frames_pass_through_wrappers_and_scalers(wrapper):
+    worms = make_worms(2, n_frames=200, random_state=0)
+    X, y = make_frames(worms, states="2", derivative="smooth", fit_scope="train")
+    for model in (make_pipeline(WormMinMaxScaler(), wrapper(mlp())), wrapper(make_pipeline(MinMaxScaler(), mlp()))):
+        made, _ = frames_for_model(model.fit(X, y), worms)
+        assert (made.attrs["fit_scope"], made.attrs["derivative"]) == ("train", "smooth")
+    with pytest.raises(ValueError, match="settings="):
+        frames_for_model(make_pipeline(MinMaxScaler(), wrapper(mlp())).fit(X, y), worms)
+
+
+def test_half_a_neuron_is_refused_with_a_remedy(frames):
+    X, y = frames
+    with pytest.raises(ValueError, match=r"whole neurons.*'AIBL:trace'.*to_numpy"):
+        mlp().fit(X.iloc[:, 1:], y)
 
 
 @pytest.mark.parametrize("wrapper", [TemperatureScaledClassifier, ConformalStateClassifier])
@@ -122,6 +210,8 @@ def test_rows_without_worms_are_warned_of(frames):
     linear = LinearTrajectoryRegressor().fit(*trajectories, worm=["a"] * 15 + ["b"] * 15)
     with pytest.warns(UnnamedWormsWarning, match="level"):
         linear.predict(trajectories[0])
+    with pytest.warns(UnnamedWormsWarning, match="range"):
+        WormMinMaxScaler().fit(X).transform(X.reset_index(drop=True))
 
 
 def test_trajectories_of_one_column():

@@ -10,14 +10,26 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import GroupKFold, KFold
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from skworm.estimators.states import StateClassifierMixin, encode_states, known_states
-from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, check_same_order, frame_of_rows, frame_settings, worm_of_rows
+from skworm.frames.index import (
+    FRAME_LEVEL,
+    WORM_LEVEL,
+    check_same_order,
+    frame_of_rows,
+    frame_settings,
+    match_neurons,
+    validate_like_training,
+    worm_of_rows,
+)
 
 # The log of a probability of 0, as far as single precision tells: finite, so that it can be divided.
 _LOG_OF_ZERO = float(np.log(np.finfo(np.float32).tiny))
@@ -66,6 +78,19 @@ class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEsti
         frames = rows_of(labelled_rows(X, checked, worms), np.flatnonzero(known))
         return frames, states[known], codes, known
 
+    def _log_probabilities(self, X: Any, worm: Any) -> np.ndarray:
+        check_is_fitted(self)
+        if get_tags(self).input_tags.allow_nan:
+            X = match_neurons(X, getattr(self, "feature_names_in_", None))
+        checked = validate_like_training(self, X, dtype=None, ensure_all_finite=False)
+        return log_probabilities(self.estimator_, labelled_rows(X, checked, worm_of_rows(X, worm)), self.classes_)
+
+    def _fit_inner(self, frames: Any, states: np.ndarray, animals: np.ndarray | None) -> Any:
+        """Fit a copy of the estimator, with the animals as groups where it splits by groups."""
+        model = clone(self.estimator)
+        given = {} if animals is None or not takes_groups(model) else {"groups": animals}
+        return model.fit(frames, states, **given)
+
 
 class InnerWormsClassifier(WrappingStateClassifier):
     """A classifier around another one, which learns something from worms that inner fits have left out."""
@@ -104,18 +129,14 @@ class InnerWormsClassifier(WrappingStateClassifier):
         worms = worm_of_rows(X, worm)
         frames, states, codes, known = self._known_frames(X, y, worms)
         worms = np.zeros(len(states), dtype=int) if worms is None else worms[known]
-        animals = worms if groups is None else np.asarray(column_or_1d(groups))
-        if len(animals) != len(states):
-            if len(animals) != len(known):
-                raise ValueError(f"groups has {len(animals)} values for {len(known)} rows; give one for each")
-            animals = animals[known]
+        animals = animals_of(groups, known)
         if isinstance(self.cv, str):
             self.estimator_ = self._prefit()
             logs = log_probabilities(self.estimator_, frames, self.classes_)
             self._learn(LeftOut(logs, codes, np.isin(self.classes_, self.estimator_.classes_)[codes], worms))
             return self
         self._learn(self._left_out(frames, states, codes, worms, animals))
-        self.estimator_ = clone(self.estimator).fit(frames, states)
+        self.estimator_ = self._fit_inner(frames, states, animals)
         return self
 
     def _prefit(self) -> Any:
@@ -164,20 +185,15 @@ class InnerWormsClassifier(WrappingStateClassifier):
         """Learn from frames of worms that the inner fits have not seen."""
         raise NotImplementedError
 
-    def _log_probabilities(self, X: Any, worm: Any) -> np.ndarray:
-        check_is_fitted(self)
-        checked = validate_data(self, X, dtype=None, ensure_all_finite=False, reset=False)
-        return log_probabilities(self.estimator_, labelled_rows(X, checked, worm_of_rows(X, worm)), self.classes_)
-
     def _left_out(
-        self, frames: Any, states: np.ndarray, codes: np.ndarray, worms: np.ndarray, animals: np.ndarray
+        self, frames: Any, states: np.ndarray, codes: np.ndarray, worms: np.ndarray, animals: np.ndarray | None
     ) -> LeftOut:
         parts = []
-        for train, test in inner_splits(self.cv, frames, states, animals):
+        for train, test in inner_splits(self.cv, frames, states, worms if animals is None else animals):
             learnt = np.unique(codes[train])
             if len(learnt) < 2:
                 continue
-            model = clone(self.estimator).fit(rows_of(frames, train), states[train])
+            model = self._fit_inner(rows_of(frames, train), states[train], None if animals is None else animals[train])
             logs = log_probabilities(model, rows_of(frames, test), self.classes_)
             parts.append(LeftOut(logs, codes[test], np.isin(codes[test], learnt), worms[test]))
         if not parts:
@@ -186,6 +202,23 @@ class InnerWormsClassifier(WrappingStateClassifier):
                 "more frames or more worms"
             )
         return LeftOut(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def animals_of(groups: Any, known: np.ndarray) -> np.ndarray | None:
+    """Return the animal of each frame of known state, None where groups do not say."""
+    if groups is None:
+        return None
+    animals = np.asarray(column_or_1d(groups))
+    if len(animals) != len(known):
+        raise ValueError(f"groups has {len(animals)} values for {len(known)} rows; give one for each")
+    return animals[known]
+
+
+def takes_groups(estimator: Any) -> bool:
+    """Return whether the fit of an estimator takes groups: a search, a classifier of this module, or one that asks."""
+    if isinstance(estimator, WrappingStateClassifier | BaseSearchCV) and not get_config()["enable_metadata_routing"]:
+        return True
+    return bool(get_routing_for_object(estimator).consumes("fit", ["groups"]))
 
 
 def inner_splits(cv: Any, frames: Any, states: np.ndarray, worms: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:

@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
-from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from skworm.estimators.calibration import WrappingStateClassifier, labelled_rows, log_probabilities
+from skworm.estimators.calibration import WrappingStateClassifier, animals_of
 from skworm.frames.index import frame_of_rows, worm_of_rows
 
 
@@ -248,7 +247,7 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
         self.emission_weight = emission_weight
         self.pseudo_count = pseudo_count
 
-    def fit(self, X: Any, y: Any, worm: Any = None) -> HiddenMarkovStateClassifier:
+    def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None) -> HiddenMarkovStateClassifier:
         """Fit the estimator, and count how states follow each other.
 
         Parameters
@@ -259,6 +258,8 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
             States; frames that are ``"unknown"`` are left out.
         worm : array-like of shape (n_frames,), optional
             Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one worm.
+        groups : array-like of shape (n_frames,), optional
+            Animal of each frame, for an estimator that splits by groups, such as a search.
 
         Returns
         -------
@@ -270,7 +271,7 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
         sequences = _sequences(X, worms, len(known), np.flatnonzero(known))
         self.shares_ = np.bincount(codes) / len(codes)
         self.transition_ = transition_probabilities(codes, sequences, len(self.classes_), self.pseudo_count)
-        self.estimator_ = clone(self.estimator).fit(frames, states)
+        self.estimator_ = self._fit_inner(frames, states, animals_of(groups, known))
         return self
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
@@ -331,10 +332,7 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
         ndarray of shape (n_frames, n_states)
             Logarithm of the estimator's probabilities over the shares of the states, times `emission_weight`.
         """
-        check_is_fitted(self)
-        checked = validate_data(self, X, dtype=None, ensure_all_finite=False, reset=False)
-        logs = log_probabilities(self.estimator_, labelled_rows(X, checked, worm_of_rows(X, worm)), self.classes_)
-        return self.emission_weight * (logs - np.log(self.shares_))
+        return self.emission_weight * (self._log_probabilities(X, worm) - np.log(self.shares_))
 
     def log_chain(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the logarithms of ``transition_`` and of ``shares_``, with which every sequence starts.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -21,76 +20,14 @@ from skworm.estimators.documentation import documented
 from skworm.estimators.network import FrameEstimator, GraphFrameEstimator, check_weights
 from skworm.estimators.parts import Convolution, InferredGraph, LearnedGraph, Messages, Readout
 from skworm.frames.index import (
-    SEPARATOR,
     check_same_order,
-    column_names,
     frame_of_rows,
-    parse_column_names,
+    match_neurons,
     validate_like_training,
     worm_of_rows,
 )
 from skworm.recording import UNKNOWN
 from skworm.training import TrainingJob, VirtualWorms, one_thread
-
-
-def match_neurons(X: Any, fitted_columns: Sequence[str] | None) -> Any:
-    """Return frames the columns that a model was trained on, matched by name.
-
-    Neurons that `X` lacks become columns of NaN, and further ones are left out. Frames whose columns are not named
-    ``"neuron:feature"``, in training or now, are given back as they are.
-
-    Parameters
-    ----------
-    X : array-like or DataFrame of shape (n_frames, n_columns)
-        Frames.
-    fitted_columns : sequence of str or None
-        Columns of the training frames, where they had names.
-
-    Returns
-    -------
-    array-like or DataFrame
-        `X`, or a table of its rows with the columns `fitted_columns`.
-
-    Raises
-    ------
-    ValueError
-        If `X` has none of the neurons, lacks a node feature, or repeats a column.
-
-    Warns
-    -----
-    UserWarning
-        If `X` lacks neurons, or some of their features.
-    """
-    if fitted_columns is None or not isinstance(X, pd.DataFrame) or list(X.columns) == list(fitted_columns):
-        return X
-    fitted = parse_column_names(fitted_columns)
-    if fitted is None or not all(isinstance(label, str) and SEPARATOR in label for label in X.columns):
-        return X
-    neurons, node_features = fitted
-    if not X.columns.is_unique:
-        raise ValueError(f"X has the column {X.columns[X.columns.duplicated()][0]!r} more than once; drop one of them")
-    features = {label.rsplit(SEPARATOR, 1)[1] for label in X.columns}
-    if not features.issuperset(node_features):
-        raise ValueError(
-            f"X has the node features {sorted(features)}, but the model was trained on {node_features}; make both "
-            "tables with the same node_features"
-        )
-    if not X.columns.isin(fitted_columns).any():
-        own = sorted({label.rsplit(SEPARATOR, 1)[0] for label in X.columns})
-        raise ValueError(
-            f"X has none of the neurons that the model was trained on, {neurons}; it has {own}; train on neurons that "
-            "both have, or correct the names"
-        )
-    # A neuron is missing where any of its features is.
-    incomplete = [neuron for neuron in neurons if not set(column_names([neuron], node_features)) <= set(X.columns)]
-    if incomplete:
-        warnings.warn(
-            f"X lacks {len(incomplete)} of the {len(neurons)} neurons that the model was trained on, or features of "
-            f"them, which count as missing: {incomplete}",
-            UserWarning,
-            stacklevel=4,
-        )
-    return X.reindex(columns=list(fitted_columns))
 
 
 def missing_neurons(frames: np.ndarray, n_neurons: int) -> np.ndarray:

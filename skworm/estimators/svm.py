@@ -16,8 +16,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _ovr_decision_function
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skworm.estimators.states import StateClassifierMixin, check_neurons, encode_states, known_states, match_neurons
-from skworm.frames.index import check_same_order, frame_settings, validate_like_training
+from skworm.estimators.states import StateClassifierMixin, check_neurons, encode_states, known_states
+from skworm.frames.index import check_same_order, frame_settings, match_neurons, validate_like_training
 from skworm.training import decision_values, fit_support_vectors, resolve_device
 
 

@@ -33,11 +33,18 @@ def parse_column_names(columns: Iterable[Any]) -> tuple[list[str], list[str]] | 
     pairs = [label.rsplit(SEPARATOR, 1) for label in labels]
     neurons = list(dict.fromkeys(neuron for neuron, _ in pairs))
     node_features = list(dict.fromkeys(feature for _, feature in pairs))
-    if labels != column_names(neurons, node_features):
+    complete = column_names(neurons, node_features)
+    if labels != complete:
+        lacking = [label for label in complete if label not in labels]
+        remedy = (
+            f"select whole neurons or whole features ({lacking[:4]} are not there), or pass X.to_numpy()"
+            if lacking
+            else "reorder its columns"
+        )
         raise ValueError(
             "columns named 'neuron:feature' must be neuron-major, with the same features in the same order for every "
             f"neuron, such as {column_names(neurons[:2], node_features)}; got {labels[:6]}; make the table with "
-            "make_frames, or reorder its columns"
+            f"make_frames, or {remedy}"
         )
     return neurons, node_features
 
@@ -56,6 +63,66 @@ def parse_context_feature_names(node_features: Iterable[str]) -> tuple[list[str]
         signals.append(signal)
         frames.append(int(frame))
     return signals, frames
+
+
+def match_neurons(X: Any, fitted_columns: Sequence[str] | None) -> Any:
+    """Return frames the columns that a model was trained on, matched by name.
+
+    Neurons that `X` lacks become columns of NaN, and further ones are left out. Frames whose columns are not named
+    ``"neuron:feature"``, in training or now, are given back as they are.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n_frames, n_columns)
+        Frames.
+    fitted_columns : sequence of str or None
+        Columns of the training frames, where they had names.
+
+    Returns
+    -------
+    array-like or DataFrame
+        `X`, or a table of its rows with the columns `fitted_columns`.
+
+    Raises
+    ------
+    ValueError
+        If `X` has none of the neurons, lacks a node feature, or repeats a column.
+
+    Warns
+    -----
+    UserWarning
+        If `X` lacks neurons, or some of their features.
+    """
+    if fitted_columns is None or not isinstance(X, pd.DataFrame) or list(X.columns) == list(fitted_columns):
+        return X
+    fitted = parse_column_names(fitted_columns)
+    if fitted is None or not all(isinstance(label, str) and SEPARATOR in label for label in X.columns):
+        return X
+    neurons, node_features = fitted
+    if not X.columns.is_unique:
+        raise ValueError(f"X has the column {X.columns[X.columns.duplicated()][0]!r} more than once; drop one of them")
+    features = {label.rsplit(SEPARATOR, 1)[1] for label in X.columns}
+    if not features.issuperset(node_features):
+        raise ValueError(
+            f"X has the node features {sorted(features)}, but the model was trained on {node_features}; make both "
+            "tables with the same node_features"
+        )
+    if not X.columns.isin(fitted_columns).any():
+        own = sorted({label.rsplit(SEPARATOR, 1)[0] for label in X.columns})
+        raise ValueError(
+            f"X has none of the neurons that the model was trained on, {neurons}; it has {own}; train on neurons that "
+            "both have, or correct the names"
+        )
+    # A neuron is missing where any of its features is.
+    incomplete = [neuron for neuron in neurons if not set(column_names([neuron], node_features)) <= set(X.columns)]
+    if incomplete:
+        warnings.warn(
+            f"X lacks {len(incomplete)} of the {len(neurons)} neurons that the model was trained on, or features of "
+            f"them, which count as missing: {incomplete}",
+            UserWarning,
+            stacklevel=4,
+        )
+    return X.reindex(columns=list(fitted_columns))
 
 
 class UnnamedWormsWarning(UserWarning):

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
 
-from skworm.frames.index import frame_settings, validate_like_training, worm_of_rows
+from skworm.frames.index import frame_settings, match_neurons, validate_like_training, warn_unnamed, worm_of_rows
 
 _CONSTANT_TO_ROUNDING = 1e-12
 ROBUST = (1.0, 99.0)
@@ -93,16 +93,19 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X, worm
-            As in :meth:`fit`.
+            As in :meth:`fit`. Neurons are matched by name: those that `X` lacks become NaN, others are left out.
 
         Returns
         -------
         DataFrame or numpy.ndarray of shape (n_frames, n_columns)
-            Scaled frames; a DataFrame where `X` is one, with the same index, columns and attrs.
+            Scaled frames; a DataFrame where `X` is one, with its index and attrs, and the columns of training.
         """
         check_is_fitted(self)
+        X = match_neurons(X, getattr(self, "feature_names_in_", None))
         values = validate_like_training(self, X, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan")
         worms = worm_of_rows(X, worm)
+        if worms is None and self.worm_ranges_:
+            warn_unnamed(self, "has a range for each worm")
         scaled, clip = np.empty_like(values), tuple(self.percentiles) != (0, 100)
         for name in [None] if worms is None else pd.unique(worms):
             rows = slice(None) if worms is None else worms == name
