@@ -28,7 +28,7 @@ PROVENANCE = ["command", "version", "date", "seconds"]
 _DROPPED = {"--out": 2, "--n-jobs": 2, "--quiet": 1}
 _MODELS = ["svm", "mlp-published", "gnn-published", "mlp", "gnn", "clock", "majority"]
 
-_OTHERS = ("graphs", "another_laboratory", "beyond_paper")
+_OTHERS = ("graphs", "another_laboratory", "beyond_paper", "transfer")
 _METHODS = {"functional": "functional graph"}
 
 
@@ -255,11 +255,17 @@ def pretrained_tables() -> dict[str, str]:
         f"{most} neurons": f"{median:.2f} ({low:.2f} to {high:.2f})"
         for most, (low, median, high) in card("kato2015-4-states")["curve"].items()
     }
-    transfer = read_results("another_laboratory").set_index("model")
+    elsewhere = read_results("another_laboratory").set_index("model")
+    rows_of_transfer = read_results("transfer")
+    measured = rows_of_transfer["balanced accuracy"].map("{:.2f}".format)
+    measured += rows_of_transfer["ROC AUC"].map(" / {:.2f}".format)
+    minutes = rows_of_transfer["minutes"].map("{:g} min".format)
+    transfer = measured.groupby([rows_of_transfer["model"], minutes], sort=False).first().unstack(sort=False)
     return {
         "pretrained": markdown(pd.DataFrame(rows).T.rename_axis("model")),
         "curve": markdown(pd.DataFrame([curve], index=pd.Index(["4 states"], name=""))),
-        "another_laboratory": markdown(transfer.map("{:.3f}".format)),
+        "another_laboratory": markdown(elsewhere.map("{:.3f}".format)),
+        "transfer": markdown(transfer),
     }
 
 

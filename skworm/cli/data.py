@@ -244,9 +244,9 @@ def predict(
         worms = load_recordings(recordings, **reading_of(**reading))
         classifier = load(model, device=device)
         table = decode_states(classifier, worms, coverage=coverage)
-        unknown = "accuracy not known, since it looks unlike the worms of training"
+        unlike = "; it looks unlike them, so fewer frames will be right"
         expected = {
-            worm: unknown if worm in table.attrs["unlike"] else str(own)
+            worm: f"{own}{unlike if worm in table.attrs['unlike'] else ''}"
             for worm, own in table.attrs.get("expected", {}).items()
         }
         bouts = bouts_in_seconds(table)
