@@ -253,3 +253,23 @@ def test_a_bad_file_ends_the_reading_of_a_folder_and_inspect_shows_the_others(tm
     found = inspect_recordings(tmp_path)
     assert len(found["worms"]) == 2
     assert [str(bad) in problem for problem in found["problems"]] == [True]
+
+
+def test_a_text_of_a_damaged_length_takes_no_memory(tmp_path):
+    path = tmp_path / "a.nwb"
+    with h5py.File(path, "w") as file:
+        series = file.create_group("processing/ophys/DfOverF/dff")
+        series.attrs["neurodata_type"] = "RoiResponseSeries"
+        series["data"], series["timestamps"] = np.random.RandomState(0).random_sample((20, 2)), np.arange(20) / 2
+        states = file.create_group("intervals/states")
+        states.attrs["neurodata_type"] = "TimeIntervals"
+        states["start_time"], states["stop_time"] = np.array([0.0, 5.0]), np.array([5.0, 10.0])
+        states.create_dataset("state", data=["forward", "reverse"], dtype=h5py.string_dtype())
+        place = states["state"].id.get_offset()
+    assert load_recordings(path)[0].states.tolist() == ["forward"] * 10 + ["reverse"] * 10
+    content = bytearray(path.read_bytes())
+    # The first four bytes of a text of variable length are its length.
+    content[place : place + 4] = (2**30).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.nwb.*intervals/states/state"):
+        load_recordings(path)

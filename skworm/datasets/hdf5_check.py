@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 _LARGEST_ATTRIBUTE = 2**20
+_MOST_MEMORY = 600 * 2**20
 # A text may be as long as the file, so few are read at a time.
 _AT_ONCE = 30
 _DEFLATE, _MOST_OF_DEFLATE = 1, 1032
@@ -60,6 +61,7 @@ class _RefusedError(Exception):
 def _check_file(path: str, limit: int) -> None:
     import h5py
 
+    _limit_memory()
     try:
         file = h5py.File(path, "r")
     except OSError:
@@ -113,10 +115,26 @@ def _check_dataset(node: Any, limit: int) -> None:
     except ValueError as error:
         raise _RefusedError(str(error)) from error
     if node.dtype.hasobject and node.shape is not None and node.nbytes < limit:
-        for _, n_bytes in parts_of(node):
-            limit -= n_bytes
-            if limit < 0:
-                return
+        try:
+            for _, n_bytes in parts_of(node):
+                limit -= n_bytes
+                if limit < 0:
+                    return
+        except (OSError, MemoryError) as error:
+            # The length of a text can be damaged, and the library takes as much memory before it finds out.
+            raise _RefusedError(f"the texts of {node.name} are damaged; download the file again") from error
+
+
+def _limit_memory() -> None:
+    """Let this process take no more than a little beyond what it has, where the system can tell."""
+    try:
+        import resource
+
+        with open("/proc/self/statm", encoding="ascii") as file:
+            taken = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + _MOST_MEMORY, taken + _MOST_MEMORY))
+    except (ImportError, OSError, ValueError):
+        pass
 
 
 if __name__ == "__main__":
