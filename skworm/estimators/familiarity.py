@@ -15,6 +15,8 @@ from skworm.recording import UNKNOWN, Recording
 
 _FEWEST_TO_CORRELATE = 5
 _FEWEST_SECONDS = 60.0
+# Read from few neurons, states flicker in any worm.
+_FEWEST_TO_COUNT_CHANGES = 20
 
 
 class Expected(NamedTuple):
@@ -135,7 +137,7 @@ def measures_of(
         measures.append(("difference of the mean levels of its neurons", apart, about["apart"]))
     known = states[states != UNKNOWN]
     seconds = len(known) / worm.fps
-    if seconds >= _FEWEST_SECONDS:
+    if seconds >= _FEWEST_SECONDS and len(names) >= _FEWEST_TO_COUNT_CHANGES:
         changes = 60 * float((known[1:] != known[:-1]).sum()) / seconds
         measures.append(("changes of state a minute", changes, about["changes"]))
     return measures
