@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, LRScheduler, ProgressBar
 
+import skworm
 from skworm import (
     GNNStateClassifier,
     GNNTrajectoryRegressor,
@@ -100,6 +101,15 @@ class TestNet:
         other.net_.load_params(**files)
         np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
         assert other.net_.history[:, "valid_loss"] == model.net_.history[:, "valid_loss"]
+
+    def test_a_loaded_net_trains_on(self, frames, tmp_path):
+        X, y = frames
+        model = skworm.load(skworm.save(MLPStateClassifier(**FEW).fit(X, y), tmp_path / "model.skworm"))
+        before = {name: value.clone() for name, value in model.net_.module_.state_dict().items()}
+        model.net_.set_params(lr=0.5, max_epochs=1)
+        model.net_.partial_fit(X, torch.as_tensor(model.classes_ == "forward").nonzero()[0].repeat(len(X)))
+        assert model.net_.optimizer_.param_groups[0]["lr"] == 0.5
+        assert any((value != before[name]).any() for name, value in model.net_.module_.state_dict().items())
 
 
 class TestCallbacks:

@@ -45,14 +45,14 @@ def test_another_name_is_refused_with_those_that_exist():
 
 def test_loading_needs_neither_network_nor_pickle():
     code = (
-        "import socket, pickle\n"
+        "import socket, pickle, sys\n"
         "def refuse(*args, **kwargs): raise RuntimeError('no')\n"
         "import skworm, skworm.persistence\n"
         "socket.socket.connect = refuse; pickle.load = pickle.loads = refuse\n"
-        "print(skworm.load('kato2015-2-states').classes_)"
+        "print(skworm.load('kato2015-4-states').classes_, 'torch._dynamo' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert run.stdout.strip() == "['forward' 'reverse']", run.stderr
+    assert run.stdout.strip() == "['dorsal_turn' 'forward' 'reverse' 'ventral_turn'] False", run.stderr
 
 
 def test_fewer_neurons_are_expected_to_read_fewer_frames_and_too_few_are_refused():

@@ -243,6 +243,19 @@ class WholeBatch:
 class WholeTensorNet(NeuralNet):
     """A net whose epoch is one step, without the bookkeeping of batches, which costs more than a small model."""
 
+    has_optimizer_ = True
+    prefixes_: list[str]
+
+    def initialize_optimizer(self, triggered_directly: bool | None = None) -> WholeTensorNet:
+        """Make the optimizer, except for a net that was trained elsewhere: `partial_fit` makes that of such a net.
+
+        For an optimizer torch imports its compiler, on which a program that only loads and predicts would wait.
+        """
+        if self.has_optimizer_:
+            return super().initialize_optimizer()
+        self.prefixes_ = [*self.prefixes_, "optimizer"]  # so that skorch knows the optimizer's parameters
+        return self
+
     def get_default_callbacks(self) -> list[Any]:
         """Return those of every fit; skorch's average over batches and print, which takes longer than a step."""
         callbacks: list[Any] = [("best_epoch", BestEpoch())]
@@ -265,6 +278,10 @@ class WholeTensorNet(NeuralNet):
         """
         if not self.initialized_:
             self.initialize()
+        if not self.has_optimizer_:
+            self.has_optimizer_ = True
+            self._unregister_attribute("optimizer")
+            self._initialize_optimizer()
         self.notify("on_train_begin", X=X, y=y)
         with interrupts() as received:
             try:
@@ -408,7 +425,9 @@ def net_of_losses(job: TrainingJob, losses: dict[str, Any], best_epoch: int) -> 
 
     `losses` are the losses of every epoch by name, and `best_epoch`, counted from 1, is that of the module's weights.
     """
-    net = make_net(job).initialize()
+    net = make_net(job)
+    net.has_optimizer_ = False
+    net.initialize()
     dict(net.callbacks_)["best_epoch"].best_epoch_ = best_epoch
     for epoch, values in enumerate(zip(*losses.values(), strict=True), start=1):
         net.history.new_epoch()

@@ -20,6 +20,7 @@ CASES = {
     "and what draws": f"{RIVAL}; import skworm.plotting",
     "and torch, skorch": f"{RIVAL}, torch, skorch",
     "and a network of skworm": f"{RIVAL}; from skworm import GNNStateClassifier",
+    "and a pretrained model, loaded": f"{RIVAL}; import skworm; skworm.load('kato2015-4-states')",
     "and all of the README": f"{RIVAL}; from skworm import GNNStateClassifier, SVMStateClassifier, WormGroupKFold; "
     "from skworm.datasets import make_worms; from skworm.frames import make_frames; "
     "from skworm.model_selection import cross_validate_worms",
