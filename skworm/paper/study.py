@@ -331,7 +331,7 @@ class Study:
 
     def n_parameters(self, arm: Arm) -> float:
         """Count what the network of a state classifier learns; NaN for a model without a network."""
-        if not hasattr(arm.model, "training_job") or arm.burn_in:
+        if not hasattr(arm.model, "max_epochs") or arm.burn_in:
             return float("nan")
         key = (arm.states, arm.neurons)
         if key not in self._tables:
