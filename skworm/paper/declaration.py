@@ -27,6 +27,9 @@ STUDY = {"states": ("2", "4"), "n_train_worms": (1,)}
 QUICK = {"n_folds": 1, "few_combinations": True, "max_epochs": QUICK_EPOCHS}
 """Defaults of most experiments on state classifiers, and what differs in a quick run."""
 
+CONTEXT = (-12, -6, -3, 0, 3, 6, 12)
+"""Frames that a row shows where it has context: the one that is labelled, and others up to 4 s before and after."""
+
 PAPER_TABLE_1: Mapping[str, Mapping[str, tuple[float, float | None]]] = MappingProxyType(
     {
         "diffusion-map": {"held_out_windows": (83, None), "unseen_worms": (81, None)},

@@ -205,6 +205,8 @@ class Arm:
         Further columns.
     external_on_fewer : bool, default=True
         Whether external recordings that lack some of the neurons are scored by fits on those that they have.
+    frames : mapping
+        How its frames are made, where that differs from the study; see :func:`skworm.frames.make_frames`.
     """
 
     block: str
@@ -220,11 +222,13 @@ class Arm:
     paper: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     external_on_fewer: bool = True
+    frames: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def split(self) -> tuple[str, int, tuple[str, ...], str, int]:
+    def split(self) -> tuple[Any, ...]:
         """What arms of one cross-validation share."""
-        return self.states, self.n_train_worms, self.neurons, self.fold_by, self.burn_in
+        frames = tuple(sorted(self.frames.items()))
+        return self.states, self.n_train_worms, self.neurons, self.fold_by, self.burn_in, frames
 
     @property
     def key(self) -> str:
@@ -304,11 +308,12 @@ class Study:
         ]
 
     def frames(
-        self, states: str, neurons: Sequence[str], recordings: Sequence[Recording] | None = None
+        self, states: str, neurons: Sequence[str], recordings: Sequence[Recording] | None = None, **settings: Any
     ) -> tuple[pd.DataFrame, pd.Series]:
         """Make the frames of labelled recordings, by default of those to train on."""
         recordings = self.material.recordings if recordings is None else recordings
-        X, y = make_frames(recordings, neurons=neurons, states=states, derivative=self.material.derivative)
+        settings = {"derivative": self.material.derivative, **settings}
+        X, y = make_frames(recordings, neurons=neurons, states=states, **settings)
         if y is None:
             raise ValueError(f"the recordings of {recordings[0].worm} and others have no states; give labelled ones")
         return X, y
@@ -333,9 +338,9 @@ class Study:
         """Count what the network of a state classifier learns; NaN for a model without a network."""
         if not hasattr(arm.model, "max_epochs") or arm.burn_in:
             return float("nan")
-        key = (arm.states, arm.neurons)
+        key = (arm.states, arm.neurons, tuple(sorted(arm.frames.items())))
         if key not in self._tables:
-            self._tables[key] = self.frames(*key)
+            self._tables[key] = self.frames(arm.states, arm.neurons, **arm.frames)
         return float(n_parameters(arm.model, *self._tables[key]))
 
     def run(
@@ -358,7 +363,7 @@ class Study:
     def _run_group(
         self, group: Sequence[Arm], run: Mapping[str, Any]
     ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame | None]]:
-        states, _, neurons, fold_by, burn_in = group[0].split
+        states, _, neurons, fold_by, burn_in, _ = group[0].split
         material = self.material
         # Other kinds of folds would score the same external worms once more.
         first = bool(burn_in) or fold_by == self.settings.fold_by[0]
@@ -376,7 +381,7 @@ class Study:
     def _cross_validate(
         self, arms: Sequence[Arm], neurons: tuple[str, ...], external: Sequence[Recording], run: Mapping[str, Any]
     ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-        states, n_train, _, fold_by, burn_in = arms[0].split
+        states, n_train, _, fold_by, burn_in, frames = arms[0].split
         if run["verbose"]:
             parts = [counted(burn_in, "observed frame") if burn_in else f"{states} states"]
             parts += [counted(n_train, "training worm"), counted(len(neurons), "neuron")]
@@ -386,7 +391,8 @@ class Study:
         with warnings.catch_warnings():
             # The text beside the table says so.
             warnings.filterwarnings("ignore", "external set .* is scored with dorsal_turn", UserWarning)
-            scores = cross_validate_worms(models, **self._data(states, neurons, burn_in, external), cv=cv, **run)
+            data = self._data(states, neurons, burn_in, external, dict(frames))
+            scores = cross_validate_worms(models, **data, cv=cv, **run)
         shared: dict[str, Any] = {
             "n_train_worms": n_train,
             "fold_by": fold_by,
@@ -407,12 +413,19 @@ class Study:
             tables.append(whole)
         return tables[0], tables[1]
 
-    def _data(self, states: str, neurons: Sequence[str], burn_in: int, external: Sequence[Recording]) -> dict[str, Any]:
+    def _data(
+        self,
+        states: str,
+        neurons: Sequence[str],
+        burn_in: int,
+        external: Sequence[Recording],
+        settings: Mapping[str, Any],
+    ) -> dict[str, Any]:
         """Return X, y and external data of a cross-validation, and for trajectories which hold a transition."""
         name = self.material.external_name
         if not burn_in:
-            X, y = self.frames(states, neurons)
-            sets = {name: self.frames(states, neurons, external)} if external else None
+            X, y = self.frames(states, neurons, **settings)
+            sets = {name: self.frames(states, neurons, external, **settings)} if external else None
             return {"X": X, "y": y, "external": sets}
         X, Y, labels, _ = self.trajectories(states, neurons, burn_in)
         data: dict[str, Any] = {"X": X, "y": Y, "external": None}
