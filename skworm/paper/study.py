@@ -36,39 +36,6 @@ _N_WORMS, _N_FRAMES = 5, 1500
 class Settings:
     """Settings of an experiment.
 
-    Parameters
-    ----------
-    data : str, default="simulated"
-        ``"kato2015"``, ``"simulated"``, or a path to recordings.
-    external : str, optional
-        Recordings that are only scored: ``"nichols2017"``, ``"simulated"``, ``"none"`` or a path. By default a second
-        simulated lab beside simulated data, else none.
-    neurons : "paper", "shared" or sequence of str, default="paper"
-        Neurons to use: the paper's, or all, that are identified in every worm; or a list.
-    states : sequence of str, default=("2",)
-        Vocabularies of :func:`skworm.frames.map_states`. For trajectories the one in which a change of state counts as
-        a transition.
-    n_train_worms : sequence of int, optional
-        Worms that a model trains on; by default what the experiment says.
-    n_folds : int, default=1
-        Folds that are held out in turn.
-    n_splits : int, optional
-        Folds that windows are divided into; None for as many as are held out.
-    fold_by : sequence of {"shuffled_windows", "contiguous_blocks"}, default=("shuffled_windows",)
-        How windows become folds. External recordings are scored by the fits of the first.
-    few_combinations : bool, default=False
-        Train on as many combinations of worms as there are worms, each worm in equally many, in place of all.
-    models : sequence of str, default=()
-        Models to compare, where the experiment leaves a choice.
-    max_epochs : int, optional
-        Epochs of the neural models; None for their own.
-    device : {"cpu", "cuda", "auto"}, default="cpu"
-        Where the neural models train.
-    random_state : int, default=0
-        Seed of simulated data, splits, models, random graphs and intervals.
-    paper_folds : int, default=10
-        Folds in the paper; 1 for trajectories, of which it names no folds.
-
     Raises
     ------
     ValueError
@@ -81,20 +48,28 @@ class Settings:
     '2 of 10 folds and 100 of 800 epochs'
     """
 
-    data: str = "simulated"
+    data: str = "simulated"  # ``"kato2015"``, ``"simulated"``, or a path to recordings
+    # Recordings that are only scored: ``"nichols2017"``, ``"simulated"``, ``"none"`` or a path. By default a second
+    # simulated lab beside simulated data, else none
     external: str | None = None
+    # Neurons to use: the paper's, or all, that are identified in every worm; or a list
     neurons: str | Sequence[str] = "paper"
+    # Vocabularies of :func:`skworm.frames.map_states`. For trajectories the one in which a change of state counts as a
+    # transition
     states: Sequence[str] = ("2",)
-    n_train_worms: Sequence[int] | None = None
-    n_folds: int = 1
-    n_splits: int | None = N_SPLITS
+    n_train_worms: Sequence[int] | None = None  # Worms that a model trains on; by default what the experiment says
+    n_folds: int = 1  # Folds that are held out in turn
+    n_splits: int | None = N_SPLITS  # Folds that windows are divided into; None for as many as are held out
+    # sequence of {"shuffled_windows", "contiguous_blocks"}: how windows become folds. External recordings are scored by
+    # the fits of the first
     fold_by: Sequence[str] = FOLD_KINDS[:1]
+    # Train on as many combinations of worms as there are worms, each worm in equally many, in place of all
     few_combinations: bool = False
-    models: Sequence[str] = ()
-    max_epochs: int | None = None
-    device: str = "cpu"
-    random_state: int = 0
-    paper_folds: int = N_SPLITS
+    models: Sequence[str] = ()  # Models to compare, where the experiment leaves a choice
+    max_epochs: int | None = None  # Epochs of the neural models; None for their own
+    device: str = "cpu"  # {"cpu", "cuda", "auto"}: where the neural models train
+    random_state: int = 0  # Seed of simulated data, splits, models, random graphs and intervals
+    paper_folds: int = N_SPLITS  # Folds in the paper; 1 for trajectories, of which it names no folds
 
     def __post_init__(self) -> None:
         for name, allowed in (("states", tuple(VOCABULARIES)), ("fold_by", FOLD_KINDS)):
@@ -126,30 +101,15 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """The recordings of an experiment, and what is used of them.
+    """The recordings of an experiment, and what is used of them."""
 
-    Parameters
-    ----------
-    recordings : list of Recording
-        Worms to train on and to score.
-    neurons : tuple of str
-        Neurons in use.
-    neurons_left_out : tuple of str
-        Neurons that were asked for by a preset and are not identified in every worm.
-    external_name : str, default=""
-        Name of the external recordings.
-    external : list of Recording
-        Worms that are only scored; may be empty.
-    external_neurons : tuple of str
-        Those of `neurons` that every external worm has.
-    """
-
-    recordings: list[Recording]
-    neurons: tuple[str, ...]
+    recordings: list[Recording]  # Worms to train on and to score
+    neurons: tuple[str, ...]  # Neurons in use
+    # Neurons that were asked for by a preset and are not identified in every worm
     neurons_left_out: tuple[str, ...] = ()
-    external_name: str = ""
-    external: list[Recording] = field(default_factory=list)
-    external_neurons: tuple[str, ...] = ()
+    external_name: str = ""  # Name of the external recordings
+    external: list[Recording] = field(default_factory=list)  # Worms that are only scored; may be empty
+    external_neurons: tuple[str, ...] = ()  # Those of `neurons` that every external worm has
 
     @property
     def derivative(self) -> str:
@@ -176,52 +136,25 @@ class Material:
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """One model on one set of states, neurons and number of training worms.
+    """One model on one set of states, neurons and number of training worms."""
 
-    Parameters
-    ----------
-    block : str
-        Heading under which it stands, such as ``"4 states"``.
-    name, label : str
-        What the table of scores and people call it, unlike every other arm of the block.
-    model : scikit-learn estimator
-        Not fitted.
-    states : str
-        Vocabulary of states.
-    n_train_worms : int
-        Worms that it trains on.
-    neurons : tuple of str
-        Neurons that it sees.
-    fold_by : {"shuffled_windows", "contiguous_blocks"}, default="shuffled_windows"
-        How windows become folds.
-    burn_in : int, default=0
-        Frames that a trajectory regressor observes; 0 for a state classifier.
-    against : str, optional
-        Name of the arm of the block that it is compared with.
-    paper : mapping of str to (float, float or None)
-        Mean and standard deviation in the paper, in per cent, by ``"held_out_windows"``, ``"unseen_worms"`` or
-        ``"external"``.
-    facts : mapping of str to float or str
-        Further columns.
-    external_on_fewer : bool, default=True
-        Whether external recordings that lack some of the neurons are scored by fits on those that they have.
-    frames : mapping
-        How its frames are made, where that differs from the study; see :func:`skworm.frames.make_frames`.
-    """
-
-    block: str
-    name: str
+    block: str  # Heading under which it stands, such as ``"4 states"``
+    name: str  # What the table of scores and people call it, unlike every other arm of the block
     label: str
-    model: Any
-    states: str
-    n_train_worms: int
-    neurons: tuple[str, ...]
-    fold_by: str = "shuffled_windows"
-    burn_in: int = 0
-    against: str | None = None
+    model: Any  # Not fitted
+    states: str  # Vocabulary of states
+    n_train_worms: int  # Worms that it trains on
+    neurons: tuple[str, ...]  # Neurons that it sees
+    fold_by: str = "shuffled_windows"  # {"shuffled_windows", "contiguous_blocks"}: how windows become folds
+    burn_in: int = 0  # Frames that a trajectory regressor observes; 0 for a state classifier
+    against: str | None = None  # Name of the arm of the block that it is compared with
+    # Mean and standard deviation in the paper, in per cent, by ``"held_out_windows"``, ``"unseen_worms"`` or
+    # ``"external"``
     paper: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)  # Further columns
+    # Whether external recordings that lack some of the neurons are scored by fits on those that they have
     external_on_fewer: bool = True
+    # How its frames are made, where that differs from the study; see :func:`skworm.frames.make_frames`
     frames: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -238,15 +171,7 @@ class Arm:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """An experiment on recordings: what its declaration has at hand.
-
-    Parameters
-    ----------
-    settings : Settings
-        How.
-    material : Material
-        On what.
-    """
+    """An experiment on recordings: what its declaration has at hand."""
 
     settings: Settings
     material: Material
@@ -470,20 +395,11 @@ class SomeSplits:
 
     With few combinations there are as many as worms, each worm in equally many: the worms stand in a circle, and
     neighbours train together. One worm, and all but one, have no more combinations than that anyway.
-
-    Parameters
-    ----------
-    cv : WormGroupKFold
-        Splits by worm.
-    n_folds : int
-        Folds to keep.
-    few_combinations : bool, default=False
-        Whether to keep few combinations.
     """
 
-    cv: WormGroupKFold
-    n_folds: int
-    few_combinations: bool = False
+    cv: WormGroupKFold  # Splits by worm
+    n_folds: int  # Folds to keep
+    few_combinations: bool = False  # Whether to keep few combinations
 
     def split_worms(self, X: Any, y: Any, groups: Any) -> Iterator[WormSplit]:
         """Yield the splits that are kept."""
