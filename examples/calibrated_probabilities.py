@@ -3,7 +3,7 @@ Probabilities that hold on new worms
 ====================================
 
 A model that says .9 should be right nine times in ten, on a worm that it has not seen. Where that fails, one number
-learned from worms left out mends much of it, and a model can name several states rather than a wrong one.
+learned from worms left out corrects much of it, and a model can name several states rather than a wrong one.
 """
 
 import sys
@@ -27,7 +27,7 @@ recordings = load_recordings(sys.argv[1]) if sys.argv[1:] else make_worms(n_worm
 new_worms = [recording.worm for recording in recordings[-2:]]
 
 # %%
-# The decision function of an SVM is no probability, even when it is squeezed between 0 and 1.
+# The decision function of an SVM is not a probability, even when it is squeezed between 0 and 1.
 # ``TemperatureScaledClassifier`` divides it by a temperature that inner fits learn from the worms they leave out; the
 # most probable state stays what it was.
 

@@ -37,7 +37,7 @@ results = pd.concat(
 # %%
 # The row ``clock`` gives a frame the state of the training frame that is nearest in time, and sees no neuron. What it
 # scores is what remembering the moment is worth. It is nearly as good as the model where windows are drawn at random,
-# because the frames beside them are training frames; on other worms it knows nothing.
+# because the frames next to them are training frames; on other worms it knows nothing.
 
 display = WormScoresDisplay.from_results(
     results,

@@ -33,8 +33,8 @@ RENAME_STATES = {
 }
 
 # %%
-# What a laboratory would export: one file a worm, one row a frame, one column a neuron, and columns for time in seconds
-# and state.
+# What a laboratory would export: a file for each worm, with a row for each frame, a column for each neuron, and columns
+# for time in seconds and state.
 
 
 def write_csv_files(folder):

@@ -84,7 +84,7 @@ def edges_between_neurons(dataset: Any, neurons: set[str]) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there are other classes of synapses, weights that are no counts, or gap junctions that are not symmetric.
+        If there are other classes of synapses, weights that are not counts, or gap junctions that are not symmetric.
     """
     unknown = set(dataset.connections) - set(_SYNAPSE_CLASSES.values())
     if unknown:
