@@ -1,6 +1,8 @@
 """Every parameter of every estimator does something, and parameter objects are reached by searches."""
 
 import copy
+import inspect
+import re
 
 import numpy as np
 import pytest
@@ -231,8 +233,34 @@ def test_every_docstring_is_complete():
             assert f"\n{parameter} : " in text or f"\n    {parameter} : " in text, (name, parameter)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_every_method_says_what_it_takes_and_returns(name):
+    kind = type(ALL[name])
+    methods = {name: method for name, method in inspect.getmembers(kind, inspect.isfunction) if name[0] != "_"}
+    for name, method in methods.items():
+        if not method.__module__.startswith("skworm."):
+            continue
+        text = inspect.getdoc(method)
+        assert "Returns\n-------" in text, name
+        for argument in list(inspect.signature(method).parameters)[1:]:
+            assert re.search(rf"^{argument} : \w", text, flags=re.MULTILINE), (name, argument)
+
+
+def test_estimators_can_be_derived():
+    class Own(skworm.MLPStateClassifier):
+        patience: int = 3
+
+        def fit(self, X, y, thresholds=None):
+            """Train on frames."""
+            return super().fit(X, y)
+
+    assert Own(patience=4).get_params()["patience"] == 4
+    with pytest.raises(ValueError, match="'patience' parameter of Own must be an instance of 'int'"):
+        Own(patience="long").fit([[0.0], [1.0]], ["a", "b"])
+    assert "X : array-like" in Own.fit.__doc__
+
+
 def test_the_convolution_that_contributing_shows(data):
-    import re
     from pathlib import Path
 
     from skworm.estimators import parts as module

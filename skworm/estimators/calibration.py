@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import field
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn import get_config
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import get_tags
@@ -19,6 +20,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from skworm.estimators.documentation import DocumentedEstimator
 from skworm.estimators.states import StateClassifierMixin, encode_states, known_states
 from skworm.frames.index import (
     FRAME_LEVEL,
@@ -56,11 +58,23 @@ class LeftOut(NamedTuple):
     worm: np.ndarray
 
 
-class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, DocumentedEstimator):
     """A classifier around another one; frames have the columns of training in order, NaN where that one takes it."""
 
-    estimator: Any
-    estimator_: Any
+    estimator: Annotated[Any, HasMethods(["fit", "predict"])] = field(kw_only=False)
+
+    _words: ClassVar[dict[str, str]] = {
+        "population": "worm",
+        "about_X": "Frames as the estimator takes them; a table of :func:`skworm.frames.make_frames` carries worms.",
+        "groups": """\
+array-like of shape (n_frames,), optional
+    Animal of each frame, where recordings of one animal have different names: inner fits, and an estimator that splits
+    by groups, such as a search, leave whole animals out. By default each worm is an animal.""",
+        "predict_set returns": """\
+pandas.DataFrame of bool, shape (n_frames, n_states)
+    Which states each set holds, a column a state, with the index of `X` where it has one. More than one means that the
+    classifier abstains from choosing.""",
+    }
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -95,36 +109,12 @@ class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEsti
 class InnerWormsClassifier(WrappingStateClassifier):
     """A classifier around another one, which learns something from worms that inner fits have left out."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "estimator": [HasMethods(["fit", "predict"])],
-        "cv": [Interval(Integral, 2, None, closed="left"), StrOptions({"prefit"}), HasMethods(["split"])],
-    }
+    cv: Annotated[Any, Interval(Integral, 2, None, closed="left"), StrOptions({"prefit"}), HasMethods(["split"])] = 5
 
-    def __init__(self, estimator: Any, *, cv: Any = 5) -> None:
-        self.estimator = estimator
-        self.cv = cv
-
-    def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None) -> InnerWormsClassifier:
+    def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None) -> Self:
         """Fit the inner models, learn from what they leave out, and fit the estimator to all frames.
 
         With ``cv="prefit"`` the estimator is fitted already, to other worms, and all frames are left out.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames.
-        y : array-like of shape (n_frames,)
-            States; frames that are ``"unknown"`` are left out.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one worm.
-        groups : array-like of shape (n_frames,), optional
-            Animal of each frame, where recordings of one animal have different names: an inner fit leaves whole animals
-            out. By default each worm is an animal.
-
-        Returns
-        -------
-        self
-            The fitted classifier.
         """
         worms = worm_of_rows(X, worm)
         frames, states, codes, known = self._known_frames(X, y, worms)
@@ -147,39 +137,8 @@ class InnerWormsClassifier(WrappingStateClassifier):
         return self.estimator
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Return the probability of every state.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        ndarray of shape (n_frames, n_states)
-            Probabilities, in the order of ``classes_``.
-        """
+        """Return the probability of every state."""
         return np.exp(log_softmax(self._log_probabilities(X, worm), axis=1))
-
-    def predict(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Predict the state of every frame.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        ndarray of shape (n_frames,)
-            The most probable states.
-        """
-        check_is_fitted(self)
-        return self.classes_[self._log_probabilities(X, worm).argmax(axis=1)]
 
     def _learn(self, left_out: LeftOut) -> None:
         """Learn from frames of worms that the inner fits have not seen."""
@@ -292,25 +251,14 @@ class TemperatureScaledClassifier(InnerWormsClassifier):
 
     Parameters
     ----------
-    estimator : scikit-learn classifier
-        Gives `predict_proba`, or `decision_function`, whose softmax is then what the temperature divides.
-    cv : int, splitter or "prefit", default=5
-        Groups of worms that are left out in turn, at most one for each worm, or contiguous blocks of the only worm. A
-        splitter gets the worms, or animals, as groups. With ``"prefit"`` the estimator is fitted already, to worms that
-        are not in `X`.
+    %(wrapped)s
+    %(cv)s
 
     Attributes
     ----------
     temperature_ : float
         The temperature, from 0.05 to 100.
-    estimator_ : classifier
-        The estimator, fitted to all frames.
-    classes_ : ndarray of shape (n_states,)
-        State names.
-    n_features_in_ : int
-        Columns of `X`.
-    feature_names_in_ : ndarray of str
-        Their names, where `X` had any.
+    %(wrapper)s
 
     References
     ----------
@@ -336,18 +284,9 @@ class TemperatureScaledClassifier(InnerWormsClassifier):
 
 
 def fit_temperature(left_out: LeftOut) -> float:
-    """Find the temperature with the least log loss, mean over worms.
+    """Return the temperature with the least log loss, mean over worms.
 
-    Parameters
-    ----------
-    left_out : LeftOut
-        What inner fits say of frames that they did not see. Frames of a state that a fit had not learnt are left out:
-        no temperature mends these.
-
-    Returns
-    -------
-    float
-        The temperature.
+    Frames of a state that a fit had not learnt are left out: no temperature mends these.
     """
     logs, state, worm = (
         values[left_out.learnt] for values in (left_out.log_probabilities, left_out.state, left_out.worm)
@@ -381,18 +320,14 @@ class ConformalStateClassifier(InnerWormsClassifier):
 
     Parameters
     ----------
-    estimator : scikit-learn classifier
-        Gives `predict_proba`, or `decision_function`, whose softmax then stands for probabilities.
+    %(wrapped)s
     coverage : float in (0, 1), default=0.9
         Share of frames whose set shall hold the true state.
     across_worms : {"mean", "max"}, default="mean"
         Whether the coverage is reached on average over the worms that are left out, or in each of them, by the largest
         of their thresholds. A further worm needs a larger one than all of K exchangeable worms with probability
         1 / (K + 1).
-    cv : int, splitter or "prefit", default=5
-        Groups of worms that are left out in turn, at most one for each worm, or contiguous blocks of the only worm. A
-        splitter gets the worms, or animals, as groups. With ``"prefit"`` the estimator is fitted already, to worms that
-        are not in `X`.
+    %(cv)s
 
     Attributes
     ----------
@@ -401,14 +336,7 @@ class ConformalStateClassifier(InnerWormsClassifier):
     worm_thresholds_ : pandas.Series
         What each training worm by itself would have needed, index ``"worm"``. How far they lie apart tells how much a
         new worm may differ.
-    estimator_ : classifier
-        The estimator, fitted to all frames.
-    classes_ : ndarray of shape (n_states,)
-        State names.
-    n_features_in_ : int
-        Columns of `X`.
-    feature_names_in_ : ndarray of str
-        Their names, where `X` had any.
+    %(wrapper)s
 
     See Also
     --------
@@ -433,33 +361,11 @@ class ConformalStateClassifier(InnerWormsClassifier):
     (['forward', 'reverse'], True)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **InnerWormsClassifier._parameter_constraints,
-        "coverage": [Interval(Real, 0, 1, closed="neither")],
-        "across_worms": [StrOptions({"mean", "max"})],
-    }
-
-    def __init__(self, estimator: Any, *, coverage: float = 0.9, across_worms: str = "mean", cv: Any = 5) -> None:
-        super().__init__(estimator, cv=cv)
-        self.coverage = coverage
-        self.across_worms = across_worms
+    coverage: Annotated[float, Interval(Real, 0, 1, closed="neither")] = 0.9
+    across_worms: Literal["mean", "max"] = "mean"
 
     def predict_set(self, X: Any, worm: Any = None) -> pd.DataFrame:
-        """Predict a set of states for every frame.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        pandas.DataFrame of bool, shape (n_frames, n_states)
-            Which states each set holds, a column a state, with the index of `X` where it has one. More than one means
-            that the classifier abstains from choosing.
-        """
+        """Predict a set of states for every frame."""
         probabilities = self.predict_proba(X, worm=worm)
         held = states_within(probabilities, self.threshold_)
         return pd.DataFrame(held, columns=self.classes_, index=getattr(X, "index", None))

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from inspect import signature
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from numbers import Real
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
+from skworm.estimators.documentation import DocumentedEstimator
 from skworm.estimators.parts import (
     GRAPHS,
     MESSAGES,
@@ -45,7 +44,7 @@ from skworm.nn import (
     MLPFrameModule,
     ReadoutModule,
 )
-from skworm.parameters import resolved
+from skworm.parameters import Count, NotNegative, Positive, resolved
 from skworm.training import (
     Batch,
     Draws,
@@ -77,27 +76,32 @@ def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
     return weight
 
 
-class NeuralEstimator(BaseEstimator):
+class NeuralEstimator(DocumentedEstimator):
     """A torch module over neurons and their features, trained through skorch."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_hidden": [Interval(Integral, 1, None, closed="left")],
-        "readout": [StrOptions({"concatenate", "sum", "mean", "attention"}), Readout],
-        "augmentation": [VirtualWorms, StrOptions({"auto"}), None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "callbacks": ["array-like", None],
-        "device": [StrOptions({"auto", "cpu", "cuda"})],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    n_hidden: Count = 16
+    readout: Literal["concatenate", "sum", "mean", "attention"] | Readout = "concatenate"
+    augmentation: VirtualWorms | Literal["auto"] | None = "auto"
+    max_epochs: Count = 300
+    learning_rate: Positive = 0.005
+    weight_decay: Literal["auto"] | NotNegative = "auto"
+    validation_fraction: Annotated[float, Interval(Real, 0, 1, closed="left")] = 0.1
+    callbacks: Annotated[Sequence[Any] | None, "array-like", None] = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    random_state: Annotated[int | np.random.RandomState | None, "random_state"] = None
+    verbose: Annotated[int, "verbose"] = 0
+
     _auto_augmentation: ClassVar[VirtualWorms] = VirtualWorms()
     _decayed = "readout.*"
     _graph_per = "worm"
     _words: ClassVar[dict[str, str]] = {
-        "rows": "frames",
+        "columns": "n_neurons * n_node_features",
+        "about_X": (
+            "Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` carries worms and neurons."
+        ),
+        "training_job returns": """\
+TrainingJob
+    What :func:`skworm.training.train` trains; ``take_training`` ends the fit.""",
         "unit": "worm",
         "net_outputs": (
             "probabilities of\n    states (`forward`: what the softmax takes), or signals less ``signal_mean_`` and "
@@ -114,51 +118,23 @@ class NeuralEstimator(BaseEstimator):
     }
     _takes_missing_neurons = False
 
-    n_hidden: int
-    readout: str | Readout
-    augmentation: VirtualWorms | str | None
-    max_epochs: int
-    learning_rate: float
-    weight_decay: float | str
-    validation_fraction: float
-    callbacks: Sequence[Any] | None
-    device: str
-    random_state: int | np.random.RandomState | None
-    verbose: int
-
-    def _set_parameters(self, arguments: Mapping[str, Any]) -> None:
-        """Set the parameters of a constructor, whose signature is what scikit-learn reads."""
-        for name in signature(type(self)).parameters:
-            setattr(self, name, arguments[name])
-
     def _name_columns(self, columns: Iterable[Any] | None, n_columns: int) -> None:
         """Set neurons and node features from the columns of a frame, or number them where it has no such names."""
         names = None if columns is None else parse_column_names(columns)
         self.neurons_, self.node_features_ = names or ([str(neuron) for neuron in range(n_columns)], ["0"])
 
     @one_thread()
-    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> NeuralEstimator:
-        """Train the module; see the estimators."""
+    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> Self:
+        """Train the module."""
         job = self.training_job(X, y, worm, sample_weight)
         net = outcome_beforehand(job)
         return self.take_training(job, train(job) if net is None else net)
 
     def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
-        """Make all of a fit that precedes training, so that many can be trained together.
-
-        Parameters
-        ----------
-        X, y, worm, sample_weight
-            As `fit` takes them.
-
-        Returns
-        -------
-        TrainingJob
-            What :func:`skworm.training.train` trains; :meth:`take_training` ends the fit.
-        """
+        """Make all of a fit that precedes training, so that many can be trained together."""
         raise NotImplementedError
 
-    def take_training(self, job: TrainingJob, net: Any) -> NeuralEstimator:
+    def take_training(self, job: TrainingJob, net: Any) -> Self:
         """Make all of a fit that follows training.
 
         Parameters
@@ -261,13 +237,22 @@ class NeuralEstimator(BaseEstimator):
 class GraphEstimator(NeuralEstimator):
     """A neural estimator whose module passes messages along a graph, as ``module.messages``."""
 
-    _graph_constraints: ClassVar[dict[str, list[Any]]] = {
-        "graph": [StrOptions(set(GRAPHS)), InferredGraph, LearnedGraph, pd.DataFrame],
-        "messages": [StrOptions(set(MESSAGES)), Messages, Convolution],
-    }
+    graph: Annotated[str, StrOptions(set(GRAPHS))] | InferredGraph | LearnedGraph | pd.DataFrame = "auto"
+    messages: Annotated[str, StrOptions(set(MESSAGES))] | Messages | Convolution = "weighted"
 
-    graph: str | InferredGraph | LearnedGraph | pd.DataFrame
-    messages: str | Messages | Convolution
+    _words: ClassVar[dict[str, str]] = {
+        "infer_graphs X": "array-like of shape (n_rows, n_features)\n    Rows as `predict` takes them.",
+        "infer_graphs worm": """\
+array-like of shape (n_rows,), optional
+    Worm of each row; by default the index level ``"worm"`` of `X`.""",
+        "group": """\
+array-like of shape (n_rows,), optional
+    Group of each row; by default its worm, or one group, 0, where rows name no worm.""",
+        "infer_graphs returns": """\
+dict of DataFrame
+    Graph of each group, of shape (n_neurons, n_neurons): weight from the neuron of the row (pre) to that of the column
+    (post).""",
+    }
 
     @property
     def has_static_graph(self) -> bool:
@@ -281,21 +266,6 @@ class GraphEstimator(NeuralEstimator):
         Static edges are inferred from the rows of a group together, as `predict` does for a worm that was not in
         training; the graphs that `predict` uses for training worms are ``graphs_``. Dynamic edges are averaged over the
         rows of a group.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_rows, n_features)
-            Rows as `predict` takes them.
-        group : array-like of shape (n_rows,), optional
-            Group of each row; by default its worm, or one group, 0, where rows name no worm.
-        worm : array-like of shape (n_rows,), optional
-            Worm of each row; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        dict of DataFrame
-            Graph of each group, of shape (n_neurons, n_neurons): weight from the neuron of the row (pre) to that of the
-            column (post).
 
         Raises
         ------

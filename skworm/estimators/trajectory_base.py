@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from numbers import Integral
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from skworm.estimators.documentation import DocumentedEstimator
 from skworm.estimators.network import VALIDATION_WINDOW, NeuralEstimator, check_weights
 from skworm.estimators.parts import Readout, Rollout
 from skworm.frames.index import (
@@ -32,43 +32,41 @@ from skworm.frames.index import (
 from skworm.nn.groups import Groups
 from skworm.nn.readouts import ReadoutModule
 from skworm.nn.rollout import Step, TrajectoryModule
+from skworm.parameters import Count, NotNegative, Positive
 from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, held_out_windows, one_thread
 
 _ROWS_OF_THE_POPULATION = 10
 _Names = tuple[Sequence[str], Sequence[int]]
 
 
-class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, DocumentedEstimator):
     """Predict the frames of a trajectory from the observed ones before them.
 
     `X` holds `burn_in` observed frames a row, `y` the `horizon` frames after them, both flattened time-major.
     """
 
-    _trajectory_constraints: ClassVar[dict[str, list[Any]]] = {
-        "burn_in": [Interval(Integral, 1, None, closed="left"), None],
-        "center": [StrOptions({"worm", "population"})],
+    burn_in: Count | None = None
+    center = "population"
+
+    _words: ClassVar[dict[str, str]] = {
+        "rows": "trajectories",
+        "row": "trajectory",
+        "columns": "burn_in * n_columns",
+        "about_X": (
+            "Observed frames, time-major; a DataFrame of :func:`skworm.frames.make_trajectories` carries worms, "
+            "neurons and\n    `burn_in`."
+        ),
+        "y": "array-like of shape (n_trajectories, horizon * n_columns)\n    The frames after them, time-major.",
+        "horizon": "int, optional\n    Frames to predict; by default as many as `y` had in training.",
+        "predict returns": "ndarray of shape (n_trajectories, horizon * n_columns)\n    Predicted frames, time-major.",
+        "score returns": """\
+float
+    R²: 1 for a perfect forecast, 0 for one as good as each column's mean. :func:`skworm.metrics.skill_by_step` compares
+    with persistence instead, step by step.""",
     }
 
-    burn_in: int | None
-    center: str
-
-    def fit(self, X: Any, y: Any, worm: Any = None) -> TrajectoryRegressor:
+    def fit(self, X: Any, y: Any, worm: Any = None) -> Self:
         """Learn from trajectories.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trajectories, burn_in * n_columns)
-            Observed frames, time-major; a DataFrame of :func:`skworm.frames.make_trajectories` carries worms, neurons
-            and `burn_in`.
-        y : array-like of shape (n_trajectories, horizon * n_columns)
-            The frames after them.
-        worm : array-like of shape (n_trajectories,), optional
-            Worm of each trajectory; by default the index level ``"worm"`` of `X`, else all are one population.
-
-        Returns
-        -------
-        self
-            The fitted regressor.
 
         Raises
         ------
@@ -80,20 +78,6 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def predict(self, X: Any, worm: Any = None, horizon: int | None = None) -> np.ndarray:
         """Predict the frames after the observed ones.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trajectories, burn_in * n_columns)
-            Observed frames, time-major.
-        worm : array-like of shape (n_trajectories,), optional
-            Worm of each trajectory; by default the index level ``"worm"`` of `X`.
-        horizon : int, optional
-            Frames to predict; by default as many as `y` had in training.
-
-        Returns
-        -------
-        ndarray of shape (n_trajectories, horizon * n_columns)
-            Predicted frames, time-major.
 
         Raises
         ------
@@ -108,25 +92,7 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return predicted.reshape(len(frames), -1)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, worm: Any = None) -> float:
-        """Return the coefficient of determination, averaged over all columns of all steps.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trajectories, burn_in * n_columns)
-            Observed frames, time-major.
-        y : array-like of shape (n_trajectories, horizon * n_columns)
-            True frames after them.
-        sample_weight : array-like of shape (n_trajectories,), optional
-            Weights of the trajectories.
-        worm : array-like of shape (n_trajectories,), optional
-            Worm of each trajectory, as `predict` takes it.
-
-        Returns
-        -------
-        float
-            R²: 1 for a perfect forecast, 0 for one as good as each column's mean. :func:`skworm.metrics.skill_by_step`
-            compares with persistence instead, step by step.
-        """
+        """Return the coefficient of determination, averaged over all columns of all steps."""
         return r2_score(y, self.predict(X, worm=worm), sample_weight=sample_weight)
 
     def _training_frames(self, X: Any, y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None]:
@@ -349,11 +315,19 @@ _RIDGE = 1.0
 class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     """A torch module that rolls out trajectories, trained through skorch."""
 
+    rollout: Rollout | None = None
+    center: Literal["worm", "population"] = "worm"
+    linear: bool = True
+    n_hidden: Count = 256
+    readout: Literal["concatenate"] | Readout = "concatenate"
+    max_epochs: Count = 200
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegative = 0.0
+
     _auto_augmentation = VirtualWorms(gain=0.3, offset=0.0, mixing=0.2)
     _decayed = "step.*"
     _graph_per = "frame"
     _words: ClassVar[dict[str, str]] = {
-        "rows": "trajectories",
         "unit": "frame",
         "net_outputs": "frames, all\n    less the level of the worm (``level_`` or ``levels_``)",
         "virtual_worms": "VirtualWorms(gain=0.3, offset=0, mixing=0.2)",
@@ -361,19 +335,6 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         "decays": "float",
         "decayed": "f, its linear map apart.",
     }
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **NeuralEstimator._parameter_constraints,
-        **TrajectoryRegressor._trajectory_constraints,
-        "readout": [StrOptions({"concatenate"}), Readout],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "rollout": [Rollout, None],
-        "memory": [StrOptions({"lstm"}), None],
-        "linear": ["boolean"],
-    }
-
-    rollout: Rollout | None
-    memory: str | None
-    linear: bool
 
     def _check_parts(self) -> None:
         super()._check_parts()
@@ -406,23 +367,9 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
             aggregation="concatenate",
         )
 
-    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> NeuralTrajectoryRegressor:
-        """Train on trajectories.
-
-        Parameters
-        ----------
-        X, y, worm
-            As ``TrajectoryRegressor.fit`` takes them.
-        sample_weight : array-like of shape (n_trajectories,), optional
-            Weights of the trajectories in the loss.
-
-        Returns
-        -------
-        self
-            The fitted regressor.
-        """
-        NeuralEstimator.fit(self, X, y, worm, sample_weight)
-        return self
+    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> Self:
+        """Train on trajectories."""
+        return NeuralEstimator.fit(self, X, y, worm, sample_weight)
 
     def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
         """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""

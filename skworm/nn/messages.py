@@ -232,7 +232,7 @@ class GINConvolution(_Convolution):
 
     Parameters
     ----------
-    n_inputs, n_outputs : int
+    n_inputs, n_hidden : int
         Features of a neuron before and after.
     learn_epsilon : bool
         Whether :math:`\epsilon` is learned (GIN-ε) or 0 (GIN-0).
@@ -243,10 +243,10 @@ class GINConvolution(_Convolution):
     Networks?", equation 4.1.
     """
 
-    def __init__(self, n_inputs: int, n_outputs: int, *, learn_epsilon: bool) -> None:
+    def __init__(self, n_inputs: int, n_hidden: int, *, learn_epsilon: bool) -> None:
         super().__init__()
-        self.n_outputs = n_outputs
-        self.perceptron = perceptron(n_inputs, n_outputs, 2, None)
+        self.n_outputs = n_hidden
+        self.perceptron = perceptron(n_inputs, n_hidden, 2, None)
         self.epsilon = nn.Parameter(torch.zeros(()), requires_grad=learn_epsilon)
 
     def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
@@ -260,7 +260,7 @@ class SAGEConvolution(_Convolution):
 
     Parameters
     ----------
-    n_inputs, n_outputs : int
+    n_inputs, n_hidden : int
         Features of a neuron before and after.
 
     References
@@ -269,11 +269,11 @@ class SAGEConvolution(_Convolution):
     Learning on Large Graphs", algorithm 1 and section 3.3.
     """
 
-    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+    def __init__(self, n_inputs: int, n_hidden: int) -> None:
         super().__init__()
-        self.n_outputs = n_outputs
-        self.own = nn.Linear(n_inputs, n_outputs, bias=False)
-        self.neighbours = nn.Linear(n_inputs, n_outputs)
+        self.n_outputs = n_hidden
+        self.own = nn.Linear(n_inputs, n_hidden, bias=False)
+        self.neighbours = nn.Linear(n_inputs, n_hidden)
 
     def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Map nodes to nodes."""
@@ -416,7 +416,7 @@ class AttentionConvolution(_Attention):
 
     Parameters
     ----------
-    n_inputs, n_outputs : int
+    n_inputs, n_hidden : int
         Features of a neuron before and after.
 
     Notes
@@ -433,11 +433,11 @@ class AttentionConvolution(_Attention):
 
     n_pair_features = 1
 
-    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+    def __init__(self, n_inputs: int, n_hidden: int) -> None:
         super().__init__()
-        self.n_outputs = n_outputs
-        self.gate = nn.Sequential(perceptron(n_inputs, n_outputs, 1, None), nn.Linear(n_outputs, 1))
-        self.perceptron = perceptron(n_inputs, n_outputs, 1, None)
+        self.n_outputs = n_hidden
+        self.gate = nn.Sequential(perceptron(n_inputs, n_hidden, 1, None), nn.Linear(n_hidden, 1))
+        self.perceptron = perceptron(n_inputs, n_hidden, 1, None)
 
     def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Map nodes to nodes."""
