@@ -140,7 +140,7 @@ def _input_of(part: nn.Module, estimator: NeuralStateClassifier, frames: np.ndar
     handle = part.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
     try:
         with torch.no_grad():
-            estimator._forward(estimator._tensor(frames), worms)
+            estimator._apply(estimator._tensor(frames), worms)
     finally:
         handle.remove()
     return torch.cat(taken)

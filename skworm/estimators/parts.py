@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Annotated, ClassVar, Literal
 
-import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
@@ -350,8 +349,3 @@ MESSAGES: Mapping[str, type[ParameterObject]] = {
     "attention": GlobalAttention,
 }
 """Messages by name."""
-
-
-def all_pairs(n_neurons: int) -> Tensor:
-    """Return the graph in which every neuron receives from every other."""
-    return torch.ones(n_neurons, n_neurons)

@@ -28,37 +28,12 @@ from skworm.training import TrainingJob, one_thread
 
 
 def missing_neurons(frames: np.ndarray, n_neurons: int) -> np.ndarray:
-    """Return which neurons are missing in which frame: those of which any feature is NaN.
-
-    Parameters
-    ----------
-    frames : ndarray of shape (n_frames, n_neurons * n_node_features)
-        Frames, neuron-major.
-    n_neurons : int
-        Number of neurons.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_frames, n_neurons)
-        Whether a neuron is missing.
-    """
+    """Return which neurons are missing in which frame, (n_frames, n_neurons): those of which any feature is NaN."""
     return np.any(np.isnan(frames).reshape(len(frames), n_neurons, -1), axis=2)
 
 
 def check_neurons(frames: np.ndarray, neurons: Sequence[str], X: Any, worm: Any = None) -> None:
-    """Raise a ValueError that names worm and frame if there is a frame without any neuron.
-
-    Parameters
-    ----------
-    frames : ndarray of shape (n_frames, n_neurons * n_node_features)
-        Frames, neuron-major, NaN where a neuron is missing.
-    neurons : sequence of str
-        Neurons.
-    X : array-like or DataFrame of shape (n_frames, ...)
-        What the frames were made of; its index may tell worm and frame.
-    worm : array-like of shape (n_frames,), optional
-        Worm of each frame.
-    """
+    """Raise a ValueError that names worm and frame, of `worm` or the index of `X`, if a frame has no neuron at all."""
     empty = np.all(missing_neurons(frames, len(neurons)), axis=1)
     if not empty.any():
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
 from torch import Tensor, nn
 
 from skworm.estimators.network import GraphEstimator
@@ -175,15 +174,6 @@ class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
             memory, inputs = NeuronGRU(n_received, _N_GATED), (n_neurons, n_received + _N_GATED)
         return Step(self._build_messages(n_seen), memory, self._build_readout(*inputs))
 
-    def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
-        self._keep_graphs(self._tensor(X.astype(np.float64)), group)
-
     def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
         frames, _, _ = self._centred(X, worm)
         return self._tensor(frames.reshape(len(frames), -1))
-
-    def _roll_out(self, X: Tensor, worms: np.ndarray | None, n_steps: int) -> Tensor:
-        if not self.net_.module_.messages.takes_group_graphs:
-            return super()._roll_out(X, worms, n_steps)
-        graphs, rows = self._graphs_of_rows(X, worms)
-        return self._in_chunks(X, rows, n_steps, graphs=graphs)

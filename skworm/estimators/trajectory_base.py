@@ -13,12 +13,11 @@ import torch
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from skworm.estimators.documentation import DocumentedEstimator
-from skworm.estimators.network import VALIDATION_WINDOW, NeuralEstimator, check_weights
+from skworm.estimators.network import NeuralEstimator, VirtualBatches, check_weights
 from skworm.estimators.parts import Readout, Rollout
 from skworm.frames.index import (
     check_same_order,
@@ -26,14 +25,11 @@ from skworm.frames.index import (
     parse_step_column_names,
     validate_like_training,
     warn_unnamed,
-    window_of_rows,
     worm_of_rows,
 )
-from skworm.nn.groups import Groups
-from skworm.nn.readouts import ReadoutModule
 from skworm.nn.rollout import Step, TrajectoryModule
 from skworm.parameters import Count, NotNegative, Positive
-from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, held_out_windows, one_thread
+from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, one_thread
 
 _ROWS_OF_THE_POPULATION = 10
 _Names = tuple[Sequence[str], Sequence[int]]
@@ -206,21 +202,9 @@ def _check_finite(predicted: np.ndarray) -> None:
 
 
 def steps_of_pairs(frames: np.ndarray, burn_in: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pair each frame with the `burn_in` frames before it.
+    """Return all stretches of `burn_in` frames, (n_pairs, burn_in * n_columns), and the frame after each.
 
-    Parameters
-    ----------
-    frames : ndarray of shape (n_trajectories, n_frames, n_columns)
-        Trajectories.
-    burn_in : int
-        Frames before each.
-
-    Returns
-    -------
-    before : ndarray of shape (n_pairs, burn_in * n_columns)
-        Time-major.
-    after : ndarray of shape (n_pairs, n_columns)
-        The frames after them.
+    Frames have the shape (n_trajectories, n_frames, n_columns).
     """
     n_starts = frames.shape[1] - burn_in
     before = np.concatenate([frames[:, start : start + burn_in].reshape(len(frames), -1) for start in range(n_starts)])
@@ -229,21 +213,11 @@ def steps_of_pairs(frames: np.ndarray, burn_in: int) -> tuple[np.ndarray, np.nda
 
 
 @dataclass(frozen=True)
-class TrainingWindows:
+class TrainingWindows(VirtualBatches):
     """Cut a window out of every trajectory, make virtual worms of them, and show true frames now and then.
 
-    Parameters
-    ----------
-    burn_in, horizon : int
-        Observed and predicted frames of a window.
-    n_columns, n_node_features : int
-        Columns of a frame, and of a neuron.
-    n_starts : int
-        Frames at which a window may start; which one is drawn.
-    sampling_end : float
-        Epochs over which the share of true frames that a rollout is shown falls from 1 to 0; 0 shows none.
-    augmentation : VirtualWorms or None
-        Virtual worms.
+    A window starts at one of `n_starts` frames, and the share of true frames that a rollout is shown falls from 1 to 0
+    until the epoch `sampling_end`.
     """
 
     burn_in: int
@@ -252,7 +226,6 @@ class TrainingWindows:
     n_node_features: int
     n_starts: int
     sampling_end: float
-    augmentation: VirtualWorms | None
 
     @property
     def structure(self) -> Hashable:
@@ -260,15 +233,6 @@ class TrainingWindows:
         virtual = None if self.augmentation is None else self.augmentation.structure
         sizes = (self.burn_in, self.horizon, self.n_columns, self.n_node_features, self.n_starts)
         return sizes, self.sampling_end, virtual
-
-    @property
-    def keeps_neurons(self) -> bool:
-        """Whether no neuron goes missing in what comes out."""
-        return self.augmentation is None or not self.augmentation.neuron_dropout
-
-    def n_groups(self, n_groups: int) -> int:
-        """Return how many groups come out of so many."""
-        return n_groups if self.augmentation is None else n_groups * self.augmentation.n_groups
 
     def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
         """Draw starts, virtual worms, and which true frames are shown."""
@@ -307,7 +271,6 @@ class TrainingWindows:
         return (inputs if shown is None else inputs | {"true": y, "shown": shown}), y
 
 
-_SAMPLES_A_CHUNK = 4096
 _RIDGE = 1.0
 """Penalty of the ridge regression that the linear map starts as."""
 
@@ -328,6 +291,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     _decayed = "step.*"
     _graph_per = "frame"
     _words: ClassVar[dict[str, str]] = {
+        "rows": "trajectories",
         "unit": "frame",
         "net_outputs": "frames, all\n    less the level of the worm (``level_`` or ``levels_``)",
         "virtual_worms": "VirtualWorms(gain=0.3, offset=0, mixing=0.2)",
@@ -356,16 +320,9 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     def _build_step(self) -> Step:
         raise NotImplementedError
 
-    def _build_readout(self, n_neurons: int, n_features: int) -> ReadoutModule:
-        return ReadoutModule(
-            n_neurons,
-            n_features,
-            self.n_columns_,
-            n_hidden=self.n_hidden,
-            n_layers=self._readout_of_neurons().n_layers,
-            batch_norm=self._batch_norm(),
-            aggregation="concatenate",
-        )
+    @property
+    def _n_outputs(self) -> int:
+        return self.n_columns_
 
     def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> Self:
         """Train on trajectories."""
@@ -383,13 +340,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
                 f"rollout=Rollout(train_horizon=...), or make trajectories with horizon={train_horizon} or more"
             )
         self._name_columns(self._frame_columns, self.n_columns_)
-        population = np.zeros(len(frames), dtype=int) if worms is None else worms
-        self._has_worms = worms is not None
-        self.worms_, group = np.unique(population, return_inverse=True)
-        random_state = check_random_state(self.random_state)
-        seed = random_state.randint(np.iinfo(np.int32).max)
-        window = window_of_rows(X, population, VALIDATION_WINDOW)
-        held_out = held_out_windows(group, window, self.validation_fraction, random_state)
+        group, held_out, seed = self._judges(X, worms, np.ones(len(frames), dtype=bool))
         self._learn_linear_part(frames[~held_out])
         flat = frames.reshape(len(frames), -1).astype(np.float32)
         observed, future = np.split(flat, [self.burn_in_ * self.n_columns_], axis=1)
@@ -445,18 +396,6 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         )
 
     def _predict(self, frames: np.ndarray, worms: np.ndarray | None, n_steps: int) -> np.ndarray:
-        module = self.net_.module_
-        module.eval()
         with one_thread(), torch.inference_mode():
-            X = self._tensor(frames.reshape(len(frames), -1))
-            predicted = self._roll_out(X, worms, n_steps)
+            predicted = self._apply(self._tensor(frames.reshape(len(frames), -1)), worms, n_steps=n_steps)
             return predicted.cpu().numpy().reshape(len(frames), n_steps, -1)
-
-    def _roll_out(self, X: Tensor, worms: np.ndarray | None, n_steps: int) -> Tensor:
-        return self._in_chunks(X, Groups.one(len(X), X.device), n_steps)
-
-    def _in_chunks(self, X: Tensor, group: Groups, n_steps: int, **others: Tensor) -> Tensor:
-        module = self.net_.module_
-        chunks = zip(X.split(_SAMPLES_A_CHUNK), group.index.split(_SAMPLES_A_CHUNK), strict=True)
-        parts = [module(part, Groups(index, group.n_groups), n_steps=n_steps, **others) for part, index in chunks]
-        return torch.cat(parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -51,14 +53,22 @@ class FeatureBatchNorm(nn.BatchNorm1d):
         self.get_buffer(name).mul_(1 - momentum).add_(value, alpha=momentum)
 
 
-def perceptron(n_inputs: int, n_hidden: int, n_layers: int, batch_norm: str | None) -> nn.Sequential:
+def perceptron(
+    n_inputs: int,
+    n_hidden: int,
+    n_layers: int,
+    batch_norm: str | None,
+    *,
+    linear: Callable[[int, int], nn.Module] = nn.Linear,
+    norm: Callable[[int], nn.Module] = FeatureBatchNorm,
+) -> nn.Sequential:
     """Return linear layers, each followed by a rectifier, that map (..., n_inputs) to (..., n_hidden)."""
     layers: list[nn.Module] = []
     for layer in range(n_layers):
-        layers.append(nn.Linear(n_inputs if layer == 0 else n_hidden, n_hidden))
+        layers.append(linear(n_inputs if layer == 0 else n_hidden, n_hidden))
         if batch_norm == "before_activation":
-            layers.append(FeatureBatchNorm(n_hidden))
+            layers.append(norm(n_hidden))
         layers.append(nn.ReLU())
     if batch_norm == "output":
-        layers.append(FeatureBatchNorm(n_hidden))
+        layers.append(norm(n_hidden))
     return nn.Sequential(*layers)

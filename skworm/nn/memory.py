@@ -5,10 +5,12 @@ Every memory maps (nodes, state) to (nodes, state). The state is None before the
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from skworm.nn.blocks import FeatureBatchNorm
+from skworm.nn.blocks import FeatureBatchNorm, perceptron
 
 State = tuple[Tensor, ...]
 
@@ -157,15 +159,8 @@ class NeuronReadout(nn.Module):
         self, n_neurons: int, n_inputs: int, n_outputs: int, *, n_hidden: int, n_layers: int, batch_norm: str | None
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for layer in range(n_layers):
-            layers.append(NeuronLinear(n_neurons, n_inputs if layer == 0 else n_hidden, n_hidden))
-            if batch_norm == "before_activation":
-                layers.append(_NeuronBatchNorm(n_neurons, n_hidden))
-            layers.append(nn.ReLU())
-        if batch_norm == "output":
-            layers.append(_NeuronBatchNorm(n_neurons, n_hidden))
-        self.hidden = nn.Sequential(*layers)
+        linear, norm = partial(NeuronLinear, n_neurons), partial(_NeuronBatchNorm, n_neurons)
+        self.hidden = perceptron(n_inputs, n_hidden, n_layers, batch_norm, linear=linear, norm=norm)
         self.output = NeuronLinear(n_neurons, n_hidden, n_outputs)
 
     def forward(self, nodes: Tensor) -> Tensor:

@@ -48,19 +48,9 @@ class ReadoutModule(nn.Module):
         self.output = nn.Linear(n_hidden, n_outputs)
 
     def forward(self, nodes: Tensor, present: Tensor | None = None) -> Tensor:
-        """Map nodes to outputs.
+        """Map nodes (n_frames, n_neurons, n_node_features) to outputs (n_frames, n_outputs).
 
-        Parameters
-        ----------
-        nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
-            Features of the neurons, 0 where one is missing.
-        present : Tensor of shape (n_frames, n_neurons), optional
-            1 for a neuron that is there, 0 for one that is missing. By default all are there.
-
-        Returns
-        -------
-        Tensor of shape (n_frames, n_outputs)
-            Outputs.
+        Where a neuron is missing, `present` of shape (n_frames, n_neurons) is 0, otherwise 1, and the nodes are 0.
         """
         return self.output(self.hidden(self._aggregated(nodes, present)))
 
