@@ -243,7 +243,7 @@ def test_every_method_says_what_it_takes_and_returns(name):
         text = inspect.getdoc(method)
         assert "Returns\n-------" in text, name
         for argument in list(inspect.signature(method).parameters)[1:]:
-            assert re.search(rf"^{argument} : \w", text, flags=re.MULTILINE), (name, argument)
+            assert re.search(rf"^(\*\*)?{argument} : \w", text, flags=re.MULTILINE), (name, argument)
 
 
 def test_estimators_can_be_derived():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
@@ -18,7 +18,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import get_routing_for_object
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter, validate_data
 
 from skworm.estimators.documentation import DocumentedEstimator
 from skworm.estimators.states import StateClassifierMixin, encode_states, known_states
@@ -40,16 +40,8 @@ _LOG_OF_ZERO = float(np.log(np.finfo(np.float32).tiny))
 class LeftOut(NamedTuple):
     """What inner fits say of frames that they did not see.
 
-    Parameters
-    ----------
-    log_probabilities : numpy.ndarray of shape (n_frames, n_states)
-        Logarithms, up to a constant a row.
-    state : numpy.ndarray of int, shape (n_frames,)
-        Column of the true state.
-    learnt : numpy.ndarray of bool, shape (n_frames,)
-        Whether the fit had seen that state at all.
-    worm : numpy.ndarray, shape (n_frames,)
-        Worm of each frame.
+    The logarithms, of shape (n_frames, n_states), hold up to a constant a row; `state` is the column of the true state
+    of each frame, and `learnt` whether the fit had seen that state at all.
     """
 
     log_probabilities: np.ndarray
@@ -70,27 +62,48 @@ class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, Document
 array-like of shape (n_frames,), optional
     Animal of each frame, where recordings of one animal have different names: inner fits, and an estimator that splits
     by groups, such as a search, leave whole animals out. By default each worm is an animal.""",
+        "fit_params": """\
+arrays of shape (n_frames,)
+    Further arguments for `fit` of the estimator, such as `sample_weight`. What is learned beside it counts all frames
+    alike.""",
         "predict_set returns": """\
 pandas.DataFrame of bool, shape (n_frames, n_states)
     Which states each set holds, a column a state, with the index of `X` where it has one. More than one means that the
     classifier abstains from choosing.""",
     }
 
+    __metadata_request__fit = {"sample_weight": None}  # noqa: RUF012  # scikit-learn reads a plain dict
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = get_tags(self.estimator).input_tags.allow_nan
         return tags
 
-    def _known_frames(self, X: Any, y: Any, worms: np.ndarray | None) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
-        """Check training data, and give the frames of known state, their states and codes, and a mask of them."""
+    def _known_frames(
+        self, X: Any, y: Any, worms: np.ndarray | None, arguments: Mapping[str, Any]
+    ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """Check training data; return the frames of known state, their states, codes, a mask, and arguments of fit."""
         self._validate_params()
         check_same_order(X, y)
         checked, states = validate_data(self, X, y, dtype=None, ensure_all_finite=False)
         self.frame_settings_ = frame_settings(X)
         known = known_states(states)
         self.classes_, codes = encode_states(self, states[known])
+        given = {}
+        for name, values in arguments.items():
+            if values is None:
+                continue
+            if name != "groups" and not takes(self.estimator, name):
+                raise TypeError(
+                    f"{type(self.estimator).__name__}, which {type(self).__name__} fits, takes no {name} in fit; leave "
+                    f"{name} out, or wrap an estimator that takes it"
+                )
+            column = np.asarray(column_or_1d(values))
+            if len(column) != len(known):
+                raise ValueError(f"{name} has {len(column)} values for {len(known)} rows; give one for each")
+            given[name] = column[known]
         frames = rows_of(labelled_rows(X, checked, worms), np.flatnonzero(known))
-        return frames, states[known], codes, known
+        return frames, states[known], codes, known, given
 
     def _log_probabilities(self, X: Any, worm: Any) -> np.ndarray:
         check_is_fitted(self)
@@ -99,11 +112,11 @@ pandas.DataFrame of bool, shape (n_frames, n_states)
         checked = validate_like_training(self, X, dtype=None, ensure_all_finite=False)
         return log_probabilities(self.estimator_, labelled_rows(X, checked, worm_of_rows(X, worm)), self.classes_)
 
-    def _fit_inner(self, frames: Any, states: np.ndarray, animals: np.ndarray | None) -> Any:
-        """Fit a copy of the estimator, with the animals as groups where it splits by groups."""
+    def _fit_inner(self, frames: Any, states: np.ndarray, given: Mapping[str, np.ndarray]) -> Any:
+        """Fit a copy of the estimator, with groups only where it splits by groups."""
         model = clone(self.estimator)
-        given = {} if animals is None or not takes_groups(model) else {"groups": animals}
-        return model.fit(frames, states, **given)
+        taken = {name: values for name, values in given.items() if name != "groups" or takes_groups(model)}
+        return model.fit(frames, states, **taken)
 
 
 class InnerWormsClassifier(WrappingStateClassifier):
@@ -111,22 +124,21 @@ class InnerWormsClassifier(WrappingStateClassifier):
 
     cv: Annotated[Any, Interval(Integral, 2, None, closed="left"), StrOptions({"prefit"}), HasMethods(["split"])] = 5
 
-    def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None, **fit_params: Any) -> Self:
         """Fit the inner models, learn from what they leave out, and fit the estimator to all frames.
 
         With ``cv="prefit"`` the estimator is fitted already, to other worms, and all frames are left out.
         """
         worms = worm_of_rows(X, worm)
-        frames, states, codes, known = self._known_frames(X, y, worms)
+        frames, states, codes, known, given = self._known_frames(X, y, worms, {"groups": groups, **fit_params})
         worms = np.zeros(len(states), dtype=int) if worms is None else worms[known]
-        animals = animals_of(groups, known)
         if isinstance(self.cv, str):
             self.estimator_ = self._prefit()
             logs = log_probabilities(self.estimator_, frames, self.classes_)
             self._learn(LeftOut(logs, codes, np.isin(self.classes_, self.estimator_.classes_)[codes], worms))
             return self
-        self._learn(self._left_out(frames, states, codes, worms, animals))
-        self.estimator_ = self._fit_inner(frames, states, animals)
+        self._learn(self._left_out(frames, states, codes, worms, given))
+        self.estimator_ = self._fit_inner(frames, states, given)
         return self
 
     def _prefit(self) -> Any:
@@ -145,14 +157,15 @@ class InnerWormsClassifier(WrappingStateClassifier):
         raise NotImplementedError
 
     def _left_out(
-        self, frames: Any, states: np.ndarray, codes: np.ndarray, worms: np.ndarray, animals: np.ndarray | None
+        self, frames: Any, states: np.ndarray, codes: np.ndarray, worms: np.ndarray, given: Mapping[str, np.ndarray]
     ) -> LeftOut:
         parts = []
-        for train, test in inner_splits(self.cv, frames, states, worms if animals is None else animals):
+        for train, test in inner_splits(self.cv, frames, states, given.get("groups", worms)):
             learnt = np.unique(codes[train])
             if len(learnt) < 2:
                 continue
-            model = self._fit_inner(rows_of(frames, train), states[train], None if animals is None else animals[train])
+            of_train = {name: values[train] for name, values in given.items()}
+            model = self._fit_inner(rows_of(frames, train), states[train], of_train)
             logs = log_probabilities(model, rows_of(frames, test), self.classes_)
             parts.append(LeftOut(logs, codes[test], np.isin(codes[test], learnt), worms[test]))
         if not parts:
@@ -163,21 +176,19 @@ class InnerWormsClassifier(WrappingStateClassifier):
         return LeftOut(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
-def animals_of(groups: Any, known: np.ndarray) -> np.ndarray | None:
-    """Return the animal of each frame of known state, None where groups do not say."""
-    if groups is None:
-        return None
-    animals = np.asarray(column_or_1d(groups))
-    if len(animals) != len(known):
-        raise ValueError(f"groups has {len(animals)} values for {len(known)} rows; give one for each")
-    return animals[known]
-
-
 def takes_groups(estimator: Any) -> bool:
     """Return whether the fit of an estimator takes groups: a search, a classifier of this module, or one that asks."""
     if isinstance(estimator, WrappingStateClassifier | BaseSearchCV) and not get_config()["enable_metadata_routing"]:
         return True
     return bool(get_routing_for_object(estimator).consumes("fit", ["groups"]))
+
+
+def takes(estimator: Any, argument: str) -> bool:
+    """Return whether the fit of an estimator, or of what it searches, wraps or routes to, takes an argument."""
+    if isinstance(estimator, WrappingStateClassifier | BaseSearchCV):
+        return takes(estimator.estimator, argument)
+    routed = get_routing_for_object(estimator).consumes("fit", [argument])
+    return has_fit_parameter(estimator, argument) or bool(routed)
 
 
 def inner_splits(cv: Any, frames: Any, states: np.ndarray, worms: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:

@@ -216,8 +216,11 @@ def _filled(text: str, values: Mapping[str, Any]) -> str:
 def _with_sections(method: Any, words: Mapping[str, str]) -> str:
     """Return the docstring of a method, with its arguments and what it returns before other sections."""
     opening, *others = re.split(r"\n\n(?=[A-Z]\w+\n---)", inspect.cleandoc(method.__doc__))
-    about = {name: f"{method.__name__} {name}" for name in inspect.signature(method).parameters}
-    known = [f"{name} : {words.get(own) or words[name]}" for name, own in about.items() if {name, own} & words.keys()]
+    known = []
+    for name, parameter in inspect.signature(method).parameters.items():
+        about = words.get(f"{method.__name__} {name}", words.get(name))
+        stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+        known += [f"{stars}{name} : {about}"] if about else []
     parameters = ["Parameters", "----------", *known, ""] if known else []
     sections = "\n".join([*parameters, "Returns", "-------", words[f"{method.__name__} returns"]])
     return "\n\n".join([opening, sections.format_map(words), *others]) + "\n"

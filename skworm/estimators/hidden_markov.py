@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import logsumexp
 from sklearn.utils.validation import check_is_fitted
 
-from skworm.estimators.calibration import WrappingStateClassifier, animals_of
+from skworm.estimators.calibration import WrappingStateClassifier
 from skworm.frames.index import frame_of_rows, worm_of_rows
 from skworm.parameters import NotNegative, Positive
 
@@ -153,14 +153,14 @@ log_transition, log_start : ndarray of shape (n_states, n_states), ndarray of sh
     Logarithms of probabilities.""",
     }
 
-    def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None, **fit_params: Any) -> Self:
         """Fit the estimator, and count how states follow each other."""
         worms = worm_of_rows(X, worm)
-        frames, states, codes, known = self._known_frames(X, y, worms)
+        frames, states, codes, known, given = self._known_frames(X, y, worms, {"groups": groups, **fit_params})
         sequences = _sequences(X, worms, len(known), np.flatnonzero(known))
         self.shares_ = np.bincount(codes) / len(codes)
         self.transition_ = transition_probabilities(codes, sequences, len(self.classes_), self.pseudo_count)
-        self.estimator_ = self._fit_inner(frames, states, animals_of(groups, known))
+        self.estimator_ = self._fit_inner(frames, states, given)
         return self
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
