@@ -187,6 +187,14 @@ array-like of shape (n_{rows},), optional
 """Words of blocks, arguments of methods, those of one method as "fit worm", and what it returns as "fit returns"."""
 
 
+def words_of(cls: type) -> dict[str, Any]:
+    """Return the words of a class and of its bases."""
+    words: dict[str, Any] = dict(_WORDS)
+    for base in reversed(cls.__mro__):
+        words |= vars(base).get("_words", {})
+    return words
+
+
 def documented(cls: _Class) -> _Class:
     """Fill in what docstrings share: lines ``%(name)s`` of a class, arguments and returns of its methods.
 
@@ -194,9 +202,7 @@ def documented(cls: _Class) -> _Class:
     """
     if cls.__doc__ is None:  # python -OO drops docstrings
         return cls
-    words: dict[str, Any] = dict(_WORDS)
-    for base in reversed(cls.__mro__):
-        words |= vars(base).get("_words", {})
+    words = words_of(cls)
     defaults = {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
     cls.__doc__ = _filled(inspect.cleandoc(cls.__doc__), words | defaults) + "\n"
     for name, method in vars(cls).items():

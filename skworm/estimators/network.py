@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
-from skworm.estimators.documentation import DocumentedEstimator
+from skworm.estimators.documentation import DocumentedEstimator, words_of
 from skworm.estimators.parts import (
     GRAPHS,
     MESSAGES,
@@ -94,7 +94,6 @@ class NeuralEstimator(DocumentedEstimator):
     _decayed = "readout.*"
     _graph_per = "worm"
     _words: ClassVar[dict[str, str]] = {
-        "rows": "frames",
         "columns": "n_neurons * n_node_features",
         "about_X": (
             "Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` carries worms and neurons."
@@ -207,7 +206,7 @@ TrainingJob
             if augmentation.neuron_dropout and not self._takes_missing_neurons:
                 raise ValueError(
                     f"VirtualWorms: neuron_dropout={augmentation.neuron_dropout}, but {type(self).__name__} needs "
-                    f"every neuron in all {self._words['rows']}; leave neuron_dropout=0"
+                    f"every neuron in all {words_of(type(self))['rows']}; leave neuron_dropout=0"
                 )
 
     def _readout_of_neurons(self) -> Readout:

@@ -291,7 +291,6 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     _decayed = "step.*"
     _graph_per = "frame"
     _words: ClassVar[dict[str, str]] = {
-        "rows": "trajectories",
         "unit": "frame",
         "net_outputs": "frames, all\n    less the level of the worm (``level_`` or ``levels_``)",
         "virtual_worms": "VirtualWorms(gain=0.3, offset=0, mixing=0.2)",
