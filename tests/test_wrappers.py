@@ -304,7 +304,9 @@ def test_composition(kind, request):
     assert predicted.shape == y.shape
     splits = list(cv.split(X, y, worm))
     calibrated = CalibratedClassifierCV(SVMStateClassifier(), cv=splits).fit(X, y)
-    stacked = StackingClassifier([("mlp", mlp()), ("svm", SVMStateClassifier())], cv=splits).fit(X, y)
+    unseen = WormGroupKFold(1, n_train_worms=len(splits) - 1)
+    models = [("mlp", mlp()), ("svm", SVMStateClassifier()), ("chain", HiddenMarkovStateClassifier(mlp()))]
+    stacked = StackingClassifier(models, LogisticRegression(), cv=unseen).fit(X, y)
     bagged = BaggingClassifier(mlp(), n_estimators=2, random_state=0).fit(X, y)
     for model in (calibrated, stacked, bagged):
         assert model.score(X, y) > 0.4
