@@ -15,12 +15,13 @@ from sklearn import get_config
 from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils import get_tags
+from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter, validate_data
 
 from skworm.estimators.documentation import DocumentedEstimator
+from skworm.estimators.familiarity import states_within
 from skworm.estimators.states import StateClassifierMixin, encode_states, known_states
 from skworm.frames.index import (
     FRAME_LEVEL,
@@ -102,7 +103,7 @@ pandas.DataFrame of bool, shape (n_frames, n_states)
             if len(column) != len(known):
                 raise ValueError(f"{name} has {len(column)} values for {len(known)} rows; give one for each")
             given[name] = column[known]
-        frames = rows_of(labelled_rows(X, checked, worms), np.flatnonzero(known))
+        frames = _safe_indexing(labelled_rows(X, checked, worms), np.flatnonzero(known))
         return frames, states[known], codes, known, given
 
     def _log_probabilities(self, X: Any, worm: Any) -> np.ndarray:
@@ -165,8 +166,8 @@ class InnerWormsClassifier(WrappingStateClassifier):
             if len(learnt) < 2:
                 continue
             of_train = {name: values[train] for name, values in given.items()}
-            model = self._fit_inner(rows_of(frames, train), states[train], of_train)
-            logs = log_probabilities(model, rows_of(frames, test), self.classes_)
+            model = self._fit_inner(_safe_indexing(frames, train), states[train], of_train)
+            logs = log_probabilities(model, _safe_indexing(frames, test), self.classes_)
             parts.append(LeftOut(logs, codes[test], np.isin(codes[test], learnt), worms[test]))
         if not parts:
             raise ValueError(
@@ -236,11 +237,6 @@ def labelled_rows(X: Any, checked: np.ndarray, worms: np.ndarray | None) -> Any:
     index = pd.MultiIndex.from_arrays([worms, frame_of_rows(X, worms)], names=[WORM_LEVEL, FRAME_LEVEL])
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(checked)
     return table.set_axis(index, axis=0)
-
-
-def rows_of(frames: Any, rows: np.ndarray) -> Any:
-    """Take some rows of a table or an array."""
-    return frames.iloc[rows] if isinstance(frames, pd.DataFrame) else frames[rows]
 
 
 _LOG_TEMPERATURES = (np.log(0.05), np.log(100.0))
@@ -400,9 +396,3 @@ def nonconformity_of(left_out: LeftOut) -> np.ndarray:
     logs = left_out.log_probabilities
     shares = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
     return np.where(left_out.learnt, 1 - shares[np.arange(len(logs)), left_out.state], 1.0)
-
-
-def states_within(probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """Return which states a set holds: those near enough, and the most probable one."""
-    top = probabilities.argmax(axis=1)[:, None] == np.arange(probabilities.shape[1])
-    return (1 - probabilities <= threshold) | top

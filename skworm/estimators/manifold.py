@@ -169,10 +169,6 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         back = np.argsort(order)
         return points[back], following[back]
 
-    def _n_candidates(self) -> int:
-        # Of so many, enough remain even if all stand next to each other in time.
-        return min(len(self._points), self.n_neighbors * (2 * self.min_separation - 1))
-
     def _transitions_from(self, following: np.ndarray) -> csr_array:
         """Return the probabilities of going to the training points, around the points that follow."""
         # In chunks, the candidates of all rows are never held at once.
@@ -181,7 +177,9 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _transitions_of_chunk(self, following: np.ndarray) -> csr_array:
         squared = euclidean_distances(following, self._points, squared=True)
-        candidates = np.argpartition(squared, self._n_candidates() - 1, axis=1)[:, : self._n_candidates()]
+        # Of so many, enough remain even if all stand next to each other in time.
+        n_candidates = min(len(self._points), self.n_neighbors * (2 * self.min_separation - 1))
+        candidates = np.argpartition(squared, n_candidates - 1, axis=1)[:, :n_candidates]
         nearest_first = np.argsort(np.take_along_axis(squared, candidates, axis=1), axis=1, kind="stable")
         candidates = np.take_along_axis(candidates, nearest_first, axis=1)
         squared = np.take_along_axis(squared, candidates, axis=1)
@@ -206,12 +204,9 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return chosen
 
     def _coordinates(self, transitions: csr_array) -> np.ndarray:
-        return transitions @ self._modes_ahead()
-
-    def _modes_ahead(self) -> np.ndarray:
-        """Training coordinates a frame before those that are wanted: the transitions add the last one."""
+        # The transitions add the last of the frames ahead.
         ahead = self._modes * self.eigenvalues_ ** (self.diffusion_time - 1)
-        return np.where(self._imaginary, ahead.imag, ahead.real)
+        return transitions @ np.where(self._imaginary, ahead.imag, ahead.real)
 
 
 def _median(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:

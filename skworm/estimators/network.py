@@ -101,6 +101,9 @@ class NeuralEstimator(DocumentedEstimator):
         "training_job returns": """\
 TrainingJob
     What :func:`skworm.training.train` trains; ``take_training`` ends the fit.""",
+        "job": "TrainingJob\n    What ``training_job`` returned.",
+        "net": "skorch.NeuralNet\n    The trained net.",
+        "take_training returns": "self\n    The fitted estimator.",
         "unit": "worm",
         "net_outputs": (
             "probabilities of\n    states (`forward`: what the softmax takes), or signals less ``signal_mean_`` and "
@@ -134,20 +137,7 @@ TrainingJob
         raise NotImplementedError
 
     def take_training(self, job: TrainingJob, net: Any) -> Self:
-        """Make all of a fit that follows training.
-
-        Parameters
-        ----------
-        job : TrainingJob
-            What :meth:`training_job` returned.
-        net : skorch.NeuralNet
-            The trained net.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-        """
+        """Make all of a fit that follows training."""
         self.net_ = net
         # In single precision a row's prediction would depend, if slightly, on the rows that come with it.
         net.module_.double()

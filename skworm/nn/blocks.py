@@ -11,16 +11,8 @@ from torch import Tensor, nn
 class FeatureBatchNorm(nn.BatchNorm1d):
     """Batch normalisation of the last axis, over all the others.
 
-    Parameters
-    ----------
-    n_features : int
-        Size of the last axis.
-
-    Attributes
-    ----------
-    row_weights : Tensor of shape (n_rows,) or None
-        Where it is set, in training: 1 for a row, 0 for one that only fills up a batch and is left out of the
-        statistics. It holds for inputs whose first axis is the rows.
+    Where ``row_weights`` of shape (n_rows,) are set, in training, a row of weight 0 only fills up a batch, and is left
+    out of the statistics. They hold for inputs whose first axis is the rows.
     """
 
     row_weights: Tensor | None

@@ -91,13 +91,7 @@ class NeuronGRU(nn.Module):
 
 
 class NeuronLinear(nn.Module):
-    """A linear layer for each neuron, every one with its own weights.
-
-    Parameters
-    ----------
-    n_neurons, n_inputs, n_outputs : int
-        Number of layers, and the size of each.
-    """
+    """A linear layer for each neuron, every one with its own weights."""
 
     def __init__(self, n_neurons: int, n_inputs: int, n_outputs: int) -> None:
         super().__init__()

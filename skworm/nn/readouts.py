@@ -68,11 +68,6 @@ class TypicalNodes(nn.Module):
     """Remember what is typical of each neuron: its mean over the training frames in which it is there.
 
     The mean is a running one, since what a neuron has after messages changes while a network learns.
-
-    Parameters
-    ----------
-    n_neurons, n_node_features : int
-        Shape of a frame.
     """
 
     _LEAST_WEIGHT = 0.1
@@ -102,11 +97,6 @@ class MissingNodes(nn.Module):
     """Fill in neurons that are missing: with what is typical of each, shifted by what training made of its absence.
 
     The shift begins at 0, and stays there where no neuron was ever missing in training.
-
-    Parameters
-    ----------
-    n_neurons, n_node_features : int
-        Shape of a frame.
     """
 
     def __init__(self, n_neurons: int, n_node_features: int) -> None:
