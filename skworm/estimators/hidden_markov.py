@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import pandas as pd
 from scipy.special import logsumexp
 from sklearn.utils.validation import check_is_fitted
 
@@ -184,7 +183,5 @@ log_transition, log_start : ndarray of shape (n_states, n_states), ndarray of sh
 
 
 def _sequences(X: Any, worms: np.ndarray | None, n_rows: int, kept: Any) -> list[np.ndarray]:
-    if worms is None and not isinstance(X, pd.DataFrame):
-        return list(sequences_of(np.zeros(n_rows, dtype=int)[kept], np.arange(n_rows)[kept]))
     population = np.zeros(n_rows, dtype=int) if worms is None else worms
     return list(sequences_of(population[kept], frame_of_rows(X, population)[kept]))

@@ -44,10 +44,8 @@ class FrameLSTM(nn.Module):
 
     Parameters
     ----------
-    n_inputs : int
-        Node features of all neurons together.
-    n_hidden : int
-        Size of the memory.
+    n_inputs, n_hidden : int
+        Node features of all neurons together, and size of the memory.
 
     References
     ----------
@@ -69,10 +67,8 @@ class NeuronGRU(nn.Module):
 
     Parameters
     ----------
-    n_inputs : int
-        Features of a neuron.
-    n_hidden : int
-        Size of a neuron's memory.
+    n_inputs, n_hidden : int
+        Features of a neuron, and size of its memory.
 
     References
     ----------

@@ -74,11 +74,10 @@ class MessagePassing(nn.Module):
         sends nothing, receives nothing and keeps the features 0, which it must come with.
         """
         if self.graph.dynamic and graphs is None:
-            values = (nodes,) if present is None else (nodes, present)
             if not self.in_parts:
-                return self._pass_along_own_graphs(*values)
+                return self._pass_along_own_graphs(nodes, present)
             again = torch.is_grad_enabled() and not self._encoder.has_batch_norm
-            return frame_by_frame(self._pass_along_own_graphs, values, self._frames_at_a_time(nodes), again)
+            return frame_by_frame(self._pass_along_own_graphs, (nodes, present), self._frames_at_a_time(nodes), again)
         weights = self.weights(nodes, group, present) if graphs is None else graphs
         return self._pass_along(weights, group.messages, nodes, present)
 
@@ -92,10 +91,7 @@ class MessagePassing(nn.Module):
         if not self.graph.dynamic:
             graphs = self.weights(nodes, group, present).expand(group.n_groups, -1, -1)
         else:
-            size = self._frames_at_a_time(nodes)
-            masks = [None] * -(-len(nodes) // size) if present is None else present.split(size)
-            parts = zip(nodes.split(size), masks, strict=True)
-            weights = torch.cat([self.weights(part, group, mask) for part, mask in parts])
+            weights = frame_by_frame(self._own_graphs, (nodes, present), self._frames_at_a_time(nodes), again=False)
             graphs = group.means(weights, None if present is None else pairs_of(present))
         if present is None or not isinstance(self.graph, StaticGraph):
             return graphs
@@ -112,9 +108,11 @@ class MessagePassing(nn.Module):
     def _encoder(self) -> EdgeEncoder:
         return self.get_submodule("graph.encoder")  # type: ignore[return-value]  # only dynamic edges ask for it
 
+    def _own_graphs(self, nodes: Tensor, present: Tensor | None = None) -> Tensor:
+        return self.weights(nodes, Groups.one(len(nodes), nodes.device), present)
+
     def _pass_along_own_graphs(self, nodes: Tensor, present: Tensor | None = None) -> Tensor:
-        weights = self.weights(nodes, Groups.one(len(nodes), nodes.device), present)
-        return self._pass_along(weights, torch.matmul, nodes, present)
+        return self._pass_along(self._own_graphs(nodes, present), torch.matmul, nodes, present)
 
     def _pass_along(
         self, weights: Tensor, send: Callable[[Tensor, Tensor], Tensor], nodes: Tensor, present: Tensor | None
@@ -158,10 +156,11 @@ class MessagePassing(nn.Module):
 
 
 def frame_by_frame(
-    function: Callable[..., Tensor], values: tuple[Tensor, ...], frames_at_a_time: int, again: bool
+    function: Callable[..., Tensor], values: tuple[Tensor | None, ...], frames_at_a_time: int, again: bool
 ) -> Tensor:
     """Apply a function of some frames to a few of them at a time, all once more in the backward pass if `again`."""
-    parts = zip(*(value.split(frames_at_a_time) for value in values), strict=True)
+    # A last value that is None is left to the default of the function.
+    parts = zip(*(value.split(frames_at_a_time) for value in values if value is not None), strict=True)
     if not again:
         return torch.cat([function(*part) for part in parts])
     return torch.cat([checkpoint(function, *part, use_reentrant=False, preserve_rng_state=False) for part in parts])
@@ -293,12 +292,8 @@ class GATConvolution(_HeadedAttention):
 
     Parameters
     ----------
-    n_inputs : int
-        Features of a neuron.
-    n_hidden : int
-        Features of a head.
-    n_heads : int
-        Heads, whose features are set side by side.
+    n_inputs, n_hidden, n_heads : int
+        Features of a neuron, features of a head, and heads, which are set side by side.
 
     References
     ----------
@@ -334,12 +329,8 @@ class GATv2Convolution(_HeadedAttention):
 
     Parameters
     ----------
-    n_inputs : int
-        Features of a neuron.
-    n_hidden : int
-        Features of a head.
-    n_heads : int
-        Heads, whose features are set side by side.
+    n_inputs, n_hidden, n_heads : int
+        Features of a neuron, features of a head, and heads, which are set side by side.
 
     References
     ----------
@@ -484,8 +475,7 @@ class GraphConvolution(nn.Module):
         def of_part(nodes: Tensor, index: Tensor, present: Tensor | None = None) -> Tensor:
             return function(nodes, Groups(index, group.n_groups), present)
 
-        values = (nodes, group.index) if present is None else (nodes, group.index, present)
-        return frame_by_frame(of_part, values, self._frames_at_a_time(nodes), again)
+        return frame_by_frame(of_part, (nodes, group.index, present), self._frames_at_a_time(nodes), again)
 
     def _frames_at_a_time(self, nodes: Tensor) -> int:
         return max(1, HIDDEN_EDGES_AT_A_TIME // (nodes.shape[1] ** 2 * self.convolution.n_pair_features))
