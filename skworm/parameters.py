@@ -31,14 +31,20 @@ def _constraints(hint: Any) -> list[Any]:
 
 @dataclass_transform(eq_default=False, field_specifiers=(field,))
 class Declared(BaseEstimator):
-    """What has its annotated attributes as parameters, in its constructor, and checks that they are of their types."""
+    """An object whose annotated attributes are its parameters, which its constructor takes and scikit-learn checks.
+
+    A class that is derived may write a constructor of its own, which those derived from it then have.
+    """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
+    _declared: ClassVar[bool] = False
     _kw_only: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        dataclass(cls, eq=False, repr=False, kw_only=cls._kw_only)
+        author = next(base for base in cls.__mro__ if "__init__" in vars(base))
+        cls._declared = author is object or (author is not cls and vars(author).get("_declared", False))
+        dataclass(cls, init=cls._declared, eq=False, repr=False, kw_only=cls._kw_only)
         hints = inspect.get_annotations(cls, eval_str=True)
         constraints: dict[str, list[Any]] = {}
         for base in reversed(cls.__mro__):

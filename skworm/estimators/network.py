@@ -100,7 +100,7 @@ class NeuralEstimator(DocumentedEstimator):
         ),
         "training_job returns": """\
 TrainingJob
-    What :func:`skworm.training.train` trains; ``take_training`` ends the fit.""",
+    What ``skworm.training.train`` trains; ``take_training`` ends the fit.""",
         "job": "TrainingJob\n    What ``training_job`` returned.",
         "net": "skorch.NeuralNet\n    The trained net.",
         "take_training returns": "self\n    The fitted estimator.",
