@@ -134,20 +134,29 @@ class InnerWormsClassifier(WrappingStateClassifier):
         frames, states, codes, known, given = self._known_frames(X, y, worms, {"groups": groups, **fit_params})
         worms = np.zeros(len(states), dtype=int) if worms is None else worms[known]
         if isinstance(self.cv, str):
-            self.estimator_ = self._prefit()
-            logs = log_probabilities(self.estimator_, frames, self.classes_)
-            self._learn(LeftOut(logs, codes, np.isin(self.classes_, self.estimator_.classes_)[codes], worms))
+            check_is_fitted(self.estimator)
+            unknown = sorted(set(self.estimator.classes_.tolist()) - set(self.classes_.tolist()))
+            if unknown:
+                raise ValueError(
+                    f"the estimator knows the states {unknown}, and y holds none of them; pass frames of each"
+                )
+            self.estimator_ = self.estimator
+            self._learn(self._left_out(self.estimator_, frames, codes, worms))
             return self
-        self._learn(self._left_out(frames, states, codes, worms, given))
+        parts = []
+        for train, test in inner_splits(self.cv, frames, states, given.get("groups", worms)):
+            if len(np.unique(codes[train])) > 1:
+                of_train = {name: values[train] for name, values in given.items()}
+                model = self._fit_inner(_safe_indexing(frames, train), states[train], of_train)
+                parts.append(self._left_out(model, _safe_indexing(frames, test), codes[test], worms[test]))
+        if not parts:
+            raise ValueError(
+                f"{type(self).__name__}: with cv={self.cv!r} no inner fit has frames of two states (classes); train on "
+                "more frames or more worms"
+            )
+        self._learn(LeftOut(*map(np.concatenate, zip(*parts, strict=True))))
         self.estimator_ = self._fit_inner(frames, states, given)
         return self
-
-    def _prefit(self) -> Any:
-        check_is_fitted(self.estimator)
-        unknown = sorted(set(self.estimator.classes_.tolist()) - set(self.classes_.tolist()))
-        if unknown:
-            raise ValueError(f"the estimator knows the states {unknown}, and y holds none of them; pass frames of each")
-        return self.estimator
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
         """Return the probability of every state."""
@@ -157,24 +166,9 @@ class InnerWormsClassifier(WrappingStateClassifier):
         """Learn from frames of worms that the inner fits have not seen."""
         raise NotImplementedError
 
-    def _left_out(
-        self, frames: Any, states: np.ndarray, codes: np.ndarray, worms: np.ndarray, given: Mapping[str, np.ndarray]
-    ) -> LeftOut:
-        parts = []
-        for train, test in inner_splits(self.cv, frames, states, given.get("groups", worms)):
-            learnt = np.unique(codes[train])
-            if len(learnt) < 2:
-                continue
-            of_train = {name: values[train] for name, values in given.items()}
-            model = self._fit_inner(_safe_indexing(frames, train), states[train], of_train)
-            logs = log_probabilities(model, _safe_indexing(frames, test), self.classes_)
-            parts.append(LeftOut(logs, codes[test], np.isin(codes[test], learnt), worms[test]))
-        if not parts:
-            raise ValueError(
-                f"{type(self).__name__}: with cv={self.cv!r} no inner fit has frames of two states (classes); train on "
-                "more frames or more worms"
-            )
-        return LeftOut(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    def _left_out(self, model: Any, frames: Any, codes: np.ndarray, worms: np.ndarray) -> LeftOut:
+        logs = log_probabilities(model, frames, self.classes_)
+        return LeftOut(logs, codes, np.isin(self.classes_, model.classes_)[codes], worms)
 
 
 def takes_groups(estimator: Any) -> bool:
