@@ -42,6 +42,13 @@ def group():
     return Groups(torch.arange(N_FRAMES) % 3, 3)
 
 
+def test_a_module_without_messages_has_no_graph(frames, group):
+    module = FrameModule(N_NEURONS, N_NODE_FEATURES, None, readout())
+    assert module(frames, group).shape == (N_FRAMES, N_STATES)
+    with pytest.raises(ValueError, match="passes no messages"):
+        module.group_graphs(frames, group)
+
+
 def test_feature_batch_norm_spans_all_but_the_last_axis():
     values = torch.randn(6, 5, 4) * 3 + 2
     normalised = FeatureBatchNorm(4)(values)

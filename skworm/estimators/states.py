@@ -94,6 +94,7 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
     """A torch module that maps frames to logits, trained through skorch."""
 
     class_weight: Literal["balanced"] | dict[str, float] | None = None
+    _loss = nn.CrossEntropyLoss
     _takes_missing_neurons = True
     _words: ClassVar[dict[str, str]] = {
         "about_X": """\
@@ -125,10 +126,6 @@ Scaled frames, neuron-major, NaN where a neuron is missing; one that is missing 
             by_state = compute_sample_weight(self.class_weight, states[known]).astype(np.float32)
             weight = by_state if weight is None else weight * by_state
         return self._job_of_frames(X, frames, targets, known, worm, weight)
-
-    @property
-    def _loss(self) -> type[nn.Module]:
-        return nn.CrossEntropyLoss
 
     def _frames_to_train(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
         """Set ``neurons_without_data_``, and let these be missing in the frames that judge as well."""

@@ -288,6 +288,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     weight_decay: NotNegative = 0.0
 
     _auto_augmentation = VirtualWorms(gain=0.3, offset=0.0, mixing=0.2)
+    _loss = nn.MSELoss
     _decayed = "step.*"
     _graph_per = "frame"
     _words: ClassVar[dict[str, str]] = {
@@ -344,10 +345,6 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         flat = frames.reshape(len(frames), -1).astype(np.float32)
         observed, future = np.split(flat, [self.burn_in_ * self.n_columns_], axis=1)
         return self._job(observed, group, future, held_out, seed, self._preparation(), weight)
-
-    @property
-    def _loss(self) -> type[nn.Module]:
-        return nn.MSELoss
 
     def _learn_linear_part(self, frames: np.ndarray) -> None:
         before, after = steps_of_pairs(frames, self.burn_in_)
