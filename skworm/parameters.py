@@ -44,7 +44,10 @@ class Declared(BaseEstimator):
         super().__init_subclass__(**options)
         author = next(base for base in cls.__mro__ if "__init__" in vars(base))
         cls._declared = author is object or (author is not cls and vars(author).get("_declared", False))
+        doc = cls.__doc__
         dataclass(cls, init=cls._declared, eq=False, repr=False, kw_only=cls._kw_only)
+        # A class without a docstring of its own has that of its base, not the signature that dataclass writes.
+        cls.__doc__ = doc
         hints = inspect.get_annotations(cls, eval_str=True)
         constraints: dict[str, list[Any]] = {}
         for base in reversed(cls.__mro__):

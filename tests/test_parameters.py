@@ -270,6 +270,7 @@ def test_estimators_can_be_derived():
     class Wider(Wide):
         pass
 
+    assert inspect.getdoc(Strong) == inspect.getdoc(VirtualWorms)
     assert Strong(gain=0.9).get_params()["gain"] == 0.9
     assert Wider(2).n_hidden == 32
     assert Wider(2).get_params() == {"width": 2}

@@ -200,11 +200,10 @@ def documented(cls: _Class) -> _Class:
 
     ``_words`` of the class and of its bases are what differs between families.
     """
-    if cls.__doc__ is None:  # python -OO drops docstrings
-        return cls
     words = words_of(cls)
-    defaults = {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
-    cls.__doc__ = _filled(inspect.cleandoc(cls.__doc__), words | defaults) + "\n"
+    if cls.__doc__ is not None:
+        defaults = {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
+        cls.__doc__ = _filled(inspect.cleandoc(cls.__doc__), words | defaults) + "\n"
     for name, method in vars(cls).items():
         doc = getattr(method, "__doc__", None)
         if f"{name} returns" in words and doc and "Parameters\n" not in doc:
