@@ -165,7 +165,7 @@ _WORDS: Mapping[str, str] = MappingProxyType(
         "row": "frame",
         "population": "population",
         "columns": "n_features",
-        "about_X": "Frames, NaN where a neuron is missing and the estimator takes it.",
+        "about_X": "Frames as `fit` takes them, NaN where a neuron is missing and the estimator takes that.",
         "X": "array-like of shape (n_{rows}, {columns})\n    {about_X}",
         "y": 'array-like of shape (n_frames,)\n    States; frames that are ``"unknown"`` are left out.',
         "worm": """\
