@@ -31,7 +31,7 @@ class WormSplit(NamedTuple):
     train : numpy.ndarray of int
         Rows to fit on.
     held_out : numpy.ndarray of int
-        Rows of the training worms in the fold.
+        Rows of the training worms in the fold; none with ``n_splits=1``.
     unseen : numpy.ndarray of int
         All rows of all other worms.
 
@@ -68,7 +68,9 @@ class WormGroupKFold(BaseCrossValidator):
     Parameters
     ----------
     n_splits : int, default=10
-        Folds a worm, at least 2.
+        Folds a worm. With 1 none is held out: a fit sees the training worms whole, and is tested on unseen worms only.
+        Trained on all worms but one, every row is then in one test set, which is the partition that
+        ``cross_val_predict`` and ``StackingClassifier`` want.
     n_train_worms : int, default=1
         Worms in the training set; every combination of that many is used.
     test_on : {"unseen_worms", "held_out_windows"}, default="unseen_worms"
@@ -271,13 +273,15 @@ class WormGroupKFold(BaseCrossValidator):
                 )
             if self.fold_by == "shuffled_windows":
                 windows = rng.permutation(windows)
-            parts = np.array_split(windows, self.n_splits)
+            parts = np.array_split(windows, self.n_splits) if self.n_splits > 1 else [windows[:0]]
             folds.append([self._fold_rows(name, rows, frame[rows], window[rows], part) for part in parts])
         return folds
 
     def _fold_rows(
         self, name: Any, rows: np.ndarray, frame: np.ndarray, window: np.ndarray, held_out_windows: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
+        if not len(held_out_windows):
+            return rows, rows[:0]
         held_out = np.isin(window, held_out_windows)
         train = ~held_out & (_distance_to_windows(frame, held_out_windows, self.window) > self.gap)
         if not train.any():
@@ -291,10 +295,12 @@ class WormGroupKFold(BaseCrossValidator):
         for name, allowed in (("test_on", _TEST_ON), ("fold_by", _FOLD_BY)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not known; choose one of {allowed}")
-        for name, least in (("n_splits", 2), ("n_train_worms", 1), ("window", 1), ("gap", 0)):
+        for name, least in (("n_splits", 1), ("n_train_worms", 1), ("window", 1), ("gap", 0)):
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < least:
                 raise ValueError(f"{name}={value!r} must be a whole number, at least {least}")
+        if self.n_splits == 1 and self.test_on == "held_out_windows":
+            raise ValueError("n_splits=1 holds no windows out; raise n_splits, or use test_on='unseen_worms'")
 
     def _check_worms(self, names: list[Any], *, unseen_needed: bool) -> None:
         if self.n_train_worms > len(names):
