@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from itertools import combinations
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from sklearn.utils import check_random_state
 
 from skworm.frames.index import worm_of_rows
 from skworm.neurons import neuron_name
+from skworm.parameters import check_whole
 from skworm.recording import UNKNOWN
 
 _SWAPS_AN_EDGE = 10
@@ -163,8 +163,7 @@ def compare_graphs(
     2     auroc    permuted_labels   0.93     0.01      210
     3     auroc  rewired_reference   0.93     0.01      210
     """
-    if not isinstance(n_permutations, Integral) or n_permutations < 1:
-        raise ValueError(f"n_permutations={n_permutations!r} must be a whole number, at least 1")
+    check_whole(1, n_permutations=n_permutations)
     inferred, reference = _oriented(inferred, "inferred"), _oriented(reference, "reference", finite=False)
     neurons = [name for name in inferred.index if name in reference.index]
     if len(neurons) < _FEWEST_SHARED_NEURONS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skworm.frames.index import parse_column_names
 from skworm.metrics import score_states
 from skworm.model_selection.samples import state_samples
+from skworm.parameters import check_whole
 from skworm.recording import UNKNOWN
 
 _SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
@@ -91,8 +91,7 @@ def neuron_importance(
     >>> summarize_importance(importance)["neuron"].tolist()
     ['AVAL', 'ALA']
     """
-    if not isinstance(n_repeats, Integral) or n_repeats < 1:
-        raise ValueError(f"n_repeats={n_repeats!r} must be a whole number, at least 1")
+    check_whole(1, n_repeats=n_repeats)
     check_is_fitted(estimator)
     parsed = parse_column_names(X.columns) if isinstance(X, pd.DataFrame) else None
     if parsed is None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from skworm.metrics.bouts import same_frames
+
 
 def score_behavior(y_true: Any, y_pred: Any) -> dict[str, float]:
     """Score a predicted signal against the true one, leaving out frames whose true signal is NaN.
@@ -37,11 +39,7 @@ def score_behavior(y_true: Any, y_pred: Any) -> dict[str, float]:
     >>> score_behavior([0.0, 0.1, 0.2, float("nan")], [0.0, 0.0, 0.2, 0.3])
     {'n_frames': 3, 'r2': 0.5, 'correlation': 0.866..., 'rmse': 0.057...}
     """
-    true, predicted = np.asarray(y_true, dtype=float), np.asarray(y_pred, dtype=float)
-    if true.shape != predicted.shape or true.ndim != 1:
-        raise ValueError(
-            f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass one value a frame, (n_frames,), in both"
-        )
+    true, predicted = same_frames(y_true, y_pred, "value", float)
     known = ~np.isnan(true)
     true, predicted = true[known], predicted[known]
     strange = np.flatnonzero(~np.isfinite(predicted))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from skworm.metrics.bouts import worms_of
+from skworm.parameters import check_choice, check_whole
 from skworm.recording import UNKNOWN
 
-_BINNINGS = ("equal_mass", "equal_width")
 _SUM_TOLERANCE = 1e-3
 
 
@@ -61,8 +60,7 @@ def expected_calibration_error(
     >>> expected_calibration_error(states, [[0.75, 0.25]] * 4, classes=["forward", "reverse"], n_bins=1)
     0.25
     """
-    frames = _check(y_true, probabilities, classes)
-    return _error(frames, n_bins, binning)
+    return _error(_frames(y_true, probabilities, classes), n_bins, binning)
 
 
 def reliability_curve(
@@ -90,7 +88,7 @@ def reliability_curve(
     bin
     1        0.8125      0.75         4
     """
-    return _curve(_check(y_true, probabilities, classes), n_bins, binning)
+    return _curve(_frames(y_true, probabilities, classes), n_bins, binning)
 
 
 def calibration_report(
@@ -128,17 +126,17 @@ def calibration_report(
     {'a': 0.1, 'b': 0.6}
     """
     worms = worms_of(y_true, worm)
-    frames, states = _check(y_true, probabilities, classes), np.asarray(y_true, dtype=str)
-    by_worm = {name: frames.of(worms[states != UNKNOWN] == name) for name in np.unique(worms)}
+    frames = _frames(y_true, probabilities, classes, worm=worms)
+    by_worm = {name: frames[frames["worm"] == name] for name in np.unique(worms)}
     rows = [
         {
-            "n_frames": len(part.confidence),
-            "accuracy": _mean(part.correct),
-            "confidence": _mean(part.confidence),
-            "expected_calibration_error": _error(part, n_bins, binning),
-            "log_loss": _mean(part.loss),
+            "n_frames": len(own),
+            "accuracy": own["accuracy"].mean(),
+            "confidence": own["confidence"].mean(),
+            "expected_calibration_error": _error(own, n_bins, binning),
+            "log_loss": own["log_loss"].mean(),
         }
-        for part in by_worm.values()
+        for own in by_worm.values()
     ]
     return pd.DataFrame(rows, index=pd.Index(by_worm, name="worm"))
 
@@ -188,16 +186,8 @@ def coverage_report(y_true: Any, sets: pd.DataFrame, *, worm: Any = None) -> pd.
     return pd.concat([by_worm.size().rename("n_frames"), by_worm.mean()], axis=1)
 
 
-class _Frames(NamedTuple):
-    confidence: np.ndarray
-    correct: np.ndarray
-    loss: np.ndarray
-
-    def of(self, rows: np.ndarray) -> _Frames:
-        return _Frames(*(values[rows] for values in self))
-
-
-def _check(y_true: Any, probabilities: Any, classes: Any) -> _Frames:
+def _frames(y_true: Any, probabilities: Any, classes: Any, **others: Any) -> pd.DataFrame:
+    """Return a row for each frame of known state: confidence, whether it is right, and log loss, beside `others`."""
     states, names = np.asarray(y_true, dtype=str), np.asarray(classes, dtype=str)
     values = np.asarray(probabilities, dtype=float)
     if states.ndim != 1 or names.ndim != 1 or values.shape != (len(states), len(names)):
@@ -211,36 +201,28 @@ def _check(y_true: Any, probabilities: Any, classes: Any) -> _Frames:
             f"row {wrong[0]} of probabilities is {values[wrong[0]].round(3).tolist()}, which are no probabilities that "
             "sum to 1; pass predict_proba(X)"
         )
-    known = states != UNKNOWN
-    states, values = states[known], values[known]
     top = values.argmax(axis=1)
     of_true = np.where(states[:, None] == names, values, 0.0).sum(axis=1)
     with np.errstate(divide="ignore"):
-        loss = -np.log(of_true)
-    return _Frames(values[np.arange(len(values)), top], names[top] == states, loss)
+        scores = {"confidence": values.max(axis=1), "accuracy": names[top] == states, "log_loss": -np.log(of_true)}
+    return pd.DataFrame({**others, **scores})[states != UNKNOWN]
 
 
-def _curve(frames: _Frames, n_bins: int, binning: str) -> pd.DataFrame:
-    if not isinstance(n_bins, Integral) or n_bins < 1:
-        raise ValueError(f"n_bins={n_bins!r} must be a whole number, at least 1")
-    if binning not in _BINNINGS:
-        raise ValueError(f"binning={binning!r} is not known; choose one of {_BINNINGS}")
-    n_frames = len(frames.confidence)
+def _curve(frames: pd.DataFrame, n_bins: int, binning: str) -> pd.DataFrame:
+    check_whole(1, n_bins=n_bins)
+    check_choice(("equal_mass", "equal_width"), binning=binning)
+    confidence = frames["confidence"].to_numpy()
     if binning == "equal_width":
-        number = np.minimum((frames.confidence * n_bins).astype(int), n_bins - 1)
+        number = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
     else:
-        number = np.empty(n_frames, dtype=int)
-        number[np.argsort(frames.confidence, kind="stable")] = np.arange(n_frames) * n_bins // max(n_frames, 1)
-    by_bin = pd.DataFrame({"bin": number, "confidence": frames.confidence, "accuracy": frames.correct}).groupby("bin")
+        number = np.empty(len(frames), dtype=int)
+        number[np.argsort(confidence, kind="stable")] = np.arange(len(frames)) * n_bins // max(len(frames), 1)
+    by_bin = frames[["confidence", "accuracy"]].groupby(pd.Index(number, name="bin"))
     return pd.concat([by_bin.mean(), by_bin.size().rename("n_frames")], axis=1)
 
 
-def _error(frames: _Frames, n_bins: int, binning: str) -> float:
+def _error(frames: pd.DataFrame, n_bins: int, binning: str) -> float:
     curve = _curve(frames, n_bins, binning)
     if curve.empty:
         return np.nan
     return float(np.average((curve["confidence"] - curve["accuracy"]).abs(), weights=curve["n_frames"]))
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else np.nan
