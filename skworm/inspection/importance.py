@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skworm.frames.index import parse_column_names
 from skworm.metrics import score_states
-from skworm.model_selection.samples import state_samples
+from skworm.model_selection.samples import StateSamples
 from skworm.parameters import check_whole
 from skworm.recording import UNKNOWN
 
@@ -97,7 +97,7 @@ def neuron_importance(
     if parsed is None:
         raise ValueError("X does not tell which columns are a neuron's; pass the DataFrame that make_frames returned")
     neurons, node_features = parsed
-    frames = state_samples(X, y, None)
+    frames = StateSamples.checked("X", X, y)
     score = _scorer(estimator, scoring)
     rng = check_random_state(random_state)
     rows = []

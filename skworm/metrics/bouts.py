@@ -53,7 +53,8 @@ def worms_of(states: Any, worm: Any) -> np.ndarray:
 
 def same_frames(y_true: Any, y_pred: Any, what: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
     """Return what is true and what is predicted as arrays; raise ValueError unless both have a value a frame."""
-    true, predicted = np.asarray(y_true, dtype=dtype), np.asarray(y_pred, dtype=dtype)
+    true: np.ndarray = np.asarray(y_true, dtype=dtype)
+    predicted: np.ndarray = np.asarray(y_pred, dtype=dtype)
     if true.shape != predicted.shape or true.ndim != 1:
         raise ValueError(
             f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass one {what} a frame, (n_frames,), in both"

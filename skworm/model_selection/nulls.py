@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from skworm.frames.index import frame_of_rows, parse_column_names, worm_of_rows
 from skworm.metrics.bouts import bouts_of
 from skworm.model_selection.cross_validation import one_torch_thread
-from skworm.model_selection.samples import state_samples
+from skworm.model_selection.samples import StateSamples
 from skworm.model_selection.workers import worker_options
 from skworm.recording import UNKNOWN
 
@@ -134,7 +134,7 @@ def null_score(
     """
     if not isinstance(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(f"n_repeats={n_repeats!r} must be a whole number, at least 1")
-    frames = state_samples(X, y, groups)
+    frames = StateSamples.checked("X", X, y, groups)
     states = pd.Series(frames.y, index=frames.X.index, name="state")
     make_null = _maker(null, min_lag, keep_correlations)
     known = np.flatnonzero(frames.y != UNKNOWN)
