@@ -7,11 +7,27 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from skworm import GNNStateClassifier, MLPStateClassifier, MLPTrajectoryRegressor, VirtualWorms, WormGroupKFold
+from skworm import (
+    GNNStateClassifier,
+    MLPStateClassifier,
+    MLPTrajectoryRegressor,
+    SVMStateClassifier,
+    VirtualWorms,
+    WormGroupKFold,
+)
 from skworm.datasets import make_worms
 from skworm.frames import make_frames, make_trajectories
 from skworm.model_selection import cross_validate_worms
 from skworm.model_selection import stacks as stacking
+from skworm.training import support_vectors
+
+
+class SolvedInTorch(SVMStateClassifier):
+    """The support vector machine as it is on a GPU, but for where its tensors live."""
+
+    def _solver_device(self):
+        return "cpu"
+
 
 MLP = MLPStateClassifier(max_epochs=15, device="cpu", n_hidden=4, augmentation=None, random_state=0)
 CV = WormGroupKFold(n_splits=2, random_state=0)
@@ -71,6 +87,27 @@ def test_state_classifiers_have_the_same_table_in_a_stack(frames, stacks, one_by
     assert stacks == [6, 6, 6]
 
 
+def test_support_vector_machines_have_the_table_of_libsvm_in_one_batch(stacks, monkeypatch):
+    frames = make_frames(make_worms(3, n_frames=300, random_state=0), neurons=["AVAL", "AVAR", "VB02"], states="4")
+    batches = []
+    together = support_vectors.Problems.start
+    monkeypatch.setattr(support_vectors.Problems, "start", lambda pairs: batches.append(len(pairs)) or together(pairs))
+    models = {"svm": SolvedInTorch(), "scaled": make_pipeline(StandardScaler(), SolvedInTorch(C=10.0))}
+    table = cross_validate_worms(models, *frames, cv=CV, baselines=False, verbose=0).table
+    assert stacks == [6, 6]
+    assert len(batches) == 2
+    assert min(batches) > 6, "every pair of states of every fit"
+    models = {"svm": SVC(), "scaled": make_pipeline(StandardScaler(), SVC(C=10.0))}
+    assert_same_table(table, cross_validate_worms(models, *frames, cv=CV, baselines=False, verbose=0).table)
+
+
+def test_a_support_vector_machine_that_cannot_be_fitted_is_named(frames, stacks):
+    X, y = frames
+    models = {"svm": SolvedInTorch(class_weight={"forward": 0.0})}
+    with pytest.raises(RuntimeError, match=r"model 'svm' on .* failed with ValueError: class_weight gives 0.0"):
+        cross_validate_worms(models, X, y, cv=CV, baselines=False, verbose=0)
+
+
 def test_trajectory_regressors_have_the_same_table_in_a_stack(frames, stacks, one_by_one):
     trajectories = make_trajectories(frames[0], horizon=9)
     models = {"mlp": MLPTrajectoryRegressor(max_epochs=3, n_hidden=8, device="cpu", random_state=0)}
@@ -86,6 +123,8 @@ def test_stacks_are_divided_among_processes(monkeypatch):
     assert [stacking.fits_at_a_time(MLP, 7, n_processes) for n_processes in (1, 2, 3)] == [7, 4, 3]
     assert stacking.fits_at_a_time(MLP, 1000, 1) == 320
     assert stacking.fits_at_a_time(SVC(), 7, 1) == 1
+    assert stacking.fits_at_a_time(SVMStateClassifier(device="cpu"), 7, 1) == 1
+    assert stacking.fits_at_a_time(SolvedInTorch(), 7, 1) == 7
 
 
 def test_a_resumed_run_trains_what_is_missing(frames, stacks, tmp_path):

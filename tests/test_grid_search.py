@@ -7,11 +7,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from skworm import MLPStateClassifier, VirtualWorms, WormGroupKFold
+from skworm import MLPStateClassifier, SVMStateClassifier, VirtualWorms, WormGroupKFold
 from skworm.datasets import make_worms
 from skworm.estimators import network
 from skworm.frames import make_frames
 from skworm.model_selection import FusedGridSearchCV
+from skworm.training import support_vectors
 
 MLP = MLPStateClassifier(max_epochs=6, device="cpu", n_hidden=4, random_state=0)
 CV = WormGroupKFold(n_splits=2, random_state=0)
@@ -69,6 +70,17 @@ def test_without_a_seed_one_is_drawn_and_everything_is_still_trained_together(fr
     assert len(trained_alone) == 1
     assert estimator.random_state is None
     assert search.best_estimator_.random_state is not None
+
+
+def test_support_vector_machines_are_fitted_in_one_batch(frames, monkeypatch):
+    X, y, worm = frames
+    monkeypatch.setattr(SVMStateClassifier, "_solver_device", lambda self: "cpu")
+    calls, start = [], support_vectors.Problems.start
+    monkeypatch.setattr(support_vectors.Problems, "start", lambda pairs: calls.append(len(pairs)) or start(pairs))
+    grid = {"C": [0.1, 10.0], "class_weight": [None, "balanced"]}
+    fused = FusedGridSearchCV(SVMStateClassifier(), grid, cv=CV).fit(X, y, groups=worm)
+    assert calls == [4 * CV.get_n_splits(X, y, worm), 1], "all candidates on all splits, and the refit"
+    assert_same_results(fused, GridSearchCV(SVC(), grid, cv=CV).fit(X, y, groups=worm))
 
 
 def test_models_without_a_network_are_searched_as_ever(frames):

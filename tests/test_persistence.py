@@ -202,10 +202,12 @@ def test_a_model_of_plain_arrays_with_numbered_worms_answers_as_before(tmp_path)
 
 def test_the_gpu_solver_of_the_svm_travels_to_the_cpu(frames, tmp_path):
     from skworm.estimators.svm import PairwiseSVC
+    from skworm.training import fit_support_vectors
 
     X, y, new = frames
     model = skworm.SVMStateClassifier().fit(X, y)
-    model.svc_ = PairwiseSVC(C=1.0, kernel="rbf", gamma="scale", class_weight=None, device="cpu").fit(X.to_numpy(), y)
+    machine = PairwiseSVC(C=1.0, kernel="rbf", gamma="scale", class_weight=None, device="cpu")
+    model.svc_ = machine.take(X.to_numpy(), *fit_support_vectors([machine.job(X.to_numpy(), y)]))
     model.svc_.device = "cuda"
     loaded = skworm.load(skworm.save(model, tmp_path / "a.skworm"))
     assert loaded.svc_.device == "cuda"

@@ -6,7 +6,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.svm import SVC
 
-from skworm.training import decision_values, fit_support_vectors, one_thread
+from skworm.training import SupportVectorJob, decision_values, fit_support_vectors, one_thread
+from skworm.training.support_vectors import Kernel
 
 KERNELS = ["rbf", "linear", "poly", "sigmoid"]
 
@@ -22,6 +23,19 @@ def blobs(n_samples=120, n_features=4, seed=0):
     rng = np.random.default_rng(seed)
     y = np.where(np.arange(n_samples) % 3 == 0, -1, 1)
     return rng.normal(size=(n_samples, n_features)) + 0.4 * y[:, None], y
+
+
+def job(X, y, C=1.0, gamma=1.0, device="cpu", **kernel):
+    """A job of two classes, the first for +1."""
+    kernel["name"] = kernel.pop("kernel", "rbf")
+    return SupportVectorJob(X, (y < 0).astype(int), np.broadcast_to(C, len(y)), gamma, Kernel(**kernel), device)
+
+
+def decisions_of(one, machines, X_new):
+    """Decision values of the only machine of a job."""
+    return decision_values(
+        X_new, one.X, machines.dual_coef, machines.rho, one.gamma, kernel=one.kernel, device=one.device
+    )[0]
 
 
 def kernel_matrix(X, kernel, gamma):
@@ -54,8 +68,8 @@ def libsvm_decisions(X, y, X_new, **parameters):
 )
 def test_agrees_with_libsvm(kernel, C):
     (X, y), (X_new, _) = blobs(), blobs(seed=1)
-    solved = fit_support_vectors(X, y[None], np.ones((1, len(y)), bool), C, 0.1, tol=1e-6, **kernel)
-    ours = decision_values(X_new, X, solved.dual_coef, solved.rho, 0.1, **kernel)[0]
+    one = job(X, y, C, 0.1, **kernel)
+    ours = decisions_of(one, *fit_support_vectors([one], tol=1e-6), X_new)
     np.testing.assert_allclose(ours, libsvm_decisions(X, y, X_new, C=C, gamma=0.1, **kernel), atol=1e-4)
 
 
@@ -64,19 +78,18 @@ def test_agrees_with_libsvm(kernel, C):
 def test_takes_the_steps_of_libsvm(C, seed):
     X, y = blobs(seed=seed)
     machine = libsvm(X, y, C=C, gamma=0.1, tol=1e-3, shrinking=False)
-    solved = fit_support_vectors(X, y[None], np.ones((1, len(y)), bool), C, 0.1)
+    one = job(X, y, C, 0.1)
+    (solved,) = fit_support_vectors([one])
     assert solved.n_iter.tolist() == machine.n_iter_.tolist()
     assert np.flatnonzero(solved.dual_coef[0]).tolist() == np.sort(machine.support_).tolist()
-    decisions = decision_values(X, X, solved.dual_coef, solved.rho, 0.1)[0]
-    np.testing.assert_allclose(decisions, -machine.decision_function(X), atol=1e-9)
+    np.testing.assert_allclose(decisions_of(one, solved, X), -machine.decision_function(X), atol=1e-9)
 
 
 def test_penalties_of_single_samples():
     X, y = blobs()
     weight = np.random.default_rng(0).uniform(0.1, 3.0, len(y))
-    C = 2.0 * np.stack([weight, np.ones(len(y))])
-    solved = fit_support_vectors(X, np.stack([y, y]), np.ones((2, len(y)), bool), C, 0.5, tol=1e-6)
-    ours = decision_values(X, X, solved.dual_coef, solved.rho, 0.5)
+    jobs = [job(X, y, 2.0 * weight, 0.5), job(X, y, 2.0, 0.5)]
+    ours = [decisions_of(*each, X) for each in zip(jobs, fit_support_vectors(jobs, tol=1e-6), strict=True)]
     weighted = SVC(C=2.0, gamma=0.5, tol=1e-6).fit(X, y, sample_weight=weight).decision_function(X)
     np.testing.assert_allclose(ours[0], weighted, atol=1e-4)
     np.testing.assert_allclose(ours[1], libsvm_decisions(X, y, X, C=2.0, gamma=0.5), atol=1e-4)
@@ -89,90 +102,101 @@ def test_a_batch_of_folds_and_grid_points_equals_solving_one_by_one():
     mask = np.array([fold != f for f, _, _ in grid])
     # Of uneven size, and solved after an uneven number of steps.
     mask[:4, ::2] = False
-    C, gamma = (np.array(values) for values in list(zip(*grid, strict=True))[1:])
-    classes = np.where(mask, y, 7)
-    together = fit_support_vectors(X, classes, mask, C, gamma, tol=1e-6)
-    decisions = decision_values(X, X, together.dual_coef, together.rho, gamma)
-    assert together.n_iter.max() > 5 * together.n_iter.min()
-    for k in range(len(grid)):
-        alone = fit_support_vectors(
-            X[mask[k]], y[None, mask[k]], np.ones((1, mask[k].sum()), bool), *grid[k][1:], tol=1e-6
-        )
-        own = decision_values(X, X[mask[k]], alone.dual_coef, alone.rho, gamma[k])[0]
-        np.testing.assert_allclose(decisions[k], own, atol=1e-4)
-        theirs = libsvm_decisions(X[mask[k]], y[mask[k]], X, C=C[k], gamma=gamma[k])
-        np.testing.assert_allclose(decisions[k], theirs, atol=1e-4)
-    assert not together.dual_coef[~mask].any()
+    jobs = [job(X[own], y[own], C, gamma) for own, (_, C, gamma) in zip(mask, grid, strict=True)]
+    together = fit_support_vectors(jobs, tol=1e-6)
+    n_iter = [machines.n_iter[0] for machines in together]
+    assert max(n_iter) > 5 * min(n_iter)
+    for one, machines in zip(jobs, together, strict=True):
+        decisions = decisions_of(one, machines, X)
+        np.testing.assert_allclose(decisions, decisions_of(one, *fit_support_vectors([one], tol=1e-6), X), atol=1e-4)
+        classes = np.where(one.codes, -1, 1)
+        theirs = libsvm_decisions(one.X, classes, X, C=one.C[0], gamma=one.gamma)
+        np.testing.assert_allclose(decisions, theirs, atol=1e-4)
 
 
 def test_problems_that_are_solved_are_left_alone():
     X, y = blobs()
-    mask = np.ones((2, len(y)), bool)
-    mask[0, 6:] = False
-    both = fit_support_vectors(X, np.stack([y, y]), mask, 100.0, 0.01)
-    one = fit_support_vectors(X, y[None], mask[:1], 100.0, 0.01)
-    assert both.n_iter[1] > 100 > both.n_iter[0] == one.n_iter[0]
-    np.testing.assert_allclose(both.dual_coef[0], one.dual_coef[0], atol=1e-9)
+    small, large = job(X[:6], y[:6], 100.0, 0.01), job(X, y, 100.0, 0.01)
+    early, late = fit_support_vectors([small, large])
+    (alone,) = fit_support_vectors([small])
+    assert late.n_iter > 100 > early.n_iter == alone.n_iter
+    np.testing.assert_allclose(early.dual_coef, alone.dual_coef, atol=1e-9)
+
+
+def test_jobs_of_other_kernels_and_features_are_batches_of_their_own():
+    (X, y), (other, classes) = blobs(40), blobs(50, n_features=2)
+    jobs = [job(X, y), job(other, classes), job(X, y, kernel="linear"), job(X, y)]
+    for one, machines in zip(jobs, fit_support_vectors(jobs), strict=True):
+        (alone,) = fit_support_vectors([one])
+        np.testing.assert_allclose(machines.dual_coef, alone.dual_coef, atol=1e-9)
+
+
+def test_a_batch_that_memory_cannot_hold_is_divided(monkeypatch):
+    jobs = [job(*blobs(seed=seed)) for seed in range(3)]
+    whole = fit_support_vectors(jobs)
+    monkeypatch.setattr("skworm.training.support_vectors._SHARE_OF_MEMORY", 1e-9)
+    for machines, same in zip(whole, fit_support_vectors(jobs), strict=True):
+        np.testing.assert_allclose(machines.dual_coef, same.dual_coef, atol=1e-9)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_duplicates_with_contradictory_classes(kernel):
     X = np.repeat([[0.0, 1.0], [1.0, 0.5]], 6, axis=0)
     y = np.array([1, 1, 1, 1, -1, -1] + [-1, -1, -1, -1, -1, 1])
-    solved = fit_support_vectors(X, y[None], np.ones((1, 12), bool), 1.0, 1.0, kernel=kernel, tol=1e-6)
-    ours = decision_values(X, X, solved.dual_coef, solved.rho, 1.0, kernel=kernel)[0]
+    one = job(X, y, kernel=kernel)
+    ours = decisions_of(one, *fit_support_vectors([one], tol=1e-6), X)
     np.testing.assert_allclose(ours, libsvm_decisions(X, y, X, kernel=kernel, gamma=1.0), atol=1e-4)
 
 
 def test_one_sample_a_class():
-    X = np.array([[0.0], [9.0], [2.0]])
-    solved = fit_support_vectors(X, np.array([[-1, 0, 1]]), np.array([[True, False, True]]), 10.0, kernel="linear")
-    np.testing.assert_allclose(solved.dual_coef, [[-0.5, 0, 0.5]])
-    np.testing.assert_allclose(decision_values(X, X, *solved[:2], kernel="linear"), [[-1, 8, 1]])
+    one = job(np.array([[0.0], [2.0]]), np.array([-1, 1]), 10.0, kernel="linear")
+    (solved,) = fit_support_vectors([one])
+    np.testing.assert_allclose(solved.dual_coef, [[-0.5, 0.5]])
+    np.testing.assert_allclose(decisions_of(one, solved, np.array([[0.0], [9.0], [2.0]])), [-1, 8, 1])
     assert solved.n_iter.tolist() == [1]
 
 
 def test_one_sample_that_is_in_both_classes():
     X = np.ones((2, 3))
-    solved = fit_support_vectors(X, np.array([[-1, 1]]), np.ones((1, 2), bool), 10.0)
+    one = job(X, np.array([-1, 1]), 10.0)
+    (solved,) = fit_support_vectors([one])
     np.testing.assert_allclose(solved.dual_coef, [[-10, 10]])
-    np.testing.assert_allclose(decision_values(X, X, *solved[:2]), [[0, 0]])
+    np.testing.assert_allclose(decisions_of(one, solved, X), [0, 0])
 
 
 @st.composite
-def problems(draw):
-    n_samples, n_features = draw(st.integers(2, 14)), draw(st.integers(1, 3))
+def jobs_of_two_classes(draw):
+    kernel, n_features = draw(st.sampled_from(KERNELS)), draw(st.integers(1, 3))
     values = st.integers(-2, 2).map(float) | st.floats(-2, 2, allow_subnormal=False)
-    X = np.array(draw(st.lists(values, min_size=n_samples * n_features, max_size=n_samples * n_features)))
-    n_problems = draw(st.integers(1, 3))
-    y = np.array(
-        draw(st.lists(st.sampled_from([-1, 1]), min_size=n_problems * n_samples, max_size=n_problems * n_samples))
-    )
-    mask = np.array(draw(st.lists(st.booleans(), min_size=len(y), max_size=len(y))))
-    y, mask = y.reshape(n_problems, n_samples), mask.reshape(n_problems, n_samples)
-    y[:, 0], y[:, 1], mask[:, :2] = 1, -1, True
-    C = np.array(draw(st.lists(st.floats(0.01, 10), min_size=len(y.flat), max_size=len(y.flat)))).reshape(y.shape)
-    gamma = np.array(draw(st.lists(st.floats(0, 1), min_size=n_problems, max_size=n_problems)))
-    return X.reshape(n_samples, n_features), y, mask, C, gamma
+    jobs = []
+    for _ in range(draw(st.integers(1, 3))):
+        n_samples = draw(st.integers(2, 14))
+
+        def drawn(strategy, size):
+            return np.array(draw(st.lists(strategy, min_size=size, max_size=size)))
+
+        X = drawn(values, n_samples * n_features).reshape(n_samples, n_features)
+        y = np.concatenate([[1, -1], drawn(st.sampled_from([-1, 1]), n_samples - 2)])
+        C = drawn(st.floats(0.01, 10), n_samples)
+        jobs.append(job(X, y, C, draw(st.floats(0, 1)), kernel=kernel))
+    return jobs
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(problems(), st.sampled_from(KERNELS), st.sampled_from([1e-3, 1e-5]))
-def test_solutions_meet_the_conditions_of_optimality(problem, kernel, tol):
-    X, y, mask, C, gamma = problem
-    solved = fit_support_vectors(X, y, mask, C, gamma, kernel=kernel, tol=tol)
-    for k, coef in enumerate(solved.dual_coef):
-        multiplier = coef * y[k]
-        assert not coef[~mask[k]].any()
+@given(jobs_of_two_classes(), st.sampled_from([1e-3, 1e-5]))
+def test_solutions_meet_the_conditions_of_optimality(jobs, tol):
+    for one, solved in zip(jobs, fit_support_vectors(jobs, tol=tol), strict=True):
+        (coef,), y, C = solved.dual_coef, np.where(one.codes, -1, 1), one.C
+        multiplier = coef * y
         assert (multiplier >= 0).all()
-        assert (multiplier <= C[k]).all()
-        K = kernel_matrix(X, kernel, gamma[k])
-        scale = 1e-7 * (1 + np.abs(K).max() * C[k].sum())
+        assert (multiplier <= C).all()
+        K = kernel_matrix(one.X, one.kernel.name, one.gamma)
+        scale = 1e-7 * (1 + np.abs(K).max() * C.sum())
         assert abs(coef.sum()) < scale
-        decision = K @ coef - solved.rho[k]
+        decision = K @ coef - solved.rho[0]
         # Chang & Lin 2011, equation 4: all that can grow is at most tol above all that can shrink.
-        residual = y[k] - decision
-        grows, shrinks = (coef < np.maximum(y[k] * C[k], 0)) & mask[k], (coef > np.minimum(y[k] * C[k], 0)) & mask[k]
+        residual = y - decision
+        grows, shrinks = coef < np.maximum(y * C, 0), coef > np.minimum(y * C, 0)
         assert residual[grows].max() - residual[shrinks].min() < tol + scale
         # The intercept stands between them: samples inside the margin are at their bound, samples outside it at 0.
         assert residual[grows].max() < tol + scale
@@ -182,42 +206,31 @@ def test_solutions_meet_the_conditions_of_optimality(problem, kernel, tol):
 def test_too_few_steps_are_said():
     X, y = blobs()
     with pytest.warns(ConvergenceWarning, match=r"1 of 1 support vector machines are not solved.*after 40 steps"):
-        solved = fit_support_vectors(X, y[None], np.ones((1, len(y)), bool), 100.0, max_iter=40)
+        (solved,) = fit_support_vectors([job(X, y, 100.0)], max_iter=40)
     assert solved.n_iter.tolist() == [40]
 
 
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        ({"y": np.ones(6)}, r"y and mask \(n_problems, n_samples\).*\(6,\)"),
-        ({"mask": np.ones((2, 6))}, r"mask is float64"),
-        ({"mask": np.ones((2, 5), bool)}, r"shapes \(6, 2\), \(2, 6\) and \(2, 5\)"),
-        ({"y": np.ones((2, 6))}, r"mask must hold samples of both classes, but is not in problems \[0, 1\]"),
-        ({"y": np.array([[1, -1] * 3, [1, -1, 0] * 2])}, r"y must be \+1 or -1 within mask.*problems \[1\]"),
-        ({"X": np.full((6, 2), np.nan)}, r"X holds NaN"),
-        ({"C": [1.0, 0.0]}, r"C must be positive and finite within mask, but is not in problems \[1\]"),
-        ({"C": np.ones(6)}, r"C has the shape \(6,\), but must be a number, or have \(2,\) or \(2, 6\)"),
-        ({"gamma": [np.inf, 1.0]}, r"gamma must be 0 or greater, and finite, but is not in problems \[0\]"),
-        ({"gamma": np.ones((2, 6))}, r"gamma has the shape \(2, 6\), but must be a number, or have \(2,\)"),
-        ({"kernel": "cosine"}, r"kernel='cosine' must be one of \['rbf', 'linear', 'poly', 'sigmoid'\]"),
-        ({"tol": 0}, r"tol=0 must be greater than 0"),
-        ({"X": 1e60 * np.arange(12.0).reshape(6, 2), "kernel": "poly"}, r"poly kernel of problem 0 overflows; scale"),
-    ],
-)
-def test_bad_input(change, match):
-    arguments = {"X": np.arange(12.0).reshape(6, 2), "y": np.array([[1, -1] * 3] * 2), "mask": np.ones((2, 6), bool)}
-    with pytest.raises(ValueError, match=match):
-        fit_support_vectors(**{**arguments, **change})
+def test_a_kernel_that_overflows_is_an_error_of_its_own_job():
+    X, y = blobs()
+    fine, overflown = fit_support_vectors([job(X, y, kernel="poly"), job(1e60 * X, y, kernel="poly")])
+    assert np.isfinite(fine.dual_coef).all()
+    assert isinstance(overflown, ValueError)
+    assert "poly kernel overflows; scale" in str(overflown)
+
+
+def test_an_unknown_kernel_is_an_error():
+    with pytest.raises(ValueError, match=r"kernel='cosine' must be one of \['rbf', 'linear', 'poly', 'sigmoid'\]"):
+        Kernel("cosine")
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_gpu_finds_what_the_cpu_finds(kernel):
     X, y = blobs(400)
-    fold = np.arange(len(y)) % 5
-    classes, mask = np.tile(y, (5, 1)), np.array([fold != f for f in range(5)])
     decisions = {}
     for device in ("cpu", "cuda"):
-        solved = fit_support_vectors(X, classes, mask, 10.0, 0.1, kernel=kernel, tol=1e-6, device=device)
-        decisions[device] = decision_values(X, X, *solved[:2], 0.1, kernel=kernel, device=device)
+        folds = [np.arange(len(y)) % 5 != fold for fold in range(5)]
+        jobs = [job(X[own], y[own], 10.0, 0.1, kernel=kernel, device=device) for own in folds]
+        fitted = fit_support_vectors(jobs, tol=1e-6)
+        decisions[device] = [decisions_of(*each, X) for each in zip(jobs, fitted, strict=True)]
     np.testing.assert_allclose(decisions["cuda"], decisions["cpu"], atol=1e-4)

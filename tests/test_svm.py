@@ -11,7 +11,7 @@ from skworm import SVMStateClassifier
 from skworm.datasets import make_worms
 from skworm.estimators.svm import PairwiseSVC
 from skworm.frames import PAPER_NEURONS, make_frames
-from skworm.training import one_thread
+from skworm.training import fit_support_vectors, one_thread
 
 DEFAULTS = {"C": 1.0, "kernel": "rbf", "gamma": "scale", "class_weight": None}
 
@@ -19,8 +19,14 @@ DEFAULTS = {"C": 1.0, "kernel": "rbf", "gamma": "scale", "class_weight": None}
 class SolvedInTorch(SVMStateClassifier):
     """The estimator as it is on a GPU, but for where its tensors live."""
 
-    def _machine(self):
-        return PairwiseSVC(C=self.C, kernel=self.kernel, gamma=self.gamma, class_weight=self.class_weight, device="cpu")
+    def _solver_device(self):
+        return "cpu"
+
+
+def fitted_in_torch(X, y, **parameters):
+    """What a GPU fits, fitted on the CPU."""
+    machine = PairwiseSVC(**{**DEFAULTS, **parameters}, device="cpu")
+    return machine.take(X, *fit_support_vectors([machine.job(X, y)]))
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +38,7 @@ def a_single_thread():
 def assert_same_machine(X, y, X_new, **parameters):
     """Compare labels, decisions of every pair and of every class with scikit-learn's."""
     parameters = {**DEFAULTS, **parameters}
-    ours = PairwiseSVC(**parameters, device="cpu").fit(X, y)
+    ours = fitted_in_torch(X, y, **parameters)
     theirs = SVC(**parameters, shrinking=False).fit(X, y)
     np.testing.assert_array_equal(ours.classes_, theirs.classes_)
     np.testing.assert_array_equal(ours.predict(X_new), theirs.predict(X_new))
@@ -106,7 +112,7 @@ def test_degenerate_frames():
 
 def test_of_classes_with_equally_many_votes_the_first_wins():
     # Three classes at the corners of a triangle: its centre is as far from each, and every pair votes as it rounds.
-    machine = PairwiseSVC(**DEFAULTS, device="cpu").fit(np.eye(3), np.array(["a", "b", "c"]))
+    machine = fitted_in_torch(np.eye(3), np.array(["a", "b", "c"]))
     machine.rho_ = np.array([-1.0, 1.0, -1.0])
     assert (np.sign(machine._decisions(np.ones((1, 3)) / 3)) == [[1, -1, 1]]).all()
     assert machine.predict(np.ones((1, 3)) / 3) == ["a"]

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 PROVENANCE = ["command", "version", "date", "seconds"]
 _DROPPED = {"--out": 2, "--n-jobs": 2, "--quiet": 1}
-_MODELS = ["svm", "mlp-published", "gnn-published", "mlp", "gnn", "clock", "majority"]
+_MODELS = ["svm", "svm-context", "mlp-published", "gnn-published", "mlp", "gnn", "clock", "majority"]
 
 _OTHERS = ("graphs", "another_laboratory", "beyond_paper", "transfer")
 _METHODS = {"functional": "functional graph"}

@@ -54,8 +54,8 @@ from skworm.training import (
     TrainingSettings,
     VirtualWorms,
     held_out_windows,
-    net_trained_beforehand,
     one_thread,
+    outcome_beforehand,
     resolve_device,
     seeded,
     train,
@@ -140,7 +140,7 @@ class NeuralEstimator(BaseEstimator):
     def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> NeuralEstimator:
         """Train the module; see the estimators."""
         job = self.training_job(X, y, worm, sample_weight)
-        net = net_trained_beforehand(job)
+        net = outcome_beforehand(job)
         return self.take_training(job, train(job) if net is None else net)
 
     def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import combinations
 from numbers import Real
 from typing import Any, ClassVar
@@ -13,12 +12,14 @@ from sklearn.base import BaseEstimator
 from sklearn.svm import SVC
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _ovr_decision_function
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skworm.estimators.states import StateClassifierMixin, check_neurons, encode_states, known_states
 from skworm.frames.index import check_same_order, frame_settings, match_neurons, validate_like_training
-from skworm.training import decision_values, fit_support_vectors, resolve_device
+from skworm.training import decision_values, fit_support_vectors, outcome_beforehand, resolve_device
+from skworm.training.support_vectors import Kernel, SupportVectorJob, SupportVectors
 
 
 class PairwiseSVC:
@@ -78,8 +79,8 @@ class PairwiseSVC:
         machine.gamma_, machine.n_iter_ = float(svc._gamma), svc.n_iter_
         return machine
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> PairwiseSVC:
-        """Fit one machine to every pair of classes."""
+    def job(self, X: np.ndarray, y: np.ndarray) -> SupportVectorJob:
+        """Return what is to be fitted: one machine to every pair of classes."""
         self.classes_, codes = np.unique(y, return_inverse=True)
         weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
         for name, value in zip(self.classes_.tolist(), weight, strict=True):
@@ -90,19 +91,13 @@ class PairwiseSVC:
             self.gamma_ = 1 / (X.shape[1] * variance) if variance else 1.0
         else:
             self.gamma_ = 1 / X.shape[1] if self.gamma == "auto" else float(self.gamma)
-        pairs = combinations(range(len(self.classes_)), 2)
-        first_or_second = np.array([1 * (codes == first) - (codes == second) for first, second in pairs])
-        dual_coef, self.rho_, self.n_iter_ = fit_support_vectors(
-            X,
-            first_or_second,
-            first_or_second != 0,
-            np.broadcast_to(self.C * weight[codes], first_or_second.shape),
-            self.gamma_,
-            kernel=self.kernel,
-            device=self.device,
-        )
-        used = dual_coef.any(axis=0)
-        self.support_vectors_, self.dual_coef_ = X[used], dual_coef[:, used]
+        return SupportVectorJob(X, codes, self.C * weight[codes], self.gamma_, Kernel(self.kernel), self.device)
+
+    def take(self, X: np.ndarray, machines: SupportVectors) -> PairwiseSVC:
+        """Keep the machines of a job, and of its samples those that they lean on."""
+        used = machines.dual_coef.any(axis=0)
+        self.support_vectors_, self.dual_coef_ = X[used], machines.dual_coef[:, used]
+        self.rho_, self.n_iter_ = machines.rho, machines.n_iter
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -123,9 +118,8 @@ class PairwiseSVC:
 
     def _decisions(self, X: np.ndarray) -> np.ndarray:
         device = self.device if torch.cuda.is_available() else "cpu"
-        return decision_values(
-            X, self.support_vectors_, self.dual_coef_, self.rho_, self.gamma_, kernel=self.kernel, device=device
-        ).T
+        machines = (self.support_vectors_, self.dual_coef_, self.rho_, self.gamma_)
+        return decision_values(X, *machines, kernel=Kernel(self.kernel), device=device).T
 
 
 class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
@@ -146,8 +140,8 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         Weights of the states.
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where to fit and to predict: on the CPU by libsvm, on a GPU by a solver in torch that takes the same steps for
-        all pairs of states at once. ``"auto"`` takes the GPU if there is one. What was fitted on a GPU predicts on a
-        CPU where there is none.
+        all pairs of states at once, in :func:`skworm.model_selection.cross_validate_worms` for all folds too.
+        ``"auto"`` takes the GPU if there is one. What was fitted on a GPU predicts on a CPU where there is none.
 
     Attributes
     ----------
@@ -220,6 +214,38 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         self
             The fitted classifier.
         """
+        if self._solver_device() is not None:
+            job = self.training_job(X, y, worm)
+            fitted = outcome_beforehand(job)
+            return self.take_training(job, fit_support_vectors([job])[0] if fitted is None else fitted)
+        frames, states = self._known_frames(X, y, worm)
+        self.svc_ = SVC(**self._parameters()).fit(frames, states)
+        self.n_iter_ = self.svc_.n_iter_
+        return self
+
+    @available_if(lambda self: self._solver_device() is not None)
+    def training_job(self, X: Any, y: Any, worm: Any = None) -> SupportVectorJob:
+        """Make all of a fit that precedes the solver of the GPU; see ``NeuralEstimator.training_job``."""
+        self.svc_ = PairwiseSVC(**self._parameters(), device=str(self._solver_device()))
+        return self.svc_.job(*self._known_frames(X, y, worm))
+
+    def take_training(self, job: SupportVectorJob, machines: SupportVectors | ValueError) -> SVMStateClassifier:
+        """Make all of a fit that follows the solver of the GPU; see ``NeuralEstimator.take_training``."""
+        if isinstance(machines, ValueError):
+            raise machines
+        self.n_iter_ = self.svc_.take(job.X, machines).n_iter_
+        return self
+
+    def _solver_device(self) -> str | None:
+        """Return where the solver in torch runs; None where libsvm fits."""
+        device = resolve_device(self.device)
+        return None if device == "cpu" else device
+
+    def _parameters(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("C", "kernel", "gamma", "class_weight")}
+
+    def _known_frames(self, X: Any, y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Check what `fit` takes, and return the frames with a known state, and their states."""
         self._validate_params()
         check_same_order(X, y)
         frames, states = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
@@ -229,9 +255,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         counts = np.isfinite(frames[known]).sum(axis=0)
         sums = np.nansum(frames[known], axis=0)
         self.fill_ = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
-        self.svc_ = self._machine().fit(self._filled(frames, X, worm)[known], states[known])
-        self.n_iter_ = self.svc_.n_iter_
-        return self
+        return self._filled(frames, X, worm)[known], states[known]
 
     def predict(self, X: Any, worm: Any = None) -> np.ndarray:
         """Predict the state of every frame.
@@ -285,8 +309,3 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-    def _machine(self) -> SVC | PairwiseSVC:
-        device = resolve_device(self.device)
-        machine = SVC if device == "cpu" else partial(PairwiseSVC, device=device)
-        return machine(C=self.C, kernel=self.kernel, gamma=self.gamma, class_weight=self.class_weight)

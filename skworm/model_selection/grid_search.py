@@ -71,7 +71,7 @@ class FusedGridSearchCV(GridSearchCV):
             return super().fit(X, y, **params)
         X, y = indexable(X, y)
         estimator = clone(self.estimator)
-        if network.random_state is None:
+        if getattr(network, "random_state", 0) is None:
             network_of(estimator).random_state = check_random_state(None).randint(np.iinfo(np.int32).max)
         # Once, since a splitter may draw other splits when asked again.
         splits = list(self._splits(X, y, params))

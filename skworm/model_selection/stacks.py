@@ -1,4 +1,4 @@
-"""Fits of one model to many sets of rows, trained together where its network allows."""
+"""Fits of one model to many sets of rows, trained together where a GPU does that."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_FITS = 320
 
 
 def network_of(model: Any) -> Any:
-    """Find the estimator whose network a fit trains."""
+    """Return the estimator of a model whose fits can be trained together; None where there is none."""
     while isinstance(model, Pipeline):
         model = model.steps[-1][1]
     return model if hasattr(model, "training_job") else None
@@ -31,7 +31,7 @@ def fits_at_a_time(model: Any, n_fits: int, n_processes: int) -> int:
 
 
 def fit_together(model: Any, samples: Sequence[tuple[Any, Any]], n_processes: int) -> list[Any | Exception]:
-    """Fit clones of a model, each to samples of its own, and train their networks as one stack."""
+    """Fit clones of a model, each to samples of its own, and train them together."""
     from skworm.training import train_together
 
     models: list[Any] = [clone(model) for _ in samples]
@@ -51,7 +51,7 @@ def fit_together(model: Any, samples: Sequence[tuple[Any, Any]], n_processes: in
 
 
 def training_job(model: Any, X: Any, y: Any) -> Any:
-    """Fit all steps of a model before its network, and make what trains the network."""
+    """Fit all steps of a model before its last, and make what trains the last."""
     while isinstance(model, Pipeline):
         if len(model.steps) > 1:
             X = model[:-1].fit_transform(X, y)

@@ -11,13 +11,14 @@ from skworm.training.loop import (
     train,
 )
 from skworm.training.process import one_thread, resolve_device, seeded
-from skworm.training.stack import net_trained_beforehand, train_together, trained_beforehand
-from skworm.training.support_vectors import SupportVectors, decision_values, fit_support_vectors
+from skworm.training.stack import outcome_beforehand, train_together, trained_beforehand
+from skworm.training.support_vectors import SupportVectorJob, SupportVectors, decision_values, fit_support_vectors
 
 __all__ = [
     "Batch",
     "Draws",
     "Preparation",
+    "SupportVectorJob",
     "SupportVectors",
     "TrainingJob",
     "TrainingSettings",
@@ -25,8 +26,8 @@ __all__ = [
     "decision_values",
     "fit_support_vectors",
     "held_out_windows",
-    "net_trained_beforehand",
     "one_thread",
+    "outcome_beforehand",
     "resolve_device",
     "seeded",
     "train",

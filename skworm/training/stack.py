@@ -32,6 +32,9 @@ from skworm.training.loop import (
     train,
 )
 from skworm.training.process import one_thread
+from skworm.training.support_vectors import SupportVectorJob, fit_support_vectors
+
+AnyJob = TrainingJob | SupportVectorJob
 
 _SHARE_OF_MEMORY = 0.5
 # On a CPU a stack that outgrows the cache takes longer than its models one by one.
@@ -167,14 +170,22 @@ class StackedPlateau:
         return better
 
 
-def train_together(jobs: Sequence[TrainingJob], *, n_processes: int = 1) -> list[NeuralNet | Exception]:
-    """Return the nets of many jobs, trained together.
+def train_together(jobs: Sequence[AnyJob], *, n_processes: int = 1) -> list[Any]:
+    """Return what training makes of many jobs, done together; in place of an outcome the exception that ended it.
 
-    Modules of the same structure make up a stack, which takes each step as one. Every model keeps its own samples,
+    Networks of the same structure make up a stack, which takes each step as one. Every model keeps its own samples,
     batch norm statistics, learning rate, stream of random numbers and best epoch, so that it ends as :func:`train`
     would have trained it, but for the rounding of sums in another order. A stack is as large as memory allows; one for
-    which memory runs out is halved and begins anew.
+    which memory runs out is halved and begins anew. Support vector machines are for :func:`fit_support_vectors`.
     """
+    networks = [job for job in jobs if isinstance(job, TrainingJob)]
+    machines = [job for job in jobs if isinstance(job, SupportVectorJob)]
+    outcomes: list[Any] = [*_trained_networks(networks, n_processes), *fit_support_vectors(machines)]
+    of_job = {id(job): outcome for job, outcome in zip([*networks, *machines], outcomes, strict=True)}
+    return [of_job[id(job)] for job in jobs]
+
+
+def _trained_networks(jobs: Sequence[TrainingJob], n_processes: int) -> list[NeuralNet | Exception]:
     stacks: dict[Hashable, list[int]] = {}
     results: dict[int, NeuralNet | Exception] = {}
     for number, job in enumerate(jobs):
@@ -209,9 +220,9 @@ def structure(job: TrainingJob) -> Hashable:
     return repr((parts, tensors, others, settings.decayed, settings.device, prepared))
 
 
-def _can_be_stacked(job: TrainingJob) -> bool:
+def _can_be_stacked(job: AnyJob) -> bool:
     # Weights of samples must not weigh in batch normalisation, and callbacks see one net at a time.
-    return job.weight is None and not job.settings.callbacks
+    return isinstance(job, SupportVectorJob) or (job.weight is None and not job.settings.callbacks)
 
 
 def _train_or_halve(jobs: list[TrainingJob]) -> list[NeuralNet | Exception]:
@@ -415,34 +426,36 @@ class _Stack:
         return net
 
 
-_NETS: ContextVar[dict[str, NeuralNet | Exception] | None] = ContextVar("nets_trained_beforehand", default=None)
+_OUTCOMES: ContextVar[dict[str, Any] | None] = ContextVar("outcomes_beforehand", default=None)
 
 
 @contextmanager
-def trained_beforehand(jobs: Sequence[TrainingJob]) -> Iterator[None]:
-    """Train together, and let :func:`net_trained_beforehand` find the nets within the context, in this thread."""
+def trained_beforehand(jobs: Sequence[AnyJob]) -> Iterator[None]:
+    """Train together, and let :func:`outcome_beforehand` find the outcomes within the context, in this thread."""
     jobs = [job for job in jobs if _can_be_stacked(job)]
     # Before training, which changes modules.
     digests = [digest_of_job(job) for job in jobs]
-    token = _NETS.set(dict(zip(digests, train_together(jobs), strict=True)))
+    token = _OUTCOMES.set(dict(zip(digests, train_together(jobs), strict=True)))
     try:
         yield
     finally:
-        _NETS.reset(token)
+        _OUTCOMES.reset(token)
 
 
-def net_trained_beforehand(job: TrainingJob) -> NeuralNet | None:
-    """Return the net of a job that was trained beforehand, or None; raise what went wrong with it."""
-    nets = _NETS.get()
-    net = nets.get(digest_of_job(job)) if nets and _can_be_stacked(job) else None
-    if isinstance(net, Exception):
-        raise net
-    # Equal jobs have one net, and an estimator changes its own.
-    return copy.deepcopy(net)
+def outcome_beforehand(job: AnyJob) -> Any:
+    """Return what :func:`train_together` made of a job beforehand, or None; raise what went wrong with it."""
+    outcomes = _OUTCOMES.get()
+    outcome = outcomes.get(digest_of_job(job)) if outcomes and _can_be_stacked(job) else None
+    if isinstance(outcome, Exception):
+        raise outcome
+    # Equal jobs have one outcome, and an estimator changes its own.
+    return copy.deepcopy(outcome)
 
 
-def digest_of_job(job: TrainingJob) -> str:
+def digest_of_job(job: AnyJob) -> str:
     """Return a digest of all that decides the result of a job, before training changes its module."""
+    if isinstance(job, SupportVectorJob):
+        return joblib.hash(job)
     state = {name: value.cpu().numpy() for name, value in job.module.state_dict().items()}
     arrays = (job.X, job.group, job.y, job.held_out)
     return joblib.hash((structure(job), state, arrays, job.settings, job.prepare))

@@ -10,7 +10,6 @@ counted, and how far their decision values differ on all frames.
 import argparse
 import statistics
 import time
-from itertools import combinations
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from sklearn.svm import SVC
 
 from skworm import WormGroupKFold
 from skworm.datasets import load_recordings, make_worms
+from skworm.estimators.svm import PairwiseSVC
 from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.training import decision_values, fit_support_vectors
 
@@ -26,13 +26,13 @@ def fit_libsvm(X, codes, folds, C):
     return [SVC(C=C, decision_function_shape="ovo").fit(X[train], codes[train]) for train, _ in folds]
 
 
+def jobs_of(X, codes, folds, C, device):
+    machine = PairwiseSVC(C=C, kernel="rbf", gamma="scale", class_weight=None, device=device)
+    return [machine.job(X[train], codes[train]) for train, _ in folds]
+
+
 def fit_batch(X, codes, folds, C, device):
-    pairs = combinations(range(codes.max() + 1), 2)
-    first_or_second = np.array([1 * (codes == first) - (codes == second) for first, second in pairs])
-    mask = np.array([(first_or_second != 0) & np.isin(np.arange(len(X)), train) for train, _ in folds])
-    gamma = np.repeat([1 / (X.shape[1] * X[train].var()) for train, _ in folds], len(first_or_second))
-    y = np.tile(first_or_second, (len(folds), 1))
-    return fit_support_vectors(X, y, mask.reshape(y.shape), C, gamma, device=device), gamma
+    return fit_support_vectors(jobs_of(X, codes, folds, C, device))
 
 
 def seconds(function, *arguments):
@@ -41,11 +41,13 @@ def seconds(function, *arguments):
     return time.perf_counter() - start
 
 
-def largest_difference(X, machines, solved, gamma):
-    ours = decision_values(X, X, solved.dual_coef, solved.rho, gamma).reshape(len(machines), -1, len(X))
-    theirs = [machine.decision_function(X).reshape(len(X), -1).T for machine in machines]
-    sign = -1 if ours.shape[1] == 1 else 1
-    return max(np.abs(sign * a - b).max() for a, b in zip(ours, theirs, strict=True))
+def largest_difference(X, machines, jobs, fitted):
+    found = []
+    for machine, job, (dual_coef, rho, _) in zip(machines, jobs, fitted, strict=True):
+        ours = decision_values(X, job.X, dual_coef, rho, job.gamma, kernel=job.kernel)
+        theirs = machine.decision_function(X).reshape(len(X), -1).T
+        found.append(np.abs((-1 if len(ours) == 1 else 1) * ours - theirs).max())
+    return max(found)
 
 
 def main():
@@ -70,9 +72,8 @@ def main():
     for _ in range(1 + options.repeats):
         libsvm.append(seconds(fit_libsvm, X, codes, folds, options.C))
         batch.append(seconds(fit_batch, X, codes, folds, options.C, options.device))
-    difference = largest_difference(
-        X, fit_libsvm(X, codes, folds, options.C), *fit_batch(X, codes, folds, options.C, options.device)
-    )
+    jobs = jobs_of(X, codes, folds, options.C, options.device)
+    difference = largest_difference(X, fit_libsvm(X, codes, folds, options.C), jobs, fit_support_vectors(jobs))
     device = torch.cuda.get_device_name() if options.device == "cuda" else "one CPU thread"
     one, other = statistics.median(libsvm[1:]), statistics.median(batch[1:])
     print(f"libsvm, one CPU core: {one:.2f} s; batch on {device}: {other:.2f} s; ratio {one / other:.2f}")
