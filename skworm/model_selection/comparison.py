@@ -27,7 +27,6 @@ FEW_WORMS = 10
 
 _FIT = ["train_worms", "fold"]
 _KEYS = ["model", *_FIT, "evaluation", "worm"]
-_CORRECTIONS = ("holm", None)
 
 
 def compare_models(
@@ -41,8 +40,8 @@ def compare_models(
     random_state: int,
 ) -> pd.DataFrame:
     """Compare the models of one part of a table of scores; see :meth:`skworm.model_selection.WormScores.compare`."""
-    if correction not in _CORRECTIONS:
-        raise ValueError(f"correction={correction!r} must be one of {_CORRECTIONS}")
+    if correction not in ("holm", None):
+        raise ValueError(f"correction={correction!r} must be one of ('holm', None)")
     check_resamples(n_resamples)
     scores = _paired_scores(rows[rows["evaluation"] == evaluation], metric.name)
     by_worm = scores.groupby(level="worm").mean()
@@ -66,7 +65,12 @@ def compare_models(
         low, high = interval(means[model])
         row = {"model": model, "mean": by_worm[model].mean(), "mean_low": low, "mean_high": high}
         if model != reference:
-            row |= _paired(differences[model].to_numpy(), sign, int(n_resamples), seed)
+            own = differences[model].to_numpy()
+            deviation = sample_deviation(own)
+            row["difference"] = own.mean()
+            row["cohens_d"] = own.mean() / deviation if deviation > 0 else np.nan
+            row["wins"] = int((sign * own > 0).sum())
+            row["p_sign_flip"] = sign_flip_test(own, n_resamples=int(n_resamples), random_state=seed)
             row["difference_low"], row["difference_high"] = interval(means[model] - means[reference])
             row["p_corrected_t"] = corrected_resampled_t_test((of_fits[model] - of_fits[reference]).to_numpy(), ratio)
         compared.append(row)
@@ -174,16 +178,6 @@ def _sentence(row: dict[Any, Any]) -> str:
 
 def _short(value: float) -> str:
     return f"{value:.3f}" if value == 0 or abs(value) >= 0.1 else f"{value:.3g}"
-
-
-def _paired(differences: np.ndarray, sign: int, n_resamples: int, seed: int) -> dict[str, float]:
-    deviation = sample_deviation(differences)
-    return {
-        "difference": differences.mean(),
-        "cohens_d": differences.mean() / deviation if deviation > 0 else np.nan,
-        "wins": int((sign * differences > 0).sum()),
-        "p_sign_flip": sign_flip_test(differences, n_resamples=n_resamples, random_state=seed),
-    }
 
 
 def _paired_scores(rows: pd.DataFrame, metric: str) -> pd.DataFrame:

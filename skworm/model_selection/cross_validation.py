@@ -129,9 +129,18 @@ def cross_validate_worms(
     True
     """
     check_splitter(cv)
-    _check_estimators(estimators)
+    if not isinstance(estimators, Mapping):
+        raise TypeError(f"estimators is a {type(estimators).__name__}; pass a mapping such as {{'svm': SVC()}}")
+    for name, estimator in estimators.items():
+        if not hasattr(estimator, "fit") or not hasattr(estimator, "predict") or isinstance(estimator, type):
+            raise TypeError(f"model {name!r} is {estimator!r}; pass an estimator with fit and predict, such as SVC()")
     train, sets = make_samples(estimators, X, y, groups, external=external, transition=transition)
-    models = _named_models(estimators, train.baselines() if baselines else {})
+    added = train.baselines() if baselines else {}
+    taken = sorted(added.keys() & estimators.keys())
+    if taken:
+        raise ValueError(f"model {taken[0]!r} has the name of a baseline; rename it, or pass baselines=False")
+    # A fitted model must not be told from a new one when its results are looked up.
+    models = {name: clone(estimator) for name, estimator in estimators.items()} | added
     # Before splitting, which draws from a random_state that is a generator.
     inputs = None if memory is None else digest_of_inputs(train, sets, cv)
     splits = list(cv.split_worms(train.X, None, train.worm))
@@ -165,17 +174,7 @@ class Task(NamedTuple):
 
 
 class _Run:
-    """The fits of one call: what has finished is kept as it comes, and an early end says how to go on.
-
-    Parameters
-    ----------
-    tasks : list of Task
-        The fits.
-    digests : list of str
-        Their digests.
-    store : FitStore or None
-        Where finished fits are kept; None keeps them in memory alone.
-    """
+    """The fits of one call: what has finished is kept as it comes, and an early end says how to go on."""
 
     def __init__(self, tasks: list[Task], digests: list[str], store: FitStore | None) -> None:
         self.tasks, self.digests, self.store = tasks, digests, store
@@ -301,22 +300,18 @@ def _scored(task: Task, model: Any, fit_seconds: float, data: Data) -> list[dict
     try:
         if isinstance(model, Exception):
             raise model
-        return _rows_of_fit(task, model, fit_seconds, data)
+        train, split = data.train, task.split
+        parts = [(name, train, rows) for name, rows in zip(EVALUATIONS, (split.held_out, split.unseen), strict=True)]
+        parts += [(name, part, np.arange(len(part.X))) for name, part in data.external.items()]
+        labels = {"model": task.name, "train_worms": list(map(str, split.train_worms)), "fold": split.fold}
+        return [
+            {**labels, "evaluation": evaluation, **scores, "fit_seconds": fit_seconds}
+            for evaluation, part, rows in parts
+            if len(rows)
+            for scores in part.scores(rows, model.predict(part.X.iloc[rows]))
+        ]
     except Exception as error:
         return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
-
-
-def _rows_of_fit(task: Task, model: Any, fit_seconds: float, data: Data) -> list[dict[str, Any]]:
-    train, split = data.train, task.split
-    parts = [(name, train, rows) for name, rows in zip(EVALUATIONS, (split.held_out, split.unseen), strict=True)]
-    parts += [(name, part, np.arange(len(part.X))) for name, part in data.external.items()]
-    labels = {"model": task.name, "train_worms": list(map(str, split.train_worms)), "fold": split.fold}
-    return [
-        {**labels, "evaluation": evaluation, **scores, "fit_seconds": fit_seconds}
-        for evaluation, part, rows in parts
-        if len(rows)
-        for scores in part.scores(rows, model.predict(part.X.iloc[rows]))
-    ]
 
 
 @contextmanager
@@ -338,19 +333,3 @@ def check_splitter(cv: Any) -> None:
     """Raise a TypeError unless `cv` splits by worm."""
     if not hasattr(cv, "split_worms"):
         raise TypeError(f"cv={cv!r} does not split by worm; pass a WormGroupKFold")
-
-
-def _check_estimators(estimators: Any) -> None:
-    if not isinstance(estimators, Mapping):
-        raise TypeError(f"estimators is a {type(estimators).__name__}; pass a mapping such as {{'svm': SVC()}}")
-    for name, estimator in estimators.items():
-        if not hasattr(estimator, "fit") or not hasattr(estimator, "predict") or isinstance(estimator, type):
-            raise TypeError(f"model {name!r} is {estimator!r}; pass an estimator with fit and predict, such as SVC()")
-
-
-def _named_models(estimators: Mapping[str, Any], baselines: Mapping[str, Any]) -> dict[str, Any]:
-    taken = sorted(baselines.keys() & estimators.keys())
-    if taken:
-        raise ValueError(f"model {taken[0]!r} has the name of a baseline; rename it, or pass baselines=False")
-    # A fitted model must not be told from a new one when its results are looked up.
-    return {name: clone(estimator) for name, estimator in estimators.items()} | dict(baselines)

@@ -131,7 +131,7 @@ class WormScores:
     @property
     def metrics(self) -> list[str]:
         """The columns with metrics, those of persistence aside."""
-        return [str(name) for name in self.table if _is_metric(str(name))]
+        return [name for name in map(str, self.table) if name in METRICS or name.startswith("mse_")]
 
     @property
     def models(self) -> list[str]:
@@ -244,9 +244,18 @@ class WormScores:
             resampled = pd.DataFrame(bootstrap_over_worms(arrays, n_resamples=n_resamples, rng=rng), columns=both)
             row = dict(zip(keys, values, strict=True))
             row |= {"n_worms": len(means), "n_fits": len(part.drop_duplicates(FIT))}
-            row |= _spread(metrics, means, resampled, skipna=is_trajectories)
-            if is_trajectories:
-                row |= _skills(metrics, means, resampled)
+            if len(means) == 1:
+                resampled *= np.nan
+            for name in metrics:
+                row[f"{name}_mean"] = float(means[name].mean(skipna=is_trajectories))
+                row[f"{name}_std"] = float(means[name].std(skipna=is_trajectories))
+                row[f"{name}_low"], row[f"{name}_high"] = interval(resampled[name])
+            for name in metrics if is_trajectories else ():
+                beside = PERSISTENCE + name
+                row[name.replace("mse", "skill", 1)] = float(1 - means[name].mean() / means[beside].mean())
+                if name == "mse":
+                    row["skill_low"], row["skill_high"] = interval(1 - resampled[name] / resampled[beside])
+                    row["skill_worst"] = float((1 - means[name] / means[beside]).min())
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -465,7 +474,11 @@ def read_scores(path: str | os.PathLike[str]) -> WormScores:
         return _with_path(path, read_csv(path))
     if (path / "scores.csv").is_file():
         scores = _with_path(path / "scores.csv", read_csv(path / "scores.csv"))
-        record, n_missing = _read_run(path / "run.json")
+        run = read_json(path / "run.json") if (path / "run.json").is_file() else {}
+        try:
+            record, n_missing = dict(run.get("record", {})), int(run.get("n_missing", 0))
+        except (ValueError, TypeError) as error:
+            raise _damaged(path / "run.json") from error
         return replace(scores, confusion=_read_confusion(path / "confusion.csv"), record=record, n_missing=n_missing)
     runs = [run for run in read_runs(path) if len(run.table)]
     if not runs:
@@ -554,16 +567,6 @@ def _with_path(path: Path, table: pd.DataFrame) -> WormScores:
     return scores
 
 
-def _read_run(path: Path) -> tuple[dict[str, Any], int]:
-    if not path.is_file():
-        return {}, 0
-    kept = read_json(path)
-    try:
-        return dict(kept.get("record", {})), int(kept.get("n_missing", 0))
-    except (ValueError, TypeError) as error:
-        raise _damaged(path) from error
-
-
 def _read_confusion(path: Path) -> pd.DataFrame | None:
     if not path.is_file():
         return None
@@ -582,28 +585,3 @@ def _rows_of_part(table: pd.DataFrame, part: Mapping[str, Any]) -> pd.DataFrame:
         if name in table:
             table = table[table[name].isna() if pd.isna(value) else table[name] == value]
     return table
-
-
-def _is_metric(column: str) -> bool:
-    return column in METRICS or column.startswith("mse_")
-
-
-def _spread(metrics: list[str], means: pd.DataFrame, resampled: pd.DataFrame, *, skipna: bool) -> dict[str, float]:
-    row = {}
-    for name in metrics:
-        row[f"{name}_mean"] = float(means[name].mean(skipna=skipna))
-        row[f"{name}_std"] = float(means[name].std(skipna=skipna))
-        row[f"{name}_low"], row[f"{name}_high"] = interval(resampled[name]) if len(means) > 1 else (np.nan, np.nan)
-    return row
-
-
-def _skills(errors: list[str], means: pd.DataFrame, resampled: pd.DataFrame) -> dict[str, float]:
-    row = {}
-    for error in errors:
-        beside = PERSISTENCE + error
-        row[error.replace("mse", "skill", 1)] = float(1 - means[error].mean() / means[beside].mean())
-        if error == "mse":
-            ends = interval(1 - resampled[error] / resampled[beside]) if len(means) > 1 else (np.nan, np.nan)
-            row["skill_low"], row["skill_high"] = ends
-            row["skill_worst"] = float((1 - means[error] / means[beside]).min())
-    return row
