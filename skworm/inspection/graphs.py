@@ -30,15 +30,6 @@ def rewire(
     double an edge, or put one where none is `allowed`, is left out; entries there, and on the diagonal, stay as they
     are. A `symmetric` graph stays so, as both directions of an edge move together. See Maslov & Sneppen 2002, Science
     296, 910-913; ten swaps an edge are those of Milo et al. 2003, arXiv:cond-mat/0312028.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skworm.inspection.graphs import rewire
-    >>> graph = np.array([[0, 2, 0, 0], [0, 0, 3, 0], [0, 0, 0, 4], [5, 0, 0, 0]])
-    >>> rewired = rewire(graph, np.ones((4, 4), dtype=bool), np.random.RandomState(1))
-    >>> rewired.sum(axis=1).tolist(), (rewired > 0).sum(axis=0).tolist()
-    ([2, 3, 4, 5], [1, 1, 1, 1])
     """
     rewired = weights.copy()
     free = allowed & ~np.eye(len(weights), dtype=bool)

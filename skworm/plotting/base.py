@@ -213,6 +213,25 @@ def name_rows(axes: Axes, names: Sequence[str], *, margin: float = 0.5, **style:
     axes.tick_params(axis="y", length=0)
 
 
+def chosen_neurons(wanted: Sequence[str], known: Collection[str], whose: str, lack: str = "no neuron") -> list[str]:
+    """Return the neurons that are to be shown, in their order, if all of them are known."""
+    lacking = [neuron for neuron in wanted if neuron not in known]
+    if lacking or not len(wanted):
+        found = f"has {lack} {lacking[0]!r}" if lacking else "is to be shown without neurons"
+        raise ValueError(f"{whose} {found}; choose among {', '.join(known)}")
+    return list(wanted)
+
+
+def draw_segments(
+    axes: Axes, segments: np.ndarray, states: np.ndarray, colors: Mapping[str, str], **style: Any
+) -> dict[str, Any]:
+    """Draw lines between neighbouring frames, as one collection for each state, and return these by state."""
+    from matplotlib.collections import LineCollection
+
+    parts = {name: LineCollection(list(segments[states == name]), colors=colors[name], **style) for name in colors}
+    return {name: axes.add_collection(lines) for name, lines in parts.items()}
+
+
 def draw_dots(axes: Axes, x: Any, y: Any, color: str, **style: Any) -> Any:
     """Draw open dots, one for each worm, so that several at one place are seen and a mean among them is told apart."""
     return axes.plot(x, y, "o", color=color, markerfacecolor="none", markersize=3.5, markeredgewidth=0.9, **style)[0]

@@ -117,11 +117,8 @@ class GraphDisplay(base.Display):
 
     def _weights(self) -> pd.DataFrame:
         neurons = sorted(map(str, self.graph.index)) if self.neurons is None else list(self.neurons)
-        known = set(self.graph.index) & set(self.graph.columns)
-        lacking = [neuron for neuron in neurons if neuron not in known]
-        if lacking or not neurons:
-            found = f"has no row or no column for {lacking[0]!r}" if lacking else "is to be shown without neurons"
-            raise ValueError(f"graph {found}; choose among {', '.join(sorted(map(str, known)))}")
+        known = sorted(map(str, set(self.graph.index) & set(self.graph.columns)))
+        neurons = base.chosen_neurons(neurons, known, "graph", "no row or no column for")
         return self.graph.loc[neurons, neurons].astype(float)
 
     def _marked(self, neurons: list[str]) -> np.ndarray | None:

@@ -233,9 +233,4 @@ def _chosen_neurons(columns: list[str], neurons: Sequence[str] | None, node_feat
     parsed = parse_column_names(columns)
     if parsed is None or node_feature not in parsed[1]:
         raise ValueError(f"frames have no node feature {node_feature!r}; their columns are {columns[:4]} and so on")
-    chosen = list(parsed[0][:4] if neurons is None else neurons)
-    lacking = [neuron for neuron in chosen if neuron not in parsed[0]]
-    if lacking or not chosen:
-        found = f"no neuron {lacking[0]!r}" if lacking else "no neuron to show"
-        raise ValueError(f"frames have {found}; choose among {', '.join(parsed[0])}")
-    return chosen
+    return base.chosen_neurons(parsed[0][:4] if neurons is None else neurons, parsed[0], "the table of frames")
