@@ -7,19 +7,13 @@ from skworm.metrics.bouts import (
     segment_f1,
     transition_matrix,
 )
-from skworm.metrics.calibration import (
-    calibration_report,
-    coverage_report,
-    expected_calibration_error,
-    reliability_curve,
-)
+from skworm.metrics.calibration import calibration_report, coverage_report, reliability_curve
 from skworm.metrics.states import make_state_scorer, score_states
 from skworm.metrics.trajectories import mse_by_step, skill_by_step
 
 __all__ = [
     "calibration_report",
     "coverage_report",
-    "expected_calibration_error",
     "find_bouts",
     "make_state_scorer",
     "mse_by_step",

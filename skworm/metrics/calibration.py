@@ -14,55 +14,6 @@ from skworm.recording import UNKNOWN
 _SUM_TOLERANCE = 1e-3
 
 
-def expected_calibration_error(
-    y_true: Any, probabilities: Any, *, classes: Any, n_bins: int = 15, binning: str = "equal_mass"
-) -> float:
-    """Compute the expected calibration error of the most probable state, over all frames together.
-
-    Frames are binned by the probability of their most probable state, the confidence. The error is the mean over
-    frames of the distance, within a bin, between mean confidence and accuracy. For the error of each worm, see
-    :func:`calibration_report`.
-
-    Parameters
-    ----------
-    y_true : array-like of str, shape (n_frames,)
-        True states; ``"unknown"`` is left out.
-    probabilities : array-like of shape (n_frames, n_states)
-        What `predict_proba` returned.
-    classes : array-like of str, shape (n_states,)
-        States of the columns: ``classes_`` of the classifier.
-    n_bins : int, default=15
-        Bins.
-    binning : {"equal_mass", "equal_width"}, default="equal_mass"
-        Bins that hold equally many frames, or equally wide bins of [0, 1]. Confidences crowd near 1, where equal
-        widths put most frames into one bin.
-
-    Returns
-    -------
-    float
-        From 0 to 1; NaN where no frame has a known state. Chance alone moves it above 0, the more so the fewer bouts
-        there are.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, rows are no probabilities, or a parameter is not known.
-
-    References
-    ----------
-    Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3; Nixon et al. 2019, "Measuring Calibration
-    in Deep Learning", for bins of equal mass.
-
-    Examples
-    --------
-    >>> from skworm.metrics import expected_calibration_error
-    >>> states = ["forward", "forward", "reverse", "reverse"]
-    >>> expected_calibration_error(states, [[0.75, 0.25]] * 4, classes=["forward", "reverse"], n_bins=1)
-    0.25
-    """
-    return _error(_frames(y_true, probabilities, classes), n_bins, binning)
-
-
 def reliability_curve(
     y_true: Any, probabilities: Any, *, classes: Any, n_bins: int = 10, binning: str = "equal_width"
 ) -> pd.DataFrame:
@@ -71,7 +22,7 @@ def reliability_curve(
     Parameters
     ----------
     y_true, probabilities, classes, n_bins, binning
-        As in :func:`expected_calibration_error`, whose errors are raised.
+        As in :func:`calibration_report`, whose errors are raised.
 
     Returns
     -------
@@ -102,19 +53,43 @@ def calibration_report(
 ) -> pd.DataFrame:
     """Measure for each worm whether probabilities hold what they promise.
 
+    Frames are binned by the probability of their most probable state, the confidence. The expected calibration error is
+    the mean over frames of the distance, within a bin, between mean confidence and accuracy. Errors of opposite sign in
+    two worms do not cancel, as they would in all frames together.
+
     Parameters
     ----------
-    y_true, probabilities, classes, n_bins, binning
-        As in :func:`expected_calibration_error`, whose errors are raised.
+    y_true : array-like of str, shape (n_frames,)
+        True states; ``"unknown"`` is left out.
+    probabilities : array-like of shape (n_frames, n_states)
+        What `predict_proba` returned.
+    classes : array-like of str, shape (n_states,)
+        States of the columns: ``classes_`` of the classifier.
     worm : array-like of shape (n_frames,), optional
         Worm of each frame; by default the index level ``"worm"`` of `y_true`.
+    n_bins : int, default=15
+        Bins.
+    binning : {"equal_mass", "equal_width"}, default="equal_mass"
+        Bins that hold equally many frames, or equally wide bins of [0, 1]. Confidences crowd near 1, where equal
+        widths put most frames into one bin.
 
     Returns
     -------
     pandas.DataFrame
         One row a worm, index ``"worm"``: ``n_frames``; ``accuracy`` of the most probable state; its mean probability,
-        ``confidence``; ``expected_calibration_error``; ``log_loss``, nats a frame, infinite where a true state had
-        probability 0. Errors of opposite sign in two worms do not cancel, as they would in all frames together.
+        ``confidence``; ``expected_calibration_error``, from 0 to 1, which chance alone moves above 0, the more so the
+        fewer bouts there are; ``log_loss``, nats a frame, infinite where a true state had probability 0. All are NaN
+        where no frame has a known state.
+
+    Raises
+    ------
+    ValueError
+        If worms are missing, shapes do not fit, rows are no probabilities, or a parameter is not known.
+
+    References
+    ----------
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3; Nixon et al. 2019, "Measuring Calibration
+    in Deep Learning", for bins of equal mass.
 
     Examples
     --------

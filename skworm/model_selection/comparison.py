@@ -25,8 +25,8 @@ LEVEL = 0.05
 FEW_WORMS = 10
 """Intervals from fewer worms are said to be too narrow."""
 
-_FIT = ["train_worms", "fold"]
-_KEYS = ["model", *_FIT, "evaluation", "worm"]
+FIT = ["train_worms", "fold"]
+KEYS = ["model", *FIT, "evaluation", "worm"]
 
 
 def compare_models(
@@ -58,7 +58,7 @@ def compare_models(
     means = pd.DataFrame(bootstrap_over_worms(worms, n_resamples=int(n_resamples), rng=rng), columns=models)
     differences = by_worm.sub(by_worm[reference], axis=0)
     ratio = _test_to_train(rows, evaluation)
-    of_fits = scores.groupby(level=_FIT).mean()
+    of_fits = scores.groupby(level=FIT).mean()
 
     compared = []
     for model in models:
@@ -183,7 +183,7 @@ def _short(value: float) -> str:
 def _paired_scores(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the scores with a row for each worm and fit, and a column for each model."""
     _check_rows(rows, metric)
-    scores = rows.pivot(index=["worm", *_FIT], columns="model", values=metric).astype(float)
+    scores = rows.pivot(index=["worm", *FIT], columns="model", values=metric).astype(float)
     _check_models(scores)
     if scores.index.get_level_values("worm").nunique() < 2:
         raise ValueError(
@@ -196,12 +196,12 @@ def _paired_scores(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 def _check_rows(rows: pd.DataFrame, metric: str) -> None:
     if rows.empty:
         raise ValueError("no frame was scored in this evaluation; choose another one")
-    empty = [name for name in _KEYS if rows[name].isna().any()]
+    empty = [name for name in KEYS if rows[name].isna().any()]
     if empty:
         raise ValueError(
             f"the scores have missing values in the columns {empty}; leave these rows out, or fill them in"
         )
-    repeated = rows[rows.duplicated(_KEYS)]
+    repeated = rows[rows.duplicated(KEYS)]
     if len(repeated):
         raise ValueError(f"{_place(repeated.iloc[0])} is scored in several rows; drop the rows that repeat others")
     without = rows[~np.isfinite(rows[metric])]
@@ -246,7 +246,7 @@ def _test_to_train(rows: pd.DataFrame, evaluation: str) -> float:
     if "n_frames" not in rows:
         return np.nan
     of_model = rows[rows["model"] == rows.loc[rows["evaluation"] == evaluation, "model"].iloc[0]]
-    held_out = of_model[of_model["evaluation"] == "held_out_windows"].groupby(_FIT)["n_frames"].sum()
-    tested = of_model[of_model["evaluation"] == evaluation].groupby(_FIT)["n_frames"].sum()
+    held_out = of_model[of_model["evaluation"] == "held_out_windows"].groupby(FIT)["n_frames"].sum()
+    tested = of_model[of_model["evaluation"] == evaluation].groupby(FIT)["n_frames"].sum()
     trained = (held_out.groupby(level="train_worms").transform("sum") - held_out).reindex(tested.index)
     return float((tested / trained.where(trained > 0)).mean(skipna=False))

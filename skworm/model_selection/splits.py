@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from itertools import combinations
 from math import comb
 from numbers import Integral
@@ -54,6 +55,7 @@ class WormSplit(NamedTuple):
         return f"worms {', '.join(map(str, self.train_worms))}, fold {self.fold}"
 
 
+@dataclass(eq=False, repr=False)
 class WormGroupKFold(BaseCrossValidator):
     """Every combination of training worms, times folds of whole windows.
 
@@ -106,24 +108,14 @@ class WormGroupKFold(BaseCrossValidator):
 
     __metadata_request__split = {"groups": True}  # noqa: RUF012  # scikit-learn reads a plain dict
 
-    def __init__(
-        self,
-        n_splits: int = 10,
-        *,
-        n_train_worms: int = 1,
-        test_on: str = "unseen_worms",
-        fold_by: str = "shuffled_windows",
-        window: int = 8,
-        gap: int = 0,
-        random_state: Any = None,
-    ) -> None:
-        self.n_splits = n_splits
-        self.n_train_worms = n_train_worms
-        self.test_on = test_on
-        self.fold_by = fold_by
-        self.window = window
-        self.gap = gap
-        self.random_state = random_state
+    n_splits: int = 10
+    _: KW_ONLY
+    n_train_worms: int = 1
+    test_on: str = "unseen_worms"
+    fold_by: str = "shuffled_windows"
+    window: int = 8
+    gap: int = 0
+    random_state: Any = None
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Count the splits: combinations of training worms times folds.

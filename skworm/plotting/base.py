@@ -218,7 +218,7 @@ def chosen_neurons(wanted: Sequence[str], known: Collection[str], whose: str, la
     lacking = [neuron for neuron in wanted if neuron not in known]
     if lacking or not len(wanted):
         found = f"has {lack} {lacking[0]!r}" if lacking else "is to be shown without neurons"
-        raise ValueError(f"{whose} {found}; choose among {', '.join(known)}")
+        raise ValueError(f"{whose} {found}; choose among {', '.join(map(str, known))}")
     return list(wanted)
 
 

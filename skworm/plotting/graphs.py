@@ -117,7 +117,7 @@ class GraphDisplay(base.Display):
 
     def _weights(self) -> pd.DataFrame:
         neurons = sorted(map(str, self.graph.index)) if self.neurons is None else list(self.neurons)
-        known = sorted(map(str, set(self.graph.index) & set(self.graph.columns)))
+        known = sorted(set(self.graph.index) & set(self.graph.columns), key=str)
         neurons = base.chosen_neurons(neurons, known, "graph", "no row or no column for")
         return self.graph.loc[neurons, neurons].astype(float)
 
