@@ -111,7 +111,10 @@ def neuron_importance(
             order = rng.permutation(len(table))
             for position, neuron in enumerate(neurons):
                 first = position * len(node_features)
-                shuffled = _shuffled(table, np.arange(first, first + len(node_features)), order)
+                values = table.to_numpy(copy=True)
+                own_columns = slice(first, first + len(node_features))
+                values[:, own_columns] = values[order, own_columns]
+                shuffled = pd.DataFrame(values, index=table.index, columns=table.columns)
                 rows.append([neuron, worm, repeat, baseline, score(shuffled, states)])
     importance = pd.DataFrame(rows, columns=["neuron", "worm", "repeat", "baseline", "score"])
     return importance.assign(drop=importance["baseline"] - importance["score"])
@@ -153,12 +156,6 @@ def summarize_importance(importance: pd.DataFrame) -> pd.DataFrame:
     table = drops.agg(["mean", "std", "min", "max", "count"])
     table.columns = pd.Index(["mean", "std", "lowest", "highest", "n_worms"])
     return table.sort_values("mean", ascending=False, kind="stable").reset_index()
-
-
-def _shuffled(table: pd.DataFrame, columns: np.ndarray, order: np.ndarray) -> pd.DataFrame:
-    values = table.to_numpy(copy=True)
-    values[:, columns] = values[np.ix_(order, columns)]
-    return pd.DataFrame(values, index=table.index, columns=table.columns)
 
 
 def _scorer(estimator: Any, scoring: Any) -> _Scorer:

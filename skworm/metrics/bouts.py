@@ -51,6 +51,14 @@ def worms_of(states: Any, worm: Any) -> np.ndarray:
     return worms
 
 
+def check_frames_differ(worm: np.ndarray, frame: np.ndarray, remedy: str) -> None:
+    """Raise ValueError if a worm has a frame twice, and say what to do about it."""
+    repeated = np.flatnonzero(pd.DataFrame({"worm": worm, "frame": frame}).duplicated())
+    if len(repeated):
+        name, row = worm[repeated[0]], repeated[0]
+        raise ValueError(f"worm {str(name)!r} has frame {frame[row]} more than once (row {row}); {remedy}")
+
+
 def same_frames(y_true: Any, y_pred: Any, what: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
     """Return what is true and what is predicted as arrays; raise ValueError unless both have a value a frame."""
     true: np.ndarray = np.asarray(y_true, dtype=dtype)
@@ -73,13 +81,7 @@ def _table_of_frames(states: Any, worm: Any, frame: Any, **others: Any) -> pd.Da
     worms = worms_of(states, worm)
     frames = frame_of_rows(states, worms) if frame is None else np.asarray(frame)
     table = pd.DataFrame({"worm": worms, "frame": frames, "state": values, **others})
-    repeated = np.flatnonzero(table.duplicated(["worm", "frame"]))
-    if len(repeated):
-        name, number, *_ = table.iloc[repeated[0]]
-        raise ValueError(
-            f"worm {str(name)!r} has frame {number} more than once (row {repeated[0]}); give each recording its own "
-            "worm name, or drop repeated rows"
-        )
+    check_frames_differ(worms, frames, "give each recording its own worm name, or drop repeated rows")
     table = table.sort_values(["worm", "frame"], ignore_index=True)
     table = table[table["state"] != UNKNOWN].reset_index(drop=True)
     breaks = (table["frame"].diff() != 1) | (table["worm"] != table["worm"].shift())

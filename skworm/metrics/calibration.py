@@ -103,16 +103,13 @@ def calibration_report(
     worms = worms_of(y_true, worm)
     frames = _frames(y_true, probabilities, classes, worm=worms)
     by_worm = {name: frames[frames["worm"] == name] for name in np.unique(worms)}
-    rows = [
-        {
-            "n_frames": len(own),
-            "accuracy": own["accuracy"].mean(),
-            "confidence": own["confidence"].mean(),
-            "expected_calibration_error": _error(own, n_bins, binning),
-            "log_loss": own["log_loss"].mean(),
-        }
-        for own in by_worm.values()
-    ]
+    rows = []
+    for own in by_worm.values():
+        curve = _curve(own, n_bins, binning)
+        errors = (curve["confidence"] - curve["accuracy"]).abs()
+        row = {"n_frames": len(own), **own[["accuracy", "confidence"]].mean()}
+        row["expected_calibration_error"] = np.average(errors, weights=curve["n_frames"]) if len(curve) else np.nan
+        rows.append({**row, "log_loss": own["log_loss"].mean()})
     return pd.DataFrame(rows, index=pd.Index(by_worm, name="worm"))
 
 
@@ -194,10 +191,3 @@ def _curve(frames: pd.DataFrame, n_bins: int, binning: str) -> pd.DataFrame:
         number[np.argsort(confidence, kind="stable")] = np.arange(len(frames)) * n_bins // max(len(frames), 1)
     by_bin = frames[["confidence", "accuracy"]].groupby(pd.Index(number, name="bin"))
     return pd.concat([by_bin.mean(), by_bin.size().rename("n_frames")], axis=1)
-
-
-def _error(frames: pd.DataFrame, n_bins: int, binning: str) -> float:
-    curve = _curve(frames, n_bins, binning)
-    if curve.empty:
-        return np.nan
-    return float(np.average((curve["confidence"] - curve["accuracy"]).abs(), weights=curve["n_frames"]))

@@ -202,9 +202,17 @@ class _Run:
             for number, part in enumerate(parts)
             if not self.failures and self.full is None
         )
+        n_kept = len(self.tasks) - len(pending)
+        # Without smoothing: fits differ in length from model to model, and parallel ones end in bunches.
+        bar: dict[str, Any] = {
+            "unit": "fit",
+            "smoothing": 0,
+            "disable": not verbose,
+            "desc": f"{n_kept} kept earlier" if n_kept else None,
+        }
         try:
             with (
-                _progress_bar(len(self.tasks), len(self.tasks) - len(pending), verbose) as progress,
+                tqdm(total=len(self.tasks), initial=n_kept, **bar) as progress,
                 closing(finished_calls(_fit_and_score, calls, data, n_processes if parts else 1)) as finished,
             ):
                 for call, results in finished:
@@ -266,12 +274,6 @@ class _Run:
         if self.store is None:
             return f"{fits} had finished, and nothing is kept: pass memory= to keep finished fits"
         return f"{fits} are kept in {self.store.folder}"
-
-
-def _progress_bar(n_fits: int, n_kept: int, verbose: int) -> tqdm:
-    # Without smoothing: fits differ in length from model to model, and parallel ones end in bunches.
-    description = f"{n_kept} kept earlier" if n_kept else None
-    return tqdm(desc=description, total=n_fits, initial=n_kept, unit="fit", smoothing=0, disable=not verbose)
 
 
 def _fit_and_score(

@@ -15,6 +15,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
 from skworm.frames.index import frame_of_rows, window_of_rows, worm_of_rows
+from skworm.metrics.bouts import check_frames_differ
 
 _TEST_ON = ("unseen_worms", "held_out_windows")
 _FOLD_BY = ("shuffled_windows", "contiguous_blocks")
@@ -233,7 +234,11 @@ class WormGroupKFold(BaseCrossValidator):
         unique_worms, worm_codes = np.unique(worm, return_inverse=True)
         names = unique_worms.tolist()
         self._check_worms(names, unseen_needed=unseen_needed)
-        _check_frames_unique(worm if recording is None else recording, frame)
+        remedy = (
+            "its copies could fall on both sides of a split: drop repeated rows, or give each recording a name of its "
+            "own and pass groups= of their animals"
+        )
+        check_frames_differ(worm if recording is None else recording, frame, remedy)
         window = window_of_rows(X, worm, self.window)
         folds = self._folds(names, worm_codes, frame, window)
         for combination in combinations(range(len(names)), self.n_train_worms):
@@ -316,17 +321,6 @@ def _check_groups(X: Any, groups: Any, n_rows: int | None = None) -> np.ndarray:
     if len(missing):
         raise ValueError(f"groups has no worm at row {missing[0]}; name the worm of every row, or drop the row")
     return worm
-
-
-def _check_frames_unique(worm: np.ndarray, frame: np.ndarray) -> None:
-    repeated = np.flatnonzero(pd.DataFrame({"worm": worm, "frame": frame}).duplicated())
-    if len(repeated):
-        row = int(repeated[0])
-        raise ValueError(
-            f"worm {worm.tolist()[row]!r} has frame {frame[row]} more than once (row {row}), and its copies could fall "
-            "on both sides of a split; drop repeated rows, or give each recording a name of its own and pass groups= "
-            "of their animals"
-        )
 
 
 def _distance_to_windows(frame: np.ndarray, windows: np.ndarray, length: int) -> np.ndarray:

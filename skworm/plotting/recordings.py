@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from skworm.frames.index import frame_of_rows, worm_of_rows
 from skworm.frames.resampling import follows_a_gap
-from skworm.metrics.bouts import frames_a_second
+from skworm.metrics.bouts import check_frames_differ, frames_a_second
 from skworm.plotting import base, words
 from skworm.recording import UNKNOWN, Recording
 
@@ -219,10 +219,7 @@ class EthogramDisplay(base.ClassifierDisplay):
             if array.shape != (len(table),):
                 raise ValueError(f"the states of {name!r} have shape {array.shape}, but there are {len(table)} frames")
             table[f"states of {name}"] = array
-        repeated = table[table.duplicated(["worm", "time"])]
-        if len(repeated):
-            name, frame = repeated.iloc[0][["worm", "time"]]
-            raise ValueError(f"worm {name!r} has frame {frame} more than once; give each recording its own worm name")
+        check_frames_differ(worms, table["time"].to_numpy(), "give each recording its own worm name")
         strips = {f"states of {name}": name for name in states}
         # A gap is a frame without a state: the frames at its ends would else be drawn across it.
         whole = [
