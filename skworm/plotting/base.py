@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transform
 
 import numpy as np
 import pandas as pd
@@ -51,10 +52,11 @@ _SHARED: Mapping[str, str] = MappingProxyType(
 )
 
 
+@dataclass_transform(eq_default=False)
 class Display:
     """What all displays are: artists drawn by ``plot`` into axes that are given, or into a figure of their own.
 
-    A line ``%(name)s`` in a docstring of a subclass stands for a part that several share, and is filled in.
+    Subclasses are dataclasses. A line ``%(name)s`` in their docstrings stands for a part that several share.
 
     Attributes
     ----------
@@ -69,8 +71,9 @@ class Display:
     _own_figure: bool
     _width: float | None
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__()
+        dataclass(cls, eq=False, repr=False, **options)
         for documented in (cls, *(getattr(member, "__func__", member) for member in vars(cls).values())):
             doc = getattr(documented, "__doc__", None)
             if doc is not None and "%(" in doc:
@@ -164,7 +167,7 @@ class Display:
 class ClassifierDisplay(Display):
     """A display of what a classifier predicts, which ``_predict`` gives to ``from_predictions``."""
 
-    from_predictions: Any
+    from_predictions: ClassVar[Any]
 
     @classmethod
     def from_estimator(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -17,7 +17,6 @@ _INCHES_A_NEURON, _EDGES_A_NEURON, _WIDEST, _THINNEST = 0.24, 2, 2.6, 0.4
 _TO_CENTRE, _NAME_RADIUS, _LIMIT = (0.35, 0.6), 1.07, 1.3
 
 
-@dataclass(eq=False, repr=False)
 class GraphDisplay(base.Display):
     """A weighted graph between neurons, as a matrix or as a network.
 

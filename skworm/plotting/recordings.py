@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,7 +26,6 @@ _STRIPS = {"annotated": words.LABELLED, "state": words.PREDICTED}
 _INCHES_A_MANIFOLD, _INCHES_A_STRIP, _INCHES_AROUND, _HEAD, _GAP = 3.0, 0.3, 1.1, 0.7, 0.25
 
 
-@dataclass(eq=False, repr=False)
 class RecordingDisplay(base.Display):
     """Heat map of a worm's traces, above a strip that shows its behavioural state.
 
@@ -84,7 +83,6 @@ class RecordingDisplay(base.Display):
             self._add_legend_above(self.ax_, base.patches_of_states(worm.states), worm.worm)
 
 
-@dataclass(eq=False, repr=False)
 class TraceDisplay(base.Display):
     r"""Traces of some neurons of a worm over time, in the colours of its states.
 
@@ -149,7 +147,6 @@ class TraceDisplay(base.Display):
         axes.set_ylim(low - margin, high + margin)
 
 
-@dataclass(eq=False, repr=False)
 class EthogramDisplay(base.ClassifierDisplay):
     """Strips of behavioural states over time, worm below worm; those of several models follow those labelled.
 
@@ -265,7 +262,6 @@ class EthogramDisplay(base.ClassifierDisplay):
         self._add_legend_above(self.ax_, base.patches_of_states(colors))
 
 
-@dataclass(eq=False, repr=False)
 class ManifoldDisplay(base.Display):
     """Trajectories of worms on the manifold, coloured by behavioural state: a panel for each pair of coordinates.
 
