@@ -238,9 +238,7 @@ def _oriented(graph: pd.DataFrame, name: str, *, finite: bool = True) -> pd.Data
     repeated = sorted({label for label in names if names.count(label) > 1})
     if repeated:
         raise ValueError(f"{name} names {repeated} more than once ('VB1' and 'VB01' are the same); name each one once")
-    senders = pd.Index(names, name="pre")
-    receivers = pd.Index([neuron_name(label) for label in graph.columns], name="post")
-    return pd.DataFrame(graph.to_numpy(dtype=float), index=senders, columns=receivers)
+    return graph.rename(index=neuron_name, columns=neuron_name).rename_axis(index="pre", columns="post").astype(float)
 
 
 _FEWEST_NEURONS_FOR_RANKS = 3

@@ -48,7 +48,7 @@ def score_behavior(y_true: Any, y_pred: Any) -> dict[str, float]:
     if not len(true):
         return {"n_frames": 0, "r2": np.nan, "correlation": np.nan, "rmse": np.nan}
     squared = float(np.mean((true - predicted) ** 2))
-    spread, other_spread = _spread(true), _spread(predicted)
+    spread, other_spread = standard_deviation(true), standard_deviation(predicted)
     covariance = float(np.mean((true - true.mean()) * (predicted - predicted.mean())))
     return {
         "n_frames": len(true),
@@ -58,7 +58,7 @@ def score_behavior(y_true: Any, y_pred: Any) -> dict[str, float]:
     }
 
 
-def _spread(values: np.ndarray) -> float:
+def standard_deviation(values: np.ndarray, ddof: int = 0) -> float:
     """Return the standard deviation, 0 where it is nothing but rounding."""
-    spread = float(values.std())
-    return spread if spread > 1e-12 * float(np.abs(values).max()) else 0.0
+    deviation = float(values.std(ddof=ddof))
+    return deviation if deviation > 1e-12 * float(np.abs(values).max()) else 0.0

@@ -151,15 +151,12 @@ def cross_validate_worms(
     run = _Run(tasks, digests, None if memory is None else FitStore(memory))
     record = record_of_run(digests, models, train, sets, cv, splits)
     run.keep_record(record)
-    run.fit(Data(train, sets), n_jobs, verbose)
+    run.fit((train, sets), n_jobs, verbose)
     return WormScores.from_rows([row for digest in run.digests for row in run.rows[digest]], record)
 
 
-class Data(NamedTuple):
-    """What a run fits and scores: samples that are split, and samples that are only scored, by name."""
-
-    train: Samples
-    external: dict[str, Samples]
+_Data = tuple[Samples, dict[str, Samples]]
+"""Samples that are split, and samples that are only scored, by name."""
 
 
 class Task(NamedTuple):
@@ -185,13 +182,11 @@ class _Run:
     def keep_record(self, record: dict[str, Any]) -> None:
         """Keep what the run is."""
         if self.store is not None:
-            try:
+            with self._writing():
                 self.store.write_run(record)
-            except OSError as error:
-                self.full = error
         self._raise_failures()
 
-    def fit(self, data: Data, n_jobs: int | None, verbose: int) -> None:
+    def fit(self, data: _Data, n_jobs: int | None, verbose: int) -> None:
         """Make the fits that are missing."""
         pending = [number for number, digest in enumerate(self.digests) if digest not in self.rows]
         n_processes = max(1, min(effective_n_jobs(n_jobs), len(pending)))
@@ -243,13 +238,17 @@ class _Run:
         if isinstance(result, Failure):
             self.failures[number] = result
             return
-        if self.store is not None:
-            try:
+        with self._writing():
+            if self.store is not None:
                 self.store.write(self.digests[number], result)
-            except OSError as error:
-                self.full = error
-                return
-        self.rows[self.digests[number]] = result
+            self.rows[self.digests[number]] = result
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.full = error
 
     def _raise_failures(self) -> None:
         if self.full is not None and self.store is not None:
@@ -277,10 +276,10 @@ class _Run:
 
 
 def _fit_and_score(
-    number: int, tasks: list[Task], n_processes: int, data: Data
+    number: int, tasks: list[Task], n_processes: int, data: _Data
 ) -> tuple[int, list[list[dict[str, Any]] | Failure]]:
     estimator = tasks[0].estimator
-    samples = [data.train.training_samples(task.split.train) for task in tasks]
+    samples = [data[0].training_samples(task.split.train) for task in tasks]
     with one_torch_thread(estimator):
         start = time.perf_counter()
         models = _fitted(estimator, samples, n_processes)
@@ -298,13 +297,13 @@ def _fitted(estimator: Any, samples: list[tuple[Any, Any]], n_processes: int) ->
         return [error] * len(samples)
 
 
-def _scored(task: Task, model: Any, fit_seconds: float, data: Data) -> list[dict[str, Any]] | Failure:
+def _scored(task: Task, model: Any, fit_seconds: float, data: _Data) -> list[dict[str, Any]] | Failure:
     try:
         if isinstance(model, Exception):
             raise model
-        train, split = data.train, task.split
+        (train, external), split = data, task.split
         parts = [(name, train, rows) for name, rows in zip(EVALUATIONS, (split.held_out, split.unseen), strict=True)]
-        parts += [(name, part, np.arange(len(part.X))) for name, part in data.external.items()]
+        parts += [(name, part, np.arange(len(part.X))) for name, part in external.items()]
         labels = {"model": task.name, "train_worms": list(map(str, split.train_worms)), "fold": split.fold}
         return [
             {**labels, "evaluation": evaluation, **scores, "fit_seconds": fit_seconds}

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from skworm.metrics.behavior import standard_deviation
+
 
 def sign_flip_test(differences: np.ndarray, *, n_resamples: int = 10_000, random_state: int = 0) -> float:
     """Test by sign flips whether paired differences of worms are symmetric about zero; return the two-sided p.
@@ -49,11 +51,7 @@ def corrected_resampled_t_test(differences: np.ndarray, test_to_train: float) ->
 
 def sample_deviation(values: np.ndarray) -> float:
     """Return the standard deviation of a sample; 0 where it is only rounding, NaN for fewer than two values."""
-    values = np.asarray(values, dtype=float)
-    if len(values) < 2:
-        return float("nan")
-    deviation = float(values.std(ddof=1))
-    return deviation if deviation > 1e-12 * np.abs(values).max() else 0.0
+    return standard_deviation(np.asarray(values, dtype=float), ddof=1) if len(values) > 1 else np.nan
 
 
 def holm_correction(p: np.ndarray) -> np.ndarray:
