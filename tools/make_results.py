@@ -3,8 +3,8 @@
     python tools/make_results.py [FOLDER ...]
 
 Each FOLDER is one that ``skworm reproduce`` wrote. Its table becomes ``docs/results/FOLDER.csv`` with the command, the
-version, the date and the seconds of all fits. The tables of README.md and of results, claims, graphs and pretrained
-in docs are then made again from all such files; without a FOLDER, they alone are.
+version, the date and the seconds of all fits. The tables of README.md and of results, claims, graphs, pretrained
+and sensitivity in docs are then made again from all such files; without a FOLDER, they alone are.
 """
 
 import json
@@ -29,6 +29,7 @@ _DROPPED = {"--out": 2, "--n-jobs": 2, "--quiet": 1}
 _MODELS = ["svm", "svm-context", "mlp-published", "gnn-published", "mlp", "gnn", "clock", "majority"]
 
 _OTHERS = ("graphs", "another_laboratory", "beyond_paper", "transfer")
+_SENSITIVITY = "pipeline-sensitivity"
 _METHODS = {"functional": "functional graph"}
 
 
@@ -269,6 +270,17 @@ def pretrained_tables() -> dict[str, str]:
     }
 
 
+def sensitivity_tables() -> dict[str, str]:
+    """Return the tables of docs/sensitivity.md by name: accuracy on unseen worms, mean and spread over worms."""
+    rows = read_results(_SENSITIVITY)
+    command, version, date, seconds = rows[PROVENANCE].iloc[0]
+    rows = rows[(rows["evaluation"] == "unseen_worms") & ~rows["model"].isin(["clock", "majority"])]
+    texts = {block: own.set_index("label").apply(cell_of, axis=1) for block, own in rows.groupby("block", sort=False)}
+    made = f"skworm {version}, {date}, {seconds / 60:.0f} minutes of one core"
+    head = f"```sh\n{command}\n```\n\n{made}: [{_SENSITIVITY}.csv](results/{_SENSITIVITY}.csv)."
+    return {"sensitivity": f"{head}\n\n{markdown(pd.DataFrame(texts).rename_axis('model'))}"}
+
+
 def beyond_table() -> str:
     """Return the section of docs/results.md on four training worms and all neurons that worms share."""
     rows = read_results("beyond_paper")
@@ -304,15 +316,16 @@ def fill(page: str, name: str, text: str) -> str:
 def pages() -> dict[Path, str]:
     """Return the pages that show results, as they must be."""
     readme = ROOT / "README.md"
-    results, claims, graphs, pretrained = (
-        ROOT / "docs" / f"{name}.md" for name in ("results", "claims", "graphs", "pretrained")
+    results, claims, graphs, pretrained, sensitivity = (
+        ROOT / "docs" / f"{name}.md" for name in ("results", "claims", "graphs", "pretrained", "sensitivity")
     )
     names = list(TARGETS)
-    experiments = [path for path in RESULTS.glob("*.csv") if path.stem not in _OTHERS]
+    experiments = [path for path in RESULTS.glob("*.csv") if path.stem not in (*_OTHERS, _SENSITIVITY)]
     files = sorted(experiments, key=lambda path: (names.index(target_of(read_results(path.stem))), path.stem))
     sections = "\n\n".join(map(section_of, files))
-    filled = {path: path.read_text(encoding="utf-8") for path in (graphs, pretrained)}
-    for path, tables in ((graphs, graph_tables()), (pretrained, pretrained_tables())):
+    filled = {path: path.read_text(encoding="utf-8") for path in (graphs, pretrained, sensitivity)}
+    own = ((graphs, graph_tables()), (pretrained, pretrained_tables()), (sensitivity, sensitivity_tables()))
+    for path, tables in own:
         for name, text in tables.items():
             filled[path] = fill(filled[path], name, text)
     return {

@@ -56,10 +56,7 @@ def main():
             for name, model in {
                 "linear": LinearTrajectoryRegressor(),
                 "MLP": MLPTrajectoryRegressor(random_state=0),
-                "MLP, LSTM": MLPTrajectoryRegressor(memory="lstm", random_state=0),
             }.items():
-                if name == "MLP, LSTM" and burn_in == 1:
-                    continue
                 began = time.perf_counter()
                 found = skills(model, X, Y)
                 row = {"derivative": derivative, "observed frames": burn_in, "model": name}
