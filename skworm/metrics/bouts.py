@@ -226,6 +226,7 @@ def segment_f1(y_true: Any, y_pred: Any, *, threshold: float = 0.5, worm: Any = 
     >>> segment_f1(true, flickers, worm=["a"] * 8)
     0.666...
     """
+    _check_threshold(threshold)
     pairs = pairs_of_bouts(y_true, y_pred, worm, frame)
     return mean_of_worms(segment_f1_of(*pair, threshold=threshold) for _, *pair in pairs)
 
@@ -317,6 +318,7 @@ def score_bouts(
     >>> scores.loc["a", ["segment_f1_10", "segment_f1_50", "onset_latency"]].tolist()
     [1.0, 1.0, 1.0]
     """
+    positive("tolerance", tolerance, "seconds")
     rows = {}
     for name, true, predicted in pairs_of_bouts(y_true, y_pred, worm, frame):
         rate = frames_a_second(fps, name)
@@ -336,10 +338,14 @@ def _bouts_of_worms(states: Any, worm: Any, frame: Any) -> tuple[pd.DataFrame, B
     return table, bouts_of(table["state"].to_numpy(dtype=str), table["stretch"].to_numpy())
 
 
-def segment_f1_of(true: Bouts, predicted: Bouts, *, threshold: float = 0.5) -> float:
-    """Return the F1 score over the bouts of a worm; see :func:`segment_f1`."""
+def _check_threshold(threshold: Any) -> None:
     if not isinstance(threshold, Real) or not 0 < float(threshold) <= 1:
         raise ValueError(f"threshold={threshold!r} must be a number above 0 and at most 1, such as 0.5")
+
+
+def segment_f1_of(true: Bouts, predicted: Bouts, *, threshold: float = 0.5) -> float:
+    """Return the F1 score over the bouts of a worm; see :func:`segment_f1`."""
+    _check_threshold(threshold)
     taken = np.zeros(len(true.state), dtype=bool)
     for start, stop, state in zip(predicted.start, predicted.stop, predicted.state, strict=True):
         shared = np.minimum(true.stop, stop) - np.maximum(true.start, start)

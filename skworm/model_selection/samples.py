@@ -133,10 +133,6 @@ class StateSamples(Samples):
             for name, places in self.by_worm(rows)
         ]
 
-    def arrays(self) -> list[np.ndarray]:
-        """Return values, names and states."""
-        return [*_arrays_of_table(self.X), self.y]
-
     def check_split(self, split: WormSplit) -> None:
         """Raise a ValueError unless the training rows have two known states."""
         states = self.states(split.train)
@@ -437,7 +433,9 @@ def _clock(neighbors: Any) -> Any:
     return make_pipeline(FunctionTransformer(frame_number), neighbors(n_neighbors=1))
 
 
-def _arrays_of_table(table: pd.DataFrame) -> list[np.ndarray]:
+def _arrays_of_table(table: pd.DataFrame | np.ndarray) -> list[np.ndarray]:
+    if isinstance(table, np.ndarray):
+        return [table]
     index = table.index.to_frame(index=False)
     names = [np.asarray(labels, dtype=str) for labels in (index[WORM_LEVEL], table.columns)]
     return [table.to_numpy(), index[FRAME_LEVEL].to_numpy(), *names]
