@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -69,3 +69,17 @@ def resolved(value: Any, by_name: Mapping[str, type[ParameterObject]]) -> Any:
     part = by_name[value]() if isinstance(value, str) else value
     part.check()
     return part
+
+
+def check_whole(least: int, **parameters: Any) -> None:
+    """Raise ValueError unless parameters are whole numbers, not below the least one."""
+    for name, value in parameters.items():
+        if not isinstance(value, Integral) or value < least:
+            raise ValueError(f"{name}={value!r} must be a whole number, at least {least}")
+
+
+def check_choice(allowed: Collection[Any], **parameters: Any) -> None:
+    """Raise ValueError unless parameters have one of the values that are allowed."""
+    for name, value in parameters.items():
+        if value not in allowed:
+            raise ValueError(f"{name}={value!r} is not known; choose one of {allowed}")
