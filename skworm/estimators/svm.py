@@ -3,55 +3,29 @@
 from __future__ import annotations
 
 from itertools import combinations
-from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.svm import SVC
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _ovr_decision_function
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skworm.estimators.documentation import DocumentedEstimator
 from skworm.estimators.states import StateClassifierMixin, check_neurons, encode_states, known_states
 from skworm.frames.index import check_same_order, frame_settings, match_neurons, validate_like_training
+from skworm.parameters import NotNegative, Positive
 from skworm.training import decision_values, fit_support_vectors, outcome_beforehand, resolve_device
 from skworm.training.support_vectors import Kernel, SupportVectorJob, SupportVectors
 
 
 class PairwiseSVC:
-    """What ``sklearn.svm.SVC`` does for dense frames, on any device of torch.
+    """What ``sklearn.svm.SVC`` does for dense frames, on any device of torch, with parameters of the same names.
 
-    Parameters
-    ----------
-    C : float
-        Inverse of the regularisation's strength.
-    kernel : {"rbf", "linear", "poly", "sigmoid"}
-        Kernel.
-    gamma : {"scale", "auto"} or float
-        Kernel coefficient.
-    class_weight : dict or "balanced", optional
-        Weights of the classes.
-    device : str
-        Where to fit and to predict. Without a CUDA GPU, predictions are made on the CPU.
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        Classes.
-    support_vectors_ : ndarray of shape (n_vectors, n_features)
-        Frames that at least one pair of classes leans on.
-    dual_coef_ : ndarray of shape (n_pairs, n_vectors)
-        Their coefficients; pairs in the order (0, 1), (0, 2), ..., (1, 2), ...
-    rho_ : ndarray of shape (n_pairs,)
-        Negative intercepts.
-    gamma_ : float
-        Kernel coefficient, a number.
-    n_iter_ : ndarray of shape (n_pairs,)
-        Steps of the solver.
+    Attributes are those of `SVC`, but for ``dual_coef_``, of shape (n_pairs, n_vectors) with pairs in the order
+    (0, 1), (0, 2), ..., (1, 2), ...; ``rho_``, their negative intercepts; and ``gamma_``, a number.
     """
 
     def __init__(
@@ -122,7 +96,7 @@ class PairwiseSVC:
         return decision_values(X, *machines, kernel=Kernel(self.kernel), device=device).T
 
 
-class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
+class SVMStateClassifier(StateClassifierMixin, DocumentedEstimator):
     """Read the behavioural state with a support vector machine.
 
     NaN is filled with the mean of its column over the training frames, which look at no other worm. A column that is
@@ -145,20 +119,14 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_states,)
-        State names.
+    %(classes)s
     svc_ : sklearn.svm.SVC or skworm.estimators.svm.PairwiseSVC
         The fitted machine; the second is that of the GPU.
     n_iter_ : ndarray of shape (n_pairs,)
         Steps of the solver, for each pair of states.
     fill_ : ndarray of shape (n_features,)
         What NaN is filled with; NaN for a column that is never looked at.
-    frame_settings_ : dict
-        How the training frames were made, of ``X.attrs``; see :func:`skworm.frames.make_frames`.
-    n_features_in_ : int
-        Columns of `X`.
-    feature_names_in_ : ndarray of str
-        Their names, where `X` had any.
+    %(columns)s
 
     References
     ----------
@@ -174,46 +142,26 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "C": [Interval(Real, 0, None, closed="neither")],
-        "kernel": [StrOptions({"rbf", "linear", "poly", "sigmoid"})],
-        "gamma": [StrOptions({"scale", "auto"}), Interval(Real, 0, None, closed="left")],
-        "class_weight": [StrOptions({"balanced"}), dict, None],
-        "device": [StrOptions({"auto", "cpu", "cuda"})],
+    C: Positive = 1.0
+    kernel: Literal["rbf", "linear", "poly", "sigmoid"] = "rbf"
+    gamma: Literal["scale", "auto"] | NotNegative = "scale"
+    class_weight: Literal["balanced"] | dict[str, float] | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    _words: ClassVar[dict[str, str]] = {
+        "about_X": """\
+Scaled frames, NaN where a neuron is missing. Prediction matches the columns of a DataFrame by name, as
+    :class:`MLPStateClassifier` does.""",
+        "worm": """\
+array-like of shape (n_frames,), optional
+    Worm of each frame, for errors; by default the index level ``"worm"`` of `X`.""",
+        "fit worm": "{worm}",
+        "predict returns": "ndarray of shape (n_frames,)\n    States.",
+        "decision_function returns": "ndarray of shape (n_frames,) or (n_frames, n_states)\n    Distances.",
     }
 
-    def __init__(
-        self,
-        *,
-        C: float = 1.0,
-        kernel: str = "rbf",
-        gamma: str | float = "scale",
-        class_weight: dict[str, float] | str | None = None,
-        device: str = "auto",
-    ) -> None:
-        self.C = C
-        self.kernel = kernel
-        self.gamma = gamma
-        self.class_weight = class_weight
-        self.device = device
-
     def fit(self, X: Any, y: Any, worm: Any = None) -> SVMStateClassifier:
-        """Fit to frames.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_frames, n_features)
-            Scaled frames, NaN where a neuron is missing.
-        y : array-like of shape (n_frames,)
-            States; frames that are ``"unknown"`` are left out.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame, for errors; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        self
-            The fitted classifier.
-        """
+        """Fit to frames."""
         if self._solver_device() is not None:
             job = self.training_job(X, y, worm)
             fitted = outcome_beforehand(job)
@@ -242,7 +190,7 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         return None if device == "cpu" else device
 
     def _parameters(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("C", "kernel", "gamma", "class_weight")}
+        return {name: value for name, value in self.get_params().items() if name != "device"}
 
     def _known_frames(self, X: Any, y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray]:
         """Check what `fit` takes, and return the frames with a known state, and their states."""
@@ -258,39 +206,12 @@ class SVMStateClassifier(StateClassifierMixin, BaseEstimator):
         return self._filled(frames, X, worm)[known], states[known]
 
     def predict(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Predict the state of every frame.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_frames, n_features)
-            Frames; NaN where a neuron is missing. A DataFrame is matched by name, as
-            :meth:`MLPStateClassifier.predict_proba` does.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame, for errors; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        ndarray of shape (n_frames,)
-            States.
-        """
+        """Predict the state of every frame."""
         frames = self._frames_to_predict(X, worm)
         return self.svc_.predict(frames)
 
     def decision_function(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Return the signed distance from the boundary, one column a state where there are more than two.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_frames, n_features)
-            Frames, as :meth:`predict` takes them.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame, as :meth:`predict` takes it.
-
-        Returns
-        -------
-        ndarray of shape (n_frames,) or (n_frames, n_states)
-            Distances.
-        """
+        """Return the signed distance from the boundary, one column for each state where there are more than two."""
         frames = self._frames_to_predict(X, worm)
         return self.svc_.decision_function(frames)
 

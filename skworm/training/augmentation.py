@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from numbers import Real
+from typing import Annotated, Any
 
 import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
-from skworm.parameters import ParameterObject
+from skworm.parameters import Count, NotNegative, ParameterObject
 from skworm.training.loop import Draws
 
 
@@ -49,27 +49,11 @@ class VirtualWorms(ParameterObject):
     0.5
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "gain": [Interval(Real, 0, None, closed="left")],
-        "offset": [Interval(Real, 0, None, closed="left")],
-        "n_groups": [Interval(Integral, 1, None, closed="left")],
-        "mixing": [Interval(Real, 0, None, closed="left")],
-        "neuron_dropout": [Interval(Real, 0, 1, closed="left")],
-    }
-
-    def __init__(
-        self,
-        gain: float = 0.3,
-        offset: float = 0.2,
-        n_groups: int = 20,
-        mixing: float = 0.0,
-        neuron_dropout: float = 0.0,
-    ) -> None:
-        self.gain = gain
-        self.offset = offset
-        self.n_groups = n_groups
-        self.mixing = mixing
-        self.neuron_dropout = neuron_dropout
+    gain: NotNegative = 0.3
+    offset: NotNegative = 0.2
+    n_groups: Count = 20
+    mixing: NotNegative = 0.0
+    neuron_dropout: Annotated[float, Interval(Real, 0, 1, closed="left")] = 0.0
 
     @property
     def structure(self) -> Hashable:
@@ -121,24 +105,7 @@ class VirtualWorms(ParameterObject):
         n_node_features: int = 1,
         signals: Sequence[str] | None = None,
     ) -> Draws:
-        """Draw the virtual worm of each sample, and every virtual worm's gain, offset, mixing and neurons.
-
-        Parameters
-        ----------
-        n_samples, n_columns : int
-            Samples, and columns of a frame.
-        generator : torch.Generator
-            Source of randomness.
-        n_node_features : int, default=1
-            Columns a neuron.
-        signals : sequence of str, length n_node_features, optional
-            What each column of a neuron measures, as in a call.
-
-        Returns
-        -------
-        Draws
-            Arguments of :meth:`apply`.
-        """
+        """Draw the virtual worm of each sample, and each virtual worm's gain, offset, mixing and neurons."""
         on_device: Any = {"generator": generator, "device": generator.device}
         dealt = torch.randint(self.n_groups, (n_samples,), **on_device)
         n_neurons = n_columns // n_node_features

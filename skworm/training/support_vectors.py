@@ -221,24 +221,9 @@ def fit_support_vectors(
     for stopping and its precision, double but for kernel rows. These are computed when they are needed, so that memory
     grows with problems times samples. Problems that are solved leave the batch.
 
-    Parameters
-    ----------
-    jobs : sequence of SupportVectorJob
-        What to fit.
-    tol : float, default=1e-3
-        Largest violation of the optimality conditions with which a problem counts as solved.
-    max_iter : int, default=10_000_000
-        Most steps, by default as many as libsvm takes.
-
-    Returns
-    -------
-    list of SupportVectors or ValueError
-        The machines of each job, or what is wrong with it: a kernel that overflows.
-
-    Warns
-    -----
-    sklearn.exceptions.ConvergenceWarning
-        If `max_iter` steps do not suffice.
+    A problem counts as solved where no optimality condition is violated by more than `tol`; where `max_iter` steps, by
+    default as many as libsvm takes, do not suffice, there is a ConvergenceWarning. In place of the machines of a job
+    whose kernel overflows stands an error.
 
     References
     ----------
@@ -328,29 +313,10 @@ def decision_values(
     kernel: Kernel,
     device: str = "cpu",
 ) -> np.ndarray:
-    """Compute the decision values of the machines of a job.
+    """Compute the decision values of the machines of a job, an ndarray of shape (n_pairs, n_samples).
 
-    Parameters
-    ----------
-    X : array of shape (n_samples, n_features)
-        Samples to decide upon.
-    vectors : array of shape (n_vectors, n_features)
-        Samples that the machines were fitted to, or those of them with a coefficient other than 0.
-    dual_coef : array of shape (n_pairs, n_vectors)
-        Their coefficients.
-    rho : array of shape (n_pairs,)
-        Negative intercepts.
-    gamma : float, default=1.0
-        Kernel coefficient; the linear kernel has none.
-    kernel : Kernel
-        Kernel.
-    device : str, default="cpu"
-        Where to compute.
-
-    Returns
-    -------
-    ndarray of shape (n_pairs, n_samples)
-        Positive where a machine finds the first class of its pair.
+    They are positive where a machine finds the first class of its pair. `vectors` are the samples that the machines
+    were fitted to, or those of them with a coefficient other than 0; the others are of :class:`SupportVectors`.
     """
     decisions = np.empty((len(rho), len(X)))
     with torch.inference_mode():
