@@ -122,8 +122,8 @@ class StackedAdam:
 class StackedPlateau:
     """:class:`torch.optim.lr_scheduler.ReduceLROnPlateau` and the best epoch of each model.
 
-    Of each model it has the present `learning_rate`, the `best_loss` so far, and its `best_epoch`, counted from 1; 0 where
-    no loss was finite.
+    Of each model it has the present `learning_rate`, the `best_loss` so far, and its `best_epoch`, counted from 1, or
+    0 where no loss was finite.
     """
 
     # Those of ReduceLROnPlateau.
