@@ -328,6 +328,15 @@ def test_axes_of_numbers_have_a_label_with_the_unit(name):
 
 
 @pytest.mark.parametrize("name", PICTURES)
+def test_lines_are_seen_on_a_dark_page(name):
+    with matplotlib.style.context("dark_background"):
+        figure = PICTURES[name]().figure_
+        for axes in axes_of(figure):
+            for line in axes.lines:
+                assert to_hex(line.get_color()) != "#000000", line.get_label()
+
+
+@pytest.mark.parametrize("name", PICTURES)
 def test_several_lines_have_a_legend(name):
     figure = drawn(name).figure_
     most = 0

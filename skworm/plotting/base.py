@@ -205,7 +205,7 @@ def tidy(axes: Axes, *, grid: Literal["x", "y", "both"] | None = None, left: boo
     """Hide the spines that carry no ticks, and draw a pale grid below the data."""
     axes.spines[["top", "right"] if left else ["top", "right", "left"]].set_visible(False)
     if grid:
-        axes.grid(axis=grid, color="#E5E5E5", linewidth=0.6)
+        axes.grid(axis=grid, color="#7F7F7F", alpha=0.2, linewidth=0.6)
         axes.set_axisbelow(True)
 
 

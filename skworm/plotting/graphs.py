@@ -170,7 +170,7 @@ class GraphDisplay(base.Display):
             style = {"color": color, "linewidth": width, "alpha": 0.85, "zorder": 2}
             style["linestyle"] = "-" if marked is None or marked[pre, post] else (0, (4 / width**0.5, 2 / width**0.5))
             self.edges_[names[pre], names[post]] = self._arrow(places, pre, post, **style)
-        self.ax_.plot(*places.T, "o", color="black", markersize=5, zorder=3)
+        self.ax_.plot(*places.T, "o", color=words.ink(), markersize=5, zorder=3)
         for name, (x, y), angle in zip(names, places * _NAME_RADIUS, np.degrees(angles), strict=True):
             left = x < -1e-9
             text = self.ax_.text(x, y, name, ha="right" if left else "left", va="center", fontsize="small")

@@ -121,7 +121,7 @@ class TraceDisplay(base.Display):
         self.lines_: dict[tuple[str, str], Any] = {}
         edges, _ = base.cells_of_frames(worm.time)
         for axes, neuron in zip(self.axes_, neurons, strict=True):
-            self._draw_trace(axes, neuron, colors or {"trace": words.BLACK})
+            self._draw_trace(axes, neuron, colors or {"trace": words.ink()})
             axes.set_xlim(edges[0], edges[-1])
             axes.set_ylabel(f"{neuron}\n(ΔF/F)", fontsize="small")
             base.tidy(axes)

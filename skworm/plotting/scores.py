@@ -178,7 +178,7 @@ class WormScoresDisplay(ResultsDisplay, kw_only=True):
         self.dots_[key] = base.draw_dots(axes, values, below, words.DOT)
         spread = float(np.nanstd(values, ddof=1)) if len(values) > 1 else None
         mean, above = float(np.nanmean(values)), position - 0.12
-        self.means_[key] = axes.errorbar(mean, above, xerr=spread, fmt="|", color=words.BLACK, markersize=8)
+        self.means_[key] = axes.errorbar(mean, above, xerr=spread, fmt="|", color=words.ink(), markersize=8)
         if self.reference and key in self.reference:
             self.references_[key] = _draw_diamond(axes, 100 * self.reference[key], above, _REFERENCE)
 
@@ -248,7 +248,7 @@ class ScoreCurveDisplay(ResultsDisplay, kw_only=True):
                 self._draw_model(axes, (panel, model), place, models, by_worm)
         for (where, model, x), value in (self.reference or {}).items():
             if where == panel and model in models:
-                self.references_[panel, model, x] = _draw_diamond(axes, x, self._unit * value, words.BLACK)
+                self.references_[panel, model, x] = _draw_diamond(axes, x, self._unit * value, words.ink())
         axes.set_xlabel(self.xlabel)
         self._set_axes(axes, np.sort(rows["x"].unique()))
 

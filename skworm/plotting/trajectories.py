@@ -96,7 +96,7 @@ class TrajectoryDisplay(base.Display):
             if states is not None:
                 _shade_states(axes, time, states, colors)
             column = columns.index(f"{neuron}{SEPARATOR}{self.node_feature}")
-            self.lines_[neuron, words.TRUE] = axes.plot(time, true[:, column], color=words.BLACK, linewidth=1.2)[0]
+            self.lines_[neuron, words.TRUE] = axes.plot(time, true[:, column], color=words.ink(), linewidth=1.2)[0]
             for name, array in arrays.items():
                 # The prediction goes on from the last observed frame.
                 values = [true[self.n_before, column], *array[self.row].reshape(-1, len(columns))[:, column]]
@@ -181,7 +181,7 @@ class BehaviorDisplay(base.Display):
         time = np.where(places < 0, edges[:-1], worm.time[places])
         for name, values in signals.items():
             is_true = name == words.TRUE
-            color, style = (words.BLACK, "-") if is_true else words.style_of_model(name, self.models or self.predicted)
+            color, style = (words.ink(), "-") if is_true else words.style_of_model(name, self.models or self.predicted)
             whole = pd.Series(values[rows], index=frames).reindex(places)
             line = self.ax_.plot(time, whole, color=color, linestyle=style, linewidth=1.0, zorder=1.9 if is_true else 2)
             self.lines_[name] = line[0]

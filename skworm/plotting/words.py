@@ -39,19 +39,19 @@ LINE_COLORS = ("#5D3FD3", "#EE3377", "#3B7A00", "#00CED1", "#A6D854", "#5B2C6F",
 
 BASELINE_STYLES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "persistence": ("#000000", "--"),
+        "persistence": ("ink", "--"),
         "linear": ("#666666", ":"),
         "linear-direct": ("#666666", "-."),
         "linear-uncentred": ("#AAAAAA", ":"),
         "mean": ("#AAAAAA", "--"),
-        "clock": ("#000000", "--"),
+        "clock": ("ink", "--"),
         "majority": ("#777777", ":"),
     }
 )
-"""Colour and line style of baselines."""
+"""Colour and line style of baselines; ``"ink"`` is :func:`ink`."""
 
-BLACK, GREY, LIGHT = "#000000", "#666666", "#DDDDDD"
-"""Colours of what was measured, of lines that guide the eye, and of cells without a value."""
+GREY, LIGHT = "#666666", "#DDDDDD"
+"""Colours of lines that guide the eye, and of cells without a value."""
 
 BAR, DOT = "#C6DDEC", "#0072B2"
 """Colours of a mean and of its worms where all models have the same."""
@@ -60,6 +60,13 @@ LABELLED, PREDICTED, TRUE = "labelled", "predicted", "true"
 """What pictures call the states of a person, the states or signals of a model, and signals that were measured."""
 
 MEAN_OVER_WORMS = "mean ± SD over worms; a dot for each worm"
+
+
+def ink() -> str:
+    """Return the colour of what was measured, that of texts: black on a light page, white on a dark one."""
+    from matplotlib import rcParams
+
+    return str(rcParams["text.color"])
 
 
 def readable(name: Any) -> str:
@@ -93,8 +100,9 @@ def colors_of_states(states: Iterable[Any]) -> dict[str, str]:
 
 
 def style_of_model(model: str, models: Iterable[str]) -> tuple[str, str]:
-    """Return colour and line style of a model: grey or black for baselines, else by its place among the others."""
+    """Return colour and line style of a model: grey or ink for baselines, else by its place among the others."""
     if model in BASELINE_STYLES:
-        return BASELINE_STYLES[model]
+        color, style = BASELINE_STYLES[model]
+        return ink() if color == "ink" else color, style
     networks = [name for name in models if name not in BASELINE_STYLES]
     return LINE_COLORS[networks.index(model) % len(LINE_COLORS)], "-"

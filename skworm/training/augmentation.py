@@ -69,30 +69,13 @@ class VirtualWorms(ParameterObject):
         n_node_features: int = 1,
         signals: Sequence[str] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return one epoch's virtual worms.
+        """Return one epoch's virtual worms: samples, mixed, scaled and shifted, and the virtual worm of each.
 
-        Parameters
-        ----------
-        X : Tensor of shape (n_samples, n_steps * n_columns)
-            Frames, or trajectories, time-major; each frame neuron-major. NaN where a neuron is missing.
-        group : LongTensor of shape (n_samples,)
-            Group of each sample.
-        generator : torch.Generator
-            Source of randomness, on the device of `X`.
-        n_steps : int, default=1
-            Frames a sample; all frames of a trajectory have the same gain, offset and mixing.
-        n_node_features : int, default=1
-            Columns a neuron.
-        signals : sequence of str, length n_node_features, optional
-            What each column of a neuron measures; those of the same signal, in different frames, have the same gain and
-            offset. By default each is a signal of its own.
-
-        Returns
-        -------
-        X : Tensor of shape (n_samples, n_steps * n_columns)
-            Mixed, scaled and shifted samples, NaN where a neuron is missing.
-        group : LongTensor of shape (n_samples,)
-            The virtual worm of each sample; samples of different groups never share one.
+        `X` of shape (n_samples, n_steps * n_columns) holds frames, or trajectories, time-major, each frame
+        neuron-major, NaN where a neuron is missing; all frames of a trajectory have the same gain, offset and mixing.
+        `signals` tell which of the `n_node_features` columns of a neuron show the same signal in different frames, and therefore have
+        the same gain and offset; by default each is a signal of its own. Samples of different groups never share a
+        virtual worm.
         """
         draws = self.draw(len(X), X.shape[1] // n_steps, generator, n_node_features, signals)
         return self.apply(X, group, **draws.by_sample, **draws.shared)

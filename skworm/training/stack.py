@@ -92,12 +92,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 class StackedAdam:
     """:class:`torch.optim.Adam` with a learning rate and a penalty of its own for each model.
 
-    Parameters
-    ----------
-    parameters : Tensor of shape (n_models, n_parameters)
-        What to optimize, in place.
-    decay : Tensor of shape (n_models, n_parameters)
-        Penalty on the square of each parameter.
+    It changes `parameters`, of shape (n_models, n_parameters), in place; `decay` penalises the square of each.
     """
 
     betas = (0.9, 0.999)
@@ -127,19 +122,8 @@ class StackedAdam:
 class StackedPlateau:
     """:class:`torch.optim.lr_scheduler.ReduceLROnPlateau` and the best epoch of each model.
 
-    Parameters
-    ----------
-    settings : sequence of TrainingSettings
-        One a model.
-    device : torch.device
-        Where losses come from.
-
-    Attributes
-    ----------
-    learning_rate, best_loss : Tensor of shape (n_models,)
-        Present learning rate and lowest loss so far.
-    best_epoch : LongTensor of shape (n_models,)
-        Epoch of the lowest loss, from 1; 0 where none was finite.
+    Of each model it has the present `learning_rate`, the `best_loss` so far, and its `best_epoch`, counted from 1, or
+    0 where no loss was finite.
     """
 
     # Those of ReduceLROnPlateau.
