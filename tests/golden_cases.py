@@ -121,7 +121,7 @@ def real_states():
 @cache
 def real_trajectories():
     frames, _ = make_frames(real_worms(), neurons=PAPER_NEURONS[::2], states=None, derivative="backward")
-    return make_trajectories(frames[frames.index.get_level_values("frame") < 1000], horizon=10)
+    return make_trajectories(frames[frames.index.get_level_values("frame") < 1000], horizon=10, burn_in=1)
 
 
 def of_worms(table, *names):
@@ -607,7 +607,7 @@ def cross_validation_of_behavior():
 def cross_validation_of_trajectories():
     X, Y = trajectories()
     frames, _ = make_frames(other_lab(), neurons=NEURONS, states=None, derivative="backward")
-    external = {"other": make_trajectories(frames, horizon=10)}
+    external = {"other": make_trajectories(frames, horizon=10, burn_in=1)}
     _, known = make_frames([*worms(), *other_lab()], neurons=NEURONS, states="4", unknown="keep")
     futures = pd.concat([Y, external["other"][1]])
     cv = WormGroupKFold(2, fold_by="contiguous_blocks", gap=11)

@@ -78,7 +78,7 @@ class TestNet:
     @pytest.mark.parametrize("kind", [MLPTrajectoryRegressor, GNNTrajectoryRegressor])
     def test_the_net_of_trajectories_predicts_frames_from_their_level(self, kind):
         frames, _ = make_frames(make_worms(1, n_frames=160, random_state=0), states=None, derivative="backward")
-        X, y = make_trajectories(frames, horizon=8)
+        X, y = make_trajectories(frames, horizon=8, burn_in=1)
         model = kind(center="population", **FEW).fit(X, y)
         level = np.tile(model.level_, model.horizon_)
         predicted = model.net_.predict(X.to_numpy() - model.level_).reshape(len(X), -1) + level

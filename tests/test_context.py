@@ -67,7 +67,7 @@ def test_a_context_that_is_none_is_refused(context, message):
 def test_trajectories_are_made_of_single_frames():
     frames, _ = make_frames(record(), states=None, derivative="backward", context=(-1, 0))
     with pytest.raises(ValueError, match=r"without context="):
-        make_trajectories(frames, horizon=2)
+        make_trajectories(frames, horizon=2, burn_in=1)
 
 
 def test_names_tell_signal_and_frame():

@@ -109,7 +109,7 @@ def test_a_support_vector_machine_that_cannot_be_fitted_is_named(frames, stacks)
 
 
 def test_trajectory_regressors_have_the_same_table_in_a_stack(frames, stacks, one_by_one):
-    trajectories = make_trajectories(frames[0], horizon=9)
+    trajectories = make_trajectories(frames[0], horizon=9, burn_in=1)
     models = {"mlp": MLPTrajectoryRegressor(max_epochs=3, n_hidden=8, device="cpu", random_state=0)}
     expected = one_by_one(models, *trajectories)
     table = cross_validate_worms(models, *trajectories, cv=CV, verbose=0).table

@@ -127,7 +127,7 @@ def behavior(frames):
 
 @pytest.fixture(scope="module")
 def trajectories(frames):
-    return make_trajectories(frames[0], horizon=9)
+    return make_trajectories(frames[0], horizon=9, burn_in=1)
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])

@@ -26,7 +26,9 @@ def frames(worms):
 
 @pytest.fixture(scope="module")
 def trajectories(worms):
-    return make_trajectories(make_frames(worms, neurons=NEURONS, states=None, derivative="backward")[0], horizon=8)
+    return make_trajectories(
+        make_frames(worms, neurons=NEURONS, states=None, derivative="backward")[0], horizon=8, burn_in=1
+    )
 
 
 def of_training(table):

@@ -219,7 +219,7 @@ def test_trajectories_need_every_neuron(frames):
     table, _ = make_frames(
         make_worms(2, n_frames=80, random_state=0), neurons=NEURONS, states=None, derivative="backward"
     )
-    X, Y = make_trajectories(table)
+    X, Y = make_trajectories(table, burn_in=1)
     model = GNNTrajectoryRegressor(max_epochs=1, device="cpu", augmentation=VirtualWorms(neuron_dropout=0.1))
     with pytest.raises(
         ValueError, match=r"neuron_dropout=0.1, but GNNTrajectoryRegressor needs every neuron in all trajectories"

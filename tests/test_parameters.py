@@ -120,7 +120,7 @@ def data():
     worms = make_worms(3, n_frames=160, neurons=NEURONS, n_unidentified=0, random_state=0)
     X, y = make_frames(worms, states="2")
     frames, _ = make_frames(worms, states=None)
-    trajectories = make_trajectories(make_frames(worms, states=None, derivative="backward")[0], horizon=10)
+    trajectories = make_trajectories(make_frames(worms, states=None, derivative="backward")[0], horizon=10, burn_in=1)
     return {"states": (X, y), "behavior": (frames, make_behavior(worms, frames)), "trajectories": trajectories}
 
 

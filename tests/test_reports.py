@@ -155,7 +155,7 @@ def test_a_folder_keeps_each_run_once_and_the_latest_last(tmp_path):
 def test_trajectories_and_behaviour_have_pages_too(tmp_path):
     worms = make_worms(3, n_frames=150, neurons=("AVAL", "RID"), random_state=0)
     frames, _ = make_frames(worms, states=None, derivative="backward")
-    X, Y = make_trajectories(frames, horizon=8)
+    X, Y = make_trajectories(frames, horizon=8, burn_in=1)
     cv = WormGroupKFold(2, fold_by="contiguous_blocks", gap=9)
     models = {"least squares": LinearRegression(), "median": DummyRegressor(strategy="median")}
     cross_validate_worms(models, X, Y, cv=cv, memory=tmp_path / "forecasts", verbose=0)

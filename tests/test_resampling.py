@@ -119,7 +119,7 @@ def test_detrended_frames_are_not_for_forecasts_or_closed_loop():
     _, worm = bleaching()
     X, y = make_frames(worm, states="2", derivative="backward", detrend=60)
     with pytest.raises(ValueError, match="baseline that depends on later frames"):
-        make_trajectories(X)
+        make_trajectories(X, burn_in=1)
     with pytest.raises(ValueError, match="baseline looks at later ones"):
         StateStream(MLPStateClassifier(max_epochs=1, device="cpu").fit(X, y), fps=3.0)
 

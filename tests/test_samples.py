@@ -26,7 +26,7 @@ SIGNAL = pd.Series(np.linspace(0, 1, 80), INDEX, name="velocity")
 
 def trajectories():
     frames, _ = make_frames(make_worms(2, 60, random_state=0), states=None, derivative="backward")
-    return make_trajectories(frames, horizon=2)
+    return make_trajectories(frames, horizon=2, burn_in=1)
 
 
 @pytest.mark.parametrize(

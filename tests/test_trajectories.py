@@ -57,8 +57,8 @@ def test_no_trajectory_spans_two_worms_or_a_gap(kept, burn_in, horizon, stride):
 
 def test_dropped_frames_shift_no_other_trajectory():
     frames = table_of({"a": range(60)})
-    whole, _ = make_trajectories(frames, horizon=4)
-    holed, _ = make_trajectories(frames.drop([("a", 10)]), horizon=4)
+    whole, _ = make_trajectories(frames, horizon=4, burn_in=1)
+    holed, _ = make_trajectories(frames.drop([("a", 10)]), horizon=4, burn_in=1)
     assert holed.index.tolist() == [row for row in whole.index.tolist() if row[1] != 8]
 
 
@@ -66,17 +66,17 @@ def test_dropped_frames_shift_no_other_trajectory():
 def test_derivatives_that_look_ahead_are_refused(recordings, derivative):
     frames, _ = make_frames(recordings, states=None, derivative=derivative)
     with pytest.raises(ValueError, match="see part of its answer"):
-        make_trajectories(frames)
-    X, _ = make_trajectories(frames, allow_lookahead=True)
+        make_trajectories(frames, burn_in=1)
+    X, _ = make_trajectories(frames, allow_lookahead=True, burn_in=1)
     assert len(X)
 
 
 def test_frames_of_unknown_origin_are_refused_only_where_they_have_a_derivative():
     unknown = table_of({"a": range(40)}, ("AVAL:trace", "AVAL:derivative"))
     with pytest.raises(ValueError, match="do not say whether their derivative"):
-        make_trajectories(unknown)
+        make_trajectories(unknown, burn_in=1)
     unknown.attrs["derivative_looks_ahead"] = False
-    assert make_trajectories(unknown)[0].attrs == {"derivative_looks_ahead": False}
+    assert make_trajectories(unknown, burn_in=1)[0].attrs == {"derivative_looks_ahead": False}
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_frames_of_unknown_origin_are_refused_only_where_they_have_a_derivative(
         (table_of({"a": range(40)}).reset_index(drop=True), {}, "do not tell worm and frame"),
         (table_of({"a": range(40)}), {"burn_in": 0}, "burn_in=0 must be a whole number"),
         (table_of({"a": range(40)}), {"stride": 1.5}, "stride=1.5 must be a whole number"),
-        (table_of({"a": range(40), "b": range(10)}), {}, "worm 'b' has no 17 consecutive frames"),
+        (table_of({"a": range(40), "b": range(10)}), {}, "worm 'b' has no 20 consecutive frames"),
         (table_of({"a": [*range(40), 3]}), {}, "worm 'a' has frame 3 more than once"),
         (table_of({"a": range(40, 0, -1)}), {}, "frame 39 comes after frame 40; sort the rows"),
         (table_of({"a": range(40)}, (1, 2)), {}, "columns that are not named by strings"),
@@ -98,7 +98,7 @@ def test_bad_frames_are_refused_with_their_mend(frames, options, message):
 
 def test_transitions_are_changes_between_known_states():
     frames = table_of({"a": range(20), "b": range(20)})
-    _, Y = make_trajectories(frames, horizon=4, stride=5)
+    _, Y = make_trajectories(frames, horizon=4, stride=5, burn_in=1)
     states = pd.Series("forward", index=frames.index)
     states.loc[[("a", 8), ("a", 9)]] = "unknown"
     states.loc[[("b", frame) for frame in range(9, 20)]] = "reverse"
@@ -133,7 +133,7 @@ def test_mse_and_skill_by_step_and_node_feature():
     columns = ("AVAL:trace", "AVAL:derivative")
     frames = table_of({"a": range(30)}, columns)
     frames.attrs["derivative_looks_ahead"] = False
-    X, Y = make_trajectories(frames, horizon=3)
+    X, Y = make_trajectories(frames, horizon=3, burn_in=1)
     wrong = Y + np.tile([1.0, 3.0], 3)
     assert mse_by_step(Y, wrong).tolist() == pytest.approx([5.0] * 3)
     assert mse_by_step(Y, wrong, node_feature="trace").tolist() == pytest.approx([1.0] * 3)

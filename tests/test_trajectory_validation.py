@@ -18,7 +18,7 @@ def trajectories(n_worms=3, prefix="worm", lab=0):
     chosen = {"neurons": ["AVAL", "RID"], "derivative": "backward"}
     frames, _ = make_frames(worms, states=None, **chosen)
     _, states = make_frames(worms, states="4", unknown="keep", **chosen)
-    X, Y = make_trajectories(frames, horizon=8)
+    X, Y = make_trajectories(frames, horizon=8, burn_in=1)
     return X, Y, contains_transition(states, Y)
 
 

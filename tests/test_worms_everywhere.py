@@ -34,7 +34,7 @@ def frames():
 @pytest.fixture(scope="module")
 def trajectories(frames):
     worms = make_worms(3, n_frames=210, neurons=["AVAL", "RID", "AVBL"], n_unidentified=0, random_state=0)
-    return make_trajectories(make_frames(worms, states=None, derivative="backward")[0], horizon=8)
+    return make_trajectories(make_frames(worms, states=None, derivative="backward")[0], horizon=8, burn_in=1)
 
 
 def test_searches_need_no_groups_where_the_index_names_worms(frames):

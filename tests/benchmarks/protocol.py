@@ -96,7 +96,7 @@ def main():
     derivative = "backward" if options.trajectories else "auto"
     X, y = make_frames(recordings, neurons=PAPER_NEURONS, missing="drop", states=options.states, derivative=derivative)
     if options.trajectories:
-        X, y = make_trajectories(X, horizon=16)
+        X, y = make_trajectories(X, horizon=16, burn_in=1)
         models, validate = regressors(options), partial(cross_validate_worms, X=X, y=y, baselines=False)
     else:
         neurons = list(dict.fromkeys(column.split(":")[0] for column in X.columns))

@@ -76,7 +76,7 @@ def regressor(recordings, seed, *, given_states=False):
         residuals = frames - by_state.transform("mean")
         residuals.attrs = dict(frames.attrs)
         frames = residuals
-    X, y = make_trajectories(frames, horizon=HORIZON)
+    X, y = make_trajectories(frames, horizon=HORIZON, burn_in=1)
     return inferred_graph(GNNTrajectoryRegressor(random_state=seed, device="cpu").fit(X, y), X)
 
 
