@@ -18,14 +18,14 @@ unseen = recordings[-1]
 
 # %%
 # A forecast must not look ahead, so the derivative is that from the frame before. Every frame counts, whether its state
-# is known or not. A row of ``X`` is one observed frame, a row of ``y`` the 16 frames after it.
+# is known or not. A row of ``X`` is four observed frames, a row of ``y`` the 16 frames after them.
 
 frames, _ = make_frames(recordings, states=None, derivative="backward")
-X, y = make_trajectories(frames, burn_in=1, horizon=16)
+X, y = make_trajectories(frames, burn_in=4, horizon=16)
 test = X.index.get_level_values("worm") == unseen.worm
 
 # %%
-# Skill is 1 - MSE / MSE of persistence, which repeats the observed frame. A linear map is the other thing to beat.
+# Skill is 1 - MSE / MSE of persistence, which repeats the last observed frame. A linear map is the other thing to beat.
 
 models = {"linear": LinearTrajectoryRegressor(), "mlp": MLPTrajectoryRegressor(max_epochs=60, random_state=0)}
 predicted = {name: model.fit(X[~test], y[~test]).predict(X[test]) for name, model in models.items()}
