@@ -57,7 +57,7 @@ display = ScoreCurveDisplay(scores, xlabel="Neurons that the model is shown (num
 display.figure_.savefig("missing_neurons.png", dpi=150)
 
 # %%
-# ``adapt`` aligns the model with a new worm by the frames of that worm alone, without its states. It is no cure for
+# ``adapt`` aligns the model with a new worm by the frames of that worm alone, without its states. It does not replace
 # neurons that are missing, and may gain or lose a little.
 
 fitted = models["trained with dropout"]
