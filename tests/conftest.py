@@ -2,6 +2,7 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -18,6 +19,8 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     # Several processes of several threads each would get in each other's way. torch reads this when it is loaded.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    hypothesis.settings.register_profile("skworm", deadline=None)
+    hypothesis.settings.load_profile("skworm")
 
 
 @pytest.fixture(autouse=True)

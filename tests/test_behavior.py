@@ -131,7 +131,7 @@ class TestRegressors:
         column = MLPBehaviorRegressor(**{**QUICK, "max_epochs": 2}).fit(frames, velocity.to_frame())
         assert column.predict(frames).shape == (len(frames), 1)
 
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(scale=st.floats(0.01, 100), shift=st.floats(-10, 10))
     def test_the_unit_makes_no_difference(self, scale, shift):
         rng = np.random.default_rng(0)

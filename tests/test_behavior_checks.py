@@ -5,6 +5,8 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 
 from skworm import GNNBehaviorRegressor, MLPBehaviorRegressor, VirtualWorms
 
+pytestmark = pytest.mark.slow
+
 FEW = {"max_epochs": 30, "learning_rate": 0.03, "random_state": 0, "device": "cpu"}
 
 ESTIMATORS = [

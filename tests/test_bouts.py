@@ -32,7 +32,7 @@ def test_bouts_end_at_worms_gaps_and_unknown_frames():
     assert bouts["end_seen"].tolist() == [False, False, True, False, False, False]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.permutations(range(12)))
 def test_the_order_of_rows_does_not_matter(order):
     true, predicted = series(a="ffrrtt", b="rrffff"), series(a="frrrtt", b="rrrrff")
@@ -131,7 +131,7 @@ def test_transitions_by_hand():
     assert np.isnan(mean_score("transition_agreement", series(a="fff"), series(a="frf")))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(LETTERS, LETTERS)
 def test_a_perfect_prediction_is_perfect(first, second):
     true = series(a=first + "fr", b=second + "rt")
@@ -141,7 +141,7 @@ def test_a_perfect_prediction_is_perfect(first, second):
     assert (scores[["onset_delay", "dwell_time_distance", "n_missed", "n_spurious"]] == 0).all(axis=None)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from("frtu"), st.sampled_from("frtu")), min_size=12, max_size=12))
 def test_names_of_worms_do_not_matter(pairs):
     true, predicted = ("".join(letters) for letters in zip(*pairs, strict=True))

@@ -60,7 +60,7 @@ def test_reports_are_by_worm_and_leave_unknown_frames_out():
     assert (unlearnt["accuracy"], unlearnt["log_loss"]) == (0, np.inf)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0.5, 1), min_size=1, max_size=60), st.sampled_from(["equal_mass", "equal_width"]))
 def test_errors_are_between_the_gap_in_all_and_one(values, binning):
     y = np.where(np.arange(len(values)) % 3, "forward", "reverse")

@@ -179,6 +179,7 @@ class TestCallbacks:
         jobs = [MLPStateClassifier(**FEW, callbacks=[Counter()]).training_job(X, y) for _ in range(2)]
         assert [dict(net.callbacks_)["Counter"].n_epochs_ for net in train_together(jobs)] == [12, 12]
 
+    @pytest.mark.slow
     def test_a_fused_search_over_callbacks_and_weights_is_that_of_scikit_learn(self, frames):
         X, y = frames
         stopping = [EarlyStopping(patience=2, monitor="train_loss", threshold=0.5)]
@@ -258,6 +259,7 @@ class TestInterrupts:
             cross_validate_worms(models, X, y, memory=tmp_path, n_jobs=1, **options)
         assert len(list((tmp_path / "fits").iterdir())) == 6
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", ["fit", "train"])
     def test_a_signal_from_outside(self, tmp_path, command):
         save_recordings(make_worms(2, n_frames=200, random_state=0), tmp_path / "worms")

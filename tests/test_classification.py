@@ -59,6 +59,7 @@ NEURAL = [
 ALL = [SVMStateClassifier(), *NEURAL]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ALL, ids=str)
 def test_states_of_an_unseen_worm_are_read_better_than_by_chance(estimator, two_worms, unseen):
     models = [clone(estimator)]
@@ -70,6 +71,7 @@ def test_states_of_an_unseen_worm_are_read_better_than_by_chance(estimator, two_
     assert np.median([model.fit(*two_worms).score(*unseen) for model in models]) > majority + 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", NEURAL, ids=str)
 def test_same_seed_same_model_and_pickles_predict_alike(estimator, two_worms, unseen):
     first, second = (clone(estimator).fit(*two_worms) for _ in range(2))
@@ -80,6 +82,7 @@ def test_same_seed_same_model_and_pickles_predict_alike(estimator, two_worms, un
     assert not np.allclose(other.predict_proba(unseen[0]), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ALL, ids=str)
 def test_read_only_frames_will_do(estimator, two_worms):
     # Workers get large arrays as read-only memory maps, of which torch warns.
@@ -111,6 +114,7 @@ def test_documented_attributes_exist(estimator, two_worms):
     assert [name for name in names if not hasattr(model, name)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ALL, ids=str)
 def test_unknown_frames_carry_neither_loss_nor_score(estimator, two_worms):
     X, y = two_worms
@@ -208,6 +212,7 @@ def test_held_out_windows_come_from_frame_numbers(two_worms):
     np.testing.assert_allclose(expected, shuffled, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [SVMStateClassifier(), NEURAL[0], NEURAL[2]], ids=str)
 def test_composes_with_scikit_learn(estimator, frames):
     X, y = frames

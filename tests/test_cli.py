@@ -19,6 +19,8 @@ from skworm.datasets import make_worms, save_recordings
 from skworm.model_selection import read_scores
 from skworm.paper.models import STATE_MODELS
 
+pytestmark = pytest.mark.slow
+
 ACCURACY = [f"accuracy_{name}" for name in ("mean", "std", "low", "high")]
 FILES = ("scores.csv", "table.csv", "table.md", "settings.json", "table1.png", "table1.pdf")
 

@@ -124,7 +124,8 @@ def test_properties_of_the_sign_flip_p(values, random):
     assert sign_flip_test(np.array(values) / 100) == p
 
 
-@settings(max_examples=20, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=20)
 @given(st.integers(0, 2**16), st.integers(2, 5))
 def test_swapping_models_mirrors_the_comparison(seed, n_worms):
     results = make_results(n_worms, models=("svm", "gnn"), seed=seed, shift=0.0)
@@ -138,7 +139,8 @@ def test_swapping_models_mirrors_the_comparison(seed, n_worms):
     assert mirrored["wins"] + table["wins"] == n_worms
 
 
-@settings(max_examples=20, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=20)
 @given(st.integers(0, 2**16))
 def test_the_order_of_rows_does_not_matter(seed):
     results = make_results()

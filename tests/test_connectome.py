@@ -191,6 +191,7 @@ def classifier(connectome, **parameters):
     return GNNStateClassifier(graph=connectome, max_epochs=5, learning_rate=1e-2, random_state=0, **parameters)
 
 
+@pytest.mark.slow
 def test_a_connectome_is_the_graph_of_a_classifier(frames):
     X, y = frames
     connectome = load_connectome(neurons=PAPER_NEURONS)

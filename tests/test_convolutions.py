@@ -191,6 +191,7 @@ def given_graph():
     return graph
 
 
+@pytest.mark.slow
 @every_convolution
 def test_classifiers_learn_and_read_every_frame_by_itself(name, frames):
     X, y = frames
@@ -224,6 +225,7 @@ def test_graphs_of_classifiers_tell_attention_or_edges(name, frames):
             np.testing.assert_array_equal(graph, 1 - np.eye(len(NEURONS)))
 
 
+@pytest.mark.slow
 @every_convolution
 def test_given_graphs_are_aligned_by_name_and_point_from_pre_to_post(name, frames):
     graph = given_graph()
@@ -245,6 +247,7 @@ def test_regressors_roll_out_with_convolutions(name, memory, trajectories):
     assert model.graph_.shape == (len(NEURONS), len(NEURONS))
 
 
+@pytest.mark.slow
 @every_convolution
 def test_training_a_regressor_lowers_the_error(name, trajectories):
     few = {**FEW, "n_hidden": 8, "linear": False, "validation_fraction": 0, "augmentation": None}
@@ -264,7 +267,7 @@ def test_heads_set_side_by_side_widen_the_readout(frames):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"messages": "gcn"}, "The 'messages' parameter"),
+        ({"messages": "no such"}, "The 'messages' parameter"),
         ({"messages": GAT(n_heads=0)}, "The 'n_heads' parameter of GAT"),
         ({"messages": "gin", "graph": "inferred"}, "leave graph='auto'"),
         ({"messages": "gin", "graph": InferredGraph()}, "leave graph='auto'"),

@@ -151,6 +151,7 @@ def test_turns_without_a_side_are_compared_as_turns(coarse_side):
     assert found.min() > 0.7
 
 
+@pytest.mark.slow
 def test_the_clock_knows_shuffled_windows_and_not_contiguous_blocks():
     X, y = make_data(n_frames=800, dwell=80)
     accuracy = {}
@@ -165,6 +166,7 @@ def test_the_clock_knows_shuffled_windows_and_not_contiguous_blocks():
     assert accuracy["shuffled_windows"]["majority", "held_out_windows"] < 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fold_by", "lowest", "highest"), [("shuffled_windows", 0.97, 0.98), ("contiguous_blocks", 0.57, 0.74)]
 )
@@ -179,6 +181,7 @@ def test_the_clock_on_real_recordings(fold_by, lowest, highest, recordings_kato2
     assert pd.Series(accuracy).round(2).between(lowest, highest).all()
 
 
+@pytest.mark.slow
 def test_parallel_tasks_give_the_same_table(tmp_path):
     X, y = make_data()
     models = {"forest": RandomForestClassifier(3, random_state=0)}
@@ -363,7 +366,7 @@ def external(change):
         ({"external": {"unseen_worms": make_data(names=("x",))}}, r"external set 'unseen_worms' has the name.*rename"),
     ],
 )
-def test_bad_input_is_refused_with_its_mend(changes, message):
+def test_bad_input_is_refused_with_its_remedy(changes, message):
     X, y = make_data()
     call = {"estimators": {"dummy": DummyClassifier()}, "X": X, "y": y, **changes}
     with pytest.raises((ValueError, TypeError), match=message):

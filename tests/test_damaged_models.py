@@ -37,7 +37,7 @@ def small(tmp_path_factory):
     return [(path, path.read_bytes(), skworm.load(path)) for path in paths]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_or_harmless(small, data, tmp_path_factory):
     _, content, model = data.draw(st.sampled_from(small))

@@ -55,8 +55,9 @@ def read(path):
         return load_recordings(path, fps=3.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_file_gives_an_error_that_names_it_or_a_recording(name, contents, data, tmp_path_factory):
     if name not in contents:

@@ -28,7 +28,7 @@ def marginals(paths, logs, n_states):
     return np.array([[logsumexp(logs[paths[:, t] == k]) for k in range(n_states)] for t in range(paths.shape[1])])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), n_frames=st.integers(1, 6), n_states=st.integers(2, 3))
 def test_decoding_agrees_with_counting_every_path(seed, n_frames, n_states):
     rng = np.random.default_rng(seed)

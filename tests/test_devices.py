@@ -43,6 +43,7 @@ def classifiers(device):
     }
 
 
+@pytest.mark.slow
 def test_a_cross_validation_gives_the_table_of_the_cpu(device, frames):
     cv = WormGroupKFold(n_splits=2, random_state=0)
     tables = [cross_validate_worms(classifiers(where), *frames, cv=cv, verbose=0).table for where in ("cpu", device)]
@@ -55,6 +56,7 @@ def test_fits_are_stacked_on_a_gpu_alone(device):
     assert n_fits == (30 if device == "cuda" else 1)
 
 
+@pytest.mark.slow
 def test_a_model_travels_to_a_machine_without_a_gpu(device, frames, tmp_path):
     X, y = frames
     model = classifiers(device)["gnn"].fit(X, y)

@@ -16,6 +16,8 @@ from skworm import (
 )
 from skworm.model_selection import FusedGridSearchCV
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS_AND_ROWS = {
     "check_sample_weight_equivalence_on_dense_data": (
         "what is held out and drawn depends on the rows; without either, tests/test_weights.py compares them"

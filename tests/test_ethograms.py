@@ -130,6 +130,7 @@ def test_nothing_is_drawn_where_no_frame_was_recorded(worm):
     assert sum(len(lines.get_segments()) for lines in pieces.values()) == worm.n_frames - 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_frames", "label", "unit"), [(580, "Time (s)", 1), (2000, "Time (min)", 60)])
 def test_more_than_five_minutes_are_counted_in_minutes(n_frames, label, unit):
     worm = make_worms(1, n_frames=n_frames, fps=2.9, random_state=0)[0]

@@ -12,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from skworm.datasets import make_worms, save_recordings
 from skworm.recording import STATES
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 # Others read a folder by the very line of the first of these.
 RUN_ON_A_FOLDER = [path for path in EXAMPLES if path.stem in ("first_recording", "own_recordings")]

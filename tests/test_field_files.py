@@ -312,6 +312,7 @@ def test_real_json_is_the_worm_of_the_hdf5():
     np.testing.assert_allclose(nested.traces, worm.traces, atol=0.01)
 
 
+@pytest.mark.slow
 @field
 @pytest.mark.parametrize(
     ("name", "identified", "states"),

@@ -72,7 +72,8 @@ def test_kato_recordings_load(number, kato2015_folder):
     assert aval[reverse].mean() > aval[worm.states == "forward"].mean() + 0.2
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=40)
 @given(worm=recordings())
 def test_round_trip_is_exact(tmp_path_factory, worm):
     folder = tmp_path_factory.mktemp("round_trip")
@@ -241,7 +242,7 @@ def text(content: str):
         ("a.mat", text("no matlab"), "not a MATLAB file of version 5 or 7.3.*save it in MATLAB"),
     ],
 )
-def test_bad_file_is_named_with_its_mend(tmp_path, name, write, problem):
+def test_bad_file_is_named_with_its_remedy(tmp_path, name, write, problem):
     if name.endswith(".parquet"):
         pytest.importorskip("pyarrow")
     write(tmp_path / name)

@@ -89,6 +89,7 @@ def _write_nwb(
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["NeuronIDs", "ID_labels"])
 @pytest.mark.parametrize("kind", ["DfOverF", "Fluorescence"])
 def test_nwb(where, kind, tmp_path):

@@ -67,7 +67,7 @@ def test_states_as_recorded_by_mapping_and_none():
 
 
 @given(data=st.data(), method=st.sampled_from(METHODS))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_features_span_zero_to_one_and_ignore_gain_and_offset(data, method):
     seed = data.draw(st.integers(0, 1000))
     gain = data.draw(st.floats(0.01, 100))
@@ -81,7 +81,7 @@ def test_features_span_zero_to_one_and_ignore_gain_and_offset(data, method):
 
 
 @given(columns=st.permutations(range(4)), worms=st.permutations(range(3)))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_order_of_worms_and_neurons_in_the_files_does_not_matter(columns, worms):
     neurons = ("AVAL", "RID", "3", "AIBL")
     recordings = [record(name, neurons, seed=seed) for seed, name in enumerate("abc")]
@@ -98,7 +98,7 @@ def test_order_of_worms_and_neurons_in_the_files_does_not_matter(columns, worms)
 
 
 @given(frame=st.integers(1, 23), method=st.sampled_from(METHODS))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_only_a_backward_derivative_never_looks_ahead(frame, method):
     recording = record()
     traces = recording.traces.copy()

@@ -145,6 +145,7 @@ def test_scale_and_order_do_not_matter():
     pd.testing.assert_frame_equal(functional_graph(other, given="states", n_shifts=0).weights, graph.weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "culprit"),
     [

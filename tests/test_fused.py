@@ -27,6 +27,8 @@ from skworm.frames import make_behavior, make_frames, make_trajectories
 from skworm.paper import published
 from skworm.training import stack, train, train_together
 
+pytestmark = pytest.mark.slow
+
 NEURONS = ["AVAL", "AVAR", "AVBL", "VB02"]
 VIRTUAL = VirtualWorms(n_groups=3, mixing=0.1)
 TOGETHER = {"max_epochs": 12, "learning_rate": 0.02, "n_hidden": 5}

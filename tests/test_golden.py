@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 from golden_cases import CASES, IDENTIFYING
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).with_name("golden")
 TOLERANCE = 1e-6
 DIGITS = 9

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import spearmanr
@@ -151,7 +151,6 @@ squares = st.integers(2, 8).flatmap(
 )
 
 
-@settings(deadline=None)
 @given(squares, st.integers(0, 2**32 - 1), st.randoms(use_true_random=False))
 def test_rewiring_keeps_degrees_weights_and_what_it_may_not_touch(graph, seed, random):
     allowed = np.array([[random.random() < 0.8 for _ in row] for row in graph])
@@ -163,7 +162,6 @@ def test_rewiring_keeps_degrees_weights_and_what_it_may_not_touch(graph, seed, r
     np.testing.assert_array_equal(rewired[kept], graph[kept])
 
 
-@settings(deadline=None)
 @given(squares, st.integers(0, 2**32 - 1))
 def test_a_symmetric_graph_stays_symmetric(half, seed):
     graph = np.maximum(half, half.T)

@@ -14,6 +14,8 @@ from skworm.frames import make_frames
 from skworm.model_selection import FusedGridSearchCV
 from skworm.training import support_vectors
 
+pytestmark = pytest.mark.slow
+
 MLP = MLPStateClassifier(max_epochs=6, device="cpu", n_hidden=4, random_state=0)
 CV = WormGroupKFold(n_splits=2, random_state=0)
 GRID = {"learning_rate": [1e-3, 1e-2], "n_hidden": [3, 4], "augmentation": [None, VirtualWorms(n_groups=2)]}

@@ -87,6 +87,7 @@ def test_bad_input_is_named():
         leakage_report(X.to_numpy(), y.to_numpy(), cv=WormGroupKFold(4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("states", "shuffled", "blocks"), [("2", (0.97, 0.98), (0.58, 0.75)), ("7", (0.88, 0.92), (0.30, 0.47))]
 )

@@ -17,6 +17,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from skworm.model_selection import WormGroupKFold, cross_validate_worms
 from skworm.model_selection.store import FitStore
 
+pytestmark = pytest.mark.slow
+
 N_FITS = 8
 
 

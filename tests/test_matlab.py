@@ -146,6 +146,7 @@ def test_neurons_first_is_told_by_names_and_frames(tmp_path, version, worms):
     assert_same_worms(load_recordings(write(tmp_path / "a.mat", version, transposed)), worms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 def test_kato_sister_file_brings_derivatives(tmp_path, version, worms):
     derivatives = [np.gradient(worm.traces, axis=0) for worm in worms]
@@ -157,6 +158,7 @@ def test_kato_sister_file_brings_derivatives(tmp_path, version, worms):
             np.testing.assert_array_equal(found.derivatives, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("time_field", ["timeVectorSeconds", "timVectorSeconds"])
 def test_older_layout(tmp_path, version, time_field, worms):
@@ -190,6 +192,7 @@ def raw_codes(worm: Recording) -> list[str]:
     return [code_of[state] for state in worm.states]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize("key", ["own", "per worm", "none"])
@@ -341,7 +344,7 @@ def test_absent_and_empty_fields(tmp_path, version):
         ),
     ],
 )
-def test_bad_struct_is_named_with_its_mend(tmp_path, version, variables, problem):
+def test_bad_struct_is_named_with_its_remedy(tmp_path, version, variables, problem):
     path = write(tmp_path / "a.mat", version, variables)
     with pytest.raises(ValueError, match=rf"a\.mat: .*{problem}"):
         load_recordings(path)

@@ -126,7 +126,7 @@ class TestModules:
         torch.testing.assert_close(fill.typical.mean.flatten(), torch.tensor([2.75, 3.0]))
 
     @given(order=st.permutations(range(N_NEURONS)), missing=st.sets(st.integers(0, N_NEURONS - 1)))
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     def test_attention_knows_no_order(self, order, missing):
         torch.manual_seed(0)
         pooling = AttentionPooling(N_NEURONS, N_NODE_FEATURES, 4).double().eval()

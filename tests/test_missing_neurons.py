@@ -73,9 +73,10 @@ def lacking(frames):
     return X[~unseen], y[~unseen], X[unseen]
 
 
+@pytest.mark.slow
 @every_network
 @given(value=st.floats(-1e6, 1e6), frame=st.integers(0, 199))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_no_value_of_a_missing_neuron_has_any_influence(estimator, value, frame, fitted, lacking):
     model, X = fitted(estimator), lacking[2]
     expected = model.predict_proba(X)
@@ -124,7 +125,7 @@ def test_frames_are_matched_by_name(estimator, fitted, lacking):
 
 
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_matching_is_a_choice_of_columns(data):
     own = data.draw(st.lists(st.sampled_from([*NEURONS, "ALA", "RMEV"]), min_size=1, unique=True))
     columns = data.draw(st.permutations(columns_of(*own)))
@@ -173,6 +174,7 @@ def test_frames_that_cannot_be_read_are_an_error(estimator, change, match, fitte
         fitted(estimator).predict(change(lacking[2]))
 
 
+@pytest.mark.slow
 @every_model
 def test_a_neuron_that_no_training_frame_has_is_never_looked_at(estimator, frames):
     X, y = frames
@@ -243,6 +245,7 @@ def test_behavior_regressors_need_every_neuron(kind, frames):
         model.fit(X, velocity).predict(X.where(X > 0))
 
 
+@pytest.mark.slow
 @every_model
 def test_a_model_file_keeps_what_is_missing(estimator, fitted, lacking, tmp_path):
     model = fitted(estimator)

@@ -21,7 +21,7 @@ def labelled(states, worms=("a", "b")):
     return pd.Series(states, index=pd.MultiIndex.from_tuples(index, names=["worm", "frame"]), name="state")
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(STATES, st.integers(0, 100))
 def test_states_are_shifted_within_each_worm_and_unknown_frames_stay(states, seed):
     y = labelled(["forward"] * 4 + states + ["reverse"] * 4)
@@ -52,7 +52,7 @@ def test_each_worm_has_a_lag_of_its_own():
     assert shifted.loc["a"].tolist() != shifted.loc["b"].tolist()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(STATES, st.integers(0, 100))
 def test_bouts_keep_their_lengths_in_another_order(states, seed):
     y = labelled(["forward", "reverse", *states, "forward", "reverse"], worms=("a",))
@@ -134,6 +134,7 @@ def test_traces_that_cannot_be_randomised_are_named(simulated):
         phase_randomized(X.to_numpy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("null", ["circular_shift", "shuffled_bouts", "phase_randomized"])
 def test_a_relation_is_found_and_its_absence_too(simulated, null):
     X, y = simulated

@@ -17,6 +17,8 @@ from skworm.model_selection import WormScores, read_scores
 from skworm.paper.outcome import keep_outcome, kept_outcomes, save_figure, write_outcome
 from skworm.paper.report import Finished, write_index, write_report
 
+pytestmark = pytest.mark.slow
+
 SECRET = "the-secret-of-another-folder"
 
 

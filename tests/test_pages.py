@@ -13,6 +13,8 @@ from click.testing import CliRunner
 from skworm.cli import main
 from skworm.datasets import make_worms
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")

@@ -17,6 +17,8 @@ from skworm.datasets import make_worms
 from skworm.frames import make_behavior, make_frames, make_trajectories
 from skworm.paper import published
 
+pytestmark = pytest.mark.slow
+
 NEURONS = ("AVAL", "RID", "VB02")
 FEW = {"max_epochs": 6, "random_state": 0, "device": "cpu", "n_hidden": 6}
 PARTS = {"graph": InferredGraph(), "messages": Messages(), "readout": Readout(), "augmentation": VirtualWorms()}

@@ -118,6 +118,7 @@ def assert_same_model(loaded, model, tables):
                 np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_classifier_answers_as_before(name, frames, tmp_path):
     X, y, new = frames
@@ -132,6 +133,7 @@ def test_a_classifier_answers_as_before(name, frames, tmp_path):
     loaded.fit(X, y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_a_classifier_around_another_one_answers_as_before(name, frames, tmp_path):
     X, y, new = frames
@@ -182,6 +184,7 @@ def test_a_behavior_regressor_answers_as_before(name, frames, tmp_path):
     assert type(loaded.net_.criterion_) is type(model.net_.criterion_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REGRESSORS)
 def test_a_regressor_answers_as_before(name, trajectories, tmp_path):
     X, Y, new = trajectories

@@ -24,6 +24,8 @@ from skworm import AsymmetricDiffusionMap
 from skworm.datasets import load_connectome, make_worms
 from skworm.frames import PAPER_NEURONS, make_behavior, make_frames, make_trajectories
 
+pytestmark = pytest.mark.slow
+
 BASELINE = Path(__file__).parent / "baseline"
 UNIT = re.compile(r"\((s|min|frames|%|ΔF/F|mm/s|number|fraction|probability|scaled|scaled features)\)$")
 # Numbers that are compared with each other only.

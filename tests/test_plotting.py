@@ -52,6 +52,7 @@ def draw(display):
     return canvas.get_renderer()
 
 
+@pytest.mark.slow
 def test_plotting_leaves_matplotlib_for_later():
     code = "import sys, skworm.plotting; sys.exit(any(name.startswith('matplotlib') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -311,6 +312,7 @@ def test_lines_on_a_manifold_cross_neither_worms_nor_gaps(on_manifold):
     assert list(ManifoldDisplay.from_estimator(manifold, X, components=(0, 1)).lines_) == [((0, 1), "trajectory")]
 
 
+@pytest.mark.slow
 def test_a_pipeline_shows_the_manifold_below_its_classifier(on_manifold):
     manifold, X, y = on_manifold
     pipeline = make_pipeline(AsymmetricDiffusionMap(n_components=4), KNeighborsClassifier(5)).fit(X, y)

@@ -43,6 +43,7 @@ def test_another_name_is_refused_with_those_that_exist():
         skworm.load("kato2015-5-states")
 
 
+@pytest.mark.slow
 def test_loading_needs_neither_network_nor_pickle():
     code = (
         "import socket, pickle, sys\n"

@@ -25,6 +25,8 @@ from skworm.paper.outcome import kept_outcomes
 from skworm.paper.report import citations, write_report
 from skworm.paper.tables import lay_out, score_text
 
+pytestmark = pytest.mark.slow
+
 EVIL, WORMS = "<script>alert('x')</script> & \"co\"", ["worm <b>1</b>", "worm & 2", "007"]
 CV = WormGroupKFold(2, window=4, random_state=0)
 

@@ -16,7 +16,7 @@ def wave(hertz, fps, seconds=60.0, **others):
     return Recording("w", np.sin(2 * np.pi * hertz * time)[:, None], ["AVAL"], fps, time=time, **others)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(fps=st.floats(0.5, 12.0), new=st.floats(0.5, 12.0))
 def test_a_straight_line_stays_straight_and_its_slope_the_same(fps, new):
     time = np.arange(60) / fps

@@ -21,6 +21,7 @@ def test_the_pages_are_those_of_the_data(make_results):
         assert path.read_text(encoding="utf-8") == text, f"run tools/make_results.py: {path} is not up to date"
 
 
+@pytest.mark.slow
 def test_another_number_in_the_data_is_another_number_on_the_page(make_results, monkeypatch):
     read = make_results.read_results
     before = make_results.pages()

@@ -112,6 +112,7 @@ class Failing(ClassifierMixin, BaseEstimator):
         raise NotImplementedError
 
 
+@pytest.mark.slow
 def test_of_several_fits_that_fail_the_first_is_named():
     # Fold 0 trains on the frames from 20, fold 1 on those before.
     cv = WormGroupKFold(2, window=20, fold_by="contiguous_blocks")

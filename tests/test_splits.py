@@ -83,6 +83,7 @@ def test_rows_are_train_or_held_out_or_unseen_and_never_two_of_them(problem):
         assert set(worms(X)[split.unseen]).isdisjoint(split.train_worms)
 
 
+@pytest.mark.slow
 @given(problems())
 def test_no_window_is_cut_and_each_row_is_held_out_once_a_combination(problem):
     splitter, X = problem
@@ -110,6 +111,7 @@ def test_folds_are_as_equal_as_can_be_and_the_same_in_every_combination(problem)
         assert max(sizes) - min(sizes) <= 1
 
 
+@pytest.mark.slow
 @given(problems())
 def test_the_same_random_state_gives_the_same_splits_at_every_call(problem):
     splitter, X = problem
@@ -213,7 +215,7 @@ def test_repr_shows_the_parameters():
         ({"gap": 60}, r"gap=60 leaves worm 'worm-0' no training rows.*lower gap"),
     ],
 )
-def test_bad_input_is_refused_with_its_mend(changes, message):
+def test_bad_input_is_refused_with_its_remedy(changes, message):
     X = frames([40, 40])
     parameters = {"n_splits": 2, "groups": worms(X), **changes}
     groups = parameters.pop("groups")

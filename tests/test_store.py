@@ -36,6 +36,7 @@ def n_kept(folder):
     return len(list((folder / "fits").glob("[!.]*.json"))) if (folder / "fits").is_dir() else 0
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_where_it_was(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)

@@ -44,6 +44,7 @@ def estimator_neurons(estimator):
     return list(dict.fromkeys(name.split(":")[0] for name in estimator.feature_names_in_))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "estimator",
     [

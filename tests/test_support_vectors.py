@@ -54,6 +54,7 @@ def libsvm_decisions(X, y, X_new, **parameters):
     return -libsvm(X, y, **parameters).decision_function(X_new)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("C", [0.05, 1.0, 10.0])
 @pytest.mark.parametrize(
     "kernel",
@@ -182,7 +183,8 @@ def jobs_of_two_classes(draw):
     return jobs
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@pytest.mark.slow
+@settings(max_examples=60, derandomize=True)
 @given(jobs_of_two_classes(), st.sampled_from([1e-3, 1e-5]))
 def test_solutions_meet_the_conditions_of_optimality(jobs, tol):
     for one, solved in zip(jobs, fit_support_vectors(jobs, tol=tol), strict=True):
@@ -210,6 +212,7 @@ def test_too_few_steps_are_said():
     assert solved.n_iter.tolist() == [40]
 
 
+@pytest.mark.slow
 def test_a_kernel_that_overflows_is_an_error_of_its_own_job():
     X, y = blobs()
     fine, overflown = fit_support_vectors([job(X, y, kernel="poly"), job(1e60 * X, y, kernel="poly")])

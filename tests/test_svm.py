@@ -13,6 +13,8 @@ from skworm.estimators.svm import PairwiseSVC
 from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.training import fit_support_vectors, one_thread
 
+pytestmark = pytest.mark.slow
+
 DEFAULTS = {"C": 1.0, "kernel": "rbf", "gamma": "scale", "class_weight": None}
 
 

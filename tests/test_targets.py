@@ -24,6 +24,8 @@ from skworm.paper.outcome import run_target
 from skworm.paper.study import Study, load_material
 from skworm.paper.targets import ALL_TARGETS, MODULES, TARGETS
 
+pytestmark = pytest.mark.slow
+
 NEURONS = "AIBR,AVAL,AVAR,RID,VB02"
 FEW = ("--epochs", 2, "--n-jobs", 1)
 NETWORKS = ("MLP", "GNN", "MLP, no virtual worms", "GNN, no virtual worms")

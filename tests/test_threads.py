@@ -23,6 +23,8 @@ from skworm import (
 )
 from skworm.training import one_thread, seeded
 
+pytestmark = pytest.mark.slow
+
 FEW = {"max_epochs": 3, "random_state": 0, "device": "cpu", "n_hidden": 4}
 ONE_STEP = {**FEW, "rollout": Rollout(train_horizon=1)}
 NETWORKS = {

@@ -28,6 +28,7 @@ def test_rows_are_time_major_and_continue_each_other():
     assert Y.iloc[1].tolist() == [6.0, 6.1, 7.0, 7.1, 8.0, 8.1]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(st.booleans(), min_size=30, max_size=60), min_size=1, max_size=3),
     st.integers(1, 3),
@@ -91,7 +92,7 @@ def test_frames_of_unknown_origin_are_refused_only_where_they_have_a_derivative(
         (table_of({"a": range(40)}, (1, 2)), {}, "columns that are not named by strings"),
     ],
 )
-def test_bad_frames_are_refused_with_their_mend(frames, options, message):
+def test_bad_frames_are_refused_with_their_remedy(frames, options, message):
     with pytest.raises(ValueError, match=message):
         make_trajectories(frames, **options)
 

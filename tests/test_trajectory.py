@@ -25,6 +25,8 @@ from skworm.frames import PAPER_NEURONS, make_frames, make_trajectories
 from skworm.metrics import skill_by_step
 from skworm.paper import published
 
+pytestmark = pytest.mark.slow
+
 FEW = {"n_hidden": 8, "max_epochs": 5, "random_state": 0, "device": "cpu"}
 NEURONS = ["AVAL", "RID", "AVBL"]
 

@@ -20,6 +20,8 @@ from skworm import (
     VirtualWorms,
 )
 
+pytestmark = pytest.mark.slow
+
 FEW = {"n_hidden": 8, "rollout": Rollout(train_horizon=1), "max_epochs": 3, "random_state": 0, "device": "cpu"}
 
 ESTIMATORS = [

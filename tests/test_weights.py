@@ -64,6 +64,7 @@ def test_a_frame_without_weight_is_left_out(name):
     np.testing.assert_allclose(answers(weighted, X), answers(fewer, X), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [MLPStateClassifier, GNNStateClassifier])
 def test_weights_of_states_move_predictions_towards_them(network):
     X, y = samples("mlp", 300)

@@ -11,6 +11,8 @@ import pytest
 
 from skworm.model_selection.workers import finished_calls, worker_options
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def torture(monkeypatch):

@@ -37,6 +37,7 @@ def trajectories(frames):
     return make_trajectories(make_frames(worms, states=None, derivative="backward")[0], horizon=8, burn_in=1)
 
 
+@pytest.mark.slow
 def test_searches_need_no_groups_where_the_index_names_worms(frames):
     X, y = frames
     worm = X.index.get_level_values("worm")

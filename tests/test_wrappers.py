@@ -170,6 +170,7 @@ def test_searches_within_scores_keep_an_animal_together(three_animals):
     assert animals_stay_together()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("routing", [False, True])
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_searches_within_wrappers_keep_an_animal_together(wrapper, routing, three_animals):
@@ -209,6 +210,7 @@ def test_a_wrapped_model_without_missing_values_says_which_neurons_it_needs(fram
         model.predict(X.iloc[:, 2:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_settings_of_frames_pass_through_wrappers_and_scalers(wrapper):
     worms = make_worms(2, n_frames=200, random_state=0)
@@ -290,6 +292,7 @@ REAL = pytest.param(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["simulated", REAL])
 def test_composition(kind, request):
     if kind == "real":

@@ -134,7 +134,7 @@ DATA_OPTIONS = (
     ),
 )
 RUN_OPTIONS = (
-    click.option("--n-jobs", default=-1, metavar="N", help="Fits at a time on CPUs.  [default: one a core]"),
+    click.option("--n-jobs", default=-1, metavar="N", help="Fits at a time on CPUs.  [default: one for each core]"),
     DEVICE,
     SEED,
     click.option("--quiet", is_flag=True, help="Print the table and nothing else; no progress either."),

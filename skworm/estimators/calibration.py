@@ -287,7 +287,7 @@ class TemperatureScaledClassifier(InnerWormsClassifier):
 def fit_temperature(left_out: LeftOut) -> float:
     """Return the temperature with the least log loss, mean over worms.
 
-    Frames of a state that a fit had not learnt are left out: no temperature mends these.
+    Frames of a state that a fit had not learnt are left out: no temperature can correct these.
     """
     logs, state, worm = (
         values[left_out.learnt] for values in (left_out.log_probabilities, left_out.state, left_out.worm)

@@ -399,11 +399,11 @@ class VirtualBatches:
 
     @property
     def keeps_neurons(self) -> bool:
-        """Whether no neuron goes missing in what comes out."""
+        """Whether every neuron is still there in the batches that it makes."""
         return self.augmentation is None or not self.augmentation.neuron_dropout
 
     def n_groups(self, n_groups: int) -> int:
-        """Return how many groups come out of so many."""
+        """Return the number of groups that so many groups become."""
         return n_groups if self.augmentation is None else n_groups * self.augmentation.n_groups
 
 

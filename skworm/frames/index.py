@@ -280,10 +280,10 @@ def validate_like_training(estimator: Any, X: Any, **options: Any) -> Any:
     try:
         rows = validate_data(estimator, X, reset=False, **options)
     except ValueError as error:
-        mend = _how_to_fit_columns(estimator, X)
-        if mend is None:
+        remedy = _how_to_fit_columns(estimator, X)
+        if remedy is None:
             raise
-        raise ValueError(f"{error}\n{mend}") from error
+        raise ValueError(f"{error}\n{remedy}") from error
     _warn_of_rate(estimator, X)
     return rows
 

@@ -294,7 +294,7 @@ def inferred_graph(
     Notes
     -----
     A network with static edges has one graph a worm, and none a state: it uses the same graph whatever the worm does.
-    With ``reinfer=True`` the edge encoder is shown the frames of one state at a time. What comes out tells how the
+    With ``reinfer=True`` the edge encoder is shown the frames of one state at a time. The result tells how the
     encoder responds to that state's mean activity; the network never used it.
 
     Examples

@@ -96,7 +96,7 @@ class StaticGraph(nn.Module):
         Weighs the edges.
     average : {"node_features", "hidden_neurons", "hidden_edges", "edge_weights"}
         What is averaged over the frames of a group: the features that come in, the hidden features of neurons, the
-        hidden features of edges, or the weights that come out. The paper says that "the aggregation step in (9) also
+        hidden features of edges, or the resulting weights. The paper says that "the aggregation step in (9) also
         averages hidden features across all timesteps".
     """
 

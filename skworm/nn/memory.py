@@ -134,7 +134,7 @@ class NeuronReadout(nn.Module):
     Parameters
     ----------
     n_neurons, n_inputs, n_outputs : int
-        Number of perceptrons, and the features that go in and come out of each.
+        Number of perceptrons, and the input and output features of each.
     n_hidden, n_layers : int
         Hidden features and hidden layers of each.
     batch_norm : {"output", "before_activation"} or None

@@ -121,7 +121,7 @@ class AttentionPooling(nn.Module):
     Parameters
     ----------
     n_neurons, n_inputs, n_outputs : int
-        Neurons, their features, and the features that come out.
+        Neurons, their features, and the features of its outputs.
     """
 
     def __init__(self, n_neurons: int, n_inputs: int, n_outputs: int) -> None:

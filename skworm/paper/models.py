@@ -184,7 +184,7 @@ _STATIC = Spec(_INFERRED, {"per": "worm"})
 
 _TRAJECTORY_MODELS = (
     Model("linear-uncentred", "Linear, worms not centred", Spec(_LINEAR, {"center": "population"}), (), MARKOVIAN),
-    Model("linear-direct", "Linear, one map a step", Spec(_LINEAR, {"strategy": "direct"}), (), MARKOVIAN),
+    Model("linear-direct", "Linear, one map for each step", Spec(_LINEAR, {"strategy": "direct"}), (), MARKOVIAN),
     Model("mlp", "MLP", Spec(_MLP), burn_in=MARKOVIAN),
     Model("node-mlp", "Node MLP", Spec(_NODE), burn_in=MARKOVIAN),
     Model("gnn", "GNN", Spec(_GNN), burn_in=MARKOVIAN),

@@ -65,10 +65,10 @@ class Preparation(Protocol):
 
     @property
     def keeps_neurons(self) -> bool:
-        """Return whether no neuron goes missing in what comes out."""
+        """Return whether every neuron is still there in the batches that it makes."""
 
     def n_groups(self, n_groups: int) -> int:
-        """Return how many groups come out of so many."""
+        """Return the number of groups that so many groups become."""
 
     def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
         """Draw for one epoch; epochs count from 0."""

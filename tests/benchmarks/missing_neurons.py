@@ -34,7 +34,7 @@ def models_of(options, dropouts, aggregations=("concatenate",)):
                 label = ", ".join([name, *(["attention"] * (aggregation == "attention")), f"dropout {dropout}"])
                 models[label] = CLASSES[name](
                     augmentation=VirtualWorms(neuron_dropout=dropout),
-                    aggregation=aggregation,
+                    readout=aggregation,
                     max_epochs=options.epochs,
                     random_state=0,
                     device="cpu",
