@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -90,7 +90,12 @@ def map_states(states: Any, vocabulary: str | Mapping[str, str]) -> Any:
     >>> map_states(["slowing", "reverse_2", "dorsal_turn"], "2")
     array(['forward', 'reverse', 'unknown'], dtype='<U7')
     """
-    translation = _translation(vocabulary)
+    if not isinstance(vocabulary, Mapping) and vocabulary not in VOCABULARIES:
+        raise ValueError(
+            f"{vocabulary!r} is not a vocabulary of states; choose one of {sorted(VOCABULARIES)}, or pass a mapping "
+            "of your state names"
+        )
+    translation = vocabulary if isinstance(vocabulary, Mapping) else VOCABULARIES[vocabulary]
     values = np.asarray(states, dtype=str)
     names, codes = np.unique(values, return_inverse=True)
     missing = [str(name) for name in names if name not in translation]
@@ -106,15 +111,9 @@ def map_states(states: Any, vocabulary: str | Mapping[str, str]) -> Any:
     return translated
 
 
-def _translation(vocabulary: str | Mapping[str, str]) -> Mapping[str, str]:
-    if isinstance(vocabulary, Mapping):
-        return vocabulary
-    if vocabulary not in VOCABULARIES:
-        raise ValueError(
-            f"{vocabulary!r} is not a vocabulary of states; choose one of {sorted(VOCABULARIES)}, or pass a mapping "
-            "of your state names"
-        )
-    return VOCABULARIES[vocabulary]
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that occur more than once, sorted."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -253,8 +252,7 @@ class Recording:
                 f"worm {self.worm!r}: {len(names)} neuron names for {n_neurons} traces; traces are "
                 "(n_frames, n_neurons): transpose them if neurons come first"
             )
-        several = sorted(name for name, count in Counter(names).items() if count > 1)
-        if several:
+        if several := repeated(names):
             raise ValueError(
                 f"worm {self.worm!r}: neuron names repeat: {several}; give each neuron one name, and an unidentified "
                 "one a decimal number"

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from skworm.datasets.conventions import repeated
 from skworm.datasets.hdf5 import open_hdf5, read_dataset, read_texts
 from skworm.neurons import neuron_name
+from skworm.recording import repeated
 
 _TABLES = "skworm.datasets.connectomes"
 _SELF_LOOP_WEIGHT = 1.0

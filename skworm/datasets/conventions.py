@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from skworm.neurons import is_neuron, neuron_name
-from skworm.recording import STATES, UNKNOWN
+from skworm.recording import STATES, UNKNOWN, repeated
 
 _NAMES_IN_FILES = {name: name for name in STATES} | {
     "fwd": "forward",
@@ -110,11 +109,6 @@ def frame_rate(time: np.ndarray) -> float:
             stacklevel=3,
         )
     return 1 / step
-
-
-def repeated(names: Iterable[str]) -> list[str]:
-    """Return the names that occur more than once, sorted."""
-    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def one_name_each(worm: str, labels: Sequence[str]) -> list[str]:

@@ -15,16 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skworm.datasets.conventions import (
-    check_expansion,
-    check_names,
-    check_traces,
-    frame_rate,
-    repeated,
-    translate_states,
-)
+from skworm.datasets.conventions import check_expansion, check_names, check_traces, frame_rate, translate_states
 from skworm.neurons import is_neuron, neuron_name
-from skworm.recording import STATES, UNKNOWN, Recording
+from skworm.recording import STATES, UNKNOWN, Recording, repeated
 
 _TIME = "time"
 _STATE = "state"
@@ -216,8 +209,7 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     absent = [column for column in columns.values() if column.strip() not in found]
     if absent:
         raise ValueError(f"columns={dict(columns)} names {absent}, which the table has not; it has {found}")
-    twice = sorted({column for column in columns.values() if list(columns.values()).count(column) > 1})
-    if twice:
+    if twice := repeated(columns.values()):
         raise ValueError(f"columns={dict(columns)} gives the columns {twice} two meanings; give each one")
     role_of = {column.strip(): role for role, column in columns.items()}
     names = [role_of.get(name, name) for name in found]
