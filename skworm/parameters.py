@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import validate_parameter_constraints
 
 
 class ParameterObject(BaseEstimator):
@@ -16,7 +15,7 @@ class ParameterObject(BaseEstimator):
 
     def check(self) -> None:
         """Raise ValueError if a parameter cannot be used."""
-        validate_parameter_constraints(self._parameter_constraints, self.get_params(deep=False), type(self).__name__)
+        self._validate_params()
 
 
 def resolved(value: Any, by_name: Mapping[str, type[ParameterObject]]) -> Any:

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import version
 from inspect import signature
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +50,10 @@ from skworm.pretrained import NAMES, card, path_of
 from skworm.training import TrainingJob, resolve_device
 from skworm.training.loop import net_of_losses
 
-_SKLEARN = (MinMaxScaler, StandardScaler, KNeighborsClassifier, Pipeline)
+_SCALERS = (WormMinMaxScaler, MinMaxScaler, StandardScaler)
 MODELS: Mapping[str, type] = {
     **{name: getattr(skworm, name) for name in skworm.__all__ if name.endswith(("Classifier", "Regressor", "Map"))},
-    **{kind.__name__: kind for kind in (WormMinMaxScaler, *_SKLEARN)},
+    **{kind.__name__: kind for kind in (*_SCALERS, KNeighborsClassifier, Pipeline)},
 }
 """The estimators that a file can hold, by themselves, in a pipeline or in a wrapper."""
 
@@ -77,30 +76,26 @@ _MOST_NUMBERS, _MOST_COST, _COST_OF_A_CALL = 2**24, 2**30, 40_000
 _MOST = {"n_features_in_": 100_000, "neurons_": 1000, "horizon_": 1000}
 _MOST |= dict.fromkeys(("classes_", "n_layers", "n_steps", "n_heads"), 100)
 
-# Axes of what a class learns: an attribute that is the size or has it as its length, or a word for any size.
-_SHAPES: Mapping[type, Mapping[str, str]] = {
+# Axes of what classes learn: an attribute that is the size or has it as its length, or a word for any size.
+_SHAPES: Mapping[Any, Mapping[str, str]] = {
     BaseEstimator: {"feature_names_in_": "n_features_in_"},
-    GraphEstimator: {"graph_": "neurons_ neurons_", "graphs_": "neurons_ neurons_"},
-    NeuralBehaviorRegressor: {"signal_mean_": "signals_", "signal_scale_": "signals_"},
-    TrajectoryRegressor: {"level_": "n_columns_", "levels_": "n_columns_"},
+    GraphEstimator: {"graph_ graphs_": "neurons_ neurons_"},
+    NeuralBehaviorRegressor: {"signal_mean_ signal_scale_": "signals_"},
+    TrajectoryRegressor: {"level_ levels_": "n_columns_"},
     NeuralTrajectoryRegressor: {"_bounds": "2 n_columns_"},
-    skworm.LinearTrajectoryRegressor: {"coef_": "targets n_features_in_", "intercept_": "targets"},
-    Ridge: {"coef_": "targets n_features_in_", "intercept_": "targets"},
+    (skworm.LinearTrajectoryRegressor, Ridge): {"coef_": "targets n_features_in_", "intercept_": "targets"},
     PairwiseSVC: {"support_vectors_": "vectors columns", "dual_coef_": "pairs vectors", "rho_": "pairs", "gamma_": ""},
     SVMStateClassifier: {"fill_": "n_features_in_"},
     skworm.AsymmetricDiffusionMap: {
-        "eigenvalues_": "modes",
-        "_imaginary": "modes",
-        "_modes": "points modes",
-        "embedding_": "points modes",
+        "eigenvalues_ _imaginary": "modes",
+        "_modes embedding_": "points modes",
         "_points": "points delayed",
         "_moments": "points",
         "transitions_": "points points",
     },
     skworm.HiddenMarkovStateClassifier: {"transition_": "classes_ classes_", "shares_": "classes_"},
-    StandardScaler: dict.fromkeys(("mean_", "scale_"), "n_features_in_"),
-    MinMaxScaler: dict.fromkeys(("min_", "scale_"), "n_features_in_"),
-    WormMinMaxScaler: {"range_": "2 n_features_in_", "worm_ranges_": "2 n_features_in_"},
+    (StandardScaler, MinMaxScaler): {"mean_ min_ scale_": "n_features_in_"},
+    WormMinMaxScaler: {"range_ worm_ranges_": "2 n_features_in_"},
 }
 # Others look at the covariance of all columns, which takes the square of their number.
 _METRICS = ("minkowski", "euclidean", "manhattan", "chebyshev", "cosine")
@@ -173,7 +168,7 @@ def save(
         "versions": {**{name: version(name) for name in _PACKAGES}, "python": platform.python_version()},
     }
     with atomic_path(target) as temporary:
-        temporary.write_bytes(_container(document, encoder.arrays))
+        temporary.write_bytes(_container(document, encoder))
     return target
 
 
@@ -301,9 +296,9 @@ def _contents(source: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
     try:
         with safe_open(source, framework="numpy") as file:
-            names, metadata = file.keys(), file.metadata() or {}
+            metadata = file.metadata() or {}
             # Shapes are checked against the length of the file before anything is allocated.
-            arrays = {name: file.get_tensor(name) for name in names[:_MOST_ARRAYS]}
+            arrays = {name: file.get_tensor(name) for name in file.keys()[: _MOST_ARRAYS + 1]}
     except (SafetensorError, OSError, UnicodeDecodeError, TypeError, AttributeError, KeyError, ValueError) as error:
         raise ValueError(f"this is not a whole model file of skworm: {error}") from error
     words = metadata.get(_KEY, "").split(" ", 2)
@@ -312,8 +307,8 @@ def _contents(source: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     layout, checksum, text = words
     if layout != _LAYOUT:
         raise ValueError(f"the layout is {layout!r}, and {_LAYOUT!r} is read; install the skworm that wrote the file")
-    if len(text) > _MOST_TEXT or len(names) > _MOST_ARRAYS:
-        raise ValueError(f"{len(names)} arrays and {len(text)} letters; {_MOST_ARRAYS} and {_MOST_TEXT} are the most")
+    if len(text) > _MOST_TEXT or len(arrays) > _MOST_ARRAYS:
+        raise ValueError(f"{len(arrays)} arrays and {len(text)} letters; {_MOST_ARRAYS} and {_MOST_TEXT} are the most")
     if checksum != _digest(text, arrays):
         raise ValueError("the checksum does not fit the content, so the file is damaged")
     for name, array in arrays.items():
@@ -335,21 +330,16 @@ def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-class _Encoder:
-    """Values as JSON; numbers of arrays go into ``arrays``."""
-
-    def __init__(self) -> None:
-        self.arrays: dict[str, np.ndarray] = {}
+class _Encoder(dict[str, np.ndarray]):
+    """Values as JSON; holds the numbers of arrays by name."""
 
     def __call__(self, value: Any, where: str, fitted: bool = True) -> Any:
         """Encode a value; `where` names it in errors, and of what is not `fitted` only parameters are kept."""
         match value:
-            case None | bool() | int():
+            case None | bool() | int() | str():
                 return value
-            case str():
-                return str(value)
             case float():
-                return float(value) if isfinite(value) else {"type": "float", "value": str(float(value))}
+                return float(value) if np.isfinite(value) else {"type": "float", "value": str(float(value))}
             case np.generic() | np.ndarray():
                 return self._array(np.asarray(value), where)
             case list():
@@ -381,8 +371,8 @@ class _Encoder:
             array = np.ascontiguousarray(array).view(np.float64)
         if str(array.dtype) not in _DTYPES:
             raise TypeError(f"{where} is an array of {array.dtype}, which a model file cannot hold")
-        name = f"array_{len(self.arrays)}"
-        self.arrays[name] = np.ascontiguousarray(array).reshape(array.shape)
+        name = f"array_{len(self)}"
+        self[name] = np.ascontiguousarray(array).reshape(array.shape)
         return {"type": "array", "name": name, "fortran": fortran, "complex": is_complex}
 
     def _object(self, value: Any, where: str, fitted: bool) -> dict[str, Any]:
@@ -396,23 +386,24 @@ class _Encoder:
             steps = [[name, self(step, f"step {name!r} of {where}", fitted)] for name, step in value.steps]
             return encoded | {"parameters": {"steps": steps, "transform_input": self(value.transform_input, where)}}
         encoded["parameters"] = {name: self(item, f"{where}.{name}", False) for name, item in parameters.items()}
-        if not fitted:
-            _check(value, fitted=False)
-            return encoded
-        if isinstance(value, BaseEstimator) and not isinstance(value, ParameterObject):
+        if fitted and isinstance(value, BaseEstimator) and not isinstance(value, ParameterObject):
             check_is_fitted(value)
+        _check(value, fitted)
+        if not fitted:
+            return encoded
         learned = dict(vars(value))
         if isinstance(value, KNeighborsClassifier):
-            learned = {"frames": value._fit_X, "states": value.classes_[value._y]}
-            learned |= {name: vars(value)[name] for name in ("feature_names_in_",) if hasattr(value, name)}
+            named = {name: names for name, names in learned.items() if name == "feature_names_in_"}
+            learned = {"frames": value._fit_X, "states": value.classes_[value._y], **named}
         if isinstance(value, NeuralEstimator):
-            encoded["network"] = self(_network(learned.pop("net_")), where)
-        omitted = {*parameters, *_NOT_KEPT, "_metadata_request"}
-        encoded["learned"] = {
-            name: self(item, f"{where}.{name}") for name, item in learned.items() if name not in omitted
-        }
-        _check(value)
-        return encoded
+            net = learned.pop("net_")
+            weights = {name: tensor.detach().cpu().numpy() for name, tensor in net.module_.state_dict().items()}
+            kept = [name for name in ("train_loss", "valid_loss") if net.history and name in net.history[-1]]
+            losses = {name: np.array(net.history[:, name], dtype=float) for name in kept}
+            encoded["network"] = self({"weights": weights, "losses": losses}, where)
+        for name in (*parameters, *_NOT_KEPT, "_metadata_request"):
+            learned.pop(name, None)
+        return encoded | {"learned": {name: self(item, f"{where}.{name}") for name, item in learned.items()}}
 
 
 class _Decoder:
@@ -445,13 +436,17 @@ class _Decoder:
                 array = self.arrays.pop(name)
                 array = array.view(np.complex128) if is_complex else array
                 return np.asfortranarray(array) if fortran else array[()]
-            case {"type": "table", "values": values, "axes": axes, "name": name}:
-                return self._table(self(values), axes, self(name))
+            case {"type": "table", "values": values, "axes": parts, "name": name}:
+                table = self(values)
+                axes = [pd.Index(self(part["labels"]), name=self(part["name"])).infer_objects() for part in parts]
+                if table.shape != tuple(map(len, axes)):
+                    raise ValueError(f"a table of the shape {table.shape} has other labels")
+                return pd.Series(table, axes[0], name=self(name)) if len(axes) == 1 else pd.DataFrame(table, *axes)
             case {"type": "sparse", "shape": [int(rows), int(columns)]}:
                 inside = tuple(self(value[name]) for name in ("data", "indices", "indptr"))
-                table = csr_array(inside, shape=(rows, columns))
-                table.check_format(full_check=True)
-                return table
+                matrix = csr_array(inside, shape=(rows, columns))
+                matrix.check_format(full_check=True)
+                return matrix
         raise ValueError(f"{value.get('type')!r} is not a type of value that a file can hold")
 
     def _names(self, width: Any, items: list[Any]) -> np.ndarray:
@@ -464,12 +459,6 @@ class _Decoder:
             raise ValueError(f"{len(items)} names of {width} letters take more memory than a model needs")
         return np.array(items, dtype=f"<U{max(width, 1)}")
 
-    def _table(self, values: np.ndarray, parts: list[Any], name: Any) -> pd.DataFrame | pd.Series:
-        axes = [pd.Index(self(part["labels"]), name=self(part["name"])).infer_objects() for part in parts]
-        if values.shape != tuple(map(len, axes)):
-            raise ValueError(f"a table of the shape {values.shape} has other labels")
-        return pd.Series(values, axes[0], name=name) if len(axes) == 1 else pd.DataFrame(values, *axes)
-
     def _object(self, name: str, part: Mapping[str, Any]) -> Any:
         kind = _CLASSES.get(name)
         if kind is None:
@@ -479,14 +468,11 @@ class _Decoder:
             raise ValueError(f"the file holds more than {_MOST_OBJECTS} objects")
         parameters = {name: self(item) for name, item in part["parameters"].items() if name not in _NOT_KEPT}
         if kind is Pipeline:
-            parameters["steps"] = [(name, step) for name, step in parameters["steps"]]
-        made = kind(**parameters)
-        if kind is Pipeline:
+            made = Pipeline([(name, step) for name, step in parameters.pop("steps")], **parameters)
             made._validate_steps()
             return made
-        if isinstance(made, ParameterObject):
-            made.check()
-        elif hasattr(made, "_parameter_constraints"):
+        made = kind(**parameters)
+        if hasattr(made, "_parameter_constraints"):
             made._validate_params()
         learned = {name: self(item) for name, item in part.get("learned", {}).items()}
         fitted = "learned" in part
@@ -503,13 +489,6 @@ class _Decoder:
             made.net_ = _net(made, self(part["network"]))
             self.networks.append(made)
         return made
-
-
-def _network(net: Any) -> dict[str, Any]:
-    """Return the weights and the losses of a net."""
-    weights = {name: tensor.detach().cpu().numpy() for name, tensor in net.module_.state_dict().items()}
-    kept = [name for name in ("train_loss", "valid_loss") if net.history and name in net.history[-1]]
-    return {"weights": weights, "losses": {name: np.array(net.history[:, name], dtype=float) for name in kept}}
 
 
 def _net(estimator: NeuralEstimator, network: Mapping[str, Any]) -> Any:
@@ -543,17 +522,16 @@ def _check(model: Any, fitted: bool = True) -> None:
         raise ValueError(f"metric={model.metric!r} is none that a file can hold: {', '.join(_METRICS)}")
     if not fitted:
         return
-    _check_shapes(model)
+    _check_arrays(model)
     if isinstance(model, TrajectoryRegressor) and model.burn_in_ * model.n_columns_ != model.n_features_in_:
         raise ValueError("burn_in_, n_columns_ and n_features_in_ do not fit together")
-    if isinstance(model, SVMStateClassifier) and not np.array_equal(model.classes_, model.svc_.classes_):
-        raise ValueError("the classes of the support vector machine are not those of the model")
     if isinstance(model, skworm.AsymmetricDiffusionMap) and model.n_neighbors * len(model._points) > _MOST_NUMBERS:
         raise ValueError(f"n_neighbors={model.n_neighbors} of {len(model._points)} points take long to find")
-    if isinstance(model, WrappingStateClassifier):
-        inner = model.estimator_
-        if not is_classifier(inner) or not np.array_equal(model.classes_, inner.classes_):
-            raise ValueError("what is wrapped is not a classifier of the states of the model")
+    wraps = isinstance(model, WrappingStateClassifier)
+    if wraps or isinstance(model, SVMStateClassifier):
+        inner = model.estimator_ if wraps else model.svc_
+        if (wraps and not is_classifier(inner)) or not np.array_equal(model.classes_, inner.classes_):
+            raise ValueError(f"a {type(inner).__name__} is wrapped that is not a classifier of the states of the model")
     if isinstance(model, TemperatureScaledClassifier) and not 0 < model.temperature_ < np.inf:
         raise ValueError(f"temperature_={model.temperature_!r} is not a temperature")
     if isinstance(model, ConformalStateClassifier) and not (
@@ -562,12 +540,13 @@ def _check(model: Any, fitted: bool = True) -> None:
         raise ValueError(f"threshold_={model.threshold_!r} is not a threshold, or worm_thresholds_ is not a series")
 
 
-def _check_shapes(model: Any) -> None:
+def _check_arrays(model: Any) -> None:
     """Refuse arrays whose axes are not those of `_SHAPES`, and what is not finite in machines and linear maps."""
     sizes, called = {"2": 2}, type(model).__name__
     if isinstance(model, PairwiseSVC):
         called, sizes["pairs"] = "the support vector machine", len(model.classes_) * (len(model.classes_) - 1) // 2
-    for name, axes in (item for kind in _SHAPES if isinstance(model, kind) for item in _SHAPES[kind].items()):
+    shapes = (item for kind in _SHAPES if isinstance(model, kind) for item in _SHAPES[kind].items())
+    for name, axes in ((name, axes) for names, axes in shapes for name in names.split()):
         value = getattr(model, name, None)
         for array in value.values() if isinstance(value, dict) else () if value is None else (value,):
             shape = np.shape(array)
@@ -601,10 +580,10 @@ def _answer(model: Any, probe: np.ndarray, *, bounded: bool = True) -> np.ndarra
         warnings.simplefilter("ignore")
         if isinstance(model, ConformalStateClassifier):
             return np.hstack([model.predict_proba(X), model.predict_set(X)])
-        for method in ("predict_proba", "decision_function", "predict", "transform"):
+        for method in ("predict_proba", "decision_function", "predict"):
             if hasattr(model, method):
                 return np.asarray(getattr(model, method)(X))
-    raise TypeError(f"a {type(model).__name__} neither predicts nor transforms")
+        return np.asarray(model.transform(X))
 
 
 class _Bounded(TorchDispatchMode):
@@ -634,13 +613,11 @@ def _about_training(estimator: Any, X: Any, y: Any) -> dict[str, Any]:
     about: dict[str, Any] = {"frames": learned_settings(estimator)}
     if X is not None:
         table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
-        digest = hashlib.sha256(np.ascontiguousarray(table.to_numpy(dtype=float)).tobytes())
-        digest.update("\0".join(map(str, table.columns)).encode())
-        digest.update(b"" if y is None else "\0".join(map(str, np.asarray(y))).encode())
+        text = "\0".join(map(str, table.columns)) + "\0".join(map(str, [] if y is None else np.asarray(y)))
+        digest = hashlib.sha256(table.to_numpy(dtype=float).tobytes() + text.encode()).hexdigest()
         worms = worm_of_rows(X)
-        names = [] if worms is None else [str(worm) for worm in pd.unique(worms)]
-        about |= {"n_frames": len(table), "sha256": digest.hexdigest(), "worms": names}
+        names = [] if worms is None else list(map(str, pd.unique(worms)))
+        about |= {"n_frames": len(table), "sha256": digest, "worms": names}
     if y is not None and np.asarray(y).dtype.kind in "OUT":
-        states, counts = np.unique(np.asarray(y, dtype=str), return_counts=True)
-        about["states"] = dict(zip(states.tolist(), counts.tolist(), strict=True))
+        about["states"] = pd.Series(np.asarray(y, dtype=str)).value_counts().sort_index().to_dict()
     return about
