@@ -11,6 +11,7 @@ from skworm.cli.language import in_a_line, say
 from skworm.cli.options import (
     DEVICE,
     JSON,
+    POSITIVE,
     READING,
     SEED,
     STATES,
@@ -21,7 +22,6 @@ from skworm.cli.options import (
     lines_of,
     one_line_errors,
     options_of,
-    reading_of,
     show,
     this_call,
 )
@@ -36,10 +36,9 @@ _EVALUATIONS = ("unseen_worms", "held_out_windows")
 _PATH = click.Path(path_type=Path)
 
 
-def add_data_commands(group: click.Group) -> None:
-    """Add the commands to a group."""
-    for command in (inspect, train, predict, datasets, compare, report, completion):
-        group.add_command(command)
+def _states_option(default: str, text: str) -> Any:
+    choices = click.Choice([*STATES, "as_recorded"])
+    return click.option("--states", type=choices, default=default, show_default=True, help=text)
 
 
 @click.command(short_help="Show what is in recordings or a model file.")
@@ -52,13 +51,7 @@ def add_data_commands(group: click.Group) -> None:
     metavar="paper|NAME,...",
     help="Neurons that every worm should have: paper, the 15 of the paper; or a list of names.",
 )
-@click.option(
-    "--states",
-    type=click.Choice([*STATES, "as_recorded"]),
-    default="as_recorded",
-    show_default=True,
-    help=f"States to count. {STATES_HELP}",
-)
+@_states_option("as_recorded", f"States to count. {STATES_HELP}")
 @options_of(READING)
 @JSON
 def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bool, **reading: Any) -> None:
@@ -76,7 +69,7 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
         from skworm.frames import PAPER_NEURONS
 
         expected = PAPER_NEURONS if isinstance(neurons, str) else neurons
-        found = inspect_recordings(path, expected_neurons=expected, states=states, **reading_of(**reading))
+        found = inspect_recordings(path, expected_neurons=expected, states=states, **reading)
         for part in (found, *found["worms"]):
             part["problems"] = [in_a_line(problem) for problem in part["problems"]]
         show(found, as_json, describe_recordings(found))
@@ -101,13 +94,7 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
     metavar="NAME",
     help=f"What to train: {', '.join(STATE_MODELS)}.",
 )
-@click.option(
-    "--states",
-    type=click.Choice([*STATES, "as_recorded"]),
-    default="4",
-    show_default=True,
-    help=f"{STATES_HELP} as_recorded takes all names that the recordings use.",
-)
+@_states_option("4", f"{STATES_HELP} as_recorded takes all names that the recordings use.")
 @click.option(
     "--neurons",
     default="shared",
@@ -117,14 +104,10 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
     help="Neurons that the model reads: shared, all that are identified in every worm; paper, those of the paper's 15 "
     "among them; union, all that are identified in any, for networks; or a list of names.",
 )
-@click.option(
-    "--fps",
-    type=click.FloatRange(0, min_open=True),
-    help="Resample all worms to this many frames a second.",
-)
+@click.option("--fps", "resample_to", type=POSITIVE, help="Resample all worms to this many frames a second.")
 @click.option(
     "--detrend",
-    type=click.FloatRange(0, min_open=True),
+    type=POSITIVE,
     metavar="SECONDS",
     help="Remove the slow baseline of each trace, found in a window of so many seconds: for recordings that bleach.  "
     "[default: leave it]",
@@ -137,7 +120,22 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @options_of(READING)
 @JSON
-def train(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
+def train(
+    data: str,
+    model: str,
+    states: str,
+    neurons: str | tuple[str, ...],
+    resample_to: float | None,
+    detrend: float | None,
+    epochs: int | None,
+    device: str,
+    random_state: int,
+    description: str,
+    out: Path,
+    overwrite: bool,
+    as_json: bool,
+    **reading: Any,
+) -> None:
     """Train a state classifier on all frames of some worms, and write it to a file that can be passed on.
 
     Its accuracy on the frames that it was trained on is printed, which says little: `skworm reproduce table1` scores
@@ -148,54 +146,25 @@ def train(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
             raise FileExistsError(f"{out} exists; pass --overwrite to replace it, or another --out")
         if not out.absolute().parent.is_dir():
             raise FileNotFoundError(f"the folder {out.parent} of --out does not exist; make it first")
-        show(_train(out, **options), as_json)
-
-
-def _train(
-    out: Path,
-    *,
-    data: str,
-    model: str,
-    states: str,
-    neurons: str | tuple[str, ...],
-    fps: float | None,
-    detrend: float | None,
-    epochs: int | None,
-    device: str,
-    random_state: int,
-    description: str,
-    **reading: Any,
-) -> dict[str, Any]:
-    from skworm.frames import PAPER_NEURONS, make_frames
-    from skworm.persistence import describe, save
-
-    worms = _load_worms(data, random_state, reading_of(**reading))
-    if neurons == "paper":
-        neurons = tuple(name for name in PAPER_NEURONS if all(name in worm.neurons for worm in worms))
-    X, y = make_frames(
-        worms,
-        neurons=neurons,
-        missing="nan" if neurons == "union" else "raise",
-        states=states,
-        resample_to=fps,
-        detrend=detrend,
-    )
-    names = [name.split(":")[0] for name in X.columns[::2]]
-    shared = {"max_epochs": epochs, "device": device, "random_state": random_state}
-    estimator = STATE_MODELS[model].make(names, **shared).fit(X, y)
-    save(estimator, out, X=X, y=y, description=description, overwrite=True)
-    about = {"file": str(out), "neurons": names, **describe(out)}
-    return about | {"accuracy_on_training_frames": round(float(estimator.score(X, y)), 4)}
-
-
-def _load_worms(data: str, seed: int, reading: dict[str, Any]) -> list[Any]:
-    if data in ("simulated", *_FETCHERS):
+        from skworm.datasets import load_recordings
+        from skworm.frames import PAPER_NEURONS, make_frames
         from skworm.paper.study import load_worms
+        from skworm.persistence import describe, save
 
-        return load_worms(data, seed)
-    from skworm.datasets import load_recordings
-
-    return load_recordings(data, **reading)
+        named = data in ("simulated", *_FETCHERS)
+        worms = load_worms(data, random_state) if named else load_recordings(data, **reading)
+        if neurons == "paper":
+            neurons = tuple(name for name in PAPER_NEURONS if all(name in worm.neurons for worm in worms))
+        missing = "nan" if neurons == "union" else "raise"
+        X, y = make_frames(
+            worms, neurons=neurons, missing=missing, states=states, resample_to=resample_to, detrend=detrend
+        )
+        names = [name.split(":")[0] for name in X.columns[::2]]
+        shared = {"max_epochs": epochs, "device": device, "random_state": random_state}
+        estimator = STATE_MODELS[model].make(names, **shared).fit(X, y)
+        save(estimator, out, X=X, y=y, description=description, overwrite=True)
+        about = {"file": str(out), "neurons": names, **describe(out)}
+        show(about | {"accuracy_on_training_frames": round(float(estimator.score(X, y)), 4)}, as_json)
 
 
 @click.command(short_help="Read the states of recordings with a model.")
@@ -241,7 +210,7 @@ def predict(
         from skworm.persistence import load
         from skworm.plotting import EthogramDisplay
 
-        worms = load_recordings(recordings, **reading_of(**reading))
+        worms = load_recordings(recordings, **reading)
         classifier = load(model, device=device)
         table = decode_states(classifier, worms, coverage=coverage)
         unlike = "; it looks unlike them, so fewer frames will be right"
@@ -260,7 +229,11 @@ def predict(
                 words = [f"{worm}: {text}" for worm, text in expected.items()]
                 display.figure_.suptitle("\n".join(words), fontsize="small")
             display.figure_.savefig(temporary, dpi=150)
-        about: dict[str, Any] = {"files": list(map(str, paths)), "percent_of_frames": _shares(table)}
+        shares = {
+            worm: {state: round(100 * share, 1) for state, share in own.value_counts(normalize=True).items()}
+            for worm, own in table.groupby("worm", sort=False)["state"]
+        }
+        about: dict[str, Any] = {"files": list(map(str, paths)), "percent_of_frames": shares}
         about |= {"expected": expected} if expected else {}
         if "annotated" in table:
             known = table[table["annotated"].isin(list(classifier.classes_))]
@@ -273,15 +246,6 @@ def predict(
             for worm, shares in about["percent_of_frames"].items()
         ]
         show(about, as_json, "\n".join([*map(str, paths), *lines]))
-
-
-def _shares(table: Any) -> dict[str, dict[str, float]]:
-    return {
-        str(worm): {
-            str(state): round(100 * float(share), 1) for state, share in states.value_counts(normalize=True).items()
-        }
-        for worm, states in table.groupby("worm", sort=False)["state"]
-    }
 
 
 @click.group()
@@ -477,3 +441,6 @@ def completion(shell: str) -> None:
     if make is None:
         raise click.ClickException(f"this version of click knows no completion for {shell}; update click")
     say(make(root.command, {}, "skworm", "_SKWORM_COMPLETE").source())
+
+
+COMMANDS = (inspect, train, predict, datasets, compare, report, completion)

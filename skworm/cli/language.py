@@ -13,13 +13,7 @@ from typing import Any
 import click
 
 # What functions call a thing that the options of commands call otherwise.
-_OTHER_NAMES = {
-    "resample_to": "fps",
-    "fps": "table_fps",
-    "reference": "baseline",
-    "rename_states": "renamed",
-    "max_epochs": "epochs",
-}
+_OTHER_NAMES = {"reference": "baseline", "max_epochs": "epochs"}
 # Remedies that commands have in another form, or not at all.
 _SENTENCES = (
     (r"load_recordings\(\.\.\., (rename_states=\{.*?\})\)", r"\1"),

@@ -96,6 +96,7 @@ STATES_HELP = (
     "Which behavioural states to tell apart: 2, forward and reverse; 4, with dorsal and ventral turns; 7, those of "
     "Kato et al.; nichols, those of Nichols et al."
 )
+POSITIVE = click.FloatRange(0, min_open=True)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for another program to read.")
 DEVICE = click.option(
     "--device",
@@ -141,25 +142,33 @@ RUN_OPTIONS = (
 )
 
 
+def _as_dict(ctx: click.Context, param: click.Parameter, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    return dict(pairs)
+
+
+# Named as the parameters of `load_recordings`.
 READING = (
     click.option(
         "--column",
         "columns",
         type=KeyValue("ROLE=COLUMN", "'time=t (s)'"),
         multiple=True,
+        callback=_as_dict,
         help="Which column of a table is what, where its name does not say: time=t, state=label, behavior:velocity=v, "
         "or a neuron, 'AVAL=cell 3'. May be given several times.",
     ),
     click.option(
         "--table-fps",
-        type=click.FloatRange(0, min_open=True),
+        "fps",
+        type=POSITIVE,
         help="Frames a second of tables without a column of time.",
     ),
     click.option(
         "--rename-state",
-        "renamed",
+        "rename_states",
         type=KeyValue("STATE=NAME", "Omega=ventral_turn"),
         multiple=True,
+        callback=_as_dict,
         help="Name of a state in the files, and what it is called here. May be given several times.",
     ),
     click.option(
@@ -168,21 +177,6 @@ READING = (
         help="Names of the neurons of .h5 recordings, a .json file: {recording: {number of the trace: name}}.",
     ),
 )
-
-
-def reading_of(
-    columns: Sequence[tuple[str, str]],
-    table_fps: float | None,
-    renamed: Sequence[tuple[str, str]],
-    neuron_names: Path | None,
-) -> dict[str, Any]:
-    """Return what `load_recordings` is told by the options of reading."""
-    return {
-        "columns": dict(columns),
-        "fps": table_fps,
-        "rename_states": dict(renamed),
-        "neuron_names": neuron_names,
-    }
 
 
 def options_of(options: Sequence[Any]) -> Any:
