@@ -143,15 +143,10 @@ def frames_first(matrix: np.ndarray, field: str, n_neurons: int, n_frames: tuple
     if len(fitting) == 1:
         return fitting[0]
     expected = f"{n_neurons} neuron names" + ("" if n_frames is None else f" and {n_frames[0]} frames")
-    if not fitting:
-        raise ValueError(
-            f"{field} of shape {matrix.shape} fit {expected} neither as frames x neurons nor as neurons x frames; save "
-            "one name for each trace and one time stamp for each frame"
-        )
-    raise ValueError(
-        f"{field} of shape {matrix.shape} fit {expected} both as frames x neurons and as neurons x frames; save the "
-        "worm as .npz or .csv, where the orientation is fixed"
-    )
+    ways, remedy = "neither as frames x neurons nor", "one name for each trace and one time stamp for each frame"
+    if fitting:
+        ways, remedy = "both as frames x neurons and", "the worm as .npz or .csv, where the orientation is fixed"
+    raise ValueError(f"{field} of shape {matrix.shape} fit {expected} {ways} as neurons x frames; save {remedy}")
 
 
 def check_traces(n_traces: int) -> None:

@@ -217,11 +217,7 @@ def recording_files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    files = [
-        file
-        for file in path.iterdir()
-        if _format_of(file) and not file.name.startswith(".") and file.is_file() and _is_data(file)
-    ]
+    files = [file for file in path.iterdir() if not file.name.startswith(".") and file.is_file() and _is_data(file)]
     if not files:
         raise FileNotFoundError(f"folder {path} holds no recordings; put files ending in {', '.join(_SUFFIXES)} there")
     yield from sorted(files, key=_natural_order)
@@ -229,8 +225,8 @@ def recording_files(path: Path) -> Iterator[Path]:
 
 def _is_data(file: Path) -> bool:
     # Settings and notes are often JSON too.
-    if file.suffix.lower() != ".json":
-        return True
+    if _format_of(file) != ".json":
+        return _format_of(file) is not None
     content = file.read_bytes()
     return any(f'"{key}"'.encode() in content for key in KEYS)
 
@@ -261,13 +257,14 @@ def _read_file(
     try:
         if suffix == ".npz":
             return [read_npz(path, dataset=dataset)]
+        folder = _dataset_of(path, dataset)
         if suffix == ".mat":
-            return read_matlab(path, dataset=_dataset_of(path, dataset))
+            return read_matlab(path, dataset=folder)
         if suffix == ".nwb":
-            return [read_nwb(path, dataset=_dataset_of(path, dataset))]
+            return [read_nwb(path, dataset=folder)]
         if suffix in (".json", ".h5"):
-            return [read_wormwideweb(path, dataset=_dataset_of(path, dataset), fps=fps, neuron_names=names)]
-        return [read_table(path, dataset=_dataset_of(path, dataset), fps=fps, columns=columns)]
+            return [read_wormwideweb(path, dataset=folder, fps=fps, neuron_names=names)]
+        return [read_table(path, dataset=folder, fps=fps, columns=columns)]
     except ValueError as error:
         raise ValueError(printable(f"{path}: {error}")) from error
     except (PermissionError, FileNotFoundError, ImportError):

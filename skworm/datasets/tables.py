@@ -37,24 +37,13 @@ _SPARSEST, _FEWEST_CELLS = 10, 1_000_000
 def read_table(
     path: Path, *, dataset: str, fps: float | None = None, columns: Mapping[str, str] | None = None
 ) -> Recording:
-    r"""Read one worm from a table with one row a frame.
+    """Read one worm from a table with one row a frame.
 
     Text may end in ``.gz``, and may separate columns by semicolons, with decimal commas. Of a workbook the first sheet
     is read, with the state and behaviour of other sheets of as many rows. Frame numbers and other clocks are left out,
     well-known signals such as ``velocity`` and columns of nothing but 0 and 1 are behaviour or, named after states,
     states; every other column beside ``time`` (seconds), ``state`` and ``behavior:<name>`` is a trace. An empty cell is
     NaN, an empty state is unknown.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> from skworm.datasets.tables import read_table
-    >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder, "worm-a.csv")
-    ...     _ = path.write_text("t (s),state,AVAL,behavior:velocity\n0.0,fwd,0.1,12\n0.5,rev1,0.2,-9\n")
-    ...     read_table(path, dataset="mine", columns={"time": "t (s)"})
-    Recording('worm-a': 2 frames at 2.00 a second, 1 neurons, 1 identified, with states)
     """
     table = _read(path, columns or {})
     worm = path.stem if _is_binary(path) else re.sub(r"(\.[ct]sv)?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
@@ -62,21 +51,7 @@ def read_table(
 
 
 def columns_of_roles(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, list[str]]:
-    r"""Return the columns of a table that are no trace by what they are read as.
-
-    The roles are ``"time"``, ``"states"``, ``"behavior"`` and ``"ignored"``, names are those of the file.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> from skworm.datasets.tables import columns_of_roles
-    >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder, "worm-a.csv")
-    ...     _ = path.write_text("Time,Frame,AVAL,velocity\n0.0,0,0.1,12\n0.5,1,0.2,-9\n")
-    ...     columns_of_roles(path)
-    {'time': ['Time'], 'states': [], 'behavior': ['velocity'], 'ignored': ['Frame']}
-    """
+    """Return the columns of a table that are no trace, by what they are read as; names are those of the file."""
     table = _read(path, columns or {})
     renamed = _renamed(table, columns or {})
     read = set(_with_roles(renamed).columns)
