@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as save_arrays
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.linear_model import Ridge
@@ -50,10 +52,9 @@ from skworm.pretrained import NAMES, card, path_of
 from skworm.training import TrainingJob, resolve_device
 from skworm.training.loop import net_of_losses
 
-_SCALERS = (WormMinMaxScaler, MinMaxScaler, StandardScaler)
 MODELS: Mapping[str, type] = {
     **{name: getattr(skworm, name) for name in skworm.__all__ if name.endswith(("Classifier", "Regressor", "Map"))},
-    **{kind.__name__: kind for kind in (*_SCALERS, KNeighborsClassifier, Pipeline)},
+    **{own.__name__: own for own in (WormMinMaxScaler, MinMaxScaler, StandardScaler, KNeighborsClassifier, Pipeline)},
 }
 """The estimators that a file can hold, by themselves, in a pipeline or in a wrapper."""
 
@@ -284,16 +285,12 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[tuple[dict[str, Any], _De
 
 def _container(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     """Return a safetensors file of a JSON document and arrays, with a checksum over both."""
-    from safetensors.numpy import save
-
     text = json.dumps(document, allow_nan=False, separators=(",", ":"))
     # One entry, since safetensors writes several in any order: the same model makes the same file.
-    return save(dict(arrays), metadata={_KEY: f"{_LAYOUT} {_digest(text, arrays)} {text}"})
+    return save_arrays(dict(arrays), metadata={_KEY: f"{_LAYOUT} {_digest(text, arrays)} {text}"})
 
 
 def _contents(source: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(source, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -315,18 +312,13 @@ def _contents(source: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         # An empty array can have an axis of any length.
         if str(array.dtype) not in _DTYPES or max(array.shape, default=0) > max(array.size, _MOST_OBJECTS):
             raise ValueError(f"{name} is an array of {array.dtype}, {array.shape}; numbers of {_DTYPES} are expected")
-    document = json.loads(text)
-    if not isinstance(document, dict):
-        raise TypeError(f"the description of the model is a {type(document).__name__}, not an object")
-    return document, arrays
+    return dict(json.loads(text)), arrays
 
 
 def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode() + array.tobytes())
     return digest.hexdigest()
 
 
@@ -363,8 +355,7 @@ class _Encoder(dict[str, np.ndarray]):
     def _array(self, array: np.ndarray, where: str) -> dict[str, Any]:
         if array.dtype.kind == "U" or (array.dtype == object and all(isinstance(item, str) for item in array.ravel())):
             width = "object" if array.dtype == object else array.dtype.itemsize // 4
-            items = list(map(str, array.ravel()))
-            return {"type": "names", "width": width, "shape": list(array.shape), "items": items}
+            return {"type": "names", "width": width, "shape": list(array.shape), "items": list(map(str, array.ravel()))}
         # Sums over an array round differently in another memory order.
         fortran = bool(array.flags.f_contiguous and not array.flags.c_contiguous)
         if is_complex := array.dtype == np.complex128:
@@ -406,14 +397,11 @@ class _Encoder(dict[str, np.ndarray]):
         return encoded | {"learned": {name: self(item, f"{where}.{name}") for name, item in learned.items()}}
 
 
-class _Decoder:
-    """Values of JSON and arrays; the reverse of :class:`_Encoder`, which believes nothing."""
+class _Decoder(dict[str, np.ndarray]):
+    """Values of JSON and of arrays by name; the reverse of :class:`_Encoder`, which believes nothing."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        # Each array is taken once, so that values need no more memory than the file.
-        self.arrays = dict(arrays)
-        self.n_objects, self.n_bytes = 0, 0
-        self.networks: list[NeuralEstimator] = []
+    n_objects, n_bytes = 0, 0
+    networks: tuple[NeuralEstimator, ...] = ()
 
     def __call__(self, value: Any) -> Any:
         """Decode a value; raise an error for what no encoder writes."""
@@ -431,9 +419,17 @@ class _Decoder:
             case {"type": "dict", "items": pairs}:
                 return {self(key): self(item) for key, item in pairs}
             case {"type": "names", "width": width, "shape": shape, "items": items}:
-                return self._names(width, items).reshape(shape)
+                if not all(isinstance(item, str) for item in items):
+                    raise TypeError("a list of names holds something else")
+                if width != "object":
+                    width = max(width, 1)
+                    self.n_bytes += 4 * width * max(len(items), 1)
+                if self.n_bytes > _MOST_NAMES:
+                    raise ValueError(f"{len(items)} names of {width} letters take more memory than a model needs")
+                return np.array(items, dtype=object if width == "object" else f"<U{width}").reshape(shape)
             case {"type": "array", "name": name, "fortran": fortran, "complex": is_complex}:
-                array = self.arrays.pop(name)
+                # Each array is taken once, so that values need no more memory than the file.
+                array = self.pop(name)
                 array = array.view(np.complex128) if is_complex else array
                 return np.asfortranarray(array) if fortran else array[()]
             case {"type": "table", "values": values, "axes": parts, "name": name}:
@@ -449,19 +445,8 @@ class _Decoder:
                 return matrix
         raise ValueError(f"{value.get('type')!r} is not a type of value that a file can hold")
 
-    def _names(self, width: Any, items: list[Any]) -> np.ndarray:
-        if not all(isinstance(item, str) for item in items):
-            raise TypeError("a list of names holds something else")
-        if width == "object":
-            return np.array(items, dtype=object)
-        self.n_bytes += 4 * max(width, 1) * max(len(items), 1)
-        if self.n_bytes > _MOST_NAMES:
-            raise ValueError(f"{len(items)} names of {width} letters take more memory than a model needs")
-        return np.array(items, dtype=f"<U{max(width, 1)}")
-
     def _object(self, name: str, part: Mapping[str, Any]) -> Any:
-        kind = _CLASSES.get(name)
-        if kind is None:
+        if (kind := _CLASSES.get(name)) is None:
             raise ValueError(f"{name!r} is none of the classes that a file can hold: {', '.join(_CLASSES)}")
         self.n_objects += 1
         if self.n_objects > _MOST_OBJECTS:
@@ -487,15 +472,14 @@ class _Decoder:
         _check(made, fitted)
         if isinstance(made, NeuralEstimator) and fitted:
             made.net_ = _net(made, self(part["network"]))
-            self.networks.append(made)
+            self.networks += (made,)
         return made
 
 
 def _net(estimator: NeuralEstimator, network: Mapping[str, Any]) -> Any:
     """Build the net of an estimator again, of its weights and losses."""
     weights = {name: torch.tensor(array) for name, array in network["weights"].items()}
-    broken = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
-    if broken:
+    if broken := [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]:
         raise ValueError(f"the weights {broken[:4]} are not finite")
     # Without memory of its own, a module of a size that the weights have not got costs nothing.
     with torch.device("meta"):
@@ -504,11 +488,10 @@ def _net(estimator: NeuralEstimator, network: Mapping[str, Any]) -> Any:
         module.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise ValueError(f"the weights do not fit the parameters: {error}") from error
-    losses = network["losses"]
-    settings, judged = estimator._training_settings("cpu", seed=0), np.array(["valid_loss" in losses])
+    settings, judged = estimator._training_settings("cpu", seed=0), np.array(["valid_loss" in network["losses"]])
     nothing = np.zeros(1, int)
     job = TrainingJob(module.eval(), estimator._loss, np.empty((1, 1)), nothing, nothing, judged, settings, None)
-    return net_of_losses(job, losses, estimator.best_epoch_)
+    return net_of_losses(job, network["losses"], estimator.best_epoch_)
 
 
 def _check(model: Any, fitted: bool = True) -> None:
@@ -522,7 +505,22 @@ def _check(model: Any, fitted: bool = True) -> None:
         raise ValueError(f"metric={model.metric!r} is none that a file can hold: {', '.join(_METRICS)}")
     if not fitted:
         return
-    _check_arrays(model)
+    sizes, called = {"2": 2}, type(model).__name__
+    if isinstance(model, PairwiseSVC):
+        called, sizes["pairs"] = "the support vector machine", len(model.classes_) * (len(model.classes_) - 1) // 2
+    shapes = (item for kind in _SHAPES if isinstance(model, kind) for item in _SHAPES[kind].items())
+    for name, axes in ((name, axes) for names, axes in shapes for name in names.split()):
+        value = getattr(model, name, None)
+        for array in value.values() if isinstance(value, dict) else () if value is None else (value,):
+            shape = np.shape(array)
+            for axis, length in zip(axes.split(), shape, strict=False):
+                size = getattr(model, axis, length)
+                sizes.setdefault(axis, size if isinstance(size, int) else len(size))
+            if shape != tuple(sizes.get(axis) for axis in axes.split()):
+                raise ValueError(f"{name} of {called} has the shape {shape}, which does not fit ({axes})")
+            numbers = np.asarray(array.data if isinstance(array, csr_array) else array)
+            if isinstance(model, _FINITE) and numbers.dtype.kind in "fc" and not np.isfinite(numbers).all():
+                raise ValueError(f"{name} of {called} is not finite")
     if isinstance(model, TrajectoryRegressor) and model.burn_in_ * model.n_columns_ != model.n_features_in_:
         raise ValueError("burn_in_, n_columns_ and n_features_in_ do not fit together")
     if isinstance(model, skworm.AsymmetricDiffusionMap) and model.n_neighbors * len(model._points) > _MOST_NUMBERS:
@@ -538,26 +536,6 @@ def _check(model: Any, fitted: bool = True) -> None:
         isinstance(model.worm_thresholds_, pd.Series) and np.isfinite(model.threshold_)
     ):
         raise ValueError(f"threshold_={model.threshold_!r} is not a threshold, or worm_thresholds_ is not a series")
-
-
-def _check_arrays(model: Any) -> None:
-    """Refuse arrays whose axes are not those of `_SHAPES`, and what is not finite in machines and linear maps."""
-    sizes, called = {"2": 2}, type(model).__name__
-    if isinstance(model, PairwiseSVC):
-        called, sizes["pairs"] = "the support vector machine", len(model.classes_) * (len(model.classes_) - 1) // 2
-    shapes = (item for kind in _SHAPES if isinstance(model, kind) for item in _SHAPES[kind].items())
-    for name, axes in ((name, axes) for names, axes in shapes for name in names.split()):
-        value = getattr(model, name, None)
-        for array in value.values() if isinstance(value, dict) else () if value is None else (value,):
-            shape = np.shape(array)
-            for axis, length in zip(axes.split(), shape, strict=False):
-                size: Any = getattr(model, axis, length)
-                sizes.setdefault(axis, size if isinstance(size, int) else len(size))
-            if shape != tuple(sizes.get(axis) for axis in axes.split()):
-                raise ValueError(f"{name} of {called} has the shape {shape}, which does not fit ({axes})")
-            numbers = np.asarray(array.data if isinstance(array, csr_array) else array)
-            if isinstance(model, _FINITE) and numbers.dtype.kind in "fc" and not np.isfinite(numbers).all():
-                raise ValueError(f"{name} of {called} is not finite")
 
 
 def _probe(estimator: Any) -> dict[str, np.ndarray]:
@@ -615,9 +593,8 @@ def _about_training(estimator: Any, X: Any, y: Any) -> dict[str, Any]:
         table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
         text = "\0".join(map(str, table.columns)) + "\0".join(map(str, [] if y is None else np.asarray(y)))
         digest = hashlib.sha256(table.to_numpy(dtype=float).tobytes() + text.encode()).hexdigest()
-        worms = worm_of_rows(X)
-        names = [] if worms is None else list(map(str, pd.unique(worms)))
-        about |= {"n_frames": len(table), "sha256": digest, "worms": names}
+        worms = list(map(str, pd.Series(worm_of_rows(X), dtype=object).unique()))
+        about |= {"n_frames": len(table), "sha256": digest, "worms": worms}
     if y is not None and np.asarray(y).dtype.kind in "OUT":
         about["states"] = pd.Series(np.asarray(y, dtype=str)).value_counts().sort_index().to_dict()
     return about
