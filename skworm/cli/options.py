@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -181,13 +182,7 @@ READING = (
 
 def options_of(options: Sequence[Any]) -> Any:
     """Return a decorator that adds several options."""
-
-    def add(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
 
 def out_option(default: str) -> Any:

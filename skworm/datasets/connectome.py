@@ -17,7 +17,6 @@ from skworm.neurons import neuron_name
 from skworm.recording import repeated
 
 _TABLES = "skworm.datasets.connectomes"
-_SELF_LOOP_WEIGHT = 1.0
 _DOI = "10.1038/s41586-023-06683-4"
 _NEURONS = "neuron_ids"
 _WANTED = "pass the file funatlas.h5 of Randi et al. 2023, as the package wormneuroatlas has it"
@@ -119,8 +118,13 @@ def load_connectome(
             raise ValueError(f"{name}={value!r} does not exist; choose one of {choices}")
     presence = _read("neurons.csv.gz", index="neuron").astype(bool)
     names = presence.index[presence[source]].tolist() if neurons is None else _check_neurons(neurons, presence.index)
-    if missing == "raise":
-        _check_present(names, source, presence)
+    if missing == "raise" and (lacking := [name for name in names if not presence.loc[name, source]]):
+        complete = presence.columns[presence.loc[names].all()].tolist()
+        elsewhere = f", or take a source that has all of these neurons: {complete}" if complete else ""
+        raise ValueError(
+            f"source {source!r} lacks the neurons {lacking}; leave them out, pass missing='zero' for rows and columns "
+            f"of zeros{elsewhere}"
+        )
     chemical, electrical = _matrices(source, names)
     if symmetric:
         chemical = _mirrored(chemical)
@@ -128,7 +132,7 @@ def load_connectome(
     if not weighted:
         weights = (weights > 0).astype(float)
     if self_loops != "keep":
-        np.fill_diagonal(weights, _SELF_LOOP_WEIGHT if self_loops else 0.0)
+        np.fill_diagonal(weights, float(self_loops))
     connectome = pd.DataFrame(weights, index=pd.Index(names, name="pre"), columns=pd.Index(names, name="post"))
     about = sources.loc[source, ["doi", "reference", "weight"]].to_dict()
     connectome.attrs = {"source": source, "kind": kind, **about}
@@ -161,16 +165,6 @@ def _check_neurons(neurons: Iterable[str], known: Iterable[str]) -> list[str]:
 def _with_suggestion(name: str, known: Sequence[str]) -> str:
     close = get_close_matches(neuron_name(name.upper()), known)
     return f"{name!r} (did you mean {', '.join(map(repr, close))}?)" if close else repr(name)
-
-
-def _check_present(names: list[str], source: str, presence: pd.DataFrame) -> None:
-    if lacking := [name for name in names if not presence.loc[name, source]]:
-        complete = presence.columns[presence.loc[names].all()].tolist()
-        elsewhere = f", or take a source that has all of these neurons: {complete}" if complete else ""
-        raise ValueError(
-            f"source {source!r} lacks the neurons {lacking}; leave them out, pass missing='zero' for rows and columns "
-            f"of zeros{elsewhere}"
-        )
 
 
 def _matrices(source: str, names: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -243,10 +243,13 @@ def _live(
         _low_pass(_low_pass(commands, _LOOP_SECONDS, lab.fps), _LOOP_SECONDS, lab.fps)
         for commands in (target, _VELOCITY[state] + _VELOCITY_A_LOOP_UNIT * (target - _LOOP[state])[:, 0])
     )
-    tuning = np.array([_tuning_of(name) for name in names])
+    own = [np.random.default_rng(crc32(name.encode())).normal(0, _OTHER_TUNING_SPREAD) for name in names]
     strangers = rng.normal(0, _OTHER_TUNING_SPREAD, size=(n_unidentified, loop.shape[1]))
-    tuning = np.concatenate([tuning, strangers])
-    drive = loop @ tuning.T + _private_activity(rng, n_steps, len(tuning), lab.fps)
+    tuning = np.array([*map(_TUNING.get, names, own), *strangers])
+    # Low-passed white noise of coefficient a has the variance (1 - a) / (1 + a); dividing by it makes the spread exact.
+    keep = np.exp(-1 / (_PRIVATE_SECONDS * lab.fps))
+    white = rng.normal(0, _PRIVATE_SPREAD * np.sqrt((1 + keep) / (1 - keep)), size=(n_steps, len(tuning)))
+    drive = loop @ tuning.T + _low_pass(white, _PRIVATE_SECONDS, lab.fps)
     full = np.zeros((len(tuning), len(tuning)))
     full[: len(names), : len(names)] = weights
     activity = _propagate(drive, full, lab.fps)
@@ -266,19 +269,6 @@ def _bouts(rng: np.random.Generator, n_steps: int, fps: float) -> tuple[np.ndarr
         state = int(rng.choice(len(_CYCLE), p=probabilities[state]))
     targets = _LOOP[states] + rng.normal(0, _BOUT_SPREAD, size=(len(states), _LOOP.shape[1]))
     return np.repeat(states, durations)[:n_steps], np.repeat(targets, durations, axis=0)[:n_steps]
-
-
-def _tuning_of(neuron: str) -> np.ndarray:
-    if neuron in _TUNING:
-        return np.array(_TUNING[neuron])
-    return np.random.default_rng(crc32(neuron.encode())).normal(0, _OTHER_TUNING_SPREAD)
-
-
-def _private_activity(rng: np.random.Generator, n_steps: int, n_neurons: int, fps: float) -> np.ndarray:
-    # Low-passed white noise of coefficient a has the variance (1 - a) / (1 + a); dividing by it makes the spread exact.
-    keep = np.exp(-1 / (_PRIVATE_SECONDS * fps))
-    white = rng.normal(0, _PRIVATE_SPREAD * np.sqrt((1 + keep) / (1 - keep)), size=(n_steps, n_neurons))
-    return _low_pass(white, _PRIVATE_SECONDS, fps)
 
 
 def _low_pass(values: np.ndarray, seconds: float, fps: float) -> np.ndarray:
