@@ -363,13 +363,7 @@ def compare(
     with one_line_errors():
         from skworm.model_selection import describe_comparison, read_scores
         from skworm.paper.report import no_results, without_naive
-        from skworm.paper.tables import (
-            STEPS,
-            comparison_texts,
-            lay_out,
-            parts_in_words,
-            parts_of_comparison,
-        )
+        from skworm.paper.tables import STEPS, comparison_texts, lay_out, parts_in_words, parts_of_comparison
         from skworm.plotting.words import readable
 
         if results.is_dir() and not (results / "scores.csv").is_file() and not (results / "fits").is_dir():
@@ -392,17 +386,11 @@ def compare(
         comparisons, blocks = [], []
         for part, rows in parts_of_comparison(table):
             sentences = describe_comparison(rows[rows["model"] != rows["reference"]])
-            first = rows.iloc[0]
             shared = ["reference", "n_worms", "n_fits", "correction", "smallest_p"]
             own = rows.drop(columns=[*shared, "evaluation", "metric"])
-            comparisons.append(
-                {
-                    "part": part,
-                    **{name: first[name] for name in shared},
-                    "models": own.astype(object).where(own.notna(), None).to_dict("records"),
-                    "sentences": sentences,
-                }
-            )
+            models_of_part = own.astype(object).where(own.notna(), None).to_dict("records")
+            facts = {"part": part, **rows[shared].iloc[0], "models": models_of_part, "sentences": sentences}
+            comparisons.append(facts)
             heading = ", ".join(filter(None, [readable(evaluation), parts_in_words(part)]))
             text = ["", lay_out(comparison_texts(rows)), "", *sentences]
             blocks.append("\n".join([heading[0].upper() + heading[1:], *text]))

@@ -54,19 +54,8 @@ def columns_of_roles(path: Path, columns: Mapping[str, str] | None = None) -> di
     """Return the columns of a table that are no trace, by what they are read as; names are those of the file."""
     table = _read(path, columns or {})
     renamed = _renamed(table, columns or {})
-    read = set(_with_roles(renamed).columns)
-    roles: dict[str, list[str]] = {"time": [], "states": [], "behavior": [], "ignored": []}
-    for found, name in zip(table.columns, renamed.columns, strict=True):
-        plain = _plain(name)
-        if plain == _TIME:
-            roles["time"].append(found)
-        elif name.startswith(_BEHAVIOR_PREFIX) or f"{_BEHAVIOR_PREFIX}{name}" in read:
-            roles["behavior"].append(found)
-        elif plain == _STATE or (name not in read and plain not in _CLOCKS):
-            roles["states"].append(found)
-        elif name not in read:
-            roles["ignored"].append(found)
-    return roles
+    found = dict(zip(renamed.columns, table.columns, strict=True))
+    return {role: [found[name] for name in names] for role, names in _with_roles(renamed)[1].items()}
 
 
 def _is_binary(path: Path) -> bool:
@@ -75,10 +64,6 @@ def _is_binary(path: Path) -> bool:
 
 def _read(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     return _read_binary(path) if _is_binary(path) else _read_text(path, columns.get(_STATE, _STATE))
-
-
-def _plain(name: str) -> str:
-    return name.strip().lower().replace(" ", "_")
 
 
 def recording_of_table(
@@ -91,7 +76,7 @@ def recording_of_table(
     source: str = "",
 ) -> Recording:
     """Return the recording of a table with one row a frame and the columns of :func:`read_table`."""
-    table = _with_roles(_renamed(table, columns or {}))
+    table, _ = _with_roles(_renamed(table, columns or {}))
     behavior = [name for name in table.columns if name.startswith(_BEHAVIOR_PREFIX)]
     neurons = [name for name in table.columns if name not in (_TIME, _STATE, *behavior)]
     if table.empty or not neurons:
@@ -127,22 +112,26 @@ def recording_of_table(
     )
 
 
-def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the roles of columns that are not traces in their names, whatever their case.
+def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Return the table with the roles of columns that are not traces in their names, whatever their case, and by role.
 
     A clock among the traces would tell a model where in the recording a frame lies, and a velocity or a state what the
     worm does: either passes for a neuron that knows everything.
     """
-    plain = {name: _plain(name) for name in table.columns}
-    roles = {name: word for name, word in plain.items() if word in (_TIME, _STATE) and word not in table.columns}
-    table = table.rename(columns=roles)
+    plain = {name: name.strip().lower().replace(" ", "_") for name in table.columns}
+    roles = {
+        "time": [name for name, word in plain.items() if word == _TIME],
+        "states": [name for name, word in plain.items() if word == _STATE],
+    }
+    named = {name: word for name, word in plain.items() if word in (_TIME, _STATE) and word not in table.columns}
+    table = table.rename(columns=named)
     states = [name for name in table.columns if _is_indicator(table[name], plain.get(name, name))]
     if len(states) > 1 and _STATE not in table.columns:
         which = table[states].to_numpy(dtype=float)
         names = np.array([*states, UNKNOWN], dtype=object)
         table = table.assign(**{_STATE: names[np.where(which.any(axis=1), which.argmax(axis=1), len(states))]})
         table = table.drop(columns=states)
-        states = []
+        roles["states"], states = states, []
     clocks = [name for name in table.columns if name != _TIME and plain.get(name) in _CLOCKS]
     signals = [
         name
@@ -151,7 +140,9 @@ def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
         and (name in states or _is_signal(plain.get(name, "")) or _is_flag(table[name], name))
         and not name.startswith(_BEHAVIOR_PREFIX)
     ]
-    return table.drop(columns=clocks).rename(columns={name: f"{_BEHAVIOR_PREFIX}{name}" for name in signals})
+    roles["behavior"] = [name for name in table.columns if name in signals or name.startswith(_BEHAVIOR_PREFIX)]
+    renamed = table.drop(columns=clocks).rename(columns={name: f"{_BEHAVIOR_PREFIX}{name}" for name in signals})
+    return renamed, {**roles, "ignored": clocks}
 
 
 def _is_indicator(column: pd.Series, word: str) -> bool:
