@@ -17,9 +17,9 @@ from skworm.cli.options import (
     STATES,
     STATES_HELP,
     KeyValue,
-    NeuronList,
     PathOrName,
     lines_of,
+    neurons_option,
     one_line_errors,
     options_of,
     show,
@@ -43,14 +43,7 @@ def _states_option(default: str, text: str) -> Any:
 
 @click.command(short_help="Show what is in recordings or a model file.")
 @click.argument("path", type=_PATH)
-@click.option(
-    "--neurons",
-    default="paper",
-    show_default=True,
-    type=NeuronList("paper"),
-    metavar="paper|NAME,...",
-    help="Neurons that every worm should have: paper, the 15 of the paper; or a list of names.",
-)
+@neurons_option("paper", "Neurons that every worm should have: paper, the 15 of the paper; or a list of names.")
 @_states_option("as_recorded", f"States to count. {STATES_HELP}")
 @options_of(READING)
 @JSON
@@ -95,13 +88,9 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
     help=f"What to train: {', '.join(STATE_MODELS)}.",
 )
 @_states_option("4", f"{STATES_HELP} as_recorded takes all names that the recordings use.")
-@click.option(
-    "--neurons",
-    default="shared",
-    show_default=True,
-    type=NeuronList("shared", "paper", "union"),
-    metavar="shared|paper|union|NAME,...",
-    help="Neurons that the model reads: shared, all that are identified in every worm; paper, those of the paper's 15 "
+@neurons_option(
+    "shared|paper|union",
+    "Neurons that the model reads: shared, all that are identified in every worm; paper, those of the paper's 15 "
     "among them; union, all that are identified in any, for networks; or a list of names.",
 )
 @click.option("--fps", "resample_to", type=POSITIVE, help="Resample all worms to this many frames a second.")

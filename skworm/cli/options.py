@@ -109,6 +109,15 @@ DEVICE = click.option(
 SEED = click.option(
     "--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random."
 )
+
+
+def neurons_option(presets: str, text: str) -> Any:
+    """Return the option that names neurons, or one of some presets, the first by default."""
+    names = presets.split("|")
+    about: dict[str, Any] = {"default": names[0], "metavar": f"{presets}|NAME,...", "help": text}
+    return click.option("--neurons", type=NeuronList(*names), show_default=True, **about)
+
+
 DATA_OPTIONS = (
     click.option(
         "--data",
@@ -125,13 +134,9 @@ DATA_OPTIONS = (
         help="Worms of another lab or day, that are scored and never trained on.  [default: a second simulated lab "
         "beside simulated data, else none]",
     ),
-    click.option(
-        "--neurons",
-        type=NeuronList("paper", "shared"),
-        default="paper",
-        show_default=True,
-        metavar="paper|shared|NAME,...",
-        help="Neurons that models read: paper, those of the paper's 15 that are identified in every worm; shared, all "
+    neurons_option(
+        "paper|shared",
+        "Neurons that models read: paper, those of the paper's 15 that are identified in every worm; shared, all "
         "that are identified in every worm; or a list of names.",
     ),
 )

@@ -246,23 +246,20 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
         raise FileNotFoundError(f"there is no file {path}; {_WANTED}")
     try:
         with open_hdf5(path) as file:
-            neurons = _read_neurons(file)
+            texts = read_texts(file.get(_NEURONS))
+            if texts is None:
+                raise ValueError(
+                    f"it has no dataset {_NEURONS!r} that lists the names of the neurons; it holds {list(file)}"
+                )
+            neurons = [neuron_name(text.strip()) for text in texts]
+            if twice := repeated(neurons):
+                raise ValueError(f"{_NEURONS!r} repeats {twice}; give each neuron one entry")
             values = _read_measure(file, strain, measure, len(neurons))
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}; {_WANTED}") from error
     atlas = pd.DataFrame(values.T, index=pd.Index(neurons, name="pre"), columns=pd.Index(neurons, name="post"))
     atlas.attrs = {"source": "randi2023", "kind": "functional", "doi": _DOI, "strain": strain, "measure": measure}
     return atlas
-
-
-def _read_neurons(file: Any) -> list[str]:
-    texts = read_texts(file.get(_NEURONS))
-    if texts is None:
-        raise ValueError(f"it has no dataset {_NEURONS!r} that lists the names of the neurons; it holds {list(file)}")
-    names = [neuron_name(text.strip()) for text in texts]
-    if twice := repeated(names):
-        raise ValueError(f"{file.filename}: {_NEURONS!r} repeats {twice}; give each neuron one entry")
-    return names
 
 
 def _read_measure(file: Any, strain: str, measure: str, n_neurons: int) -> np.ndarray:

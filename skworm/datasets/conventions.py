@@ -42,11 +42,10 @@ def translate_states(states: Any, rename_states: Mapping[str, str] | None = None
     difference. A name that neither knows stays as it is.
     """
     names, codes = np.unique(np.asarray(states, dtype=str), return_inverse=True)
-    renamed = dict(rename_states or {})
-    plain = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in names.tolist()]
-    translated = [
-        renamed.get(name, _NAMES_IN_FILES.get(simple, name)) for name, simple in zip(names.tolist(), plain, strict=True)
-    ]
+    translated = []
+    for name in names.tolist():
+        plain = name.strip().lower().replace(" ", "_").replace("-", "_")
+        translated.append((rename_states or {}).get(name, _NAMES_IN_FILES.get(plain, name)))
     return np.array(translated, dtype=str)[codes]
 
 
@@ -105,7 +104,6 @@ def frame_rate(time: np.ndarray) -> float:
         warnings.warn(
             "time counts 1, 2, 3 ..., which is one frame a second if these are seconds; if they are frame numbers, "
             "leave the column out and pass fps",
-            UserWarning,
             stacklevel=3,
         )
     return 1 / step
@@ -123,7 +121,6 @@ def one_name_each(worm: str, labels: Sequence[str]) -> list[str]:
         warnings.warn(
             f"worm {worm!r}: the neurons {several} occur on several traces, which all count as unidentified; "
             "correct the names in the file to keep one",
-            UserWarning,
             stacklevel=3,
         )
     return [name if name and name not in several else str(column) for column, name in enumerate(names, start=1)]

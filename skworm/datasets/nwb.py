@@ -184,7 +184,7 @@ def _read_behavior(groups: list[Any], time: np.ndarray) -> dict[str, np.ndarray]
         try:
             own_time = _times_of(node, len(values))
         except ValueError as error:
-            warnings.warn(f"the signal {name!r} is left out: {error}", UserWarning, stacklevel=2)
+            warnings.warn(f"the signal {name!r} is left out: {error}", stacklevel=2)
             continue
         if own_time is None:
             own_time = time if len(values) == len(time) else None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -94,13 +93,12 @@ _LARGEST_BLEACHING = 0.15
 _RECTIFICATION = 3.0
 
 
-@dataclass(frozen=True)
-class _Lab:
-    fps: float
-    noise: float
-    gain: float
-    gain_log_spread: float
-    calcium_seconds: float
+class _Lab(NamedTuple):
+    fps: float = 2.9
+    noise: float = 0.08
+    gain: float = 0.8
+    gain_log_spread: float = 0.15
+    calcium_seconds: float = 0.8
 
 
 def make_worms(
@@ -204,10 +202,13 @@ def make_worms(
         states, velocity, activity = _live(rng, n_frames, setup, names, n_unidentified, weights.to_numpy())
         traces = _record(rng, activity, setup, mixing)
         columns = rng.permutation(traces.shape[1])
+        # What is not identified is called by its place, from 1.
+        identified = rng.random(len(names)) < identification_rate
+        called = {column: name for column, name in enumerate(names) if identified[column]}
         recording = Recording(
             worm=f"{worm_prefix}-{number}",
             traces=traces[:, columns],
-            neurons=_identify(rng, names, columns, identification_rate),
+            neurons=tuple(called.get(column, str(place)) for place, column in enumerate(columns, start=1)),
             fps=setup.fps,
             dataset=f"{worm_prefix}, lab {lab}",
             states=states,
@@ -219,17 +220,16 @@ def make_worms(
 
 
 def _lab(number: int, fps: float | None, noise: float | None) -> _Lab:
-    lab = _Lab(fps=2.9, noise=0.08, gain=0.8, gain_log_spread=0.15, calcium_seconds=0.8)
+    lab = _Lab()
     if number > 0:
         rng = np.random.default_rng([crc32(b"lab"), number])
-        change = dict(zip(lab.__dataclass_fields__, rng.uniform(0.7, 1.5, size=5), strict=True))
-        lab = _Lab(**{name: getattr(lab, name) * factor for name, factor in change.items()})
+        lab = _Lab(*np.multiply(lab, rng.uniform(0.7, 1.5, size=5)))
     if fps is not None:
         _check_number("fps", fps, "greater than 0", lambda value: value > 0)
-        lab = replace(lab, fps=float(fps))
+        lab = lab._replace(fps=float(fps))
     if noise is not None:
         _check_number("noise", noise, "of at least 0", lambda value: value >= 0)
-        lab = replace(lab, noise=float(noise))
+        lab = lab._replace(noise=float(noise))
     return lab
 
 
@@ -300,14 +300,6 @@ def _record(rng: np.random.Generator, activity: np.ndarray, lab: _Lab, mixing: f
     gain = lab.gain * rng.lognormal(0, lab.gain_log_spread) * rng.lognormal(0, lab.gain_log_spread, size=n_neurons)
     offset = rng.uniform(0, 0.1, size=n_neurons)
     return gain * (calcium + offset)
-
-
-def _identify(rng: np.random.Generator, names: list[str], columns: np.ndarray, rate: float) -> tuple[str, ...]:
-    identified = rng.random(len(names)) < rate
-    return tuple(
-        names[column] if column < len(names) and identified[column] else str(position + 1)
-        for position, column in enumerate(columns)
-    )
 
 
 def _species_graph(names: list[str]) -> pd.DataFrame:

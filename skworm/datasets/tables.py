@@ -90,7 +90,6 @@ def recording_of_table(
         if fps is not None and not np.isclose(fps, stamped, rtol=_OTHER_RATE):
             warnings.warn(
                 f"worm {worm!r}: fps={fps:.3g} is not used, since the column 'time' has {stamped:.3g} frames a second",
-                UserWarning,
                 stacklevel=3,
             )
         fps = stamped
@@ -294,7 +293,6 @@ def _read_workbook(path: Path) -> pd.DataFrame:
             warnings.warn(
                 f"{path.name}: the sheet {other!r} is not read: {name!r} has {len(table)} rows and no place for its "
                 f"{len(sheet)} rows of {list(sheet)[:5]}",
-                UserWarning,
                 stacklevel=2,
             )
     return table

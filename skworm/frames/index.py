@@ -97,7 +97,6 @@ def match_neurons(X: Any, fitted_columns: Sequence[str] | None) -> Any:
         warnings.warn(
             f"X lacks {len(incomplete)} of the {len(neurons)} neurons that the model was trained on, or features of "
             f"them, which count as missing: {incomplete}",
-            UserWarning,
             stacklevel=4,
         )
     return X.reindex(columns=list(fitted_columns))
@@ -266,7 +265,6 @@ def validate_like_training(estimator: Any, X: Any, **options: Any) -> Any:
         warnings.warn(
             f"{type(estimator).__name__} was trained on {learned:.3g} frames a second, and X has {found:.3g}; make X "
             f"with make_frames(..., resample_to={learned:.3g})",
-            UserWarning,
             stacklevel=3,
         )
     return rows

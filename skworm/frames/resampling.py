@@ -53,7 +53,6 @@ def check_times(worms: list[Recording]) -> None:
             warnings.warn(
                 f"worm {worm.worm!r} has no frames for {steps.max():.4g} s after frame {frame}; correct the time "
                 "stamps if they are wrong, or make two recordings of it: before and after, baselines may differ",
-                UserWarning,
                 stacklevel=3,
             )
 

@@ -227,7 +227,6 @@ def _check_rates_alike(worms: list[Recording]) -> None:
         warnings.warn(
             f"worm {slowest.worm!r} has {slowest.fps:.3g} frames a second and worm {fastest.worm!r} {fastest.fps:.3g}: "
             f"windows and contexts of as many frames are other times; pass resample_to={slowest.fps:.3g}",
-            UserWarning,
             stacklevel=3,
         )
 
