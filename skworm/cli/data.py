@@ -207,6 +207,7 @@ def predict(
             worm: f"{own}{unlike if worm in table.attrs['unlike'] else ''}"
             for worm, own in table.attrs.get("expected", {}).items()
         }
+        words = [f"{worm}: {text}" for worm, text in expected.items()]
         bouts = bouts_in_seconds(table)
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
         for path, own in zip(paths, (table, bouts), strict=False):
@@ -214,8 +215,7 @@ def predict(
                 own.to_csv(temporary, index=False)
         with atomic_path(paths[2]) as temporary:
             display = EthogramDisplay(table).plot()
-            if expected:
-                words = [f"{worm}: {text}" for worm, text in expected.items()]
+            if words:
                 display.figure_.suptitle("\n".join(words), fontsize="small")
             display.figure_.savefig(temporary, dpi=150)
         shares = {
@@ -228,8 +228,7 @@ def predict(
             known = table[table["annotated"].isin(list(classifier.classes_))]
             if len(known):
                 about["accuracy_on_annotated_frames"] = round(float((known["state"] == known["annotated"]).mean()), 4)
-        lines = [f"{name.replace('_', ' ')}: {about[name]}" for name in about if name.startswith("accuracy")]
-        lines += [f"{worm}: {text}" for worm, text in expected.items()]
+        lines = [f"{name.replace('_', ' ')}: {about[name]}" for name in about if name.startswith("accuracy")] + words
         lines += [
             f"{worm}: {', '.join(f'{state} {share:.1f} %' for state, share in shares.items())}"
             for worm, shares in about["percent_of_frames"].items()

@@ -321,18 +321,10 @@ def _states_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _arrays_of(recording: Recording) -> dict[str, Any]:
-    arrays: dict[str, Any] = {
-        "traces": recording.traces,
-        "neuron_names": np.array(recording.neurons, dtype=str),
-        "fps": recording.fps,
-        "time": recording.time,
-        "worm": recording.worm,
-        "dataset": recording.dataset,
-        "source": recording.source,
-    }
+    names = ("traces", "fps", "time", "worm", "dataset", "source", "derivatives")
+    arrays = {name: value for name in names if (value := getattr(recording, name)) is not None}
+    arrays["neuron_names"] = np.array(recording.neurons, dtype=str)
     if recording.states is not None:
         arrays["state_names"], labels = np.unique(recording.states, return_inverse=True)
         arrays["labels"] = labels.astype(np.int64)
-    if recording.derivatives is not None:
-        arrays["derivatives"] = recording.derivatives
     return arrays | {f"{_BEHAVIOR_PREFIX}{name}": values for name, values in recording.behavior.items()}

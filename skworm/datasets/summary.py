@@ -134,11 +134,7 @@ def summarize_recording(
         except ValueError as error:
             problems.append(str(error))
     return {
-        "worm": recording.worm,
-        "dataset": recording.dataset,
-        "source": recording.source,
-        "n_frames": recording.n_frames,
-        "fps": recording.fps,
+        **{name: getattr(recording, name) for name in ("worm", "dataset", "source", "n_frames", "fps")},
         "duration": float(recording.time[-1] - recording.time[0] + 1 / recording.fps),
         "n_neurons": recording.n_neurons,
         "identified": list(recording.identified),

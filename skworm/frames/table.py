@@ -169,8 +169,10 @@ def make_frames(
     context = check_context(context)
     tables, labels = [], []
     for worm in worms:
-        lost = _lost_frames(worm, chosen) if states is not None and unknown == "drop" else np.zeros(worm.n_frames, bool)
-        signals = _signals_of(worm, chosen, features, (method, width), lost | (missing == "nan"))
+        columns = {neuron: worm.neurons.index(neuron) for neuron in chosen if neuron in worm.neurons}
+        lost = np.isnan(worm.traces[:, list(columns.values())]).all(axis=1)
+        lost &= states is not None and unknown == "drop" and not lost.all()
+        signals = _signals_of(worm, columns, features, (method, width), lost | (missing == "nan"))
         if fit_scope == "recording":
             signals = {name: scale(values, range_of(values, low_and_high)) for name, values in signals.items()}
         table = _table_of(worm, chosen, signals, context)
@@ -306,23 +308,14 @@ def _states_of(worm: Recording, vocabulary: str | Mapping[str, str], unknown: st
     return names
 
 
-def _lost_frames(worm: Recording, chosen: list[str]) -> np.ndarray:
-    """Return which frames have no value of any chosen neuron, (n_frames,) of bool; none where all are without."""
-    columns = [worm.neurons.index(neuron) for neuron in chosen if neuron in worm.neurons]
-    lost: np.ndarray = np.isnan(worm.traces[:, columns]).all(axis=1)
-    return lost & ~lost.all()
-
-
 def _signals_of(
-    worm: Recording, chosen: list[str], features: list[str], derivative: tuple[str, float], may_lack: np.ndarray
+    worm: Recording, columns: dict[str, int], features: list[str], derivative: tuple[str, float], may_lack: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return each node feature of the chosen neurons that a worm has; NaN is an error but in frames that may lack."""
-    present = [neuron for neuron in chosen if neuron in worm.neurons]
-    columns = [worm.neurons.index(neuron) for neuron in present]
-    signals = {}
+    """Return each node feature of some neurons; NaN is an error but in frames that may lack values."""
+    signals, places = {}, list(columns.values())
     for name in dict.fromkeys(("trace", *features)):
-        signals[name] = worm.traces[:, columns] if name == "trace" else differentiate(worm, columns, *derivative)
-        _check_signal(worm, present, name, signals[name], may_lack)
+        signals[name] = worm.traces[:, places] if name == "trace" else differentiate(worm, places, *derivative)
+        _check_signal(worm, list(columns), name, signals[name], may_lack)
     return {name: signals[name] for name in features}
 
 
