@@ -34,20 +34,15 @@ STATES = (
 )
 """Every state name that skworm knows, in the order of tables, axes and legends."""
 
-_SEVEN = (*STATES[:5], "dorsal_turn", "ventral_turn")
-_FORWARD = dict.fromkeys(("forward", "slowing"), "forward")
-_REVERSE = dict.fromkeys(("reverse_1", "reverse_2", "sustained_reverse", "reverse"), "reverse")
-_SIDED_TURNS = {"dorsal_turn": "dorsal_turn", "ventral_turn": "ventral_turn", "turn": "turn"}
-_ONE_TURN = dict.fromkeys(_SIDED_TURNS, "turn")
-_NO_TURN = dict.fromkeys(_SIDED_TURNS, UNKNOWN)
-_NOT_SCORED = dict.fromkeys(("quiescence", UNKNOWN), UNKNOWN)
+_MOVING = ("forward", "forward", *["reverse"] * 4)
+_TURNS = ("dorsal_turn", "ventral_turn", "turn")
 
 VOCABULARIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "7": {**{name: name for name in _SEVEN}, **_NOT_SCORED},
-        "4": {**_FORWARD, **_REVERSE, **_SIDED_TURNS, **_NOT_SCORED},
-        "nichols": {**_FORWARD, **_REVERSE, **_ONE_TURN, **_NOT_SCORED, "quiescence": "quiescence"},
-        "2": {**_FORWARD, **_REVERSE, **_NO_TURN, **_NOT_SCORED},
+        "7": {**{name: name for name in (*STATES[:5], *_TURNS[:2], UNKNOWN)}, "quiescence": UNKNOWN},
+        "4": dict(zip(STATES, (*_MOVING, *_TURNS, UNKNOWN, UNKNOWN), strict=True)),
+        "nichols": dict(zip(STATES, (*_MOVING, *["turn"] * 3, "quiescence", UNKNOWN), strict=True)),
+        "2": dict(zip(STATES, (*_MOVING, *[UNKNOWN] * 5), strict=True)),
     }
 )
 """What each state of :data:`STATES` becomes in each vocabulary.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -241,6 +241,8 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
     AVAL   1.0  0.25
     VB01   NaN  1.50
     """
+    import h5py
+
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; {_WANTED}")
@@ -254,29 +256,23 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
             neurons = [neuron_name(text.strip()) for text in texts]
             if twice := repeated(neurons):
                 raise ValueError(f"{_NEURONS!r} repeats {twice}; give each neuron one entry")
-            values = _read_measure(file, strain, measure, len(neurons))
+            groups = [name for name, node in file.items() if isinstance(node, h5py.Group)]
+            if strain not in groups:
+                raise ValueError(f"it has no group of the strain {strain!r}; it has {groups}")
+            shape = (len(neurons), len(neurons))
+            tables = {
+                name: node
+                for name, node in file[strain].items()
+                if isinstance(node, h5py.Dataset) and node.shape == shape and node.dtype.kind in "iuf"
+            }
+            if measure not in tables:
+                raise ValueError(
+                    f"it has no dataset '{strain}/{measure}' of numbers of shape {shape}, [response, stimulated]; "
+                    f"those of {strain!r} are {list(tables)}: pass one of them as measure"
+                )
+            values = read_dataset(tables[measure]).astype(np.float64)
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}; {_WANTED}") from error
     atlas = pd.DataFrame(values.T, index=pd.Index(neurons, name="pre"), columns=pd.Index(neurons, name="post"))
     atlas.attrs = {"source": "randi2023", "kind": "functional", "doi": _DOI, "strain": strain, "measure": measure}
     return atlas
-
-
-def _read_measure(file: Any, strain: str, measure: str, n_neurons: int) -> np.ndarray:
-    import h5py
-
-    groups = [name for name, node in file.items() if isinstance(node, h5py.Group)]
-    if strain not in groups:
-        raise ValueError(f"it has no group of the strain {strain!r}; it has {groups}")
-    shape = (n_neurons, n_neurons)
-    tables = {
-        name: node
-        for name, node in file[strain].items()
-        if isinstance(node, h5py.Dataset) and node.shape == shape and node.dtype.kind in "iuf"
-    }
-    if measure not in tables:
-        raise ValueError(
-            f"it has no dataset '{strain}/{measure}' of numbers of shape {shape}, [response, stimulated]; "
-            f"those of {strain!r} are {list(tables)}: pass one of them as measure"
-        )
-    return read_dataset(tables[measure]).astype(np.float64)

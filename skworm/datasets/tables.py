@@ -124,7 +124,9 @@ def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]
     }
     named = {name: word for name, word in plain.items() if word in (_TIME, _STATE) and word not in table.columns}
     table = table.rename(columns=named)
-    states = [name for name in table.columns if _is_indicator(table[name], plain.get(name, name))]
+    flags = [name for name in table.columns if _is_flag(table[name], name)]
+    words = {name: plain.get(name, name) for name in flags}
+    states = [name for name, word in words.items() if word != _STATE and translate_states([word])[0] in STATES]
     if len(states) > 1 and _STATE not in table.columns:
         which = table[states].to_numpy(dtype=float)
         names = np.array([*states, UNKNOWN], dtype=object)
@@ -136,7 +138,7 @@ def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]
         name
         for name in table.columns
         if name not in (_TIME, _STATE)
-        and (name in states or _is_signal(plain.get(name, "")) or _is_flag(table[name], name))
+        and (name in states or _is_signal(plain.get(name, "")) or (name in flags and table[name].nunique() > 1))
         and not name.startswith(_BEHAVIOR_PREFIX)
     ]
     roles["behavior"] = [name for name in table.columns if name in signals or name.startswith(_BEHAVIOR_PREFIX)]
@@ -144,16 +146,11 @@ def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]
     return renamed, {**roles, "ignored": clocks}
 
 
-def _is_indicator(column: pd.Series, word: str) -> bool:
-    is_state = translate_states([word])[0] in STATES and word != _STATE
-    return is_state and pd.api.types.is_numeric_dtype(column) and bool(column.isin([0, 1]).all())
-
-
 def _is_flag(column: pd.Series, name: str) -> bool:
     """Return whether a column holds nothing but 0 and 1, and is called neither a neuron nor a number."""
     if is_neuron(neuron_name(name)) or name.strip().isdecimal() or not pd.api.types.is_numeric_dtype(column):
         return False
-    return bool(column.isin([0, 1]).all()) and column.nunique() > 1
+    return bool(column.isin([0, 1]).all())
 
 
 def _is_signal(word: str) -> bool:
