@@ -10,16 +10,7 @@ from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, cross_val_sc
 from sklearn.naive_bayes import GaussianNB
 
 from skworm.frames import make_frames
-from skworm.metrics import (
-    dwell_time_distance,
-    find_bouts,
-    make_state_scorer,
-    match_onsets,
-    score_bouts,
-    segment_f1,
-    transition_agreement,
-    transition_matrix,
-)
+from skworm.metrics import find_bouts, make_state_scorer, score_bouts, segment_f1, transition_matrix
 
 NAMES = {"f": "forward", "r": "reverse", "t": "turn", "u": "unknown"}
 LETTERS = st.text("frtu", min_size=2, max_size=40)
@@ -46,8 +37,9 @@ def test_bouts_end_at_worms_gaps_and_unknown_frames():
 def test_the_order_of_rows_does_not_matter(order):
     true, predicted = series(a="ffrrtt", b="rrffff"), series(a="frrrtt", b="rrrrff")
     pd.testing.assert_frame_equal(find_bouts(true.iloc[order]), find_bouts(true))
-    for metric in (segment_f1, transition_agreement):
-        assert metric(true.iloc[order], predicted.iloc[order]) == metric(true, predicted)
+    assert segment_f1(true.iloc[order], predicted.iloc[order]) == segment_f1(true, predicted)
+    shuffled = score_bouts(true.iloc[order], predicted.iloc[order], fps=1.0)
+    pd.testing.assert_frame_equal(shuffled, score_bouts(true, predicted, fps=1.0))
 
 
 @pytest.mark.parametrize(
@@ -83,6 +75,17 @@ def test_the_worm_is_the_unit():
     assert segment_f1(true, predicted) == 0.5
 
 
+ONSETS = ["onset_delay", "onset_latency", "n_onsets", "n_missed", "n_spurious", "onset_f1"]
+
+
+def match_onsets(true, predicted, **options):
+    return score_bouts(true, predicted, **options)[ONSETS]
+
+
+def mean_score(score, true, predicted, fps=1.0):
+    return score_bouts(true, predicted, fps=fps)[score].mean()
+
+
 def test_onsets_by_hand():
     #              0123456789
     true = series(a="fffrrrtttf")
@@ -113,17 +116,19 @@ def test_each_worm_has_its_own_frame_rate():
 
 def test_dwell_times_by_hand():
     # f: durations 2 and 4 against 3 and 3; r: 2 against 2.
-    assert dwell_time_distance(series(a="ffrrffff"), series(a="fffrrfff"), fps=2.0) == pytest.approx((1 + 0) / 2 / 2.0)
+    distance = mean_score("dwell_time_distance", series(a="ffrrffff"), series(a="fffrrfff"), fps=2.0)
+    assert distance == pytest.approx((1 + 0) / 2 / 2.0)
     # r is never predicted: 2 frames against 0; f: 2 against 4.
-    assert dwell_time_distance(series(a="ffrr"), series(a="ffff"), fps=1.0) == pytest.approx((2 + 2) / 2)
+    assert mean_score("dwell_time_distance", series(a="ffrr"), series(a="ffff")) == pytest.approx((2 + 2) / 2)
 
 
 def test_transitions_by_hand():
     true, predicted = series(a="frtfrf", b="fr"), series(a="frtftf", b="fr")
     assert transition_matrix(true).to_numpy().tolist() == [[0, 3, 0], [1, 0, 1], [1, 0, 0]]
     # Worm a: from f .5 shared (r, r against r, t), from r .5 (t, f against t), from t 1; b: 1.
-    assert transition_agreement(true, predicted) == pytest.approx(((2 * 0.5 + 2 * 0.5 + 1) / 5 + 1) / 2)
-    assert np.isnan(transition_agreement(series(a="fff"), series(a="frf")))
+    agreement = mean_score("transition_agreement", true, predicted)
+    assert agreement == pytest.approx(((2 * 0.5 + 2 * 0.5 + 1) / 5 + 1) / 2)
+    assert np.isnan(mean_score("transition_agreement", series(a="fff"), series(a="frf")))
 
 
 @settings(deadline=None, max_examples=30)
@@ -166,7 +171,7 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="tolerance=-1 must be"):
         match_onsets(true, true, fps=1.0, tolerance=-1)
     with pytest.raises(ValueError, match="fps=0 must be"):
-        dwell_time_distance(true, true, fps=0)
+        score_bouts(true, true, fps=0)
 
 
 def make_data():

@@ -15,7 +15,7 @@ from skworm import ConformalStateClassifier, MLPStateClassifier, TemperatureScal
 from skworm.datasets import make_worms
 from skworm.estimators.calibration import LeftOut, fit_temperature, inner_splits, log_probabilities
 from skworm.frames import make_frames
-from skworm.metrics import calibration_report, coverage_report, expected_calibration_error, reliability_curve
+from skworm.metrics import calibration_report, coverage_report, reliability_curve
 from skworm.plotting import ReliabilityDisplay
 
 TWO = ["forward", "reverse"]
@@ -30,14 +30,19 @@ def confidences(values):
     return np.column_stack([values, 1 - np.asarray(values)])
 
 
+def calibration_error(y, probabilities, **options):
+    report = calibration_report(y, probabilities, classes=TWO, worm=["a"] * len(y), **options)
+    return report.loc["a", "expected_calibration_error"]
+
+
 def test_calibration_errors_by_hand():
     # Confidences .6 .6 .9 .9, right 1 0 1 1: |.5 - .6| / 2 + |1 - .9| / 2.
     y, probabilities = ["forward", "reverse", "forward", "forward"], confidences([0.6, 0.6, 0.9, 0.9])
     for binning, n_bins in (("equal_mass", 2), ("equal_width", 10)):
-        error = expected_calibration_error(y, probabilities, classes=TWO, n_bins=n_bins, binning=binning)
+        error = calibration_error(y, probabilities, n_bins=n_bins, binning=binning)
         assert error == pytest.approx(0.1)
     # In one bin the two errors cancel.
-    assert expected_calibration_error(y, probabilities, classes=TWO, n_bins=1) == pytest.approx(0)
+    assert calibration_error(y, probabilities, n_bins=1) == pytest.approx(0)
     curve = reliability_curve(y, probabilities, classes=TWO)
     assert curve.index.tolist() == [6, 9]
     assert curve["accuracy"].tolist() == [0.5, 1.0]
@@ -59,11 +64,11 @@ def test_reports_are_by_worm_and_leave_unknown_frames_out():
 @given(st.lists(st.floats(0.5, 1), min_size=1, max_size=60), st.sampled_from(["equal_mass", "equal_width"]))
 def test_errors_are_between_the_gap_in_all_and_one(values, binning):
     y = np.where(np.arange(len(values)) % 3, "forward", "reverse")
-    error = expected_calibration_error(y, confidences(values), classes=TWO, binning=binning)
+    error = calibration_error(y, confidences(values), binning=binning)
     gap = abs(np.mean(values) - expected_accuracy(y, values))
     assert gap - 1e-9 <= error <= 1
     certain = np.where(y == "forward", 1.0, 0.0)
-    assert expected_calibration_error(y, confidences(certain), classes=TWO, binning=binning) == 0
+    assert calibration_error(y, confidences(certain), binning=binning) == 0
 
 
 def expected_accuracy(y, values):
@@ -72,9 +77,9 @@ def expected_accuracy(y, values):
 
 def test_what_is_no_probability_is_refused():
     with pytest.raises(ValueError, match=r"row 1 of probabilities is \[0.9, 0.9\]"):
-        expected_calibration_error(TWO, [[0.5, 0.5], [0.9, 0.9]], classes=TWO)
+        calibration_error(TWO, [[0.5, 0.5], [0.9, 0.9]])
     with pytest.raises(ValueError, match=r"probabilities have shape \(1, 2\) for 2 frames and 2 classes"):
-        expected_calibration_error(TWO, [[0.5, 0.5]], classes=TWO)
+        calibration_error(TWO, [[0.5, 0.5]])
     with pytest.raises(ValueError, match="binning='mass' is not known"):
         reliability_curve(TWO, confidences([1, 1]), classes=TWO, binning="mass")
     with pytest.raises(ValueError, match="nothing says to which worm"):

@@ -13,13 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from skworm import HiddenMarkovStateClassifier
 from skworm.datasets import make_worms
-from skworm.estimators.hidden_markov import (
-    best_paths,
-    filtered,
-    sequences_of,
-    smoothed,
-    transition_probabilities,
-)
+from skworm.estimators.hidden_markov import read_sequence, sequences_of, transition_probabilities
 from skworm.frames import make_frames
 from skworm.metrics import segment_f1
 
@@ -42,13 +36,13 @@ def test_decoding_agrees_with_counting_every_path(seed, n_frames, n_states):
     transition = np.log(rng.dirichlet(np.ones(n_states), size=n_states))
     start = np.log(rng.dirichlet(np.ones(n_states)))
     paths, logs = every_path(emission, transition, start)
-    np.testing.assert_array_equal(best_paths(emission, transition, start).argmax(1), paths[logs.argmax()])
+    np.testing.assert_array_equal(read_sequence(emission, transition, start, "viterbi").argmax(1), paths[logs.argmax()])
     expected = marginals(paths, logs, n_states) - logsumexp(logs)
-    np.testing.assert_allclose(smoothed(emission, transition, start), expected, atol=1e-9)
+    np.testing.assert_allclose(read_sequence(emission, transition, start, "smoothing"), expected, atol=1e-9)
     for last in range(n_frames):
         until, logs_until = every_path(emission[: last + 1], transition, start)
         now = marginals(until, logs_until, n_states)[-1] - logsumexp(logs_until)
-        np.testing.assert_allclose(filtered(emission, transition, start)[last], now, atol=1e-9)
+        np.testing.assert_allclose(read_sequence(emission, transition, start, "filtering")[last], now, atol=1e-9)
 
 
 def test_sequences_end_at_worms_and_gaps_whatever_the_order_of_rows():

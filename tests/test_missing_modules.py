@@ -12,7 +12,7 @@ from skworm.nn import (
     DynamicGraph,
     EdgeEncoder,
     FixedGraph,
-    GNNFrameModule,
+    FrameModule,
     GraphConvolution,
     Groups,
     MessagePassing,
@@ -98,7 +98,7 @@ class TestModules:
             messages = MessagePassing(self.graph(name), **options)
             torch.manual_seed(0)
             readout = ReadoutModule(N_NEURONS, N_NODE_FEATURES, 3, **shape)
-            module = GNNFrameModule(N_NEURONS, N_NODE_FEATURES, messages, readout).double()
+            module = FrameModule(N_NEURONS, N_NODE_FEATURES, messages, readout).double()
             outputs.append(module(frames, Groups(index, 3, complete=complete)))
             states.append(module.state_dict())
         torch.testing.assert_close(outputs[1], outputs[0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, GNNFrameModule, MessagePassing, StaticGraph
+from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, FrameModule, MessagePassing, StaticGraph
 from skworm.nn.blocks import FeatureBatchNorm
 from skworm.nn.groups import Groups
 from skworm.nn.readouts import ReadoutModule
@@ -25,7 +25,7 @@ def readout(aggregation="concatenate"):
 def network(graph, aggregation="concatenate", **changes):
     options = {"self_edges": True, "message_normalization": None, "residual": False, "n_message_steps": 1}
     messages = MessagePassing(graph, **{**options, **changes})
-    return GNNFrameModule(N_NEURONS, N_NODE_FEATURES, messages, readout(aggregation))
+    return FrameModule(N_NEURONS, N_NODE_FEATURES, messages, readout(aggregation))
 
 
 def graphs_of(module, frames, group):
@@ -40,6 +40,13 @@ def frames():
 @pytest.fixture
 def group():
     return Groups(torch.arange(N_FRAMES) % 3, 3)
+
+
+def test_a_module_without_messages_has_no_graph(frames, group):
+    module = FrameModule(N_NEURONS, N_NODE_FEATURES, None, readout())
+    assert module(frames, group).shape == (N_FRAMES, N_STATES)
+    with pytest.raises(ValueError, match="passes no messages"):
+        module.group_graphs(frames, group)
 
 
 def test_feature_batch_norm_spans_all_but_the_last_axis():

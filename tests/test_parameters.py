@@ -1,6 +1,8 @@
 """Every parameter of every estimator does something, and parameter objects are reached by searches."""
 
 import copy
+import inspect
+import re
 
 import numpy as np
 import pytest
@@ -231,8 +233,50 @@ def test_every_docstring_is_complete():
             assert f"\n{parameter} : " in text or f"\n    {parameter} : " in text, (name, parameter)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_every_method_says_what_it_takes_and_returns(name):
+    kind = type(ALL[name])
+    methods = {name: method for name, method in inspect.getmembers(kind, inspect.isfunction) if name[0] != "_"}
+    for name, method in methods.items():
+        if not method.__module__.startswith("skworm.") or name in ("training_job", "take_training"):
+            continue
+        text = inspect.getdoc(method)
+        assert "Returns\n-------" in text, name
+        for argument in list(inspect.signature(method).parameters)[1:]:
+            assert re.search(rf"^(\*\*)?{argument} : \w", text, flags=re.MULTILINE), (name, argument)
+
+
+def test_estimators_can_be_derived():
+    class Own(skworm.MLPStateClassifier):
+        patience: int = 3
+
+        def fit(self, X, y, thresholds=None):
+            """Train on frames."""
+            return super().fit(X, y)
+
+    assert Own(patience=4).get_params()["patience"] == 4
+    with pytest.raises(ValueError, match="'patience' parameter of Own must be an instance of 'int'"):
+        Own(patience="long").fit([[0.0], [1.0]], ["a", "b"])
+    assert "X : array-like" in Own.fit.__doc__
+
+    class Strong(VirtualWorms):
+        pass
+
+    class Wide(skworm.MLPStateClassifier):
+        def __init__(self, width=1):
+            super().__init__(n_hidden=16 * width)
+            self.width = width
+
+    class Wider(Wide):
+        pass
+
+    assert inspect.getdoc(Strong) == inspect.getdoc(VirtualWorms)
+    assert Strong(gain=0.9).get_params()["gain"] == 0.9
+    assert Wider(2).n_hidden == 32
+    assert Wider(2).get_params() == {"width": 2}
+
+
 def test_the_convolution_that_contributing_shows(data):
-    import re
     from pathlib import Path
 
     from skworm.estimators import parts as module

@@ -204,7 +204,8 @@ def test_repr_shows_the_parameters():
         ({"n_splits": 6}, r"worm 'worm-0' has 5 windows of 8 frames.*lower n_splits or window"),
         ({"test_on": "others"}, r"test_on='others'.*'unseen_worms', 'held_out_windows'"),
         ({"fold_by": "random"}, r"fold_by='random'.*'shuffled_windows', 'contiguous_blocks'"),
-        ({"n_splits": 1}, r"n_splits=1 must be a whole number, at least 2"),
+        ({"n_splits": 0}, r"n_splits=0 must be a whole number, at least 1"),
+        ({"n_splits": 1, "test_on": "held_out_windows"}, r"n_splits=1 holds no windows out; raise n_splits"),
         ({"n_train_worms": 0}, r"n_train_worms=0 must be a whole number, at least 1"),
         ({"window": 0}, r"window=0 must be a whole number, at least 1"),
         ({"window": 2.5}, r"window=2.5 must be a whole number, at least 1"),
@@ -218,6 +219,18 @@ def test_bad_input_is_refused_with_its_mend(changes, message):
     groups = parameters.pop("groups")
     with pytest.raises(ValueError, match=message):
         list(WormGroupKFold(**parameters).split(X, groups=groups))
+
+
+def test_one_split_leaves_whole_worms_out():
+    X = frames([40, 33, 48])
+    splitter = WormGroupKFold(1, n_train_worms=2, gap=5)
+    splits = list(splitter.split(X, groups=worms(X)))
+    assert len(splits) == splitter.get_n_splits(groups=worms(X)) == 3
+    for train, test in splits:
+        np.testing.assert_array_equal(np.sort(np.concatenate([train, test])), np.arange(len(X)))
+        assert set(worms(X)[train]).isdisjoint(worms(X)[test])
+    np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in splits])), np.arange(len(X)))
+    assert [len(split.held_out) for split in splitter.split_worms(X, groups=worms(X))] == [0, 0, 0]
 
 
 def test_repeated_frames_are_refused():

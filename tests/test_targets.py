@@ -113,7 +113,7 @@ def test_every_target_has_a_command_that_quotes_the_paper():
         assert "The paper: " in text
         assert f"[default: {','.join(each.defaults['states'])}]" in text
         assert all(f"{model}" in text for model in each.models)
-    assert set(TARGETS) - set(ALL_TARGETS) == {"sensitivity", "forecast-sensitivity"}
+    assert set(TARGETS) - set(ALL_TARGETS) == {"sensitivity", "pipeline-sensitivity", "forecast-sensitivity"}
 
 
 def test_an_experiment_of_ones_own_is_the_one_declaration_that_contributing_shows(folder, tmp_path):
@@ -463,6 +463,19 @@ def test_sensitivity_has_every_reading_with_and_without_virtual_worms(folder, tm
     assert list(choice) == ["worm", "choice", "2 states", "2 states, virtual worms"]
     assert choice["choice"].tolist() == ["default"] * 3
     assert "chosen for each worm without it" in result.stdout
+
+
+def test_pipeline_sensitivity_changes_frames_and_networks_one_at_a_time(folder, tmp_path):
+    _, table = reproduce("pipeline-sensitivity", folder, tmp_path, "--states", "2")
+    unseen = table[table["evaluation"] == "unseen_worms"].set_index("label")
+    for model in ("SVM", "MLP", "GNN"):
+        changes = [name for name, (_, ours) in sensitivities.PIPELINE.items() if model != "SVM" or not ours]
+        assert set(unseen.index[unseen.index.str.startswith(f"{model},")]) == {f"{model}, {name}" for name in changes}
+        assert (unseen.loc[[f"{model}, {name}" for name in changes], "against"] == model.lower()).all()
+    n_parameters = unseen["n_parameters"]
+    assert n_parameters["MLP, context"] > n_parameters["MLP, central difference"] == n_parameters["MLP"]
+    accuracy = unseen.loc[unseen.index.str.startswith("SVM"), "accuracy_mean"]
+    assert accuracy.nunique() > 3, "frames differ"
 
 
 def test_forecast_sensitivity_scores_every_setting(short, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from skworm.nn import MLPFrameModule
+from skworm.nn import FrameModule
 from skworm.nn.groups import Groups
 from skworm.nn.readouts import ReadoutModule
 from skworm.training import (
@@ -32,7 +32,7 @@ SETTINGS = {
 
 def perceptron_module():
     readout = ReadoutModule(2, 1, 2, n_hidden=8, n_layers=1, batch_norm="output", aggregation="concatenate")
-    return MLPFrameModule(2, 1, readout)
+    return FrameModule(2, 1, None, readout)
 
 
 def job_of(module, X, group, y, held_out, settings=None):

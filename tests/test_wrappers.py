@@ -12,6 +12,7 @@ from sklearn.ensemble import BaggingClassifier, StackingClassifier
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, cross_val_predict, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
@@ -71,6 +72,62 @@ def test_inner_fits_leave_whole_animals_out(wrapper, frames, animals):
 def test_groups_of_another_length_are_refused(frames):
     with pytest.raises(ValueError, match="groups has 3 values"):
         TemperatureScaledClassifier(mlp()).fit(*frames, groups=["a", "b", "c"])
+
+
+class Weighted(LogisticRegression):
+    """Remember for which frames it was given which weights."""
+
+    given: ClassVar[list] = []
+
+    def fit(self, X, y, sample_weight=None):
+        Weighted.given.append((X.index, sample_weight))
+        return super().fit(X, y, sample_weight)
+
+
+def wrapped_search(model):
+    return TemperatureScaledClassifier(GridSearchCV(model, {"fit_intercept": [True]}, cv=2, error_score="raise"))
+
+
+@pytest.mark.parametrize("wrapper", [*WRAPPERS, wrapped_search, lambda model: WRAPPERS[2](WRAPPERS[0](model))])
+def test_weights_reach_every_fit_of_the_estimator(wrapper, frames):
+    X, y = frames
+    y = y.where(X.index.get_level_values("frame") > 20, "unknown")
+    weight = np.random.default_rng(0).uniform(0.5, 2.0, len(X))
+    Weighted.given = []
+    model = wrapper(Weighted()).fit(X, y, sample_weight=weight)
+    for rows, given in Weighted.given:
+        np.testing.assert_array_equal(given, weight[X.index.get_indexer(rows)])
+    known = (y != "unknown").to_numpy()
+    alone = LogisticRegression().fit(X[known], y[known], weight[known])
+    while not hasattr(model, "coef_"):
+        model = model.best_estimator_ if hasattr(model, "best_estimator_") else model.estimator_
+    np.testing.assert_allclose(model.coef_, alone.coef_)
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_weights_that_cannot_be_passed_on_are_refused(wrapper, frames):
+    X, y = frames
+    weight = np.ones(len(X))
+    with pytest.raises(TypeError, match=r"KNeighborsClassifier, which \w+ fits, takes no sample_weight"):
+        wrapper(KNeighborsClassifier()).fit(X, y, sample_weight=weight)
+    with pytest.raises(TypeError, match=r"Pipeline, which \w+ fits, takes no sample_weight"):
+        wrapper(make_pipeline(MinMaxScaler(), LogisticRegression())).fit(X, y, sample_weight=weight)
+    with pytest.raises(ValueError, match=r"sample_weight has 3 values for \d+ rows"):
+        wrapper(LogisticRegression()).fit(X, y, sample_weight=[1.0, 2.0, 3.0])
+
+
+def test_weights_are_routed_to_and_through_wrappers(frames):
+    X, y = frames
+    weight = np.random.default_rng(0).uniform(0.5, 2.0, len(X))
+    with sklearn.config_context(enable_metadata_routing=True):
+        steps = make_pipeline(MinMaxScaler(), LogisticRegression().set_fit_request(sample_weight=True))
+        model = HiddenMarkovStateClassifier(steps).fit(X, y, sample_weight=weight)
+        inner = model.estimator_[-1].coef_
+        asking = HiddenMarkovStateClassifier(LogisticRegression()).set_fit_request(sample_weight=True)
+        routed = make_pipeline(MinMaxScaler().set_output(transform="pandas"), asking).fit(X, y, sample_weight=weight)
+    alone = LogisticRegression().fit(MinMaxScaler().fit_transform(X), y, weight).coef_
+    np.testing.assert_allclose(inner, alone)
+    np.testing.assert_allclose(routed[-1].estimator_.coef_, alone)
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +304,9 @@ def test_composition(kind, request):
     assert predicted.shape == y.shape
     splits = list(cv.split(X, y, worm))
     calibrated = CalibratedClassifierCV(SVMStateClassifier(), cv=splits).fit(X, y)
-    stacked = StackingClassifier([("mlp", mlp()), ("svm", SVMStateClassifier())], cv=splits).fit(X, y)
+    unseen = WormGroupKFold(1, n_train_worms=len(splits) - 1)
+    models = [("mlp", mlp()), ("svm", SVMStateClassifier()), ("chain", HiddenMarkovStateClassifier(mlp()))]
+    stacked = StackingClassifier(models, LogisticRegression(), cv=unseen).fit(X, y)
     bagged = BaggingClassifier(mlp(), n_estimators=2, random_state=0).fit(X, y)
     for model in (calibrated, stacked, bagged):
         assert model.score(X, y) > 0.4

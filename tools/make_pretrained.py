@@ -26,7 +26,7 @@ from skworm.datasets import load_recordings
 from skworm.estimators.calibration import LeftOut
 from skworm.estimators.familiarity import expected_accuracy, measures_of, pairs_of, presence_features
 from skworm.frames import make_frames
-from skworm.metrics import expected_calibration_error, segment_f1
+from skworm.metrics import calibration_report, segment_f1
 from skworm.paper.study import digest_of_recordings
 from skworm.pretrained import NAMES, path_of
 
@@ -99,12 +99,13 @@ def scores_of(X, y, worm, logs, codes, classes):
         temperature = temperature_of(logs[~own], codes[~own], worm[~own])
         probabilities[own] = softmax(logs[own] / temperature, axis=1)
         predicted = classes[probabilities[own].argmax(axis=1)]
+        report = calibration_report(y[own], probabilities[own], classes=classes)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             rows[name] = {
                 "accuracy": float((predicted == y[own]).mean()),
                 "segment_f1": float(segment_f1(y[own], predicted)),
-                "calibration_error": float(expected_calibration_error(y[own], probabilities[own], classes=classes)),
+                "calibration_error": float(report["expected_calibration_error"].iloc[0]),
             }
     return rows, probabilities
 

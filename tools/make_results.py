@@ -3,8 +3,8 @@
     python tools/make_results.py [FOLDER ...]
 
 Each FOLDER is one that ``skworm reproduce`` wrote. Its table becomes ``docs/results/FOLDER.csv`` with the command, the
-version, the date and the seconds of all fits. The tables of README.md and of results, claims, graphs and pretrained
-in docs are then made again from all such files; without a FOLDER, they alone are.
+version, the date and the seconds of all fits. The tables of README.md and of results, claims, graphs, pretrained,
+sensitivity and trajectories in docs are then made again from all such files; without a FOLDER, they alone are.
 """
 
 import json
@@ -18,7 +18,7 @@ import pandas as pd
 from skworm.model_selection import read_scores
 from skworm.model_selection.results import FIT
 from skworm.paper.outcome import kept_outcomes
-from skworm.paper.tables import markdown, score_text, texts_of_scores, texts_of_trajectories
+from skworm.paper.tables import markdown, paper_text, score_text, texts_of_scores, texts_of_trajectories
 from skworm.paper.targets import TARGETS
 from skworm.pretrained import NAMES, card
 
@@ -26,9 +26,10 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 PROVENANCE = ["command", "version", "date", "seconds"]
 _DROPPED = {"--out": 2, "--n-jobs": 2, "--quiet": 1}
-_MODELS = ["svm", "mlp-published", "gnn-published", "mlp", "gnn", "clock", "majority"]
+_MODELS = ["svm", "svm-context", "mlp-published", "gnn-published", "mlp", "gnn", "clock", "majority"]
 
-_OTHERS = ("graphs", "another_laboratory", "beyond_paper", "transfer")
+_OTHERS = ("graphs", "another_laboratory", "beyond_paper", "forecast_inputs", "transfer")
+_SENSITIVITY = "pipeline-sensitivity"
 _METHODS = {"functional": "functional graph"}
 
 
@@ -200,10 +201,8 @@ def summary_table() -> str:
 
 def cell_of(row: pd.Series) -> str:
     """Return mean and spread over worms in per cent, with the paper's in brackets."""
-    paper = ""
-    if pd.notna(row.get("paper_mean")):
-        paper = f"{row['paper_mean']:g}" + (f" ± {row['paper_std']:g}" if pd.notna(row["paper_std"]) else "")
-    return score_text(100 * row["accuracy_mean"], 100 * row["accuracy_std"], float("nan"), float("nan"), paper)
+    mean, std = (100 * row[f"accuracy_{name}"] for name in ("mean", "std"))
+    return score_text(mean, std, float("nan"), float("nan"), paper_text(row))
 
 
 def graph_tables() -> dict[str, str]:
@@ -269,6 +268,30 @@ def pretrained_tables() -> dict[str, str]:
     }
 
 
+def sensitivity_tables() -> dict[str, str]:
+    """Return the tables of docs/sensitivity.md by name: accuracy on unseen worms, mean and spread over worms."""
+    rows = read_results(_SENSITIVITY)
+    command, version, date, seconds = rows[PROVENANCE].iloc[0]
+    rows = rows[(rows["evaluation"] == "unseen_worms") & ~rows["model"].isin(["clock", "majority"])]
+    texts = {block: own.set_index("label").apply(cell_of, axis=1) for block, own in rows.groupby("block", sort=False)}
+    made = f"skworm {version}, {date}, {seconds / 60:.0f} minutes of one core"
+    head = f"```sh\n{command}\n```\n\n{made}: [{_SENSITIVITY}.csv](results/{_SENSITIVITY}.csv)."
+    return {"sensitivity": f"{head}\n\n{markdown(pd.DataFrame(texts).rename_axis('model'))}"}
+
+
+def forecast_table() -> str:
+    """Return the table of docs/trajectories.md: skill on traces by what a forecast sees."""
+    rows = read_results("forecast_inputs").set_index(["derivative", "observed frames", "model"])
+    command = rows["command"].iloc[0]
+    texts = {
+        f"step {step}": [f"{mean:.3f} ± {std:.3f}" for mean, std in rows[[f"skill {step}", f"std {step}"]].to_numpy()]
+        for step in (1, 8, 16)
+    }
+    names = [f"{model}, {derivative}, {n} {'frame' if n == 1 else 'frames'}" for derivative, n, model in rows.index]
+    table = pd.DataFrame(texts, index=pd.Index(names, name="model, derivative, observed"))
+    return f"```sh\n{command}\n```\n\n{markdown(table)}"
+
+
 def beyond_table() -> str:
     """Return the section of docs/results.md on four training worms and all neurons that worms share."""
     rows = read_results("beyond_paper")
@@ -304,15 +327,22 @@ def fill(page: str, name: str, text: str) -> str:
 def pages() -> dict[Path, str]:
     """Return the pages that show results, as they must be."""
     readme = ROOT / "README.md"
-    results, claims, graphs, pretrained = (
-        ROOT / "docs" / f"{name}.md" for name in ("results", "claims", "graphs", "pretrained")
+    results, claims, graphs, pretrained, sensitivity, trajectories = (
+        ROOT / "docs" / f"{name}.md"
+        for name in ("results", "claims", "graphs", "pretrained", "sensitivity", "trajectories")
     )
     names = list(TARGETS)
-    experiments = [path for path in RESULTS.glob("*.csv") if path.stem not in _OTHERS]
+    experiments = [path for path in RESULTS.glob("*.csv") if path.stem not in (*_OTHERS, _SENSITIVITY)]
     files = sorted(experiments, key=lambda path: (names.index(target_of(read_results(path.stem))), path.stem))
     sections = "\n\n".join(map(section_of, files))
-    filled = {path: path.read_text(encoding="utf-8") for path in (graphs, pretrained)}
-    for path, tables in ((graphs, graph_tables()), (pretrained, pretrained_tables())):
+    filled = {path: path.read_text(encoding="utf-8") for path in (graphs, pretrained, sensitivity, trajectories)}
+    own = {
+        graphs: graph_tables(),
+        pretrained: pretrained_tables(),
+        sensitivity: sensitivity_tables(),
+        trajectories: {"forecasts": forecast_table()},
+    }
+    for path, tables in own.items():
         for name, text in tables.items():
             filled[path] = fill(filled[path], name, text)
     return {

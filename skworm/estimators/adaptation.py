@@ -107,7 +107,9 @@ def adapt(
     adapted.net_.module_.eval()
     with one_thread():
         if norm is not None and align > 0:
-            _align(norm, _input_of(norm, adapted, frames, worms), float(align))
+            inputs = _input_of(norm, adapted, frames, worms)
+            norm.get_buffer("running_mean").lerp_(inputs.mean(0), float(align))
+            norm.get_buffer("running_var").lerp_(inputs.var(0, unbiased=False), float(align))
         if freedom > 0 and len(np.unique(codes[codes >= 0])) > 1:
             known = torch.as_tensor(codes >= 0)
             hidden = _input_of(readout.output, adapted, frames, worms)[known.to(adapted.net_.device)]
@@ -140,15 +142,10 @@ def _input_of(part: nn.Module, estimator: NeuralStateClassifier, frames: np.ndar
     handle = part.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
     try:
         with torch.no_grad():
-            estimator._forward(estimator._tensor(frames), worms)
+            estimator._apply(estimator._tensor(frames), worms)
     finally:
         handle.remove()
     return torch.cat(taken)
-
-
-def _align(norm: FeatureBatchNorm, inputs: Tensor, align: float) -> None:
-    for name, own in (("running_mean", inputs.mean(0)), ("running_var", inputs.var(0, unbiased=False))):
-        norm.get_buffer(name).lerp_(own, align)
 
 
 def _move_output(readout: ReadoutModule, hidden: Tensor, codes: Tensor, freedom: float) -> None:

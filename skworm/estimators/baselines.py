@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.linear_model import Ridge
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from skworm.estimators.trajectory_base import TrajectoryRegressor, steps_of_pairs
+from skworm.parameters import NotNegative
 
 
 class PersistenceRegressor(TrajectoryRegressor):
@@ -22,14 +21,8 @@ class PersistenceRegressor(TrajectoryRegressor):
 
     Attributes
     ----------
-    burn_in_, horizon_, n_columns_ : int
-        Observed and predicted frames of a trajectory, and columns of a frame.
-    frame_settings_ : dict
-        How the training frames were made, of ``X.attrs``; see :func:`skworm.frames.make_frames`.
-    n_features_in_ : int
-        Columns of `X`.
-    feature_names_in_ : ndarray of str
-        Their names, where `X` had any.
+    %(sizes)s
+    %(columns)s
 
     References
     ----------
@@ -41,14 +34,6 @@ class PersistenceRegressor(TrajectoryRegressor):
     >>> PersistenceRegressor(burn_in=2).fit([[0.0, 1.0]], [[2.0, 3.0]]).predict([[4.0, 5.0]])
     array([[5., 5.]])
     """
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "burn_in": TrajectoryRegressor._trajectory_constraints["burn_in"]
-    }
-    center = "population"
-
-    def __init__(self, *, burn_in: int | None = None) -> None:
-        self.burn_in = burn_in
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -87,18 +72,8 @@ class LinearTrajectoryRegressor(TrajectoryRegressor):
         Coefficients; `n_outputs` is that of one frame, or of all with ``strategy="direct"``.
     intercept_ : ndarray of shape (n_outputs,)
         Intercepts.
-    level_ : ndarray of shape (n_columns,)
-        Mean of the training worms.
-    levels_ : dict of ndarray
-        Mean of each training worm; empty with ``center="population"`` or where training named no worms.
-    burn_in_, horizon_, n_columns_ : int
-        Observed and predicted frames of a trajectory, and columns of a frame.
-    frame_settings_ : dict
-        How the training frames were made, of ``X.attrs``; see :func:`skworm.frames.make_frames`.
-    n_features_in_ : int
-        Columns of `X`.
-    feature_names_in_ : ndarray of str
-        Their names, where `X` had any.
+    %(levels)s
+    %(columns)s
 
     References
     ----------
@@ -116,19 +91,9 @@ class LinearTrajectoryRegressor(TrajectoryRegressor):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **TrajectoryRegressor._trajectory_constraints,
-        "strategy": [StrOptions({"iterated", "direct"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-    }
-
-    def __init__(
-        self, *, strategy: str = "iterated", alpha: float = 1.0, center: str = "worm", burn_in: int | None = None
-    ) -> None:
-        self.strategy = strategy
-        self.alpha = alpha
-        self.center = center
-        self.burn_in = burn_in
+    strategy: Literal["iterated", "direct"] = "iterated"
+    alpha: NotNegative = 1.0
+    center: Literal["worm", "population"] = "worm"
 
     def _fit(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
         if self.strategy == "direct":

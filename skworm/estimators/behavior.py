@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import pandas as pd
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import (
     check_array,
     check_consistent_length,
@@ -19,11 +16,9 @@ from sklearn.utils.validation import (
 )
 from torch import nn
 
-from skworm.estimators.documentation import documented
 from skworm.estimators.network import FrameEstimator, GraphFrameEstimator, check_weights
-from skworm.estimators.parts import Convolution, InferredGraph, LearnedGraph, Messages, Readout
 from skworm.frames.index import check_same_order, signal_names
-from skworm.training import TrainingJob, VirtualWorms
+from skworm.training import TrainingJob
 
 _LOSSES = MappingProxyType({"squared_error": nn.MSELoss, "huber": nn.HuberLoss})
 _KNOWN_OR_NOT: dict[str, Any] = {"dtype": np.float64, "ensure_2d": False, "ensure_all_finite": "allow-nan"}
@@ -32,39 +27,32 @@ _KNOWN_OR_NOT: dict[str, Any] = {"dtype": np.float64, "ensure_2d": False, "ensur
 class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
     """A torch module that maps frames to continuous signals, trained through skorch."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **FrameEstimator._parameter_constraints,
-        "loss": [StrOptions(set(_LOSSES))],
+    loss: Literal["squared_error", "huber"] = "squared_error"
+
+    _words: ClassVar[dict[str, str]] = {
+        "y": """\
+array-like of shape (n_frames,) or (n_frames, n_signals)
+    Signals, of :func:`skworm.frames.make_behavior`; frames where one is NaN are left out.""",
+        "score y": """\
+array-like of shape (n_frames,) or (n_frames, n_signals)
+    True signals; NaN is left out, of each signal by itself.""",
+        "predict returns": """\
+ndarray of shape (n_frames,) or (n_frames, n_signals)
+    Signals in their own units, in as many dimensions as `y` had.""",
+        "score returns": """\
+float
+    R², the mean over signals: 1 for a perfect prediction, 0 for one as good as the mean of `y`.""",
     }
 
-    loss: str
-
-    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> NeuralBehaviorRegressor:
+    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> Self:
         """Train on frames.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_frames, n_neurons * n_node_features)
-            Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` carries worms and neurons.
-        y : array-like of shape (n_frames,) or (n_frames, n_signals)
-            Signals, of :func:`skworm.frames.make_behavior`; frames where one is NaN are left out.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one population.
-        sample_weight : array-like of shape (n_frames,), optional
-            Weights of the frames in the loss.
-
-        Returns
-        -------
-        self
-            The fitted regressor.
 
         Raises
         ------
         ValueError
             If `y` is infinite, no number, or known in fewer than two frames.
         """
-        super().fit(X, y, worm, sample_weight)
-        return self
+        return super().fit(X, y, worm, sample_weight)
 
     def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
         """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
@@ -101,42 +89,13 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
         return len(self.signals_)
 
     def predict(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Predict the signals of every frame.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_frames, n_neurons * n_node_features)
-            Frames.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        ndarray of shape (n_frames,) or (n_frames, n_signals)
-            Signals in their own units, in as many dimensions as `y` had.
-        """
+        """Predict the signals of every frame."""
         check_is_fitted(self)
         signals = self._outputs(X, worm).cpu().numpy() * self.signal_scale_ + self.signal_mean_
         return signals[:, 0] if self._one_column else signals
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, worm: Any = None) -> float:
         """Return the coefficient of determination over the frames whose signal is known.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_frames, n_features)
-            Frames.
-        y : array-like of shape (n_frames,) or (n_frames, n_signals)
-            True signals; NaN is left out, of each signal by itself.
-        sample_weight : array-like of shape (n_frames,), optional
-            Weights of the frames.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame, as `predict` takes it.
-
-        Returns
-        -------
-        float
-            R², the mean over signals: 1 for a perfect prediction, 0 for one as good as the mean of `y`.
 
         Raises
         ------
@@ -163,7 +122,6 @@ class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
         return float(np.mean(scores))
 
 
-@documented
 class MLPBehaviorRegressor(NeuralBehaviorRegressor):
     """Read velocity or other continuous behaviour with a multi-layer perceptron on all neurons' features.
 
@@ -173,20 +131,14 @@ class MLPBehaviorRegressor(NeuralBehaviorRegressor):
 
     Parameters
     ----------
-    loss : {"squared_error", "huber"}, default="squared_error"
-        What training makes small. ``"huber"`` grows linearly beyond an error of one standard deviation of the signal,
-        so that glitches of a tracker count for less.
+    %(loss)s
     %(network)s
     %(augmentation)s
     %(training)s
 
     Attributes
     ----------
-    signals_ : list of str
-        Signals, from the name or the columns of `y`, else numbers.
-    signal_mean_, signal_scale_ : ndarray of shape (n_signals,)
-        Mean and standard deviation of each signal over the known training frames, in its own unit; a constant signal
-        has a scale of 1.
+    %(signals)s
     %(fitted)s
 
     References
@@ -206,26 +158,7 @@ class MLPBehaviorRegressor(NeuralBehaviorRegressor):
     True
     """
 
-    def __init__(
-        self,
-        *,
-        loss: str = "squared_error",
-        n_hidden: int = 16,
-        readout: str | Readout = "concatenate",
-        augmentation: VirtualWorms | str | None = "auto",
-        max_epochs: int = 300,
-        learning_rate: float = 0.005,
-        weight_decay: float | str = "auto",
-        validation_fraction: float = 0.1,
-        callbacks: Sequence[Any] | None = None,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._set_parameters(locals())
 
-
-@documented
 class GNNBehaviorRegressor(NeuralBehaviorRegressor, GraphFrameEstimator):
     """Read velocity or other continuous behaviour with a graph neural network on an inferred weighted graph.
 
@@ -234,9 +167,7 @@ class GNNBehaviorRegressor(NeuralBehaviorRegressor, GraphFrameEstimator):
 
     Parameters
     ----------
-    loss : {"squared_error", "huber"}, default="squared_error"
-        What training makes small. ``"huber"`` grows linearly beyond an error of one standard deviation of the signal,
-        so that glitches of a tracker count for less.
+    %(loss)s
     %(graph)s
     %(network)s
     %(augmentation)s
@@ -245,11 +176,7 @@ class GNNBehaviorRegressor(NeuralBehaviorRegressor, GraphFrameEstimator):
     Attributes
     ----------
     %(graphs)s
-    signals_ : list of str
-        Signals, from the name or the columns of `y`, else numbers.
-    signal_mean_, signal_scale_ : ndarray of shape (n_signals,)
-        Mean and standard deviation of each signal over the known training frames, in its own unit; a constant signal
-        has a scale of 1.
+    %(signals)s
     %(fitted)s
 
     References
@@ -270,28 +197,3 @@ class GNNBehaviorRegressor(NeuralBehaviorRegressor, GraphFrameEstimator):
     >>> gnn.graph_.shape == (len(gnn.neurons_), len(gnn.neurons_))
     True
     """
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **NeuralBehaviorRegressor._parameter_constraints,
-        **GraphFrameEstimator._graph_constraints,
-    }
-
-    def __init__(
-        self,
-        *,
-        loss: str = "squared_error",
-        graph: str | InferredGraph | LearnedGraph | pd.DataFrame = "auto",
-        messages: str | Messages | Convolution = "weighted",
-        n_hidden: int = 16,
-        readout: str | Readout = "concatenate",
-        augmentation: VirtualWorms | str | None = "auto",
-        max_epochs: int = 300,
-        learning_rate: float = 0.005,
-        weight_decay: float | str = "auto",
-        validation_fraction: float = 0.1,
-        callbacks: Sequence[Any] | None = None,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._set_parameters(locals())

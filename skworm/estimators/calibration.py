@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import field
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn import get_config
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils import get_tags
+from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import get_routing_for_object
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter, validate_data
 
+from skworm.estimators.documentation import DocumentedEstimator
+from skworm.estimators.familiarity import states_within
 from skworm.estimators.states import StateClassifierMixin, encode_states, known_states
 from skworm.frames.index import (
     FRAME_LEVEL,
@@ -38,16 +41,8 @@ _LOG_OF_ZERO = float(np.log(np.finfo(np.float32).tiny))
 class LeftOut(NamedTuple):
     """What inner fits say of frames that they did not see.
 
-    Parameters
-    ----------
-    log_probabilities : numpy.ndarray of shape (n_frames, n_states)
-        Logarithms, up to a constant a row.
-    state : numpy.ndarray of int, shape (n_frames,)
-        Column of the true state.
-    learnt : numpy.ndarray of bool, shape (n_frames,)
-        Whether the fit had seen that state at all.
-    worm : numpy.ndarray, shape (n_frames,)
-        Worm of each frame.
+    The logarithms, of shape (n_frames, n_states), hold up to a constant a row; `state` is the column of the true state
+    of each frame, and `learnt` whether the fit had seen that state at all.
     """
 
     log_probabilities: np.ndarray
@@ -56,27 +51,60 @@ class LeftOut(NamedTuple):
     worm: np.ndarray
 
 
-class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, DocumentedEstimator):
     """A classifier around another one; frames have the columns of training in order, NaN where that one takes it."""
 
-    estimator: Any
-    estimator_: Any
+    estimator: Annotated[Any, HasMethods(["fit", "predict"])] = field(kw_only=False)
+
+    _words: ClassVar[dict[str, str]] = {
+        "population": "worm",
+        "about_X": "Frames as the estimator takes them; a table of :func:`skworm.frames.make_frames` carries worms.",
+        "groups": """\
+array-like of shape (n_frames,), optional
+    Animal of each frame, where recordings of one animal have different names: inner fits, and an estimator that splits
+    by groups, such as a search, leave whole animals out. By default each worm is an animal.""",
+        "fit_params": """\
+arrays of shape (n_frames,)
+    Further arguments for `fit` of the estimator, such as `sample_weight`. What is learned beside it counts all frames
+    alike.""",
+        "predict_set returns": """\
+pandas.DataFrame of bool, shape (n_frames, n_states)
+    Which states each set holds, a column a state, with the index of `X` where it has one. More than one means that the
+    classifier abstains from choosing.""",
+    }
+
+    __metadata_request__fit = {"sample_weight": None}  # noqa: RUF012  # scikit-learn reads a plain dict
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = get_tags(self.estimator).input_tags.allow_nan
         return tags
 
-    def _known_frames(self, X: Any, y: Any, worms: np.ndarray | None) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
-        """Check training data, and give the frames of known state, their states and codes, and a mask of them."""
+    def _known_frames(
+        self, X: Any, y: Any, worms: np.ndarray | None, arguments: Mapping[str, Any]
+    ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """Check training data; return the frames of known state, their states, codes, a mask, and arguments of fit."""
         self._validate_params()
         check_same_order(X, y)
         checked, states = validate_data(self, X, y, dtype=None, ensure_all_finite=False)
         self.frame_settings_ = frame_settings(X)
         known = known_states(states)
         self.classes_, codes = encode_states(self, states[known])
-        frames = rows_of(labelled_rows(X, checked, worms), np.flatnonzero(known))
-        return frames, states[known], codes, known
+        given = {}
+        for name, values in arguments.items():
+            if values is None:
+                continue
+            if name != "groups" and not takes(self.estimator, name):
+                raise TypeError(
+                    f"{type(self.estimator).__name__}, which {type(self).__name__} fits, takes no {name} in fit; leave "
+                    f"{name} out, or wrap an estimator that takes it"
+                )
+            column = np.asarray(column_or_1d(values))
+            if len(column) != len(known):
+                raise ValueError(f"{name} has {len(column)} values for {len(known)} rows; give one for each")
+            given[name] = column[known]
+        frames = _safe_indexing(labelled_rows(X, checked, worms), np.flatnonzero(known))
+        return frames, states[known], codes, known, given
 
     def _log_probabilities(self, X: Any, worm: Any) -> np.ndarray:
         check_is_fitted(self)
@@ -85,133 +113,62 @@ class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, BaseEsti
         checked = validate_like_training(self, X, dtype=None, ensure_all_finite=False)
         return log_probabilities(self.estimator_, labelled_rows(X, checked, worm_of_rows(X, worm)), self.classes_)
 
-    def _fit_inner(self, frames: Any, states: np.ndarray, animals: np.ndarray | None) -> Any:
-        """Fit a copy of the estimator, with the animals as groups where it splits by groups."""
+    def _fit_inner(self, frames: Any, states: np.ndarray, given: Mapping[str, np.ndarray]) -> Any:
+        """Fit a copy of the estimator, with groups only where it splits by groups."""
         model = clone(self.estimator)
-        given = {} if animals is None or not takes_groups(model) else {"groups": animals}
-        return model.fit(frames, states, **given)
+        taken = {name: values for name, values in given.items() if name != "groups" or takes_groups(model)}
+        return model.fit(frames, states, **taken)
 
 
 class InnerWormsClassifier(WrappingStateClassifier):
     """A classifier around another one, which learns something from worms that inner fits have left out."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "estimator": [HasMethods(["fit", "predict"])],
-        "cv": [Interval(Integral, 2, None, closed="left"), StrOptions({"prefit"}), HasMethods(["split"])],
-    }
+    cv: Annotated[Any, Interval(Integral, 2, None, closed="left"), StrOptions({"prefit"}), HasMethods(["split"])] = 5
 
-    def __init__(self, estimator: Any, *, cv: Any = 5) -> None:
-        self.estimator = estimator
-        self.cv = cv
-
-    def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None) -> InnerWormsClassifier:
+    def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None, **fit_params: Any) -> Self:
         """Fit the inner models, learn from what they leave out, and fit the estimator to all frames.
 
         With ``cv="prefit"`` the estimator is fitted already, to other worms, and all frames are left out.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames.
-        y : array-like of shape (n_frames,)
-            States; frames that are ``"unknown"`` are left out.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one worm.
-        groups : array-like of shape (n_frames,), optional
-            Animal of each frame, where recordings of one animal have different names: an inner fit leaves whole animals
-            out. By default each worm is an animal.
-
-        Returns
-        -------
-        self
-            The fitted classifier.
         """
         worms = worm_of_rows(X, worm)
-        frames, states, codes, known = self._known_frames(X, y, worms)
+        frames, states, codes, known, given = self._known_frames(X, y, worms, {"groups": groups, **fit_params})
         worms = np.zeros(len(states), dtype=int) if worms is None else worms[known]
-        animals = animals_of(groups, known)
         if isinstance(self.cv, str):
-            self.estimator_ = self._prefit()
-            logs = log_probabilities(self.estimator_, frames, self.classes_)
-            self._learn(LeftOut(logs, codes, np.isin(self.classes_, self.estimator_.classes_)[codes], worms))
+            check_is_fitted(self.estimator)
+            unknown = sorted(set(self.estimator.classes_.tolist()) - set(self.classes_.tolist()))
+            if unknown:
+                raise ValueError(
+                    f"the estimator knows the states {unknown}, and y holds none of them; pass frames of each"
+                )
+            self.estimator_ = self.estimator
+            self._learn(self._left_out(self.estimator_, frames, codes, worms))
             return self
-        self._learn(self._left_out(frames, states, codes, worms, animals))
-        self.estimator_ = self._fit_inner(frames, states, animals)
-        return self
-
-    def _prefit(self) -> Any:
-        check_is_fitted(self.estimator)
-        unknown = sorted(set(self.estimator.classes_.tolist()) - set(self.classes_.tolist()))
-        if unknown:
-            raise ValueError(f"the estimator knows the states {unknown}, and y holds none of them; pass frames of each")
-        return self.estimator
-
-    def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Return the probability of every state.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        ndarray of shape (n_frames, n_states)
-            Probabilities, in the order of ``classes_``.
-        """
-        return np.exp(log_softmax(self._log_probabilities(X, worm), axis=1))
-
-    def predict(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Predict the state of every frame.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        ndarray of shape (n_frames,)
-            The most probable states.
-        """
-        check_is_fitted(self)
-        return self.classes_[self._log_probabilities(X, worm).argmax(axis=1)]
-
-    def _learn(self, left_out: LeftOut) -> None:
-        """Learn from frames of worms that the inner fits have not seen."""
-        raise NotImplementedError
-
-    def _left_out(
-        self, frames: Any, states: np.ndarray, codes: np.ndarray, worms: np.ndarray, animals: np.ndarray | None
-    ) -> LeftOut:
         parts = []
-        for train, test in inner_splits(self.cv, frames, states, worms if animals is None else animals):
-            learnt = np.unique(codes[train])
-            if len(learnt) < 2:
-                continue
-            model = self._fit_inner(rows_of(frames, train), states[train], None if animals is None else animals[train])
-            logs = log_probabilities(model, rows_of(frames, test), self.classes_)
-            parts.append(LeftOut(logs, codes[test], np.isin(codes[test], learnt), worms[test]))
+        for train, test in inner_splits(self.cv, frames, states, given.get("groups", worms)):
+            if len(np.unique(codes[train])) > 1:
+                of_train = {name: values[train] for name, values in given.items()}
+                model = self._fit_inner(_safe_indexing(frames, train), states[train], of_train)
+                parts.append(self._left_out(model, _safe_indexing(frames, test), codes[test], worms[test]))
         if not parts:
             raise ValueError(
                 f"{type(self).__name__}: with cv={self.cv!r} no inner fit has frames of two states (classes); train on "
                 "more frames or more worms"
             )
-        return LeftOut(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+        self._learn(LeftOut(*map(np.concatenate, zip(*parts, strict=True))))
+        self.estimator_ = self._fit_inner(frames, states, given)
+        return self
 
+    def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
+        """Return the probability of every state."""
+        return np.exp(log_softmax(self._log_probabilities(X, worm), axis=1))
 
-def animals_of(groups: Any, known: np.ndarray) -> np.ndarray | None:
-    """Return the animal of each frame of known state, None where groups do not say."""
-    if groups is None:
-        return None
-    animals = np.asarray(column_or_1d(groups))
-    if len(animals) != len(known):
-        raise ValueError(f"groups has {len(animals)} values for {len(known)} rows; give one for each")
-    return animals[known]
+    def _learn(self, left_out: LeftOut) -> None:
+        """Learn from frames of worms that the inner fits have not seen."""
+        raise NotImplementedError
+
+    def _left_out(self, model: Any, frames: Any, codes: np.ndarray, worms: np.ndarray) -> LeftOut:
+        logs = log_probabilities(model, frames, self.classes_)
+        return LeftOut(logs, codes, np.isin(self.classes_, model.classes_)[codes], worms)
 
 
 def takes_groups(estimator: Any) -> bool:
@@ -219,6 +176,14 @@ def takes_groups(estimator: Any) -> bool:
     if isinstance(estimator, WrappingStateClassifier | BaseSearchCV) and not get_config()["enable_metadata_routing"]:
         return True
     return bool(get_routing_for_object(estimator).consumes("fit", ["groups"]))
+
+
+def takes(estimator: Any, argument: str) -> bool:
+    """Return whether the fit of an estimator, or of what it searches, wraps or routes to, takes an argument."""
+    if isinstance(estimator, WrappingStateClassifier | BaseSearchCV):
+        return takes(estimator.estimator, argument)
+    routed = get_routing_for_object(estimator).consumes("fit", [argument])
+    return has_fit_parameter(estimator, argument) or bool(routed)
 
 
 def inner_splits(cv: Any, frames: Any, states: np.ndarray, worms: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
@@ -268,11 +233,6 @@ def labelled_rows(X: Any, checked: np.ndarray, worms: np.ndarray | None) -> Any:
     return table.set_axis(index, axis=0)
 
 
-def rows_of(frames: Any, rows: np.ndarray) -> Any:
-    """Take some rows of a table or an array."""
-    return frames.iloc[rows] if isinstance(frames, pd.DataFrame) else frames[rows]
-
-
 _LOG_TEMPERATURES = (np.log(0.05), np.log(100.0))
 
 
@@ -292,25 +252,14 @@ class TemperatureScaledClassifier(InnerWormsClassifier):
 
     Parameters
     ----------
-    estimator : scikit-learn classifier
-        Gives `predict_proba`, or `decision_function`, whose softmax is then what the temperature divides.
-    cv : int, splitter or "prefit", default=5
-        Groups of worms that are left out in turn, at most one for each worm, or contiguous blocks of the only worm. A
-        splitter gets the worms, or animals, as groups. With ``"prefit"`` the estimator is fitted already, to worms that
-        are not in `X`.
+    %(wrapped)s
+    %(cv)s
 
     Attributes
     ----------
     temperature_ : float
         The temperature, from 0.05 to 100.
-    estimator_ : classifier
-        The estimator, fitted to all frames.
-    classes_ : ndarray of shape (n_states,)
-        State names.
-    n_features_in_ : int
-        Columns of `X`.
-    feature_names_in_ : ndarray of str
-        Their names, where `X` had any.
+    %(wrapper)s
 
     References
     ----------
@@ -336,18 +285,9 @@ class TemperatureScaledClassifier(InnerWormsClassifier):
 
 
 def fit_temperature(left_out: LeftOut) -> float:
-    """Find the temperature with the least log loss, mean over worms.
+    """Return the temperature with the least log loss, mean over worms.
 
-    Parameters
-    ----------
-    left_out : LeftOut
-        What inner fits say of frames that they did not see. Frames of a state that a fit had not learnt are left out:
-        no temperature mends these.
-
-    Returns
-    -------
-    float
-        The temperature.
+    Frames of a state that a fit had not learnt are left out: no temperature mends these.
     """
     logs, state, worm = (
         values[left_out.learnt] for values in (left_out.log_probabilities, left_out.state, left_out.worm)
@@ -381,18 +321,14 @@ class ConformalStateClassifier(InnerWormsClassifier):
 
     Parameters
     ----------
-    estimator : scikit-learn classifier
-        Gives `predict_proba`, or `decision_function`, whose softmax then stands for probabilities.
+    %(wrapped)s
     coverage : float in (0, 1), default=0.9
         Share of frames whose set shall hold the true state.
     across_worms : {"mean", "max"}, default="mean"
         Whether the coverage is reached on average over the worms that are left out, or in each of them, by the largest
         of their thresholds. A further worm needs a larger one than all of K exchangeable worms with probability
         1 / (K + 1).
-    cv : int, splitter or "prefit", default=5
-        Groups of worms that are left out in turn, at most one for each worm, or contiguous blocks of the only worm. A
-        splitter gets the worms, or animals, as groups. With ``"prefit"`` the estimator is fitted already, to worms that
-        are not in `X`.
+    %(cv)s
 
     Attributes
     ----------
@@ -401,14 +337,7 @@ class ConformalStateClassifier(InnerWormsClassifier):
     worm_thresholds_ : pandas.Series
         What each training worm by itself would have needed, index ``"worm"``. How far they lie apart tells how much a
         new worm may differ.
-    estimator_ : classifier
-        The estimator, fitted to all frames.
-    classes_ : ndarray of shape (n_states,)
-        State names.
-    n_features_in_ : int
-        Columns of `X`.
-    feature_names_in_ : ndarray of str
-        Their names, where `X` had any.
+    %(wrapper)s
 
     See Also
     --------
@@ -433,33 +362,11 @@ class ConformalStateClassifier(InnerWormsClassifier):
     (['forward', 'reverse'], True)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **InnerWormsClassifier._parameter_constraints,
-        "coverage": [Interval(Real, 0, 1, closed="neither")],
-        "across_worms": [StrOptions({"mean", "max"})],
-    }
-
-    def __init__(self, estimator: Any, *, coverage: float = 0.9, across_worms: str = "mean", cv: Any = 5) -> None:
-        super().__init__(estimator, cv=cv)
-        self.coverage = coverage
-        self.across_worms = across_worms
+    coverage: Annotated[float, Interval(Real, 0, 1, closed="neither")] = 0.9
+    across_worms: Literal["mean", "max"] = "mean"
 
     def predict_set(self, X: Any, worm: Any = None) -> pd.DataFrame:
-        """Predict a set of states for every frame.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        pandas.DataFrame of bool, shape (n_frames, n_states)
-            Which states each set holds, a column a state, with the index of `X` where it has one. More than one means
-            that the classifier abstains from choosing.
-        """
+        """Predict a set of states for every frame."""
         probabilities = self.predict_proba(X, worm=worm)
         held = states_within(probabilities, self.threshold_)
         return pd.DataFrame(held, columns=self.classes_, index=getattr(X, "index", None))
@@ -483,9 +390,3 @@ def nonconformity_of(left_out: LeftOut) -> np.ndarray:
     logs = left_out.log_probabilities
     shares = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
     return np.where(left_out.learnt, 1 - shares[np.arange(len(logs)), left_out.state], 1.0)
-
-
-def states_within(probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """Return which states a set holds: those near enough, and the most probable one."""
-    top = probabilities.argmax(axis=1)[:, None] == np.arange(probabilities.shape[1])
-    return (1 - probabilities <= threshold) | top

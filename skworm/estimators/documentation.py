@@ -1,11 +1,15 @@
-"""What docstrings of estimators share, written once."""
+"""What docstrings of estimators and of their methods share, written once."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
+from dataclasses import field
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar, dataclass_transform
+
+from skworm.parameters import Declared
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -48,6 +52,9 @@ level_ : ndarray of shape (n_columns,)
     Mean of the training worms.
 levels_ : dict of ndarray
     Mean of each training worm; empty with ``center="population"`` or where training named no worms.
+%(sizes)s
+""",
+        "sizes": """\
 burn_in_, horizon_, n_columns_ : int
     Observed and predicted frames of a trajectory, and columns of a frame.
 """,
@@ -92,12 +99,51 @@ n_iter_ : int
     Epochs trained.
 best_epoch_ : int
     Epoch whose weights are kept, counted from 1.
+%(columns)s
+""",
+        "columns": """\
 frame_settings_ : dict
     How the training frames were made, of ``X.attrs``; see :func:`skworm.frames.make_frames`.
 n_features_in_ : int
     Columns of `X`.
 feature_names_in_ : ndarray of str
     Their names, where `X` had any.
+""",
+        "classes": """\
+classes_ : ndarray of shape (n_states,)
+    State names.
+""",
+        "missing": """\
+neurons_without_data_ : list of str
+    Neurons that are missing in all training frames; they count as missing whatever their columns hold.
+""",
+        "loss": """\
+loss : {{"squared_error", "huber"}}, default="squared_error"
+    What training makes small. ``"huber"`` grows linearly beyond an error of one standard deviation of the signal, so
+    that glitches of a tracker count for less.
+""",
+        "signals": """\
+signals_ : list of str
+    Signals, from the name or the columns of `y`, else numbers.
+signal_mean_, signal_scale_ : ndarray of shape (n_signals,)
+    Mean and standard deviation of each signal over the known training frames, in its own unit; a constant signal has a
+    scale of 1.
+""",
+        "wrapped": """\
+estimator : scikit-learn classifier
+    Gives `predict_proba`, or `decision_function`, whose softmax then stands for probabilities.
+""",
+        "cv": """\
+cv : int, splitter or "prefit", default=5
+    Groups of worms that are left out in turn, at most one for each worm, or contiguous blocks of the only worm. A
+    splitter gets the worms, or animals, as groups. With ``"prefit"`` the estimator is fitted already, to worms that are
+    not in `X`.
+""",
+        "wrapper": """\
+estimator_ : classifier
+    The estimator, fitted to all frames.
+%(classes)s
+%(columns)s
 """,
         "graphs": """\
 graph_ : DataFrame of shape (n_neurons, n_neurons)
@@ -113,18 +159,84 @@ graphs_ : dict of DataFrame
 )
 
 
-def documented(cls: _Class) -> _Class:
-    """Fill in the parts of a class's docstring that several estimators share, with the defaults of the class.
+_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "rows": "frames",
+        "row": "frame",
+        "population": "population",
+        "columns": "n_features",
+        "about_X": "Frames as `fit` takes them, NaN where a neuron is missing and the estimator takes that.",
+        "X": "array-like of shape (n_{rows}, {columns})\n    {about_X}",
+        "y": 'array-like of shape (n_frames,)\n    States; frames that are ``"unknown"`` are left out.',
+        "worm": """\
+array-like of shape (n_{rows},), optional
+    Worm of each {row}; by default the index level ``"worm"`` of `X`.""",
+        "fit worm": """\
+array-like of shape (n_{rows},), optional
+    Worm of each {row}; by default the index level ``"worm"`` of `X`, else all are one {population}.""",
+        "sample_weight": "array-like of shape (n_{rows},), optional\n    Weights of the {rows}.",
+        "fit sample_weight": "array-like of shape (n_{rows},), optional\n    Weights of the {rows} in the loss.",
+        "fit returns": "self\n    The fitted estimator.",
+        "predict returns": "ndarray of shape (n_frames,)\n    The most probable states (equation 3).",
+        "predict_proba returns": (
+            "ndarray of shape (n_frames, n_states)\n    Probability of each state, in the order of ``classes_``."
+        ),
+        "score returns": "float\n    Share of the known frames that are predicted rightly.",
+    }
+)
+"""Words of blocks, arguments of methods, those of one method as "fit worm", and what it returns as "fit returns"."""
 
-    A line ``%(name)s`` of the docstring stands for a part; ``cls._words`` are what differs between families.
+
+def words_of(cls: type) -> dict[str, Any]:
+    """Return the words of a class and of its bases."""
+    words: dict[str, Any] = dict(_WORDS)
+    for base in reversed(cls.__mro__):
+        words |= vars(base).get("_words", {})
+    return words
+
+
+def documented(cls: _Class) -> _Class:
+    """Fill in what docstrings share: lines ``%(name)s`` of a class, arguments and returns of its methods.
+
+    ``_words`` of the class and of its bases are what differs between families.
     """
-    if cls.__doc__ is None:  # python -OO drops docstrings
-        return cls
-    values = {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
-    values |= cls._words  # type: ignore[attr-defined]
-    lines = inspect.cleandoc(cls.__doc__).split("\n")
-    for number, line in enumerate(lines):
-        if line.startswith("%(") and line.endswith(")s"):
-            lines[number] = _BLOCKS[line[2:-2]].rstrip().format(**values)
-    cls.__doc__ = "\n".join(lines) + "\n"
+    words = words_of(cls)
+    if cls.__doc__ is not None:
+        defaults = {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
+        cls.__doc__ = _filled(inspect.cleandoc(cls.__doc__), words | defaults) + "\n"
+    for name, method in vars(cls).items():
+        doc = getattr(method, "__doc__", None)
+        if f"{name} returns" in words and doc and "Parameters\n" not in doc:
+            method.__doc__ = _with_sections(method, words)
     return cls
+
+
+def _filled(text: str, values: Mapping[str, Any]) -> str:
+    def block(line: re.Match[str]) -> str:
+        return _filled(_BLOCKS[line[1]].rstrip().format(**values), values)
+
+    return re.sub(r"^%\((\w+)\)s$", block, text, flags=re.MULTILINE)
+
+
+def _with_sections(method: Any, words: Mapping[str, str]) -> str:
+    """Return the docstring of a method, with its arguments and what it returns before other sections."""
+    opening, *others = re.split(r"\n\n(?=[A-Z]\w+\n---)", inspect.cleandoc(method.__doc__))
+    known = []
+    for name, parameter in inspect.signature(method).parameters.items():
+        about = words.get(f"{method.__name__} {name}", words.get(name))
+        stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+        known += [f"{stars}{name} : {about}"] if about else []
+    parameters = ["Parameters", "----------", *known, ""] if known else []
+    sections = "\n".join([*parameters, "Returns", "-------", words[f"{method.__name__} returns"]])
+    return "\n\n".join([opening, sections.format_map(words), *others]) + "\n"
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
+class DocumentedEstimator(Declared):
+    """An estimator whose parameters are keywords, and whose docstrings share parts."""
+
+    _kw_only = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        documented(cls)

@@ -22,12 +22,7 @@ _FEWEST_TO_COUNT_CHANGES = 20
 class Expected(NamedTuple):
     """Accuracy that a model has with some of its neurons, on worms of its laboratory that it has not seen.
 
-    Parameters
-    ----------
-    accuracy, low, high : float
-        Expected accuracy, and the ends of the interval that holds nine of ten recordings.
-    n_present, n_neurons : int
-        Neurons that the recording has, of those that the model knows.
+    From `low` to `high` are nine of ten recordings with `n_present` of the `n_neurons` that the model knows.
     """
 
     accuracy: float
@@ -151,5 +146,9 @@ def sets_of_states(card: Mapping[str, Any], probabilities: np.ndarray, coverage:
     levels = np.array(card["conformal"]["coverage"])
     if not levels[0] <= coverage <= levels[-1]:
         raise ValueError(f"coverage={coverage} must be between {levels[0]:g} and {levels[-1]:g}")
-    threshold = np.interp(coverage, levels, card["conformal"]["threshold"])
+    return states_within(probabilities, float(np.interp(coverage, levels, card["conformal"]["threshold"])))
+
+
+def states_within(probabilities: np.ndarray, threshold: float) -> np.ndarray:
+    """Return which states a set holds: those near enough, and the most probable one; none where NaN is all there is."""
     return (1 - probabilities <= threshold) | (probabilities == probabilities.max(axis=1, keepdims=True))

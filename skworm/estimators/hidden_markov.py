@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import pandas as pd
 from scipy.special import logsumexp
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skworm.estimators.calibration import WrappingStateClassifier, animals_of
+from skworm.estimators.calibration import WrappingStateClassifier
 from skworm.frames.index import frame_of_rows, worm_of_rows
+from skworm.parameters import NotNegative, Positive
 
 
 def sequences_of(worm: np.ndarray, frame: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the rows of every run of consecutive frames of one worm, in order of time.
-
-    Parameters
-    ----------
-    worm : numpy.ndarray, shape (n_frames,)
-        Worm of each row.
-    frame : numpy.ndarray of int, shape (n_frames,)
-        Frame number of each row.
-
-    Yields
-    ------
-    numpy.ndarray of int
-        Rows of a run.
-    """
+    """Yield the rows of every run of consecutive frames of one worm, in order of time."""
     _, codes = np.unique(worm, return_inverse=True)
     order = np.lexsort((frame, codes))
     breaks = (np.diff(frame[order]) != 1) | (np.diff(codes[order]) != 0)
@@ -40,23 +25,9 @@ def sequences_of(worm: np.ndarray, frame: np.ndarray) -> Iterator[np.ndarray]:
 def transition_probabilities(
     states: np.ndarray, sequences: list[np.ndarray], n_states: int, pseudo_count: float
 ) -> np.ndarray:
-    """Estimate how probable each state is after each state, from frame to frame.
+    """Return how probable each state (column) is after each state (row), from rows of `states` that follow each other.
 
-    Parameters
-    ----------
-    states : numpy.ndarray of int, shape (n_frames,)
-        State of each row.
-    sequences : list of numpy.ndarray of int
-        Rows that follow each other.
-    n_states : int
-        Number of states.
-    pseudo_count : float
-        Added to the count of every pair.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_states, n_states)
-        From the state of the row to that of the column; rows sum to 1.
+    `pseudo_count` is added to the count of every pair.
     """
     counts = np.full((n_states, n_states), float(pseudo_count))
     for rows in sequences:
@@ -69,76 +40,34 @@ def transition_probabilities(
 def filter_step(
     log_state: np.ndarray | None, log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray
 ) -> np.ndarray:
-    """Take one frame more into account.
+    """Return the logarithm of the probability of each state in a frame, given all until now.
 
-    Parameters
-    ----------
-    log_state : numpy.ndarray of shape (n_states,) or None
-        Logarithm of the probability of each state in the frame before, given all until then; None where there is none.
-    log_emission : numpy.ndarray of shape (n_states,)
-        Logarithm of how probable this frame is in each state, up to a constant.
-    log_transition : numpy.ndarray of shape (n_states, n_states)
-        Logarithm of the probability from the state of the row to that of the column.
-    log_start : numpy.ndarray of shape (n_states,)
-        Logarithm of the probability of the first state.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_states,)
-        Logarithm of the probability of each state in this frame, given all until now.
+    `log_state` is that of the frame before, None where there is none, and `log_emission` how probable this frame is in
+    each state, up to a constant.
     """
     return _normalized(_next(log_state, log_emission, log_transition, log_start, logsumexp))
 
 
-def filtered(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray) -> np.ndarray:
-    """Return the logarithm of the probability of every state in each frame, given this and earlier frames.
+def read_sequence(
+    log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray, decoding: str
+) -> np.ndarray:
+    """Return the logarithm of the probability of every state in each frame, of shape (n_frames, n_states).
 
-    Parameters
-    ----------
-    log_emission : numpy.ndarray of shape (n_frames, n_states)
-        Logarithm of how probable each frame is in each state, up to a constant a frame.
-    log_transition, log_start
-        As in :func:`filter_step`.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_frames, n_states)
-        Logarithms of probabilities.
+    It is given this and earlier frames (``"filtering"``) or all (``"smoothing"``). With ``"viterbi"`` it is that of the
+    most probable path that is in this state in this frame, as a share among the states: the most probable path of all
+    has the highest value in each frame.
     """
-    return _normalized(_forward(log_emission, log_transition, log_start, logsumexp))
-
-
-def smoothed(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray) -> np.ndarray:
-    """Return the logarithm of the probability of every state in each frame, given all frames.
-
-    Parameters
-    ----------
-    log_emission, log_transition, log_start
-        As in :func:`filtered`.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_frames, n_states)
-        Logarithms of probabilities.
-    """
-    return _through_every_state(log_emission, log_transition, log_start, logsumexp)
-
-
-def best_paths(log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray) -> np.ndarray:
-    """Return for every state in each frame the best path through it (Viterbi, forward and backward).
-
-    Parameters
-    ----------
-    log_emission, log_transition, log_start
-        As in :func:`filtered`.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_frames, n_states)
-        Logarithm of the probability of the most probable path that is in this state in this frame, as a share among the
-        states. The most probable path of all has the highest value in each frame.
-    """
-    return _through_every_state(log_emission, log_transition, log_start, np.max)
+    reduce = {"viterbi": np.max, "smoothing": logsumexp, "filtering": logsumexp}[decoding]
+    logs, state = np.empty(log_emission.shape), None
+    for frame, emission in enumerate(log_emission):
+        state = _next(state, emission, log_transition, log_start, reduce)
+        logs[frame] = state = state - state.max()
+    later = np.zeros(log_emission.shape[1])
+    for frame in range(len(logs) - 2, -1, -1) if decoding != "filtering" else ():
+        later = reduce(log_transition + log_emission[frame + 1] + later, axis=1)
+        later = later - later.max()
+        logs[frame] += later
+    return _normalized(logs)
 
 
 def _next(
@@ -148,30 +77,8 @@ def _next(
     return before + emission
 
 
-def _forward(log_emission: np.ndarray, transition: np.ndarray, start: np.ndarray, reduce: Any) -> np.ndarray:
-    logs = np.empty(log_emission.shape)
-    state = None
-    for frame, emission in enumerate(log_emission):
-        state = _next(state, emission, transition, start, reduce)
-        logs[frame] = state = state - state.max()
-    return logs
-
-
-def _through_every_state(log_emission: np.ndarray, transition: np.ndarray, start: np.ndarray, reduce: Any) -> Any:
-    logs = _forward(log_emission, transition, start, reduce)
-    later = np.zeros(log_emission.shape[1])
-    for frame in range(len(logs) - 2, -1, -1):
-        later = reduce(transition + log_emission[frame + 1] + later, axis=1)
-        later = later - later.max()
-        logs[frame] += later
-    return _normalized(logs)
-
-
 def _normalized(logs: np.ndarray) -> np.ndarray:
     return logs - logsumexp(logs, axis=-1, keepdims=True)
-
-
-_DECODINGS = {"viterbi": best_paths, "smoothing": smoothed, "filtering": filtered}
 
 
 class HiddenMarkovStateClassifier(WrappingStateClassifier):
@@ -187,8 +94,7 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
 
     Parameters
     ----------
-    estimator : scikit-learn classifier
-        Gives `predict_proba`, or `decision_function`, whose softmax then stands for probabilities.
+    %(wrapped)s
     decoding : {"viterbi", "smoothing", "filtering"}, default="viterbi"
         ``"viterbi"`` predicts the most probable path through a whole sequence, ``"smoothing"`` the most probable state
         of each frame given the whole sequence, ``"filtering"`` that given this and earlier frames only, as a closed
@@ -201,18 +107,11 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
 
     Attributes
     ----------
-    estimator_ : classifier
-        The estimator, fitted to all frames.
     transition_ : ndarray of shape (n_states, n_states)
         Probability from the state of the row to that of the column, from frame to frame.
     shares_ : ndarray of shape (n_states,)
         Share of each state in the training frames.
-    classes_ : ndarray of shape (n_states,)
-        State names.
-    n_features_in_ : int
-        Columns of `X`.
-    feature_names_in_ : ndarray of str
-        Their names, where `X` had any.
+    %(wrapper)s
 
     References
     ----------
@@ -232,123 +131,57 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
     >>> causal = model.set_params(decoding="filtering").predict(X)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "estimator": [HasMethods(["fit", "predict"])],
-        "decoding": [StrOptions(set(_DECODINGS))],
-        "emission_weight": [Interval(Real, 0, None, closed="neither")],
-        "pseudo_count": [Interval(Real, 0, None, closed="left")],
+    decoding: Literal["viterbi", "smoothing", "filtering"] = "viterbi"
+    emission_weight: Positive = 0.3
+    pseudo_count: NotNegative = 1.0
+
+    _words: ClassVar[dict[str, str]] = {
+        "worm": """\
+array-like of shape (n_frames,), optional
+    Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one sequence.""",
+        "predict_proba returns": """\
+ndarray of shape (n_frames, n_states)
+    Probabilities, in the order of ``classes_``; with ``decoding="filtering"`` given this and earlier frames, with
+    ``"smoothing"`` given the whole sequence. With ``"viterbi"`` how probable the best path through each state is, as a
+    share: highest along the path that is predicted, but no probability of single frames.""",
+        "log_emission returns": """\
+ndarray of shape (n_frames, n_states)
+    Logarithm of the estimator's probabilities over the shares of the states, times `emission_weight`.""",
+        "log_chain returns": """\
+log_transition, log_start : ndarray of shape (n_states, n_states), ndarray of shape (n_states,)
+    Logarithms of probabilities.""",
     }
 
-    def __init__(
-        self, estimator: Any, *, decoding: str = "viterbi", emission_weight: float = 0.3, pseudo_count: float = 1.0
-    ) -> None:
-        self.estimator = estimator
-        self.decoding = decoding
-        self.emission_weight = emission_weight
-        self.pseudo_count = pseudo_count
-
-    def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None) -> HiddenMarkovStateClassifier:
-        """Fit the estimator, and count how states follow each other.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames.
-        y : array-like of shape (n_frames,)
-            States; frames that are ``"unknown"`` are left out.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one worm.
-        groups : array-like of shape (n_frames,), optional
-            Animal of each frame, for an estimator that splits by groups, such as a search.
-
-        Returns
-        -------
-        self
-            The fitted classifier.
-        """
+    def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None, **fit_params: Any) -> Self:
+        """Fit the estimator, and count how states follow each other."""
         worms = worm_of_rows(X, worm)
-        frames, states, codes, known = self._known_frames(X, y, worms)
+        frames, states, codes, known, given = self._known_frames(X, y, worms, {"groups": groups, **fit_params})
         sequences = _sequences(X, worms, len(known), np.flatnonzero(known))
         self.shares_ = np.bincount(codes) / len(codes)
         self.transition_ = transition_probabilities(codes, sequences, len(self.classes_), self.pseudo_count)
-        self.estimator_ = self._fit_inner(frames, states, animals_of(groups, known))
+        self.estimator_ = self._fit_inner(frames, states, given)
         return self
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Return the probability of every state in each frame, given its sequence.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one sequence.
-
-        Returns
-        -------
-        ndarray of shape (n_frames, n_states)
-            Probabilities, in the order of ``classes_``; with ``decoding="filtering"`` given this and earlier frames,
-            with ``"smoothing"`` given the whole sequence. With ``"viterbi"`` how probable the best path through each
-            state is, as a share: highest along the path that is predicted, but no probability of single frames.
-        """
+        """Return the probability of every state in each frame, given its sequence."""
         emission = self.log_emission(X, worm)
         chain = self.log_chain()
-        rows = _sequences(X, worm_of_rows(X, worm), len(emission), slice(None))
         probabilities = np.empty(emission.shape)
-        for part in rows:
-            probabilities[part] = np.exp(_DECODINGS[self.decoding](emission[part], *chain))
+        for part in _sequences(X, worm_of_rows(X, worm), len(emission), slice(None)):
+            probabilities[part] = np.exp(read_sequence(emission[part], *chain, self.decoding))
         return probabilities
 
-    def predict(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Predict the state of every frame.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one sequence.
-
-        Returns
-        -------
-        ndarray of shape (n_frames,)
-            States.
-        """
-        probabilities = self.predict_proba(X, worm)
-        return self.classes_[probabilities.argmax(axis=1)]
-
     def log_emission(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Return how well each frame by itself fits each state.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_frames, n_features)
-            Frames.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        ndarray of shape (n_frames, n_states)
-            Logarithm of the estimator's probabilities over the shares of the states, times `emission_weight`.
-        """
+        """Return how well each frame by itself fits each state."""
         return self.emission_weight * (self._log_probabilities(X, worm) - np.log(self.shares_))
 
     def log_chain(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the logarithms of ``transition_`` and of ``shares_``, with which every sequence starts.
-
-        Returns
-        -------
-        log_transition, log_start : ndarray of shape (n_states, n_states), ndarray of shape (n_states,)
-            Logarithms of probabilities.
-        """
+        """Return the logarithms of ``transition_`` and of ``shares_``, with which every sequence starts."""
         check_is_fitted(self)
         with np.errstate(divide="ignore"):
             return np.log(self.transition_), np.log(self.shares_)
 
 
 def _sequences(X: Any, worms: np.ndarray | None, n_rows: int, kept: Any) -> list[np.ndarray]:
-    if worms is None and not isinstance(X, pd.DataFrame):
-        return list(sequences_of(np.zeros(n_rows, dtype=int)[kept], np.arange(n_rows)[kept]))
     population = np.zeros(n_rows, dtype=int) if worms is None else worms
     return list(sequences_of(population[kept], frame_of_rows(X, population)[kept]))

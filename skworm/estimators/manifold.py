@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from scipy.linalg import eig
 from scipy.sparse import csr_array, vstack
 from scipy.sparse.linalg import ArpackNoConvergence, eigs
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skworm.estimators.documentation import DocumentedEstimator
 from skworm.frames.index import frame_of_rows, frame_settings, validate_like_training, worm_of_rows
+from skworm.parameters import Count
 
 _LARGEST_DENSE = 300
 _ROWS_A_CHUNK = 1024
 _FEWEST_LANCZOS_VECTORS = 60
 
 
-class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DocumentedEstimator):
     """Place frames on the manifold along which activity flows.
 
     A frame becomes a point of phase space by time-delay embedding. From each point activity may go on to the points
@@ -62,12 +65,7 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Frames that the cycle of each coordinate takes, infinite where its eigenvalue is positive.
     transitions_ : scipy.sparse.csr_array of shape (n_frames, n_frames)
         Probability of going from a training frame (row) to another (column) in one frame.
-    frame_settings_ : dict
-        How the training frames were made, of ``X.attrs``; see :func:`skworm.frames.make_frames`.
-    n_features_in_ : int
-        Columns of `X`.
-    feature_names_in_ : ndarray of str
-        Their names, where `X` had any.
+    %(columns)s
 
     References
     ----------
@@ -96,48 +94,26 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "n_delays": [Interval(Integral, 0, None, closed="left")],
-        "delay": [Interval(Integral, 1, None, closed="left")],
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "min_separation": [Interval(Integral, 1, None, closed="left")],
-        "diffusion_time": [Interval(Integral, 1, None, closed="left")],
-    }
+    n_components: Count = field(default=3, kw_only=False)
+    n_delays: Annotated[int, Interval(Integral, 0, None, closed="left")] = 2
+    delay: Count = 2
+    n_neighbors: Count = 20
+    min_separation: Count = 10
+    diffusion_time: Count = 1
 
-    def __init__(
-        self,
-        n_components: int = 3,
-        *,
-        n_delays: int = 2,
-        delay: int = 2,
-        n_neighbors: int = 20,
-        min_separation: int = 10,
-        diffusion_time: int = 1,
-    ) -> None:
-        self.n_components = n_components
-        self.n_delays = n_delays
-        self.delay = delay
-        self.n_neighbors = n_neighbors
-        self.min_separation = min_separation
-        self.diffusion_time = diffusion_time
+    _words: ClassVar[dict[str, str]] = {
+        "population": "recording",
+        "about_X": (
+            "Scaled frames; a DataFrame of :func:`skworm.frames.make_frames` carries worms and frame numbers. The rows "
+            "of a\n    plain array follow each other in time."
+        ),
+        "y": "ignored",
+        "transform returns": "ndarray of shape (n_frames, n_components)\n    Coordinates.",
+        "fit_transform returns": "ndarray of shape (n_frames, n_components)\n    Coordinates.",
+    }
 
     def fit(self, X: Any, y: Any = None, *, worm: Any = None) -> AsymmetricDiffusionMap:
         """Learn the manifold from frames.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_frames, n_features)
-            Scaled frames; a DataFrame of :func:`skworm.frames.make_frames` carries worms and frame numbers. The rows of
-            a plain array follow each other in time.
-        y : ignored
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one recording.
-
-        Returns
-        -------
-        self
-            The fitted transformer.
 
         Raises
         ------
@@ -168,16 +144,6 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         A frame's transitions into the training frames weigh their coordinates (Nyström's extension). The position of a
         frame depends on the `delay` * `n_delays` frames before it and on the one after it, where `X` has them: pass
         whole stretches. The last frame of a stretch is taken to stay where it is.
-
-        Parameters
-        ----------
-        X, worm
-            As in :meth:`fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_frames, n_components)
-            Coordinates.
         """
         check_is_fitted(self)
         frames = validate_like_training(self, X, dtype=np.float64)
@@ -185,7 +151,7 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return self._coordinates(self._transitions_from(following))
 
     def fit_transform(self, X: Any, y: Any = None, *, worm: Any = None) -> np.ndarray:
-        """Learn the manifold and place the same frames on it; parameters as in :meth:`fit`."""
+        """Learn the manifold and place the same frames on it."""
         return self.fit(X, worm=worm).embedding_.copy()
 
     @property
@@ -203,10 +169,6 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         back = np.argsort(order)
         return points[back], following[back]
 
-    def _n_candidates(self) -> int:
-        # Of so many, enough remain even if all stand next to each other in time.
-        return min(len(self._points), self.n_neighbors * (2 * self.min_separation - 1))
-
     def _transitions_from(self, following: np.ndarray) -> csr_array:
         """Return the probabilities of going to the training points, around the points that follow."""
         # In chunks, the candidates of all rows are never held at once.
@@ -215,7 +177,9 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _transitions_of_chunk(self, following: np.ndarray) -> csr_array:
         squared = euclidean_distances(following, self._points, squared=True)
-        candidates = np.argpartition(squared, self._n_candidates() - 1, axis=1)[:, : self._n_candidates()]
+        # Of so many, enough remain even if all stand next to each other in time.
+        n_candidates = min(len(self._points), self.n_neighbors * (2 * self.min_separation - 1))
+        candidates = np.argpartition(squared, n_candidates - 1, axis=1)[:, :n_candidates]
         nearest_first = np.argsort(np.take_along_axis(squared, candidates, axis=1), axis=1, kind="stable")
         candidates = np.take_along_axis(candidates, nearest_first, axis=1)
         squared = np.take_along_axis(squared, candidates, axis=1)
@@ -240,12 +204,9 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return chosen
 
     def _coordinates(self, transitions: csr_array) -> np.ndarray:
-        return transitions @ self._modes_ahead()
-
-    def _modes_ahead(self) -> np.ndarray:
-        """Training coordinates a frame before those that are wanted: the transitions add the last one."""
+        # The transitions add the last of the frames ahead.
         ahead = self._modes * self.eigenvalues_ ** (self.diffusion_time - 1)
-        return np.where(self._imaginary, ahead.imag, ahead.real)
+        return transitions @ np.where(self._imaginary, ahead.imag, ahead.real)
 
 
 def _median(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:

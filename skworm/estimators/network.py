@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from inspect import signature
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from numbers import Real
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
+from skworm.estimators.documentation import DocumentedEstimator, words_of
 from skworm.estimators.parts import (
     GRAPHS,
     MESSAGES,
@@ -25,7 +24,6 @@ from skworm.estimators.parts import (
     LearnedGraph,
     Messages,
     Readout,
-    all_pairs,
 )
 from skworm.frames.index import (
     frame_settings,
@@ -38,14 +36,13 @@ from skworm.frames.index import (
 )
 from skworm.nn import (
     FixedGraph,
-    GNNFrameModule,
+    FrameModule,
     GraphConvolution,
     Groups,
     MessagePassing,
-    MLPFrameModule,
     ReadoutModule,
 )
-from skworm.parameters import resolved
+from skworm.parameters import Count, NotNegative, Positive, resolved
 from skworm.training import (
     Batch,
     Draws,
@@ -63,6 +60,7 @@ from skworm.training import (
 
 VALIDATION_WINDOW = 8
 """Frames of a window that is held out as a whole, as long as the paper's."""
+_ROWS_A_CHUNK = 4096
 _WEIGHT_DECAY = 0.01
 _LEAST_WEIGHT = 0.1
 
@@ -77,27 +75,35 @@ def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
     return weight
 
 
-class NeuralEstimator(BaseEstimator):
+class NeuralEstimator(DocumentedEstimator):
     """A torch module over neurons and their features, trained through skorch."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_hidden": [Interval(Integral, 1, None, closed="left")],
-        "readout": [StrOptions({"concatenate", "sum", "mean", "attention"}), Readout],
-        "augmentation": [VirtualWorms, StrOptions({"auto"}), None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "callbacks": ["array-like", None],
-        "device": [StrOptions({"auto", "cpu", "cuda"})],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    n_hidden: Count = 16
+    readout: Literal["concatenate", "sum", "mean", "attention"] | Readout = "concatenate"
+    augmentation: VirtualWorms | Literal["auto"] | None = "auto"
+    max_epochs: Count = 300
+    learning_rate: Positive = 0.005
+    weight_decay: Literal["auto"] | NotNegative = "auto"
+    validation_fraction: Annotated[float, Interval(Real, 0, 1, closed="left")] = 0.1
+    callbacks: Annotated[Sequence[Any] | None, "array-like", None] = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    random_state: Annotated[int | np.random.RandomState | None, "random_state"] = None
+    verbose: Annotated[int, "verbose"] = 0
+
     _auto_augmentation: ClassVar[VirtualWorms] = VirtualWorms()
     _decayed = "readout.*"
     _graph_per = "worm"
     _words: ClassVar[dict[str, str]] = {
-        "rows": "frames",
+        "columns": "n_neurons * n_node_features",
+        "about_X": (
+            "Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` carries worms and neurons."
+        ),
+        "training_job returns": """\
+TrainingJob
+    What ``skworm.training.train`` trains; ``take_training`` ends the fit.""",
+        "job": "TrainingJob\n    What ``training_job`` returned.",
+        "net": "skorch.NeuralNet\n    The trained net.",
+        "take_training returns": "self\n    The fitted estimator.",
         "unit": "worm",
         "net_outputs": (
             "probabilities of\n    states (`forward`: what the softmax takes), or signals less ``signal_mean_`` and "
@@ -114,65 +120,24 @@ class NeuralEstimator(BaseEstimator):
     }
     _takes_missing_neurons = False
 
-    n_hidden: int
-    readout: str | Readout
-    augmentation: VirtualWorms | str | None
-    max_epochs: int
-    learning_rate: float
-    weight_decay: float | str
-    validation_fraction: float
-    callbacks: Sequence[Any] | None
-    device: str
-    random_state: int | np.random.RandomState | None
-    verbose: int
-
-    def _set_parameters(self, arguments: Mapping[str, Any]) -> None:
-        """Set the parameters of a constructor, whose signature is what scikit-learn reads."""
-        for name in signature(type(self)).parameters:
-            setattr(self, name, arguments[name])
-
     def _name_columns(self, columns: Iterable[Any] | None, n_columns: int) -> None:
         """Set neurons and node features from the columns of a frame, or number them where it has no such names."""
         names = None if columns is None else parse_column_names(columns)
         self.neurons_, self.node_features_ = names or ([str(neuron) for neuron in range(n_columns)], ["0"])
 
     @one_thread()
-    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> NeuralEstimator:
-        """Train the module; see the estimators."""
+    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> Self:
+        """Train the module."""
         job = self.training_job(X, y, worm, sample_weight)
         net = outcome_beforehand(job)
         return self.take_training(job, train(job) if net is None else net)
 
     def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
-        """Make all of a fit that precedes training, so that many can be trained together.
-
-        Parameters
-        ----------
-        X, y, worm, sample_weight
-            As `fit` takes them.
-
-        Returns
-        -------
-        TrainingJob
-            What :func:`skworm.training.train` trains; :meth:`take_training` ends the fit.
-        """
+        """Make all of a fit that precedes training, so that many can be trained together."""
         raise NotImplementedError
 
-    def take_training(self, job: TrainingJob, net: Any) -> NeuralEstimator:
-        """Make all of a fit that follows training.
-
-        Parameters
-        ----------
-        job : TrainingJob
-            What :meth:`training_job` returned.
-        net : skorch.NeuralNet
-            The trained net.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-        """
+    def take_training(self, job: TrainingJob, net: Any) -> Self:
+        """Make all of a fit that follows training."""
         self.net_ = net
         # In single precision a row's prediction would depend, if slightly, on the rows that come with it.
         net.module_.double()
@@ -180,6 +145,16 @@ class NeuralEstimator(BaseEstimator):
         self.best_epoch_ = dict(net.callbacks_)["best_epoch"].best_epoch_
         self._after_training(job.X, job.group if self._has_worms else None)
         return self
+
+    def _judges(self, X: Any, worms: np.ndarray | None, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """Set the training worms; return the worm of each known row, which of these rows judge epochs, and a seed."""
+        self._has_worms = worms is not None
+        population = np.zeros(len(known), dtype=int) if worms is None else worms
+        self.worms_, group = np.unique(population[known], return_inverse=True)
+        random_state = check_random_state(self.random_state)
+        seed = random_state.randint(np.iinfo(np.int32).max)
+        window = window_of_rows(X, population, VALIDATION_WINDOW)[known]
+        return group, held_out_windows(group, window, self.validation_fraction, random_state), seed
 
     def _job(
         self,
@@ -221,7 +196,7 @@ class NeuralEstimator(BaseEstimator):
             if augmentation.neuron_dropout and not self._takes_missing_neurons:
                 raise ValueError(
                     f"VirtualWorms: neuron_dropout={augmentation.neuron_dropout}, but {type(self).__name__} needs "
-                    f"every neuron in all {self._words['rows']}; leave neuron_dropout=0"
+                    f"every neuron in all {words_of(type(self))['rows']}; leave neuron_dropout=0"
                 )
 
     def _readout_of_neurons(self) -> Readout:
@@ -234,14 +209,41 @@ class NeuralEstimator(BaseEstimator):
         """Take outputs of the module and targets; what training minimises."""
         raise NotImplementedError
 
+    @property
+    def _n_outputs(self) -> int:
+        """Outputs a frame."""
+        raise NotImplementedError
+
     def _build_module(self) -> nn.Module:
         raise NotImplementedError
+
+    def _build_readout(self, n_neurons: int, n_features: int) -> ReadoutModule:
+        readout = self._readout_of_neurons()
+        return ReadoutModule(
+            n_neurons,
+            n_features,
+            self._n_outputs,
+            n_hidden=self.n_hidden,
+            n_layers=readout.n_layers,
+            batch_norm=self._batch_norm(),
+            aggregation=readout.aggregation,
+            fill_missing=self._takes_missing_neurons,
+        )
 
     def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
         """Keep what follows from the training rows; `group` is None where they name no worms."""
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, device=self.net_.device)
+
+    def _apply(self, X: Tensor, worms: np.ndarray | None, **others: Any) -> Tensor:
+        """Apply the module to rows, each with the graph of its worm where the module has such graphs."""
+        return self._in_chunks(X, Groups.one(len(X), X.device), **others)
+
+    def _in_chunks(self, X: Tensor, group: Groups, **others: Any) -> Tensor:
+        module = self.net_.module_.eval()
+        chunks = zip(X.split(_ROWS_A_CHUNK), group.index.split(_ROWS_A_CHUNK), strict=True)
+        return torch.cat([module(part, Groups(index, group.n_groups), **others) for part, index in chunks])
 
     def _virtual_worms(self) -> VirtualWorms | None:
         return self._auto_augmentation if isinstance(self.augmentation, str) else self.augmentation
@@ -261,13 +263,22 @@ class NeuralEstimator(BaseEstimator):
 class GraphEstimator(NeuralEstimator):
     """A neural estimator whose module passes messages along a graph, as ``module.messages``."""
 
-    _graph_constraints: ClassVar[dict[str, list[Any]]] = {
-        "graph": [StrOptions(set(GRAPHS)), InferredGraph, LearnedGraph, pd.DataFrame],
-        "messages": [StrOptions(set(MESSAGES)), Messages, Convolution],
-    }
+    graph: Annotated[str, StrOptions(set(GRAPHS))] | InferredGraph | LearnedGraph | pd.DataFrame = "auto"
+    messages: Annotated[str, StrOptions(set(MESSAGES))] | Messages | Convolution = "weighted"
 
-    graph: str | InferredGraph | LearnedGraph | pd.DataFrame
-    messages: str | Messages | Convolution
+    _words: ClassVar[dict[str, str]] = {
+        "infer_graphs X": "array-like of shape (n_rows, n_features)\n    Rows as `predict` takes them.",
+        "infer_graphs worm": """\
+array-like of shape (n_rows,), optional
+    Worm of each row; by default the index level ``"worm"`` of `X`.""",
+        "group": """\
+array-like of shape (n_rows,), optional
+    Group of each row; by default its worm, or one group, 0, where rows name no worm.""",
+        "infer_graphs returns": """\
+dict of DataFrame
+    Graph of each group, of shape (n_neurons, n_neurons): weight from the neuron of the row (pre) to that of the column
+    (post).""",
+    }
 
     @property
     def has_static_graph(self) -> bool:
@@ -282,21 +293,6 @@ class GraphEstimator(NeuralEstimator):
         training; the graphs that `predict` uses for training worms are ``graphs_``. Dynamic edges are averaged over the
         rows of a group.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_rows, n_features)
-            Rows as `predict` takes them.
-        group : array-like of shape (n_rows,), optional
-            Group of each row; by default its worm, or one group, 0, where rows name no worm.
-        worm : array-like of shape (n_rows,), optional
-            Worm of each row; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        dict of DataFrame
-            Graph of each group, of shape (n_neurons, n_neurons): weight from the neuron of the row (pre) to that of the
-            column (post).
-
         Raises
         ------
         ValueError
@@ -309,8 +305,7 @@ class GraphEstimator(NeuralEstimator):
         if labels.shape != (len(rows),):
             raise ValueError(f"group has shape {labels.shape}, but X has {len(rows)} rows; pass one label a row")
         names, codes = np.unique(labels, return_inverse=True)
-        graphs = self._infer(rows, Groups(self._tensor(codes), len(names)))
-        return {name: self._labelled(graph) for name, graph in zip(names.tolist(), graphs, strict=True)}
+        return self._infer(rows, codes, names.tolist())
 
     def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
         """Return rows as the module takes them."""
@@ -320,22 +315,19 @@ class GraphEstimator(NeuralEstimator):
         return resolved(self.messages, MESSAGES)
 
     def _build_messages(self, n_node_features: int) -> MessagePassing | GraphConvolution:
-        messages = self._messages()
-        n_neurons = len(self.neurons_)
-        given = self._receiving(self.graph) if isinstance(self.graph, pd.DataFrame) else None
+        messages, n_neurons, given = self._messages(), len(self.neurons_), None
+        if isinstance(self.graph, pd.DataFrame):
+            given = torch.tensor(self._aligned(self.graph).to_numpy().T, dtype=torch.get_default_dtype())
         if isinstance(messages, Convolution):
-            if given is None and not (isinstance(self.graph, str) and self.graph == "auto"):
+            if given is None and self.graph != "auto":
                 raise ValueError(
                     f"graph={self.graph!r}, but messages={self.messages!r} run on all pairs of neurons or on a given "
                     "graph; leave graph='auto', pass a DataFrame, or leave messages='weighted'"
                 )
-            return messages.build(all_pairs(n_neurons) if given is None else given, n_node_features)
+            return messages.build(torch.ones(n_neurons, n_neurons) if given is None else given, n_node_features)
         if given is not None:
             return messages.build(FixedGraph(given))
         return messages.build(resolved(self.graph, GRAPHS).build(n_neurons, n_node_features, self._graph_per))
-
-    def _receiving(self, graph: pd.DataFrame) -> Tensor:
-        return torch.tensor(self._aligned(graph).to_numpy().T, dtype=torch.get_default_dtype())
 
     def _aligned(self, graph: pd.DataFrame) -> pd.DataFrame:
         missing = [name for name in self.neurons_ if name not in graph.index or name not in graph.columns]
@@ -354,13 +346,17 @@ class GraphEstimator(NeuralEstimator):
             )
         return aligned
 
-    def _keep_graphs(self, X: Tensor, group: np.ndarray | None) -> None:
+    def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
         """Set ``graph_`` from all training rows and ``graphs_`` from those of each worm."""
-        self.graph_ = self._labelled(self._infer(X, Groups.one(len(X), X.device))[0])
-        self.graphs_ = {}
-        if group is not None:
-            graphs = self._infer(X, Groups(torch.as_tensor(group, device=X.device), len(self.worms_)))
-            self.graphs_ = {worm: self._labelled(graph) for worm, graph in zip(self.worms_, graphs, strict=True)}
+        rows = self._tensor(X.astype(np.float64))
+        self.graph_ = self._infer_one(rows)
+        self.graphs_ = {} if group is None else self._infer(rows, group, self.worms_)
+
+    def _apply(self, X: Tensor, worms: np.ndarray | None, **others: Any) -> Tensor:
+        if not self.net_.module_.messages.takes_group_graphs:
+            return super()._apply(X, worms, **others)
+        graphs, rows = self._graphs_of_rows(X, worms)
+        return self._in_chunks(X, rows, graphs=graphs, **others)
 
     def _graphs_of_rows(self, X: Tensor, worms: np.ndarray | None) -> tuple[Tensor, Groups]:
         """Return the graphs of some rows, and which of them each row has.
@@ -375,33 +371,44 @@ class GraphEstimator(NeuralEstimator):
             codes = np.zeros(len(X), dtype=int)
         else:
             names, codes = np.unique(worms, return_inverse=True)
-            graphs = [self._graph_of(name, X, codes == code) for code, name in enumerate(names)]
+            graphs = [
+                self.graphs_[name] if name in self.graphs_ else self._infer_one(X[self._tensor(codes == code)])
+                for code, name in enumerate(names)
+            ]
         # Between neurons that were never there together nothing was inferred, and nothing is sent.
         stacked = self._tensor(np.nan_to_num(np.stack([graph.to_numpy().T for graph in graphs])))
         return stacked, Groups(self._tensor(codes), len(graphs))
 
-    def _graph_of(self, worm: Any, X: Tensor, rows: np.ndarray) -> pd.DataFrame:
-        if worm in self.graphs_:
-            return self.graphs_[worm]
-        frames = X[self._tensor(rows)]
-        return self._labelled(self._infer(frames, Groups.one(len(frames), X.device))[0])
-
-    def _infer(self, X: Tensor, group: Groups) -> Tensor:
-        module = self.net_.module_
-        module.eval()
-        with one_thread(), torch.inference_mode():
-            return module.group_graphs(X, group)
-
-    def _labelled(self, weights: Tensor) -> pd.DataFrame:
+    def _infer(self, X: Tensor, codes: np.ndarray, names: Any) -> dict[Any, pd.DataFrame]:
+        """Infer the graph of each group of rows, by the names of the groups."""
         pre = pd.Index(self.neurons_, name="pre")
-        return pd.DataFrame(weights.T.cpu().numpy(), index=pre, columns=pre.rename("post"))
+        with one_thread(), torch.inference_mode():
+            graphs = self.net_.module_.eval().group_graphs(X, Groups(self._tensor(codes), len(names)))
+        graphs = graphs.transpose(1, 2).cpu().numpy()
+        return {name: pd.DataFrame(graph, pre, pre.rename("post")) for name, graph in zip(names, graphs, strict=True)}
 
-
-_FRAMES_A_CHUNK = 4096
+    def _infer_one(self, X: Tensor) -> pd.DataFrame:
+        return self._infer(X, np.zeros(len(X), dtype=int), [0])[0]
 
 
 @dataclass(frozen=True)
-class _VirtualFrames:
+class VirtualBatches:
+    """What preparations of training batches have in common that make virtual worms, or none."""
+
+    augmentation: VirtualWorms | None
+
+    @property
+    def keeps_neurons(self) -> bool:
+        """Whether no neuron goes missing in what comes out."""
+        return self.augmentation is None or not self.augmentation.neuron_dropout
+
+    def n_groups(self, n_groups: int) -> int:
+        """Return how many groups come out of so many."""
+        return n_groups if self.augmentation is None else n_groups * self.augmentation.n_groups
+
+
+@dataclass(frozen=True)
+class _VirtualFrames(VirtualBatches):
     """Every epoch's frames are those of virtual worms."""
 
     augmentation: VirtualWorms
@@ -410,13 +417,6 @@ class _VirtualFrames:
     @property
     def structure(self) -> Hashable:
         return self.augmentation.structure, self.signals
-
-    @property
-    def keeps_neurons(self) -> bool:
-        return not self.augmentation.neuron_dropout
-
-    def n_groups(self, n_groups: int) -> int:
-        return n_groups * self.augmentation.n_groups
 
     def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
         return self.augmentation.draw(n_samples, n_features, generator, len(self.signals), self.signals)
@@ -429,11 +429,6 @@ class _VirtualFrames:
 class FrameEstimator(NeuralEstimator):
     """A torch module that maps frames to outputs, by default a perceptron, trained through skorch."""
 
-    @property
-    def _n_outputs(self) -> int:
-        """Outputs a frame."""
-        raise NotImplementedError
-
     def _job_of_frames(
         self,
         X: Any,
@@ -445,14 +440,7 @@ class FrameEstimator(NeuralEstimator):
     ) -> TrainingJob:
         """Make the job of the frames that are known; targets and weights are of these, worms and windows of `X`."""
         self.frame_settings_ = frame_settings(X)
-        worms = worm_of_rows(X, worm)
-        self._has_worms = worms is not None
-        population = np.zeros(len(frames), dtype=int) if worms is None else worms
-        self.worms_, group = np.unique(population[known], return_inverse=True)
-        window = window_of_rows(X, population, VALIDATION_WINDOW)[known]
-        random_state = check_random_state(self.random_state)
-        seed = random_state.randint(np.iinfo(np.int32).max)
-        held_out = held_out_windows(group, window, self.validation_fraction, random_state)
+        group, held_out, seed = self._judges(X, worm_of_rows(X, worm), known)
         signals, _ = parse_context_feature_names(self.node_features_)
         augmentation = self._virtual_worms()
         prepare = None if augmentation is None else _VirtualFrames(augmentation, tuple(signals))
@@ -470,34 +458,12 @@ class FrameEstimator(NeuralEstimator):
     def _outputs(self, X: Any, worm: Any) -> Tensor:
         """Check frames, and apply the module to them."""
         frames = self._frames_to_predict(X, worm)
-        self.net_.module_.eval()
         with one_thread(), torch.inference_mode():
-            return self._forward(self._tensor(frames), worm_of_rows(X, worm))
-
-    def _forward(self, X: Tensor, worms: np.ndarray | None) -> Tensor:
-        return self._forward_in_chunks(X, Groups.one(len(X), X.device))
-
-    def _forward_in_chunks(self, X: Tensor, group: Groups, **others: Tensor) -> Tensor:
-        module = self.net_.module_
-        chunks = zip(X.split(_FRAMES_A_CHUNK), group.index.split(_FRAMES_A_CHUNK), strict=True)
-        return torch.cat([module(part, Groups(index, group.n_groups), **others) for part, index in chunks])
+            return self._apply(self._tensor(frames), worm_of_rows(X, worm))
 
     def _build_module(self) -> nn.Module:
         shape = len(self.neurons_), len(self.node_features_)
-        return MLPFrameModule(*shape, self._build_readout(shape[1]))
-
-    def _build_readout(self, n_features: int) -> ReadoutModule:
-        readout = self._readout_of_neurons()
-        return ReadoutModule(
-            len(self.neurons_),
-            n_features,
-            self._n_outputs,
-            n_hidden=self.n_hidden,
-            n_layers=readout.n_layers,
-            batch_norm=self._batch_norm(),
-            aggregation=readout.aggregation,
-            fill_missing=self._takes_missing_neurons,
-        )
+        return FrameModule(*shape, None, self._build_readout(*shape))
 
 
 class GraphFrameEstimator(FrameEstimator, GraphEstimator):
@@ -506,16 +472,7 @@ class GraphFrameEstimator(FrameEstimator, GraphEstimator):
     def _build_module(self) -> nn.Module:
         shape = len(self.neurons_), len(self.node_features_)
         messages = self._build_messages(shape[1])
-        return GNNFrameModule(*shape, messages, self._build_readout(self._messages().n_features(shape[1])))
-
-    def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
-        self._keep_graphs(self._tensor(X.astype(np.float64)), group)
+        return FrameModule(*shape, messages, self._build_readout(shape[0], self._messages().n_features(shape[1])))
 
     def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
         return self._tensor(self._frames_to_predict(X, worm))
-
-    def _forward(self, X: Tensor, worms: np.ndarray | None) -> Tensor:
-        if not self.net_.module_.messages.takes_group_graphs:
-            return super()._forward(X, worms)
-        graphs, rows = self._graphs_of_rows(X, worms)
-        return self._forward_in_chunks(X, rows, graphs=graphs)

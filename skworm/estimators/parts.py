@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from numbers import Integral
+from typing import Annotated, ClassVar, Literal
 
-import torch
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
 from skworm.nn import (
@@ -25,10 +24,7 @@ from skworm.nn import (
 )
 from skworm.nn.graphs import Graph
 from skworm.nn.messages import Layer
-from skworm.parameters import ParameterObject
-
-_POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
-_POSITIVE = Interval(Real, 0, None, closed="neither")
+from skworm.parameters import Count, NotNegative, ParameterObject, Positive
 
 
 class InferredGraph(ParameterObject):
@@ -63,33 +59,13 @@ class InferredGraph(ParameterObject):
     1.0
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "per": [StrOptions({"auto", "worm", "frame"})],
-        "average": [StrOptions({"node_features", "hidden_neurons", "hidden_edges", "edge_weights"})],
-        "aggregation": [StrOptions({"concatenate", "sum"})],
-        "temperature": [_POSITIVE],
-        "embedding": [Interval(Integral, 0, None, closed="left")],
-        "n_hidden": [_POSITIVE_INTEGER],
-        "batch_norm": ["boolean"],
-    }
-
-    def __init__(
-        self,
-        per: str = "auto",
-        average: str = "node_features",
-        aggregation: str = "concatenate",
-        temperature: float = 1.0,
-        embedding: int = 8,
-        n_hidden: int = 16,
-        batch_norm: bool = False,
-    ) -> None:
-        self.per = per
-        self.average = average
-        self.aggregation = aggregation
-        self.temperature = temperature
-        self.embedding = embedding
-        self.n_hidden = n_hidden
-        self.batch_norm = batch_norm
+    per: Literal["auto", "worm", "frame"] = "auto"
+    average: Literal["node_features", "hidden_neurons", "hidden_edges", "edge_weights"] = "node_features"
+    aggregation: Literal["concatenate", "sum"] = "concatenate"
+    temperature: Positive = 1.0
+    embedding: Annotated[int, Interval(Integral, 0, None, closed="left")] = 8
+    n_hidden: Count = 16
+    batch_norm: bool = False
 
     def build(self, n_neurons: int, n_node_features: int, per: str) -> Graph:
         """Return the module that infers the graph; `per` is what ``"auto"`` stands for."""
@@ -121,10 +97,7 @@ class LearnedGraph(ParameterObject):
     LearnedGraph(temperature=0.5)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"temperature": [_POSITIVE]}
-
-    def __init__(self, temperature: float = 1.0) -> None:
-        self.temperature = temperature
+    temperature: Positive = 1.0
 
     def build(self, n_neurons: int, n_node_features: int, per: str) -> Graph:
         """Return the module that holds the graph."""
@@ -156,20 +129,10 @@ class Messages(ParameterObject):
     Messages(residual=False)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "normalization": [StrOptions({"row", "mean"}), None],
-        "residual": ["boolean"],
-        "self_edges": ["boolean"],
-        "n_steps": [_POSITIVE_INTEGER],
-    }
-
-    def __init__(
-        self, normalization: str | None = "mean", residual: bool = True, self_edges: bool = True, n_steps: int = 1
-    ) -> None:
-        self.normalization = normalization
-        self.residual = residual
-        self.self_edges = self_edges
-        self.n_steps = n_steps
+    normalization: Literal["row", "mean"] | None = "mean"
+    residual: bool = True
+    self_edges: bool = True
+    n_steps: Count = 1
 
     def build(self, graph: Graph) -> MessagePassing:
         """Return the module that passes messages along a graph."""
@@ -193,13 +156,12 @@ class Convolution(ParameterObject):
     whatever its weight. The diagonal does not count.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"n_hidden": [_POSITIVE_INTEGER]}
-
-    n_hidden: int
+    n_hidden: Count = 16
+    _layer: ClassVar[Callable[..., Layer]]
 
     def layer(self, n_inputs: int) -> Layer:
         """Return the layer of so many features of a neuron."""
-        raise NotImplementedError
+        return type(self)._layer(n_inputs, **self.get_params())
 
     def build(self, adjacency: Tensor, n_node_features: int) -> GraphConvolution:
         """Return the module that runs the layer on a graph of shape (n_neurons, n_neurons)."""
@@ -226,18 +188,8 @@ class GIN(Convolution):
     Networks?".
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Convolution._parameter_constraints,
-        "learn_epsilon": ["boolean"],
-    }
-
-    def __init__(self, n_hidden: int = 16, learn_epsilon: bool = True) -> None:
-        self.n_hidden = n_hidden
-        self.learn_epsilon = learn_epsilon
-
-    def layer(self, n_inputs: int) -> GINConvolution:
-        """Return the layer."""
-        return GINConvolution(n_inputs, self.n_hidden, learn_epsilon=self.learn_epsilon)
+    learn_epsilon: bool = True
+    _layer = GINConvolution
 
 
 class SAGE(Convolution):
@@ -254,12 +206,7 @@ class SAGE(Convolution):
     Learning on Large Graphs".
     """
 
-    def __init__(self, n_hidden: int = 16) -> None:
-        self.n_hidden = n_hidden
-
-    def layer(self, n_inputs: int) -> SAGEConvolution:
-        """Return the layer."""
-        return SAGEConvolution(n_inputs, self.n_hidden)
+    _layer = SAGEConvolution
 
 
 class GAT(Convolution):
@@ -277,19 +224,8 @@ class GAT(Convolution):
     Wang et al. 2021, Supplementary Information, "Model Selection"; Veličković et al. 2018, "Graph Attention Networks".
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Convolution._parameter_constraints,
-        "n_heads": [_POSITIVE_INTEGER],
-    }
-    _layer: ClassVar[type[GATConvolution] | type[GATv2Convolution]] = GATConvolution
-
-    def __init__(self, n_hidden: int = 16, n_heads: int = 1) -> None:
-        self.n_hidden = n_hidden
-        self.n_heads = n_heads
-
-    def layer(self, n_inputs: int) -> Layer:
-        """Return the layer."""
-        return self._layer(n_inputs, self.n_hidden, n_heads=self.n_heads)
+    n_heads: Count = 1
+    _layer: ClassVar[Callable[..., Layer]] = GATConvolution
 
     def n_features(self, n_node_features: int) -> int:
         """Return the number of features that a neuron has after messages."""
@@ -328,12 +264,7 @@ class GlobalAttention(Convolution):
     Learning the Similarity of Graph Structured Objects".
     """
 
-    def __init__(self, n_hidden: int = 16) -> None:
-        self.n_hidden = n_hidden
-
-    def layer(self, n_inputs: int) -> AttentionConvolution:
-        """Return the layer."""
-        return AttentionConvolution(n_inputs, self.n_hidden)
+    _layer = AttentionConvolution
 
 
 class Readout(ParameterObject):
@@ -361,16 +292,9 @@ class Readout(ParameterObject):
     2
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "aggregation": [StrOptions({"concatenate", "sum", "mean", "attention"})],
-        "n_layers": [_POSITIVE_INTEGER],
-        "batch_norm": [StrOptions({"auto", "output", "before_activation"}), None],
-    }
-
-    def __init__(self, aggregation: str = "concatenate", n_layers: int = 1, batch_norm: str | None = "auto") -> None:
-        self.aggregation = aggregation
-        self.n_layers = n_layers
-        self.batch_norm = batch_norm
+    aggregation: Literal["concatenate", "sum", "mean", "attention"] = "concatenate"
+    n_layers: Count = 1
+    batch_norm: Literal["auto", "output", "before_activation"] | None = "auto"
 
 
 class Rollout(ParameterObject):
@@ -403,24 +327,10 @@ class Rollout(ParameterObject):
     16
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "train_horizon": [_POSITIVE_INTEGER],
-        "random_start": ["boolean"],
-        "scheduled_sampling_end": [Interval(Real, 0, None, closed="left")],
-        "clip_margin": [Interval(Real, 0, None, closed="left"), None],
-    }
-
-    def __init__(
-        self,
-        train_horizon: int = 8,
-        random_start: bool = True,
-        scheduled_sampling_end: float = 0,
-        clip_margin: float | None = 0.5,
-    ) -> None:
-        self.train_horizon = train_horizon
-        self.random_start = random_start
-        self.scheduled_sampling_end = scheduled_sampling_end
-        self.clip_margin = clip_margin
+    train_horizon: Count = 8
+    random_start: bool = True
+    scheduled_sampling_end: NotNegative = 0
+    clip_margin: NotNegative | None = 0.5
 
 
 GRAPHS: Mapping[str, type[ParameterObject]] = {
@@ -439,8 +349,3 @@ MESSAGES: Mapping[str, type[ParameterObject]] = {
     "attention": GlobalAttention,
 }
 """Messages by name."""
-
-
-def all_pairs(n_neurons: int) -> Tensor:
-    """Return the graph in which every neuron receives from every other."""
-    return torch.ones(n_neurons, n_neurons)

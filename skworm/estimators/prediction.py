@@ -63,9 +63,10 @@ def frames_for_model(
     >>> X.shape[1] == model.n_features_in_, round(resampled[0].fps, 2)
     (True, 2.9)
     """
-    neurons, node_features = _columns_of(model)
+    neurons, node_features = columns_of(model)
     settings = settings_for(model, settings)
-    worms = [_at_rate(recording, settings.get("fps")) for recording in recordings]
+    fps = settings.get("fps")
+    worms = [worm if fps is None or is_same_rate(worm.fps, fps) else resample(worm, fps) for worm in recordings]
     derivative = settings.get("derivative") or "auto"
     if derivative == "file" and any(worm.derivatives is None for worm in worms):
         # What the file of the training worms brought is taken to be smooth and two-sided, and so is this.
@@ -158,7 +159,7 @@ def decode_states(
     X, worms = frames_for_model(model, recordings, settings=settings)
     table = X.index.to_frame(index=False)
     table["time"] = np.concatenate([worm.time for worm in worms])
-    readable = readable_frames(X.to_numpy(), len(_columns_of(model)[0]), get_tags(model).input_tags.allow_nan)
+    readable = readable_frames(X.to_numpy(), len(columns_of(model)[0]), get_tags(model).input_tags.allow_nan)
     if not readable.any():
         raise ValueError("no frame of the recordings has a value of the neurons that the model reads")
     states = np.full(len(X), UNKNOWN, dtype=object)
@@ -235,12 +236,14 @@ def bouts_in_seconds(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(bouts, ignore_index=True)
 
 
-def _columns_of(model: Any) -> tuple[list[str], list[str]]:
+def columns_of(model: Any) -> tuple[list[str], list[str]]:
+    """Return the neurons and node features that a model reads; raise ValueError if it does not know them by name."""
     names = getattr(model, "feature_names_in_", None)
     parsed = None if names is None else parse_column_names(names)
     if parsed is None:
         raise ValueError(
-            f"the {type(model).__name__} does not know its neurons by name; train it on a table of make_frames"
+            f"the {type(model).__name__} does not know its columns ('AVAL:trace'), and so does not know its neurons by "
+            "name; train it on a table of make_frames"
         )
     return parsed
 
@@ -258,12 +261,6 @@ def _tell_missing(worms: list[Recording], neurons: list[str], takes_missing: boo
             raise ValueError(f"{listing}, which the model reads; leave the worm out, or train a model without them")
         if lacks:
             warnings.warn(f"{listing}, and is read without", UserWarning, stacklevel=3)
-
-
-def _at_rate(recording: Recording, fps: float | None) -> Recording:
-    if fps is None or is_same_rate(recording.fps, fps):
-        return recording
-    return resample(recording, fps)
 
 
 def _annotated(worm: Recording, classes: list[str]) -> np.ndarray:

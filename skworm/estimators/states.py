@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
@@ -18,7 +16,6 @@ from torch import nn
 
 from skworm.estimators.documentation import documented
 from skworm.estimators.network import FrameEstimator, GraphFrameEstimator, check_weights
-from skworm.estimators.parts import Convolution, InferredGraph, LearnedGraph, Messages, Readout
 from skworm.frames.index import (
     check_same_order,
     frame_of_rows,
@@ -27,41 +24,16 @@ from skworm.frames.index import (
     worm_of_rows,
 )
 from skworm.recording import UNKNOWN
-from skworm.training import TrainingJob, VirtualWorms, one_thread
+from skworm.training import TrainingJob, one_thread
 
 
 def missing_neurons(frames: np.ndarray, n_neurons: int) -> np.ndarray:
-    """Return which neurons are missing in which frame: those of which any feature is NaN.
-
-    Parameters
-    ----------
-    frames : ndarray of shape (n_frames, n_neurons * n_node_features)
-        Frames, neuron-major.
-    n_neurons : int
-        Number of neurons.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_frames, n_neurons)
-        Whether a neuron is missing.
-    """
+    """Return which neurons are missing in which frame, (n_frames, n_neurons): those of which any feature is NaN."""
     return np.any(np.isnan(frames).reshape(len(frames), n_neurons, -1), axis=2)
 
 
 def check_neurons(frames: np.ndarray, neurons: Sequence[str], X: Any, worm: Any = None) -> None:
-    """Raise a ValueError that names worm and frame if there is a frame without any neuron.
-
-    Parameters
-    ----------
-    frames : ndarray of shape (n_frames, n_neurons * n_node_features)
-        Frames, neuron-major, NaN where a neuron is missing.
-    neurons : sequence of str
-        Neurons.
-    X : array-like or DataFrame of shape (n_frames, ...)
-        What the frames were made of; its index may tell worm and frame.
-    worm : array-like of shape (n_frames,), optional
-        Worm of each frame.
-    """
+    """Raise a ValueError that names worm and frame, of `worm` or the index of `X`, if a frame has no neuron at all."""
     empty = np.all(missing_neurons(frames, len(neurons)), axis=1)
     if not empty.any():
         return
@@ -99,28 +71,17 @@ def encode_states(
     return classes, codes
 
 
+@documented
 class StateClassifierMixin(ClassifierMixin):
     """A classifier that gives no score to frames whose state is unknown."""
 
+    def predict(self, X: Any, worm: Any = None) -> np.ndarray:
+        """Predict the state of every frame."""
+        probabilities = self.predict_proba(X, worm=worm)
+        return self.classes_[probabilities.argmax(axis=1)]
+
     def score(self, X: Any, y: Any, sample_weight: Any = None, worm: Any = None) -> float:
-        """Return the accuracy over the frames whose state is known.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_frames, n_features)
-            Frames.
-        y : array-like of shape (n_frames,)
-            True states; ``"unknown"`` is left out.
-        sample_weight : array-like of shape (n_frames,), optional
-            Weights of the frames.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame, as `predict` takes it.
-
-        Returns
-        -------
-        float
-            Share of the known frames that are predicted rightly.
-        """
+        """Return the accuracy over the frames whose state is known."""
         true = column_or_1d(y, warn=False)
         check_consistent_length(X, true, sample_weight)
         known = known_states(true)
@@ -132,36 +93,20 @@ class StateClassifierMixin(ClassifierMixin):
 class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
     """A torch module that maps frames to logits, trained through skorch."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **FrameEstimator._parameter_constraints,
-        "class_weight": [StrOptions({"balanced"}), dict, None],
-    }
+    class_weight: Literal["balanced"] | dict[str, float] | None = None
+    _loss = nn.CrossEntropyLoss
     _takes_missing_neurons = True
-    class_weight: dict[str, float] | str | None
+    _words: ClassVar[dict[str, str]] = {
+        "about_X": """\
+Scaled frames, neuron-major, NaN where a neuron is missing; one that is missing in all training frames
+    (``neurons_without_data_``) is never looked at. A DataFrame of :func:`skworm.frames.make_frames` carries worms and
+    neurons. Prediction matches columns ``"neuron:feature"`` by name: they may come in any order, neurons that are not
+    there count as missing, and further ones are ignored.""",
+    }
 
-    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> NeuralStateClassifier:
-        """Train on frames.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_frames, n_neurons * n_node_features)
-            Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` carries worms and neurons.
-            A neuron with NaN in a frame is missing there; one that is missing in all training frames
-            (``neurons_without_data_``) is never looked at.
-        y : array-like of shape (n_frames,)
-            States; frames that are ``"unknown"`` are left out.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one population.
-        sample_weight : array-like of shape (n_frames,), optional
-            Weights of the frames in the loss.
-
-        Returns
-        -------
-        self
-            The fitted classifier.
-        """
-        super().fit(X, y, worm, sample_weight)
-        return self
+    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> Self:
+        """Train on frames."""
+        return super().fit(X, y, worm, sample_weight)
 
     def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
         """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
@@ -181,10 +126,6 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
             by_state = compute_sample_weight(self.class_weight, states[known]).astype(np.float32)
             weight = by_state if weight is None else weight * by_state
         return self._job_of_frames(X, frames, targets, known, worm, weight)
-
-    @property
-    def _loss(self) -> type[nn.Module]:
-        return nn.CrossEntropyLoss
 
     def _frames_to_train(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
         """Set ``neurons_without_data_``, and let these be missing in the frames that judge as well."""
@@ -212,42 +153,9 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
 
     @one_thread()
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Return the probability of every state.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_frames, n_neurons * n_node_features)
-            Frames; NaN where a neuron is missing. A DataFrame with columns ``"neuron:feature"``, on which the model was
-            trained too, is matched by name: columns may come in any order, neurons that it lacks count as missing, and
-            further ones are ignored.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        ndarray of shape (n_frames, n_states)
-            Probabilities, in the order of ``classes_``.
-        """
+        """Return the probability of every state."""
         check_is_fitted(self)
         return torch.softmax(self._outputs(X, worm), dim=1).cpu().numpy()
-
-    def predict(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Predict the state of every frame.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_frames, n_neurons * n_node_features)
-            Frames, as :meth:`predict_proba` takes them.
-        worm : array-like of shape (n_frames,), optional
-            Worm of each frame; by default the index level ``"worm"`` of `X`.
-
-        Returns
-        -------
-        ndarray of shape (n_frames,)
-            The most probable states (equation 3).
-        """
-        probabilities = self.predict_proba(X, worm=worm)
-        return self.classes_[probabilities.argmax(axis=1)]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -255,7 +163,6 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
         return tags
 
 
-@documented
 class MLPStateClassifier(NeuralStateClassifier):
     """Read the behavioural state with a multi-layer perceptron on all neurons' features.
 
@@ -271,10 +178,8 @@ class MLPStateClassifier(NeuralStateClassifier):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_states,)
-        State names.
-    neurons_without_data_ : list of str
-        Neurons that are missing in all training frames; they count as missing whatever their columns hold.
+    %(classes)s
+    %(missing)s
     %(fitted)s
 
     References
@@ -299,26 +204,7 @@ class MLPStateClassifier(NeuralStateClassifier):
     True
     """
 
-    def __init__(
-        self,
-        *,
-        n_hidden: int = 16,
-        readout: str | Readout = "concatenate",
-        augmentation: VirtualWorms | str | None = "auto",
-        class_weight: dict[str, float] | str | None = None,
-        max_epochs: int = 300,
-        learning_rate: float = 0.005,
-        weight_decay: float | str = "auto",
-        validation_fraction: float = 0.1,
-        callbacks: Sequence[Any] | None = None,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._set_parameters(locals())
 
-
-@documented
 class GNNStateClassifier(NeuralStateClassifier, GraphFrameEstimator):
     """Read the behavioural state with a graph neural network on an inferred weighted graph.
 
@@ -341,10 +227,8 @@ class GNNStateClassifier(NeuralStateClassifier, GraphFrameEstimator):
     Attributes
     ----------
     %(graphs)s
-    classes_ : ndarray of shape (n_states,)
-        State names.
-    neurons_without_data_ : list of str
-        Neurons that are missing in all training frames; they count as missing whatever their columns hold.
+    %(classes)s
+    %(missing)s
     %(fitted)s
 
     References
@@ -363,28 +247,3 @@ class GNNStateClassifier(NeuralStateClassifier, GraphFrameEstimator):
     >>> sorted(gnn.graphs_) == sorted(X.index.unique("worm"))
     True
     """
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **NeuralStateClassifier._parameter_constraints,
-        **GraphFrameEstimator._graph_constraints,
-    }
-
-    def __init__(
-        self,
-        *,
-        graph: str | InferredGraph | LearnedGraph | pd.DataFrame = "auto",
-        messages: str | Messages | Convolution = "weighted",
-        n_hidden: int = 16,
-        readout: str | Readout = "concatenate",
-        augmentation: VirtualWorms | str | None = "auto",
-        class_weight: dict[str, float] | str | None = None,
-        max_epochs: int = 300,
-        learning_rate: float = 0.005,
-        weight_decay: float | str = "auto",
-        validation_fraction: float = 0.1,
-        callbacks: Sequence[Any] | None = None,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._set_parameters(locals())

@@ -13,10 +13,10 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skworm.estimators.hidden_markov import HiddenMarkovStateClassifier, filter_step
-from skworm.estimators.prediction import readable_frames
+from skworm.estimators.prediction import columns_of, readable_frames
 from skworm.frames import NODE_FEATURES, make_frames
 from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD, REACH, SMOOTH_SECONDS, slopes
-from skworm.frames.index import is_same_rate, parse_column_names, parse_context_feature_names, settings_for
+from skworm.frames.index import is_same_rate, parse_context_feature_names, settings_for
 from skworm.frames.resampling import GAP_STEPS
 from skworm.frames.scaling import check_choice, is_constant, range_of
 from skworm.neurons import neuron_name
@@ -148,7 +148,8 @@ class StateStream:
             If the frame has another shape or holds a value that cannot be used, or time does not increase.
         """
         trace = self._checked(frame)
-        time = self._next_time() if time is None else float(time)
+        next_time = self._last_time + 1 / self.fps if self.n_frames_ else 0.0
+        time = next_time if time is None else float(time)
         if not time > self._last_time:
             raise ValueError(f"time={time} is not after {self._last_time}, that of the frame before; it is in seconds")
         if time - self._last_time > GAP_STEPS / self.fps:
@@ -192,14 +193,8 @@ class StateStream:
             )
 
     def _name_columns(self, estimator: Any) -> None:
-        self._columns = getattr(estimator, "feature_names_in_", None)
-        parsed = None if self._columns is None else parse_column_names(self._columns)
-        if parsed is None:
-            raise ValueError(
-                f"{type(estimator).__name__} does not know its columns by names such as 'AVAL:trace'; fit it on the "
-                "DataFrame of make_frames"
-            )
-        self.neurons_, node_features = parsed
+        self.neurons_, node_features = columns_of(estimator)
+        self._columns = estimator.feature_names_in_
         measured, shifts = parse_context_feature_names(node_features)
         strange = sorted(set(measured) - set(NODE_FEATURES))
         if strange:
@@ -247,9 +242,6 @@ class StateStream:
         """Forget what came before a gap, but not the ranges."""
         self._past: deque[np.ndarray] = deque(maxlen=1 - int(self._shifts.min()))
         self._log_state = None
-
-    def _next_time(self) -> float:
-        return 0.0 if self.n_frames_ == 0 else self._last_time + 1 / self.fps
 
     def _checked(self, frame: Any) -> np.ndarray:
         values = np.asarray(frame, dtype=float)

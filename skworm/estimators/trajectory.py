@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, Literal
 
-import numpy as np
-import pandas as pd
-from sklearn.utils._param_validation import StrOptions
 from torch import Tensor, nn
 
-from skworm.estimators.documentation import documented
 from skworm.estimators.network import GraphEstimator
-from skworm.estimators.parts import Convolution, InferredGraph, LearnedGraph, Messages, Readout, Rollout
 from skworm.estimators.trajectory_base import NeuralTrajectoryRegressor
 from skworm.nn.memory import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout
 from skworm.nn.rollout import Step
-from skworm.training import VirtualWorms
 
 _N_GATED = 16
 """Features of a neuron's gated memory."""
 
 
-@documented
 class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
     """Predict trajectories with a multi-layer perceptron on all neurons' features.
 
@@ -60,27 +52,7 @@ class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
     True
     """
 
-    def __init__(
-        self,
-        *,
-        burn_in: int | None = None,
-        rollout: Rollout | None = None,
-        center: str = "worm",
-        linear: bool = True,
-        n_hidden: int = 256,
-        readout: str | Readout = "concatenate",
-        memory: str | None = None,
-        augmentation: VirtualWorms | str | None = "auto",
-        max_epochs: int = 200,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
-        validation_fraction: float = 0.1,
-        callbacks: Sequence[Any] | None = None,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._set_parameters(locals())
+    memory: Literal["lstm"] | None = None
 
     def _build_step(self) -> Step:
         n_neurons, n_features = len(self.neurons_), len(self.node_features_)
@@ -93,7 +65,6 @@ class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
         return Step(None, memory, self._build_readout(*inputs))
 
 
-@documented
 class NodeMLPTrajectoryRegressor(NeuralTrajectoryRegressor):
     """Predict trajectories with a small perceptron for each neuron, which sees that neuron alone.
 
@@ -127,27 +98,7 @@ class NodeMLPTrajectoryRegressor(NeuralTrajectoryRegressor):
     True
     """
 
-    def __init__(
-        self,
-        *,
-        burn_in: int | None = None,
-        rollout: Rollout | None = None,
-        center: str = "worm",
-        linear: bool = True,
-        n_hidden: int = 256,
-        readout: str | Readout = "concatenate",
-        memory: str | None = None,
-        augmentation: VirtualWorms | str | None = "auto",
-        max_epochs: int = 200,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
-        validation_fraction: float = 0.1,
-        callbacks: Sequence[Any] | None = None,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._set_parameters(locals())
+    memory: Literal["lstm"] | None = None
 
     def _build_step(self) -> Step:
         n_neurons, n_features = len(self.neurons_), len(self.node_features_)
@@ -166,7 +117,6 @@ class NodeMLPTrajectoryRegressor(NeuralTrajectoryRegressor):
         return Step(None, memory, readout)
 
 
-@documented
 class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
     """Predict trajectories with a graph neural network on an inferred weighted graph.
 
@@ -210,35 +160,7 @@ class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **NeuralTrajectoryRegressor._parameter_constraints,
-        **GraphEstimator._graph_constraints,
-        "memory": [StrOptions({"lstm", "gated"}), None],
-    }
-
-    def __init__(
-        self,
-        *,
-        graph: str | InferredGraph | LearnedGraph | pd.DataFrame = "auto",
-        messages: str | Messages | Convolution = "weighted",
-        burn_in: int | None = None,
-        rollout: Rollout | None = None,
-        center: str = "worm",
-        linear: bool = True,
-        n_hidden: int = 256,
-        readout: str | Readout = "concatenate",
-        memory: str | None = None,
-        augmentation: VirtualWorms | str | None = "auto",
-        max_epochs: int = 200,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
-        validation_fraction: float = 0.1,
-        callbacks: Sequence[Any] | None = None,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._set_parameters(locals())
+    memory: Literal["lstm", "gated"] | None = None
 
     def _build_step(self) -> Step:
         n_neurons, n_features = len(self.neurons_), len(self.node_features_)
@@ -252,15 +174,6 @@ class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
             memory, inputs = NeuronGRU(n_received, _N_GATED), (n_neurons, n_received + _N_GATED)
         return Step(self._build_messages(n_seen), memory, self._build_readout(*inputs))
 
-    def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
-        self._keep_graphs(self._tensor(X.astype(np.float64)), group)
-
     def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
         frames, _, _ = self._centred(X, worm)
         return self._tensor(frames.reshape(len(frames), -1))
-
-    def _roll_out(self, X: Tensor, worms: np.ndarray | None, n_steps: int) -> Tensor:
-        if not self.net_.module_.messages.takes_group_graphs:
-            return super()._roll_out(X, worms, n_steps)
-        graphs, rows = self._graphs_of_rows(X, worms)
-        return self._in_chunks(X, rows, n_steps, graphs=graphs)

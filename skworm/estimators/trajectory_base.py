@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from numbers import Integral
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from skworm.estimators.network import VALIDATION_WINDOW, NeuralEstimator, check_weights
+from skworm.estimators.documentation import DocumentedEstimator
+from skworm.estimators.network import NeuralEstimator, VirtualBatches, check_weights
 from skworm.estimators.parts import Readout, Rollout
 from skworm.frames.index import (
     check_same_order,
@@ -26,49 +25,44 @@ from skworm.frames.index import (
     parse_step_column_names,
     validate_like_training,
     warn_unnamed,
-    window_of_rows,
     worm_of_rows,
 )
-from skworm.nn.groups import Groups
-from skworm.nn.readouts import ReadoutModule
 from skworm.nn.rollout import Step, TrajectoryModule
-from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, held_out_windows, one_thread
+from skworm.parameters import Count, NotNegative, Positive
+from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, one_thread
 
 _ROWS_OF_THE_POPULATION = 10
 _Names = tuple[Sequence[str], Sequence[int]]
 
 
-class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, DocumentedEstimator):
     """Predict the frames of a trajectory from the observed ones before them.
 
     `X` holds `burn_in` observed frames a row, `y` the `horizon` frames after them, both flattened time-major.
     """
 
-    _trajectory_constraints: ClassVar[dict[str, list[Any]]] = {
-        "burn_in": [Interval(Integral, 1, None, closed="left"), None],
-        "center": [StrOptions({"worm", "population"})],
+    burn_in: Count | None = None
+    center = "population"
+
+    _words: ClassVar[dict[str, str]] = {
+        "rows": "trajectories",
+        "row": "trajectory",
+        "columns": "burn_in * n_columns",
+        "about_X": (
+            "Observed frames, time-major; a DataFrame of :func:`skworm.frames.make_trajectories` carries worms, "
+            "neurons and\n    `burn_in`."
+        ),
+        "y": "array-like of shape (n_trajectories, horizon * n_columns)\n    The frames after them, time-major.",
+        "horizon": "int, optional\n    Frames to predict; by default as many as `y` had in training.",
+        "predict returns": "ndarray of shape (n_trajectories, horizon * n_columns)\n    Predicted frames, time-major.",
+        "score returns": """\
+float
+    R²: 1 for a perfect forecast, 0 for one as good as each column's mean. :func:`skworm.metrics.skill_by_step` compares
+    with persistence instead, step by step.""",
     }
 
-    burn_in: int | None
-    center: str
-
-    def fit(self, X: Any, y: Any, worm: Any = None) -> TrajectoryRegressor:
+    def fit(self, X: Any, y: Any, worm: Any = None) -> Self:
         """Learn from trajectories.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trajectories, burn_in * n_columns)
-            Observed frames, time-major; a DataFrame of :func:`skworm.frames.make_trajectories` carries worms, neurons
-            and `burn_in`.
-        y : array-like of shape (n_trajectories, horizon * n_columns)
-            The frames after them.
-        worm : array-like of shape (n_trajectories,), optional
-            Worm of each trajectory; by default the index level ``"worm"`` of `X`, else all are one population.
-
-        Returns
-        -------
-        self
-            The fitted regressor.
 
         Raises
         ------
@@ -80,20 +74,6 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def predict(self, X: Any, worm: Any = None, horizon: int | None = None) -> np.ndarray:
         """Predict the frames after the observed ones.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trajectories, burn_in * n_columns)
-            Observed frames, time-major.
-        worm : array-like of shape (n_trajectories,), optional
-            Worm of each trajectory; by default the index level ``"worm"`` of `X`.
-        horizon : int, optional
-            Frames to predict; by default as many as `y` had in training.
-
-        Returns
-        -------
-        ndarray of shape (n_trajectories, horizon * n_columns)
-            Predicted frames, time-major.
 
         Raises
         ------
@@ -108,25 +88,7 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return predicted.reshape(len(frames), -1)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, worm: Any = None) -> float:
-        """Return the coefficient of determination, averaged over all columns of all steps.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_trajectories, burn_in * n_columns)
-            Observed frames, time-major.
-        y : array-like of shape (n_trajectories, horizon * n_columns)
-            True frames after them.
-        sample_weight : array-like of shape (n_trajectories,), optional
-            Weights of the trajectories.
-        worm : array-like of shape (n_trajectories,), optional
-            Worm of each trajectory, as `predict` takes it.
-
-        Returns
-        -------
-        float
-            R²: 1 for a perfect forecast, 0 for one as good as each column's mean. :func:`skworm.metrics.skill_by_step`
-            compares with persistence instead, step by step.
-        """
+        """Return the coefficient of determination, averaged over all columns of all steps."""
         return r2_score(y, self.predict(X, worm=worm), sample_weight=sample_weight)
 
     def _training_frames(self, X: Any, y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None]:
@@ -240,21 +202,9 @@ def _check_finite(predicted: np.ndarray) -> None:
 
 
 def steps_of_pairs(frames: np.ndarray, burn_in: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pair each frame with the `burn_in` frames before it.
+    """Return all stretches of `burn_in` frames, (n_pairs, burn_in * n_columns), and the frame after each.
 
-    Parameters
-    ----------
-    frames : ndarray of shape (n_trajectories, n_frames, n_columns)
-        Trajectories.
-    burn_in : int
-        Frames before each.
-
-    Returns
-    -------
-    before : ndarray of shape (n_pairs, burn_in * n_columns)
-        Time-major.
-    after : ndarray of shape (n_pairs, n_columns)
-        The frames after them.
+    Frames have the shape (n_trajectories, n_frames, n_columns).
     """
     n_starts = frames.shape[1] - burn_in
     before = np.concatenate([frames[:, start : start + burn_in].reshape(len(frames), -1) for start in range(n_starts)])
@@ -263,21 +213,11 @@ def steps_of_pairs(frames: np.ndarray, burn_in: int) -> tuple[np.ndarray, np.nda
 
 
 @dataclass(frozen=True)
-class TrainingWindows:
+class TrainingWindows(VirtualBatches):
     """Cut a window out of every trajectory, make virtual worms of them, and show true frames now and then.
 
-    Parameters
-    ----------
-    burn_in, horizon : int
-        Observed and predicted frames of a window.
-    n_columns, n_node_features : int
-        Columns of a frame, and of a neuron.
-    n_starts : int
-        Frames at which a window may start; which one is drawn.
-    sampling_end : float
-        Epochs over which the share of true frames that a rollout is shown falls from 1 to 0; 0 shows none.
-    augmentation : VirtualWorms or None
-        Virtual worms.
+    A window starts at one of `n_starts` frames, and the share of true frames that a rollout is shown falls from 1 to 0
+    until the epoch `sampling_end`.
     """
 
     burn_in: int
@@ -286,7 +226,6 @@ class TrainingWindows:
     n_node_features: int
     n_starts: int
     sampling_end: float
-    augmentation: VirtualWorms | None
 
     @property
     def structure(self) -> Hashable:
@@ -294,15 +233,6 @@ class TrainingWindows:
         virtual = None if self.augmentation is None else self.augmentation.structure
         sizes = (self.burn_in, self.horizon, self.n_columns, self.n_node_features, self.n_starts)
         return sizes, self.sampling_end, virtual
-
-    @property
-    def keeps_neurons(self) -> bool:
-        """Whether no neuron goes missing in what comes out."""
-        return self.augmentation is None or not self.augmentation.neuron_dropout
-
-    def n_groups(self, n_groups: int) -> int:
-        """Return how many groups come out of so many."""
-        return n_groups if self.augmentation is None else n_groups * self.augmentation.n_groups
 
     def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
         """Draw starts, virtual worms, and which true frames are shown."""
@@ -341,7 +271,6 @@ class TrainingWindows:
         return (inputs if shown is None else inputs | {"true": y, "shown": shown}), y
 
 
-_SAMPLES_A_CHUNK = 4096
 _RIDGE = 1.0
 """Penalty of the ridge regression that the linear map starts as."""
 
@@ -349,11 +278,20 @@ _RIDGE = 1.0
 class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     """A torch module that rolls out trajectories, trained through skorch."""
 
+    rollout: Rollout | None = None
+    center: Literal["worm", "population"] = "worm"
+    linear: bool = True
+    n_hidden: Count = 256
+    readout: Literal["concatenate"] | Readout = "concatenate"
+    max_epochs: Count = 200
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegative = 0.0
+
     _auto_augmentation = VirtualWorms(gain=0.3, offset=0.0, mixing=0.2)
+    _loss = nn.MSELoss
     _decayed = "step.*"
     _graph_per = "frame"
     _words: ClassVar[dict[str, str]] = {
-        "rows": "trajectories",
         "unit": "frame",
         "net_outputs": "frames, all\n    less the level of the worm (``level_`` or ``levels_``)",
         "virtual_worms": "VirtualWorms(gain=0.3, offset=0, mixing=0.2)",
@@ -361,19 +299,6 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         "decays": "float",
         "decayed": "f, its linear map apart.",
     }
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **NeuralEstimator._parameter_constraints,
-        **TrajectoryRegressor._trajectory_constraints,
-        "readout": [StrOptions({"concatenate"}), Readout],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "rollout": [Rollout, None],
-        "memory": [StrOptions({"lstm"}), None],
-        "linear": ["boolean"],
-    }
-
-    rollout: Rollout | None
-    memory: str | None
-    linear: bool
 
     def _check_parts(self) -> None:
         super()._check_parts()
@@ -395,34 +320,13 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     def _build_step(self) -> Step:
         raise NotImplementedError
 
-    def _build_readout(self, n_neurons: int, n_features: int) -> ReadoutModule:
-        return ReadoutModule(
-            n_neurons,
-            n_features,
-            self.n_columns_,
-            n_hidden=self.n_hidden,
-            n_layers=self._readout_of_neurons().n_layers,
-            batch_norm=self._batch_norm(),
-            aggregation="concatenate",
-        )
+    @property
+    def _n_outputs(self) -> int:
+        return self.n_columns_
 
-    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> NeuralTrajectoryRegressor:
-        """Train on trajectories.
-
-        Parameters
-        ----------
-        X, y, worm
-            As ``TrajectoryRegressor.fit`` takes them.
-        sample_weight : array-like of shape (n_trajectories,), optional
-            Weights of the trajectories in the loss.
-
-        Returns
-        -------
-        self
-            The fitted regressor.
-        """
-        NeuralEstimator.fit(self, X, y, worm, sample_weight)
-        return self
+    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> Self:
+        """Train on trajectories."""
+        return NeuralEstimator.fit(self, X, y, worm, sample_weight)
 
     def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
         """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
@@ -436,21 +340,11 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
                 f"rollout=Rollout(train_horizon=...), or make trajectories with horizon={train_horizon} or more"
             )
         self._name_columns(self._frame_columns, self.n_columns_)
-        population = np.zeros(len(frames), dtype=int) if worms is None else worms
-        self._has_worms = worms is not None
-        self.worms_, group = np.unique(population, return_inverse=True)
-        random_state = check_random_state(self.random_state)
-        seed = random_state.randint(np.iinfo(np.int32).max)
-        window = window_of_rows(X, population, VALIDATION_WINDOW)
-        held_out = held_out_windows(group, window, self.validation_fraction, random_state)
+        group, held_out, seed = self._judges(X, worms, np.ones(len(frames), dtype=bool))
         self._learn_linear_part(frames[~held_out])
         flat = frames.reshape(len(frames), -1).astype(np.float32)
         observed, future = np.split(flat, [self.burn_in_ * self.n_columns_], axis=1)
         return self._job(observed, group, future, held_out, seed, self._preparation(), weight)
-
-    @property
-    def _loss(self) -> type[nn.Module]:
-        return nn.MSELoss
 
     def _learn_linear_part(self, frames: np.ndarray) -> None:
         before, after = steps_of_pairs(frames, self.burn_in_)
@@ -498,18 +392,6 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         )
 
     def _predict(self, frames: np.ndarray, worms: np.ndarray | None, n_steps: int) -> np.ndarray:
-        module = self.net_.module_
-        module.eval()
         with one_thread(), torch.inference_mode():
-            X = self._tensor(frames.reshape(len(frames), -1))
-            predicted = self._roll_out(X, worms, n_steps)
+            predicted = self._apply(self._tensor(frames.reshape(len(frames), -1)), worms, n_steps=n_steps)
             return predicted.cpu().numpy().reshape(len(frames), n_steps, -1)
-
-    def _roll_out(self, X: Tensor, worms: np.ndarray | None, n_steps: int) -> Tensor:
-        return self._in_chunks(X, Groups.one(len(X), X.device), n_steps)
-
-    def _in_chunks(self, X: Tensor, group: Groups, n_steps: int, **others: Tensor) -> Tensor:
-        module = self.net_.module_
-        chunks = zip(X.split(_SAMPLES_A_CHUNK), group.index.split(_SAMPLES_A_CHUNK), strict=True)
-        parts = [module(part, Groups(index, group.n_groups), n_steps=n_steps, **others) for part, index in chunks]
-        return torch.cat(parts)

@@ -70,14 +70,8 @@ class FunctionalGraph:
             Columns ``pre``, ``post``, ``weight``, ``standard_error``, ``t``, ``p_value``, ``p_family`` and ``n_worms``.
             Pairs that no worm has are left out.
         """
-        tables = {
-            "weight": self.weights,
-            "standard_error": self.standard_error,
-            "t": self.t,
-            "p_value": self.p_value,
-            "p_family": self.p_family,
-            "n_worms": self.n_worms,
-        }
+        others = ("standard_error", "t", "p_value", "p_family", "n_worms")
+        tables = {"weight": self.weights, **{name: getattr(self, name) for name in others}}
         rows = pd.DataFrame({name: table.stack() for name, table in tables.items()}).reset_index()
         rows = rows[(rows["pre"] != rows["post"]) & rows["weight"].notna()]
         return rows.sort_values("t", key=np.abs, ascending=False, kind="stable", ignore_index=True)

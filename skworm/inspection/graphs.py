@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from itertools import combinations
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from sklearn.utils import check_random_state
 
 from skworm.frames.index import worm_of_rows
 from skworm.neurons import neuron_name
+from skworm.parameters import check_whole
 from skworm.recording import UNKNOWN
 
 _SWAPS_AN_EDGE = 10
@@ -30,15 +30,6 @@ def rewire(
     double an edge, or put one where none is `allowed`, is left out; entries there, and on the diagonal, stay as they
     are. A `symmetric` graph stays so, as both directions of an edge move together. See Maslov & Sneppen 2002, Science
     296, 910-913; ten swaps an edge are those of Milo et al. 2003, arXiv:cond-mat/0312028.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skworm.inspection.graphs import rewire
-    >>> graph = np.array([[0, 2, 0, 0], [0, 0, 3, 0], [0, 0, 0, 4], [5, 0, 0, 0]])
-    >>> rewired = rewire(graph, np.ones((4, 4), dtype=bool), np.random.RandomState(1))
-    >>> rewired.sum(axis=1).tolist(), (rewired > 0).sum(axis=0).tolist()
-    ([2, 3, 4, 5], [1, 1, 1, 1])
     """
     rewired = weights.copy()
     free = allowed & ~np.eye(len(weights), dtype=bool)
@@ -163,8 +154,7 @@ def compare_graphs(
     2     auroc    permuted_labels   0.93     0.01      210
     3     auroc  rewired_reference   0.93     0.01      210
     """
-    if not isinstance(n_permutations, Integral) or n_permutations < 1:
-        raise ValueError(f"n_permutations={n_permutations!r} must be a whole number, at least 1")
+    check_whole(1, n_permutations=n_permutations)
     inferred, reference = _oriented(inferred, "inferred"), _oriented(reference, "reference", finite=False)
     neurons = [name for name in inferred.index if name in reference.index]
     if len(neurons) < _FEWEST_SHARED_NEURONS:
@@ -248,9 +238,7 @@ def _oriented(graph: pd.DataFrame, name: str, *, finite: bool = True) -> pd.Data
     repeated = sorted({label for label in names if names.count(label) > 1})
     if repeated:
         raise ValueError(f"{name} names {repeated} more than once ('VB1' and 'VB01' are the same); name each one once")
-    senders = pd.Index(names, name="pre")
-    receivers = pd.Index([neuron_name(label) for label in graph.columns], name="post")
-    return pd.DataFrame(graph.to_numpy(dtype=float), index=senders, columns=receivers)
+    return graph.rename(index=neuron_name, columns=neuron_name).rename_axis(index="pre", columns="post").astype(float)
 
 
 _FEWEST_NEURONS_FOR_RANKS = 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skworm.frames.index import parse_column_names
 from skworm.metrics import score_states
-from skworm.model_selection.samples import state_samples
+from skworm.model_selection.samples import StateSamples
+from skworm.parameters import check_whole
 from skworm.recording import UNKNOWN
 
 _SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
@@ -91,14 +91,13 @@ def neuron_importance(
     >>> summarize_importance(importance)["neuron"].tolist()
     ['AVAL', 'ALA']
     """
-    if not isinstance(n_repeats, Integral) or n_repeats < 1:
-        raise ValueError(f"n_repeats={n_repeats!r} must be a whole number, at least 1")
+    check_whole(1, n_repeats=n_repeats)
     check_is_fitted(estimator)
     parsed = parse_column_names(X.columns) if isinstance(X, pd.DataFrame) else None
     if parsed is None:
         raise ValueError("X does not tell which columns are a neuron's; pass the DataFrame that make_frames returned")
     neurons, node_features = parsed
-    frames = state_samples(X, y, None)
+    frames = StateSamples.checked("X", X, y)
     score = _scorer(estimator, scoring)
     rng = check_random_state(random_state)
     rows = []
@@ -112,7 +111,10 @@ def neuron_importance(
             order = rng.permutation(len(table))
             for position, neuron in enumerate(neurons):
                 first = position * len(node_features)
-                shuffled = _shuffled(table, np.arange(first, first + len(node_features)), order)
+                values = table.to_numpy(copy=True)
+                own_columns = slice(first, first + len(node_features))
+                values[:, own_columns] = values[order, own_columns]
+                shuffled = pd.DataFrame(values, index=table.index, columns=table.columns)
                 rows.append([neuron, worm, repeat, baseline, score(shuffled, states)])
     importance = pd.DataFrame(rows, columns=["neuron", "worm", "repeat", "baseline", "score"])
     return importance.assign(drop=importance["baseline"] - importance["score"])
@@ -154,12 +156,6 @@ def summarize_importance(importance: pd.DataFrame) -> pd.DataFrame:
     table = drops.agg(["mean", "std", "min", "max", "count"])
     table.columns = pd.Index(["mean", "std", "lowest", "highest", "n_worms"])
     return table.sort_values("mean", ascending=False, kind="stable").reset_index()
-
-
-def _shuffled(table: pd.DataFrame, columns: np.ndarray, order: np.ndarray) -> pd.DataFrame:
-    values = table.to_numpy(copy=True)
-    values[:, columns] = values[np.ix_(order, columns)]
-    return pd.DataFrame(values, index=table.index, columns=table.columns)
 
 
 def _scorer(estimator: Any, scoring: Any) -> _Scorer:

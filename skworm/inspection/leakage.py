@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from skworm.frames.index import FRAME_LEVEL
 from skworm.model_selection import WormGroupKFold, WormSplit
 from skworm.model_selection.cross_validation import check_splitter, one_torch_thread
-from skworm.model_selection.samples import StateSamples, state_samples
+from skworm.model_selection.samples import StateSamples
 from skworm.recording import UNKNOWN
 
 _KEYS = ["fold_by", "gap", "worm"]
@@ -77,7 +77,7 @@ def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold, es
     True
     """
     check_splitter(cv)
-    frames = state_samples(X, y, groups)
+    frames = StateSamples.checked("X", X, y, groups)
     models = frames.baselines() if estimator is None else {**frames.baselines(), "estimator": estimator}
     # The same shuffle in every call of a splitter, whatever kind of random_state cv has.
     seed = int(check_random_state(cv.random_state).randint(2**31 - 1))

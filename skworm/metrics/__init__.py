@@ -2,31 +2,20 @@
 
 from skworm.metrics.behavior import score_behavior
 from skworm.metrics.bouts import (
-    dwell_time_distance,
     find_bouts,
-    match_onsets,
     score_bouts,
     segment_f1,
-    transition_agreement,
     transition_matrix,
 )
-from skworm.metrics.calibration import (
-    calibration_report,
-    coverage_report,
-    expected_calibration_error,
-    reliability_curve,
-)
+from skworm.metrics.calibration import calibration_report, coverage_report, reliability_curve
 from skworm.metrics.states import make_state_scorer, score_states
 from skworm.metrics.trajectories import mse_by_step, skill_by_step
 
 __all__ = [
     "calibration_report",
     "coverage_report",
-    "dwell_time_distance",
-    "expected_calibration_error",
     "find_bouts",
     "make_state_scorer",
-    "match_onsets",
     "mse_by_step",
     "reliability_curve",
     "score_behavior",
@@ -34,6 +23,5 @@ __all__ = [
     "score_states",
     "segment_f1",
     "skill_by_step",
-    "transition_agreement",
     "transition_matrix",
 ]

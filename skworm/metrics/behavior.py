@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from skworm.metrics.bouts import same_frames
+
 
 def score_behavior(y_true: Any, y_pred: Any) -> dict[str, float]:
     """Score a predicted signal against the true one, leaving out frames whose true signal is NaN.
@@ -37,11 +39,7 @@ def score_behavior(y_true: Any, y_pred: Any) -> dict[str, float]:
     >>> score_behavior([0.0, 0.1, 0.2, float("nan")], [0.0, 0.0, 0.2, 0.3])
     {'n_frames': 3, 'r2': 0.5, 'correlation': 0.866..., 'rmse': 0.057...}
     """
-    true, predicted = np.asarray(y_true, dtype=float), np.asarray(y_pred, dtype=float)
-    if true.shape != predicted.shape or true.ndim != 1:
-        raise ValueError(
-            f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass one value a frame, (n_frames,), in both"
-        )
+    true, predicted = same_frames(y_true, y_pred, "value", float)
     known = ~np.isnan(true)
     true, predicted = true[known], predicted[known]
     strange = np.flatnonzero(~np.isfinite(predicted))
@@ -50,7 +48,7 @@ def score_behavior(y_true: Any, y_pred: Any) -> dict[str, float]:
     if not len(true):
         return {"n_frames": 0, "r2": np.nan, "correlation": np.nan, "rmse": np.nan}
     squared = float(np.mean((true - predicted) ** 2))
-    spread, other_spread = _spread(true), _spread(predicted)
+    spread, other_spread = standard_deviation(true), standard_deviation(predicted)
     covariance = float(np.mean((true - true.mean()) * (predicted - predicted.mean())))
     return {
         "n_frames": len(true),
@@ -60,7 +58,7 @@ def score_behavior(y_true: Any, y_pred: Any) -> dict[str, float]:
     }
 
 
-def _spread(values: np.ndarray) -> float:
+def standard_deviation(values: np.ndarray, ddof: int = 0) -> float:
     """Return the standard deviation, 0 where it is nothing but rounding."""
-    spread = float(values.std())
-    return spread if spread > 1e-12 * float(np.abs(values).max()) else 0.0
+    deviation = float(values.std(ddof=ddof))
+    return deviation if deviation > 1e-12 * float(np.abs(values).max()) else 0.0

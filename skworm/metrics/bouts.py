@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -15,19 +15,7 @@ from skworm.recording import UNKNOWN
 
 
 class Bouts(NamedTuple):
-    """Bouts in order of time, as half-open ranges of rows.
-
-    Parameters
-    ----------
-    start, stop : numpy.ndarray of int, shape (n_bouts,)
-        First row, and the row after the last.
-    state : numpy.ndarray of str, shape (n_bouts,)
-        State of each bout.
-    opens, closes : numpy.ndarray of bool, shape (n_bouts,)
-        Whether a bout is the first, or the last, of its stretch, so that its onset, or its end, was not seen.
-    stretch : numpy.ndarray, shape (n_bouts,)
-        Stretch that each bout lies in.
-    """
+    """Bouts in order of time, from row `start` to before `stop`; one that `opens` its stretch has an unseen onset."""
 
     start: np.ndarray
     stop: np.ndarray
@@ -40,12 +28,6 @@ class Bouts(NamedTuple):
     def n_frames(self) -> np.ndarray:
         """Length of each bout in frames."""
         return self.stop - self.start
-
-    @property
-    def known(self) -> Bouts:
-        """The bouts of every state but ``"unknown"``."""
-        kept = self.state != UNKNOWN
-        return Bouts(*(values[kept] for values in self))
 
 
 def bouts_of(states: np.ndarray, stretch: np.ndarray) -> Bouts:
@@ -63,13 +45,32 @@ def worms_of(states: Any, worm: Any) -> np.ndarray:
     worms = worm_of_rows(states, worm)
     if worms is None:
         raise ValueError(
-            "nothing says to which worm a row belongs; pass worm=, or states as a Series with the index level 'worm', "
-            "as make_frames returns them"
+            "nothing says to which worm a row belongs; pass worm=, or data with the index level 'worm', as make_frames "
+            "returns them"
         )
     return worms
 
 
-def table_of_frames(states: Any, worm: Any, frame: Any, **others: Any) -> pd.DataFrame:
+def check_frames_differ(worm: np.ndarray, frame: np.ndarray, remedy: str) -> None:
+    """Raise ValueError if a worm has a frame twice, and say what to do about it."""
+    repeated = np.flatnonzero(pd.DataFrame({"worm": worm, "frame": frame}).duplicated())
+    if len(repeated):
+        name, row = worm[repeated[0]], repeated[0]
+        raise ValueError(f"worm {str(name)!r} has frame {frame[row]} more than once (row {row}); {remedy}")
+
+
+def same_frames(y_true: Any, y_pred: Any, what: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is true and what is predicted as arrays; raise ValueError unless both have a value a frame."""
+    true: np.ndarray = np.asarray(y_true, dtype=dtype)
+    predicted: np.ndarray = np.asarray(y_pred, dtype=dtype)
+    if true.shape != predicted.shape or true.ndim != 1:
+        raise ValueError(
+            f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass one {what} a frame, (n_frames,), in both"
+        )
+    return true, predicted
+
+
+def _table_of_frames(states: Any, worm: Any, frame: Any, **others: Any) -> pd.DataFrame:
     """Put the frames whose state is known in order of worm and frame, with `others` as further columns.
 
     The column ``stretch`` counts runs of consecutive known frames of one worm.
@@ -80,114 +81,48 @@ def table_of_frames(states: Any, worm: Any, frame: Any, **others: Any) -> pd.Dat
     worms = worms_of(states, worm)
     frames = frame_of_rows(states, worms) if frame is None else np.asarray(frame)
     table = pd.DataFrame({"worm": worms, "frame": frames, "state": values, **others})
-    repeated = np.flatnonzero(table.duplicated(["worm", "frame"]))
-    if len(repeated):
-        name, number, *_ = table.iloc[repeated[0]]
-        raise ValueError(
-            f"worm {str(name)!r} has frame {number} more than once (row {repeated[0]}); give each recording its own "
-            "worm name, or drop repeated rows"
-        )
+    check_frames_differ(worms, frames, "give each recording its own worm name, or drop repeated rows")
     table = table.sort_values(["worm", "frame"], ignore_index=True)
     table = table[table["state"] != UNKNOWN].reset_index(drop=True)
     breaks = (table["frame"].diff() != 1) | (table["worm"] != table["worm"].shift())
     return table.assign(stretch=breaks.cumsum())
 
 
-def pairs_of_bouts(y_true: Any, y_pred: Any, worm: Any, frame: Any) -> Iterator[tuple[Any, Bouts, Bouts]]:
+def pairs_of_bouts(y_true: Any, y_pred: Any, worm: Any = None, frame: Any = None) -> Iterator[tuple[Any, Bouts, Bouts]]:
     """Yield each worm with its true and its predicted bouts, both cut where the true states have a gap."""
-    if np.shape(y_true) != np.shape(y_pred):
-        raise ValueError(
-            f"y_true has shape {np.shape(y_true)} and y_pred {np.shape(y_pred)}; pass one state a frame, (n_frames,), "
-            "in both"
-        )
+    _, predictions = same_frames(y_true, y_pred, "state", str)
     both_labelled = isinstance(y_true, pd.Series) and isinstance(y_pred, pd.Series)
     if both_labelled and not y_true.index.equals(y_pred.index):
         raise ValueError("y_true and y_pred have different indices; align them with y_pred.loc[y_true.index]")
-    table = table_of_frames(y_true, worm, frame, predicted=np.asarray(y_pred, dtype=str))
+    table = _table_of_frames(y_true, worm, frame, predicted=predictions)
     for name, rows in table.groupby("worm", sort=True):
-        stretch = rows["stretch"].to_numpy()
-        true, predicted = (rows[column].to_numpy(dtype=str) for column in ("state", "predicted"))
-        yield name, bouts_of(true, stretch).known, bouts_of(predicted, stretch)
+        columns = (rows[column].to_numpy(dtype=str) for column in ("state", "predicted"))
+        true, predicted = (bouts_of(states, rows["stretch"].to_numpy()) for states in columns)
+        yield name, true, predicted
+
+
+def positive(name: str, value: Any, unit: str) -> float:
+    """Return a number; raise ValueError unless it is finite and above 0."""
+    if not isinstance(value, Real) or not 0 < float(value) < np.inf:
+        raise ValueError(f"{name}={value!r} must be a number of {unit}, above 0")
+    return float(value)
 
 
 def frames_a_second(fps: float | Mapping[Any, float], worm: Any) -> float:
     """Return the frame rate of a worm, from one rate for all or from a mapping."""
     if isinstance(fps, Mapping) and worm not in fps:
         raise ValueError(f"fps names no rate for worm {str(worm)!r}; add it, or pass one number for all worms")
-    rate = fps[worm] if isinstance(fps, Mapping) else fps
-    if not isinstance(rate, Real) or not 0 < float(rate) < np.inf:
-        raise ValueError(f"fps={rate!r} must be a number of frames a second, above 0")
-    return float(rate)
+    return positive("fps", fps[worm] if isinstance(fps, Mapping) else fps, "frames a second")
 
 
-_ONSET_COLUMNS = ["onset_delay", "onset_latency", "n_onsets", "n_missed", "n_spurious", "onset_f1"]
-
-
-def match_onsets(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    fps: float | Mapping[Any, float],
-    tolerance: float = 3.0,
-    worm: Any = None,
-    frame: Any = None,
-) -> pd.DataFrame:
-    """Compare when bouts begin.
-
-    An onset is the first frame of a bout whose beginning was seen. True and predicted onsets of the same state are
-    paired one to one, the nearest first, if no more than `tolerance` apart.
-
-    Parameters
-    ----------
-    y_true, y_pred : Series or array-like of str, shape (n_frames,)
-        True and predicted states; frames whose true state is ``"unknown"`` are left out.
-    fps : float or mapping of worm to float
-        Frames a second.
-    tolerance : float, default=3.0
-        Seconds.
-    worm, frame : array-like of shape (n_frames,), optional
-        Worm and frame number of each row; by default the index levels of `y_true`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a worm, index ``"worm"``. ``onset_delay``, the median in seconds, positive where predictions come late;
-        ``onset_latency``, the median of its absolute value; both NaN where nothing was paired. ``n_onsets``, true ones;
-        ``n_missed``, true ones without a partner; ``n_spurious``, predicted ones without a partner; ``onset_f1``, the
-        F1 score that these counts give, NaN without any onset. Latencies look only at pairs: read them beside the
-        counts.
-
-    Raises
-    ------
-    ValueError
-        If `fps` or `tolerance` is no positive number, shapes do not fit, or worms are missing.
-
-    Examples
-    --------
-    >>> from skworm.metrics import match_onsets
-    >>> true = ["forward"] * 4 + ["reverse"] * 4
-    >>> late = ["forward"] * 5 + ["reverse"] * 3
-    >>> match_onsets(true, late, fps=2.0, worm=["a"] * 8)
-          onset_delay  onset_latency  n_onsets  n_missed  n_spurious  onset_f1
-    worm
-    a             0.5            0.5         1         0           0       1.0
-    """
-    check_tolerance(tolerance)
-    rows = {
-        name: compare_onsets(true, predicted.known, frames_a_second(fps, name), tolerance)
-        for name, true, predicted in pairs_of_bouts(y_true, y_pred, worm, frame)
-    }
-    return pd.DataFrame(list(rows.values()), index=pd.Index(rows, name="worm"), columns=_ONSET_COLUMNS)
-
-
-def compare_onsets(true: Bouts, predicted: Bouts, fps: float, tolerance: float) -> dict[str, float]:
-    """Return the row of :func:`match_onsets` for one worm."""
-    onsets, found = true.start[~true.opens], predicted.start[~predicted.opens]
-    same = true.state[~true.opens][:, None] == predicted.state[~predicted.opens]
-    delay = found - onsets[:, None]
-    near = same & (np.abs(delay) <= tolerance * fps)
+def match_onsets(true: Bouts, predicted: Bouts, *, fps: float, tolerance: float) -> dict[str, float]:
+    """Compare when the bouts of a worm begin; see :func:`score_bouts`."""
+    positive("tolerance", tolerance, "seconds")
+    seen, found = ~true.opens, ~predicted.opens & (predicted.state != UNKNOWN)
+    delay = predicted.start[found] - true.start[seen][:, None]
+    near = (true.state[seen][:, None] == predicted.state[found]) & (np.abs(delay) <= tolerance * fps)
     # Rows have lost their gaps, and an onset must not find a partner beyond one.
-    near &= true.stretch[~true.opens][:, None] == predicted.stretch[~predicted.opens]
+    near &= true.stretch[seen][:, None] == predicted.stretch[found]
     first, second = np.nonzero(near)
     order = np.argsort(np.abs(delay[first, second]), kind="stable")
     paired: list[float] = []
@@ -197,24 +132,15 @@ def compare_onsets(true: Bouts, predicted: Bouts, fps: float, tolerance: float) 
             used_true.add(i)
             used_found.add(j)
             paired.append(float(delay[i, j]) / fps)
-    n_all = len(onsets) + len(found)
+    n_true, n_found = delay.shape
     return {
         "onset_delay": float(np.median(paired)) if paired else np.nan,
         "onset_latency": float(np.median(np.abs(paired))) if paired else np.nan,
-        "n_onsets": len(onsets),
-        "n_missed": len(onsets) - len(paired),
-        "n_spurious": len(found) - len(paired),
-        "onset_f1": 2 * len(paired) / n_all if n_all else np.nan,
+        "n_onsets": n_true,
+        "n_missed": n_true - len(paired),
+        "n_spurious": n_found - len(paired),
+        "onset_f1": 2 * len(paired) / (n_true + n_found) if n_true + n_found else np.nan,
     }
-
-
-def check_tolerance(tolerance: Any) -> None:
-    """Refuse a tolerance that is no number of seconds above 0."""
-    if not isinstance(tolerance, Real) or not 0 < float(tolerance) < np.inf:
-        raise ValueError(f"tolerance={tolerance!r} must be a number of seconds, above 0")
-
-
-_THRESHOLDS = (0.10, 0.25, 0.50)
 
 
 def find_bouts(states: Any, *, worm: Any = None, frame: Any = None) -> pd.DataFrame:
@@ -249,8 +175,7 @@ def find_bouts(states: Any, *, worm: Any = None, frame: Any = None) -> pd.DataFr
     1    a  reverse            2         1        True     False
     2    a  reverse            4         1       False     False
     """
-    table = table_of_frames(states, worm, frame)
-    bouts = bouts_of(table["state"].to_numpy(dtype=str), table["stretch"].to_numpy())
+    table, bouts = _bouts_of_worms(states, worm, frame)
     return pd.DataFrame(
         {
             "worm": table["worm"].to_numpy()[bouts.start],
@@ -272,15 +197,22 @@ def segment_f1(y_true: Any, y_pred: Any, *, threshold: float = 0.5, worm: Any = 
 
     Parameters
     ----------
-    y_true, y_pred, worm, frame
-        As in :func:`match_onsets`, whose errors are raised.
+    y_true, y_pred : Series or array-like of str, shape (n_frames,)
+        True and predicted states; frames whose true state is ``"unknown"`` are left out.
     threshold : float in (0, 1], default=0.5
         Least overlap; .10, .25 and .50 are usual.
+    worm, frame : array-like of shape (n_frames,), optional
+        Worm and frame number of each row; by default the index levels of `y_true`.
 
     Returns
     -------
     float
         Mean over worms; NaN where no frame has a known state.
+
+    Raises
+    ------
+    ValueError
+        If `threshold` is out of range, shapes do not fit, or worms are missing.
 
     References
     ----------
@@ -294,42 +226,9 @@ def segment_f1(y_true: Any, y_pred: Any, *, threshold: float = 0.5, worm: Any = 
     >>> segment_f1(true, flickers, worm=["a"] * 8)
     0.666...
     """
-    if not isinstance(threshold, Real) or not 0 < float(threshold) <= 1:
-        raise ValueError(f"threshold={threshold!r} must be a number above 0 and at most 1, such as 0.5")
+    _check_threshold(threshold)
     pairs = pairs_of_bouts(y_true, y_pred, worm, frame)
-    return mean_of_worms([_segment_f1(true, predicted.known, threshold) for _, true, predicted in pairs])
-
-
-def dwell_time_distance(
-    y_true: Any, y_pred: Any, *, fps: float | Mapping[Any, float], worm: Any = None, frame: Any = None
-) -> float:
-    """Compute the distance between true and predicted bout durations.
-
-    For every state that a worm truly shows, the Wasserstein distance between the durations of its true and of its
-    predicted bouts; then the mean over states. A state that is never predicted counts as predicted for 0 s. Bouts that
-    a gap cuts short are cut on both sides alike, and count with the length that was seen.
-
-    Parameters
-    ----------
-    y_true, y_pred, fps, worm, frame
-        As in :func:`match_onsets`, whose errors are raised.
-
-    Returns
-    -------
-    float
-        Seconds, mean over worms; 0 where the durations agree, whatever their order.
-
-    Examples
-    --------
-    >>> from skworm.metrics import dwell_time_distance
-    >>> true = ["forward"] * 4 + ["reverse"] * 4
-    >>> dwell_time_distance(true, ["forward"] * 6 + ["reverse"] * 2, fps=2.0, worm=["a"] * 8)
-    1.0
-    """
-    pairs = pairs_of_bouts(y_true, y_pred, worm, frame)
-    return mean_of_worms(
-        [_dwell_times(true, predicted) / frames_a_second(fps, name) for name, true, predicted in pairs]
-    )
+    return mean_of_worms(segment_f1_of(*pair, threshold=threshold) for _, *pair in pairs)
 
 
 def transition_matrix(states: Any, *, worm: Any = None, frame: Any = None) -> pd.DataFrame:
@@ -354,42 +253,9 @@ def transition_matrix(states: Any, *, worm: Any = None, frame: Any = None) -> pd
     forward        0        2
     reverse        1        0
     """
-    table = table_of_frames(states, worm, frame)
-    bouts = bouts_of(table["state"].to_numpy(dtype=str), table["stretch"].to_numpy())
+    _, bouts = _bouts_of_worms(states, worm, frame)
     names = np.unique(bouts.state)
     return pd.DataFrame(_transitions(bouts, names), index=names, columns=names)
-
-
-def transition_agreement(y_true: Any, y_pred: Any, *, worm: Any = None, frame: Any = None) -> float:
-    """Measure how well predicted bouts follow each other as the true ones do.
-
-    The rows of both transition matrices are divided by their sums. Two such rows agree by 1 minus their total variation
-    distance, that is by the probability that they share; where a state is never left in the prediction, by 0. The
-    agreement of a worm is the mean over states, weighted by how often each is truly left.
-
-    Parameters
-    ----------
-    y_true, y_pred, worm, frame
-        As in :func:`match_onsets`, whose errors are raised.
-
-    Returns
-    -------
-    float
-        From 0 to 1, mean over the worms that have a transition; NaN where none has. With two states every row has one
-        entry, so this says no more than that both states are left.
-
-    Examples
-    --------
-    >>> from skworm.metrics import transition_agreement
-    >>> true = ["forward", "reverse", "turn", "forward"]
-    >>> transition_agreement(true, true, worm=["a"] * 4)
-    1.0
-    >>> transition_agreement(true, ["forward", "turn", "turn", "forward"], worm=["a"] * 4)
-    0.333...
-    """
-    return mean_of_worms(
-        [_agreement(true, predicted) for _, true, predicted in pairs_of_bouts(y_true, y_pred, worm, frame)]
-    )
 
 
 def score_bouts(
@@ -403,17 +269,46 @@ def score_bouts(
 ) -> pd.DataFrame:
     """Score predicted states bout by bout, in every way that skworm knows.
 
+    An onset is the first frame of a bout whose beginning was seen. True and predicted onsets of the same state are
+    paired one to one, the nearest first, if no more than `tolerance` apart.
+
     Parameters
     ----------
-    y_true, y_pred, fps, tolerance, worm, frame
-        As in :func:`match_onsets`, whose errors are raised.
+    y_true, y_pred : Series or array-like of str, shape (n_frames,)
+        True and predicted states; frames whose true state is ``"unknown"`` are left out.
+    fps : float or mapping of worm to float
+        Frames a second.
+    tolerance : float, default=3.0
+        Seconds.
+    worm, frame : array-like of shape (n_frames,), optional
+        Worm and frame number of each row; by default the index levels of `y_true`.
 
     Returns
     -------
     pandas.DataFrame
-        One row a worm, index ``"worm"``. ``n_bouts`` and ``n_predicted_bouts``; ``segment_f1_10``, ``segment_f1_25``
-        and ``segment_f1_50``; the columns of :func:`match_onsets`; ``dwell_time_distance``, seconds;
-        ``transition_agreement``.
+        One row a worm, index ``"worm"``. Columns:
+
+        - ``n_bouts`` and ``n_predicted_bouts``;
+        - ``segment_f1_10``, ``segment_f1_25`` and ``segment_f1_50``, see :func:`segment_f1`;
+        - ``onset_delay``, the median in seconds, positive where predictions come late; ``onset_latency``, the median of
+          its absolute value; both NaN where nothing was paired;
+        - ``n_onsets``, true ones; ``n_missed``, true ones without a partner; ``n_spurious``, predicted ones without a
+          partner; ``onset_f1``, the F1 score that these counts give, NaN without any onset. Latencies look only at
+          pairs: read them beside the counts;
+        - ``dwell_time_distance``, seconds: the Wasserstein distance between the durations of true and of predicted
+          bouts, mean over the states that the worm truly shows; 0 where the durations agree, whatever their order. A
+          state that is never predicted counts as predicted for 0 s. Bouts that a gap cuts short are cut on both sides
+          alike, and count with the length that was seen;
+        - ``transition_agreement``, from 0 to 1, how well predicted bouts follow each other as the true ones do. The
+          rows of both transition matrices are divided by their sums. Two such rows agree by 1 minus their total
+          variation distance, that is by the probability that they share; where a state is never left in the prediction,
+          by 0. Mean over the states, weighted by how often each is truly left; NaN where none is. With two states every
+          row has one entry, so this says no more than that both states are left.
+
+    Raises
+    ------
+    ValueError
+        If `fps` or `tolerance` is no positive number, shapes do not fit, or worms are missing.
 
     Examples
     --------
@@ -423,22 +318,34 @@ def score_bouts(
     >>> scores.loc["a", ["segment_f1_10", "segment_f1_50", "onset_latency"]].tolist()
     [1.0, 1.0, 1.0]
     """
-    check_tolerance(tolerance)
+    positive("tolerance", tolerance, "seconds")
     rows = {}
     for name, true, predicted in pairs_of_bouts(y_true, y_pred, worm, frame):
         rate = frames_a_second(fps, name)
         rows[name] = {
             "n_bouts": len(true.state),
-            "n_predicted_bouts": len(predicted.known.state),
-            **{f"segment_f1_{100 * t:.0f}": _segment_f1(true, predicted.known, t) for t in _THRESHOLDS},
-            **compare_onsets(true, predicted.known, rate, tolerance),
-            "dwell_time_distance": _dwell_times(true, predicted) / rate,
-            "transition_agreement": _agreement(true, predicted),
+            "n_predicted_bouts": int((predicted.state != UNKNOWN).sum()),
+            **{f"segment_f1_{100 * t:.0f}": segment_f1_of(true, predicted, threshold=t) for t in (0.10, 0.25, 0.50)},
+            **match_onsets(true, predicted, fps=rate, tolerance=tolerance),
+            "dwell_time_distance": dwell_time_distance(true, predicted) / rate,
+            "transition_agreement": transition_agreement(true, predicted),
         }
     return pd.DataFrame(list(rows.values()), index=pd.Index(rows, name="worm"))
 
 
-def _segment_f1(true: Bouts, predicted: Bouts, threshold: float) -> float:
+def _bouts_of_worms(states: Any, worm: Any, frame: Any) -> tuple[pd.DataFrame, Bouts]:
+    table = _table_of_frames(states, worm, frame)
+    return table, bouts_of(table["state"].to_numpy(dtype=str), table["stretch"].to_numpy())
+
+
+def _check_threshold(threshold: Any) -> None:
+    if not isinstance(threshold, Real) or not 0 < float(threshold) <= 1:
+        raise ValueError(f"threshold={threshold!r} must be a number above 0 and at most 1, such as 0.5")
+
+
+def segment_f1_of(true: Bouts, predicted: Bouts, *, threshold: float = 0.5) -> float:
+    """Return the F1 score over the bouts of a worm; see :func:`segment_f1`."""
+    _check_threshold(threshold)
     taken = np.zeros(len(true.state), dtype=bool)
     for start, stop, state in zip(predicted.start, predicted.stop, predicted.state, strict=True):
         shared = np.minimum(true.stop, stop) - np.maximum(true.start, start)
@@ -447,10 +354,11 @@ def _segment_f1(true: Bouts, predicted: Bouts, threshold: float) -> float:
         best = int(overlap.argmax())
         # No other predicted bout is right by taking the same one: the second of two halves is a false bout.
         taken[best] |= overlap[best] >= threshold
-    return 2 * float(taken.sum()) / (len(true.state) + len(predicted.state))
+    return 2 * float(taken.sum()) / (len(true.state) + (predicted.state != UNKNOWN).sum())
 
 
-def _dwell_times(true: Bouts, predicted: Bouts) -> float:
+def dwell_time_distance(true: Bouts, predicted: Bouts) -> float:
+    """Return the distance between bout durations in frames; see :func:`score_bouts`."""
     distances = []
     for state in np.unique(true.state):
         lengths = predicted.n_frames[predicted.state == state]
@@ -458,7 +366,8 @@ def _dwell_times(true: Bouts, predicted: Bouts) -> float:
     return float(np.mean(distances))
 
 
-def _agreement(true: Bouts, predicted: Bouts) -> float:
+def transition_agreement(true: Bouts, predicted: Bouts) -> float:
+    """Return the probability that transitions share; see :func:`score_bouts`."""
     names = np.unique([*true.state, *predicted.state])
     counts, found = _transitions(true, names), _transitions(predicted, names)
     left = counts.sum(axis=1)
@@ -476,7 +385,7 @@ def _transitions(bouts: Bouts, names: np.ndarray) -> np.ndarray:
     return counts
 
 
-def mean_of_worms(values: list[float]) -> float:
+def mean_of_worms(values: Iterable[float]) -> float:
     """Return the mean of the values that are not NaN, NaN where none is."""
     defined = [value for value in values if not np.isnan(value)]
     return float(np.mean(defined)) if defined else np.nan

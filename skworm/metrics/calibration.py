@@ -2,67 +2,16 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from skworm.metrics.bouts import worms_of
+from skworm.parameters import check_choice, check_whole
 from skworm.recording import UNKNOWN
 
-_BINNINGS = ("equal_mass", "equal_width")
 _SUM_TOLERANCE = 1e-3
-
-
-def expected_calibration_error(
-    y_true: Any, probabilities: Any, *, classes: Any, n_bins: int = 15, binning: str = "equal_mass"
-) -> float:
-    """Compute the expected calibration error of the most probable state, over all frames together.
-
-    Frames are binned by the probability of their most probable state, the confidence. The error is the mean over
-    frames of the distance, within a bin, between mean confidence and accuracy. For the error of each worm, see
-    :func:`calibration_report`.
-
-    Parameters
-    ----------
-    y_true : array-like of str, shape (n_frames,)
-        True states; ``"unknown"`` is left out.
-    probabilities : array-like of shape (n_frames, n_states)
-        What `predict_proba` returned.
-    classes : array-like of str, shape (n_states,)
-        States of the columns: ``classes_`` of the classifier.
-    n_bins : int, default=15
-        Bins.
-    binning : {"equal_mass", "equal_width"}, default="equal_mass"
-        Bins that hold equally many frames, or equally wide bins of [0, 1]. Confidences crowd near 1, where equal
-        widths put most frames into one bin.
-
-    Returns
-    -------
-    float
-        From 0 to 1; NaN where no frame has a known state. Chance alone moves it above 0, the more so the fewer bouts
-        there are.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, rows are no probabilities, or a parameter is not known.
-
-    References
-    ----------
-    Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3; Nixon et al. 2019, "Measuring Calibration
-    in Deep Learning", for bins of equal mass.
-
-    Examples
-    --------
-    >>> from skworm.metrics import expected_calibration_error
-    >>> states = ["forward", "forward", "reverse", "reverse"]
-    >>> expected_calibration_error(states, [[0.75, 0.25]] * 4, classes=["forward", "reverse"], n_bins=1)
-    0.25
-    """
-    frames = _check(y_true, probabilities, classes)
-    return _error(frames, n_bins, binning)
 
 
 def reliability_curve(
@@ -73,7 +22,7 @@ def reliability_curve(
     Parameters
     ----------
     y_true, probabilities, classes, n_bins, binning
-        As in :func:`expected_calibration_error`, whose errors are raised.
+        As in :func:`calibration_report`, whose errors are raised.
 
     Returns
     -------
@@ -90,7 +39,7 @@ def reliability_curve(
     bin
     1        0.8125      0.75         4
     """
-    return _curve(_check(y_true, probabilities, classes), n_bins, binning)
+    return _curve(_frames(y_true, probabilities, classes), n_bins, binning)
 
 
 def calibration_report(
@@ -104,19 +53,43 @@ def calibration_report(
 ) -> pd.DataFrame:
     """Measure for each worm whether probabilities hold what they promise.
 
+    Frames are binned by the probability of their most probable state, the confidence. The expected calibration error is
+    the mean over frames of the distance, within a bin, between mean confidence and accuracy. Errors of opposite sign in
+    two worms do not cancel, as they would in all frames together.
+
     Parameters
     ----------
-    y_true, probabilities, classes, n_bins, binning
-        As in :func:`expected_calibration_error`, whose errors are raised.
+    y_true : array-like of str, shape (n_frames,)
+        True states; ``"unknown"`` is left out.
+    probabilities : array-like of shape (n_frames, n_states)
+        What `predict_proba` returned.
+    classes : array-like of str, shape (n_states,)
+        States of the columns: ``classes_`` of the classifier.
     worm : array-like of shape (n_frames,), optional
         Worm of each frame; by default the index level ``"worm"`` of `y_true`.
+    n_bins : int, default=15
+        Bins.
+    binning : {"equal_mass", "equal_width"}, default="equal_mass"
+        Bins that hold equally many frames, or equally wide bins of [0, 1]. Confidences crowd near 1, where equal
+        widths put most frames into one bin.
 
     Returns
     -------
     pandas.DataFrame
         One row a worm, index ``"worm"``: ``n_frames``; ``accuracy`` of the most probable state; its mean probability,
-        ``confidence``; ``expected_calibration_error``; ``log_loss``, nats a frame, infinite where a true state had
-        probability 0. Errors of opposite sign in two worms do not cancel, as they would in all frames together.
+        ``confidence``; ``expected_calibration_error``, from 0 to 1, which chance alone moves above 0, the more so the
+        fewer bouts there are; ``log_loss``, nats a frame, infinite where a true state had probability 0. All are NaN
+        where no frame has a known state.
+
+    Raises
+    ------
+    ValueError
+        If worms are missing, shapes do not fit, rows are no probabilities, or a parameter is not known.
+
+    References
+    ----------
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3; Nixon et al. 2019, "Measuring Calibration
+    in Deep Learning", for bins of equal mass.
 
     Examples
     --------
@@ -128,18 +101,15 @@ def calibration_report(
     {'a': 0.1, 'b': 0.6}
     """
     worms = worms_of(y_true, worm)
-    frames, states = _check(y_true, probabilities, classes), np.asarray(y_true, dtype=str)
-    by_worm = {name: frames.of(worms[states != UNKNOWN] == name) for name in np.unique(worms)}
-    rows = [
-        {
-            "n_frames": len(part.confidence),
-            "accuracy": _mean(part.correct),
-            "confidence": _mean(part.confidence),
-            "expected_calibration_error": _error(part, n_bins, binning),
-            "log_loss": _mean(part.loss),
-        }
-        for part in by_worm.values()
-    ]
+    frames = _frames(y_true, probabilities, classes, worm=worms)
+    by_worm = {name: frames[frames["worm"] == name] for name in np.unique(worms)}
+    rows = []
+    for own in by_worm.values():
+        curve = _curve(own, n_bins, binning)
+        errors = (curve["confidence"] - curve["accuracy"]).abs()
+        row = {"n_frames": len(own), **own[["accuracy", "confidence"]].mean()}
+        row["expected_calibration_error"] = np.average(errors, weights=curve["n_frames"]) if len(curve) else np.nan
+        rows.append({**row, "log_loss": own["log_loss"].mean()})
     return pd.DataFrame(rows, index=pd.Index(by_worm, name="worm"))
 
 
@@ -188,16 +158,8 @@ def coverage_report(y_true: Any, sets: pd.DataFrame, *, worm: Any = None) -> pd.
     return pd.concat([by_worm.size().rename("n_frames"), by_worm.mean()], axis=1)
 
 
-class _Frames(NamedTuple):
-    confidence: np.ndarray
-    correct: np.ndarray
-    loss: np.ndarray
-
-    def of(self, rows: np.ndarray) -> _Frames:
-        return _Frames(*(values[rows] for values in self))
-
-
-def _check(y_true: Any, probabilities: Any, classes: Any) -> _Frames:
+def _frames(y_true: Any, probabilities: Any, classes: Any, **others: Any) -> pd.DataFrame:
+    """Return a row for each frame of known state: confidence, whether it is right, and log loss, beside `others`."""
     states, names = np.asarray(y_true, dtype=str), np.asarray(classes, dtype=str)
     values = np.asarray(probabilities, dtype=float)
     if states.ndim != 1 or names.ndim != 1 or values.shape != (len(states), len(names)):
@@ -211,36 +173,21 @@ def _check(y_true: Any, probabilities: Any, classes: Any) -> _Frames:
             f"row {wrong[0]} of probabilities is {values[wrong[0]].round(3).tolist()}, which are no probabilities that "
             "sum to 1; pass predict_proba(X)"
         )
-    known = states != UNKNOWN
-    states, values = states[known], values[known]
     top = values.argmax(axis=1)
     of_true = np.where(states[:, None] == names, values, 0.0).sum(axis=1)
     with np.errstate(divide="ignore"):
-        loss = -np.log(of_true)
-    return _Frames(values[np.arange(len(values)), top], names[top] == states, loss)
+        scores = {"confidence": values.max(axis=1), "accuracy": names[top] == states, "log_loss": -np.log(of_true)}
+    return pd.DataFrame({**others, **scores})[states != UNKNOWN]
 
 
-def _curve(frames: _Frames, n_bins: int, binning: str) -> pd.DataFrame:
-    if not isinstance(n_bins, Integral) or n_bins < 1:
-        raise ValueError(f"n_bins={n_bins!r} must be a whole number, at least 1")
-    if binning not in _BINNINGS:
-        raise ValueError(f"binning={binning!r} is not known; choose one of {_BINNINGS}")
-    n_frames = len(frames.confidence)
+def _curve(frames: pd.DataFrame, n_bins: int, binning: str) -> pd.DataFrame:
+    check_whole(1, n_bins=n_bins)
+    check_choice(("equal_mass", "equal_width"), binning=binning)
+    confidence = frames["confidence"].to_numpy()
     if binning == "equal_width":
-        number = np.minimum((frames.confidence * n_bins).astype(int), n_bins - 1)
+        number = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
     else:
-        number = np.empty(n_frames, dtype=int)
-        number[np.argsort(frames.confidence, kind="stable")] = np.arange(n_frames) * n_bins // max(n_frames, 1)
-    by_bin = pd.DataFrame({"bin": number, "confidence": frames.confidence, "accuracy": frames.correct}).groupby("bin")
+        number = np.empty(len(frames), dtype=int)
+        number[np.argsort(confidence, kind="stable")] = np.arange(len(frames)) * n_bins // max(len(frames), 1)
+    by_bin = frames[["confidence", "accuracy"]].groupby(pd.Index(number, name="bin"))
     return pd.concat([by_bin.mean(), by_bin.size().rename("n_frames")], axis=1)
-
-
-def _error(frames: _Frames, n_bins: int, binning: str) -> float:
-    curve = _curve(frames, n_bins, binning)
-    if curve.empty:
-        return np.nan
-    return float(np.average((curve["confidence"] - curve["accuracy"]).abs(), weights=curve["n_frames"]))
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else np.nan

@@ -8,19 +8,7 @@ from typing import NamedTuple
 
 
 class Metric(NamedTuple):
-    """A metric that models are compared by.
-
-    Parameters
-    ----------
-    name : str
-        Its column in a table of scores.
-    label : str
-        What people call it.
-    lower_is_better : bool
-        Whether a lower value is better: an error.
-    percent : bool
-        Whether people read it in per cent.
-    """
+    """A metric that models are compared by: its column in a table of scores, and what people call it and how."""
 
     name: str
     label: str

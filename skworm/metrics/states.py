@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -11,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from skworm.frames.index import frame_of_rows, worm_of_rows
-from skworm.metrics.bouts import dwell_time_distance, match_onsets, mean_of_worms, segment_f1, transition_agreement
+from skworm.metrics import bouts
+from skworm.parameters import check_choice
 from skworm.recording import UNKNOWN
 
 
@@ -43,12 +43,7 @@ def score_states(y_true: Any, y_pred: Any) -> dict[str, float]:
     >>> score_states(["forward", "forward", "reverse", "unknown"], ["forward", "reverse", "reverse", "forward"])
     {'n_frames': 3, 'accuracy': 0.666..., 'balanced_accuracy': 0.75, 'macro_f1': 0.666...}
     """
-    true = np.asarray(y_true, dtype=str)
-    predicted = np.asarray(y_pred, dtype=str)
-    if true.shape != predicted.shape or true.ndim != 1:
-        raise ValueError(
-            f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass one state a frame, (n_frames,), in both"
-        )
+    true, predicted = bouts.same_frames(y_true, y_pred, "state", str)
     known = true != UNKNOWN
     true, predicted = true[known], predicted[known]
     if not len(true):
@@ -80,10 +75,10 @@ def make_state_scorer(metric: str, **options: Any) -> Callable[[Any, Any, Any], 
     metric : str
         - ``"accuracy"``, ``"balanced_accuracy"``, ``"macro_f1"``: frames, see :func:`score_states`;
         - ``"segment_f1"``: bouts, see :func:`segment_f1`; takes `threshold`;
-        - ``"onset_f1"``, ``"onset_latency"``: see :func:`match_onsets`; take `fps` and `tolerance`; a worm whose
+        - ``"onset_f1"``, ``"onset_latency"``: see :func:`score_bouts`; take `fps` and `tolerance`; a worm whose
           onsets are all missed has a latency of `tolerance`;
-        - ``"dwell_time_distance"``: see :func:`dwell_time_distance`; takes `fps`;
-        - ``"transition_agreement"``: see :func:`transition_agreement`.
+        - ``"dwell_time_distance"``: see :func:`score_bouts`; takes `fps`;
+        - ``"transition_agreement"``: see :func:`score_bouts`.
     **options
         Options of the metric.
 
@@ -117,10 +112,9 @@ def make_state_scorer(metric: str, **options: Any) -> Callable[[Any, Any, Any], 
     >>> bool(bouts < frames)
     True
     """
-    if metric not in _METRICS:
-        raise ValueError(f"metric={metric!r} is not known; choose one of {sorted(_METRICS)}")
-    expected = signature(_METRICS[metric]).parameters
-    free = [name for name, option in expected.items() if option.kind is option.KEYWORD_ONLY and name not in _LEVELS]
+    check_choice(sorted([*_OF_FRAMES, *_OF_BOUTS]), metric=metric)
+    expected = signature(_OF_BOUTS[metric]).parameters if metric in _OF_BOUTS else {}
+    free = [name for name, option in expected.items() if option.kind is option.KEYWORD_ONLY]
     wrong = sorted(set(options) - set(free))
     if wrong:
         raise ValueError(f"metric={metric!r} takes no option {wrong[0]!r}; it takes {free or 'none'}")
@@ -128,10 +122,6 @@ def make_state_scorer(metric: str, **options: Any) -> Callable[[Any, Any, Any], 
     if missing:
         raise ValueError(f"metric={metric!r} needs {missing[0]}=; pass the frames a second of the recordings")
     return _StateScorer(metric, options)
-
-
-# Scorers take them from the index.
-_LEVELS = ["worm", "frame"]
 
 
 class _StateScorer:
@@ -152,34 +142,31 @@ class _StateScorer:
                 f"{self!r} scores worm by worm, but X does not say to which worm a row belongs; pass a DataFrame with "
                 "the index level 'worm', as make_frames returns it"
             )
-        index = pd.MultiIndex.from_arrays([worm, frame_of_rows(X, worm)], names=_LEVELS)
-        true, predicted = (
-            pd.Series(np.asarray(states, dtype=str), index=index) for states in (y, estimator.predict(X))
-        )
-        return float(_METRICS[self.metric](true, predicted, **self.options))
+        true, predicted = (np.asarray(states, dtype=str) for states in (y, estimator.predict(X)))
+        if self.metric in _OF_FRAMES:
+            rows = (worm == name for name in pd.unique(worm))
+            return bouts.mean_of_worms(score_states(true[own], predicted[own])[self.metric] for own in rows)
+        scores = []
+        for name, *pair in bouts.pairs_of_bouts(true, predicted, worm, frame_of_rows(X, worm)):
+            rate = {"fps": bouts.frames_a_second(self.options["fps"], name)} if "fps" in self.options else {}
+            scores.append(_OF_BOUTS[self.metric](*pair, **{**self.options, **rate}))
+        return bouts.mean_of_worms(scores)
 
 
-def _of_frames(score: str, true: pd.Series, predicted: pd.Series) -> float:
-    worms = true.groupby(level="worm")
-    return mean_of_worms([score_states(states, predicted.loc[states.index])[score] for _, states in worms])
-
-
-def _onset_f1(true: pd.Series, predicted: pd.Series, *, fps: Any, tolerance: float = 3.0) -> float:
-    return match_onsets(true, predicted, fps=fps, tolerance=tolerance)["onset_f1"].mean()
-
-
-def _onset_latency(true: pd.Series, predicted: pd.Series, *, fps: Any, tolerance: float = 3.0) -> float:
-    onsets = match_onsets(true, predicted, fps=fps, tolerance=tolerance)
+def _onset_latency(true: bouts.Bouts, predicted: bouts.Bouts, *, fps: float, tolerance: float = 3.0) -> float:
+    onsets = bouts.match_onsets(true, predicted, fps=fps, tolerance=tolerance)
     # A search could not rank a model that finds no onset at all.
-    latency = onsets["onset_latency"].where(onsets["n_missed"] < onsets["n_onsets"], tolerance)
-    return -latency[onsets["n_onsets"] > 0].mean()
+    missed = onsets["n_onsets"] and onsets["n_missed"] == onsets["n_onsets"]
+    return -tolerance if missed else -onsets["onset_latency"]
 
 
-_METRICS: dict[str, Callable[..., float]] = {
-    **{name: partial(_of_frames, name) for name in ("accuracy", "balanced_accuracy", "macro_f1")},
-    "segment_f1": segment_f1,
-    "onset_f1": _onset_f1,
+_OF_FRAMES = ("accuracy", "balanced_accuracy", "macro_f1")
+_OF_BOUTS: dict[str, Callable[..., float]] = {
+    "segment_f1": bouts.segment_f1_of,
+    "onset_f1": lambda true, predicted, *, fps, tolerance=3.0: bouts.match_onsets(
+        true, predicted, fps=fps, tolerance=tolerance
+    )["onset_f1"],
     "onset_latency": _onset_latency,
-    "dwell_time_distance": lambda true, predicted, *, fps: -dwell_time_distance(true, predicted, fps=fps),
-    "transition_agreement": transition_agreement,
+    "dwell_time_distance": lambda true, predicted, *, fps: -bouts.dwell_time_distance(true, predicted) / fps,
+    "transition_agreement": bouts.transition_agreement,
 }

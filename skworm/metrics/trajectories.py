@@ -52,7 +52,13 @@ def mse_by_step(y_true: Any, y_pred: Any, *, horizon: int | None = None, node_fe
     true, predicted, columns = _steps(y_true, y_pred, horizon)
     squared = (true - predicted) ** 2
     if node_feature is not None:
-        squared = squared[..., _columns_of(node_feature, columns)]
+        _, known = parse_column_names(columns) or ([], [])
+        if node_feature not in known:
+            raise ValueError(
+                f"node_feature={node_feature!r} is not among the node features {known} that the columns of y_true "
+                "name; pass a table of make_trajectories, and one of its features"
+            )
+        squared = squared[..., known.index(node_feature) :: len(known)]
     steps = pd.RangeIndex(1, squared.shape[1] + 1, name="step")
     return pd.Series(squared.mean(axis=(0, 2)), index=steps, name="mse")
 
@@ -100,30 +106,18 @@ def skill_by_step(
     return (1 - mse_by_step(y_true, y_pred, **scope) / reference.where(reference > 0)).rename("skill")
 
 
-def _steps(y_true: Any, y_pred: Any, horizon: int | None) -> tuple[np.ndarray, np.ndarray, list[str] | None]:
+def _steps(y_true: Any, y_pred: Any, horizon: int | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
     true, predicted = np.asarray(y_true, dtype=float), np.asarray(y_pred, dtype=float)
     if true.ndim != 2 or true.shape != predicted.shape or not true.size:
         raise ValueError(
             f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass trajectories of shape "
             "(n_trajectories, horizon * n_columns) in both"
         )
-    parsed = parse_step_column_names(y_true.columns) if hasattr(y_true, "columns") else None
-    columns, steps = (None, None) if parsed is None else (parsed[0], len(parsed[1]))
-    if horizon is None and steps is None:
+    columns, steps = parse_step_column_names(getattr(y_true, "columns", [])) or ([], [])
+    if horizon is None and not steps:
         raise ValueError("the number of steps is not known: y_true has no columns named 'AVAL:trace@1'; pass horizon=")
-    horizon = horizon or steps
-    if horizon is None or true.shape[1] % horizon or steps not in (None, horizon):
-        found = f"{true.shape[1]} columns" if steps is None else f"{steps} steps"
+    horizon = horizon or len(steps)
+    if not horizon or true.shape[1] % horizon or (steps and len(steps) != horizon):
+        found = f"{len(steps)} steps" if steps else f"{true.shape[1]} columns"
         raise ValueError(f"horizon={horizon} does not fit the {found} of y_true; leave it out, or correct it")
     return true.reshape(len(true), horizon, -1), predicted.reshape(len(true), horizon, -1), columns
-
-
-def _columns_of(node_feature: str, columns: list[str] | None) -> list[int]:
-    parsed = None if columns is None else parse_column_names(columns)
-    known = [] if parsed is None else parsed[1]
-    if parsed is None or node_feature not in known:
-        raise ValueError(
-            f"node_feature={node_feature!r} is not among the node features {known} that the columns of y_true name; "
-            "pass a table of make_trajectories, and one of its features"
-        )
-    return list(range(known.index(node_feature), len(parsed[0]) * len(known), len(known)))

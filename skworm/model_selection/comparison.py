@@ -25,9 +25,8 @@ LEVEL = 0.05
 FEW_WORMS = 10
 """Intervals from fewer worms are said to be too narrow."""
 
-_FIT = ["train_worms", "fold"]
-_KEYS = ["model", *_FIT, "evaluation", "worm"]
-_CORRECTIONS = ("holm", None)
+FIT = ["train_worms", "fold"]
+KEYS = ["model", *FIT, "evaluation", "worm"]
 
 
 def compare_models(
@@ -41,8 +40,8 @@ def compare_models(
     random_state: int,
 ) -> pd.DataFrame:
     """Compare the models of one part of a table of scores; see :meth:`skworm.model_selection.WormScores.compare`."""
-    if correction not in _CORRECTIONS:
-        raise ValueError(f"correction={correction!r} must be one of {_CORRECTIONS}")
+    if correction not in ("holm", None):
+        raise ValueError(f"correction={correction!r} must be one of ('holm', None)")
     check_resamples(n_resamples)
     scores = _paired_scores(rows[rows["evaluation"] == evaluation], metric.name)
     by_worm = scores.groupby(level="worm").mean()
@@ -59,14 +58,19 @@ def compare_models(
     means = pd.DataFrame(bootstrap_over_worms(worms, n_resamples=int(n_resamples), rng=rng), columns=models)
     differences = by_worm.sub(by_worm[reference], axis=0)
     ratio = _test_to_train(rows, evaluation)
-    of_fits = scores.groupby(level=_FIT).mean()
+    of_fits = scores.groupby(level=FIT).mean()
 
     compared = []
     for model in models:
         low, high = interval(means[model])
         row = {"model": model, "mean": by_worm[model].mean(), "mean_low": low, "mean_high": high}
         if model != reference:
-            row |= _paired(differences[model].to_numpy(), sign, int(n_resamples), seed)
+            own = differences[model].to_numpy()
+            deviation = sample_deviation(own)
+            row["difference"] = own.mean()
+            row["cohens_d"] = own.mean() / deviation if deviation > 0 else np.nan
+            row["wins"] = int((sign * own > 0).sum())
+            row["p_sign_flip"] = sign_flip_test(own, n_resamples=int(n_resamples), random_state=seed)
             row["difference_low"], row["difference_high"] = interval(means[model] - means[reference])
             row["p_corrected_t"] = corrected_resampled_t_test((of_fits[model] - of_fits[reference]).to_numpy(), ratio)
         compared.append(row)
@@ -176,20 +180,10 @@ def _short(value: float) -> str:
     return f"{value:.3f}" if value == 0 or abs(value) >= 0.1 else f"{value:.3g}"
 
 
-def _paired(differences: np.ndarray, sign: int, n_resamples: int, seed: int) -> dict[str, float]:
-    deviation = sample_deviation(differences)
-    return {
-        "difference": differences.mean(),
-        "cohens_d": differences.mean() / deviation if deviation > 0 else np.nan,
-        "wins": int((sign * differences > 0).sum()),
-        "p_sign_flip": sign_flip_test(differences, n_resamples=n_resamples, random_state=seed),
-    }
-
-
 def _paired_scores(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the scores with a row for each worm and fit, and a column for each model."""
     _check_rows(rows, metric)
-    scores = rows.pivot(index=["worm", *_FIT], columns="model", values=metric).astype(float)
+    scores = rows.pivot(index=["worm", *FIT], columns="model", values=metric).astype(float)
     _check_models(scores)
     if scores.index.get_level_values("worm").nunique() < 2:
         raise ValueError(
@@ -202,12 +196,12 @@ def _paired_scores(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 def _check_rows(rows: pd.DataFrame, metric: str) -> None:
     if rows.empty:
         raise ValueError("no frame was scored in this evaluation; choose another one")
-    empty = [name for name in _KEYS if rows[name].isna().any()]
+    empty = [name for name in KEYS if rows[name].isna().any()]
     if empty:
         raise ValueError(
             f"the scores have missing values in the columns {empty}; leave these rows out, or fill them in"
         )
-    repeated = rows[rows.duplicated(_KEYS)]
+    repeated = rows[rows.duplicated(KEYS)]
     if len(repeated):
         raise ValueError(f"{_place(repeated.iloc[0])} is scored in several rows; drop the rows that repeat others")
     without = rows[~np.isfinite(rows[metric])]
@@ -252,7 +246,7 @@ def _test_to_train(rows: pd.DataFrame, evaluation: str) -> float:
     if "n_frames" not in rows:
         return np.nan
     of_model = rows[rows["model"] == rows.loc[rows["evaluation"] == evaluation, "model"].iloc[0]]
-    held_out = of_model[of_model["evaluation"] == "held_out_windows"].groupby(_FIT)["n_frames"].sum()
-    tested = of_model[of_model["evaluation"] == evaluation].groupby(_FIT)["n_frames"].sum()
+    held_out = of_model[of_model["evaluation"] == "held_out_windows"].groupby(FIT)["n_frames"].sum()
+    tested = of_model[of_model["evaluation"] == evaluation].groupby(FIT)["n_frames"].sum()
     trained = (held_out.groupby(level="train_worms").transform("sum") - held_out).reindex(tested.index)
     return float((tested / trained.where(trained > 0)).mean(skipna=False))

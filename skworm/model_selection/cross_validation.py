@@ -129,9 +129,18 @@ def cross_validate_worms(
     True
     """
     check_splitter(cv)
-    _check_estimators(estimators)
+    if not isinstance(estimators, Mapping):
+        raise TypeError(f"estimators is a {type(estimators).__name__}; pass a mapping such as {{'svm': SVC()}}")
+    for name, estimator in estimators.items():
+        if not hasattr(estimator, "fit") or not hasattr(estimator, "predict") or isinstance(estimator, type):
+            raise TypeError(f"model {name!r} is {estimator!r}; pass an estimator with fit and predict, such as SVC()")
     train, sets = make_samples(estimators, X, y, groups, external=external, transition=transition)
-    models = _named_models(estimators, train.baselines() if baselines else {})
+    added = train.baselines() if baselines else {}
+    taken = sorted(added.keys() & estimators.keys())
+    if taken:
+        raise ValueError(f"model {taken[0]!r} has the name of a baseline; rename it, or pass baselines=False")
+    # A fitted model must not be told from a new one when its results are looked up.
+    models = {name: clone(estimator) for name, estimator in estimators.items()} | added
     # Before splitting, which draws from a random_state that is a generator.
     inputs = None if memory is None else digest_of_inputs(train, sets, cv)
     splits = list(cv.split_worms(train.X, None, train.worm))
@@ -142,15 +151,12 @@ def cross_validate_worms(
     run = _Run(tasks, digests, None if memory is None else FitStore(memory))
     record = record_of_run(digests, models, train, sets, cv, splits)
     run.keep_record(record)
-    run.fit(Data(train, sets), n_jobs, verbose)
+    run.fit((train, sets), n_jobs, verbose)
     return WormScores.from_rows([row for digest in run.digests for row in run.rows[digest]], record)
 
 
-class Data(NamedTuple):
-    """What a run fits and scores: samples that are split, and samples that are only scored, by name."""
-
-    train: Samples
-    external: dict[str, Samples]
+_Data = tuple[Samples, dict[str, Samples]]
+"""Samples that are split, and samples that are only scored, by name."""
 
 
 class Task(NamedTuple):
@@ -165,17 +171,7 @@ class Task(NamedTuple):
 
 
 class _Run:
-    """The fits of one call: what has finished is kept as it comes, and an early end says how to go on.
-
-    Parameters
-    ----------
-    tasks : list of Task
-        The fits.
-    digests : list of str
-        Their digests.
-    store : FitStore or None
-        Where finished fits are kept; None keeps them in memory alone.
-    """
+    """The fits of one call: what has finished is kept as it comes, and an early end says how to go on."""
 
     def __init__(self, tasks: list[Task], digests: list[str], store: FitStore | None) -> None:
         self.tasks, self.digests, self.store = tasks, digests, store
@@ -186,13 +182,11 @@ class _Run:
     def keep_record(self, record: dict[str, Any]) -> None:
         """Keep what the run is."""
         if self.store is not None:
-            try:
+            with self._writing():
                 self.store.write_run(record)
-            except OSError as error:
-                self.full = error
         self._raise_failures()
 
-    def fit(self, data: Data, n_jobs: int | None, verbose: int) -> None:
+    def fit(self, data: _Data, n_jobs: int | None, verbose: int) -> None:
         """Make the fits that are missing."""
         pending = [number for number, digest in enumerate(self.digests) if digest not in self.rows]
         n_processes = max(1, min(effective_n_jobs(n_jobs), len(pending)))
@@ -203,9 +197,17 @@ class _Run:
             for number, part in enumerate(parts)
             if not self.failures and self.full is None
         )
+        n_kept = len(self.tasks) - len(pending)
+        # Without smoothing: fits differ in length from model to model, and parallel ones end in bunches.
+        bar: dict[str, Any] = {
+            "unit": "fit",
+            "smoothing": 0,
+            "disable": not verbose,
+            "desc": f"{n_kept} kept earlier" if n_kept else None,
+        }
         try:
             with (
-                _progress_bar(len(self.tasks), len(self.tasks) - len(pending), verbose) as progress,
+                tqdm(total=len(self.tasks), initial=n_kept, **bar) as progress,
                 closing(finished_calls(_fit_and_score, calls, data, n_processes if parts else 1)) as finished,
             ):
                 for call, results in finished:
@@ -236,13 +238,17 @@ class _Run:
         if isinstance(result, Failure):
             self.failures[number] = result
             return
-        if self.store is not None:
-            try:
+        with self._writing():
+            if self.store is not None:
                 self.store.write(self.digests[number], result)
-            except OSError as error:
-                self.full = error
-                return
-        self.rows[self.digests[number]] = result
+            self.rows[self.digests[number]] = result
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.full = error
 
     def _raise_failures(self) -> None:
         if self.full is not None and self.store is not None:
@@ -269,17 +275,11 @@ class _Run:
         return f"{fits} are kept in {self.store.folder}"
 
 
-def _progress_bar(n_fits: int, n_kept: int, verbose: int) -> tqdm:
-    # Without smoothing: fits differ in length from model to model, and parallel ones end in bunches.
-    description = f"{n_kept} kept earlier" if n_kept else None
-    return tqdm(desc=description, total=n_fits, initial=n_kept, unit="fit", smoothing=0, disable=not verbose)
-
-
 def _fit_and_score(
-    number: int, tasks: list[Task], n_processes: int, data: Data
+    number: int, tasks: list[Task], n_processes: int, data: _Data
 ) -> tuple[int, list[list[dict[str, Any]] | Failure]]:
     estimator = tasks[0].estimator
-    samples = [data.train.training_samples(task.split.train) for task in tasks]
+    samples = [data[0].training_samples(task.split.train) for task in tasks]
     with one_torch_thread(estimator):
         start = time.perf_counter()
         models = _fitted(estimator, samples, n_processes)
@@ -297,26 +297,22 @@ def _fitted(estimator: Any, samples: list[tuple[Any, Any]], n_processes: int) ->
         return [error] * len(samples)
 
 
-def _scored(task: Task, model: Any, fit_seconds: float, data: Data) -> list[dict[str, Any]] | Failure:
+def _scored(task: Task, model: Any, fit_seconds: float, data: _Data) -> list[dict[str, Any]] | Failure:
     try:
         if isinstance(model, Exception):
             raise model
-        return _rows_of_fit(task, model, fit_seconds, data)
+        (train, external), split = data, task.split
+        parts = [(name, train, rows) for name, rows in zip(EVALUATIONS, (split.held_out, split.unseen), strict=True)]
+        parts += [(name, part, np.arange(len(part.X))) for name, part in external.items()]
+        labels = {"model": task.name, "train_worms": list(map(str, split.train_worms)), "fold": split.fold}
+        return [
+            {**labels, "evaluation": evaluation, **scores, "fit_seconds": fit_seconds}
+            for evaluation, part, rows in parts
+            if len(rows)
+            for scores in part.scores(rows, model.predict(part.X.iloc[rows]))
+        ]
     except Exception as error:
         return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
-
-
-def _rows_of_fit(task: Task, model: Any, fit_seconds: float, data: Data) -> list[dict[str, Any]]:
-    train, split = data.train, task.split
-    parts = [(name, train, rows) for name, rows in zip(EVALUATIONS, (split.held_out, split.unseen), strict=True)]
-    parts += [(name, part, np.arange(len(part.X))) for name, part in data.external.items()]
-    labels = {"model": task.name, "train_worms": list(map(str, split.train_worms)), "fold": split.fold}
-    return [
-        {**labels, "evaluation": evaluation, **scores, "fit_seconds": fit_seconds}
-        for evaluation, part, rows in parts
-        if len(rows)
-        for scores in part.scores(rows, model.predict(part.X.iloc[rows]))
-    ]
 
 
 @contextmanager
@@ -338,19 +334,3 @@ def check_splitter(cv: Any) -> None:
     """Raise a TypeError unless `cv` splits by worm."""
     if not hasattr(cv, "split_worms"):
         raise TypeError(f"cv={cv!r} does not split by worm; pass a WormGroupKFold")
-
-
-def _check_estimators(estimators: Any) -> None:
-    if not isinstance(estimators, Mapping):
-        raise TypeError(f"estimators is a {type(estimators).__name__}; pass a mapping such as {{'svm': SVC()}}")
-    for name, estimator in estimators.items():
-        if not hasattr(estimator, "fit") or not hasattr(estimator, "predict") or isinstance(estimator, type):
-            raise TypeError(f"model {name!r} is {estimator!r}; pass an estimator with fit and predict, such as SVC()")
-
-
-def _named_models(estimators: Mapping[str, Any], baselines: Mapping[str, Any]) -> dict[str, Any]:
-    taken = sorted(baselines.keys() & estimators.keys())
-    if taken:
-        raise ValueError(f"model {taken[0]!r} has the name of a baseline; rename it, or pass baselines=False")
-    # A fitted model must not be told from a new one when its results are looked up.
-    return {name: clone(estimator) for name, estimator in estimators.items()} | dict(baselines)

@@ -15,11 +15,12 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 
-from skworm.frames.index import frame_of_rows, parse_column_names, worm_of_rows
-from skworm.metrics.bouts import bouts_of
+from skworm.frames.index import frame_of_rows, parse_column_names
+from skworm.metrics.bouts import bouts_of, worms_of
 from skworm.model_selection.cross_validation import one_torch_thread
-from skworm.model_selection.samples import state_samples
+from skworm.model_selection.samples import StateSamples
 from skworm.model_selection.workers import worker_options
+from skworm.parameters import check_choice, check_whole
 from skworm.recording import UNKNOWN
 
 Null = Callable[[pd.DataFrame, pd.Series, np.random.RandomState], tuple[pd.DataFrame, pd.Series]]
@@ -132,48 +133,32 @@ def null_score(
     >>> result.p_value, bool(result.score > result.null_scores.max() + 0.1)
     (0.05, True)
     """
-    if not isinstance(n_repeats, Integral) or n_repeats < 1:
-        raise ValueError(f"n_repeats={n_repeats!r} must be a whole number, at least 1")
-    frames = state_samples(X, y, groups)
+    check_whole(1, n_repeats=n_repeats)
+    frames = StateSamples.checked("X", X, y, groups)
     states = pd.Series(frames.y, index=frames.X.index, name="state")
-    make_null = _maker(null, min_lag, keep_correlations)
+    if isinstance(null, str):
+        check_choice(_NULLS, null=null)
+    elif not callable(null):
+        raise ValueError(f"null={null!r} must be one of {_NULLS}, or a callable of (X, y, random_state)")
     known = np.flatnonzero(frames.y != UNKNOWN)
     splitter = check_cv(cv, frames.y[known], classifier=is_classifier(estimator))
     splits = list(splitter.split(frames.X.iloc[known], frames.y[known], frames.worm[known]))
-    score = partial(_score, estimator, check_scoring(estimator, scoring=scoring), splits)
+    score = partial(_score, estimator, check_scoring(estimator, scoring=scoring), splits, known)
+    change = partial(_changed, null, min_lag, keep_correlations)
     seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_repeats)
-    observed = score(frames.X.iloc[known], states.iloc[known])
-    run = delayed(_score_of_null)
+    observed = score(frames.X, states)
     parallel = Parallel(n_jobs=n_jobs, **worker_options())
-    null_scores = parallel(run(score, make_null, frames.X, states, known, int(seed)) for seed in seeds)
+    null_scores = parallel(delayed(_score_of_null)(score, change, frames.X, states, int(seed)) for seed in seeds)
     values = np.array(null_scores)
     if np.isnan([observed, *values]).any():
         raise ValueError("a score is NaN, so there is no p; choose a scoring that is defined on every split")
     return NullScore(observed, values, float((1 + (values >= observed).sum()) / (1 + len(values))))
 
 
-def _score_of_null(
-    score: Callable[[pd.DataFrame, pd.Series], float],
-    make_null: Null,
-    X: pd.DataFrame,
-    y: pd.Series,
-    known: np.ndarray,
-    seed: int,
-) -> float:
-    other_X, other_y = make_null(X, y, np.random.RandomState(seed))
-    if np.shape(other_X) != X.shape or np.shape(other_y) != y.shape:
-        raise ValueError(f"null returned shapes {np.shape(other_X)} and {np.shape(other_y)}; keep the rows of X and y")
-    return score(other_X.iloc[known], other_y.iloc[known])
-
-
 def _score(
-    estimator: Any,
-    scorer: Callable[[Any, Any, Any], float],
-    splits: list[tuple[np.ndarray, np.ndarray]],
-    X: pd.DataFrame,
-    y: pd.Series,
+    estimator: Any, scorer: Callable[..., float], splits: list[Any], known: np.ndarray, X: pd.DataFrame, y: pd.Series
 ) -> float:
-    scores = []
+    X, y, scores = X.iloc[known], y.iloc[known], []
     for train, test in splits:
         model = clone(estimator)
         with one_torch_thread(model):
@@ -182,26 +167,23 @@ def _score(
     return float(np.mean(scores))
 
 
-def _maker(null: str | Null, min_lag: int, keep_correlations: bool) -> Null:
-    if not isinstance(null, str):
-        if not callable(null):
-            raise ValueError(f"null={null!r} must be one of {_NULLS}, or a callable of (X, y, random_state)")
-        return null
-    if null not in _NULLS:
-        raise ValueError(f"null={null!r} is not known; choose one of {_NULLS}, or pass a callable")
+def _score_of_null(score: Callable[..., float], change: Null, X: pd.DataFrame, y: pd.Series, seed: int) -> float:
+    return score(*change(X, y, np.random.RandomState(seed)))
+
+
+def _changed(
+    null: str | Null, min_lag: int, keep_correlations: bool, X: pd.DataFrame, y: pd.Series, rng: np.random.RandomState
+) -> tuple[pd.DataFrame, pd.Series]:
     if null == "circular_shift":
-        return partial(_with_states, partial(circularly_shifted_states, min_lag=min_lag))
+        return X, circularly_shifted_states(y, min_lag=min_lag, random_state=rng)
     if null == "shuffled_bouts":
-        return partial(_with_states, shuffled_bouts)
-    return partial(_with_traces, keep_correlations)
-
-
-def _with_states(change: Callable[..., Any], X: pd.DataFrame, y: pd.Series, random_state: Any) -> Any:
-    return X, change(y, random_state=random_state)
-
-
-def _with_traces(keep_correlations: bool, X: pd.DataFrame, y: pd.Series, random_state: Any) -> Any:
-    return phase_randomized(X, keep_correlations=keep_correlations, random_state=random_state), y
+        return X, shuffled_bouts(y, random_state=rng)
+    if isinstance(null, str):
+        return pd.DataFrame(phase_randomized(X, keep_correlations=keep_correlations, random_state=rng)), y
+    other_X, other_y = null(X, y, rng)
+    if np.shape(other_X) != X.shape or np.shape(other_y) != y.shape:
+        raise ValueError(f"null returned shapes {np.shape(other_X)} and {np.shape(other_y)}; keep the rows of X and y")
+    return other_X, other_y
 
 
 def circularly_shifted_states(y: Any, *, worm: Any = None, min_lag: int = 100, random_state: Any = None) -> Any:
@@ -248,7 +230,7 @@ def circularly_shifted_states(y: Any, *, worm: Any = None, min_lag: int = 100, r
     rng = check_random_state(random_state)
     states = np.asarray(y, dtype=str)
     shifted = states.copy()
-    for name, rows, _ in _known_rows(y, states, worm):
+    for name, rows, _ in _rows_in_time(y, worm, states != UNKNOWN):
         n_frames = len(rows)
         if n_frames < 2 * min_lag:
             raise ValueError(
@@ -293,8 +275,8 @@ def shuffled_bouts(y: Any, *, worm: Any = None, random_state: Any = None) -> Any
     rng = check_random_state(random_state)
     states = np.asarray(y, dtype=str)
     shuffled = states.copy()
-    for name, rows, stretch in _known_rows(y, states, worm):
-        bouts = bouts_of(states[rows], stretch)
+    for name, rows, frame in _rows_in_time(y, worm, states != UNKNOWN):
+        bouts = bouts_of(states[rows], np.cumsum(np.diff(frame, prepend=frame[0]) != 1))
         order = rng.permutation(len(bouts.state))
         if len(order) < 2:
             raise ValueError(f"worm {str(name)!r} has a single bout, which has no other order; leave the worm out")
@@ -356,12 +338,8 @@ def phase_randomized(
     """
     rng = check_random_state(random_state)
     values = np.array(X, dtype=float)
-    worms = _worms(X, worm)
     n_features = _columns_a_neuron(X, values.shape[1], n_node_features)
-    frame = frame_of_rows(X, worms)
-    for name in np.unique(worms):
-        rows = np.flatnonzero(worms == name)
-        rows = rows[np.argsort(frame[rows], kind="stable")]
+    for name, rows, _ in _rows_in_time(X, worm):
         is_nan = np.isnan(values[rows])
         partly = np.flatnonzero(is_nan.any(axis=0) & ~is_nan.all(axis=0))
         if len(partly):
@@ -380,32 +358,21 @@ def phase_randomized(
     return pd.DataFrame(values, index=X.index, columns=X.columns) if isinstance(X, pd.DataFrame) else values
 
 
-def _known_rows(y: Any, states: np.ndarray, worm: Any) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
-    """Yield each worm with its rows of known state in order of time, and the stretch of each."""
-    worms = _worms(y, worm)
-    frame = frame_of_rows(y, worms)
+def _rows_in_time(data: Any, worm: Any, wanted: Any = True) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
+    """Yield each worm with those of its rows that are wanted, in order of time, and their frame numbers."""
+    worms = worms_of(data, worm)
+    frame = frame_of_rows(data, worms)
     for name in np.unique(worms):
-        rows = np.flatnonzero((worms == name) & (states != UNKNOWN))
+        rows = np.flatnonzero((worms == name) & wanted)
         rows = rows[np.argsort(frame[rows], kind="stable")]
         if len(rows):
-            yield name, rows, np.cumsum(np.diff(frame[rows], prepend=frame[rows[0]] - 1) != 1)
-
-
-def _worms(data: Any, worm: Any) -> np.ndarray:
-    worms = worm_of_rows(data, worm)
-    if worms is None:
-        raise ValueError(
-            "nothing says to which worm a row belongs, and a null control stays within a worm; pass worm=, or data "
-            "with the index level 'worm', as make_frames returns them"
-        )
-    return worms
+            yield name, rows, frame[rows]
 
 
 def _columns_a_neuron(X: Any, n_columns: int, n_node_features: int | None) -> int:
-    parsed = parse_column_names(X.columns) if hasattr(X, "columns") else None
-    named = 1 if parsed is None else len(parsed[1])
-    count = named if n_node_features is None else n_node_features
-    if not isinstance(count, Integral) or count < 1 or n_columns % count or (parsed is not None and count != named):
+    _, named = parse_column_names(getattr(X, "columns", [])) or ([], [])
+    count = (len(named) or 1) if n_node_features is None else n_node_features
+    if not isinstance(count, Integral) or count < 1 or n_columns % count or (named and count != len(named)):
         raise ValueError(
             f"n_node_features={n_node_features!r} does not fit the {n_columns} columns of X; leave it out where the "
             "columns are named 'AVAL:trace', or pass the number of columns a neuron"

@@ -14,13 +14,11 @@ import pandas as pd
 
 from skworm.atomic import atomic_path, write_whole
 from skworm.metrics.registry import METRICS, Metric, metric_of
-from skworm.model_selection.comparison import compare_models
+from skworm.model_selection.comparison import FIT, KEYS, compare_models
 from skworm.model_selection.samples import PERSISTENCE
 from skworm.model_selection.stats import bootstrap_over_worms, check_resamples, interval
 from skworm.model_selection.store import FitStore
 
-FIT = ["train_worms", "fold"]
-_REQUIRED = ["model", *FIT, "evaluation", "worm"]
 _PARTS = ("block", "states", "fold_by", "n_train_worms", "burn_in", "signal", "step")
 _TASKS = {"accuracy": "states", "mse": "trajectories", "r2": "behavior"}
 _TEXTS = ("model", "block", "train_worms", "evaluation", "worm", "states", "fold_by", "signal", "state", "predicted")
@@ -80,7 +78,7 @@ class WormScores:
     def __post_init__(self) -> None:
         if not isinstance(self.table, pd.DataFrame):
             raise TypeError(f"the table is a {type(self.table).__name__}; pass the table of cross_validate_worms")
-        missing = [name for name in _REQUIRED if name not in self.table]
+        missing = [name for name in KEYS if name not in self.table]
         if missing:
             raise ValueError(
                 f"the table is not one of scores: it lacks the columns {', '.join(missing)}; pass the table of "
@@ -108,13 +106,13 @@ class WormScores:
             row = {**row, "train_worms": tuple(row["train_worms"])}
             counts = row.pop("confusion", None) or {}
             plain.append(row)
-            keys = {name: row[name] for name in _REQUIRED}
+            keys = {name: row[name] for name in KEYS}
             counted += [
                 {**keys, "state": state, "predicted": predicted, "n_frames": n_frames}
                 for state, of_state in counts.items()
                 for predicted, n_frames in of_state.items()
             ]
-        empty = [*_REQUIRED, {task: name for name, task in _TASKS.items()}[record.get("task", "states")]]
+        empty = [*KEYS, {task: name for name, task in _TASKS.items()}[record.get("task", "states")]]
         table = pd.DataFrame(plain) if plain else pd.DataFrame(columns=empty)
         return cls(table, pd.DataFrame(counted) if counted else None, record, n_missing)
 
@@ -131,7 +129,7 @@ class WormScores:
     @property
     def metrics(self) -> list[str]:
         """The columns with metrics, those of persistence aside."""
-        return [str(name) for name in self.table if _is_metric(str(name))]
+        return [name for name in map(str, self.table) if name in METRICS or name.startswith("mse_")]
 
     @property
     def models(self) -> list[str]:
@@ -164,14 +162,16 @@ class WormScores:
             if column not in table:
                 raise ValueError(f"the scores have no column {column!r}; choose among {', '.join(map(str, table))}")
             values = list(map(str, wanted if isinstance(wanted, list) else [wanted]))
-            texts = table[column].astype(str)
+            found = table[column].unique()
+            texts = list(map(str, found))
             absent = sorted(set(values) - set(texts))
             if absent:
-                known = ", ".join(map(repr, texts.unique()[:20]))
+                known = ", ".join(map(repr, texts[:20]))
                 raise ValueError(f"the column {column!r} never is {absent[0]!r}; choose among {known}")
-            table = table[texts.isin(values)]
+            kept = [value for value, text in zip(found, texts, strict=True) if text in values]
+            table = table[table[column].isin(kept)]
             if confusion is not None and column in confusion:
-                confusion = confusion[confusion[column].astype(str).isin(values)]
+                confusion = confusion[confusion[column].isin(kept)]
         return replace(self, table=table, confusion=confusion)
 
     def parts(self, evaluation: str) -> Iterator[tuple[dict[str, Any], WormScores]]:
@@ -196,8 +196,7 @@ class WormScores:
             return
         for values in chosen[columns].drop_duplicates().itertuples(index=False):
             part = dict(zip(columns, values, strict=True))
-            confusion = None if self.confusion is None else _rows_of_part(self.confusion, part)
-            yield part, replace(self, table=_rows_of_part(self.table, part), confusion=confusion)
+            yield part, self.where(**part)
 
     def summary(self, *, n_resamples: int = 10_000, random_state: int = 0) -> pd.DataFrame:
         """Summarise scores over worms.
@@ -244,9 +243,18 @@ class WormScores:
             resampled = pd.DataFrame(bootstrap_over_worms(arrays, n_resamples=n_resamples, rng=rng), columns=both)
             row = dict(zip(keys, values, strict=True))
             row |= {"n_worms": len(means), "n_fits": len(part.drop_duplicates(FIT))}
-            row |= _spread(metrics, means, resampled, skipna=is_trajectories)
-            if is_trajectories:
-                row |= _skills(metrics, means, resampled)
+            if len(means) == 1:
+                resampled *= np.nan
+            for name in metrics:
+                row[f"{name}_mean"] = float(means[name].mean(skipna=is_trajectories))
+                row[f"{name}_std"] = float(means[name].std(skipna=is_trajectories))
+                row[f"{name}_low"], row[f"{name}_high"] = interval(resampled[name])
+            for name in metrics if is_trajectories else ():
+                beside = PERSISTENCE + name
+                row[name.replace("mse", "skill", 1)] = float(1 - means[name].mean() / means[beside].mean())
+                if name == "mse":
+                    row["skill_low"], row["skill_high"] = interval(1 - resampled[name] / resampled[beside])
+                    row["skill_worst"] = float((1 - means[name] / means[beside]).min())
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -465,7 +473,11 @@ def read_scores(path: str | os.PathLike[str]) -> WormScores:
         return _with_path(path, read_csv(path))
     if (path / "scores.csv").is_file():
         scores = _with_path(path / "scores.csv", read_csv(path / "scores.csv"))
-        record, n_missing = _read_run(path / "run.json")
+        run = read_json(path / "run.json") if (path / "run.json").is_file() else {}
+        try:
+            record, n_missing = dict(run.get("record", {})), int(run.get("n_missing", 0))
+        except (ValueError, TypeError) as error:
+            raise _damaged(path / "run.json") from error
         return replace(scores, confusion=_read_confusion(path / "confusion.csv"), record=record, n_missing=n_missing)
     runs = [run for run in read_runs(path) if len(run.table)]
     if not runs:
@@ -554,56 +566,14 @@ def _with_path(path: Path, table: pd.DataFrame) -> WormScores:
     return scores
 
 
-def _read_run(path: Path) -> tuple[dict[str, Any], int]:
-    if not path.is_file():
-        return {}, 0
-    kept = read_json(path)
-    try:
-        return dict(kept.get("record", {})), int(kept.get("n_missing", 0))
-    except (ValueError, TypeError) as error:
-        raise _damaged(path) from error
-
-
 def _read_confusion(path: Path) -> pd.DataFrame | None:
     if not path.is_file():
         return None
     confusion = read_csv(path)
-    if not {*_REQUIRED, "state", "predicted", "n_frames"} <= set(confusion):
+    if not {*KEYS, "state", "predicted", "n_frames"} <= set(confusion):
         raise _damaged(path)
     return confusion
 
 
 def _damaged(path: Path) -> ValueError:
     return ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits")
-
-
-def _rows_of_part(table: pd.DataFrame, part: Mapping[str, Any]) -> pd.DataFrame:
-    for name, value in part.items():
-        if name in table:
-            table = table[table[name].isna() if pd.isna(value) else table[name] == value]
-    return table
-
-
-def _is_metric(column: str) -> bool:
-    return column in METRICS or column.startswith("mse_")
-
-
-def _spread(metrics: list[str], means: pd.DataFrame, resampled: pd.DataFrame, *, skipna: bool) -> dict[str, float]:
-    row = {}
-    for name in metrics:
-        row[f"{name}_mean"] = float(means[name].mean(skipna=skipna))
-        row[f"{name}_std"] = float(means[name].std(skipna=skipna))
-        row[f"{name}_low"], row[f"{name}_high"] = interval(resampled[name]) if len(means) > 1 else (np.nan, np.nan)
-    return row
-
-
-def _skills(errors: list[str], means: pd.DataFrame, resampled: pd.DataFrame) -> dict[str, float]:
-    row = {}
-    for error in errors:
-        beside = PERSISTENCE + error
-        row[error.replace("mse", "skill", 1)] = float(1 - means[error].mean() / means[beside].mean())
-        if error == "mse":
-            ends = interval(1 - resampled[error] / resampled[beside]) if len(means) > 1 else (np.nan, np.nan)
-            row["skill_low"], row["skill_high"] = ends
-            row["skill_worst"] = float((1 - means[error] / means[beside]).min())
-    return row

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -40,20 +41,22 @@ _SIDED_TURNS = ("dorsal_turn", "ventral_turn")
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples of one task, indexed by worm and frame.
-
-    Parameters
-    ----------
-    X : pandas.DataFrame of shape (n_samples, n_columns)
-        What models see.
-    y : array, Series or DataFrame of shape (n_samples, ...)
-        What they predict.
-    """
+    """Samples of one task, what models see and what they predict, indexed by worm and frame."""
 
     X: pd.DataFrame
     y: Any
 
     task: ClassVar[str]
+
+    @classmethod
+    def checked(cls, name: str, X: Any, y: Any, groups: Any, transition: pd.Series | None = None) -> Self:
+        """Check data that messages call `name`."""
+        raise NotImplementedError
+
+    @classmethod
+    def baselines(cls) -> dict[str, Any]:
+        """Return the models that others are measured by, not fitted, by name."""
+        raise NotImplementedError
 
     @property
     def worm(self) -> np.ndarray:
@@ -62,7 +65,7 @@ class Samples:
 
     def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, Any]:
         """Return X and y of those of the rows that a model can learn from."""
-        raise NotImplementedError
+        return self.X.iloc[rows], self.y.iloc[rows]
 
     def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:
         """Score the predictions for `rows`: a dictionary or several for each worm, with its name as ``"worm"``."""
@@ -70,19 +73,14 @@ class Samples:
 
     def arrays(self) -> list[np.ndarray]:
         """Return all that a score depends on, for a digest."""
-        raise NotImplementedError
+        return [*_arrays_of_table(self.X), *_arrays_of_table(self.y)]
 
     def check_split(self, split: WormSplit) -> None:
         """Raise a ValueError where the training rows of a split are too few to learn from."""
 
-    def describe(self) -> dict[str, dict[str, int]]:
+    def describe(self) -> dict[Any, Any]:
         """Count the labelled frames of each worm, by state or signal."""
         return {}
-
-    @classmethod
-    def baselines(cls) -> dict[str, Any]:
-        """Return the models that others are measured by, not fitted, by name."""
-        raise NotImplementedError
 
     def by_worm(self, rows: np.ndarray) -> list[tuple[str, np.ndarray]]:
         """Return each worm among the rows, in alphabetical order, with the places of its rows."""
@@ -92,26 +90,29 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class StateSamples(Samples):
-    """Frames with their states.
-
-    Parameters
-    ----------
-    X : pandas.DataFrame of shape (n_frames, n_columns)
-        Frames.
-    y : numpy.ndarray of str, shape (n_frames,)
-        State of each frame, ``"unknown"`` where none is known.
-    merge_turns : bool, default=False
-        Score dorsal and ventral turns as one state, ``"turn"``.
-    """
+    """Frames and an array of their states; `merge_turns` scores dorsal and ventral turns as one state, ``"turn"``."""
 
     merge_turns: bool = False
 
     task = "states"
 
-    @property
-    def states(self) -> set[str]:
-        """The known states among the frames."""
-        return {str(state) for state in np.unique(self.y)} - {UNKNOWN}
+    @classmethod
+    def checked(cls, name: str, X: Any, y: Any, groups: Any = None, transition: pd.Series | None = None) -> Self:
+        """Check frames and their states."""
+        table = _indexed(name, X, y, groups, 1, "one state a row")
+        missing = np.flatnonzero(pd.isna(np.asarray(y, dtype=object)))
+        if len(missing):
+            raise ValueError(f"{name} has no state at row {missing[0]} of its y; write 'unknown' where none is known")
+        return cls(table, np.asarray(y, dtype=str))
+
+    @classmethod
+    def baselines(cls) -> dict[str, Any]:
+        """Return ``"majority"``, the most frequent training state, and ``"clock"``, which sees frame numbers alone."""
+        return {"majority": DummyClassifier(strategy="most_frequent"), "clock": _clock(KNeighborsClassifier)}
+
+    def states(self, rows: Any = slice(None)) -> list[str]:
+        """Return the known states among the rows, in alphabetical order."""
+        return [str(state) for state in np.unique(self.y[rows]) if state != UNKNOWN]
 
     def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
         """Return the frames whose state is known."""
@@ -122,7 +123,7 @@ class StateSamples(Samples):
         """Score states worm by worm, and count how often each labelled state is predicted as which."""
         true, predicted = self.y[rows], np.asarray(predicted, dtype=str)
         if self.merge_turns:
-            true, predicted = merge_turns(true), merge_turns(predicted)
+            true, predicted = (np.where(np.isin(y, _SIDED_TURNS), "turn", y) for y in (true, predicted))
         return [
             {
                 "worm": name,
@@ -132,57 +133,48 @@ class StateSamples(Samples):
             for name, places in self.by_worm(rows)
         ]
 
-    def arrays(self) -> list[np.ndarray]:
-        """Return values, names and states."""
-        return [*_arrays_of_table(self.X), self.y]
-
     def check_split(self, split: WormSplit) -> None:
         """Raise a ValueError unless the training rows have two known states."""
-        states = [str(state) for state in np.unique(self.y[split.train]) if state != UNKNOWN]
+        states = self.states(split.train)
         if len(states) < 2:
             raise ValueError(
                 f"{split}: the training rows have only the states {states}, and a classifier needs two; train on more "
                 "worms, lower gap, or use fold_by='shuffled_windows'"
             )
 
-    def describe(self) -> dict[str, dict[str, int]]:
+    def describe(self) -> dict[Any, Any]:
         """Count the frames of each state, worm by worm."""
-        worm = self.worm.astype(str)
-        states = np.unique(self.y)
-        return {
-            name: {str(state): int((self.y[worm == name] == state).sum()) for state in states}
-            for name in np.unique(worm).tolist()
-        }
-
-    @classmethod
-    def baselines(cls) -> dict[str, Any]:
-        """Return ``"majority"``, the most frequent training state, and ``"clock"``, which sees frame numbers alone."""
-        return {"majority": DummyClassifier(strategy="most_frequent"), "clock": _clock(KNeighborsClassifier)}
+        return pd.crosstab(self.worm.astype(str), self.y).to_dict("index")
 
 
 @dataclass(frozen=True, eq=False)
 class BehaviorSamples(Samples):
-    """Frames with their continuous signals.
-
-    Parameters
-    ----------
-    X : pandas.DataFrame of shape (n_frames, n_columns)
-        Frames.
-    y : pandas.DataFrame of shape (n_frames, n_signals)
-        Signals, NaN where none is known.
-    one_column : bool, default=False
-        Whether models are given a Series, not a DataFrame.
-    """
+    """Frames and a table of their signals; models are given a Series where there is but `one_column`."""
 
     one_column: bool = False
 
     task = "behavior"
 
+    @classmethod
+    def checked(cls, name: str, X: Any, y: Any, groups: Any, transition: pd.Series | None = None) -> Self:
+        """Check frames and their signals."""
+        table = _indexed(name, X, y, groups, 2, "one value a row, or one column a signal")
+        values = np.asarray(y, dtype=float)
+        if np.isinf(values).any():
+            row = np.argwhere(np.isinf(values))[0, 0]
+            raise ValueError(f"the y of {name} is infinite at row {row}; write NaN there")
+        signals = pd.DataFrame(values.reshape(len(table), -1), index=table.index, columns=signal_names(y))
+        return cls(table, signals, one_column=values.ndim == 1)
+
+    @classmethod
+    def baselines(cls) -> dict[str, Any]:
+        """Return ``"mean"`` over training frames, ``"clock"``, and ``"linear"``, a ridge regression."""
+        return {"mean": DummyRegressor(), "clock": _clock(KNeighborsRegressor), "linear": Ridge(alpha=1.0)}
+
     def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, Any]:
         """Return the frames whose signals are all known."""
-        known = rows[self.y.iloc[rows].notna().all(axis=1).to_numpy()]
-        signals = self.y.iloc[known]
-        return self.X.iloc[known], signals.iloc[:, 0] if self.one_column else signals
+        X, signals = super().training_samples(rows[self.y.iloc[rows].notna().all(axis=1).to_numpy()])
+        return X, signals.iloc[:, 0] if self.one_column else signals
 
     def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:
         """Score signals worm by worm, a dictionary a signal."""
@@ -197,10 +189,6 @@ class BehaviorSamples(Samples):
             for column, signal in enumerate(self.y.columns)
         ]
 
-    def arrays(self) -> list[np.ndarray]:
-        """Return values and names of frames and signals."""
-        return [*_arrays_of_table(self.X), *_arrays_of_table(self.y)]
-
     def check_split(self, split: WormSplit) -> None:
         """Raise a ValueError unless two training rows have known signals."""
         n_known = len(self.training_samples(split.train)[0])
@@ -210,34 +198,14 @@ class BehaviorSamples(Samples):
                 "lower gap, or leave out worms or signals that are NaN"
             )
 
-    def describe(self) -> dict[str, dict[str, int]]:
+    def describe(self) -> dict[Any, Any]:
         """Count the known frames of each signal, worm by worm."""
-        known = self.y.notna().groupby(self.worm.astype(str)).sum()
-        return {str(name): {str(key): int(n) for key, n in row.items()} for name, row in known.iterrows()}
-
-    @classmethod
-    def baselines(cls) -> dict[str, Any]:
-        """Return ``"mean"`` over training frames, ``"clock"``, and ``"linear"``, a ridge regression."""
-        return {"mean": DummyRegressor(), "clock": _clock(KNeighborsRegressor), "linear": Ridge(alpha=1.0)}
+        return self.y.notna().groupby(self.worm.astype(str)).sum().to_dict("index")
 
 
 @dataclass(frozen=True, eq=False)
 class TrajectorySamples(Samples):
-    """Observed frames with the frames after them.
-
-    Parameters
-    ----------
-    X : pandas.DataFrame of shape (n_trajectories, burn_in * n_columns)
-        Observed frames.
-    y : pandas.DataFrame of shape (n_trajectories, horizon * n_columns)
-        The frames after them.
-    n_columns : int
-        Columns of a frame.
-    node_features : tuple of str
-        Node features that are scored one by one.
-    transition : numpy.ndarray of bool, shape (n_trajectories,), or None
-        Which trajectories hold a change of state.
-    """
+    """Tables of observed frames and of those after them, and which trajectories hold a `transition` between states."""
 
     n_columns: int = 0
     node_features: tuple[str, ...] = ()
@@ -245,9 +213,39 @@ class TrajectorySamples(Samples):
 
     task = "trajectories"
 
-    def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return observed and future frames."""
-        return self.X.iloc[rows], self.y.iloc[rows]
+    @classmethod
+    def checked(cls, name: str, X: Any, y: Any, groups: Any, transition: pd.Series | None = None) -> Self:
+        """Check observed frames and those after them."""
+        if groups is not None:
+            raise ValueError("groups= has no meaning for trajectories, whose index names the worm; leave it out")
+        for letter, table in (("X", X), ("y", y)):
+            if not _has_steps(table) or not {WORM_LEVEL, FRAME_LEVEL} <= set(table.index.names):
+                raise ValueError(f"{name}: {letter} is not a table of trajectories; make both with make_trajectories")
+        if not X.index.equals(y.index):
+            raise ValueError(f"{name}: X and y have different indices; make both with one call of make_trajectories")
+        columns, _ = parse_step_column_names(y.columns) or ([], [])
+        _, node_features = parse_column_names(columns) or ([], [])
+        changes = None
+        if transition is not None:
+            missing = X.index.difference(transition.index)
+            if len(missing):
+                raise ValueError(
+                    f"{name}: transition lacks {len(missing)} trajectories, first {missing[0]}; make it with "
+                    "contains_transition of the same y"
+                )
+            changes = transition.reindex(X.index).to_numpy(dtype=bool)
+        return cls(X, y, len(columns), tuple(node_features), changes)
+
+    @classmethod
+    def baselines(cls) -> dict[str, Any]:
+        """Return ``"persistence"``, which repeats the last observed frame, the ``"mean"``, and a ``"linear"`` map."""
+        from skworm.estimators.baselines import LinearTrajectoryRegressor, PersistenceRegressor
+
+        return {
+            "persistence": PersistenceRegressor(),
+            "mean": DummyRegressor(),
+            "linear": LinearTrajectoryRegressor(),
+        }
 
     def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:
         """Measure errors worm by worm, a dictionary a step, beside those of persistence."""
@@ -260,19 +258,7 @@ class TrajectorySamples(Samples):
 
     def arrays(self) -> list[np.ndarray]:
         """Return values and names of observed and future frames, and which hold a change of state."""
-        transition = np.empty(0) if self.transition is None else self.transition
-        return [*_arrays_of_table(self.X), *_arrays_of_table(self.y), transition]
-
-    @classmethod
-    def baselines(cls) -> dict[str, Any]:
-        """Return ``"persistence"``, which repeats the last observed frame, the ``"mean"``, and a ``"linear"`` map."""
-        from skworm.estimators.baselines import LinearTrajectoryRegressor, PersistenceRegressor
-
-        return {
-            "persistence": PersistenceRegressor(),
-            "mean": DummyRegressor(),
-            "linear": LinearTrajectoryRegressor(),
-        }
+        return [*super().arrays(), np.empty(0) if self.transition is None else self.transition]
 
     def _errors(self, rows: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
         own = self._errors_of(rows, predicted)
@@ -309,7 +295,7 @@ def make_samples(
     task = _task_of(estimators, y)
     if transition is not None and task is not TrajectorySamples:
         raise ValueError("transition= is about trajectories, and y holds none; leave it out")
-    train = _samples(task, "X", X, y, groups, transition)
+    train = task.checked("X", X, y, groups, transition)
     sets: dict[str, Samples] = {}
     if not isinstance(external or {}, Mapping):
         raise TypeError(
@@ -318,19 +304,9 @@ def make_samples(
     for name, (own_X, own_y) in (external or {}).items():
         if name in EVALUATIONS:
             raise ValueError(f"external set {name!r} has the name of an evaluation on the training data; rename it")
-        part = _samples(task, f"external set {name!r}", own_X, own_y, None, transition)
+        part = task.checked(f"external set {name!r}", own_X, own_y, None, transition)
         sets[name] = _like_training(name, part, train)
     return train, sets
-
-
-def state_samples(X: Any, y: Any, groups: Any = None) -> StateSamples:
-    """Check frames and their states."""
-    return _state_samples("X", X, y, groups)
-
-
-def merge_turns(states: np.ndarray) -> np.ndarray:
-    """Rename dorsal and ventral turns to ``"turn"``."""
-    return np.where(np.isin(states, _SIDED_TURNS), "turn", states)
 
 
 def frame_number(X: pd.DataFrame) -> np.ndarray:
@@ -374,63 +350,6 @@ def _has_steps(table: Any) -> bool:
     return isinstance(table, pd.DataFrame) and parse_step_column_names(table.columns) is not None
 
 
-def _samples(task: type[Samples], name: str, X: Any, y: Any, groups: Any, transition: pd.Series | None) -> Samples:
-    if task is StateSamples:
-        return _state_samples(name, X, y, groups)
-    if task is BehaviorSamples:
-        return _behavior_samples(name, X, y, groups)
-    if groups is not None:
-        raise ValueError("groups= has no meaning for trajectories, whose index names the worm; leave it out")
-    return _trajectory_samples(name, X, y, transition)
-
-
-def _state_samples(name: str, X: Any, y: Any, groups: Any) -> StateSamples:
-    table = _indexed(name, X, groups)
-    if np.shape(y) != (len(X),):
-        raise ValueError(f"{name} has {len(X)} rows, but its y has shape {np.shape(y)}; pass one state a row")
-    _check_same_rows(name, X, y)
-    missing = np.flatnonzero(pd.isna(np.asarray(y, dtype=object)))
-    if len(missing):
-        raise ValueError(f"{name} has no state at row {missing[0]} of its y; write 'unknown' where none is known")
-    return StateSamples(table, np.asarray(y, dtype=str))
-
-
-def _behavior_samples(name: str, X: Any, y: Any, groups: Any) -> BehaviorSamples:
-    table = _indexed(name, X, groups)
-    values = np.asarray(y, dtype=float)
-    if values.ndim not in (1, 2) or len(values) != len(table):
-        raise ValueError(
-            f"{name} has {len(table)} rows, but its y has shape {values.shape}; pass one value a row, or one column a "
-            "signal"
-        )
-    _check_same_rows(name, X, y)
-    if np.isinf(values).any():
-        raise ValueError(f"the y of {name} is infinite at row {np.argwhere(np.isinf(values))[0, 0]}; write NaN there")
-    signals = pd.DataFrame(values.reshape(len(table), -1), index=table.index, columns=signal_names(y))
-    return BehaviorSamples(table, signals, one_column=values.ndim == 1)
-
-
-def _trajectory_samples(name: str, X: Any, y: Any, transition: pd.Series | None) -> TrajectorySamples:
-    for letter, table in (("X", X), ("y", y)):
-        if not _has_steps(table) or not {WORM_LEVEL, FRAME_LEVEL} <= set(table.index.names):
-            raise ValueError(f"{name}: {letter} is not a table of trajectories; make both with make_trajectories")
-    if not X.index.equals(y.index):
-        raise ValueError(f"{name}: X and y have different indices; make both with one call of make_trajectories")
-    columns, _ = parse_step_column_names(y.columns) or ([], [])
-    parsed = parse_column_names(columns)
-    node_features = () if parsed is None else tuple(parsed[1])
-    if transition is None:
-        return TrajectorySamples(X, y, len(columns), node_features)
-    missing = X.index.difference(transition.index)
-    if len(missing):
-        raise ValueError(
-            f"{name}: transition lacks {len(missing)} trajectories, first {missing[0]}; make it with "
-            "contains_transition of the same y"
-        )
-    changes = transition.reindex(X.index).to_numpy(dtype=bool)
-    return TrajectorySamples(X, y, len(columns), node_features, changes)
-
-
 def _like_training(name: str, part: Any, train: Any) -> Samples:
     """Check an external set against the training samples, and put its columns into their order."""
     shared = sorted(set(map(str, part.worm)) & set(map(str, train.worm)))
@@ -447,22 +366,20 @@ def _like_training(name: str, part: Any, train: Any) -> Samples:
         )
     X = part.X[list(train.X.columns)]
     if isinstance(part, StateSamples):
-        return StateSamples(X, part.y, _turns_to_merge(name, part, train))
+        return replace(part, X=X, merge_turns=_turns_to_merge(name, part, train))
     if list(part.y.columns) != list(train.y.columns):
         raise ValueError(
             f"external set {name!r} predicts the columns {list(part.y.columns)[:6]}, but models are trained on "
             f"{list(train.y.columns)[:6]}; make both with the same signals, or the same neurons and horizon"
         )
-    if isinstance(part, BehaviorSamples):
-        return BehaviorSamples(X, part.y, train.one_column)
-    return TrajectorySamples(X, part.y, part.n_columns, part.node_features, part.transition)
+    return replace(part, X=X)
 
 
 def _turns_to_merge(name: str, part: StateSamples, train: StateSamples) -> bool:
-    all_states = part.states | train.states
+    learnt, scored = set(train.states()), set(part.states())
+    all_states = learnt | scored
     merge = "turn" in all_states and not all_states.isdisjoint(_SIDED_TURNS)
-    learnt = train.states | ({"turn", *_SIDED_TURNS} if merge else set())
-    unlearnt = sorted(part.states - learnt)
+    unlearnt = sorted(scored - learnt - ({"turn", *_SIDED_TURNS} if merge else set()))
     if unlearnt:
         raise ValueError(
             f"external set {name!r} has states {unlearnt}, which y never has, so that no model can predict them; "
@@ -478,7 +395,8 @@ def _turns_to_merge(name: str, part: StateSamples, train: StateSamples) -> bool:
     return merge
 
 
-def _indexed(name: str, X: Any, groups: Any) -> pd.DataFrame:
+def _indexed(name: str, X: Any, y: Any, groups: Any, most_axes: int, wanted: str) -> pd.DataFrame:
+    """Return X as a table indexed by worm and frame, if y has such rows."""
     worm = worm_of_rows(X, groups)
     if worm is None:
         remedy = "pass groups=, or give X" if name == "X" else "give it"
@@ -492,21 +410,20 @@ def _indexed(name: str, X: Any, groups: Any) -> pd.DataFrame:
     if table.columns.has_duplicates:
         twice = table.columns[table.columns.duplicated()][0]
         raise ValueError(f"{name} has several columns {twice!r}; drop or rename all but one")
-    return table.set_axis(index, axis=0)
-
-
-def _check_same_rows(name: str, X: Any, y: Any) -> None:
+    shape = np.shape(y)
+    if shape[:1] != (len(X),) or len(shape) > most_axes:
+        raise ValueError(f"{name} has {len(X)} rows, but its y has shape {shape}; pass {wanted}")
     if isinstance(y, pd.Series | pd.DataFrame) and isinstance(X, pd.DataFrame) and not y.index.equals(X.index):
         raise ValueError(
             f"{name} and its y have different indices, so their rows may not belong together; align them with "
             "y.loc[X.index], or pass y.to_numpy() where the rows do line up"
         )
+    return table.set_axis(index, axis=0)
 
 
 def _confusion(true: np.ndarray, predicted: np.ndarray) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
-    pairs, n_frames = np.unique(np.stack([true, predicted]), axis=1, return_counts=True)
-    for (state, guess), n in zip(pairs.T.tolist(), n_frames.tolist(), strict=True):
+    for (state, guess), n in sorted(Counter(zip(true.tolist(), predicted.tolist(), strict=True)).items()):
         if state != UNKNOWN:
             counts.setdefault(state, {})[guess] = n
     return counts
@@ -516,7 +433,9 @@ def _clock(neighbors: Any) -> Any:
     return make_pipeline(FunctionTransformer(frame_number), neighbors(n_neighbors=1))
 
 
-def _arrays_of_table(table: pd.DataFrame) -> list[np.ndarray]:
+def _arrays_of_table(table: pd.DataFrame | np.ndarray) -> list[np.ndarray]:
+    if isinstance(table, np.ndarray):
+        return [table]
     index = table.index.to_frame(index=False)
     names = [np.asarray(labels, dtype=str) for labels in (index[WORM_LEVEL], table.columns)]
     return [table.to_numpy(), index[FRAME_LEVEL].to_numpy(), *names]

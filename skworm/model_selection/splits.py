@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from itertools import combinations
 from math import comb
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,8 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
 from skworm.frames.index import frame_of_rows, window_of_rows, worm_of_rows
+from skworm.metrics.bouts import check_frames_differ
+from skworm.parameters import check_choice, check_whole
 
 _TEST_ON = ("unseen_worms", "held_out_windows")
 _FOLD_BY = ("shuffled_windows", "contiguous_blocks")
@@ -31,7 +33,7 @@ class WormSplit(NamedTuple):
     train : numpy.ndarray of int
         Rows to fit on.
     held_out : numpy.ndarray of int
-        Rows of the training worms in the fold.
+        Rows of the training worms in the fold; none with ``n_splits=1``.
     unseen : numpy.ndarray of int
         All rows of all other worms.
 
@@ -54,6 +56,7 @@ class WormSplit(NamedTuple):
         return f"worms {', '.join(map(str, self.train_worms))}, fold {self.fold}"
 
 
+@dataclass(eq=False, repr=False)
 class WormGroupKFold(BaseCrossValidator):
     """Every combination of training worms, times folds of whole windows.
 
@@ -68,7 +71,9 @@ class WormGroupKFold(BaseCrossValidator):
     Parameters
     ----------
     n_splits : int, default=10
-        Folds a worm, at least 2.
+        Folds a worm. With 1 none is held out: a fit sees the training worms whole, and is tested on unseen worms only.
+        Trained on all worms but one, every row is then in one test set, which is the partition that
+        ``cross_val_predict`` and ``StackingClassifier`` want.
     n_train_worms : int, default=1
         Worms in the training set; every combination of that many is used.
     test_on : {"unseen_worms", "held_out_windows"}, default="unseen_worms"
@@ -106,24 +111,14 @@ class WormGroupKFold(BaseCrossValidator):
 
     __metadata_request__split = {"groups": True}  # noqa: RUF012  # scikit-learn reads a plain dict
 
-    def __init__(
-        self,
-        n_splits: int = 10,
-        *,
-        n_train_worms: int = 1,
-        test_on: str = "unseen_worms",
-        fold_by: str = "shuffled_windows",
-        window: int = 8,
-        gap: int = 0,
-        random_state: Any = None,
-    ) -> None:
-        self.n_splits = n_splits
-        self.n_train_worms = n_train_worms
-        self.test_on = test_on
-        self.fold_by = fold_by
-        self.window = window
-        self.gap = gap
-        self.random_state = random_state
+    n_splits: int = 10
+    _: KW_ONLY
+    n_train_worms: int = 1
+    test_on: str = "unseen_worms"
+    fold_by: str = "shuffled_windows"
+    window: int = 8
+    gap: int = 0
+    random_state: Any = None
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Count the splits: combinations of training worms times folds.
@@ -241,7 +236,11 @@ class WormGroupKFold(BaseCrossValidator):
         unique_worms, worm_codes = np.unique(worm, return_inverse=True)
         names = unique_worms.tolist()
         self._check_worms(names, unseen_needed=unseen_needed)
-        _check_frames_unique(worm if recording is None else recording, frame)
+        remedy = (
+            "its copies could fall on both sides of a split: drop repeated rows, or give each recording a name of its "
+            "own and pass groups= of their animals"
+        )
+        check_frames_differ(worm if recording is None else recording, frame, remedy)
         window = window_of_rows(X, worm, self.window)
         folds = self._folds(names, worm_codes, frame, window)
         for combination in combinations(range(len(names)), self.n_train_worms):
@@ -271,13 +270,15 @@ class WormGroupKFold(BaseCrossValidator):
                 )
             if self.fold_by == "shuffled_windows":
                 windows = rng.permutation(windows)
-            parts = np.array_split(windows, self.n_splits)
+            parts = np.array_split(windows, self.n_splits) if self.n_splits > 1 else [windows[:0]]
             folds.append([self._fold_rows(name, rows, frame[rows], window[rows], part) for part in parts])
         return folds
 
     def _fold_rows(
         self, name: Any, rows: np.ndarray, frame: np.ndarray, window: np.ndarray, held_out_windows: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
+        if not len(held_out_windows):
+            return rows, rows[:0]
         held_out = np.isin(window, held_out_windows)
         train = ~held_out & (_distance_to_windows(frame, held_out_windows, self.window) > self.gap)
         if not train.any():
@@ -288,13 +289,12 @@ class WormGroupKFold(BaseCrossValidator):
         return rows[train], rows[held_out]
 
     def _check_parameters(self) -> None:
-        for name, allowed in (("test_on", _TEST_ON), ("fold_by", _FOLD_BY)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not known; choose one of {allowed}")
-        for name, least in (("n_splits", 2), ("n_train_worms", 1), ("window", 1), ("gap", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < least:
-                raise ValueError(f"{name}={value!r} must be a whole number, at least {least}")
+        check_choice(_TEST_ON, test_on=self.test_on)
+        check_choice(_FOLD_BY, fold_by=self.fold_by)
+        check_whole(1, n_splits=self.n_splits, n_train_worms=self.n_train_worms, window=self.window)
+        check_whole(0, gap=self.gap)
+        if self.n_splits == 1 and self.test_on == "held_out_windows":
+            raise ValueError("n_splits=1 holds no windows out; raise n_splits, or use test_on='unseen_worms'")
 
     def _check_worms(self, names: list[Any], *, unseen_needed: bool) -> None:
         if self.n_train_worms > len(names):
@@ -324,17 +324,6 @@ def _check_groups(X: Any, groups: Any, n_rows: int | None = None) -> np.ndarray:
     if len(missing):
         raise ValueError(f"groups has no worm at row {missing[0]}; name the worm of every row, or drop the row")
     return worm
-
-
-def _check_frames_unique(worm: np.ndarray, frame: np.ndarray) -> None:
-    repeated = np.flatnonzero(pd.DataFrame({"worm": worm, "frame": frame}).duplicated())
-    if len(repeated):
-        row = int(repeated[0])
-        raise ValueError(
-            f"worm {worm.tolist()[row]!r} has frame {frame[row]} more than once (row {row}), and its copies could fall "
-            "on both sides of a split; drop repeated rows, or give each recording a name of its own and pass groups= "
-            "of their animals"
-        )
 
 
 def _distance_to_windows(frame: np.ndarray, windows: np.ndarray, length: int) -> np.ndarray:

@@ -30,11 +30,6 @@ class FitStore:
 
     A file is whole or absent, so a run that is killed leaves nothing half written, and several runs can share a folder
     without waiting for each other. A file that has been damaged since counts as absent: its fit runs again.
-
-    Parameters
-    ----------
-    folder : str or path-like
-        The folder; made when the first file is written.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:

@@ -20,15 +20,7 @@ from skworm.model_selection.store import package_versions
 
 
 class Failure(NamedTuple):
-    """What ended a call early.
-
-    Parameters
-    ----------
-    message, traceback : str
-        Of the exception.
-    remedy : str
-        What to do about it.
-    """
+    """What ended a call early, of which exception, and what to do about it."""
 
     message: str
     traceback: str

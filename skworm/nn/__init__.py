@@ -1,6 +1,6 @@
 """Torch modules: perceptrons, graphs between neurons, convolutions, memories, and the networks built of them."""
 
-from skworm.nn.frames import GNNFrameModule, MLPFrameModule
+from skworm.nn.frames import FrameModule
 from skworm.nn.graphs import DynamicGraph, EdgeEncoder, FixedGraph, FreeGraph, StaticGraph
 from skworm.nn.groups import Groups
 from skworm.nn.memory import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout
@@ -23,14 +23,13 @@ __all__ = [
     "EdgeEncoder",
     "FixedGraph",
     "FrameLSTM",
+    "FrameModule",
     "FreeGraph",
     "GATConvolution",
     "GATv2Convolution",
     "GINConvolution",
-    "GNNFrameModule",
     "GraphConvolution",
     "Groups",
-    "MLPFrameModule",
     "MessagePassing",
     "NeuronGRU",
     "NeuronLSTM",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -9,16 +11,8 @@ from torch import Tensor, nn
 class FeatureBatchNorm(nn.BatchNorm1d):
     """Batch normalisation of the last axis, over all the others.
 
-    Parameters
-    ----------
-    n_features : int
-        Size of the last axis.
-
-    Attributes
-    ----------
-    row_weights : Tensor of shape (n_rows,) or None
-        Where it is set, in training: 1 for a row, 0 for one that only fills up a batch and is left out of the
-        statistics. It holds for inputs whose first axis is the rows.
+    Where ``row_weights`` of shape (n_rows,) are set, in training, a row of weight 0 only fills up a batch, and is left
+    out of the statistics. They hold for inputs whose first axis is the rows.
     """
 
     row_weights: Tensor | None
@@ -51,14 +45,22 @@ class FeatureBatchNorm(nn.BatchNorm1d):
         self.get_buffer(name).mul_(1 - momentum).add_(value, alpha=momentum)
 
 
-def perceptron(n_inputs: int, n_hidden: int, n_layers: int, batch_norm: str | None) -> nn.Sequential:
+def perceptron(
+    n_inputs: int,
+    n_hidden: int,
+    n_layers: int,
+    batch_norm: str | None,
+    *,
+    linear: Callable[[int, int], nn.Module] = nn.Linear,
+    norm: Callable[[int], nn.Module] = FeatureBatchNorm,
+) -> nn.Sequential:
     """Return linear layers, each followed by a rectifier, that map (..., n_inputs) to (..., n_hidden)."""
     layers: list[nn.Module] = []
     for layer in range(n_layers):
-        layers.append(nn.Linear(n_inputs if layer == 0 else n_hidden, n_hidden))
+        layers.append(linear(n_inputs if layer == 0 else n_hidden, n_hidden))
         if batch_norm == "before_activation":
-            layers.append(FeatureBatchNorm(n_hidden))
+            layers.append(norm(n_hidden))
         layers.append(nn.ReLU())
     if batch_norm == "output":
-        layers.append(FeatureBatchNorm(n_hidden))
+        layers.append(norm(n_hidden))
     return nn.Sequential(*layers)

@@ -102,7 +102,7 @@ class StaticGraph(nn.Module):
 
     dynamic = False
 
-    def __init__(self, encoder: EdgeEncoder, average: str) -> None:
+    def __init__(self, encoder: EdgeEncoder, average: str | None) -> None:
         super().__init__()
         self.encoder = encoder
         self.average = average
@@ -119,7 +119,9 @@ class StaticGraph(nn.Module):
         neurons = averaged(self.encoder.hidden_neurons(nodes), "hidden_neurons")
         edges = averaged(self.encoder.hidden_edges(neurons), "hidden_edges")
         weights = averaged(self.encoder.weights(edges), "edge_weights")
-        return weights if present is None else weights * self.inferred(group, present)
+        if present is None:
+            return weights
+        return weights * (pairs_of(present) if self.dynamic else self.inferred(group, present))
 
     def inferred(self, group: Groups, present: Tensor) -> Tensor:
         """Return which edges can be inferred: 1 or 0, of shape (n_groups, n_neurons, n_neurons)."""
@@ -128,8 +130,8 @@ class StaticGraph(nn.Module):
         return (group.means(pairs_of(present)) > 0).to(present.dtype)
 
 
-class DynamicGraph(nn.Module):
-    """One graph a frame.
+class DynamicGraph(StaticGraph):
+    """One graph a frame, of shape (n_frames, n_neurons, n_neurons): as :class:`StaticGraph`, without any average.
 
     Parameters
     ----------
@@ -140,17 +142,7 @@ class DynamicGraph(nn.Module):
     dynamic = True
 
     def __init__(self, encoder: EdgeEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
-        """Infer edge weights of shape (n_frames, n_neurons, n_neurons)."""
-        weights = self.encoder.weights(self.encoder.hidden_edges(self.encoder.hidden_neurons(nodes)))
-        return weights if present is None else weights * pairs_of(present)
-
-    def inferred(self, group: Groups, present: Tensor) -> Tensor:
-        """Return which edges can be inferred: 1 or 0, of shape (n_groups, n_neurons, n_neurons)."""
-        return (group.means(pairs_of(present)) > 0).to(present.dtype)
+        super().__init__(encoder, None)
 
 
 class FreeGraph(nn.Module):

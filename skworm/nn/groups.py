@@ -57,20 +57,9 @@ class Groups:
         return cls(torch.zeros(n_rows, dtype=torch.long, device=device), 1)
 
     def means(self, values: Tensor, present: Tensor | None = None) -> Tensor:
-        """Average rows group by group.
+        """Average rows group by group: (n_rows, ...) to (n_groups, ...), 0 where a group has nothing that counts.
 
-        Parameters
-        ----------
-        values : Tensor of shape (n_rows, ...)
-            Rows.
-        present : Tensor, optional
-            1 for an entry that counts, 0 for one that does not; its axes are the first ones of `values`. By default
-            all count.
-
-        Returns
-        -------
-        Tensor of shape (n_groups, ...)
-            Means; zero for a group without rows, or without entries that count.
+        `present` is 1 for an entry that counts, 0 for one that does not; its axes are the first ones of `values`.
         """
         weight = values.new_ones(len(values)) if self.weight is None else self.weight.to(values.dtype)
         if present is not None:
@@ -81,22 +70,14 @@ class Groups:
         return self._sums(weighted) / counts.clamp(min=1).view(*counts.shape, *extra)
 
     def messages(self, weights: Tensor, nodes: Tensor) -> Tensor:
-        """Pass messages along the graph of each row's group (equation 12).
+        """Add up the messages along the graph of each row's group (equation 12).
+
+        Of `weights`, of shape (n_groups, n_neurons, n_neurons), entry [g, i, j] is the weight with which neuron i
+        receives from neuron j; a single graph serves all groups. `nodes` and what is returned have the shape
+        (n_rows, n_neurons, n_node_features).
 
         Rows are lined up group by group, where they do not come so, and a group takes one matrix product; a product a
         row, with its graph copied for it, takes several times as long.
-
-        Parameters
-        ----------
-        weights : Tensor of shape (n_groups, n_neurons, n_neurons)
-            Entry [g, i, j] is the weight with which neuron i receives from neuron j; a single graph serves all groups.
-        nodes : Tensor of shape (n_rows, n_neurons, n_node_features)
-            Features that are sent.
-
-        Returns
-        -------
-        Tensor of shape (n_rows, n_neurons, n_node_features)
-            Sums of weighted messages.
         """
         n_features = nodes.shape[2]
         if n_features > _WIDEST:

@@ -5,10 +5,12 @@ Every memory maps (nodes, state) to (nodes, state). The state is None before the
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from skworm.nn.blocks import FeatureBatchNorm
+from skworm.nn.blocks import FeatureBatchNorm, perceptron
 
 State = tuple[Tensor, ...]
 
@@ -42,10 +44,8 @@ class FrameLSTM(nn.Module):
 
     Parameters
     ----------
-    n_inputs : int
-        Node features of all neurons together.
-    n_hidden : int
-        Size of the memory.
+    n_inputs, n_hidden : int
+        Node features of all neurons together, and size of the memory.
 
     References
     ----------
@@ -67,10 +67,8 @@ class NeuronGRU(nn.Module):
 
     Parameters
     ----------
-    n_inputs : int
-        Features of a neuron.
-    n_hidden : int
-        Size of a neuron's memory.
+    n_inputs, n_hidden : int
+        Features of a neuron, and size of its memory.
 
     References
     ----------
@@ -89,13 +87,7 @@ class NeuronGRU(nn.Module):
 
 
 class NeuronLinear(nn.Module):
-    """A linear layer for each neuron, every one with its own weights.
-
-    Parameters
-    ----------
-    n_neurons, n_inputs, n_outputs : int
-        Number of layers, and the size of each.
-    """
+    """A linear layer for each neuron, every one with its own weights."""
 
     def __init__(self, n_neurons: int, n_inputs: int, n_outputs: int) -> None:
         super().__init__()
@@ -157,15 +149,8 @@ class NeuronReadout(nn.Module):
         self, n_neurons: int, n_inputs: int, n_outputs: int, *, n_hidden: int, n_layers: int, batch_norm: str | None
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for layer in range(n_layers):
-            layers.append(NeuronLinear(n_neurons, n_inputs if layer == 0 else n_hidden, n_hidden))
-            if batch_norm == "before_activation":
-                layers.append(_NeuronBatchNorm(n_neurons, n_hidden))
-            layers.append(nn.ReLU())
-        if batch_norm == "output":
-            layers.append(_NeuronBatchNorm(n_neurons, n_hidden))
-        self.hidden = nn.Sequential(*layers)
+        linear, norm = partial(NeuronLinear, n_neurons), partial(_NeuronBatchNorm, n_neurons)
+        self.hidden = perceptron(n_inputs, n_hidden, n_layers, batch_norm, linear=linear, norm=norm)
         self.output = NeuronLinear(n_neurons, n_hidden, n_outputs)
 
     def forward(self, nodes: Tensor) -> Tensor:

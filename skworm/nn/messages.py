@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from skworm.nn.blocks import perceptron
-from skworm.nn.graphs import DynamicGraph, EdgeEncoder, Graph, StaticGraph, pairs_of
+from skworm.nn.graphs import EdgeEncoder, Graph, StaticGraph, pairs_of
 from skworm.nn.groups import Groups
 
 HIDDEN_EDGES_AT_A_TIME = 2**20
@@ -67,61 +67,33 @@ class MessagePassing(nn.Module):
     def forward(
         self, nodes: Tensor, group: Groups, graphs: Tensor | None = None, present: Tensor | None = None
     ) -> Tensor:
-        """Pass messages.
+        """Map features (n_frames, n_neurons, n_node_features) to what each neuron received, of the same shape.
 
-        Parameters
-        ----------
-        nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
-            Features that are sent.
-        group : Groups
-            Groups of frames; frames of one group share a static graph.
-        graphs : Tensor of shape (n_groups, n_neurons, n_neurons), optional
-            Edge weights that are already known, in place of inferred ones.
-        present : Tensor of shape (n_frames, n_neurons), optional
-            1 for a neuron that is there, 0 for one that is missing: it sends nothing, receives nothing and keeps the
-            features 0, which it must come with. By default all are there.
-
-        Returns
-        -------
-        Tensor of shape (n_frames, n_neurons, n_node_features)
-            What each neuron received, with its own features where `residual` is set.
+        Frames of one group share a static graph, or the one of `graphs` of shape (n_groups, n_neurons, n_neurons), in
+        place of what would be inferred. A neuron for which `present`, of shape (n_frames, n_neurons), is 0 and not 1
+        sends nothing, receives nothing and keeps the features 0, which it must come with.
         """
         if self.graph.dynamic and graphs is None:
-            values = (nodes,) if present is None else (nodes, present)
             if not self.in_parts:
-                return self._pass_along_own_graphs(*values)
-            again = torch.is_grad_enabled() and not self._has_batch_norm
-            return frame_by_frame(self._pass_along_own_graphs, values, self._frames_at_a_time(nodes), again)
+                return self._pass_along_own_graphs(nodes, present)
+            again = torch.is_grad_enabled() and not self._encoder.has_batch_norm
+            return frame_by_frame(self._pass_along_own_graphs, (nodes, present), self._frames_at_a_time(nodes), again)
         weights = self.weights(nodes, group, present) if graphs is None else graphs
         return self._pass_along(weights, group.messages, nodes, present)
 
     def group_graphs(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
-        """Infer one graph a group of frames; that of dynamic edges is their average over the group.
+        """Infer one graph a group of frames, of shape (n_groups, n_neurons, n_neurons), from features as in `forward`.
 
-        Parameters
-        ----------
-        nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
-            Features of the neurons.
-        group : Groups
-            Groups of frames.
-        present : Tensor of shape (n_frames, n_neurons), optional
-            1 for a neuron that is there, 0 for one that is missing.
-
-        Returns
-        -------
-        Tensor of shape (n_groups, n_neurons, n_neurons)
-            Entry [g, i, j] is the weight with which neuron i receives from neuron j, before messages are normalised;
-            NaN where it would be inferred, but the two neurons are never there.
+        Entry [g, i, j] is the weight with which neuron i receives from neuron j, before messages are normalised; of
+        dynamic edges it is the average over the group. NaN where it would be inferred, but the two neurons are never
+        there together.
         """
         if not self.graph.dynamic:
             graphs = self.weights(nodes, group, present).expand(group.n_groups, -1, -1)
         else:
-            size = self._frames_at_a_time(nodes)
-            masks = [None] * -(-len(nodes) // size) if present is None else present.split(size)
-            parts = zip(nodes.split(size), masks, strict=True)
-            weights = torch.cat([self.weights(part, group, mask) for part, mask in parts])
+            weights = frame_by_frame(self._own_graphs, (nodes, present), self._frames_at_a_time(nodes), again=False)
             graphs = group.means(weights, None if present is None else pairs_of(present))
-        if present is None or not isinstance(self.graph, StaticGraph | DynamicGraph):
+        if present is None or not isinstance(self.graph, StaticGraph):
             return graphs
         return graphs.masked_fill(self.graph.inferred(group, present) == 0, torch.nan)
 
@@ -136,13 +108,11 @@ class MessagePassing(nn.Module):
     def _encoder(self) -> EdgeEncoder:
         return self.get_submodule("graph.encoder")  # type: ignore[return-value]  # only dynamic edges ask for it
 
-    @property
-    def _has_batch_norm(self) -> bool:
-        return self._encoder.has_batch_norm
+    def _own_graphs(self, nodes: Tensor, present: Tensor | None = None) -> Tensor:
+        return self.weights(nodes, Groups.one(len(nodes), nodes.device), present)
 
     def _pass_along_own_graphs(self, nodes: Tensor, present: Tensor | None = None) -> Tensor:
-        weights = self.weights(nodes, Groups.one(len(nodes), nodes.device), present)
-        return self._pass_along(weights, torch.matmul, nodes, present)
+        return self._pass_along(self._own_graphs(nodes, present), torch.matmul, nodes, present)
 
     def _pass_along(
         self, weights: Tensor, send: Callable[[Tensor, Tensor], Tensor], nodes: Tensor, present: Tensor | None
@@ -171,7 +141,7 @@ class MessagePassing(nn.Module):
 
     def _frames_at_a_time(self, nodes: Tensor) -> int:
         # In training, batch normalisation takes its statistics over all frames.
-        if self.training and self._has_batch_norm:
+        if self.training and self._encoder.has_batch_norm:
             return len(nodes)
         return max(1, HIDDEN_EDGES_AT_A_TIME // (nodes.shape[1] ** 2 * self._encoder.n_hidden))
 
@@ -186,27 +156,11 @@ class MessagePassing(nn.Module):
 
 
 def frame_by_frame(
-    function: Callable[..., Tensor], values: tuple[Tensor, ...], frames_at_a_time: int, again: bool
+    function: Callable[..., Tensor], values: tuple[Tensor | None, ...], frames_at_a_time: int, again: bool
 ) -> Tensor:
-    """Apply a function that treats every frame by itself to a few frames at a time.
-
-    Parameters
-    ----------
-    function : callable
-        Maps tensors of some frames to a tensor of these frames.
-    values : tuple of Tensor of shape (n_frames, ...)
-        Its arguments.
-    frames_at_a_time : int
-        Frames.
-    again : bool
-        Compute everything once more in the backward pass, instead of keeping it.
-
-    Returns
-    -------
-    Tensor of shape (n_frames, ...)
-        What the function gives.
-    """
-    parts = zip(*(value.split(frames_at_a_time) for value in values), strict=True)
+    """Apply a function of some frames to a few of them at a time, all once more in the backward pass if `again`."""
+    # A last value that is None is left to the default of the function.
+    parts = zip(*(value.split(frames_at_a_time) for value in values if value is not None), strict=True)
     if not again:
         return torch.cat([function(*part) for part in parts])
     return torch.cat([checkpoint(function, *part, use_reentrant=False, preserve_rng_state=False) for part in parts])
@@ -232,7 +186,7 @@ class GINConvolution(_Convolution):
 
     Parameters
     ----------
-    n_inputs, n_outputs : int
+    n_inputs, n_hidden : int
         Features of a neuron before and after.
     learn_epsilon : bool
         Whether :math:`\epsilon` is learned (GIN-ε) or 0 (GIN-0).
@@ -243,10 +197,10 @@ class GINConvolution(_Convolution):
     Networks?", equation 4.1.
     """
 
-    def __init__(self, n_inputs: int, n_outputs: int, *, learn_epsilon: bool) -> None:
+    def __init__(self, n_inputs: int, n_hidden: int, *, learn_epsilon: bool) -> None:
         super().__init__()
-        self.n_outputs = n_outputs
-        self.perceptron = perceptron(n_inputs, n_outputs, 2, None)
+        self.n_outputs = n_hidden
+        self.perceptron = perceptron(n_inputs, n_hidden, 2, None)
         self.epsilon = nn.Parameter(torch.zeros(()), requires_grad=learn_epsilon)
 
     def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
@@ -260,7 +214,7 @@ class SAGEConvolution(_Convolution):
 
     Parameters
     ----------
-    n_inputs, n_outputs : int
+    n_inputs, n_hidden : int
         Features of a neuron before and after.
 
     References
@@ -269,11 +223,11 @@ class SAGEConvolution(_Convolution):
     Learning on Large Graphs", algorithm 1 and section 3.3.
     """
 
-    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+    def __init__(self, n_inputs: int, n_hidden: int) -> None:
         super().__init__()
-        self.n_outputs = n_outputs
-        self.own = nn.Linear(n_inputs, n_outputs, bias=False)
-        self.neighbours = nn.Linear(n_inputs, n_outputs)
+        self.n_outputs = n_hidden
+        self.own = nn.Linear(n_inputs, n_hidden, bias=False)
+        self.neighbours = nn.Linear(n_inputs, n_hidden)
 
     def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Map nodes to nodes."""
@@ -338,12 +292,8 @@ class GATConvolution(_HeadedAttention):
 
     Parameters
     ----------
-    n_inputs : int
-        Features of a neuron.
-    n_hidden : int
-        Features of a head.
-    n_heads : int
-        Heads, whose features are set side by side.
+    n_inputs, n_hidden, n_heads : int
+        Features of a neuron, features of a head, and heads, which are set side by side.
 
     References
     ----------
@@ -379,12 +329,8 @@ class GATv2Convolution(_HeadedAttention):
 
     Parameters
     ----------
-    n_inputs : int
-        Features of a neuron.
-    n_hidden : int
-        Features of a head.
-    n_heads : int
-        Heads, whose features are set side by side.
+    n_inputs, n_hidden, n_heads : int
+        Features of a neuron, features of a head, and heads, which are set side by side.
 
     References
     ----------
@@ -416,7 +362,7 @@ class AttentionConvolution(_Attention):
 
     Parameters
     ----------
-    n_inputs, n_outputs : int
+    n_inputs, n_hidden : int
         Features of a neuron before and after.
 
     Notes
@@ -433,11 +379,11 @@ class AttentionConvolution(_Attention):
 
     n_pair_features = 1
 
-    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+    def __init__(self, n_inputs: int, n_hidden: int) -> None:
         super().__init__()
-        self.n_outputs = n_outputs
-        self.gate = nn.Sequential(perceptron(n_inputs, n_outputs, 1, None), nn.Linear(n_outputs, 1))
-        self.perceptron = perceptron(n_inputs, n_outputs, 1, None)
+        self.n_outputs = n_hidden
+        self.gate = nn.Sequential(perceptron(n_inputs, n_hidden, 1, None), nn.Linear(n_hidden, 1))
+        self.perceptron = perceptron(n_inputs, n_hidden, 1, None)
 
     def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Map nodes to nodes."""
@@ -485,24 +431,10 @@ class GraphConvolution(nn.Module):
     def forward(
         self, nodes: Tensor, group: Groups, graphs: Tensor | None = None, present: Tensor | None = None
     ) -> Tensor:
-        """Pass messages.
+        """Map features (n_frames, n_neurons, n_node_features) to new ones (n_frames, n_neurons, n_outputs).
 
-        Parameters
-        ----------
-        nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
-            Features that are sent.
-        group : Groups
-            Groups of frames.
-        graphs : Tensor of shape (n_groups, n_neurons, n_neurons), optional
-            A graph a group, in place of `adjacency`.
-        present : Tensor of shape (n_frames, n_neurons), optional
-            1 for a neuron that is there, 0 for one that is missing and has the features 0 before and afterwards. By
-            default all are there.
-
-        Returns
-        -------
-        Tensor of shape (n_frames, n_neurons, n_outputs)
-            New features of the neurons.
+        `graphs` of shape (n_groups, n_neurons, n_neurons) take the place of `adjacency`. A neuron for which `present`,
+        of shape (n_frames, n_neurons), is 0 and not 1 is missing, and has the features 0 before and afterwards.
         """
         adjacency = self.get_buffer("adjacency") if graphs is None else graphs
 
@@ -521,20 +453,8 @@ class GraphConvolution(nn.Module):
     def group_graphs(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Return one graph for each group of frames: attention averaged over the group, or the edges as 0 and 1.
 
-        Parameters
-        ----------
-        nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
-            Features of the neurons.
-        group : Groups
-            Groups of frames.
-        present : Tensor of shape (n_frames, n_neurons), optional
-            1 for a neuron that is there, 0 for one that is missing.
-
-        Returns
-        -------
-        Tensor of shape (n_groups, n_neurons, n_neurons)
-            Entry [g, i, j] is how much neuron i takes of neuron j; NaN for attention between two neurons that are
-            never there.
+        Entry [g, i, j], of shape (n_groups, n_neurons, n_neurons), is how much neuron i takes of neuron j; NaN for
+        attention between two neurons that are never there together. Features are as in `forward`.
         """
         if not self.convolution.n_pair_features:
             return self.weights(nodes, group).expand(group.n_groups, -1, -1)
@@ -555,8 +475,7 @@ class GraphConvolution(nn.Module):
         def of_part(nodes: Tensor, index: Tensor, present: Tensor | None = None) -> Tensor:
             return function(nodes, Groups(index, group.n_groups), present)
 
-        values = (nodes, group.index) if present is None else (nodes, group.index, present)
-        return frame_by_frame(of_part, values, self._frames_at_a_time(nodes), again)
+        return frame_by_frame(of_part, (nodes, group.index, present), self._frames_at_a_time(nodes), again)
 
     def _frames_at_a_time(self, nodes: Tensor) -> int:
         return max(1, HIDDEN_EDGES_AT_A_TIME // (nodes.shape[1] ** 2 * self.convolution.n_pair_features))

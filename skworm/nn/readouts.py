@@ -48,19 +48,9 @@ class ReadoutModule(nn.Module):
         self.output = nn.Linear(n_hidden, n_outputs)
 
     def forward(self, nodes: Tensor, present: Tensor | None = None) -> Tensor:
-        """Map nodes to outputs.
+        """Map nodes (n_frames, n_neurons, n_node_features) to outputs (n_frames, n_outputs).
 
-        Parameters
-        ----------
-        nodes : Tensor of shape (n_frames, n_neurons, n_node_features)
-            Features of the neurons, 0 where one is missing.
-        present : Tensor of shape (n_frames, n_neurons), optional
-            1 for a neuron that is there, 0 for one that is missing. By default all are there.
-
-        Returns
-        -------
-        Tensor of shape (n_frames, n_outputs)
-            Outputs.
+        Where a neuron is missing, `present` of shape (n_frames, n_neurons) is 0, otherwise 1, and the nodes are 0.
         """
         return self.output(self.hidden(self._aggregated(nodes, present)))
 
@@ -78,11 +68,6 @@ class TypicalNodes(nn.Module):
     """Remember what is typical of each neuron: its mean over the training frames in which it is there.
 
     The mean is a running one, since what a neuron has after messages changes while a network learns.
-
-    Parameters
-    ----------
-    n_neurons, n_node_features : int
-        Shape of a frame.
     """
 
     _LEAST_WEIGHT = 0.1
@@ -112,11 +97,6 @@ class MissingNodes(nn.Module):
     """Fill in neurons that are missing: with what is typical of each, shifted by what training made of its absence.
 
     The shift begins at 0, and stays there where no neuron was ever missing in training.
-
-    Parameters
-    ----------
-    n_neurons, n_node_features : int
-        Shape of a frame.
     """
 
     def __init__(self, n_neurons: int, n_node_features: int) -> None:

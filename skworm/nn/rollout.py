@@ -103,27 +103,12 @@ class TrajectoryModule(nn.Module):
         graphs: Tensor | None = None,
         n_steps: int | None = None,
     ) -> Tensor:
-        """Roll out trajectories.
+        """Map observed frames (n_samples, burn_in * n_columns) to predicted ones (n_samples, n_steps * n_columns).
 
-        Parameters
-        ----------
-        X : Tensor of shape (n_samples, burn_in * n_columns)
-            Observed frames, time-major; each neuron-major.
-        group : Groups
-            Groups of samples; samples of one group share a static graph.
-        true : Tensor of shape (n_samples, n_steps * n_columns), optional
-            True frames, for scheduled sampling.
-        shown : BoolTensor of shape (n_samples, n_steps), optional
-            Where the next step starts from the true frame in place of the predicted one.
-        graphs : Tensor of shape (n_groups, n_neurons, n_neurons), optional
-            Edge weights that are already known, in place of inferred ones.
-        n_steps : int, optional
-            Frames to predict, in place of `train_horizon` or `horizon`.
-
-        Returns
-        -------
-        Tensor of shape (n_samples, n_steps * n_columns)
-            Predicted frames, time-major.
+        Both are time-major, each frame neuron-major; `n_steps` takes the place of `train_horizon` or `horizon`. Samples
+        of one group share a static graph, or the one of `graphs` of shape (n_groups, n_neurons, n_neurons), in place of
+        what would be inferred. Where `shown`, of shape (n_samples, n_steps), is True, the next step starts from the
+        frame of `true`, shaped as the predicted ones.
         """
         frames = list(X.unflatten(1, (self.burn_in, -1)).unbind(1))
         true_frames = None if true is None else true.unflatten(1, (-1, X.shape[1] // self.burn_in))
@@ -152,17 +137,9 @@ class TrajectoryModule(nn.Module):
         return self.messages.group_graphs(self.nodes(X), group)
 
     def nodes(self, X: Tensor) -> Tensor:
-        """Return what a step sees of every neuron, from which graphs are inferred.
+        """Return what a step sees of every neuron, from which graphs are inferred: (n_samples, n_neurons, n_features).
 
-        Parameters
-        ----------
-        X : Tensor of shape (n_samples, burn_in * n_columns)
-            Observed frames, time-major; each neuron-major.
-
-        Returns
-        -------
-        Tensor of shape (n_samples, n_neurons, n_features)
-            Node features of the last frame, where there is a memory, or of all observed frames.
+        It is that of the last frame, where there is a memory, or of all observed frames.
         """
         return self._nodes(list(X.unflatten(1, (self.burn_in, -1)).unbind(1)))
 

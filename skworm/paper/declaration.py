@@ -27,6 +27,9 @@ STUDY = {"states": ("2", "4"), "n_train_worms": (1,)}
 QUICK = {"n_folds": 1, "few_combinations": True, "max_epochs": QUICK_EPOCHS}
 """Defaults of most experiments on state classifiers, and what differs in a quick run."""
 
+CONTEXT = (-12, -6, -3, 0, 3, 6, 12)
+"""Frames that a row shows where it has context: the one that is labelled, and others up to 4 s before and after."""
+
 PAPER_TABLE_1: Mapping[str, Mapping[str, tuple[float, float | None]]] = MappingProxyType(
     {
         "diffusion-map": {"held_out_windows": (83, None), "unseen_worms": (81, None)},
@@ -41,73 +44,37 @@ PAPER_TABLE_1: Mapping[str, Mapping[str, tuple[float, float | None]]] = MappingP
 
 @dataclass(frozen=True)
 class Plan:
-    """What an experiment compares, and how it is shown.
+    """What an experiment compares, and how it is shown."""
 
-    Parameters
-    ----------
-    arms : sequence of Arm
-        What is compared.
-    notes : sequence of str
-        How its tables are to be read.
-    figures : callable, optional
-        Of (scores, table), makes figures by file name; by default dots and means, a panel an evaluation.
-    more : callable, optional
-        Of (scores, folder), makes further results: ``"data"``, tables of numbers by file name; ``"tables"``, tables of
-        texts by heading; ``"figures"``, by file name.
-    candidates : sequence of str
-        Names of arms among which one is chosen for each worm by fits that the worm has no part in.
-    """
-
-    arms: Sequence[Arm]
-    notes: Sequence[str] = ()
+    arms: Sequence[Arm]  # What is compared
+    notes: Sequence[str] = ()  # How its tables are to be read
+    # Of (scores, table), makes figures by file name; by default dots and means, a panel an evaluation
     figures: Callable[[WormScores, pd.DataFrame], Mapping[str, Any]] | None = None
+    # Of (scores, folder), makes further results: ``"data"``, tables of numbers by file name; ``"tables"``, tables of
+    # texts by heading; ``"figures"``, by file name
     more: Callable[[WormScores, Path], Mapping[str, Mapping[str, Any]]] | None = None
+    # Names of arms among which one is chosen for each worm by fits that the worm has no part in
     candidates: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Target:
-    """An experiment: the words around it, its defaults, and its declaration.
+    """An experiment: the words around it, its defaults, and its declaration."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the command.
-    title : str
-        Caption of its tables.
-    summary : str
-        What the command does, in one sentence.
-    paper : str
-        What the paper says about it.
-    plan : callable
-        Of a Study, returns the Plan.
-    defaults, simulated, quick : mapping
-        Settings by default; what differs on simulated worms, and in a quick run.
-    train_worms : str
-        The default number of training worms, in words.
-    models : sequence of str
-        Models to choose among; empty where the experiment leaves no choice.
-    folder : str
-        Folder of results, where targets share fits.
-    forecasts : bool, default=False
-        Whether trajectories are predicted, not states.
-    in_all : bool, default=True
-        Whether ``skworm reproduce all`` runs it.
-    """
-
-    name: str
-    title: str
-    summary: str
-    paper: str
-    plan: Callable[[Study], Plan]
+    name: str  # Name of the command
+    title: str  # Caption of its tables
+    summary: str  # What the command does, in one sentence
+    paper: str  # What the paper says about it
+    plan: Callable[[Study], Plan]  # Of a Study, returns the Plan
+    # Settings by default; what differs on simulated worms, and in a quick run
     defaults: Mapping[str, Any] = field(default_factory=dict)
     simulated: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
-    train_worms: str = "1"
-    models: Sequence[str] = ()
-    folder: str = ""
-    forecasts: bool = False
-    in_all: bool = True
+    train_worms: str = "1"  # The default number of training worms, in words
+    models: Sequence[str] = ()  # Models to choose among; empty where the experiment leaves no choice
+    folder: str = ""  # Folder of results, where targets share fits
+    forecasts: bool = False  # Whether trajectories are predicted, not states
+    in_all: bool = True  # Whether ``skworm reproduce all`` runs it
 
     def settings(self, quick: bool = False, **given: Any) -> Settings:
         """Return the settings of a run; of those that are given, None stands for the default."""

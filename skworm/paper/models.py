@@ -23,17 +23,10 @@ MEAN_WEIGHT = 0.5
 
 @dataclass(frozen=True)
 class Spec:
-    """An object to be made when it is needed.
+    """An object to be made when it is needed."""
 
-    Parameters
-    ----------
-    path : str
-        ``"module:name"`` of a class, or ``"module:name.method"``.
-    parameters : mapping
-        What it is called with; values may be specs themselves.
-    """
-
-    path: str
+    path: str  # ``"module:name"`` of a class, or ``"module:name.method"``
+    # What it is called with; values may be specs themselves
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self, **others: Any) -> Any:
@@ -48,31 +41,16 @@ class Spec:
 
 @dataclass(frozen=True)
 class Model:
-    """A model that commands know by name.
+    """A model that commands know by name."""
 
-    Parameters
-    ----------
-    name, label : str
-        What a command line and a table call it.
-    spec : Spec
-        How it is made.
-    takes : tuple of str
-        Which of ``max_epochs``, ``device`` and ``random_state`` it takes.
-    burn_in : int, default=0
-        Frames that a trajectory regressor observes; 0 for a state classifier.
-    in_table_1 : str, default=""
-        The row of the paper's Table 1 that it repeats.
-    on_connectome : bool, default=False
-        Whether it is given the connectome as its graph.
-    """
-
-    name: str
+    name: str  # What a command line and a table call it
     label: str
-    spec: Spec
+    spec: Spec  # How it is made
+    # Which of ``max_epochs``, ``device`` and ``random_state`` it takes
     takes: tuple[str, ...] = ("max_epochs", "device", "random_state")
-    burn_in: int = 0
-    in_table_1: str = ""
-    on_connectome: bool = False
+    burn_in: int = 0  # Frames that a trajectory regressor observes; 0 for a state classifier
+    in_table_1: str = ""  # The row of the paper's Table 1 that it repeats
+    on_connectome: bool = False  # Whether it is given the connectome as its graph
 
     def make(self, neurons: Sequence[str] = (), **parameters: Any) -> Any:
         """Make the model, not fitted."""

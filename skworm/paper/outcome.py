@@ -38,42 +38,18 @@ _TURNS = {"dorsal_turn", "ventral_turn"}
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Results of an experiment.
+    """Results of an experiment."""
 
-    Parameters
-    ----------
-    title : str
-        Caption.
-    settings : str
-        What was compared on what, one setting a line.
-    tables : mapping of str to pandas.DataFrame of str
-        Tables of texts by heading.
-    reading : str
-        How they are to be read, one sentence or two a line.
-    departure : str
-        What is less than in the paper; empty where nothing is.
-    sentences : sequence of str
-        How models differ, in words.
-    figures : sequence of pathlib.Path
-        Figures as ``.png``.
-    files : sequence of pathlib.Path
-        All files, figures included.
-    command : str
-        The command that made it; empty where a script did.
-    began : str
-        When, in ISO 8601 with milliseconds, in UTC.
-    """
-
-    title: str
-    settings: str
-    tables: Mapping[str, pd.DataFrame]
-    reading: str
-    departure: str = ""
-    sentences: Sequence[str] = ()
-    figures: Sequence[Path] = field(default_factory=list)
-    files: Sequence[Path] = field(default_factory=list)
-    command: str = ""
-    began: str = ""
+    title: str  # Caption
+    settings: str  # What was compared on what, one setting a line
+    tables: Mapping[str, pd.DataFrame]  # Tables of texts by heading
+    reading: str  # How they are to be read, one sentence or two a line
+    departure: str = ""  # What is less than in the paper; empty where nothing is
+    sentences: Sequence[str] = ()  # How models differ, in words
+    figures: Sequence[Path] = field(default_factory=list)  # Figures as ``.png``
+    files: Sequence[Path] = field(default_factory=list)  # All files, figures included
+    command: str = ""  # The command that made it; empty where a script did
+    began: str = ""  # When, in ISO 8601 with milliseconds, in UTC
 
     @property
     def text(self) -> str:

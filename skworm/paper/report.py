@@ -95,46 +95,22 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """What a page shows of one comparison.
+    """What a page shows of one comparison."""
 
-    Parameters
-    ----------
-    anchor, title : str
-        Name of the place within the page, and heading.
-    settings : str, default=""
-        What was compared on what, one setting a line.
-    tables, pictures : sequence
-        Results.
-    reading, sentences : sequence of str
-        How tables are to be read, and what they show in words.
-    departure, command : str
-        What is less than in the paper, and the command that made it; empty where there is none.
-    leakage : sequence of str
-        What remembering the moment is worth, in words.
-    leakage_tables : sequence of Table
-        The same in numbers.
-    warnings : sequence of str
-        What a reader should know first.
-    runs : sequence of WormScores
-        What was run.
-    record : mapping
-        ``settings.json`` of the folder.
-    """
-
-    anchor: str
+    anchor: str  # Name of the place within the page
     title: str
-    settings: str = ""
-    tables: Sequence[Table] = ()
+    settings: str = ""  # What was compared on what, one setting a line
+    tables: Sequence[Table] = ()  # Results
     pictures: Sequence[Picture] = ()
-    reading: Sequence[str] = ()
+    reading: Sequence[str] = ()  # How tables are to be read; sentences: what they show in words
     sentences: Sequence[str] = ()
-    departure: str = ""
+    departure: str = ""  # What is less than in the paper; empty where nothing is
     command: str = ""
-    leakage: Sequence[str] = ()
-    leakage_tables: Sequence[Table] = ()
-    warnings: Sequence[str] = ()
-    runs: Sequence[WormScores] = ()
-    record: Mapping[str, Any] = field(default_factory=dict)
+    leakage: Sequence[str] = ()  # What remembering the moment is worth, in words
+    leakage_tables: Sequence[Table] = ()  # The same in numbers
+    warnings: Sequence[str] = ()  # What a reader should know first
+    runs: Sequence[WormScores] = ()  # What was run
+    record: Mapping[str, Any] = field(default_factory=dict)  # ``settings.json`` of the folder
 
 
 @dataclass(frozen=True)

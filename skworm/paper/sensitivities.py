@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from skworm.paper.declaration import STUDY, Plan, target
+from skworm.paper.declaration import CONTEXT, STUDY, Plan, target
 from skworm.paper.models import MARKOVIAN, TRAJECTORY_MODELS, Spec
 
 if TYPE_CHECKING:
@@ -78,6 +78,43 @@ def sensitivity(study: Study) -> Plan:
                 replace(arm, block=arm.block + suffix, name=name, label=name, model=made) for arm in study.arms("gnn")
             ]
     return Plan(arms, [_LUCK], candidates=tuple(READINGS))
+
+
+PIPELINE: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = MappingProxyType(
+    {
+        "central difference": ({"derivative": "central"}, {}),
+        "causal derivative": ({"derivative": "causal"}, {}),
+        "derivative over 0.65 s": ({"derivative_width": 0.65}, {}),
+        "derivative over 2.6 s": ({"derivative_width": 2.6}, {}),
+        "scaled by the whole range": ({"percentiles": (0, 100)}, {}),
+        "context": ({"context": CONTEXT}, {}),
+        "100 epochs": ({}, {"max_epochs": 100}),
+        "800 epochs at 0.001": ({}, {"max_epochs": 800, "learning_rate": 1e-3}),
+        "no virtual worms": ({}, {"augmentation": None}),
+    }
+)
+"""Changes to the frames and to the networks of the recommended pipeline by name, one at a time."""
+
+
+@target(
+    "pipeline-sensitivity",
+    "What each setting of the recommended pipeline is worth",
+    "Score SVM, MLP and GNN with one setting of their frames or of their training changed at a time.",
+    "The paper shows no comparison of settings.",
+    defaults={**STUDY, "states": ("2", "4", "7")},
+    in_all=False,
+)
+def pipeline_sensitivity(study: Study) -> Plan:
+    """Score each model as it is by default, and with each change that it can have."""
+    arms = study.arms("svm", "mlp", "gnn")
+    changed = []
+    for arm in arms:
+        for name, (frames, parameters) in PIPELINE.items():
+            if parameters and arm.name == "svm":
+                continue
+            model, label = study.model(arm.name, **parameters), f"{arm.label}, {name}"
+            changed.append(replace(arm, name=label, label=label, model=model, frames=frames, against=arm.name))
+    return Plan([*arms, *changed], figures=lambda scores, table: {})
 
 
 TRAJECTORY_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

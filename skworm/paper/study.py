@@ -36,39 +36,6 @@ _N_WORMS, _N_FRAMES = 5, 1500
 class Settings:
     """Settings of an experiment.
 
-    Parameters
-    ----------
-    data : str, default="simulated"
-        ``"kato2015"``, ``"simulated"``, or a path to recordings.
-    external : str, optional
-        Recordings that are only scored: ``"nichols2017"``, ``"simulated"``, ``"none"`` or a path. By default a second
-        simulated lab beside simulated data, else none.
-    neurons : "paper", "shared" or sequence of str, default="paper"
-        Neurons to use: the paper's, or all, that are identified in every worm; or a list.
-    states : sequence of str, default=("2",)
-        Vocabularies of :func:`skworm.frames.map_states`. For trajectories the one in which a change of state counts as
-        a transition.
-    n_train_worms : sequence of int, optional
-        Worms that a model trains on; by default what the experiment says.
-    n_folds : int, default=1
-        Folds that are held out in turn.
-    n_splits : int, optional
-        Folds that windows are divided into; None for as many as are held out.
-    fold_by : sequence of {"shuffled_windows", "contiguous_blocks"}, default=("shuffled_windows",)
-        How windows become folds. External recordings are scored by the fits of the first.
-    few_combinations : bool, default=False
-        Train on as many combinations of worms as there are worms, each worm in equally many, in place of all.
-    models : sequence of str, default=()
-        Models to compare, where the experiment leaves a choice.
-    max_epochs : int, optional
-        Epochs of the neural models; None for their own.
-    device : {"cpu", "cuda", "auto"}, default="cpu"
-        Where the neural models train.
-    random_state : int, default=0
-        Seed of simulated data, splits, models, random graphs and intervals.
-    paper_folds : int, default=10
-        Folds in the paper; 1 for trajectories, of which it names no folds.
-
     Raises
     ------
     ValueError
@@ -81,20 +48,28 @@ class Settings:
     '2 of 10 folds and 100 of 800 epochs'
     """
 
-    data: str = "simulated"
+    data: str = "simulated"  # ``"kato2015"``, ``"simulated"``, or a path to recordings
+    # Recordings that are only scored: ``"nichols2017"``, ``"simulated"``, ``"none"`` or a path. By default a second
+    # simulated lab beside simulated data, else none
     external: str | None = None
+    # Neurons to use: the paper's, or all, that are identified in every worm; or a list
     neurons: str | Sequence[str] = "paper"
+    # Vocabularies of :func:`skworm.frames.map_states`. For trajectories the one in which a change of state counts as a
+    # transition
     states: Sequence[str] = ("2",)
-    n_train_worms: Sequence[int] | None = None
-    n_folds: int = 1
-    n_splits: int | None = N_SPLITS
+    n_train_worms: Sequence[int] | None = None  # Worms that a model trains on; by default what the experiment says
+    n_folds: int = 1  # Folds that are held out in turn
+    n_splits: int | None = N_SPLITS  # Folds that windows are divided into; None for as many as are held out
+    # sequence of {"shuffled_windows", "contiguous_blocks"}: how windows become folds. External recordings are scored by
+    # the fits of the first
     fold_by: Sequence[str] = FOLD_KINDS[:1]
+    # Train on as many combinations of worms as there are worms, each worm in equally many, in place of all
     few_combinations: bool = False
-    models: Sequence[str] = ()
-    max_epochs: int | None = None
-    device: str = "cpu"
-    random_state: int = 0
-    paper_folds: int = N_SPLITS
+    models: Sequence[str] = ()  # Models to compare, where the experiment leaves a choice
+    max_epochs: int | None = None  # Epochs of the neural models; None for their own
+    device: str = "cpu"  # {"cpu", "cuda", "auto"}: where the neural models train
+    random_state: int = 0  # Seed of simulated data, splits, models, random graphs and intervals
+    paper_folds: int = N_SPLITS  # Folds in the paper; 1 for trajectories, of which it names no folds
 
     def __post_init__(self) -> None:
         for name, allowed in (("states", tuple(VOCABULARIES)), ("fold_by", FOLD_KINDS)):
@@ -126,30 +101,15 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """The recordings of an experiment, and what is used of them.
+    """The recordings of an experiment, and what is used of them."""
 
-    Parameters
-    ----------
-    recordings : list of Recording
-        Worms to train on and to score.
-    neurons : tuple of str
-        Neurons in use.
-    neurons_left_out : tuple of str
-        Neurons that were asked for by a preset and are not identified in every worm.
-    external_name : str, default=""
-        Name of the external recordings.
-    external : list of Recording
-        Worms that are only scored; may be empty.
-    external_neurons : tuple of str
-        Those of `neurons` that every external worm has.
-    """
-
-    recordings: list[Recording]
-    neurons: tuple[str, ...]
+    recordings: list[Recording]  # Worms to train on and to score
+    neurons: tuple[str, ...]  # Neurons in use
+    # Neurons that were asked for by a preset and are not identified in every worm
     neurons_left_out: tuple[str, ...] = ()
-    external_name: str = ""
-    external: list[Recording] = field(default_factory=list)
-    external_neurons: tuple[str, ...] = ()
+    external_name: str = ""  # Name of the external recordings
+    external: list[Recording] = field(default_factory=list)  # Worms that are only scored; may be empty
+    external_neurons: tuple[str, ...] = ()  # Those of `neurons` that every external worm has
 
     @property
     def derivative(self) -> str:
@@ -176,55 +136,32 @@ class Material:
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """One model on one set of states, neurons and number of training worms.
+    """One model on one set of states, neurons and number of training worms."""
 
-    Parameters
-    ----------
-    block : str
-        Heading under which it stands, such as ``"4 states"``.
-    name, label : str
-        What the table of scores and people call it, unlike every other arm of the block.
-    model : scikit-learn estimator
-        Not fitted.
-    states : str
-        Vocabulary of states.
-    n_train_worms : int
-        Worms that it trains on.
-    neurons : tuple of str
-        Neurons that it sees.
-    fold_by : {"shuffled_windows", "contiguous_blocks"}, default="shuffled_windows"
-        How windows become folds.
-    burn_in : int, default=0
-        Frames that a trajectory regressor observes; 0 for a state classifier.
-    against : str, optional
-        Name of the arm of the block that it is compared with.
-    paper : mapping of str to (float, float or None)
-        Mean and standard deviation in the paper, in per cent, by ``"held_out_windows"``, ``"unseen_worms"`` or
-        ``"external"``.
-    facts : mapping of str to float or str
-        Further columns.
-    external_on_fewer : bool, default=True
-        Whether external recordings that lack some of the neurons are scored by fits on those that they have.
-    """
-
-    block: str
-    name: str
+    block: str  # Heading under which it stands, such as ``"4 states"``
+    name: str  # What the table of scores and people call it, unlike every other arm of the block
     label: str
-    model: Any
-    states: str
-    n_train_worms: int
-    neurons: tuple[str, ...]
-    fold_by: str = "shuffled_windows"
-    burn_in: int = 0
-    against: str | None = None
+    model: Any  # Not fitted
+    states: str  # Vocabulary of states
+    n_train_worms: int  # Worms that it trains on
+    neurons: tuple[str, ...]  # Neurons that it sees
+    fold_by: str = "shuffled_windows"  # {"shuffled_windows", "contiguous_blocks"}: how windows become folds
+    burn_in: int = 0  # Frames that a trajectory regressor observes; 0 for a state classifier
+    against: str | None = None  # Name of the arm of the block that it is compared with
+    # Mean and standard deviation in the paper, in per cent, by ``"held_out_windows"``, ``"unseen_worms"`` or
+    # ``"external"``
     paper: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)  # Further columns
+    # Whether external recordings that lack some of the neurons are scored by fits on those that they have
     external_on_fewer: bool = True
+    # How its frames are made, where that differs from the study; see :func:`skworm.frames.make_frames`
+    frames: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def split(self) -> tuple[str, int, tuple[str, ...], str, int]:
+    def split(self) -> tuple[Any, ...]:
         """What arms of one cross-validation share."""
-        return self.states, self.n_train_worms, self.neurons, self.fold_by, self.burn_in
+        frames = tuple(sorted(self.frames.items()))
+        return self.states, self.n_train_worms, self.neurons, self.fold_by, self.burn_in, frames
 
     @property
     def key(self) -> str:
@@ -234,15 +171,7 @@ class Arm:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """An experiment on recordings: what its declaration has at hand.
-
-    Parameters
-    ----------
-    settings : Settings
-        How.
-    material : Material
-        On what.
-    """
+    """An experiment on recordings: what its declaration has at hand."""
 
     settings: Settings
     material: Material
@@ -304,11 +233,12 @@ class Study:
         ]
 
     def frames(
-        self, states: str, neurons: Sequence[str], recordings: Sequence[Recording] | None = None
+        self, states: str, neurons: Sequence[str], recordings: Sequence[Recording] | None = None, **settings: Any
     ) -> tuple[pd.DataFrame, pd.Series]:
         """Make the frames of labelled recordings, by default of those to train on."""
         recordings = self.material.recordings if recordings is None else recordings
-        X, y = make_frames(recordings, neurons=neurons, states=states, derivative=self.material.derivative)
+        settings = {"derivative": self.material.derivative, **settings}
+        X, y = make_frames(recordings, neurons=neurons, states=states, **settings)
         if y is None:
             raise ValueError(f"the recordings of {recordings[0].worm} and others have no states; give labelled ones")
         return X, y
@@ -333,9 +263,9 @@ class Study:
         """Count what the network of a state classifier learns; NaN for a model without a network."""
         if not hasattr(arm.model, "max_epochs") or arm.burn_in:
             return float("nan")
-        key = (arm.states, arm.neurons)
+        key = (arm.states, arm.neurons, tuple(sorted(arm.frames.items())))
         if key not in self._tables:
-            self._tables[key] = self.frames(*key)
+            self._tables[key] = self.frames(arm.states, arm.neurons, **arm.frames)
         return float(n_parameters(arm.model, *self._tables[key]))
 
     def run(
@@ -358,7 +288,7 @@ class Study:
     def _run_group(
         self, group: Sequence[Arm], run: Mapping[str, Any]
     ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame | None]]:
-        states, _, neurons, fold_by, burn_in = group[0].split
+        states, _, neurons, fold_by, burn_in, _ = group[0].split
         material = self.material
         # Other kinds of folds would score the same external worms once more.
         first = bool(burn_in) or fold_by == self.settings.fold_by[0]
@@ -376,7 +306,7 @@ class Study:
     def _cross_validate(
         self, arms: Sequence[Arm], neurons: tuple[str, ...], external: Sequence[Recording], run: Mapping[str, Any]
     ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-        states, n_train, _, fold_by, burn_in = arms[0].split
+        states, n_train, _, fold_by, burn_in, frames = arms[0].split
         if run["verbose"]:
             parts = [counted(burn_in, "observed frame") if burn_in else f"{states} states"]
             parts += [counted(n_train, "training worm"), counted(len(neurons), "neuron")]
@@ -386,7 +316,8 @@ class Study:
         with warnings.catch_warnings():
             # The text beside the table says so.
             warnings.filterwarnings("ignore", "external set .* is scored with dorsal_turn", UserWarning)
-            scores = cross_validate_worms(models, **self._data(states, neurons, burn_in, external), cv=cv, **run)
+            data = self._data(states, neurons, burn_in, external, dict(frames))
+            scores = cross_validate_worms(models, **data, cv=cv, **run)
         shared: dict[str, Any] = {
             "n_train_worms": n_train,
             "fold_by": fold_by,
@@ -407,12 +338,19 @@ class Study:
             tables.append(whole)
         return tables[0], tables[1]
 
-    def _data(self, states: str, neurons: Sequence[str], burn_in: int, external: Sequence[Recording]) -> dict[str, Any]:
+    def _data(
+        self,
+        states: str,
+        neurons: Sequence[str],
+        burn_in: int,
+        external: Sequence[Recording],
+        settings: Mapping[str, Any],
+    ) -> dict[str, Any]:
         """Return X, y and external data of a cross-validation, and for trajectories which hold a transition."""
         name = self.material.external_name
         if not burn_in:
-            X, y = self.frames(states, neurons)
-            sets = {name: self.frames(states, neurons, external)} if external else None
+            X, y = self.frames(states, neurons, **settings)
+            sets = {name: self.frames(states, neurons, external, **settings)} if external else None
             return {"X": X, "y": y, "external": sets}
         X, Y, labels, _ = self.trajectories(states, neurons, burn_in)
         data: dict[str, Any] = {"X": X, "y": Y, "external": None}
@@ -457,20 +395,11 @@ class SomeSplits:
 
     With few combinations there are as many as worms, each worm in equally many: the worms stand in a circle, and
     neighbours train together. One worm, and all but one, have no more combinations than that anyway.
-
-    Parameters
-    ----------
-    cv : WormGroupKFold
-        Splits by worm.
-    n_folds : int
-        Folds to keep.
-    few_combinations : bool, default=False
-        Whether to keep few combinations.
     """
 
-    cv: WormGroupKFold
-    n_folds: int
-    few_combinations: bool = False
+    cv: WormGroupKFold  # Splits by worm
+    n_folds: int  # Folds to keep
+    few_combinations: bool = False  # Whether to keep few combinations
 
     def split_worms(self, X: Any, y: Any, groups: Any) -> Iterator[WormSplit]:
         """Yield the splits that are kept."""

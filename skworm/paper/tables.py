@@ -298,12 +298,14 @@ def confusion_texts(table: pd.DataFrame, labels: Mapping[str, str]) -> dict[str,
 def _cell(row: Mapping[Any, Any] | None, metric: str, factor: float, digits: int) -> str:
     if row is None:
         return "–"
-    published = ""
-    if pd.notna(row.get("paper_mean", np.nan)):
-        published = f"{row['paper_mean']:g}" + (f" ± {row['paper_std']:g}" if pd.notna(row["paper_std"]) else "")
-    numbers = (factor * row[f"{metric}_{name}"] for name in ("mean", "std", "low", "high"))
-    mean, std, low, high = numbers
-    return score_text(mean, std, low, high, published, digits=digits)
+    mean, std, low, high = (factor * row[f"{metric}_{name}"] for name in ("mean", "std", "low", "high"))
+    return score_text(mean, std, low, high, paper_text(row), digits=digits)
+
+
+def paper_text(row: Any) -> str:
+    """Return the mean and spread that the paper has for a row of a table; empty where it has none."""
+    mean, std = (row.get(name, np.nan) for name in ("paper_mean", "paper_std"))
+    return "" if pd.isna(mean) else f"{mean:g}" + ("" if pd.isna(std) else f" ± {std:g}")
 
 
 def _difference(row: Mapping[Any, Any] | None) -> str:

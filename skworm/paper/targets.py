@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from skworm.paper.declaration import (
+    CONTEXT,
     QUICK,
     QUICK_EPOCHS,
     QUICK_FORECAST_EPOCHS,
@@ -75,6 +76,11 @@ def table_1(study: Study) -> Plan:
         with_paper(arm)
         for fold_by in study.settings.fold_by
         for arm in study.arms(*study.settings.models, fold_by=fold_by)
+    ]
+    arms += [
+        replace(arm, name="svm-context", label="SVM, context", frames={"context": CONTEXT}, paper={})
+        for arm in arms
+        if arm.name == "svm"
     ]
     first = study.settings.fold_by[0]
     notes = [f"Unseen worms and external recordings are scored by the fits with {first.replace('_', ' ')}."]

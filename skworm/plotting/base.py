@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transform
 
 import numpy as np
 import pandas as pd
@@ -51,10 +52,11 @@ _SHARED: Mapping[str, str] = MappingProxyType(
 )
 
 
+@dataclass_transform(eq_default=False)
 class Display:
     """What all displays are: artists drawn by ``plot`` into axes that are given, or into a figure of their own.
 
-    A line ``%(name)s`` in a docstring of a subclass stands for a part that several share, and is filled in.
+    Subclasses are dataclasses. A line ``%(name)s`` in their docstrings stands for a part that several share.
 
     Attributes
     ----------
@@ -69,8 +71,9 @@ class Display:
     _own_figure: bool
     _width: float | None
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__()
+        dataclass(cls, eq=False, repr=False, **options)
         for documented in (cls, *(getattr(member, "__func__", member) for member in vars(cls).values())):
             doc = getattr(documented, "__doc__", None)
             if doc is not None and "%(" in doc:
@@ -164,7 +167,7 @@ class Display:
 class ClassifierDisplay(Display):
     """A display of what a classifier predicts, which ``_predict`` gives to ``from_predictions``."""
 
-    from_predictions: Any
+    from_predictions: ClassVar[Any]
 
     @classmethod
     def from_estimator(
@@ -211,6 +214,25 @@ def name_rows(axes: Axes, names: Sequence[str], *, margin: float = 0.5, **style:
     axes.set_yticks(range(len(names)), names, **style)
     axes.set_ylim(len(names) - 1 + margin, -margin)
     axes.tick_params(axis="y", length=0)
+
+
+def chosen_neurons(wanted: Sequence[str], known: Collection[str], whose: str, lack: str = "no neuron") -> list[str]:
+    """Return the neurons that are to be shown, in their order, if all of them are known."""
+    lacking = [neuron for neuron in wanted if neuron not in known]
+    if lacking or not len(wanted):
+        found = f"has {lack} {lacking[0]!r}" if lacking else "is to be shown without neurons"
+        raise ValueError(f"{whose} {found}; choose among {', '.join(map(str, known))}")
+    return list(wanted)
+
+
+def draw_segments(
+    axes: Axes, segments: np.ndarray, states: np.ndarray, colors: Mapping[str, str], **style: Any
+) -> dict[str, Any]:
+    """Draw lines between neighbouring frames, as one collection for each state, and return these by state."""
+    from matplotlib.collections import LineCollection
+
+    parts = {name: LineCollection(list(segments[states == name]), colors=colors[name], **style) for name in colors}
+    return {name: axes.add_collection(lines) for name, lines in parts.items()}
 
 
 def draw_dots(axes: Axes, x: Any, y: Any, color: str, **style: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -25,7 +25,6 @@ _INCHES_A_KIND, _SPREAD_OF_MODELS, _SPREAD_OF_DOTS, _BELOW_MEAN = 0.8, 0.28, 0.0
 _MARKERS = {"clock": "s", "majority": "D", "estimator": "o"}
 
 
-@dataclass(eq=False, repr=False)
 class ConfusionDisplay(base.ClassifierDisplay):
     """Confusion matrices in per cent of each labelled state, one panel for each model.
 
@@ -135,7 +134,6 @@ class ConfusionDisplay(base.ClassifierDisplay):
         axes.label_outer()
 
 
-@dataclass(eq=False, repr=False)
 class ReliabilityDisplay(base.ClassifierDisplay):
     """How often the most probable state is right, against its probability: a panel for each model, lines of worms.
 
@@ -246,7 +244,6 @@ class ReliabilityDisplay(base.ClassifierDisplay):
             axes.label_outer()
 
 
-@dataclass(eq=False, repr=False)
 class LeakageDisplay(base.Display):
     r"""Scores on held-out windows beside the share of them that touch training, a row for each kind of fold.
 
@@ -331,7 +328,6 @@ class LeakageDisplay(base.Display):
             )
 
 
-@dataclass(eq=False, repr=False)
 class NeuronImportanceDisplay(base.Display):
     """Drop of the score without each neuron: a bar for the mean over worms, and a dot for each worm.
 

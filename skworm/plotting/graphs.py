@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -17,7 +17,6 @@ _INCHES_A_NEURON, _EDGES_A_NEURON, _WIDEST, _THINNEST = 0.24, 2, 2.6, 0.4
 _TO_CENTRE, _NAME_RADIUS, _LIMIT = (0.35, 0.6), 1.07, 1.3
 
 
-@dataclass(eq=False, repr=False)
 class GraphDisplay(base.Display):
     """A weighted graph between neurons, as a matrix or as a network.
 
@@ -117,11 +116,8 @@ class GraphDisplay(base.Display):
 
     def _weights(self) -> pd.DataFrame:
         neurons = sorted(map(str, self.graph.index)) if self.neurons is None else list(self.neurons)
-        known = set(self.graph.index) & set(self.graph.columns)
-        lacking = [neuron for neuron in neurons if neuron not in known]
-        if lacking or not neurons:
-            found = f"has no row or no column for {lacking[0]!r}" if lacking else "is to be shown without neurons"
-            raise ValueError(f"graph {found}; choose among {', '.join(sorted(map(str, known)))}")
+        known = sorted(set(self.graph.index) & set(self.graph.columns), key=str)
+        neurons = base.chosen_neurons(neurons, known, "graph", "no row or no column for")
         return self.graph.loc[neurons, neurons].astype(float)
 
     def _marked(self, neurons: list[str]) -> np.ndarray | None:

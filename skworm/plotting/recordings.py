@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from skworm.frames.index import frame_of_rows, worm_of_rows
 from skworm.frames.resampling import follows_a_gap
-from skworm.metrics.bouts import frames_a_second
+from skworm.metrics.bouts import check_frames_differ, frames_a_second
 from skworm.plotting import base, words
 from skworm.recording import UNKNOWN, Recording
 
@@ -26,7 +26,6 @@ _STRIPS = {"annotated": words.LABELLED, "state": words.PREDICTED}
 _INCHES_A_MANIFOLD, _INCHES_A_STRIP, _INCHES_AROUND, _HEAD, _GAP = 3.0, 0.3, 1.1, 0.7, 0.25
 
 
-@dataclass(eq=False, repr=False)
 class RecordingDisplay(base.Display):
     """Heat map of a worm's traces, above a strip that shows its behavioural state.
 
@@ -84,7 +83,6 @@ class RecordingDisplay(base.Display):
             self._add_legend_above(self.ax_, base.patches_of_states(worm.states), worm.worm)
 
 
-@dataclass(eq=False, repr=False)
 class TraceDisplay(base.Display):
     r"""Traces of some neurons of a worm over time, in the colours of its states.
 
@@ -134,25 +132,21 @@ class TraceDisplay(base.Display):
             self._add_legend(base.patches_of_states(colors), given=given)
 
     def _draw_trace(self, axes: Axes, neuron: str, colors: Mapping[str, str]) -> None:
-        from matplotlib.collections import LineCollection
-
         worm = self.recording
         trace = worm.traces[:, worm.neurons.index(neuron)]
         points = np.column_stack([worm.time, trace])
         segments = np.stack([points[:-1], points[1:]], axis=1)
+        states = np.full(len(trace), "trace") if worm.states is None else worm.states
         # A line over frames that are absent would be drawn where nothing was measured.
         drawn = ~follows_a_gap(worm.time, base.LONGEST_STEP)[1:] & np.isfinite(segments).all(axis=(1, 2))
-        for state, color in colors.items():
-            own = drawn if worm.states is None else drawn & (worm.states[1:] == state)
-            lines = LineCollection(list(segments[own]), colors=color, linewidths=1.2)
-            lines.set_capstyle("round")
-            self.lines_[neuron, state] = axes.add_collection(lines, autolim=False)
+        style: dict[str, Any] = {"linewidths": 1.2, "capstyle": "round"}
+        lines = base.draw_segments(axes, segments[drawn], states[1:][drawn], colors, **style)
+        self.lines_ |= {(neuron, state): own for state, own in lines.items()}
         low, high = np.nanmin(trace), np.nanmax(trace)
         margin = _MARGIN * (high - low or 1.0)
         axes.set_ylim(low - margin, high + margin)
 
 
-@dataclass(eq=False, repr=False)
 class EthogramDisplay(base.ClassifierDisplay):
     """Strips of behavioural states over time, worm below worm; those of several models follow those labelled.
 
@@ -222,10 +216,7 @@ class EthogramDisplay(base.ClassifierDisplay):
             if array.shape != (len(table),):
                 raise ValueError(f"the states of {name!r} have shape {array.shape}, but there are {len(table)} frames")
             table[f"states of {name}"] = array
-        repeated = table[table.duplicated(["worm", "time"])]
-        if len(repeated):
-            name, frame = repeated.iloc[0][["worm", "time"]]
-            raise ValueError(f"worm {name!r} has frame {frame} more than once; give each recording its own worm name")
+        check_frames_differ(worms, table["time"].to_numpy(), "give each recording its own worm name")
         strips = {f"states of {name}": name for name in states}
         # A gap is a frame without a state: the frames at its ends would else be drawn across it.
         whole = [
@@ -271,7 +262,6 @@ class EthogramDisplay(base.ClassifierDisplay):
         self._add_legend_above(self.ax_, base.patches_of_states(colors))
 
 
-@dataclass(eq=False, repr=False)
 class ManifoldDisplay(base.Display):
     """Trajectories of worms on the manifold, coloured by behavioural state: a panel for each pair of coordinates.
 
@@ -345,7 +335,13 @@ class ManifoldDisplay(base.Display):
         self.lines_: dict[tuple[tuple[int, int], str], Any] = {}
         for axes, pair in zip(self.axes_, pairs, strict=True):
             segments = np.stack([values[:-1, pair], values[1:, pair]], axis=1)[joined]
-            self._draw_panel(axes, pair, segments, state[1:][joined], colors)
+            # Unknown frames lie below all others.
+            below = dict(sorted(colors.items(), key=lambda item: item[0] != UNKNOWN))
+            lines = base.draw_segments(axes, segments, state[1:][joined], below, linewidths=0.8, alpha=0.6)
+            self.lines_ |= {(pair, name): own for name, own in lines.items()}
+            axes.autoscale_view()
+            axes.set(xlabel=f"Manifold coordinate {pair[0] + 1}", ylabel=f"Manifold coordinate {pair[1] + 1}")
+            base.tidy(axes)
         if states is not None:
             self._add_legend(base.patches_of_states(states))
 
@@ -358,28 +354,11 @@ class ManifoldDisplay(base.Display):
             )
         return chosen
 
-    def _draw_panel(
-        self, axes: Axes, pair: tuple[int, int], segments: np.ndarray, states: np.ndarray, colors: Mapping[str, str]
-    ) -> None:
-        from matplotlib.collections import LineCollection
-
-        # Unknown frames lie below all others.
-        for name, color in sorted(colors.items(), key=lambda item: item[0] != UNKNOWN):
-            lines = LineCollection(list(segments[states == name]), colors=color, linewidths=0.8, alpha=0.6)
-            self.lines_[pair, name] = axes.add_collection(lines)
-        axes.autoscale_view()
-        axes.set(xlabel=f"Manifold coordinate {pair[0] + 1}", ylabel=f"Manifold coordinate {pair[1] + 1}")
-        base.tidy(axes)
-
 
 def _chosen_neurons(worm: Recording, neurons: Sequence[str] | None, most: int | None = None) -> list[str]:
     """Check the neurons that are to be shown; by default those identified, or all where none is, `most` at most."""
-    chosen = list((worm.identified or worm.neurons)[:most]) if neurons is None else list(neurons)
-    lacking = [neuron for neuron in chosen if neuron not in worm.neurons]
-    if lacking or not chosen:
-        found = f"has no neuron {lacking[0]!r}" if lacking else "is to be shown without neurons"
-        raise ValueError(f"worm {worm.worm!r} {found}; choose among {', '.join(worm.neurons)}")
-    return chosen
+    wanted = (worm.identified or worm.neurons)[:most] if neurons is None else neurons
+    return base.chosen_neurons(wanted, worm.neurons, f"worm {worm.worm!r}")
 
 
 def _by_similarity(worm: Recording, neurons: list[str]) -> list[str]:

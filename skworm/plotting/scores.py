@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -21,7 +21,6 @@ _MEAN_LABEL, _TRAIN_WORMS = "mean ± SD over worms", "train_worms"
 _SPREAD_OF_MODELS, _MARKERS = 0.05, "osD^vP*X"
 
 
-@dataclass(eq=False, repr=False)
 class ResultsDisplay(base.Display):
     """Results of cross-validations by worm: a row of panels, in each of which all models are drawn."""
 
@@ -103,8 +102,7 @@ class ResultsDisplay(base.Display):
         return dict(zip(panels, self.axes_, strict=True))
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
-class WormScoresDisplay(ResultsDisplay):
+class WormScoresDisplay(ResultsDisplay, kw_only=True):
     """Scores of models, one panel for each evaluation: a dot for each worm, and the mean and deviation over worms.
 
     Parameters
@@ -185,8 +183,7 @@ class WormScoresDisplay(ResultsDisplay):
             self.references_[key] = _draw_diamond(axes, 100 * self.reference[key], above, _REFERENCE)
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
-class ScoreCurveDisplay(ResultsDisplay):
+class ScoreCurveDisplay(ResultsDisplay, kw_only=True):
     """Scores of models against a number: mean and standard deviation over worms, with a dot for each worm.
 
     Parameters
@@ -281,8 +278,7 @@ class ScoreCurveDisplay(ResultsDisplay):
         self.lines_[key] = axes.errorbar(beside(means.index), means, color=color, **bars)
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
-class TrajectoryErrorDisplay(ScoreCurveDisplay):
+class TrajectoryErrorDisplay(ScoreCurveDisplay, kw_only=True):
     """Error of predicted trajectories against the prediction step, one panel for each evaluation.
 
     Parameters

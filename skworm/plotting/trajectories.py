@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,31 +20,7 @@ _SHADE, _STRIP = 0.2, 0.06
 _UNITS = {"trace": "ΔF/F", "derivative": "ΔF/F/s"}
 
 
-class _SignalDisplay(base.Display):
-    """Predicted signals of one worm beside the true one."""
-
-    predicted: Mapping[str, Any]
-    models: Mapping[str, str] | None
-
-    def _checked(self, true: Any, what: str) -> dict[str, np.ndarray]:
-        """Return the predictions as arrays of the shape of what is true."""
-        arrays = {name: np.asarray(values, dtype=float) for name, values in self.predicted.items()}
-        for name, array in arrays.items():
-            if array.shape != true.shape:
-                raise ValueError(f"predictions of {name!r} have shape {array.shape}, but {what} has {true.shape}")
-        return arrays
-
-    def _style(self, model: str) -> dict[str, Any]:
-        color, style = words.style_of_model(model, self.models or self.predicted)
-        return {"color": color, "linestyle": style}
-
-    def _name_lines(self, axes: Axes, lines: Mapping[str, Any], title: str) -> None:
-        """Name the lines above the axes, apart from the states below them."""
-        self._add_legend_above(axes, {(self.models or {}).get(name, name): line for name, line in lines.items()}, title)
-
-
-@dataclass(eq=False, repr=False)
-class TrajectoryDisplay(_SignalDisplay):
+class TrajectoryDisplay(base.Display):
     """Predicted beside true traces of some neurons, over the states that the worm was in.
 
     Parameters
@@ -103,7 +79,7 @@ class TrajectoryDisplay(_SignalDisplay):
     def _draw(self, ax: Any) -> None:
         columns = list(self.frames.columns)
         neurons = _chosen_neurons(columns, self.neurons, self.node_feature)
-        arrays = self._checked(self.Y, "Y")
+        arrays = _checked(self.predicted, self.Y, "Y")
         worm, frame = (self.Y.index.get_level_values(level)[self.row] for level in (WORM_LEVEL, FRAME_LEVEL))
         shown = range(frame - self.n_before, frame + self.Y.shape[1] // len(columns) + 1)
         true = self.frames.loc[worm].reindex(shown).to_numpy()
@@ -124,21 +100,21 @@ class TrajectoryDisplay(_SignalDisplay):
             for name, array in arrays.items():
                 # The prediction goes on from the last observed frame.
                 values = [true[self.n_before, column], *array[self.row].reshape(-1, len(columns))[:, column]]
-                style = {"linewidth": 1.5, **self._style(name)}
-                self.lines_[neuron, name] = axes.plot(time[self.n_before :], values, **style)[0]
+                color, style = words.style_of_model(name, self.models or self.predicted)
+                line = axes.plot(time[self.n_before :], values, color=color, linestyle=style, linewidth=1.5)[0]
+                self.lines_[neuron, name] = line
             axes.axvline(0, color=words.GREY, linewidth=0.8)
             axes.set_ylabel(f"{neuron}\n({unit})" if unit else neuron, fontsize="small")
             axes.set_xlim(time[0], time[-1])
             base.tidy(axes)
         self.axes_[-1].set_xlabel(f"Time after last observed frame ({'frames' if self.fps is None else 's'})")
         lines = {model: line for (neuron, model), line in self.lines_.items() if neuron == neurons[0]}
-        self._name_lines(self.ax_, lines, f"{worm}, frame {frame}, {self.node_feature}")
+        self._add_legend_above(self.ax_, _labelled(lines, self.models), f"{worm}, frame {frame}, {self.node_feature}")
         if states is not None:
             self._add_legend(base.patches_of_states(states, colors))
 
 
-@dataclass(eq=False, repr=False)
-class BehaviorDisplay(_SignalDisplay):
+class BehaviorDisplay(base.Display):
     """Predicted beside true continuous behaviour of one worm over time, above a strip that shows its states.
 
     Parameters
@@ -197,16 +173,18 @@ class BehaviorDisplay(_SignalDisplay):
                 f"y has frame {frames.max()}, but the recording of {worm.worm!r} has {worm.n_frames} frames; "
                 "pass the recording that the frames were made of"
             )
-        signals = {words.TRUE: y.to_numpy(dtype=float), **self._checked(y, "y")}
+        signals = {words.TRUE: y.to_numpy(dtype=float), **_checked(self.predicted, y, "y")}
         self._make_axes(ax, 1, (7.0, 3.4))
         self.lines_: dict[str, Any] = {}
         # A frame that is absent breaks the line, where it would else be drawn straight across.
         edges, places = base.cells_of_frames(worm.time)
         time = np.where(places < 0, edges[:-1], worm.time[places])
         for name, values in signals.items():
-            style = {"color": words.BLACK, "zorder": 1.9} if name == words.TRUE else self._style(name)
+            is_true = name == words.TRUE
+            color, style = (words.BLACK, "-") if is_true else words.style_of_model(name, self.models or self.predicted)
             whole = pd.Series(values[rows], index=frames).reindex(places)
-            self.lines_[name] = self.ax_.plot(time, whole, linewidth=1.0, **style)[0]
+            line = self.ax_.plot(time, whole, color=color, linestyle=style, linewidth=1.0, zorder=1.9 if is_true else 2)
+            self.lines_[name] = line[0]
         self.ax_.axhline(0, color="#BBBBBB", linewidth=0.8, zorder=0)
         label = "signal" if y.name is None else str(y.name)
         self.ax_.set_ylabel(f"{label} ({self.unit})" if self.unit else label)
@@ -214,10 +192,23 @@ class BehaviorDisplay(_SignalDisplay):
         edges, _ = base.cells_of_frames(worm.time[frames.min() : frames.max() + 1])
         self.ax_.set_xlim(edges[0], edges[-1])
         self.ethogram_ax_ = base.add_strip(self.ax_, worm)
-        self._name_lines(self.ax_, self.lines_, worm.worm)
+        self._add_legend_above(self.ax_, _labelled(self.lines_, self.models), worm.worm)
         if self.ethogram_ax_ is not None:
             beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "bbox_transform": self.ax_.transAxes}
             self._add_legend(base.patches_of_states(worm.states), axes=self.ethogram_ax_, given=beside)
+
+
+def _checked(predicted: Mapping[str, Any], true: Any, what: str) -> dict[str, np.ndarray]:
+    """Return the predictions as arrays of the shape of what is true."""
+    arrays = {name: np.asarray(values, dtype=float) for name, values in predicted.items()}
+    for name, array in arrays.items():
+        if array.shape != true.shape:
+            raise ValueError(f"predictions of {name!r} have shape {array.shape}, but {what} has {true.shape}")
+    return arrays
+
+
+def _labelled(lines: Mapping[str, Any], models: Mapping[str, str] | None) -> dict[str, Any]:
+    return {(models or {}).get(name, name): line for name, line in lines.items()}
 
 
 def _shade_states(axes: Axes, time: np.ndarray, states: np.ndarray, colors: Mapping[str, str]) -> None:
@@ -233,9 +224,4 @@ def _chosen_neurons(columns: list[str], neurons: Sequence[str] | None, node_feat
     parsed = parse_column_names(columns)
     if parsed is None or node_feature not in parsed[1]:
         raise ValueError(f"frames have no node feature {node_feature!r}; their columns are {columns[:4]} and so on")
-    chosen = list(parsed[0][:4] if neurons is None else neurons)
-    lacking = [neuron for neuron in chosen if neuron not in parsed[0]]
-    if lacking or not chosen:
-        found = f"no neuron {lacking[0]!r}" if lacking else "no neuron to show"
-        raise ValueError(f"frames have {found}; choose among {', '.join(parsed[0])}")
-    return chosen
+    return base.chosen_neurons(parsed[0][:4] if neurons is None else neurons, parsed[0], "the table of frames")

@@ -46,18 +46,10 @@ Batch = tuple[dict[str, Any], Tensor]
 
 
 class Draws(NamedTuple):
-    """What one epoch drew at random.
+    """What one epoch drew at random."""
 
-    Parameters
-    ----------
-    by_sample : dict of str to Tensor of shape (n_samples, ...)
-        Draws of single samples.
-    shared : dict of str to Tensor
-        Draws for all samples together.
-    """
-
-    by_sample: dict[str, Tensor]
-    shared: dict[str, Tensor]
+    by_sample: dict[str, Tensor]  # dict of str to Tensor of shape (n_samples, ...): draws of single samples
+    shared: dict[str, Tensor]  # Draws for all samples together
 
 
 class Preparation(Protocol):
@@ -90,74 +82,33 @@ class Preparation(Protocol):
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a module is trained.
+    """How a module is trained."""
 
-    Parameters
-    ----------
-    max_epochs : int
-        Epochs, each one step on all training frames.
-    learning_rate : float
-        Adam's first learning rate.
-    weight_decay : float
-        Adam's penalty on squared weights.
-    decayed : str
-        Pattern of the names of the parameters that `weight_decay` holds for, such as ``"readout.*"``.
-    device : str
-        ``"cpu"`` or ``"cuda"``.
-    seed : int
-        Seed of what `prepare` draws.
-    verbose : int
-        0 is silent, 1 shows a progress bar.
-    callbacks : tuple
-        Further callbacks of skorch, or pairs of a name and a callback.
-    """
-
-    max_epochs: int
-    learning_rate: float
-    weight_decay: float
-    decayed: str
-    device: str
-    seed: int
-    verbose: int
-    callbacks: tuple[Any, ...] = ()
+    max_epochs: int  # Epochs, each one step on all training frames
+    learning_rate: float  # Adam's first learning rate
+    weight_decay: float  # Adam's penalty on squared weights
+    decayed: str  # Pattern of the names of the parameters that `weight_decay` holds for, such as ``"readout.*"``
+    device: str  # ``"cpu"`` or ``"cuda"``
+    seed: int  # Seed of what `prepare` draws
+    verbose: int  # 0 is silent, 1 shows a progress bar
+    callbacks: tuple[Any, ...] = ()  # Further callbacks of skorch, or pairs of a name and a callback
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingJob:
-    """A module to be trained on whole tensors, to the epoch with the lowest loss on the rows held out.
+    """A module to be trained on whole tensors, to the epoch with the lowest loss on the rows held out."""
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Takes ``X`` and ``group``, a :class:`skworm.nn.Groups`.
-    loss : type of torch.nn.Module
-        Takes the module's outputs and `y`, and a `reduction`.
-    X : array of shape (n_samples, n_features)
-        Inputs.
-    group : array of int, shape (n_samples,)
-        Group of each sample, from 0.
-    y : array of shape (n_samples, ...)
-        Targets.
-    held_out : array of bool, shape (n_samples,)
-        Samples for validation: their loss decides on the best epoch, and they are not trained on. Where there is none,
-        the training loss decides.
-    settings : TrainingSettings
-        How to train.
-    prepare : Preparation, optional
-        Makes each epoch's own training batch. Held-out samples stay as they are.
-    weight : array of shape (n_samples,), optional
-        Weights of the samples in the loss.
-    """
-
-    module: nn.Module
-    loss: type[nn.Module]
-    X: np.ndarray
-    group: np.ndarray
-    y: np.ndarray
+    module: nn.Module  # Takes ``X`` and ``group``, a :class:`skworm.nn.Groups`
+    loss: type[nn.Module]  # Takes the module's outputs and `y`, and a `reduction`
+    X: np.ndarray  # array of shape (n_samples, n_features): inputs
+    group: np.ndarray  # array of int, shape (n_samples,): group of each sample, from 0
+    y: np.ndarray  # array of shape (n_samples, ...): targets
+    # array of bool, shape (n_samples,): samples for validation: their loss decides on the best epoch, and they are not
+    # trained on. Where there is none, the training loss decides
     held_out: np.ndarray
-    settings: TrainingSettings
-    prepare: Preparation | None
-    weight: np.ndarray | None = None
+    settings: TrainingSettings  # How to train
+    prepare: Preparation | None  # Makes each epoch's own training batch. Held-out samples stay as they are
+    weight: np.ndarray | None = None  # array of shape (n_samples,), optional: weights of the samples in the loss
 
     @property
     def n_groups(self) -> int:

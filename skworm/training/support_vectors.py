@@ -51,28 +51,12 @@ _SHARE_OF_MEMORY, _TENSORS = 0.25, 24
 
 @dataclass(frozen=True, eq=False)
 class SupportVectorJob:
-    """Machines to be fitted to some samples: one for each pair of classes.
+    """Machines to be fitted to some samples: one for each pair of classes."""
 
-    Parameters
-    ----------
-    X : array of shape (n_samples, n_features)
-        Samples.
-    codes : array of int, shape (n_samples,)
-        Class of each sample, from 0; every class has samples.
-    C : array of shape (n_samples,)
-        Penalty of each sample, above 0.
-    gamma : float
-        Kernel coefficient, 0 or greater.
-    kernel : Kernel
-        Kernel.
-    device : str
-        Where to fit.
-    """
-
-    X: np.ndarray
-    codes: np.ndarray
-    C: np.ndarray
-    gamma: float
+    X: np.ndarray  # array of shape (n_samples, n_features): samples
+    codes: np.ndarray  # array of int, shape (n_samples,): class of each sample, from 0; every class has samples
+    C: np.ndarray  # array of shape (n_samples,): penalty of each sample, above 0
+    gamma: float  # Kernel coefficient, 0 or greater
     kernel: Kernel
     device: str
 
@@ -220,21 +204,12 @@ def solve(problems: Problems, kernel: Kernel, tol: float, max_iter: int) -> Iter
 
 
 class SupportVectors(NamedTuple):
-    """The machines of a job.
+    """The machines of a job."""
 
-    Attributes
-    ----------
-    dual_coef : ndarray of shape (n_pairs, n_samples)
-        Multiplier of each sample times its class; 0 for samples of other classes.
-    rho : ndarray of shape (n_pairs,)
-        Negative intercepts.
-    n_iter : ndarray of int, shape (n_pairs,)
-        Steps taken.
-    """
-
+    # ndarray of shape (n_pairs, n_samples): multiplier of each sample times its class; 0 for samples of other classes
     dual_coef: np.ndarray
-    rho: np.ndarray
-    n_iter: np.ndarray
+    rho: np.ndarray  # ndarray of shape (n_pairs,): negative intercepts
+    n_iter: np.ndarray  # ndarray of int, shape (n_pairs,): steps taken
 
 
 def fit_support_vectors(
