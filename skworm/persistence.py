@@ -15,13 +15,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import version
 from inspect import signature
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as save_arrays
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.linear_model import Ridge
@@ -51,10 +52,9 @@ from skworm.pretrained import NAMES, card, path_of
 from skworm.training import TrainingJob, resolve_device
 from skworm.training.loop import net_of_losses
 
-_SKLEARN = (MinMaxScaler, StandardScaler, KNeighborsClassifier, Pipeline)
 MODELS: Mapping[str, type] = {
     **{name: getattr(skworm, name) for name in skworm.__all__ if name.endswith(("Classifier", "Regressor", "Map"))},
-    **{kind.__name__: kind for kind in (WormMinMaxScaler, *_SKLEARN)},
+    **{own.__name__: own for own in (WormMinMaxScaler, MinMaxScaler, StandardScaler, KNeighborsClassifier, Pipeline)},
 }
 """The estimators that a file can hold, by themselves, in a pipeline or in a wrapper."""
 
@@ -77,30 +77,26 @@ _MOST_NUMBERS, _MOST_COST, _COST_OF_A_CALL = 2**24, 2**30, 40_000
 _MOST = {"n_features_in_": 100_000, "neurons_": 1000, "horizon_": 1000}
 _MOST |= dict.fromkeys(("classes_", "n_layers", "n_steps", "n_heads"), 100)
 
-# Axes of what a class learns: an attribute that is the size or has it as its length, or a word for any size.
-_SHAPES: Mapping[type, Mapping[str, str]] = {
+# Axes of what classes learn: an attribute that is the size or has it as its length, or a word for any size.
+_SHAPES: Mapping[Any, Mapping[str, str]] = {
     BaseEstimator: {"feature_names_in_": "n_features_in_"},
-    GraphEstimator: {"graph_": "neurons_ neurons_", "graphs_": "neurons_ neurons_"},
-    NeuralBehaviorRegressor: {"signal_mean_": "signals_", "signal_scale_": "signals_"},
-    TrajectoryRegressor: {"level_": "n_columns_", "levels_": "n_columns_"},
+    GraphEstimator: {"graph_ graphs_": "neurons_ neurons_"},
+    NeuralBehaviorRegressor: {"signal_mean_ signal_scale_": "signals_"},
+    TrajectoryRegressor: {"level_ levels_": "n_columns_"},
     NeuralTrajectoryRegressor: {"_bounds": "2 n_columns_"},
-    skworm.LinearTrajectoryRegressor: {"coef_": "targets n_features_in_", "intercept_": "targets"},
-    Ridge: {"coef_": "targets n_features_in_", "intercept_": "targets"},
+    (skworm.LinearTrajectoryRegressor, Ridge): {"coef_": "targets n_features_in_", "intercept_": "targets"},
     PairwiseSVC: {"support_vectors_": "vectors columns", "dual_coef_": "pairs vectors", "rho_": "pairs", "gamma_": ""},
     SVMStateClassifier: {"fill_": "n_features_in_"},
     skworm.AsymmetricDiffusionMap: {
-        "eigenvalues_": "modes",
-        "_imaginary": "modes",
-        "_modes": "points modes",
-        "embedding_": "points modes",
+        "eigenvalues_ _imaginary": "modes",
+        "_modes embedding_": "points modes",
         "_points": "points delayed",
         "_moments": "points",
         "transitions_": "points points",
     },
     skworm.HiddenMarkovStateClassifier: {"transition_": "classes_ classes_", "shares_": "classes_"},
-    StandardScaler: dict.fromkeys(("mean_", "scale_"), "n_features_in_"),
-    MinMaxScaler: dict.fromkeys(("min_", "scale_"), "n_features_in_"),
-    WormMinMaxScaler: {"range_": "2 n_features_in_", "worm_ranges_": "2 n_features_in_"},
+    (StandardScaler, MinMaxScaler): {"mean_ min_ scale_": "n_features_in_"},
+    WormMinMaxScaler: {"range_ worm_ranges_": "2 n_features_in_"},
 }
 # Others look at the covariance of all columns, which takes the square of their number.
 _METRICS = ("minkowski", "euclidean", "manhattan", "chebyshev", "cosine")
@@ -173,7 +169,7 @@ def save(
         "versions": {**{name: version(name) for name in _PACKAGES}, "python": platform.python_version()},
     }
     with atomic_path(target) as temporary:
-        temporary.write_bytes(_container(document, encoder.arrays))
+        temporary.write_bytes(_container(document, encoder))
     return target
 
 
@@ -289,21 +285,17 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[tuple[dict[str, Any], _De
 
 def _container(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     """Return a safetensors file of a JSON document and arrays, with a checksum over both."""
-    from safetensors.numpy import save
-
     text = json.dumps(document, allow_nan=False, separators=(",", ":"))
     # One entry, since safetensors writes several in any order: the same model makes the same file.
-    return save(dict(arrays), metadata={_KEY: f"{_LAYOUT} {_digest(text, arrays)} {text}"})
+    return save_arrays(dict(arrays), metadata={_KEY: f"{_LAYOUT} {_digest(text, arrays)} {text}"})
 
 
 def _contents(source: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(source, framework="numpy") as file:
-            names, metadata = file.keys(), file.metadata() or {}
+            metadata = file.metadata() or {}
             # Shapes are checked against the length of the file before anything is allocated.
-            arrays = {name: file.get_tensor(name) for name in names[:_MOST_ARRAYS]}
+            arrays = {name: file.get_tensor(name) for name in file.keys()[: _MOST_ARRAYS + 1]}
     except (SafetensorError, OSError, UnicodeDecodeError, TypeError, AttributeError, KeyError, ValueError) as error:
         raise ValueError(f"this is not a whole model file of skworm: {error}") from error
     words = metadata.get(_KEY, "").split(" ", 2)
@@ -312,44 +304,34 @@ def _contents(source: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     layout, checksum, text = words
     if layout != _LAYOUT:
         raise ValueError(f"the layout is {layout!r}, and {_LAYOUT!r} is read; install the skworm that wrote the file")
-    if len(text) > _MOST_TEXT or len(names) > _MOST_ARRAYS:
-        raise ValueError(f"{len(names)} arrays and {len(text)} letters; {_MOST_ARRAYS} and {_MOST_TEXT} are the most")
+    if len(text) > _MOST_TEXT or len(arrays) > _MOST_ARRAYS:
+        raise ValueError(f"{len(arrays)} arrays and {len(text)} letters; {_MOST_ARRAYS} and {_MOST_TEXT} are the most")
     if checksum != _digest(text, arrays):
         raise ValueError("the checksum does not fit the content, so the file is damaged")
     for name, array in arrays.items():
         # An empty array can have an axis of any length.
         if str(array.dtype) not in _DTYPES or max(array.shape, default=0) > max(array.size, _MOST_OBJECTS):
             raise ValueError(f"{name} is an array of {array.dtype}, {array.shape}; numbers of {_DTYPES} are expected")
-    document = json.loads(text)
-    if not isinstance(document, dict):
-        raise TypeError(f"the description of the model is a {type(document).__name__}, not an object")
-    return document, arrays
+    return dict(json.loads(text)), arrays
 
 
 def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode() + array.tobytes())
     return digest.hexdigest()
 
 
-class _Encoder:
-    """Values as JSON; numbers of arrays go into ``arrays``."""
-
-    def __init__(self) -> None:
-        self.arrays: dict[str, np.ndarray] = {}
+class _Encoder(dict[str, np.ndarray]):
+    """Values as JSON; holds the numbers of arrays by name."""
 
     def __call__(self, value: Any, where: str, fitted: bool = True) -> Any:
         """Encode a value; `where` names it in errors, and of what is not `fitted` only parameters are kept."""
         match value:
-            case None | bool() | int():
+            case None | bool() | int() | str():
                 return value
-            case str():
-                return str(value)
             case float():
-                return float(value) if isfinite(value) else {"type": "float", "value": str(float(value))}
+                return float(value) if np.isfinite(value) else {"type": "float", "value": str(float(value))}
             case np.generic() | np.ndarray():
                 return self._array(np.asarray(value), where)
             case list():
@@ -373,16 +355,15 @@ class _Encoder:
     def _array(self, array: np.ndarray, where: str) -> dict[str, Any]:
         if array.dtype.kind == "U" or (array.dtype == object and all(isinstance(item, str) for item in array.ravel())):
             width = "object" if array.dtype == object else array.dtype.itemsize // 4
-            items = list(map(str, array.ravel()))
-            return {"type": "names", "width": width, "shape": list(array.shape), "items": items}
+            return {"type": "names", "width": width, "shape": list(array.shape), "items": list(map(str, array.ravel()))}
         # Sums over an array round differently in another memory order.
         fortran = bool(array.flags.f_contiguous and not array.flags.c_contiguous)
         if is_complex := array.dtype == np.complex128:
             array = np.ascontiguousarray(array).view(np.float64)
         if str(array.dtype) not in _DTYPES:
             raise TypeError(f"{where} is an array of {array.dtype}, which a model file cannot hold")
-        name = f"array_{len(self.arrays)}"
-        self.arrays[name] = np.ascontiguousarray(array).reshape(array.shape)
+        name = f"array_{len(self)}"
+        self[name] = np.ascontiguousarray(array).reshape(array.shape)
         return {"type": "array", "name": name, "fortran": fortran, "complex": is_complex}
 
     def _object(self, value: Any, where: str, fitted: bool) -> dict[str, Any]:
@@ -396,33 +377,31 @@ class _Encoder:
             steps = [[name, self(step, f"step {name!r} of {where}", fitted)] for name, step in value.steps]
             return encoded | {"parameters": {"steps": steps, "transform_input": self(value.transform_input, where)}}
         encoded["parameters"] = {name: self(item, f"{where}.{name}", False) for name, item in parameters.items()}
-        if not fitted:
-            _check(value, fitted=False)
-            return encoded
-        if isinstance(value, BaseEstimator) and not isinstance(value, ParameterObject):
+        if fitted and isinstance(value, BaseEstimator) and not isinstance(value, ParameterObject):
             check_is_fitted(value)
+        _check(value, fitted)
+        if not fitted:
+            return encoded
         learned = dict(vars(value))
         if isinstance(value, KNeighborsClassifier):
-            learned = {"frames": value._fit_X, "states": value.classes_[value._y]}
-            learned |= {name: vars(value)[name] for name in ("feature_names_in_",) if hasattr(value, name)}
+            named = {name: names for name, names in learned.items() if name == "feature_names_in_"}
+            learned = {"frames": value._fit_X, "states": value.classes_[value._y], **named}
         if isinstance(value, NeuralEstimator):
-            encoded["network"] = self(_network(learned.pop("net_")), where)
-        omitted = {*parameters, *_NOT_KEPT, "_metadata_request"}
-        encoded["learned"] = {
-            name: self(item, f"{where}.{name}") for name, item in learned.items() if name not in omitted
-        }
-        _check(value)
-        return encoded
+            net = learned.pop("net_")
+            weights = {name: tensor.detach().cpu().numpy() for name, tensor in net.module_.state_dict().items()}
+            kept = [name for name in ("train_loss", "valid_loss") if net.history and name in net.history[-1]]
+            losses = {name: np.array(net.history[:, name], dtype=float) for name in kept}
+            encoded["network"] = self({"weights": weights, "losses": losses}, where)
+        for name in (*parameters, *_NOT_KEPT, "_metadata_request"):
+            learned.pop(name, None)
+        return encoded | {"learned": {name: self(item, f"{where}.{name}") for name, item in learned.items()}}
 
 
-class _Decoder:
-    """Values of JSON and arrays; the reverse of :class:`_Encoder`, which believes nothing."""
+class _Decoder(dict[str, np.ndarray]):
+    """Values of JSON and of arrays by name; the reverse of :class:`_Encoder`, which believes nothing."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        # Each array is taken once, so that values need no more memory than the file.
-        self.arrays = dict(arrays)
-        self.n_objects, self.n_bytes = 0, 0
-        self.networks: list[NeuralEstimator] = []
+    n_objects, n_bytes = 0, 0
+    networks: tuple[NeuralEstimator, ...] = ()
 
     def __call__(self, value: Any) -> Any:
         """Decode a value; raise an error for what no encoder writes."""
@@ -440,53 +419,45 @@ class _Decoder:
             case {"type": "dict", "items": pairs}:
                 return {self(key): self(item) for key, item in pairs}
             case {"type": "names", "width": width, "shape": shape, "items": items}:
-                return self._names(width, items).reshape(shape)
+                if not all(isinstance(item, str) for item in items):
+                    raise TypeError("a list of names holds something else")
+                if width != "object":
+                    width = max(width, 1)
+                    self.n_bytes += 4 * width * max(len(items), 1)
+                if self.n_bytes > _MOST_NAMES:
+                    raise ValueError(f"{len(items)} names of {width} letters take more memory than a model needs")
+                return np.array(items, dtype=object if width == "object" else f"<U{width}").reshape(shape)
             case {"type": "array", "name": name, "fortran": fortran, "complex": is_complex}:
-                array = self.arrays.pop(name)
+                # Each array is taken once, so that values need no more memory than the file.
+                array = self.pop(name)
                 array = array.view(np.complex128) if is_complex else array
                 return np.asfortranarray(array) if fortran else array[()]
-            case {"type": "table", "values": values, "axes": axes, "name": name}:
-                return self._table(self(values), axes, self(name))
+            case {"type": "table", "values": values, "axes": parts, "name": name}:
+                table = self(values)
+                axes = [pd.Index(self(part["labels"]), name=self(part["name"])).infer_objects() for part in parts]
+                if table.shape != tuple(map(len, axes)):
+                    raise ValueError(f"a table of the shape {table.shape} has other labels")
+                return pd.Series(table, axes[0], name=self(name)) if len(axes) == 1 else pd.DataFrame(table, *axes)
             case {"type": "sparse", "shape": [int(rows), int(columns)]}:
                 inside = tuple(self(value[name]) for name in ("data", "indices", "indptr"))
-                table = csr_array(inside, shape=(rows, columns))
-                table.check_format(full_check=True)
-                return table
+                matrix = csr_array(inside, shape=(rows, columns))
+                matrix.check_format(full_check=True)
+                return matrix
         raise ValueError(f"{value.get('type')!r} is not a type of value that a file can hold")
 
-    def _names(self, width: Any, items: list[Any]) -> np.ndarray:
-        if not all(isinstance(item, str) for item in items):
-            raise TypeError("a list of names holds something else")
-        if width == "object":
-            return np.array(items, dtype=object)
-        self.n_bytes += 4 * max(width, 1) * max(len(items), 1)
-        if self.n_bytes > _MOST_NAMES:
-            raise ValueError(f"{len(items)} names of {width} letters take more memory than a model needs")
-        return np.array(items, dtype=f"<U{max(width, 1)}")
-
-    def _table(self, values: np.ndarray, parts: list[Any], name: Any) -> pd.DataFrame | pd.Series:
-        axes = [pd.Index(self(part["labels"]), name=self(part["name"])).infer_objects() for part in parts]
-        if values.shape != tuple(map(len, axes)):
-            raise ValueError(f"a table of the shape {values.shape} has other labels")
-        return pd.Series(values, axes[0], name=name) if len(axes) == 1 else pd.DataFrame(values, *axes)
-
     def _object(self, name: str, part: Mapping[str, Any]) -> Any:
-        kind = _CLASSES.get(name)
-        if kind is None:
+        if (kind := _CLASSES.get(name)) is None:
             raise ValueError(f"{name!r} is none of the classes that a file can hold: {', '.join(_CLASSES)}")
         self.n_objects += 1
         if self.n_objects > _MOST_OBJECTS:
             raise ValueError(f"the file holds more than {_MOST_OBJECTS} objects")
         parameters = {name: self(item) for name, item in part["parameters"].items() if name not in _NOT_KEPT}
         if kind is Pipeline:
-            parameters["steps"] = [(name, step) for name, step in parameters["steps"]]
-        made = kind(**parameters)
-        if kind is Pipeline:
+            made = Pipeline([(name, step) for name, step in parameters.pop("steps")], **parameters)
             made._validate_steps()
             return made
-        if isinstance(made, ParameterObject):
-            made.check()
-        elif hasattr(made, "_parameter_constraints"):
+        made = kind(**parameters)
+        if hasattr(made, "_parameter_constraints"):
             made._validate_params()
         learned = {name: self(item) for name, item in part.get("learned", {}).items()}
         fitted = "learned" in part
@@ -501,22 +472,14 @@ class _Decoder:
         _check(made, fitted)
         if isinstance(made, NeuralEstimator) and fitted:
             made.net_ = _net(made, self(part["network"]))
-            self.networks.append(made)
+            self.networks += (made,)
         return made
-
-
-def _network(net: Any) -> dict[str, Any]:
-    """Return the weights and the losses of a net."""
-    weights = {name: tensor.detach().cpu().numpy() for name, tensor in net.module_.state_dict().items()}
-    kept = [name for name in ("train_loss", "valid_loss") if net.history and name in net.history[-1]]
-    return {"weights": weights, "losses": {name: np.array(net.history[:, name], dtype=float) for name in kept}}
 
 
 def _net(estimator: NeuralEstimator, network: Mapping[str, Any]) -> Any:
     """Build the net of an estimator again, of its weights and losses."""
     weights = {name: torch.tensor(array) for name, array in network["weights"].items()}
-    broken = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
-    if broken:
+    if broken := [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]:
         raise ValueError(f"the weights {broken[:4]} are not finite")
     # Without memory of its own, a module of a size that the weights have not got costs nothing.
     with torch.device("meta"):
@@ -525,11 +488,10 @@ def _net(estimator: NeuralEstimator, network: Mapping[str, Any]) -> Any:
         module.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise ValueError(f"the weights do not fit the parameters: {error}") from error
-    losses = network["losses"]
-    settings, judged = estimator._training_settings("cpu", seed=0), np.array(["valid_loss" in losses])
+    settings, judged = estimator._training_settings("cpu", seed=0), np.array(["valid_loss" in network["losses"]])
     nothing = np.zeros(1, int)
     job = TrainingJob(module.eval(), estimator._loss, np.empty((1, 1)), nothing, nothing, judged, settings, None)
-    return net_of_losses(job, losses, estimator.best_epoch_)
+    return net_of_losses(job, network["losses"], estimator.best_epoch_)
 
 
 def _check(model: Any, fitted: bool = True) -> None:
@@ -543,42 +505,37 @@ def _check(model: Any, fitted: bool = True) -> None:
         raise ValueError(f"metric={model.metric!r} is none that a file can hold: {', '.join(_METRICS)}")
     if not fitted:
         return
-    _check_shapes(model)
-    if isinstance(model, TrajectoryRegressor) and model.burn_in_ * model.n_columns_ != model.n_features_in_:
-        raise ValueError("burn_in_, n_columns_ and n_features_in_ do not fit together")
-    if isinstance(model, SVMStateClassifier) and not np.array_equal(model.classes_, model.svc_.classes_):
-        raise ValueError("the classes of the support vector machine are not those of the model")
-    if isinstance(model, skworm.AsymmetricDiffusionMap) and model.n_neighbors * len(model._points) > _MOST_NUMBERS:
-        raise ValueError(f"n_neighbors={model.n_neighbors} of {len(model._points)} points take long to find")
-    if isinstance(model, WrappingStateClassifier):
-        inner = model.estimator_
-        if not is_classifier(inner) or not np.array_equal(model.classes_, inner.classes_):
-            raise ValueError("what is wrapped is not a classifier of the states of the model")
-    if isinstance(model, TemperatureScaledClassifier) and not 0 < model.temperature_ < np.inf:
-        raise ValueError(f"temperature_={model.temperature_!r} is not a temperature")
-    if isinstance(model, ConformalStateClassifier) and not (
-        isinstance(model.worm_thresholds_, pd.Series) and np.isfinite(model.threshold_)
-    ):
-        raise ValueError(f"threshold_={model.threshold_!r} is not a threshold, or worm_thresholds_ is not a series")
-
-
-def _check_shapes(model: Any) -> None:
-    """Refuse arrays whose axes are not those of `_SHAPES`, and what is not finite in machines and linear maps."""
     sizes, called = {"2": 2}, type(model).__name__
     if isinstance(model, PairwiseSVC):
         called, sizes["pairs"] = "the support vector machine", len(model.classes_) * (len(model.classes_) - 1) // 2
-    for name, axes in (item for kind in _SHAPES if isinstance(model, kind) for item in _SHAPES[kind].items()):
+    shapes = (item for kind in _SHAPES if isinstance(model, kind) for item in _SHAPES[kind].items())
+    for name, axes in ((name, axes) for names, axes in shapes for name in names.split()):
         value = getattr(model, name, None)
         for array in value.values() if isinstance(value, dict) else () if value is None else (value,):
             shape = np.shape(array)
             for axis, length in zip(axes.split(), shape, strict=False):
-                size: Any = getattr(model, axis, length)
+                size = getattr(model, axis, length)
                 sizes.setdefault(axis, size if isinstance(size, int) else len(size))
             if shape != tuple(sizes.get(axis) for axis in axes.split()):
                 raise ValueError(f"{name} of {called} has the shape {shape}, which does not fit ({axes})")
             numbers = np.asarray(array.data if isinstance(array, csr_array) else array)
             if isinstance(model, _FINITE) and numbers.dtype.kind in "fc" and not np.isfinite(numbers).all():
                 raise ValueError(f"{name} of {called} is not finite")
+    if isinstance(model, TrajectoryRegressor) and model.burn_in_ * model.n_columns_ != model.n_features_in_:
+        raise ValueError("burn_in_, n_columns_ and n_features_in_ do not fit together")
+    if isinstance(model, skworm.AsymmetricDiffusionMap) and model.n_neighbors * len(model._points) > _MOST_NUMBERS:
+        raise ValueError(f"n_neighbors={model.n_neighbors} of {len(model._points)} points take long to find")
+    wraps = isinstance(model, WrappingStateClassifier)
+    if wraps or isinstance(model, SVMStateClassifier):
+        inner = model.estimator_ if wraps else model.svc_
+        if (wraps and not is_classifier(inner)) or not np.array_equal(model.classes_, inner.classes_):
+            raise ValueError(f"a {type(inner).__name__} is wrapped that is not a classifier of the states of the model")
+    if isinstance(model, TemperatureScaledClassifier) and not 0 < model.temperature_ < np.inf:
+        raise ValueError(f"temperature_={model.temperature_!r} is not a temperature")
+    if isinstance(model, ConformalStateClassifier) and not (
+        isinstance(model.worm_thresholds_, pd.Series) and np.isfinite(model.threshold_)
+    ):
+        raise ValueError(f"threshold_={model.threshold_!r} is not a threshold, or worm_thresholds_ is not a series")
 
 
 def _probe(estimator: Any) -> dict[str, np.ndarray]:
@@ -601,10 +558,10 @@ def _answer(model: Any, probe: np.ndarray, *, bounded: bool = True) -> np.ndarra
         warnings.simplefilter("ignore")
         if isinstance(model, ConformalStateClassifier):
             return np.hstack([model.predict_proba(X), model.predict_set(X)])
-        for method in ("predict_proba", "decision_function", "predict", "transform"):
+        for method in ("predict_proba", "decision_function", "predict"):
             if hasattr(model, method):
                 return np.asarray(getattr(model, method)(X))
-    raise TypeError(f"a {type(model).__name__} neither predicts nor transforms")
+        return np.asarray(model.transform(X))
 
 
 class _Bounded(TorchDispatchMode):
@@ -634,13 +591,10 @@ def _about_training(estimator: Any, X: Any, y: Any) -> dict[str, Any]:
     about: dict[str, Any] = {"frames": learned_settings(estimator)}
     if X is not None:
         table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
-        digest = hashlib.sha256(np.ascontiguousarray(table.to_numpy(dtype=float)).tobytes())
-        digest.update("\0".join(map(str, table.columns)).encode())
-        digest.update(b"" if y is None else "\0".join(map(str, np.asarray(y))).encode())
-        worms = worm_of_rows(X)
-        names = [] if worms is None else [str(worm) for worm in pd.unique(worms)]
-        about |= {"n_frames": len(table), "sha256": digest.hexdigest(), "worms": names}
+        text = "\0".join(map(str, table.columns)) + "\0".join(map(str, [] if y is None else np.asarray(y)))
+        digest = hashlib.sha256(table.to_numpy(dtype=float).tobytes() + text.encode()).hexdigest()
+        worms = list(map(str, pd.Series(worm_of_rows(X), dtype=object).unique()))
+        about |= {"n_frames": len(table), "sha256": digest, "worms": worms}
     if y is not None and np.asarray(y).dtype.kind in "OUT":
-        states, counts = np.unique(np.asarray(y, dtype=str), return_counts=True)
-        about["states"] = dict(zip(states.tolist(), counts.tolist(), strict=True))
+        about["states"] = pd.Series(np.asarray(y, dtype=str)).value_counts().sort_index().to_dict()
     return about

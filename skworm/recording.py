@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -34,20 +34,15 @@ STATES = (
 )
 """Every state name that skworm knows, in the order of tables, axes and legends."""
 
-_SEVEN = (*STATES[:5], "dorsal_turn", "ventral_turn")
-_FORWARD = dict.fromkeys(("forward", "slowing"), "forward")
-_REVERSE = dict.fromkeys(("reverse_1", "reverse_2", "sustained_reverse", "reverse"), "reverse")
-_SIDED_TURNS = {"dorsal_turn": "dorsal_turn", "ventral_turn": "ventral_turn", "turn": "turn"}
-_ONE_TURN = dict.fromkeys(_SIDED_TURNS, "turn")
-_NO_TURN = dict.fromkeys(_SIDED_TURNS, UNKNOWN)
-_NOT_SCORED = dict.fromkeys(("quiescence", UNKNOWN), UNKNOWN)
+_MOVING = ("forward", "forward", *["reverse"] * 4)
+_TURNS = ("dorsal_turn", "ventral_turn", "turn")
 
 VOCABULARIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "7": {**{name: name for name in _SEVEN}, **_NOT_SCORED},
-        "4": {**_FORWARD, **_REVERSE, **_SIDED_TURNS, **_NOT_SCORED},
-        "nichols": {**_FORWARD, **_REVERSE, **_ONE_TURN, **_NOT_SCORED, "quiescence": "quiescence"},
-        "2": {**_FORWARD, **_REVERSE, **_NO_TURN, **_NOT_SCORED},
+        "7": {**{name: name for name in (*STATES[:5], *_TURNS[:2], UNKNOWN)}, "quiescence": UNKNOWN},
+        "4": dict(zip(STATES, (*_MOVING, *_TURNS, UNKNOWN, UNKNOWN), strict=True)),
+        "nichols": dict(zip(STATES, (*_MOVING, *["turn"] * 3, "quiescence", UNKNOWN), strict=True)),
+        "2": dict(zip(STATES, (*_MOVING, *[UNKNOWN] * 5), strict=True)),
     }
 )
 """What each state of :data:`STATES` becomes in each vocabulary.
@@ -90,7 +85,12 @@ def map_states(states: Any, vocabulary: str | Mapping[str, str]) -> Any:
     >>> map_states(["slowing", "reverse_2", "dorsal_turn"], "2")
     array(['forward', 'reverse', 'unknown'], dtype='<U7')
     """
-    translation = _translation(vocabulary)
+    if not isinstance(vocabulary, Mapping) and vocabulary not in VOCABULARIES:
+        raise ValueError(
+            f"{vocabulary!r} is not a vocabulary of states; choose one of {sorted(VOCABULARIES)}, or pass a mapping "
+            "of your state names"
+        )
+    translation = vocabulary if isinstance(vocabulary, Mapping) else VOCABULARIES[vocabulary]
     values = np.asarray(states, dtype=str)
     names, codes = np.unique(values, return_inverse=True)
     missing = [str(name) for name in names if name not in translation]
@@ -106,15 +106,9 @@ def map_states(states: Any, vocabulary: str | Mapping[str, str]) -> Any:
     return translated
 
 
-def _translation(vocabulary: str | Mapping[str, str]) -> Mapping[str, str]:
-    if isinstance(vocabulary, Mapping):
-        return vocabulary
-    if vocabulary not in VOCABULARIES:
-        raise ValueError(
-            f"{vocabulary!r} is not a vocabulary of states; choose one of {sorted(VOCABULARIES)}, or pass a mapping "
-            "of your state names"
-        )
-    return VOCABULARIES[vocabulary]
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that occur more than once, sorted."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -253,8 +247,7 @@ class Recording:
                 f"worm {self.worm!r}: {len(names)} neuron names for {n_neurons} traces; traces are "
                 "(n_frames, n_neurons): transpose them if neurons come first"
             )
-        several = sorted(name for name, count in Counter(names).items() if count > 1)
-        if several:
+        if several := repeated(names):
             raise ValueError(
                 f"worm {self.worm!r}: neuron names repeat: {several}; give each neuron one name, and an unidentified "
                 "one a decimal number"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from skworm.cli.data import add_data_commands
+from skworm.cli.data import COMMANDS
 from skworm.cli.options import COMMAND
 from skworm.cli.reproduce import reproduce
 
@@ -33,5 +33,5 @@ def main() -> None:
     """
 
 
-add_data_commands(main)
-main.add_command(reproduce)
+for _command in (*COMMANDS, reproduce):
+    main.add_command(_command)

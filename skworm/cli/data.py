@@ -11,17 +11,17 @@ from skworm.cli.language import in_a_line, say
 from skworm.cli.options import (
     DEVICE,
     JSON,
+    POSITIVE,
     READING,
     SEED,
     STATES,
     STATES_HELP,
     KeyValue,
-    NeuronList,
     PathOrName,
     lines_of,
+    neurons_option,
     one_line_errors,
     options_of,
-    reading_of,
     show,
     this_call,
 )
@@ -36,29 +36,15 @@ _EVALUATIONS = ("unseen_worms", "held_out_windows")
 _PATH = click.Path(path_type=Path)
 
 
-def add_data_commands(group: click.Group) -> None:
-    """Add the commands to a group."""
-    for command in (inspect, train, predict, datasets, compare, report, completion):
-        group.add_command(command)
+def _states_option(default: str, text: str) -> Any:
+    choices = click.Choice([*STATES, "as_recorded"])
+    return click.option("--states", type=choices, default=default, show_default=True, help=text)
 
 
 @click.command(short_help="Show what is in recordings or a model file.")
 @click.argument("path", type=_PATH)
-@click.option(
-    "--neurons",
-    default="paper",
-    show_default=True,
-    type=NeuronList("paper"),
-    metavar="paper|NAME,...",
-    help="Neurons that every worm should have: paper, the 15 of the paper; or a list of names.",
-)
-@click.option(
-    "--states",
-    type=click.Choice([*STATES, "as_recorded"]),
-    default="as_recorded",
-    show_default=True,
-    help=f"States to count. {STATES_HELP}",
-)
+@neurons_option("paper", "Neurons that every worm should have: paper, the 15 of the paper; or a list of names.")
+@_states_option("as_recorded", f"States to count. {STATES_HELP}")
 @options_of(READING)
 @JSON
 def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bool, **reading: Any) -> None:
@@ -76,7 +62,7 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
         from skworm.frames import PAPER_NEURONS
 
         expected = PAPER_NEURONS if isinstance(neurons, str) else neurons
-        found = inspect_recordings(path, expected_neurons=expected, states=states, **reading_of(**reading))
+        found = inspect_recordings(path, expected_neurons=expected, states=states, **reading)
         for part in (found, *found["worms"]):
             part["problems"] = [in_a_line(problem) for problem in part["problems"]]
         show(found, as_json, describe_recordings(found))
@@ -101,30 +87,16 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
     metavar="NAME",
     help=f"What to train: {', '.join(STATE_MODELS)}.",
 )
-@click.option(
-    "--states",
-    type=click.Choice([*STATES, "as_recorded"]),
-    default="4",
-    show_default=True,
-    help=f"{STATES_HELP} as_recorded takes all names that the recordings use.",
-)
-@click.option(
-    "--neurons",
-    default="shared",
-    show_default=True,
-    type=NeuronList("shared", "paper", "union"),
-    metavar="shared|paper|union|NAME,...",
-    help="Neurons that the model reads: shared, all that are identified in every worm; paper, those of the paper's 15 "
+@_states_option("4", f"{STATES_HELP} as_recorded takes all names that the recordings use.")
+@neurons_option(
+    "shared|paper|union",
+    "Neurons that the model reads: shared, all that are identified in every worm; paper, those of the paper's 15 "
     "among them; union, all that are identified in any, for networks; or a list of names.",
 )
-@click.option(
-    "--fps",
-    type=click.FloatRange(0, min_open=True),
-    help="Resample all worms to this many frames a second.",
-)
+@click.option("--fps", "resample_to", type=POSITIVE, help="Resample all worms to this many frames a second.")
 @click.option(
     "--detrend",
-    type=click.FloatRange(0, min_open=True),
+    type=POSITIVE,
     metavar="SECONDS",
     help="Remove the slow baseline of each trace, found in a window of so many seconds: for recordings that bleach.  "
     "[default: leave it]",
@@ -137,7 +109,22 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @options_of(READING)
 @JSON
-def train(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
+def train(
+    data: str,
+    model: str,
+    states: str,
+    neurons: str | tuple[str, ...],
+    resample_to: float | None,
+    detrend: float | None,
+    epochs: int | None,
+    device: str,
+    random_state: int,
+    description: str,
+    out: Path,
+    overwrite: bool,
+    as_json: bool,
+    **reading: Any,
+) -> None:
     """Train a state classifier on all frames of some worms, and write it to a file that can be passed on.
 
     Its accuracy on the frames that it was trained on is printed, which says little: `skworm reproduce table1` scores
@@ -148,54 +135,25 @@ def train(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
             raise FileExistsError(f"{out} exists; pass --overwrite to replace it, or another --out")
         if not out.absolute().parent.is_dir():
             raise FileNotFoundError(f"the folder {out.parent} of --out does not exist; make it first")
-        show(_train(out, **options), as_json)
-
-
-def _train(
-    out: Path,
-    *,
-    data: str,
-    model: str,
-    states: str,
-    neurons: str | tuple[str, ...],
-    fps: float | None,
-    detrend: float | None,
-    epochs: int | None,
-    device: str,
-    random_state: int,
-    description: str,
-    **reading: Any,
-) -> dict[str, Any]:
-    from skworm.frames import PAPER_NEURONS, make_frames
-    from skworm.persistence import describe, save
-
-    worms = _load_worms(data, random_state, reading_of(**reading))
-    if neurons == "paper":
-        neurons = tuple(name for name in PAPER_NEURONS if all(name in worm.neurons for worm in worms))
-    X, y = make_frames(
-        worms,
-        neurons=neurons,
-        missing="nan" if neurons == "union" else "raise",
-        states=states,
-        resample_to=fps,
-        detrend=detrend,
-    )
-    names = [name.split(":")[0] for name in X.columns[::2]]
-    shared = {"max_epochs": epochs, "device": device, "random_state": random_state}
-    estimator = STATE_MODELS[model].make(names, **shared).fit(X, y)
-    save(estimator, out, X=X, y=y, description=description, overwrite=True)
-    about = {"file": str(out), "neurons": names, **describe(out)}
-    return about | {"accuracy_on_training_frames": round(float(estimator.score(X, y)), 4)}
-
-
-def _load_worms(data: str, seed: int, reading: dict[str, Any]) -> list[Any]:
-    if data in ("simulated", *_FETCHERS):
+        from skworm.datasets import load_recordings
+        from skworm.frames import PAPER_NEURONS, make_frames
         from skworm.paper.study import load_worms
+        from skworm.persistence import describe, save
 
-        return load_worms(data, seed)
-    from skworm.datasets import load_recordings
-
-    return load_recordings(data, **reading)
+        named = data in ("simulated", *_FETCHERS)
+        worms = load_worms(data, random_state) if named else load_recordings(data, **reading)
+        if neurons == "paper":
+            neurons = tuple(name for name in PAPER_NEURONS if all(name in worm.neurons for worm in worms))
+        missing = "nan" if neurons == "union" else "raise"
+        X, y = make_frames(
+            worms, neurons=neurons, missing=missing, states=states, resample_to=resample_to, detrend=detrend
+        )
+        names = [name.split(":")[0] for name in X.columns[::2]]
+        shared = {"max_epochs": epochs, "device": device, "random_state": random_state}
+        estimator = STATE_MODELS[model].make(names, **shared).fit(X, y)
+        save(estimator, out, X=X, y=y, description=description, overwrite=True)
+        about = {"file": str(out), "neurons": names, **describe(out)}
+        show(about | {"accuracy_on_training_frames": round(float(estimator.score(X, y)), 4)}, as_json)
 
 
 @click.command(short_help="Read the states of recordings with a model.")
@@ -241,7 +199,7 @@ def predict(
         from skworm.persistence import load
         from skworm.plotting import EthogramDisplay
 
-        worms = load_recordings(recordings, **reading_of(**reading))
+        worms = load_recordings(recordings, **reading)
         classifier = load(model, device=device)
         table = decode_states(classifier, worms, coverage=coverage)
         unlike = "; it looks unlike them, so fewer frames will be right"
@@ -249,6 +207,7 @@ def predict(
             worm: f"{own}{unlike if worm in table.attrs['unlike'] else ''}"
             for worm, own in table.attrs.get("expected", {}).items()
         }
+        words = [f"{worm}: {text}" for worm, text in expected.items()]
         bouts = bouts_in_seconds(table)
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
         for path, own in zip(paths, (table, bouts), strict=False):
@@ -256,32 +215,25 @@ def predict(
                 own.to_csv(temporary, index=False)
         with atomic_path(paths[2]) as temporary:
             display = EthogramDisplay(table).plot()
-            if expected:
-                words = [f"{worm}: {text}" for worm, text in expected.items()]
+            if words:
                 display.figure_.suptitle("\n".join(words), fontsize="small")
             display.figure_.savefig(temporary, dpi=150)
-        about: dict[str, Any] = {"files": list(map(str, paths)), "percent_of_frames": _shares(table)}
+        shares = {
+            worm: {state: round(100 * share, 1) for state, share in own.value_counts(normalize=True).items()}
+            for worm, own in table.groupby("worm", sort=False)["state"]
+        }
+        about: dict[str, Any] = {"files": list(map(str, paths)), "percent_of_frames": shares}
         about |= {"expected": expected} if expected else {}
         if "annotated" in table:
             known = table[table["annotated"].isin(list(classifier.classes_))]
             if len(known):
                 about["accuracy_on_annotated_frames"] = round(float((known["state"] == known["annotated"]).mean()), 4)
-        lines = [f"{name.replace('_', ' ')}: {about[name]}" for name in about if name.startswith("accuracy")]
-        lines += [f"{worm}: {text}" for worm, text in expected.items()]
+        lines = [f"{name.replace('_', ' ')}: {about[name]}" for name in about if name.startswith("accuracy")] + words
         lines += [
             f"{worm}: {', '.join(f'{state} {share:.1f} %' for state, share in shares.items())}"
             for worm, shares in about["percent_of_frames"].items()
         ]
         show(about, as_json, "\n".join([*map(str, paths), *lines]))
-
-
-def _shares(table: Any) -> dict[str, dict[str, float]]:
-    return {
-        str(worm): {
-            str(state): round(100 * float(share), 1) for state, share in states.value_counts(normalize=True).items()
-        }
-        for worm, states in table.groupby("worm", sort=False)["state"]
-    }
 
 
 @click.group()
@@ -399,13 +351,7 @@ def compare(
     with one_line_errors():
         from skworm.model_selection import describe_comparison, read_scores
         from skworm.paper.report import no_results, without_naive
-        from skworm.paper.tables import (
-            STEPS,
-            comparison_texts,
-            lay_out,
-            parts_in_words,
-            parts_of_comparison,
-        )
+        from skworm.paper.tables import STEPS, comparison_texts, lay_out, parts_in_words, parts_of_comparison
         from skworm.plotting.words import readable
 
         if results.is_dir() and not (results / "scores.csv").is_file() and not (results / "fits").is_dir():
@@ -428,17 +374,11 @@ def compare(
         comparisons, blocks = [], []
         for part, rows in parts_of_comparison(table):
             sentences = describe_comparison(rows[rows["model"] != rows["reference"]])
-            first = rows.iloc[0]
             shared = ["reference", "n_worms", "n_fits", "correction", "smallest_p"]
             own = rows.drop(columns=[*shared, "evaluation", "metric"])
-            comparisons.append(
-                {
-                    "part": part,
-                    **{name: first[name] for name in shared},
-                    "models": own.astype(object).where(own.notna(), None).to_dict("records"),
-                    "sentences": sentences,
-                }
-            )
+            models_of_part = own.astype(object).where(own.notna(), None).to_dict("records")
+            facts = {"part": part, **rows[shared].iloc[0], "models": models_of_part, "sentences": sentences}
+            comparisons.append(facts)
             heading = ", ".join(filter(None, [readable(evaluation), parts_in_words(part)]))
             text = ["", lay_out(comparison_texts(rows)), "", *sentences]
             blocks.append("\n".join([heading[0].upper() + heading[1:], *text]))
@@ -477,3 +417,6 @@ def completion(shell: str) -> None:
     if make is None:
         raise click.ClickException(f"this version of click knows no completion for {shell}; update click")
     say(make(root.command, {}, "skworm", "_SKWORM_COMPLETE").source())
+
+
+COMMANDS = (inspect, train, predict, datasets, compare, report, completion)

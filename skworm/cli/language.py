@@ -13,13 +13,7 @@ from typing import Any
 import click
 
 # What functions call a thing that the options of commands call otherwise.
-_OTHER_NAMES = {
-    "resample_to": "fps",
-    "fps": "table_fps",
-    "reference": "baseline",
-    "rename_states": "renamed",
-    "max_epochs": "epochs",
-}
+_OTHER_NAMES = {"reference": "baseline", "max_epochs": "epochs"}
 # Remedies that commands have in another form, or not at all.
 _SENTENCES = (
     (r"load_recordings\(\.\.\., (rename_states=\{.*?\})\)", r"\1"),
@@ -52,11 +46,8 @@ def in_options(text: str) -> str:
     names = "|".join(sorted(options, key=len, reverse=True)) or "(?!)"
     text = re.sub(rf"(?<![\w.-])({names})=({_VALUE})", lambda found: _spelt(options[found[1]], found[2]), text)
     # A name of several words has no other meaning, but in the name of a file.
-    return re.sub(rf"(?<![\w.'/-])({names})(?![\w='./-])", lambda found: _unspaced(options, found[1]), text)
-
-
-def _unspaced(options: dict[str, str], name: str) -> str:
-    return options[name] if "_" in name else name
+    several = "|".join(name for name in names.split("|") if "_" in name) or "(?!)"
+    return re.sub(rf"(?<![\w.'/-])({several})(?![\w='./-])", lambda found: options[found[1]], text)
 
 
 def _options() -> dict[str, str]:

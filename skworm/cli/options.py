@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -96,6 +97,7 @@ STATES_HELP = (
     "Which behavioural states to tell apart: 2, forward and reverse; 4, with dorsal and ventral turns; 7, those of "
     "Kato et al.; nichols, those of Nichols et al."
 )
+POSITIVE = click.FloatRange(0, min_open=True)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for another program to read.")
 DEVICE = click.option(
     "--device",
@@ -107,6 +109,15 @@ DEVICE = click.option(
 SEED = click.option(
     "--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random."
 )
+
+
+def neurons_option(presets: str, text: str) -> Any:
+    """Return the option that names neurons, or one of some presets, the first by default."""
+    names = presets.split("|")
+    about: dict[str, Any] = {"default": names[0], "metavar": f"{presets}|NAME,...", "help": text}
+    return click.option("--neurons", type=NeuronList(*names), show_default=True, **about)
+
+
 DATA_OPTIONS = (
     click.option(
         "--data",
@@ -123,13 +134,9 @@ DATA_OPTIONS = (
         help="Worms of another lab or day, that are scored and never trained on.  [default: a second simulated lab "
         "beside simulated data, else none]",
     ),
-    click.option(
-        "--neurons",
-        type=NeuronList("paper", "shared"),
-        default="paper",
-        show_default=True,
-        metavar="paper|shared|NAME,...",
-        help="Neurons that models read: paper, those of the paper's 15 that are identified in every worm; shared, all "
+    neurons_option(
+        "paper|shared",
+        "Neurons that models read: paper, those of the paper's 15 that are identified in every worm; shared, all "
         "that are identified in every worm; or a list of names.",
     ),
 )
@@ -141,25 +148,33 @@ RUN_OPTIONS = (
 )
 
 
+def _as_dict(ctx: click.Context, param: click.Parameter, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    return dict(pairs)
+
+
+# Named as the parameters of `load_recordings`.
 READING = (
     click.option(
         "--column",
         "columns",
         type=KeyValue("ROLE=COLUMN", "'time=t (s)'"),
         multiple=True,
+        callback=_as_dict,
         help="Which column of a table is what, where its name does not say: time=t, state=label, behavior:velocity=v, "
         "or a neuron, 'AVAL=cell 3'. May be given several times.",
     ),
     click.option(
         "--table-fps",
-        type=click.FloatRange(0, min_open=True),
+        "fps",
+        type=POSITIVE,
         help="Frames a second of tables without a column of time.",
     ),
     click.option(
         "--rename-state",
-        "renamed",
+        "rename_states",
         type=KeyValue("STATE=NAME", "Omega=ventral_turn"),
         multiple=True,
+        callback=_as_dict,
         help="Name of a state in the files, and what it is called here. May be given several times.",
     ),
     click.option(
@@ -170,30 +185,9 @@ READING = (
 )
 
 
-def reading_of(
-    columns: Sequence[tuple[str, str]],
-    table_fps: float | None,
-    renamed: Sequence[tuple[str, str]],
-    neuron_names: Path | None,
-) -> dict[str, Any]:
-    """Return what `load_recordings` is told by the options of reading."""
-    return {
-        "columns": dict(columns),
-        "fps": table_fps,
-        "rename_states": dict(renamed),
-        "neuron_names": neuron_names,
-    }
-
-
 def options_of(options: Sequence[Any]) -> Any:
     """Return a decorator that adds several options."""
-
-    def add(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
 
 def out_option(default: str) -> Any:

@@ -7,17 +7,16 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from skworm.datasets.conventions import repeated
 from skworm.datasets.hdf5 import open_hdf5, read_dataset, read_texts
 from skworm.neurons import neuron_name
+from skworm.recording import repeated
 
 _TABLES = "skworm.datasets.connectomes"
-_SELF_LOOP_WEIGHT = 1.0
 _DOI = "10.1038/s41586-023-06683-4"
 _NEURONS = "neuron_ids"
 _WANTED = "pass the file funatlas.h5 of Randi et al. 2023, as the package wormneuroatlas has it"
@@ -119,8 +118,13 @@ def load_connectome(
             raise ValueError(f"{name}={value!r} does not exist; choose one of {choices}")
     presence = _read("neurons.csv.gz", index="neuron").astype(bool)
     names = presence.index[presence[source]].tolist() if neurons is None else _check_neurons(neurons, presence.index)
-    if missing == "raise":
-        _check_present(names, source, presence)
+    if missing == "raise" and (lacking := [name for name in names if not presence.loc[name, source]]):
+        complete = presence.columns[presence.loc[names].all()].tolist()
+        elsewhere = f", or take a source that has all of these neurons: {complete}" if complete else ""
+        raise ValueError(
+            f"source {source!r} lacks the neurons {lacking}; leave them out, pass missing='zero' for rows and columns "
+            f"of zeros{elsewhere}"
+        )
     chemical, electrical = _matrices(source, names)
     if symmetric:
         chemical = _mirrored(chemical)
@@ -128,7 +132,7 @@ def load_connectome(
     if not weighted:
         weights = (weights > 0).astype(float)
     if self_loops != "keep":
-        np.fill_diagonal(weights, _SELF_LOOP_WEIGHT if self_loops else 0.0)
+        np.fill_diagonal(weights, float(self_loops))
     connectome = pd.DataFrame(weights, index=pd.Index(names, name="pre"), columns=pd.Index(names, name="post"))
     about = sources.loc[source, ["doi", "reference", "weight"]].to_dict()
     connectome.attrs = {"source": source, "kind": kind, **about}
@@ -161,16 +165,6 @@ def _check_neurons(neurons: Iterable[str], known: Iterable[str]) -> list[str]:
 def _with_suggestion(name: str, known: Sequence[str]) -> str:
     close = get_close_matches(neuron_name(name.upper()), known)
     return f"{name!r} (did you mean {', '.join(map(repr, close))}?)" if close else repr(name)
-
-
-def _check_present(names: list[str], source: str, presence: pd.DataFrame) -> None:
-    if lacking := [name for name in names if not presence.loc[name, source]]:
-        complete = presence.columns[presence.loc[names].all()].tolist()
-        elsewhere = f", or take a source that has all of these neurons: {complete}" if complete else ""
-        raise ValueError(
-            f"source {source!r} lacks the neurons {lacking}; leave them out, pass missing='zero' for rows and columns "
-            f"of zeros{elsewhere}"
-        )
 
 
 def _matrices(source: str, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -247,45 +241,38 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
     AVAL   1.0  0.25
     VB01   NaN  1.50
     """
+    import h5py
+
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; {_WANTED}")
     try:
         with open_hdf5(path) as file:
-            neurons = _read_neurons(file)
-            values = _read_measure(file, strain, measure, len(neurons))
+            texts = read_texts(file.get(_NEURONS))
+            if texts is None:
+                raise ValueError(
+                    f"it has no dataset {_NEURONS!r} that lists the names of the neurons; it holds {list(file)}"
+                )
+            neurons = [neuron_name(text.strip()) for text in texts]
+            if twice := repeated(neurons):
+                raise ValueError(f"{_NEURONS!r} repeats {twice}; give each neuron one entry")
+            groups = [name for name, node in file.items() if isinstance(node, h5py.Group)]
+            if strain not in groups:
+                raise ValueError(f"it has no group of the strain {strain!r}; it has {groups}")
+            shape = (len(neurons), len(neurons))
+            tables = {
+                name: node
+                for name, node in file[strain].items()
+                if isinstance(node, h5py.Dataset) and node.shape == shape and node.dtype.kind in "iuf"
+            }
+            if measure not in tables:
+                raise ValueError(
+                    f"it has no dataset '{strain}/{measure}' of numbers of shape {shape}, [response, stimulated]; "
+                    f"those of {strain!r} are {list(tables)}: pass one of them as measure"
+                )
+            values = read_dataset(tables[measure]).astype(np.float64)
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}; {_WANTED}") from error
     atlas = pd.DataFrame(values.T, index=pd.Index(neurons, name="pre"), columns=pd.Index(neurons, name="post"))
     atlas.attrs = {"source": "randi2023", "kind": "functional", "doi": _DOI, "strain": strain, "measure": measure}
     return atlas
-
-
-def _read_neurons(file: Any) -> list[str]:
-    texts = read_texts(file.get(_NEURONS))
-    if texts is None:
-        raise ValueError(f"it has no dataset {_NEURONS!r} that lists the names of the neurons; it holds {list(file)}")
-    names = [neuron_name(text.strip()) for text in texts]
-    if twice := repeated(names):
-        raise ValueError(f"{file.filename}: {_NEURONS!r} repeats {twice}; give each neuron one entry")
-    return names
-
-
-def _read_measure(file: Any, strain: str, measure: str, n_neurons: int) -> np.ndarray:
-    import h5py
-
-    groups = [name for name, node in file.items() if isinstance(node, h5py.Group)]
-    if strain not in groups:
-        raise ValueError(f"it has no group of the strain {strain!r}; it has {groups}")
-    shape = (n_neurons, n_neurons)
-    tables = {
-        name: node
-        for name, node in file[strain].items()
-        if isinstance(node, h5py.Dataset) and node.shape == shape and node.dtype.kind in "iuf"
-    }
-    if measure not in tables:
-        raise ValueError(
-            f"it has no dataset '{strain}/{measure}' of numbers of shape {shape}, [response, stimulated]; "
-            f"those of {strain!r} are {list(tables)}: pass one of them as measure"
-        )
-    return read_dataset(tables[measure]).astype(np.float64)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from skworm.neurons import is_neuron, neuron_name
-from skworm.recording import STATES, UNKNOWN
+from skworm.recording import STATES, UNKNOWN, repeated
 
 _NAMES_IN_FILES = {name: name for name in STATES} | {
     "fwd": "forward",
@@ -43,11 +42,10 @@ def translate_states(states: Any, rename_states: Mapping[str, str] | None = None
     difference. A name that neither knows stays as it is.
     """
     names, codes = np.unique(np.asarray(states, dtype=str), return_inverse=True)
-    renamed = dict(rename_states or {})
-    plain = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in names.tolist()]
-    translated = [
-        renamed.get(name, _NAMES_IN_FILES.get(simple, name)) for name, simple in zip(names.tolist(), plain, strict=True)
-    ]
+    translated = []
+    for name in names.tolist():
+        plain = name.strip().lower().replace(" ", "_").replace("-", "_")
+        translated.append((rename_states or {}).get(name, _NAMES_IN_FILES.get(plain, name)))
     return np.array(translated, dtype=str)[codes]
 
 
@@ -106,15 +104,9 @@ def frame_rate(time: np.ndarray) -> float:
         warnings.warn(
             "time counts 1, 2, 3 ..., which is one frame a second if these are seconds; if they are frame numbers, "
             "leave the column out and pass fps",
-            UserWarning,
             stacklevel=3,
         )
     return 1 / step
-
-
-def repeated(names: Iterable[str]) -> list[str]:
-    """Return the names that occur more than once, sorted."""
-    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def one_name_each(worm: str, labels: Sequence[str]) -> list[str]:
@@ -129,7 +121,6 @@ def one_name_each(worm: str, labels: Sequence[str]) -> list[str]:
         warnings.warn(
             f"worm {worm!r}: the neurons {several} occur on several traces, which all count as unidentified; "
             "correct the names in the file to keep one",
-            UserWarning,
             stacklevel=3,
         )
     return [name if name and name not in several else str(column) for column, name in enumerate(names, start=1)]
@@ -149,15 +140,10 @@ def frames_first(matrix: np.ndarray, field: str, n_neurons: int, n_frames: tuple
     if len(fitting) == 1:
         return fitting[0]
     expected = f"{n_neurons} neuron names" + ("" if n_frames is None else f" and {n_frames[0]} frames")
-    if not fitting:
-        raise ValueError(
-            f"{field} of shape {matrix.shape} fit {expected} neither as frames x neurons nor as neurons x frames; save "
-            "one name for each trace and one time stamp for each frame"
-        )
-    raise ValueError(
-        f"{field} of shape {matrix.shape} fit {expected} both as frames x neurons and as neurons x frames; save the "
-        "worm as .npz or .csv, where the orientation is fixed"
-    )
+    ways, remedy = "neither as frames x neurons nor", "one name for each trace and one time stamp for each frame"
+    if fitting:
+        ways, remedy = "both as frames x neurons and", "the worm as .npz or .csv, where the orientation is fixed"
+    raise ValueError(f"{field} of shape {matrix.shape} fit {expected} {ways} as neurons x frames; save {remedy}")
 
 
 def check_traces(n_traces: int) -> None:

@@ -93,7 +93,7 @@ def fetch_kato2015(
     else:
         fetch_file(
             path,
-            lambda: find_osf_file(_KATO_NODE, _KATO_FILE),
+            lambda: find_osf_file(f"{OSF_API}/nodes/{_KATO_NODE}/files/osfstorage/", _KATO_FILE),
             origin=f"https://osf.io/{_KATO_NODE}",
             known_hash=_KATO_SHA256,
             download_if_missing=download_if_missing,
@@ -158,7 +158,7 @@ def fetch_nichols2017(
         url = f"{OSF_FILES}/{_NICHOLS_NODE}/providers/osfstorage/{osf_id}"
         path = fetch_file(
             home / file,
-            lambda url=url, osf_id=osf_id: describe_osf_file(osf_id)._replace(url=url),  # type: ignore[misc]
+            lambda url=url, osf_id=osf_id: find_osf_file(f"{OSF_API}/files/{osf_id}/")._replace(url=url),  # type: ignore[misc]
             origin=url,
             download_if_missing=download_if_missing,
         )
@@ -367,57 +367,32 @@ def _pause(error: requests.RequestException, number: int) -> float | None:
     return max(seconds, pause)
 
 
-def find_osf_file(node: str, name: str) -> RemoteFile:
-    """Return a file of a project on the Open Science Framework, in whatever folder of it, by its name.
+def find_osf_file(address: str, name: str = "") -> RemoteFile:
+    """Return a file on the Open Science Framework: the one at an address, or by name in a listing and its folders.
 
     A listing that cannot be read, or has no such file, is a ``requests.RequestException``.
     """
     import requests
 
-    pending = [f"{OSF_API}/nodes/{node}/files/osfstorage/"]
-    seen: set[str] = set()
-    while pending:
-        address = pending.pop(0)
-        seen.add(address)
-        found, further = _ask_osf(address, lambda page: _read_listing(page, name))
-        if found is not None:
-            return found
-        pending += [link for link in further if link not in seen]
-    raise requests.RequestException(f"the OSF project {node} lists no file {name}")
-
-
-def describe_osf_file(number: str) -> RemoteFile:
-    """Return a file on the Open Science Framework by the number that it has there."""
-    return _ask_osf(f"{OSF_API}/files/{number}/", lambda page: _remote_file(page["data"]))
-
-
-def _ask_osf(address: str, read: Callable[[Any], Any]) -> Any:
-    """Return what `read` finds in an answer of the Open Science Framework."""
-    import requests
-
     def ask() -> Any:
-        response = requests.get(address, timeout=_TIMEOUT_SECONDS)
+        response = requests.get(pending[0], timeout=_TIMEOUT_SECONDS)
         response.raise_for_status()
         return response.json()
 
-    page = _retried(ask)
-    try:
-        return read(page)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise requests.RequestException(f"{address} is not an OSF file listing: {error!r}") from error
-
-
-def _read_listing(page: Any, name: str) -> tuple[RemoteFile | None, list[str]]:
-    further = []
-    for entry in page["data"]:
-        if entry["attributes"]["kind"] == "folder":
-            further.append(entry["relationships"]["files"]["links"]["related"]["href"])
-        elif entry["attributes"]["name"] == name:
-            return _remote_file(entry), []
-    next_page = page["links"].get("next")
-    return None, ([next_page] if next_page else []) + further
-
-
-def _remote_file(entry: Any) -> RemoteFile:
-    attributes = entry["attributes"]
-    return RemoteFile(entry["links"]["download"], attributes["size"], attributes["extra"]["hashes"]["sha256"])
+    pending, seen = [address], set()
+    while pending:
+        page = _retried(ask)
+        seen.add(pending[0])
+        try:
+            further = []
+            for entry in page["data"] if name else [page["data"]]:
+                about = entry["attributes"]
+                if about["kind"] == "folder":
+                    further.append(entry["relationships"]["files"]["links"]["related"]["href"])
+                elif about["name"] == name or not name:
+                    return RemoteFile(entry["links"]["download"], about["size"], about["extra"]["hashes"]["sha256"])
+            further = [page["links"].get("next"), *further]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise requests.RequestException(f"{pending[0]} is not an OSF file listing: {error!r}") from error
+        pending = [*pending[1:], *(link for link in further if link and link not in seen)]
+    raise requests.RequestException(f"{address} lists no file {name}")

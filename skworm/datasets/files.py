@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import numpy as np
+from numpy.lib import format as npy
 
 from skworm.atomic import atomic_path
 from skworm.datasets.conventions import check_expansion, printable, states_of_codes, translate_states
@@ -104,20 +105,15 @@ def load_recordings(
                 found.update(recording.states.tolist())
                 recording = replace(recording, states=translate_states(recording.states, rename_states))
             recordings.append(recording)
-    _check_renaming(rename_states or {}, found)
-    return recordings
-
-
-def _check_renaming(rename_states: Mapping[str, str], found: set[str]) -> None:
-    """Raise ValueError where a name is left that nobody knows, and one was to be renamed that is not there."""
-    unused = [name for name in rename_states if name not in found]
-    left = sorted(name for name in found - set(rename_states) if translate_states([name])[0] not in STATES)
-    numbers = [name for name in unused if not isinstance(name, str)]
-    if unused and (left or numbers):
+    unused = [name for name in rename_states or {} if name not in found]
+    left = sorted(name for name in found - set(rename_states or {}) if translate_states([name])[0] not in STATES)
+    # A name is left that nobody knows, and one was to be renamed that is not there.
+    if unused and (left or not all(isinstance(name, str) for name in unused)):
         raise ValueError(
             f"rename_states names {unused}, which no recording has, and the states {left or sorted(found)} are not "
             "renamed; correct the names, which are texts"
         )
+    return recordings
 
 
 def save_recordings(
@@ -217,31 +213,22 @@ def recording_files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    files = [
-        file
-        for file in path.iterdir()
-        if _format_of(file) and not file.name.startswith(".") and file.is_file() and _is_data(file)
-    ]
+    files = [file for file in path.iterdir() if not file.name.startswith(".") and file.is_file() and _is_data(file)]
     if not files:
         raise FileNotFoundError(f"folder {path} holds no recordings; put files ending in {', '.join(_SUFFIXES)} there")
-    yield from sorted(files, key=_natural_order)
+    yield from sorted(files, key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", file.name)])
 
 
 def _is_data(file: Path) -> bool:
     # Settings and notes are often JSON too.
-    if file.suffix.lower() != ".json":
-        return True
+    if _format_of(file) != ".json":
+        return _format_of(file) is not None
     content = file.read_bytes()
     return any(f'"{key}"'.encode() in content for key in KEYS)
 
 
 def _format_of(path: Path) -> str | None:
     return next((suffix for suffix in _SUFFIXES if path.name.lower().endswith(suffix)), None)
-
-
-def _natural_order(path: Path) -> list[Any]:
-    parts = re.split(r"(\d+)", path.name)
-    return [int(part) if position % 2 else part for position, part in enumerate(parts)]
 
 
 def _read_file(
@@ -261,13 +248,14 @@ def _read_file(
     try:
         if suffix == ".npz":
             return [read_npz(path, dataset=dataset)]
+        folder = _dataset_of(path, dataset)
         if suffix == ".mat":
-            return read_matlab(path, dataset=_dataset_of(path, dataset))
+            return read_matlab(path, dataset=folder)
         if suffix == ".nwb":
-            return [read_nwb(path, dataset=_dataset_of(path, dataset))]
+            return [read_nwb(path, dataset=folder)]
         if suffix in (".json", ".h5"):
-            return [read_wormwideweb(path, dataset=_dataset_of(path, dataset), fps=fps, neuron_names=names)]
-        return [read_table(path, dataset=_dataset_of(path, dataset), fps=fps, columns=columns)]
+            return [read_wormwideweb(path, dataset=folder, fps=fps, neuron_names=names)]
+        return [read_table(path, dataset=folder, fps=fps, columns=columns)]
     except ValueError as error:
         raise ValueError(printable(f"{path}: {error}")) from error
     except (PermissionError, FileNotFoundError, ImportError):
@@ -307,11 +295,8 @@ def _check_sizes(file: BinaryIO) -> None:
         n_bytes = 0
         for info in archive.infolist():
             with archive.open(info) as member:
-                version = np.lib.format.read_magic(member)
-                header = (
-                    np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                )
-                shape, _, dtype = header(member)
+                is_first = npy.read_magic(member) == (1, 0)
+                shape, _, dtype = (npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0)(member)
             if math.prod(shape) * dtype.itemsize > info.file_size:
                 raise ValueError(f"{info.filename} declares the shape {shape}, more than the file holds")
             # All numbers become 64-bit ones.
@@ -336,18 +321,10 @@ def _states_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _arrays_of(recording: Recording) -> dict[str, Any]:
-    arrays: dict[str, Any] = {
-        "traces": recording.traces,
-        "neuron_names": np.array(recording.neurons, dtype=str),
-        "fps": recording.fps,
-        "time": recording.time,
-        "worm": recording.worm,
-        "dataset": recording.dataset,
-        "source": recording.source,
-    }
+    names = ("traces", "fps", "time", "worm", "dataset", "source", "derivatives")
+    arrays = {name: value for name in names if (value := getattr(recording, name)) is not None}
+    arrays["neuron_names"] = np.array(recording.neurons, dtype=str)
     if recording.states is not None:
         arrays["state_names"], labels = np.unique(recording.states, return_inverse=True)
         arrays["labels"] = labels.astype(np.int64)
-    if recording.derivatives is not None:
-        arrays["derivatives"] = recording.derivatives
     return arrays | {f"{_BEHAVIOR_PREFIX}{name}": values for name, values in recording.behavior.items()}

@@ -85,7 +85,6 @@ def read_wormwideweb(
         warnings.warn(
             f"worm {name!r}: the file has no names of neurons, so none is identified; pass neuron_names=... if they "
             "are known",
-            UserWarning,
             stacklevel=3,
         )
     return Recording(
@@ -222,7 +221,6 @@ def _labels(worm: str, labeled: Any, n_neurons: int) -> list[str]:
         warnings.warn(
             f"worm {worm!r}: labels are numbered up to {max(entries)}, and there are {n_neurons} traces, so that the "
             "numbers mean something else; no neuron counts as identified",
-            UserWarning,
             stacklevel=3,
         )
         return names

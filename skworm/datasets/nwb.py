@@ -68,8 +68,14 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
     """
     with open_hdf5(path) as file:
         groups = list(groups_below(file))
-        series = _choose([_Series(groups, node) for node in groups if _is_kind(node, *_TRACES)])
-        found = _traces_of_each_neuron(groups) if series is None else series.read()
+        candidates = [_Series(groups, node) for node in groups if _is_kind(node, *_TRACES)]
+        best = [series for series in candidates if series.rank == max(other.rank for other in candidates)]
+        if len(best) > 1:
+            raise ValueError(
+                f"several series could be meant: {[series.node.name for series in best]}; copy the one that is wanted "
+                "into a file of its own, or into a CSV table"
+            )
+        found = best[0].read() if best else _traces_of_each_neuron(groups)
         time = found["time"]
         subject = file.get("general/subject/subject_id")
         names = [] if subject is None else read_dataset(subject).ravel().tolist()
@@ -122,19 +128,6 @@ class _Series:
                 if column is not None and len(column) == self.n_neurons:
                     return column
         return [""] * self.n_neurons
-
-
-def _choose(candidates: list[_Series]) -> _Series | None:
-    if not candidates:
-        return None
-    best = max(candidate.rank for candidate in candidates)
-    found = [candidate for candidate in candidates if candidate.rank == best]
-    if len(found) > 1:
-        raise ValueError(
-            f"several series could be meant: {[candidate.node.name for candidate in found]}; copy the one that is "
-            "wanted into a file of its own, or into a CSV table"
-        )
-    return found[0]
 
 
 def _traces_of_each_neuron(groups: list[Any]) -> dict[str, Any]:
@@ -191,7 +184,7 @@ def _read_behavior(groups: list[Any], time: np.ndarray) -> dict[str, np.ndarray]
         try:
             own_time = _times_of(node, len(values))
         except ValueError as error:
-            warnings.warn(f"the signal {name!r} is left out: {error}", UserWarning, stacklevel=2)
+            warnings.warn(f"the signal {name!r} is left out: {error}", stacklevel=2)
             continue
         if own_time is None:
             own_time = time if len(values) == len(time) else None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -94,13 +93,12 @@ _LARGEST_BLEACHING = 0.15
 _RECTIFICATION = 3.0
 
 
-@dataclass(frozen=True)
-class _Lab:
-    fps: float
-    noise: float
-    gain: float
-    gain_log_spread: float
-    calcium_seconds: float
+class _Lab(NamedTuple):
+    fps: float = 2.9
+    noise: float = 0.08
+    gain: float = 0.8
+    gain_log_spread: float = 0.15
+    calcium_seconds: float = 0.8
 
 
 def make_worms(
@@ -204,10 +202,13 @@ def make_worms(
         states, velocity, activity = _live(rng, n_frames, setup, names, n_unidentified, weights.to_numpy())
         traces = _record(rng, activity, setup, mixing)
         columns = rng.permutation(traces.shape[1])
+        # What is not identified is called by its place, from 1.
+        identified = rng.random(len(names)) < identification_rate
+        called = {column: name for column, name in enumerate(names) if identified[column]}
         recording = Recording(
             worm=f"{worm_prefix}-{number}",
             traces=traces[:, columns],
-            neurons=_identify(rng, names, columns, identification_rate),
+            neurons=tuple(called.get(column, str(place)) for place, column in enumerate(columns, start=1)),
             fps=setup.fps,
             dataset=f"{worm_prefix}, lab {lab}",
             states=states,
@@ -219,17 +220,16 @@ def make_worms(
 
 
 def _lab(number: int, fps: float | None, noise: float | None) -> _Lab:
-    lab = _Lab(fps=2.9, noise=0.08, gain=0.8, gain_log_spread=0.15, calcium_seconds=0.8)
+    lab = _Lab()
     if number > 0:
         rng = np.random.default_rng([crc32(b"lab"), number])
-        change = dict(zip(lab.__dataclass_fields__, rng.uniform(0.7, 1.5, size=5), strict=True))
-        lab = _Lab(**{name: getattr(lab, name) * factor for name, factor in change.items()})
+        lab = _Lab(*np.multiply(lab, rng.uniform(0.7, 1.5, size=5)))
     if fps is not None:
         _check_number("fps", fps, "greater than 0", lambda value: value > 0)
-        lab = replace(lab, fps=float(fps))
+        lab = lab._replace(fps=float(fps))
     if noise is not None:
         _check_number("noise", noise, "of at least 0", lambda value: value >= 0)
-        lab = replace(lab, noise=float(noise))
+        lab = lab._replace(noise=float(noise))
     return lab
 
 
@@ -243,10 +243,13 @@ def _live(
         _low_pass(_low_pass(commands, _LOOP_SECONDS, lab.fps), _LOOP_SECONDS, lab.fps)
         for commands in (target, _VELOCITY[state] + _VELOCITY_A_LOOP_UNIT * (target - _LOOP[state])[:, 0])
     )
-    tuning = np.array([_tuning_of(name) for name in names])
+    own = [np.random.default_rng(crc32(name.encode())).normal(0, _OTHER_TUNING_SPREAD) for name in names]
     strangers = rng.normal(0, _OTHER_TUNING_SPREAD, size=(n_unidentified, loop.shape[1]))
-    tuning = np.concatenate([tuning, strangers])
-    drive = loop @ tuning.T + _private_activity(rng, n_steps, len(tuning), lab.fps)
+    tuning = np.array([*map(_TUNING.get, names, own), *strangers])
+    # Low-passed white noise of coefficient a has the variance (1 - a) / (1 + a); dividing by it makes the spread exact.
+    keep = np.exp(-1 / (_PRIVATE_SECONDS * lab.fps))
+    white = rng.normal(0, _PRIVATE_SPREAD * np.sqrt((1 + keep) / (1 - keep)), size=(n_steps, len(tuning)))
+    drive = loop @ tuning.T + _low_pass(white, _PRIVATE_SECONDS, lab.fps)
     full = np.zeros((len(tuning), len(tuning)))
     full[: len(names), : len(names)] = weights
     activity = _propagate(drive, full, lab.fps)
@@ -266,19 +269,6 @@ def _bouts(rng: np.random.Generator, n_steps: int, fps: float) -> tuple[np.ndarr
         state = int(rng.choice(len(_CYCLE), p=probabilities[state]))
     targets = _LOOP[states] + rng.normal(0, _BOUT_SPREAD, size=(len(states), _LOOP.shape[1]))
     return np.repeat(states, durations)[:n_steps], np.repeat(targets, durations, axis=0)[:n_steps]
-
-
-def _tuning_of(neuron: str) -> np.ndarray:
-    if neuron in _TUNING:
-        return np.array(_TUNING[neuron])
-    return np.random.default_rng(crc32(neuron.encode())).normal(0, _OTHER_TUNING_SPREAD)
-
-
-def _private_activity(rng: np.random.Generator, n_steps: int, n_neurons: int, fps: float) -> np.ndarray:
-    # Low-passed white noise of coefficient a has the variance (1 - a) / (1 + a); dividing by it makes the spread exact.
-    keep = np.exp(-1 / (_PRIVATE_SECONDS * fps))
-    white = rng.normal(0, _PRIVATE_SPREAD * np.sqrt((1 + keep) / (1 - keep)), size=(n_steps, n_neurons))
-    return _low_pass(white, _PRIVATE_SECONDS, fps)
 
 
 def _low_pass(values: np.ndarray, seconds: float, fps: float) -> np.ndarray:
@@ -310,14 +300,6 @@ def _record(rng: np.random.Generator, activity: np.ndarray, lab: _Lab, mixing: f
     gain = lab.gain * rng.lognormal(0, lab.gain_log_spread) * rng.lognormal(0, lab.gain_log_spread, size=n_neurons)
     offset = rng.uniform(0, 0.1, size=n_neurons)
     return gain * (calcium + offset)
-
-
-def _identify(rng: np.random.Generator, names: list[str], columns: np.ndarray, rate: float) -> tuple[str, ...]:
-    identified = rng.random(len(names)) < rate
-    return tuple(
-        names[column] if column < len(names) and identified[column] else str(position + 1)
-        for position, column in enumerate(columns)
-    )
 
 
 def _species_graph(names: list[str]) -> pd.DataFrame:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,9 @@ def inspect_recordings(
         problems += [f"{file}: {text}" for text in dict.fromkeys(str(warning.message) for warning in noticed)]
         recordings += found
         worms += [{**summarize_recording(worm, expected_neurons, states), "columns": roles} for worm in found]
-    problems += _problems_among(recordings)
+    counts = Counter((worm.dataset, worm.worm) for worm in recordings)
+    if several := sorted({worm for (_, worm), count in counts.items() if count > 1}):
+        problems.append(f"several recordings are of worms named {_some(several)}; rename them")
     shared = set.intersection(*(set(worm.identified) for worm in recordings)) if recordings else set()
     return {"source": str(path), "worms": worms, "shared_neurons": sorted(shared), "problems": problems}
 
@@ -122,18 +125,16 @@ def summarize_recording(
     >>> found["states"], found["problems"]
     ({'turn': {'percent': 100.0, 'bouts': 1, 'median_duration': 1.5}}, ['all known frames are in one state, turn'])
     """
-    problems = [*_problems_of(recording), *_absent(recording, expected_neurons)]
+    problems = _problems_of(recording)
+    if absent := [name for name in expected_neurons if name not in recording.neurons]:
+        problems.append(f"expected neurons are not identified: {', '.join(absent)}")
     if recording.states is not None and states != "as_recorded":
         try:
             recording = replace(recording, states=map_states(recording.states, states))
         except ValueError as error:
             problems.append(str(error))
     return {
-        "worm": recording.worm,
-        "dataset": recording.dataset,
-        "source": recording.source,
-        "n_frames": recording.n_frames,
-        "fps": recording.fps,
+        **{name: getattr(recording, name) for name in ("worm", "dataset", "source", "n_frames", "fps")},
         "duration": float(recording.time[-1] - recording.time[0] + 1 / recording.fps),
         "n_neurons": recording.n_neurons,
         "identified": list(recording.identified),
@@ -168,30 +169,24 @@ def describe_recordings(summary: dict[str, Any]) -> str:
             f"  {worm['n_frames']} frames at {worm['fps']:.2f} a second, {minutes:.1f} minutes",
             f"  {len(worm['identified'])} of {worm['n_neurons']} neurons identified: "
             f"{', '.join(sorted(worm['identified'])) or 'none'}",
-            *_roles_in_words(worm),
         ]
+        roles = worm["columns"]
+        columns = {
+            "unidentified": worm["unidentified"],
+            "behaviour": worm["behavior"],
+            "clock": roles.get("time", []),
+            "states from": roles.get("states", []),
+            "ignored, as clocks": roles.get("ignored", []),
+        }
+        lines += [f"  {role}: {_some(names)}" for role, names in columns.items() if names]
         for state, about in (worm["states"] or {}).items():
             median = about["median_duration"]
             lines.append(
                 f"  {state:<18}{about['percent']:5.1f} % in {about['bouts']} bouts, median {median:.1f} seconds"
             )
         lines += [f"  problem: {problem}" for problem in worm["problems"]]
-    return "\n".join(
-        [*lines, *(["", *(f"problem: {text}" for text in summary["problems"])] if summary["problems"] else [])]
-    )
-
-
-def _roles_in_words(worm: dict[str, Any]) -> list[str]:
-    """Return lines on what the traces without a neuron, and the columns of a table that are no trace, became."""
-    roles = worm["columns"]
-    columns = {
-        "unidentified": worm["unidentified"],
-        "behaviour": worm["behavior"],
-        "clock": roles.get("time", []),
-        "states from": roles.get("states", []),
-        "ignored, as clocks": roles.get("ignored", []),
-    }
-    return [f"  {role}: {_some(names)}" for role, names in columns.items() if names]
+    lines += ["", *(f"problem: {text}" for text in summary["problems"])] if summary["problems"] else []
+    return "\n".join(lines)
 
 
 def _states(recording: Recording) -> dict[str, dict[str, Any]] | None:
@@ -238,14 +233,13 @@ def _problems_of_values(recording: Recording) -> list[str]:
             f"{int(lost.sum())} frames have no value of any trace, the first is frame {int(lost.argmax())}; they are "
             "not trained on, and predicted as unknown"
         )
-    having = _names_where(recording, is_nan[~lost].any(axis=0))
-    if having:
+    names = np.array(recording.neurons)
+    if having := names[is_nan[~lost].any(axis=0)].tolist():
         whole = int(is_nan.all(axis=0).sum())
         problems.append(
             f"{len(having)} traces hold NaN ({whole} nothing else): {_some(having)}; interpolate, or leave them out"
         )
-    constant = _names_where(recording, np.fmax.reduce(traces, axis=0) == np.fmin.reduce(traces, axis=0))
-    if constant:
+    if constant := names[np.fmax.reduce(traces, axis=0) == np.fmin.reduce(traces, axis=0)].tolist():
         problems.append(f"{len(constant)} traces are constant: {_some(constant)}; leave them out")
     impossible = np.abs(np.nan_to_num(traces)) > IMPOSSIBLE
     if impossible.any():
@@ -299,13 +293,9 @@ def _frames_of_movement(traces: np.ndarray) -> np.ndarray:
 def _bleaching(recording: Recording, traces: np.ndarray, ranges: np.ndarray) -> list[str]:
     seconds = float(recording.time[-1] - recording.time[0])
     part = recording.n_frames // _PARTS
-    ends = np.concatenate([traces[:part], traces[-part:]]) if part else traces[:0]
-    known = ~np.isnan(ranges) & (~np.isnan(ends[:part])).any(axis=0) & (~np.isnan(ends[part:])).any(axis=0)
-    if known.sum() < _FEWEST_TRACES or seconds < _SHORTEST_SECONDS:
-        return []
-    change = np.nanmedian(ends[part:, known], axis=0) - np.nanmedian(ends[:part, known], axis=0)
-    decline = -float(np.median(change / ranges[known]))
-    if decline < _DECLINE:
+    change = (np.nanmedian(traces[-part:], axis=0) - np.nanmedian(traces[:part], axis=0)) / ranges
+    change = change[~np.isnan(change)]
+    if len(change) < _FEWEST_TRACES or seconds < _SHORTEST_SECONDS or (decline := -np.median(change)) < _DECLINE:
         return []
     return [
         f"traces decline, the median one by {100 * decline:.0f} % of its range from the first fifth of the recording "
@@ -338,10 +328,6 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.3g} minutes"
 
 
-def _names_where(recording: Recording, which: np.ndarray) -> list[str]:
-    return [name for name, chosen in zip(recording.neurons, which, strict=True) if chosen]
-
-
 def _problems_of_states(recording: Recording) -> list[str]:
     if recording.states is None:
         return ["there are no states, so nothing can be trained on it; it can be decoded"]
@@ -353,17 +339,6 @@ def _problems_of_states(recording: Recording) -> list[str]:
     if strange:
         problems.append(f"skworm does not know the states {_some(strange)}; translate them with rename_states")
     return problems
-
-
-def _absent(recording: Recording, expected: Sequence[str]) -> list[str]:
-    absent = [name for name in expected if name not in recording.neurons]
-    return [f"expected neurons are not identified: {', '.join(absent)}"] if absent else []
-
-
-def _problems_among(recordings: Iterable[Recording]) -> list[str]:
-    keys = [(worm.dataset, worm.worm) for worm in recordings]
-    repeated = sorted({worm for dataset, worm in keys if keys.count((dataset, worm)) > 1})
-    return [f"several recordings are of worms named {_some(repeated)}; rename them"] if repeated else []
 
 
 def _some(names: Sequence[str]) -> str:

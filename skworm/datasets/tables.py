@@ -15,16 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skworm.datasets.conventions import (
-    check_expansion,
-    check_names,
-    check_traces,
-    frame_rate,
-    repeated,
-    translate_states,
-)
+from skworm.datasets.conventions import check_expansion, check_names, check_traces, frame_rate, translate_states
 from skworm.neurons import is_neuron, neuron_name
-from skworm.recording import STATES, UNKNOWN, Recording
+from skworm.recording import STATES, UNKNOWN, Recording, repeated
 
 _TIME = "time"
 _STATE = "state"
@@ -44,24 +37,13 @@ _SPARSEST, _FEWEST_CELLS = 10, 1_000_000
 def read_table(
     path: Path, *, dataset: str, fps: float | None = None, columns: Mapping[str, str] | None = None
 ) -> Recording:
-    r"""Read one worm from a table with one row a frame.
+    """Read one worm from a table with one row a frame.
 
     Text may end in ``.gz``, and may separate columns by semicolons, with decimal commas. Of a workbook the first sheet
     is read, with the state and behaviour of other sheets of as many rows. Frame numbers and other clocks are left out,
     well-known signals such as ``velocity`` and columns of nothing but 0 and 1 are behaviour or, named after states,
     states; every other column beside ``time`` (seconds), ``state`` and ``behavior:<name>`` is a trace. An empty cell is
     NaN, an empty state is unknown.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> from skworm.datasets.tables import read_table
-    >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder, "worm-a.csv")
-    ...     _ = path.write_text("t (s),state,AVAL,behavior:velocity\n0.0,fwd,0.1,12\n0.5,rev1,0.2,-9\n")
-    ...     read_table(path, dataset="mine", columns={"time": "t (s)"})
-    Recording('worm-a': 2 frames at 2.00 a second, 1 neurons, 1 identified, with states)
     """
     table = _read(path, columns or {})
     worm = path.stem if _is_binary(path) else re.sub(r"(\.[ct]sv)?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
@@ -69,36 +51,11 @@ def read_table(
 
 
 def columns_of_roles(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, list[str]]:
-    r"""Return the columns of a table that are no trace by what they are read as.
-
-    The roles are ``"time"``, ``"states"``, ``"behavior"`` and ``"ignored"``, names are those of the file.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> from skworm.datasets.tables import columns_of_roles
-    >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder, "worm-a.csv")
-    ...     _ = path.write_text("Time,Frame,AVAL,velocity\n0.0,0,0.1,12\n0.5,1,0.2,-9\n")
-    ...     columns_of_roles(path)
-    {'time': ['Time'], 'states': [], 'behavior': ['velocity'], 'ignored': ['Frame']}
-    """
+    """Return the columns of a table that are no trace, by what they are read as; names are those of the file."""
     table = _read(path, columns or {})
     renamed = _renamed(table, columns or {})
-    read = set(_with_roles(renamed).columns)
-    roles: dict[str, list[str]] = {"time": [], "states": [], "behavior": [], "ignored": []}
-    for found, name in zip(table.columns, renamed.columns, strict=True):
-        plain = _plain(name)
-        if plain == _TIME:
-            roles["time"].append(found)
-        elif name.startswith(_BEHAVIOR_PREFIX) or f"{_BEHAVIOR_PREFIX}{name}" in read:
-            roles["behavior"].append(found)
-        elif plain == _STATE or (name not in read and plain not in _CLOCKS):
-            roles["states"].append(found)
-        elif name not in read:
-            roles["ignored"].append(found)
-    return roles
+    found = dict(zip(renamed.columns, table.columns, strict=True))
+    return {role: [found[name] for name in names] for role, names in _with_roles(renamed)[1].items()}
 
 
 def _is_binary(path: Path) -> bool:
@@ -107,10 +64,6 @@ def _is_binary(path: Path) -> bool:
 
 def _read(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     return _read_binary(path) if _is_binary(path) else _read_text(path, columns.get(_STATE, _STATE))
-
-
-def _plain(name: str) -> str:
-    return name.strip().lower().replace(" ", "_")
 
 
 def recording_of_table(
@@ -123,7 +76,7 @@ def recording_of_table(
     source: str = "",
 ) -> Recording:
     """Return the recording of a table with one row a frame and the columns of :func:`read_table`."""
-    table = _with_roles(_renamed(table, columns or {}))
+    table, _ = _with_roles(_renamed(table, columns or {}))
     behavior = [name for name in table.columns if name.startswith(_BEHAVIOR_PREFIX)]
     neurons = [name for name in table.columns if name not in (_TIME, _STATE, *behavior)]
     if table.empty or not neurons:
@@ -137,7 +90,6 @@ def recording_of_table(
         if fps is not None and not np.isclose(fps, stamped, rtol=_OTHER_RATE):
             warnings.warn(
                 f"worm {worm!r}: fps={fps:.3g} is not used, since the column 'time' has {stamped:.3g} frames a second",
-                UserWarning,
                 stacklevel=3,
             )
         fps = stamped
@@ -159,43 +111,46 @@ def recording_of_table(
     )
 
 
-def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the roles of columns that are not traces in their names, whatever their case.
+def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Return the table with the roles of columns that are not traces in their names, whatever their case, and by role.
 
     A clock among the traces would tell a model where in the recording a frame lies, and a velocity or a state what the
     worm does: either passes for a neuron that knows everything.
     """
-    plain = {name: _plain(name) for name in table.columns}
-    roles = {name: word for name, word in plain.items() if word in (_TIME, _STATE) and word not in table.columns}
-    table = table.rename(columns=roles)
-    states = [name for name in table.columns if _is_indicator(table[name], plain.get(name, name))]
+    plain = {name: name.strip().lower().replace(" ", "_") for name in table.columns}
+    roles = {
+        "time": [name for name, word in plain.items() if word == _TIME],
+        "states": [name for name, word in plain.items() if word == _STATE],
+    }
+    named = {name: word for name, word in plain.items() if word in (_TIME, _STATE) and word not in table.columns}
+    table = table.rename(columns=named)
+    flags = [name for name in table.columns if _is_flag(table[name], name)]
+    words = {name: plain.get(name, name) for name in flags}
+    states = [name for name, word in words.items() if word != _STATE and translate_states([word])[0] in STATES]
     if len(states) > 1 and _STATE not in table.columns:
         which = table[states].to_numpy(dtype=float)
         names = np.array([*states, UNKNOWN], dtype=object)
         table = table.assign(**{_STATE: names[np.where(which.any(axis=1), which.argmax(axis=1), len(states))]})
         table = table.drop(columns=states)
-        states = []
+        roles["states"], states = states, []
     clocks = [name for name in table.columns if name != _TIME and plain.get(name) in _CLOCKS]
     signals = [
         name
         for name in table.columns
         if name not in (_TIME, _STATE)
-        and (name in states or _is_signal(plain.get(name, "")) or _is_flag(table[name], name))
+        and (name in states or _is_signal(plain.get(name, "")) or (name in flags and table[name].nunique() > 1))
         and not name.startswith(_BEHAVIOR_PREFIX)
     ]
-    return table.drop(columns=clocks).rename(columns={name: f"{_BEHAVIOR_PREFIX}{name}" for name in signals})
-
-
-def _is_indicator(column: pd.Series, word: str) -> bool:
-    is_state = translate_states([word])[0] in STATES and word != _STATE
-    return is_state and pd.api.types.is_numeric_dtype(column) and bool(column.isin([0, 1]).all())
+    roles["behavior"] = [name for name in table.columns if name in signals or name.startswith(_BEHAVIOR_PREFIX)]
+    renamed = table.drop(columns=clocks).rename(columns={name: f"{_BEHAVIOR_PREFIX}{name}" for name in signals})
+    return renamed, {**roles, "ignored": clocks}
 
 
 def _is_flag(column: pd.Series, name: str) -> bool:
     """Return whether a column holds nothing but 0 and 1, and is called neither a neuron nor a number."""
     if is_neuron(neuron_name(name)) or name.strip().isdecimal() or not pd.api.types.is_numeric_dtype(column):
         return False
-    return bool(column.isin([0, 1]).all()) and column.nunique() > 1
+    return bool(column.isin([0, 1]).all())
 
 
 def _is_signal(word: str) -> bool:
@@ -216,8 +171,7 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     absent = [column for column in columns.values() if column.strip() not in found]
     if absent:
         raise ValueError(f"columns={dict(columns)} names {absent}, which the table has not; it has {found}")
-    twice = sorted({column for column in columns.values() if list(columns.values()).count(column) > 1})
-    if twice:
+    if twice := repeated(columns.values()):
         raise ValueError(f"columns={dict(columns)} gives the columns {twice} two meanings; give each one")
     role_of = {column.strip(): role for role, column in columns.items()}
     names = [role_of.get(name, name) for name in found]
@@ -336,7 +290,6 @@ def _read_workbook(path: Path) -> pd.DataFrame:
             warnings.warn(
                 f"{path.name}: the sheet {other!r} is not read: {name!r} has {len(table)} rows and no place for its "
                 f"{len(sheet)} rows of {list(sheet)[:5]}",
-                UserWarning,
                 stacklevel=2,
             )
     return table

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Real
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -24,35 +22,11 @@ REACH = 4.0
 
 
 def slopes(values: np.ndarray, time: np.ndarray, width: float, *, causal: bool = False) -> np.ndarray:
-    """Return the slope at each frame of the line that fits the frames around it best.
+    """Return the slope at each frame, (n_frames, n_columns), of the line that fits the frames around it best.
 
-    Frames weigh by a normal density of their distance in time, so that inside a recording of even steps this is the
-    derivative of a Gaussian. Unlike a filter, it follows the time stamps, skips NaN, and has nothing to make up at the
-    ends and at gaps.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_frames, n_columns)
-        Signals; NaN is left out, and stays NaN.
-    time : ndarray of shape (n_frames,)
-        Seconds, increasing.
-    width : float
-        Standard deviation of the density, seconds.
-    causal : bool, default=False
-        Fit the frame itself and those before it alone.
-
-    Returns
-    -------
-    ndarray of shape (n_frames, n_columns)
-        Units of `values` in a second; 0 where no other frame is near enough.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skworm.frames.derivatives import slopes
-    >>> time = np.array([0.0, 1.0, 2.0, 4.0])
-    >>> slopes(3 * time[:, None], time, 1.3).ravel()
-    array([3., 3., 3., 3.])
+    Frames weigh by a normal density of their distance in time, `width` seconds wide, so that inside a recording of even
+    steps this is the derivative of a Gaussian. Unlike a filter, it follows the time stamps, skips NaN, and has nothing
+    to make up at the ends and at gaps. It is 0 where no other frame is near enough.
     """
     n_frames = len(values)
     known = np.isfinite(values)
@@ -88,10 +62,3 @@ def differentiate(recording: Recording, columns: list[int], method: str, width: 
     if method == "central":
         return np.gradient(trace, time, axis=0)
     return slopes(trace, time, width, causal=method == "causal")
-
-
-def check_width(width: Any) -> float:
-    """Return the width of a smooth derivative in seconds, after checking it."""
-    if isinstance(width, bool) or not isinstance(width, Real) or not 0 < float(width) < np.inf:
-        raise ValueError(f"derivative_width={width!r} must be a positive number of seconds, such as {SMOOTH_SECONDS}")
-    return float(width)

@@ -66,32 +66,10 @@ def parse_context_feature_names(node_features: Iterable[str]) -> tuple[list[str]
 
 
 def match_neurons(X: Any, fitted_columns: Sequence[str] | None) -> Any:
-    """Return frames the columns that a model was trained on, matched by name.
+    """Return frames with the columns that a model was trained on, matched by name.
 
-    Neurons that `X` lacks become columns of NaN, and further ones are left out. Frames whose columns are not named
-    ``"neuron:feature"``, in training or now, are given back as they are.
-
-    Parameters
-    ----------
-    X : array-like or DataFrame of shape (n_frames, n_columns)
-        Frames.
-    fitted_columns : sequence of str or None
-        Columns of the training frames, where they had names.
-
-    Returns
-    -------
-    array-like or DataFrame
-        `X`, or a table of its rows with the columns `fitted_columns`.
-
-    Raises
-    ------
-    ValueError
-        If `X` has none of the neurons, lacks a node feature, or repeats a column.
-
-    Warns
-    -----
-    UserWarning
-        If `X` lacks neurons, or some of their features.
+    Neurons that `X` lacks become columns of NaN, which is warned of, and further ones are left out. Where columns are
+    not named ``"neuron:feature"``, in training or now, frames are given back as they are.
     """
     if fitted_columns is None or not isinstance(X, pd.DataFrame) or list(X.columns) == list(fitted_columns):
         return X
@@ -119,7 +97,6 @@ def match_neurons(X: Any, fitted_columns: Sequence[str] | None) -> Any:
         warnings.warn(
             f"X lacks {len(incomplete)} of the {len(neurons)} neurons that the model was trained on, or features of "
             f"them, which count as missing: {incomplete}",
-            UserWarning,
             stacklevel=4,
         )
     return X.reindex(columns=list(fitted_columns))
@@ -208,7 +185,7 @@ _PASSED_ON = ("derivative", "derivative_width", "derivative_looks_ahead", "fit_s
 
 def frame_rate_of(X: Any) -> float | None:
     """Return the frames a second of a table of frames: the median over its worms, or None where it does not say."""
-    fps = _attrs(X).get("fps")
+    fps = X.attrs.get("fps") if isinstance(X, pd.DataFrame) else None
     if isinstance(fps, Mapping):
         index = X.index
         present = index.unique(WORM_LEVEL) if WORM_LEVEL in index.names else list(fps)
@@ -231,7 +208,7 @@ def frame_settings(X: Any) -> dict[str, Any]:
         ``"derivative"``, ``"derivative_width"``, ``"derivative_looks_ahead"``, ``"fit_scope"``, ``"percentiles"``,
         ``"detrend"`` and ``"fps"``, those of them that are known; empty for plain arrays.
     """
-    attrs = _attrs(X)
+    attrs = X.attrs if isinstance(X, pd.DataFrame) else {}
     settings = {name: attrs[name] for name in _PASSED_ON if name in attrs}
     fps = frame_rate_of(X)
     return settings if fps is None else {**settings, "fps": fps}
@@ -249,12 +226,11 @@ def check_same_order(X: Any, y: Any) -> None:
 
 def settings_for(model: Any, given: Any = None) -> dict[str, Any]:
     """Return how the frames of a model were made, as it remembers or as given; raise ValueError if nobody knows."""
+    settings = learned_settings(model)
     if given is not None:
         table = pd.DataFrame()
         table.attrs = dict(given)
         settings = frame_settings(table)
-    else:
-        settings = learned_settings(model)
     if "derivative" not in settings:
         raise ValueError(
             f"the {type(model).__name__} does not know how its training frames were made (derivative, scaling, frame "
@@ -284,29 +260,19 @@ def validate_like_training(estimator: Any, X: Any, **options: Any) -> Any:
         if remedy is None:
             raise
         raise ValueError(f"{error}\n{remedy}") from error
-    _warn_of_rate(estimator, X)
+    learned, found = getattr(estimator, "frame_settings_", {}).get("fps"), frame_rate_of(X)
+    if learned is not None and found is not None and not is_same_rate(found, learned):
+        warnings.warn(
+            f"{type(estimator).__name__} was trained on {learned:.3g} frames a second, and X has {found:.3g}; make X "
+            f"with make_frames(..., resample_to={learned:.3g})",
+            stacklevel=3,
+        )
     return rows
-
-
-def _attrs(X: Any) -> Mapping[str, Any]:
-    return {str(name): value for name, value in X.attrs.items()} if isinstance(X, pd.DataFrame) else {}
 
 
 def is_same_rate(fps: float, other: float) -> bool:
     """Return whether two frame rates, in frames a second, differ by no more than :data:`SAME_RATE`."""
     return 1 / SAME_RATE <= fps / other <= SAME_RATE
-
-
-def _warn_of_rate(estimator: Any, X: Any) -> None:
-    learned, found = getattr(estimator, "frame_settings_", {}).get("fps"), frame_rate_of(X)
-    if learned is None or found is None or is_same_rate(found, learned):
-        return
-    warnings.warn(
-        f"{type(estimator).__name__} was trained on {learned:.3g} frames a second, and X has {found:.3g}; make X with "
-        f"make_frames(..., resample_to={learned:.3g})",
-        UserWarning,
-        stacklevel=4,
-    )
 
 
 def _how_to_fit_columns(estimator: Any, X: Any) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from skworm.frames.index import is_same_rate
+from skworm.frames.scaling import check_positive
 from skworm.recording import Recording
 
 NO_CONTEXT = (0,)
@@ -52,7 +53,6 @@ def check_times(worms: list[Recording]) -> None:
             warnings.warn(
                 f"worm {worm.worm!r} has no frames for {steps.max():.4g} s after frame {frame}; correct the time "
                 "stamps if they are wrong, or make two recordings of it: before and after, baselines may differ",
-                UserWarning,
                 stacklevel=3,
             )
 
@@ -71,21 +71,9 @@ def check_context(context: Any) -> tuple[int, ...]:
 
 
 def context_rows(time: np.ndarray, context: Sequence[int]) -> np.ndarray:
-    """Find the rows of a recording that are the context of each of its frames.
+    """Return the rows, (n_frames, n_context), of a recording that are the context of each of its frames.
 
     Beyond the ends of a recording, and beyond a gap in its time stamps, the last frame on this side stands in.
-
-    Parameters
-    ----------
-    time : numpy.ndarray of shape (n_frames,)
-        Seconds of every frame of one worm.
-    context : sequence of int, length n_context
-        Frames from the labelled one; negative is earlier.
-
-    Returns
-    -------
-    numpy.ndarray of int, shape (n_frames, n_context)
-        Rows.
     """
     rows = np.arange(len(time))
     edges = np.concatenate([[0], np.flatnonzero(follows_a_gap(time)), [len(time)]])
@@ -131,9 +119,7 @@ def resample(recording: Recording, fps: float) -> Recording:
     >>> slower.traces.ravel(), slower.states.tolist()
     (array([0.33333333, 2.        , 4.        , 5.66666667]), ['forward', 'forward', 'turn', 'turn'])
     """
-    if not isinstance(fps, Real) or not np.isfinite(float(fps)) or not fps > 0:
-        raise ValueError(f"fps={fps!r} must be a positive number of frames a second")
-    fps = float(fps)
+    fps = check_positive("fps", fps, "frames a second")
     time, worm = recording.time, recording.worm
     duration = time[-1] - time[0]
     n_frames = int(np.floor(duration * fps * (1 + _ALIKE) + _ALIKE)) + 1
@@ -161,42 +147,11 @@ def resample(recording: Recording, fps: float) -> Recording:
 
 
 def detrend(recording: Recording, seconds: float) -> Recording:
-    """Remove the slow baseline of each trace.
+    """Remove the slow baseline of each trace, and with it derivatives that the file brought; NaN stays NaN.
 
     The baseline is the 10th percentile of the frames within half of `seconds` to either side, smoothed by their mean.
-
-    Parameters
-    ----------
-    recording : Recording
-        One worm.
-    seconds : float
-        Width of the window.
-
-    Returns
-    -------
-    Recording
-        The same frames, with traces whose baseline is near 0. NaN stays NaN. Derivatives that the file brought
-        are dropped, since they are those of other traces.
-
-    Raises
-    ------
-    ValueError
-        If `seconds` is no positive number, or less than ten frames.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skworm.frames.resampling import detrend
-    >>> from skworm.recording import Recording
-    >>> bleaching, pulses = np.linspace(2, 1, 400), np.arange(400) % 40 < 10
-    >>> worm = Recording("worm-a", (bleaching + pulses)[:, None], ["AVAL"], fps=1.0)
-    >>> level = detrend(worm, 80.0).traces[:, 0]
-    >>> np.round([level[~pulses].mean(), level[pulses].mean()], 1)
-    array([0.1, 1.1])
     """
-    if isinstance(seconds, bool) or not isinstance(seconds, Real) or not 0 < float(seconds) < np.inf:
-        raise ValueError(f"detrend={seconds!r} must be a positive number of seconds, such as 300, or None")
-    n_frames = round(float(seconds) * recording.fps)
+    n_frames = round(check_positive("detrend", seconds, "seconds, such as 300, or None") * recording.fps)
     if n_frames < _FEWEST_FRAMES:
         raise ValueError(
             f"worm {recording.worm!r}: detrend={seconds:g} s are {n_frames} frames, too few for a baseline; choose "

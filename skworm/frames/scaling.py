@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,10 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         scaled, clip = np.empty_like(values), tuple(self.percentiles) != (0, 100)
         for name in [None] if worms is None else pd.unique(worms):
             rows = slice(None) if worms is None else worms == name
-            scaled[rows] = scale(values[rows], self._range_of(name, values[rows]), clip=clip)
+            ranges = self.worm_ranges_.get(name, self.range_)
+            if self.unseen == "own" and name is not None and name not in self.worm_ranges_:
+                ranges = range_of(values[rows], self.percentiles)
+            scaled[rows] = scale(values[rows], ranges, clip=clip)
         if not isinstance(X, pd.DataFrame):
             return scaled
         table = pd.DataFrame(scaled, index=X.index, columns=X.columns)
@@ -119,13 +123,6 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def fit_transform(self, X: Any, y: Any = None, *, worm: Any = None) -> Any:
         """Learn the ranges and scale the same frames; parameters as in :meth:`fit`."""
         return self.fit(X, y, worm=worm).transform(X, worm=worm)
-
-    def _range_of(self, worm: Any, rows: np.ndarray) -> np.ndarray:
-        if worm in self.worm_ranges_:
-            return self.worm_ranges_[worm]
-        if worm is None or self.unseen == "train":
-            return self.range_
-        return range_of(rows, self.percentiles)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -171,6 +168,13 @@ def check_percentiles(default: tuple[float, float], percentiles: Any) -> tuple[f
     if not 0 <= low < high <= 100:
         raise ValueError(f"percentiles={percentiles!r} must be two numbers from 0 to 100, such as (1, 99)")
     return low, high
+
+
+def check_positive(name: str, value: Any, unit: str) -> float:
+    """Return a parameter as a number, which has to be positive."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < np.inf:
+        raise ValueError(f"{name}={value!r} must be a positive number of {unit}")
+    return float(value)
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:

@@ -11,12 +11,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS, check_width, differentiate
+from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS, differentiate
 from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, column_names, context_feature_names, is_same_rate
 from skworm.frames.resampling import NO_CONTEXT, check_context, check_times, context_rows, resample
 from skworm.frames.resampling import detrend as remove_baseline
-from skworm.frames.scaling import ROBUST, check_choice, check_percentiles, is_constant, range_of, scale
-from skworm.recording import UNKNOWN, Recording, map_states
+from skworm.frames.scaling import ROBUST, check_choice, check_percentiles, check_positive, is_constant, range_of, scale
+from skworm.recording import UNKNOWN, Recording, map_states, repeated
 
 # No camera and no division yields a number as large as this.
 IMPOSSIBLE = 1e100
@@ -159,20 +159,23 @@ def make_frames(
     check_choice("fit_scope", fit_scope, ("recording", "train"))
     check_choice("missing", missing, ("raise", "drop", "nan"))
     check_choice("unknown", unknown, ("drop", "keep"))
-    node_features = _check_node_features(node_features)
+    features = _check_names("node_features", node_features, "node_features=('trace',)")
+    if not features or not set(features) <= set(NODE_FEATURES):
+        raise ValueError(f"node_features={node_features!r} must be one or both of {NODE_FEATURES}")
     method = _choose_derivative(worms, derivative)
-    width = check_width(derivative_width)
+    width = check_positive("derivative_width", derivative_width, f"seconds, such as {SMOOTH_SECONDS}")
     low_and_high = check_percentiles((0, 100) if method == "backward" else ROBUST, percentiles)
     chosen = _choose_neurons(worms, neurons, min_worms, exclude, missing)
     context = check_context(context)
     tables, labels = [], []
     for worm in worms:
-        lost = _lost_frames(worm, chosen) if states is not None and unknown == "drop" else np.zeros(worm.n_frames, bool)
-        allowed = np.full(worm.n_frames, missing == "nan") | lost
-        features = _features_of(worm, chosen, node_features, (method, width), allowed)
-        table = _table_of(worm, chosen, features, low_and_high if fit_scope == "recording" else None)
-        if context != NO_CONTEXT:
-            table = _with_context(table, worm, chosen, node_features, context)
+        columns = {neuron: worm.neurons.index(neuron) for neuron in chosen if neuron in worm.neurons}
+        lost = np.isnan(worm.traces[:, list(columns.values())]).all(axis=1)
+        lost &= states is not None and unknown == "drop" and not lost.all()
+        signals = _signals_of(worm, columns, features, (method, width), lost | (missing == "nan"))
+        if fit_scope == "recording":
+            signals = {name: scale(values, range_of(values, low_and_high)) for name, values in signals.items()}
+        table = _table_of(worm, chosen, signals, context)
         if states is not None:
             names = _states_of(worm, states, unknown)
             seen = ~lost[context_rows(worm.time, context)].any(axis=1)
@@ -181,7 +184,7 @@ def make_frames(
             labels.append(names[kept])
         tables.append(table)
     X = pd.concat(tables)
-    has_derivative = "derivative" in node_features
+    has_derivative = "derivative" in features
     X.attrs = {
         "derivative": method if has_derivative else None,
         "derivative_width": width if has_derivative and method in ("smooth", "causal") else None,
@@ -199,16 +202,8 @@ def _check_names(name: str, values: Any, example: str) -> list[str]:
     if isinstance(values, str):
         raise ValueError(f"{name}={values!r} is one string; pass a sequence, such as {example}")
     names = [str(value) for value in values]
-    repeated = sorted({value for value in names if names.count(value) > 1})
-    if repeated:
-        raise ValueError(f"{name} repeats {repeated}; name each one once")
-    return names
-
-
-def _check_node_features(node_features: Sequence[str]) -> list[str]:
-    names = _check_names("node_features", node_features, "node_features=('trace',)")
-    if not names or not set(names) <= set(NODE_FEATURES):
-        raise ValueError(f"node_features={node_features!r} must be one or both of {NODE_FEATURES}")
+    if several := repeated(names):
+        raise ValueError(f"{name} repeats {several}; name each one once")
     return names
 
 
@@ -220,11 +215,9 @@ def list_recordings(recordings: Recording | Iterable[Recording]) -> list[Recordi
     for worm in worms:
         if not isinstance(worm, Recording):
             raise TypeError(f"recordings holds a {type(worm).__name__}; pass skworm.recording.Recording objects")
-    names = [worm.worm for worm in worms]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
+    if several := repeated(worm.worm for worm in worms):
         raise ValueError(
-            f"several recordings are of worms named {repeated}; rename them with "
+            f"several recordings are of worms named {several}; rename them with "
             "dataclasses.replace(recording, worm='another name')"
         )
     return worms
@@ -236,7 +229,6 @@ def _check_rates_alike(worms: list[Recording]) -> None:
         warnings.warn(
             f"worm {slowest.worm!r} has {slowest.fps:.3g} frames a second and worm {fastest.worm!r} {fastest.fps:.3g}: "
             f"windows and contexts of as many frames are other times; pass resample_to={slowest.fps:.3g}",
-            UserWarning,
             stacklevel=3,
         )
 
@@ -252,17 +244,14 @@ def _choose_neurons(worms: list[Recording], neurons: Any, min_worms: int, exclud
             f"min_worms={min_worms!r} must be a whole number between 1 and the {len(worms)} recordings, and has a "
             "meaning with neurons='union' alone"
         )
-    if union:
-        candidates = _identified_in(worms, min_worms)
+    if union or (isinstance(neurons, str) and neurons == "shared"):
+        counts = Counter(neuron for worm in worms for neuron in worm.identified)
+        candidates = sorted(name for name, count in counts.items() if count >= (min_worms if union else len(worms)))
         if not candidates:
-            raise ValueError(f"no neuron is identified in {min_worms} of the {len(worms)} recordings; lower min_worms")
-    elif isinstance(neurons, str) and neurons == "shared":
-        candidates = _identified_in(worms, len(worms))
-        if not candidates:
-            raise ValueError(
-                f"no neuron is identified in all {len(worms)} recordings; name some with neurons=[...] and "
-                "missing='nan', or leave worms out"
-            )
+            which, remedy = f"{min_worms} of the", "lower min_worms"
+            if not union:
+                which, remedy = "all", "name some with neurons=[...] and missing='nan', or leave worms out"
+            raise ValueError(f"no neuron is identified in {which} {len(worms)} recordings; {remedy}")
     else:
         candidates = _check_names("neurons", neurons, "neurons=('AVAL', 'AVAR'), or neurons='shared'")
     chosen = [neuron for neuron in candidates if neuron not in excluded]
@@ -278,16 +267,15 @@ def _choose_neurons(worms: list[Recording], neurons: Any, min_worms: int, exclud
     if blank and missing == "nan":
         raise ValueError(f"worm {blank[0]!r} has none of the neurons {chosen}; leave it out, or choose other neurons")
     if lacking and missing == "raise":
-        listing = "; ".join(f"worm {worm!r} has no {', '.join(map(repr, lacks))}" for worm, lacks in lacking)
         raise ValueError(
-            f"{listing}: drop them with exclude=(...), neurons='shared' or missing='drop', or pass missing='nan'"
+            f"{_listed(lacking)}: drop them with exclude=(...), neurons='shared' or missing='drop', or pass "
+            "missing='nan'"
         )
     return chosen
 
 
-def _identified_in(worms: list[Recording], n_worms: int) -> list[str]:
-    counts = Counter(neuron for worm in worms for neuron in worm.identified)
-    return sorted(neuron for neuron, count in counts.items() if count >= n_worms)
+def _listed(lacking: list[tuple[str, list[str]]]) -> str:
+    return "; ".join(f"worm {worm!r} has no {', '.join(map(repr, lacks))}" for worm, lacks in lacking)
 
 
 def _choose_derivative(worms: list[Recording], derivative: str) -> str:
@@ -320,55 +308,27 @@ def _states_of(worm: Recording, vocabulary: str | Mapping[str, str], unknown: st
     return names
 
 
-def _lost_frames(worm: Recording, chosen: list[str]) -> np.ndarray:
-    """Return which frames have no value of any chosen neuron, (n_frames,) of bool; none where all are without."""
-    columns = [worm.neurons.index(neuron) for neuron in chosen if neuron in worm.neurons]
-    lost: np.ndarray = np.isnan(worm.traces[:, columns]).all(axis=1)
-    return lost & ~lost.all()
-
-
-def _features_of(
-    worm: Recording,
-    chosen: list[str],
-    node_features: list[str],
-    derivative: tuple[str, float],
-    may_lack: np.ndarray,
+def _signals_of(
+    worm: Recording, columns: dict[str, int], features: list[str], derivative: tuple[str, float], may_lack: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return each node feature of the chosen neurons that a worm has; NaN is an error but in frames that may lack."""
-    present = [neuron for neuron in chosen if neuron in worm.neurons]
-    columns = [worm.neurons.index(neuron) for neuron in present]
-    features = {"trace": worm.traces[:, columns]}
-    _check_signal(worm, present, "trace", features["trace"], may_lack)
-    if "derivative" in node_features:
-        features["derivative"] = differentiate(worm, columns, *derivative)
-        _check_signal(worm, present, "derivative", features["derivative"], may_lack)
-    return {name: features[name] for name in node_features}
+    """Return each node feature of some neurons; NaN is an error but in frames that may lack values."""
+    signals, places = {}, list(columns.values())
+    for name in dict.fromkeys(("trace", *features)):
+        signals[name] = worm.traces[:, places] if name == "trace" else differentiate(worm, places, *derivative)
+        _check_signal(worm, list(columns), name, signals[name], may_lack)
+    return {name: signals[name] for name in features}
 
 
 def _table_of(
-    worm: Recording,
-    chosen: list[str],
-    features: dict[str, np.ndarray],
-    percentiles: tuple[float, float] | None,
+    worm: Recording, chosen: list[str], signals: dict[str, np.ndarray], context: Sequence[int]
 ) -> pd.DataFrame:
-    if percentiles is not None:
-        features = {name: scale(values, range_of(values, percentiles)) for name, values in features.items()}
-    present = [neuron for neuron in chosen if neuron in worm.neurons]
-    node_features = list(features)
-    values = np.full((worm.n_frames, len(chosen), len(node_features)), np.nan)
-    values[:, [chosen.index(neuron) for neuron in present]] = np.stack(list(features.values()), axis=-1)
-    index = pd.MultiIndex.from_product([[worm.worm], range(worm.n_frames)], names=[WORM_LEVEL, FRAME_LEVEL])
-    return pd.DataFrame(values.reshape(worm.n_frames, -1), index=index, columns=column_names(chosen, node_features))
-
-
-def _with_context(
-    table: pd.DataFrame, worm: Recording, chosen: list[str], node_features: list[str], context: Sequence[int]
-) -> pd.DataFrame:
-    frames = table.to_numpy().reshape(worm.n_frames, len(chosen), len(node_features))
+    values = np.full((worm.n_frames, len(chosen), len(signals)), np.nan)
+    values[:, [neuron in worm.neurons for neuron in chosen]] = np.stack(list(signals.values()), axis=-1)
     # (n_frames, n_context, n_neurons, n_node_features), of which neurons come first in a row.
-    values = frames[context_rows(worm.time, context)].transpose(0, 2, 1, 3)
-    columns = column_names(chosen, context_feature_names(node_features, context))
-    return pd.DataFrame(values.reshape(worm.n_frames, -1), index=table.index, columns=columns)
+    values = values[context_rows(worm.time, context)].transpose(0, 2, 1, 3)
+    index = pd.MultiIndex.from_product([[worm.worm], range(worm.n_frames)], names=[WORM_LEVEL, FRAME_LEVEL])
+    columns = column_names(chosen, context_feature_names(list(signals), context))
+    return pd.DataFrame(values.reshape(worm.n_frames, -1), index=index, columns=columns)
 
 
 def _check_signal(worm: Recording, neurons: list[str], feature: str, values: np.ndarray, may_lack: np.ndarray) -> None:
@@ -448,40 +408,28 @@ def make_behavior(
     absent = [name for name in present if name not in by_name]
     if absent:
         raise ValueError(f"X has frames of worms {absent}, which are not among recordings {sorted(by_name)}; add them")
-    _check_signals([by_name[name] for name in present], signals)
-    _check_rates([by_name[name] for name in present], X)
+    lacking = [(name, lacks) for name in present if (lacks := [s for s in signals if s not in by_name[name].behavior])]
+    if lacking:
+        known = sorted({name for worm_name in present for name in by_name[worm_name].behavior})
+        raise ValueError(
+            f"{_listed(lacking)}: leave these worms out, choose among the signals that recordings have, {known}, or "
+            "add one with dataclasses.replace(recording, behavior={'velocity': values})"
+        )
     values = np.full((len(X), len(signals)), np.nan)
     for name in present:
         rows = worm == name
-        values[rows] = _values(by_name[name], signals, frame[rows])
+        values[rows] = _values(by_name[name], signals, frame[rows], X.attrs.get("fps"))
     table = pd.DataFrame(values, index=X.index, columns=signals)
     return table[signal] if isinstance(signal, str) else table
 
 
-def _check_rates(worms: list[Recording], X: pd.DataFrame) -> None:
-    rates = X.attrs.get("fps", {})
-    for worm in worms:
-        rate = rates.get(worm.worm, worm.fps) if isinstance(rates, Mapping) else worm.fps
-        if not np.isclose(rate, worm.fps):
-            raise ValueError(
-                f"X has {rate:.3g} frames a second of worm {worm.worm!r}, and its recording {worm.fps:.3g}; pass the "
-                "recordings that X was made of, after skworm.frames.resample"
-            )
-
-
-def _check_signals(worms: list[Recording], signals: list[str]) -> None:
-    lacking = [(worm, lacks) for worm in worms if (lacks := [name for name in signals if name not in worm.behavior])]
-    if not lacking:
-        return
-    listing = "; ".join(f"worm {worm.worm!r} has no {', '.join(map(repr, lacks))}" for worm, lacks in lacking)
-    known = sorted({name for worm in worms for name in worm.behavior})
-    raise ValueError(
-        f"{listing}: leave these worms out, choose among the signals that recordings have, {known}, or add one with "
-        "dataclasses.replace(recording, behavior={'velocity': values})"
-    )
-
-
-def _values(worm: Recording, signals: list[str], frames: np.ndarray) -> np.ndarray:
+def _values(worm: Recording, signals: list[str], frames: np.ndarray, rates: Any) -> np.ndarray:
+    rate = rates.get(worm.worm, worm.fps) if isinstance(rates, Mapping) else worm.fps
+    if not np.isclose(rate, worm.fps):
+        raise ValueError(
+            f"X has {rate:.3g} frames a second of worm {worm.worm!r}, and its recording {worm.fps:.3g}; pass the "
+            "recordings that X was made of, after skworm.frames.resample"
+        )
     beyond = frames[(frames < 0) | (frames >= worm.n_frames)]
     if len(beyond):
         raise ValueError(
