@@ -10,7 +10,8 @@ from skworm import WormGroupKFold
 from skworm.datasets import make_worms
 from skworm.frames import make_frames
 from skworm.metrics import find_bouts, make_state_scorer
-from skworm.model_selection import circularly_shifted_states, null_score, phase_randomized, shuffled_bouts
+from skworm.model_selection import null_score
+from skworm.model_selection.nulls import circularly_shifted_states, phase_randomized, shuffled_bouts
 
 STATES = st.lists(st.sampled_from(["forward", "reverse", "turn", "unknown"]), min_size=30, max_size=60)
 

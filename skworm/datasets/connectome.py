@@ -81,11 +81,6 @@ def load_connectome(
     ValueError
         If a source, option or neuron does not exist, a neuron is named twice, or the source lacks one.
 
-    Notes
-    -----
-    The table goes straight into ``GNNStateClassifier(graph=...)``, which finds its neurons by name. A neuron without
-    incoming edges, such as RMED among the 15 neurons of the paper, gets no message.
-
     References
     ----------
     White et al. 1986, https://doi.org/10.1098/rstb.1986.0056. Varshney et al. 2011,
@@ -213,11 +208,6 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
         If the file is absent.
     ValueError
         If the file is damaged, or not laid out like this.
-
-    Notes
-    -----
-    ``GNNStateClassifier(graph=...)`` refuses NaN: keep to neurons whose pairs were all measured, or decide what an
-    unknown pair counts as. Self-responses stand on the diagonal.
 
     References
     ----------

@@ -62,10 +62,6 @@ def read_matlab(path: Path, *, dataset: str) -> list[Recording]:
     - ``FourStates`` without names are reversal, forward, quiescence, turn, in this order; ``States`` without names
       beside a ``stimulus`` are forward, reverse, sustained reverse, turn. A frame without any flag, or with the number
       NaN, is unknown.
-
-    References
-    ----------
-    Kato et al. 2015, Cell 163, 656-669. Nichols et al. 2017, Science 356, eaam6851.
     """
     worms = _worms_of(_find_struct(read_matlab_values(path, _ALL_FIELDS)))
     names = _worm_names(worms, path.stem)

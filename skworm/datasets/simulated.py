@@ -124,10 +124,8 @@ def make_worms(
     propagates along the graph by leaky linear dynamics. A linear mixing of each worm's own, a rectifier, calcium
     kinetics, bleaching and noise turn activity into dF/F.
 
-    The worms have a velocity, ``behavior["velocity"]`` in mm/s, positive forward. Every state has a speed of its own,
-    and every bout is faster or slower than that, by as much as its point on the loop lies elsewhere than its state's.
-    The velocity follows the commands as smoothly as the loop does, and is measured with a noise of 0.01 mm/s. Neurons
-    thus know of the graded speed only what they know of the loop. It is not a model of locomotion.
+    The worms have a velocity, ``behavior["velocity"]`` in mm/s, positive forward: every state has a speed of its own,
+    and every bout is faster or slower with its place on the loop, measured with a noise of 0.01 mm/s.
 
     Cycle, tuning and graph belong to the species: they depend on the names of the neurons alone, and not on `lab` or
     `random_state`.

@@ -54,8 +54,12 @@ def inspect_recordings(
     Returns
     -------
     dict
-        ``"worms"``, one dict a worm of :func:`skworm.datasets.summary.summarize_recording`; ``"shared_neurons"``, those
-        identified in every worm; and ``"problems"`` that concern whole files, such as one that cannot be read.
+        ``"shared_neurons"``, those identified in every worm; ``"problems"`` that concern whole files, such as one that
+        cannot be read; and ``"worms"``, a dict for each worm: ``"worm"``, ``"dataset"``, ``"n_frames"``, ``"fps"``,
+        ``"duration"`` in seconds, ``"n_neurons"``, ``"identified"`` and ``"unidentified"`` (names of traces),
+        ``"derivatives"`` (whether the file brings them), ``"states"`` (for each its ``"percent"`` of the frames, its
+        ``"bouts"`` and their ``"median_duration"`` in seconds; None without states), ``"behavior"`` (names) and
+        ``"problems"``.
 
     Raises
     ------
@@ -98,33 +102,7 @@ def inspect_recordings(
 def summarize_recording(
     recording: Recording, expected_neurons: Sequence[str] = (), states: str | Mapping[str, str] = "as_recorded"
 ) -> dict[str, Any]:
-    """Return what the recording of one worm holds.
-
-    Parameters
-    ----------
-    recording : Recording
-        The worm.
-    expected_neurons : sequence of str, default=()
-        Neurons that it should have.
-    states : {"as_recorded", "7", "4", "nichols", "2"} or mapping of str to str, default="as_recorded"
-        Vocabulary in which states are counted.
-
-    Returns
-    -------
-    dict
-        ``"worm"``, ``"dataset"``, ``"n_frames"``, ``"fps"``, ``"duration"`` in seconds, ``"n_neurons"``,
-        ``"identified"`` and ``"unidentified"`` (names of traces), ``"derivatives"`` (whether the file brings them),
-        ``"states"`` (for each its ``"percent"`` of the frames, its ``"bouts"`` and their ``"median_duration"`` in
-        seconds; None without states), ``"behavior"`` (names) and ``"problems"``.
-
-    Examples
-    --------
-    >>> from skworm.datasets.summary import summarize_recording
-    >>> from skworm.recording import Recording
-    >>> found = summarize_recording(Recording("a", [[0.0], [1.0], [0.5]], ["AVAL"], 2.0, states=["turn"] * 3))
-    >>> found["states"], found["problems"]
-    ({'turn': {'percent': 100.0, 'bouts': 1, 'median_duration': 1.5}}, ['all known frames are in one state, turn'])
-    """
+    """Return what the recording of one worm holds; see :func:`inspect_recordings`."""
     problems = _problems_of(recording)
     if absent := [name for name in expected_neurons if name not in recording.neurons]:
         problems.append(f"expected neurons are not identified: {', '.join(absent)}")
@@ -147,18 +125,7 @@ def summarize_recording(
 
 
 def describe_recordings(summary: dict[str, Any]) -> str:
-    """Return what :func:`skworm.datasets.summary.inspect_recordings` found, in words.
-
-    Parameters
-    ----------
-    summary : dict
-        What it returned.
-
-    Returns
-    -------
-    str
-        Several lines for each worm.
-    """
+    """Return what :func:`inspect_recordings` found in words, several lines for each worm."""
     worms = summary["worms"]
     lines = [f"{summary['source']}: {len(worms)} worms, {len(summary['shared_neurons'])} neurons identified in each"]
     for worm in worms:

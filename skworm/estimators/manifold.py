@@ -81,17 +81,6 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     >>> loop = AsymmetricDiffusionMap(n_components=2).fit(np.column_stack([np.cos(angle), np.sin(angle)]) + noise)
     >>> loop.periods_.round()
     array([40., 40.])
-
-    Behavioural states are read from the position on the manifold:
-
-    >>> from sklearn.neighbors import KNeighborsClassifier
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from skworm.datasets import make_worms
-    >>> from skworm.frames import make_frames
-    >>> X, y = make_frames(make_worms(n_worms=2, n_frames=800, random_state=0), states="2")
-    >>> model = make_pipeline(AsymmetricDiffusionMap(n_components=8), KNeighborsClassifier(20))
-    >>> bool(model.fit(X.loc[["simulated-0"]], y.loc[["simulated-0"]]).score(X, y) > 0.8)
-    True
     """
 
     n_components: Count = field(default=3, kw_only=False)

@@ -195,13 +195,6 @@ class MLPStateClassifier(NeuralStateClassifier):
     >>> mlp = MLPStateClassifier(max_epochs=100, random_state=0).fit(X, y)
     >>> mlp.score(X, y) > 0.8
     True
-
-    Training that stops once the validation loss has not improved for 20 epochs; the best epoch is kept either way:
-
-    >>> from skorch.callbacks import EarlyStopping
-    >>> stopping = MLPStateClassifier(callbacks=[EarlyStopping(patience=20)], random_state=0).fit(X, y)
-    >>> stopping.n_iter_ < 300
-    True
     """
 
 

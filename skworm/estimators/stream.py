@@ -51,7 +51,6 @@ class StateStream:
     neurons : sequence of str, optional
         Neurons of a pushed frame, in order; by default those of the estimator, in its order. Others are left out, and
         an estimator that takes NaN reads without those that it lacks.
-
     settings : mapping, optional
         ``X.attrs`` of the training frames, for an estimator that does not remember how they were made.
 

@@ -156,8 +156,6 @@ class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
     >>> gnn = GNNTrajectoryRegressor(n_hidden=16, max_epochs=5, random_state=0).fit(X, y)
     >>> gnn.predict(X).shape == y.shape
     True
-    >>> gnn.predict(X.iloc[:1], horizon=100).shape == (1, 100 * gnn.n_columns_)
-    True
     """
 
     memory: Literal["lstm", "gated"] | None = None

@@ -64,10 +64,6 @@ def neuron_importance(
     ValueError
         If the columns of `X` do not name neurons, worms are missing, or a worm has no known frame.
 
-    See Also
-    --------
-    summarize_importance : The mean drop of each neuron, with its spread over worms.
-
     Notes
     -----
     Neurons that tell the same, such as AVAL and AVAR, stand in for each other: each of them can seem unimportant while

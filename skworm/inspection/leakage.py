@@ -56,10 +56,6 @@ def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold, es
     TypeError
         If `cv` does not split by worm.
 
-    See Also
-    --------
-    describe_leakage : The table in a sentence.
-
     References
     ----------
     Wang et al. 2021, "Experiments", whose folds are shuffled windows of 8 frames.

@@ -5,10 +5,7 @@ from skworm.model_selection.cross_validation import cross_validate_worms
 from skworm.model_selection.grid_search import FusedGridSearchCV
 from skworm.model_selection.nulls import (
     NullScore,
-    circularly_shifted_states,
     null_score,
-    phase_randomized,
-    shuffled_bouts,
 )
 from skworm.model_selection.results import WormScores, read_runs, read_scores
 from skworm.model_selection.splits import WormGroupKFold, WormSplit
@@ -19,12 +16,9 @@ __all__ = [
     "WormGroupKFold",
     "WormScores",
     "WormSplit",
-    "circularly_shifted_states",
     "cross_validate_worms",
     "describe_comparison",
     "null_score",
-    "phase_randomized",
     "read_runs",
     "read_scores",
-    "shuffled_bouts",
 ]

@@ -82,9 +82,9 @@ def null_score(
     cv : WormGroupKFold or other splitter
         The splits, made with the worms as groups.
     null : {"circular_shift", "shuffled_bouts", "phase_randomized"} or callable, default="circular_shift"
-        - ``"circular_shift"``: :func:`circularly_shifted_states`, the control that changes least;
-        - ``"shuffled_bouts"``: :func:`shuffled_bouts`, which loses the order of bouts as well;
-        - ``"phase_randomized"``: :func:`phase_randomized` traces, which lose all but their spectrum as well;
+        - ``"circular_shift"``: states shifted in time by a random lag for each worm (Harris 2020), which changes least;
+        - ``"shuffled_bouts"``: bouts in a random order, each with its length;
+        - ``"phase_randomized"``: traces with random Fourier phases (Theiler et al. 1992), which keep their spectrum;
         - a callable of (X, y, random_state) that returns such an X and y, with the same rows.
 
         A small p says that the data differ from the control, in whichever way the control changed them.
@@ -111,10 +111,6 @@ def null_score(
     ------
     ValueError
         If worms are missing, `y` does not fit `X`, a parameter is not known, or a worm is too short for `min_lag`.
-
-    See Also
-    --------
-    skworm.inspection.leakage_report : What remembering the moment is worth on held-out windows.
 
     References
     ----------
@@ -191,39 +187,7 @@ def circularly_shifted_states(y: Any, *, worm: Any = None, min_lag: int = 100, r
 
     Bouts, their durations and their order stay, but for the two at the seam. The frames of unknown state stay where
     they are, and the states of the others are shifted among these, so that dropping unknown frames first gives the
-    same.
-
-    Parameters
-    ----------
-    y : Series or array-like of str, shape (n_frames,)
-        State of each frame.
-    worm : array-like of shape (n_frames,), optional
-        Worm of each frame; by default the index level ``"worm"``.
-    min_lag : int, default=100
-        Least lag in frames, in either direction; 100 are about 35 s at 2.9 frames a second. It should be longer than
-        states and activity remember.
-    random_state : int, RandomState instance or None, default=None
-        Source of the lags, which are drawn uniformly.
-
-    Returns
-    -------
-    Series or numpy.ndarray of str, shape (n_frames,)
-        Shifted states, with the index of `y`.
-
-    Raises
-    ------
-    ValueError
-        If worms are missing, or a worm has too few frames of known state for `min_lag`.
-
-    References
-    ----------
-    Harris 2020, "Nonsense correlations in neuroscience", bioRxiv 2020.11.29.402719.
-
-    Examples
-    --------
-    >>> from skworm.model_selection import circularly_shifted_states
-    >>> circularly_shifted_states(["a", "a", "b", "c"], worm=["worm-a"] * 4, min_lag=2, random_state=0)
-    array(['b', 'c', 'a', 'a'], dtype='<U1')
+    same (Harris 2020, "Nonsense correlations in neuroscience", bioRxiv 2020.11.29.402719).
     """
     if not isinstance(min_lag, Integral) or min_lag < 1:
         raise ValueError(f"min_lag={min_lag!r} must be a whole number of frames, at least 1")
@@ -242,35 +206,9 @@ def circularly_shifted_states(y: Any, *, worm: Any = None, min_lag: int = 100, r
 
 
 def shuffled_bouts(y: Any, *, worm: Any = None, random_state: Any = None) -> Any:
-    """Put the bouts of each worm into a random order, each with its length.
+    """Put the bouts of each worm into a random order, each with its length; frames of unknown state stay.
 
-    Durations stay; which state follows which does not, and two bouts of one state may come to lie side by side. The
-    frames of unknown state stay where they are.
-
-    Parameters
-    ----------
-    y : Series or array-like of str, shape (n_frames,)
-        State of each frame.
-    worm : array-like of shape (n_frames,), optional
-        Worm of each frame; by default the index level ``"worm"``.
-    random_state : int, RandomState instance or None, default=None
-        Source of the order.
-
-    Returns
-    -------
-    Series or numpy.ndarray of str, shape (n_frames,)
-        States with the index of `y`.
-
-    Raises
-    ------
-    ValueError
-        If worms are missing, or a worm has a single bout.
-
-    Examples
-    --------
-    >>> from skworm.model_selection import shuffled_bouts
-    >>> shuffled_bouts(["a", "a", "b", "c", "c", "c"], worm=["worm-a"] * 6, random_state=0)
-    array(['c', 'c', 'c', 'b', 'a', 'a'], dtype='<U1')
+    Durations stay; which state follows which does not, and two bouts of one state may come to lie side by side.
     """
     rng = check_random_state(random_state)
     states = np.asarray(y, dtype=str)
@@ -294,47 +232,11 @@ def phase_randomized(
 ) -> pd.DataFrame | np.ndarray:
     """Give the activity of each worm random Fourier phases: the same spectrum at other times.
 
-    All columns of a neuron get the same phases. A derivative is linear in the trace, so that a neuron's derivative
-    column remains the derivative of its trace, but for the ends of the recording. Rows that follow each other are taken
-    as frames that do: make frames with ``unknown="keep"`` for this.
-
-    Parameters
-    ----------
-    X : DataFrame or array-like, shape (n_frames, n_columns)
-        Frames, neuron-major.
-    worm : array-like of shape (n_frames,), optional
-        Worm of each frame; by default the index level ``"worm"``.
-    keep_correlations : bool, default=False
-        Whether all neurons of a worm get the same random phases added, which keeps the correlations between them, or
-        each its own.
-    n_node_features : int, optional
-        Columns a neuron; by default from the names of the columns, else 1.
-    random_state : int, RandomState instance or None, default=None
-        Source of the phases.
-
-    Returns
-    -------
-    DataFrame or numpy.ndarray, shape (n_frames, n_columns)
-        Frames with the index and the columns of `X`. Values may leave the range of `X`, and are nearer to normal.
-
-    Raises
-    ------
-    ValueError
-        If worms are missing, columns do not fit `n_node_features`, or a column of a worm holds NaN in part.
-
-    References
-    ----------
-    Theiler et al. 1992, "Testing for nonlinearity in time series"; Prichard & Theiler 1994, "Generating surrogate data
-    for time series with several simultaneously measured variables", for common phases.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skworm.model_selection import phase_randomized
-    >>> wave = np.sin(np.arange(40) / 3)[:, None]
-    >>> other = phase_randomized(wave, worm=["worm-a"] * 40, random_state=0)
-    >>> np.allclose(np.abs(np.fft.rfft(wave, axis=0)), np.abs(np.fft.rfft(other, axis=0)))
-    True
+    All columns of a neuron get the same phases, and with `keep_correlations` all neurons of a worm. A derivative is
+    linear in the trace, so that a neuron's derivative column remains the derivative of its trace, but for the ends of
+    the recording. Rows that follow each other are taken as frames that do. Values may leave the range of `X`, and are
+    nearer to normal (Theiler et al. 1992, "Testing for nonlinearity in time series"; Prichard & Theiler 1994,
+    "Generating surrogate data for time series with several simultaneously measured variables", for common phases).
     """
     rng = check_random_state(random_state)
     values = np.array(X, dtype=float)

@@ -322,22 +322,15 @@ class WormScores:
             models or worms, a model lacks worms or fits that another one has, a fit scores a worm in several rows, or
             scores are missing.
 
-        See Also
-        --------
-        describe_comparison : The table in sentences.
-
         Notes
         -----
         Intervals are percentiles of a bootstrap that draws worms, then fits within each drawn worm. From few worms they
         are too narrow: with normal scores, a nominal 95 % from 5 worms holds the truth about 85 % of the time, from 8
         worms 89 %, from 20 worms 93 %. Five worms can never bring the sign-flip test below 1/16.
 
-        On unseen worms, the worms also train one another's models, and a fit that is good for one worm is often good
-        for all: the worms are then not independent samples. In simulations of equal models that depend on the training
-        worm as much as on the scored one, the sign-flip test rejected at .05 in 13 to 17 % of cases with 8 and 20
-        worms, and the interval left out 0 in 18 to 25 %. The corrected t-test, whose test sets are larger than its
-        training sets there, never rejected: it errs on the other side. Read a small p as a hint that new worms have to
-        confirm.
+        On unseen worms, the worms also train one another's models and are not independent samples: the sign-flip test
+        then rejects too often and the corrected t-test too rarely (``tests/benchmarks/false_positives.py``). Read a
+        small p as a hint that new worms have to confirm.
 
         References
         ----------

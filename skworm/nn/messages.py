@@ -167,7 +167,7 @@ def frame_by_frame(
 
 
 class _Convolution(nn.Module):
-    """A layer that sends along the edges as they are.
+    """A layer that maps `n_inputs` features of each neuron to `n_hidden`, and sends along the edges as they are.
 
     ``n_outputs`` are the features that a neuron has afterwards, ``n_pair_features`` those that are held of each pair of
     neurons of each frame.
@@ -184,17 +184,8 @@ class _Convolution(nn.Module):
 class GINConvolution(_Convolution):
     r"""Graph isomorphism network: :math:`g((1 + \epsilon) x_i + \sum_j x_j)`, with a perceptron g of two layers.
 
-    Parameters
-    ----------
-    n_inputs, n_hidden : int
-        Features of a neuron before and after.
-    learn_epsilon : bool
-        Whether :math:`\epsilon` is learned (GIN-ε) or 0 (GIN-0).
-
-    References
-    ----------
-    Wang et al. 2021, Supplementary Information, "Model Selection"; Xu et al. 2019, "How Powerful are Graph Neural
-    Networks?", equation 4.1.
+    :math:`\epsilon` is learned with `learn_epsilon` (GIN-ε), and else 0 (GIN-0). Xu et al. 2019, "How Powerful are
+    Graph Neural Networks?", equation 4.1.
     """
 
     def __init__(self, n_inputs: int, n_hidden: int, *, learn_epsilon: bool) -> None:
@@ -212,15 +203,7 @@ class GINConvolution(_Convolution):
 class SAGEConvolution(_Convolution):
     r"""GraphSAGE with the mean: :math:`W_1 x_i + W_2 \, \mathrm{mean}_j \, x_j + b`; the mean of no neuron is 0.
 
-    Parameters
-    ----------
-    n_inputs, n_hidden : int
-        Features of a neuron before and after.
-
-    References
-    ----------
-    Wang et al. 2021, Supplementary Information, "Model Selection"; Hamilton et al. 2017, "Inductive Representation
-    Learning on Large Graphs", algorithm 1 and section 3.3.
+    Hamilton et al. 2017, "Inductive Representation Learning on Large Graphs", algorithm 1 and section 3.3.
     """
 
     def __init__(self, n_inputs: int, n_hidden: int) -> None:
@@ -290,15 +273,8 @@ class GATConvolution(_HeadedAttention):
     :math:`\alpha_{ij}` is the softmax over j of :math:`\mathrm{LeakyReLU}(a_1 \cdot W x_i + a_2 \cdot W x_j)`, whose
     slope is 0.2 below 0.
 
-    Parameters
-    ----------
-    n_inputs, n_hidden, n_heads : int
-        Features of a neuron, features of a head, and heads, which are set side by side.
-
-    References
-    ----------
-    Wang et al. 2021, Supplementary Information, "Model Selection"; Veličković et al. 2018, "Graph Attention Networks",
-    equations 1 to 5.
+    Its `n_heads` heads of `n_hidden` features each are set side by side. Veličković et al. 2018, "Graph Attention
+    Networks", equations 1 to 5.
     """
 
     def __init__(self, n_inputs: int, n_hidden: int, *, n_heads: int) -> None:
@@ -327,14 +303,8 @@ class GATv2Convolution(_HeadedAttention):
     rectified sum of a map of the receiver and one of the sender. They weigh each edge by itself instead of dividing a
     whole among the senders.
 
-    Parameters
-    ----------
-    n_inputs, n_hidden, n_heads : int
-        Features of a neuron, features of a head, and heads, which are set side by side.
-
-    References
-    ----------
-    Brody et al. 2022, "How Attentive are Graph Attention Networks?", equation 7.
+    Its `n_heads` heads of `n_hidden` features each are set side by side. Brody et al. 2022, "How Attentive are Graph
+    Attention Networks?", equation 7.
     """
 
     def __init__(self, n_inputs: int, n_hidden: int, *, n_heads: int) -> None:
@@ -360,21 +330,10 @@ class AttentionConvolution(_Attention):
     It pools a frame: on the full graph every neuron receives the same. On another graph each neuron pools those that it
     receives from, and itself.
 
-    Parameters
-    ----------
-    n_inputs, n_hidden : int
-        Features of a neuron before and after.
-
-    Notes
-    -----
-    The paper cites Li et al. 2015, as does the module of PyTorch Geometric that is named GlobalAttention
-    (AttentionalAggregation in later versions). This is that module: the softmax over neurons takes the place of Li et
-    al.'s sigmoid (their equation 7).
-
-    References
-    ----------
-    Wang et al. 2021, Supplementary Information, "Model Selection"; Li et al. 2015, "Gated Graph Sequence Neural
-    Networks"; Li et al. 2019, "Graph Matching Networks for Learning the Similarity of Graph Structured Objects".
+    The paper cites Li et al. 2015, "Gated Graph Sequence Neural Networks", as does the module of PyTorch Geometric
+    that is named GlobalAttention (AttentionalAggregation in later versions). This is that module: the softmax over
+    neurons takes the place of Li et al.'s sigmoid (their equation 7), as in Li et al. 2019, "Graph Matching Networks
+    for Learning the Similarity of Graph Structured Objects".
     """
 
     n_pair_features = 1
@@ -406,10 +365,6 @@ class GraphConvolution(nn.Module):
         The layer.
     adjacency : Tensor of shape (n_neurons, n_neurons)
         Neuron i receives from neuron j where entry [i, j] is not zero.
-
-    References
-    ----------
-    Wang et al. 2021, Supplementary Information, "Model Selection".
 
     Examples
     --------

@@ -96,29 +96,16 @@ class Target:
         """Return the command that repeats a run."""
         words = ["skworm", "reproduce", self.name]
         for name, value in asdict(settings).items():
-            option = _OPTIONS.get(name)
-            if option is None or value is None or value is False or (isinstance(value, tuple) and not value):
+            if name in _WITHOUT_OPTION or value is None or value is False or value == ():
                 continue
-            words.append(option)
+            words.append(_OPTIONS.get(name, f"--{name.replace('_', '-')}"))
             if value is not True:
                 words.append(",".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
         return shlex.join([*words, "--out", out])
 
 
-_OPTIONS = {
-    "data": "--data",
-    "external": "--external",
-    "neurons": "--neurons",
-    "states": "--states",
-    "n_train_worms": "--train-worms",
-    "n_folds": "--folds",
-    "fold_by": "--fold-by",
-    "few_combinations": "--few-combinations",
-    "models": "--models",
-    "max_epochs": "--epochs",
-    "device": "--device",
-    "random_state": "--seed",
-}
+_OPTIONS = {"n_train_worms": "--train-worms", "n_folds": "--folds", "max_epochs": "--epochs", "random_state": "--seed"}
+_WITHOUT_OPTION = ("n_splits", "paper_folds")
 
 TARGETS: dict[str, Target] = {}
 """Every experiment by name, in the order in which they are declared."""

@@ -40,12 +40,6 @@ class Settings:
     ------
     ValueError
         If a vocabulary or a kind of fold does not exist, or a number is out of range.
-
-    Examples
-    --------
-    >>> from skworm.paper.study import Settings
-    >>> Settings(n_folds=2, max_epochs=100).departure
-    '2 of 10 folds and 100 of 800 epochs'
     """
 
     data: str = "simulated"  # ``"kato2015"``, ``"simulated"``, or a path to recordings

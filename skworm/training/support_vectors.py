@@ -225,26 +225,8 @@ def fit_support_vectors(
     default as many as libsvm takes, do not suffice, there is a ConvergenceWarning. In place of the machines of a job
     whose kernel overflows stands an error.
 
-    References
-    ----------
     Fan, Chen & Lin 2005, "Working set selection using second order information for training support vector machines",
-    JMLR 6, 1889-1918: WSS 2. Chang & Lin 2011, "LIBSVM: a library for support vector machines", ACM TIST 2(3),
-    section 4.1.
-
-    Examples
-    --------
-    Two folds of the same samples, of which the second leaves the last sample out:
-
-    >>> import numpy as np
-    >>> from skworm.training import decision_values, fit_support_vectors
-    >>> from skworm.training.support_vectors import Kernel, SupportVectorJob
-    >>> X, codes = np.array([[0.0], [1.0], [2.0], [5.0]]), np.array([1, 1, 0, 0])
-    >>> folds = [SupportVectorJob(X[:n], codes[:n], np.full(n, 10.0), 1.0, Kernel("linear"), "cpu") for n in (4, 3)]
-    >>> whole, fold = fit_support_vectors(folds)
-    >>> fold.dual_coef
-    array([[ 0., -2.,  2.]])
-    >>> decision_values(np.array([[1.5], [4.0]]), X[:3], fold.dual_coef, fold.rho, kernel=Kernel("linear"))
-    array([[0., 5.]])
+    JMLR 6, 1889-1918: WSS 2. Chang & Lin 2011, "LIBSVM: a library for support vector machines", section 4.1.
     """
     pairs_of = [job.pairs() for job in jobs]
     pairs = [pair for own in pairs_of for pair in own]
