@@ -69,12 +69,5 @@ def neuron_name(name: Any) -> str:
 
 
 def is_neuron(name: str) -> bool:
-    """Return whether a name is that of a neuron of the hermaphrodite or the male, as skworm writes it.
-
-    Examples
-    --------
-    >>> from skworm.neurons import is_neuron
-    >>> [is_neuron(name) for name in ("AVAL", "VB01", "AVAL?", "ROI_1", "velocity", "3")]
-    [True, True, False, False, False, False]
-    """
+    """Return whether a name, as skworm writes it, is that of a neuron of either sex: not ``"AVAL?"`` or ``"ROI_1"``."""
     return name in HERMAPHRODITE or name in MALE

@@ -106,8 +106,13 @@ def test_too_few_neurons_are_refused(worm):
     names = ("ASKL", "ASKR")
     columns = [worm.neurons.index(name) for name in names]
     few = replace(worm, neurons=names, traces=worm.traces[:, columns], derivatives=None)
+    model = skworm.load("kato2015-4-states")
     with pytest.raises(ValueError, match=r"2 of the 58 neurons.*AVA"):
-        decode_states(skworm.load("kato2015-4-states"), [few])
+        decode_states(model, [few])
+    with pytest.warns(UserWarning, match=r"left out: worm 'few' has 2 of the 58 neurons"):
+        table = decode_states(model, [replace(few, worm="few"), worm])
+    assert table["worm"].unique().tolist() == [worm.worm]
+    assert list(table.attrs["expected"]) == [worm.worm]
 
 
 @real

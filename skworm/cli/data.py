@@ -198,6 +198,7 @@ def predict(
         from skworm.estimators.prediction import bouts_in_seconds, decode_states
         from skworm.persistence import load
         from skworm.plotting import EthogramDisplay
+        from skworm.plotting.base import write_above
 
         worms = load_recordings(recordings, **reading)
         classifier = load(model, device=device)
@@ -216,7 +217,7 @@ def predict(
         with atomic_path(paths[2]) as temporary:
             display = EthogramDisplay(table).plot()
             if words:
-                display.figure_.suptitle("\n".join(words), fontsize="small")
+                write_above(display.figure_, words)
             display.figure_.savefig(temporary, dpi=150)
         shares = {
             worm: {state: round(100 * share, 1) for state, share in own.value_counts(normalize=True).items()}

@@ -71,18 +71,20 @@ def expected_accuracy(card: Mapping[str, Any], neurons: Sequence[str]) -> Expect
 
 
 def check_worms(card: Mapping[str, Any], worms: Sequence[Recording]) -> dict[str, Expected]:
-    """Return the expected accuracy on each recording; raise ValueError where it has too few of the neurons."""
-    found = {}
-    for worm in worms:
-        expected = expected_accuracy(card, worm.identified)
-        if expected.n_present == 0 or expected.accuracy < card["floor"]:
-            raise ValueError(
-                f"worm {worm.worm!r} has {expected.n_present} of the {expected.n_neurons} neurons of {card['name']}, "
-                f"too few: {expected.accuracy:.2f} of its frames would be right, and {card['floor']:.2f} is the least "
-                f"that is read; the neurons that count most are {', '.join(card['leading'])}"
+    """Return the expected accuracy on each recording that has enough of the neurons, and warn of others."""
+    found = {worm.worm: expected_accuracy(card, worm.identified) for worm in worms}
+    enough = {name: own for name, own in found.items() if own.n_present and own.accuracy >= card["floor"]}
+    for name, own in found.items():
+        if name not in enough:
+            problem = (
+                f"worm {name!r} has {own.n_present} of the {own.n_neurons} neurons of {card['name']}, too few: "
+                f"{own.accuracy:.2f} of its frames would be right, and {card['floor']:.2f} is the least that is read; "
+                f"the neurons that count most are {', '.join(card['leading'])}"
             )
-        found[worm.worm] = expected
-    return found
+            if not enough:
+                raise ValueError(problem)
+            warnings.warn(f"left out: {problem}", stacklevel=3)
+    return enough
 
 
 def warn_unfamiliar(

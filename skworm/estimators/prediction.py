@@ -132,7 +132,8 @@ def decode_states(
     Warns
     -----
     UserWarning
-        If a recording looks unlike the worms that a model of the package was trained on.
+        If a recording looks unlike the worms that a model of the package was trained on, or has too few of its neurons
+        and is left out; where all have, that is an error.
 
     Examples
     --------
@@ -156,6 +157,7 @@ def decode_states(
         )
     recordings = list(recordings)
     expected = {} if about is None else check_worms(about, recordings)
+    recordings = [worm for worm in recordings if about is None or worm.worm in expected]
     X, worms = frames_for_model(model, recordings, settings=settings)
     table = X.index.to_frame(index=False)
     table["time"] = np.concatenate([worm.time for worm in worms])

@@ -126,10 +126,6 @@ def contains_transition(states: pd.Series, Y: pd.DataFrame) -> pd.Series:
     ValueError
         If the columns of `Y` tell no steps, or no frame of a worm has a state.
 
-    References
-    ----------
-    Wang et al. 2021, "Neuron-level Trajectory Prediction": "all deep learning models are able to learn transitions".
-
     Examples
     --------
     >>> import pandas as pd

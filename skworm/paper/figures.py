@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ from skworm.model_selection import WormScores
 from skworm.paper.models import BASELINE_LABELS, MARKOVIAN, TRAJECTORY_MODELS
 from skworm.paper.study import Arm, Study, counted
 from skworm.paper.tables import evaluation_label
+from skworm.plotting.base import write_above
 from skworm.plotting.words import readable
 
 PAPER_LABEL = "Wang et al. 2021 (real worms)"
-_LETTERS_AN_INCH, _INCHES_A_LINE = 13, 0.2
 _EXAMPLE_MODELS = ("mlp", "gnn")
 _EXAMPLE_NEURONS = ("AVAL", "RIML", "AVBL", "RID", "AIBR", "VB02")
 
@@ -148,6 +147,4 @@ def confusion_figures(name: str, table: pd.DataFrame, labels: Mapping[str, str])
 def mark_departure(figure: Any, departure: str) -> None:
     """Write above a figure what is less than in the paper; nothing where `departure` is empty."""
     if departure:
-        text = fill(f"Not the paper's protocol: {departure}", int(_LETTERS_AN_INCH * figure.get_figwidth()))
-        figure.set_figheight(figure.get_figheight() + _INCHES_A_LINE * (1 + text.count("\n")))
-        figure.suptitle(text, fontsize="small", color="#D55E00")
+        write_above(figure, [f"Not the paper's protocol: {departure}"], color="#D55E00")

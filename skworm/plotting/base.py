@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transform
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.collections import QuadMesh
 
 _BELOW = "outside lower center"
+_LETTERS_AN_INCH, _INCHES_A_LINE = 13, 0.2
 LONGEST_STEP, _LONGEST_IN_SECONDS = 1.5, 300.0
 _INCHES_OF_HANDLE, _INCHES_A_LETTER, _LEAST_INCHES_OF_PANEL = 0.56, 0.065, 1.7
 
@@ -191,6 +193,13 @@ def add_legend(where: Any, handles: Mapping[str, Any], **options: Any) -> Any:
     """Add a legend without a frame to a figure or to axes, and return it."""
     style = {"frameon": False, "fontsize": "small", "title_fontsize": "small", **options}
     return where.legend(list(handles.values()), list(handles), **style)
+
+
+def write_above(figure: Any, lines: Sequence[str], **style: Any) -> None:
+    """Write lines above a figure, wrapped to its width, and make room for them."""
+    wrapped = [part for line in lines for part in wrap(line, int(_LETTERS_AN_INCH * figure.get_figwidth()))]
+    figure.set_figheight(figure.get_figheight() + _INCHES_A_LINE * len(wrapped))
+    figure.suptitle("\n".join(wrapped), fontsize="small", **style)
 
 
 def legend_columns(labels: Collection[str], figure: Any = None, *, width: float = 0) -> int:
