@@ -239,7 +239,11 @@ def test_trajectories_look_and_leak_from_no_frame_ahead(lab):
     assert study._splitter(1, "contiguous_blocks", 0).cv.gap == 0
 
 
-def test_every_setting_that_a_command_sets_is_one():
-    from skworm.paper.declaration import _OPTIONS
+def test_every_setting_has_an_option_of_the_command():
+    from skworm.cli.reproduce import command_of
+    from skworm.paper.declaration import _OPTIONS, _WITHOUT_OPTION
+    from skworm.paper.targets import TARGETS
 
-    assert set(_OPTIONS) == set(inspect.signature(Settings).parameters) - {"n_splits", "paper_folds"}
+    options = {option for parameter in command_of(TARGETS["table1"]).params for option in parameter.opts}
+    names = set(inspect.signature(Settings).parameters) - set(_WITHOUT_OPTION)
+    assert {_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in names} <= options
