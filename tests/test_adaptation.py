@@ -91,7 +91,7 @@ def test_graph_networks_are_adapted(training, new, per):
 
 def test_what_cannot_be_adapted_is_refused(training, mlp, new):
     X, y = new
-    with pytest.raises(TypeError, match="LogisticRegression is no MLPStateClassifier"):
+    with pytest.raises(TypeError, match="LogisticRegression is not an MLPStateClassifier"):
         adapt(LogisticRegression().fit(X, y), X)
     with pytest.raises(ValueError, match="nothing to adapt"):
         adapt(MLPStateClassifier(augmentation=None, **FEW).fit(*training), X)

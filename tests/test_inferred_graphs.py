@@ -239,7 +239,7 @@ def test_stability_without_meaning_is_refused():
     table = graph_stability({"x": constant, "y": graph_of(np.arange(16).reshape(4, 4))})
     assert table["n_undefined"].item() == 1
     assert np.isnan(table["mean"].item())
-    with pytest.raises(ValueError, match="1 graph is no pair"):
+    with pytest.raises(ValueError, match="1 graph is not enough"):
         graph_stability({"x": constant})
     with pytest.raises(ValueError, match=r"the key 'x' has 1 entries, but names=\('worm', 'seed'\) has 2"):
         graph_stability({"x": constant, "y": constant}, names=("worm", "seed"))

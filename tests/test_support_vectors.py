@@ -7,7 +7,7 @@ from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.svm import SVC
 
 from skworm.training import SupportVectorJob, decision_values, fit_support_vectors, one_thread
-from skworm.training.support_vectors import Kernel
+from skworm.training.support_vectors import Kernel, Problems
 
 KERNELS = ["rbf", "linear", "poly", "sigmoid"]
 
@@ -135,8 +135,12 @@ def test_jobs_of_other_kernels_and_features_are_batches_of_their_own():
 def test_a_batch_that_memory_cannot_hold_is_divided(monkeypatch):
     jobs = [job(*blobs(seed=seed)) for seed in range(3)]
     whole = fit_support_vectors(jobs)
+    batches, start = [], Problems.start
+    monkeypatch.setattr(Problems, "start", lambda pairs: batches.append(len(pairs)) or start(pairs))
     monkeypatch.setattr("skworm.training.support_vectors._SHARE_OF_MEMORY", 1e-9)
-    for machines, same in zip(whole, fit_support_vectors(jobs), strict=True):
+    divided = fit_support_vectors(jobs)
+    assert batches == [1, 1, 1]
+    for machines, same in zip(whole, divided, strict=True):
         np.testing.assert_allclose(machines.dual_coef, same.dual_coef, atol=1e-9)
 
 

@@ -61,7 +61,7 @@ def adapt(
         estimator has not learnt, or nothing can be adapted: the network has no batch normalisation on the output of its
         hidden layers, and no state is known.
     TypeError
-        If the estimator is no neural state classifier.
+        If the estimator is not a neural state classifier.
 
     References
     ----------
@@ -84,7 +84,7 @@ def adapt(
     """
     if not isinstance(estimator, NeuralStateClassifier):
         raise TypeError(
-            f"{type(estimator).__name__} is no MLPStateClassifier or GNNStateClassifier; pass the network itself, "
+            f"{type(estimator).__name__} is not an MLPStateClassifier or GNNStateClassifier; pass the network itself, "
             "without a pipeline or another estimator around it"
         )
     check_is_fitted(estimator)

@@ -174,8 +174,9 @@ array-like of shape (n_frames,), optional
     @available_if(lambda self: self._solver_device() is not None)
     def training_job(self, X: Any, y: Any, worm: Any = None) -> SupportVectorJob:
         """Make all of a fit that precedes the solver of the GPU; see ``NeuralEstimator.training_job``."""
+        frames, states = self._known_frames(X, y, worm)
         self.svc_ = PairwiseSVC(**self._parameters(), device=str(self._solver_device()))
-        return self.svc_.job(*self._known_frames(X, y, worm))
+        return self.svc_.job(frames, states)
 
     def take_training(self, job: SupportVectorJob, machines: SupportVectors | ValueError) -> SVMStateClassifier:
         """Make all of a fit that follows the solver of the GPU; see ``NeuralEstimator.take_training``."""

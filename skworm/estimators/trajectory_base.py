@@ -67,7 +67,7 @@ float
         Raises
         ------
         ValueError
-            If `y` is no multiple of the columns of a frame, or `burn_in` or names do not fit `X` and `y`.
+            If `y` is not a multiple of the columns of a frame, or `burn_in` or names do not fit `X` and `y`.
         """
         self._fit(*self._training_frames(X, y, worm))
         return self

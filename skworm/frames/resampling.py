@@ -106,7 +106,7 @@ def resample(recording: Recording, fps: float) -> Recording:
     Raises
     ------
     ValueError
-        If `fps` is no positive number, the recording is shorter than two new frames, or frames are missing in it for
+        If `fps` is not a positive number, the recording is shorter than two new frames, or frames are missing in it for
         longer than a second and three frames: there is nothing to interpolate.
 
     Examples

@@ -371,7 +371,9 @@ def graph_stability(
         if len(key) != len(names):
             raise ValueError(f"the key {given!r} has {len(key)} entries, but names={tuple(names)} has {len(names)}")
     if len(keyed) < 2:
-        raise ValueError(f"{len(keyed)} graph is no pair; pass at least two, such as the graphs_ of a fitted network")
+        raise ValueError(
+            f"{len(keyed)} graph is not enough; pass at least two, such as the graphs_ of a fitted network"
+        )
     rows = []
     for (first, left), (second, right) in combinations(keyed.items(), 2):
         differing = [name for name, one, other in zip(names, first, second, strict=True) if one != other]
@@ -385,7 +387,7 @@ def graph_stability(
 
 
 def check_graph(graph: Any, name: str, *, finite: bool = True) -> None:
-    """Refuse what is no square DataFrame of numbers with the same neurons, each once, on both axes."""
+    """Refuse what is not a square DataFrame of numbers with the same neurons, each once, on both axes."""
     square = isinstance(graph, pd.DataFrame) and sorted(map(str, graph.index)) == sorted(map(str, graph.columns))
     if not square or graph.index.has_duplicates:
         shape = getattr(graph, "shape", type(graph).__name__)

@@ -308,7 +308,7 @@ def score_bouts(
     Raises
     ------
     ValueError
-        If `fps` or `tolerance` is no positive number, shapes do not fit, or worms are missing.
+        If `fps` or `tolerance` is not a positive number, shapes do not fit, or worms are missing.
 
     Examples
     --------

@@ -71,8 +71,8 @@ class VirtualWorms(ParameterObject):
     ) -> tuple[Tensor, Tensor]:
         """Return one epoch's virtual worms: samples, mixed, scaled and shifted, and the virtual worm of each.
 
-        `X` of shape (n_samples, n_steps * n_columns) holds frames, or trajectories, time-major, each frame neuron-
-        major, NaN where a neuron is missing; all frames of a trajectory have the same gain, offset and mixing.
+        `X` of shape (n_samples, n_steps * n_columns) holds frames, or trajectories, time-major, each frame
+        neuron-major, NaN where a neuron is missing; all frames of a trajectory have the same gain, offset and mixing.
         `signals` tell which of the `n_node_features` columns of a neuron show the same signal in different frames, and
         therefore have the same gain and offset; by default each is a signal of its own. Samples of different groups
         never share a virtual worm.
