@@ -73,9 +73,8 @@ class VirtualWorms(ParameterObject):
 
         `X` of shape (n_samples, n_steps * n_columns) holds frames, or trajectories, time-major, each frame
         neuron-major, NaN where a neuron is missing; all frames of a trajectory have the same gain, offset and mixing.
-        `signals` tell which of the `n_node_features` columns of a neuron show the same signal in different frames, and
-        therefore have the same gain and offset; by default each is a signal of its own. Samples of different groups
-        never share a virtual worm.
+        Of the `n_node_features` columns of a neuron, those of the same of `signals` have the same gain and offset; by
+        default each is its own. Samples of different groups never share a virtual worm.
         """
         draws = self.draw(len(X), X.shape[1] // n_steps, generator, n_node_features, signals)
         return self.apply(X, group, **draws.by_sample, **draws.shared)
