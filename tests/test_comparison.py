@@ -7,7 +7,7 @@ from scipy import stats
 from sklearn.dummy import DummyClassifier
 
 from skworm.model_selection import WormGroupKFold, WormScores, cross_validate_worms, describe_comparison
-from skworm.model_selection.stats import (
+from skworm.model_selection.comparison import (
     bootstrap_over_worms,
     corrected_resampled_t_test,
     holm_correction,

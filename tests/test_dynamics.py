@@ -4,9 +4,8 @@ from torch import nn
 
 from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, Groups, MessagePassing, StaticGraph
 from skworm.nn import messages as messages_module
-from skworm.nn.memory import FrameLSTM, NeuronGRU, NeuronLinear, NeuronLSTM, NeuronReadout
-from skworm.nn.readouts import ReadoutModule
-from skworm.nn.rollout import Step, TrajectoryModule
+from skworm.nn.frames import ReadoutModule
+from skworm.nn.rollout import FrameLSTM, NeuronGRU, NeuronLinear, NeuronLSTM, NeuronReadout, Step, TrajectoryModule
 
 N_SAMPLES, N_NEURONS, N_NODE_FEATURES = 12, 4, 2
 N_COLUMNS = N_NEURONS * N_NODE_FEATURES

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skworm.frames import PAPER_NEURONS, SHARED_WITH_NICHOLS, WormMinMaxScaler, make_frames
-from skworm.frames.derivatives import slopes
+from skworm.frames.features import slopes
 from skworm.frames.index import parse_column_names, window_of_rows
 from skworm.recording import Recording
 

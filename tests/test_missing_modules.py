@@ -19,7 +19,7 @@ from skworm.nn import (
     ReadoutModule,
     StaticGraph,
 )
-from skworm.nn.readouts import MissingNodes
+from skworm.nn.frames import MissingNodes
 
 N_FRAMES, N_NEURONS, N_NODE_FEATURES = 12, 5, 2
 

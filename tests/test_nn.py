@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, FrameModule, MessagePassing, StaticGraph
-from skworm.nn.blocks import FeatureBatchNorm
-from skworm.nn.groups import Groups
-from skworm.nn.readouts import ReadoutModule
+from skworm.nn.blocks import FeatureBatchNorm, Groups
+from skworm.nn.frames import ReadoutModule
 
 N_FRAMES, N_NEURONS, N_NODE_FEATURES, N_STATES = 30, 5, 2, 3
 

@@ -6,8 +6,7 @@ import pytest
 
 from skworm.datasets import as_recording, load_recordings
 from skworm.frames import make_frames
-from skworm.neurons import HERMAPHRODITE, MALE, is_neuron, neuron_name
-from skworm.recording import Recording
+from skworm.recording import HERMAPHRODITE, MALE, Recording, is_neuron, neuron_name
 
 N_FRAMES = 40
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from skworm.nn import FrameModule
-from skworm.nn.groups import Groups
-from skworm.nn.readouts import ReadoutModule
+from skworm.nn.blocks import Groups
+from skworm.nn.frames import ReadoutModule
 from skworm.training import (
     TrainingJob,
     TrainingSettings,

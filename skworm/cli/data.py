@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from skworm.cli.language import in_a_line, say
 from skworm.cli.options import (
     DEVICE,
     JSON,
@@ -18,10 +17,12 @@ from skworm.cli.options import (
     STATES_HELP,
     KeyValue,
     PathOrName,
+    in_a_line,
     lines_of,
     neurons_option,
     one_line_errors,
     options_of,
+    say,
     show,
     this_call,
 )

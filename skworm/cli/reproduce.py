@@ -9,16 +9,17 @@ from typing import Any
 
 import click
 
-from skworm.cli.language import in_a_line, say
 from skworm.cli.options import (
     DATA_OPTIONS,
     RUN_OPTIONS,
     STATES,
     STATES_HELP,
     NameList,
+    in_a_line,
     one_line_errors,
     options_of,
     out_option,
+    say,
     this_call,
 )
 from skworm.paper.declaration import QUICK_EPOCHS, QUICK_FORECAST_EPOCHS, Target

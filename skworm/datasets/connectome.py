@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from skworm.datasets.hdf5 import open_hdf5, read_dataset, read_texts
-from skworm.neurons import neuron_name
-from skworm.recording import repeated
+from skworm.recording import neuron_name, repeated
 
 _TABLES = "skworm.datasets.connectomes"
 _DOI = "10.1038/s41586-023-06683-4"

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skworm.neurons import is_neuron, neuron_name
-from skworm.recording import STATES, UNKNOWN, repeated
+from skworm.recording import STATES, UNKNOWN, is_neuron, neuron_name, repeated
 
 _NAMES_IN_FILES = {name: name for name in STATES} | {
     "fwd": "forward",

@@ -19,8 +19,7 @@ from skworm.datasets.conventions import (
     translate_states,
 )
 from skworm.datasets.hdf5 import groups_below, open_hdf5, read_dataset, read_texts, text_of
-from skworm.neurons import is_neuron, neuron_name
-from skworm.recording import STATES, UNKNOWN, Recording
+from skworm.recording import STATES, UNKNOWN, Recording, is_neuron, neuron_name
 
 _TRACES = ("RoiResponseSeries", "MicroscopyResponseSeries")
 _REGIONS = ("rois", "table_region")

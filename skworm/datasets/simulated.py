@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from skworm.neurons import neuron_name
-from skworm.recording import Recording
+from skworm.recording import Recording, neuron_name
 
 # Transitions between bouts, counted over the five worms of Kato et al. 2015 (WT_NoStim).
 _CYCLE = ("forward", "slowing", "reverse_1", "reverse_2", "sustained_reverse", "dorsal_turn", "ventral_turn", "unknown")

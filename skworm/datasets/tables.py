@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 
 from skworm.datasets.conventions import check_expansion, check_names, check_traces, frame_rate, translate_states
-from skworm.neurons import is_neuron, neuron_name
-from skworm.recording import STATES, UNKNOWN, Recording, repeated
+from skworm.recording import STATES, UNKNOWN, Recording, is_neuron, neuron_name, repeated
 
 _TIME = "time"
 _STATE = "state"

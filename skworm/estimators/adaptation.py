@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from skworm.estimators.states import NeuralStateClassifier, known_states
 from skworm.frames.index import worm_of_rows
 from skworm.nn.blocks import FeatureBatchNorm
-from skworm.nn.readouts import ReadoutModule
+from skworm.nn.frames import ReadoutModule
 from skworm.recording import UNKNOWN
 from skworm.training import one_thread
 

@@ -12,7 +12,7 @@ from sklearn.utils import get_tags
 
 from skworm.estimators.familiarity import check_worms, sets_of_states, warn_unfamiliar
 from skworm.frames import make_frames, resample
-from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS
+from skworm.frames.features import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS
 from skworm.frames.index import is_same_rate, parse_column_names, parse_context_feature_names, settings_for
 from skworm.frames.resampling import follows_a_gap
 from skworm.recording import UNKNOWN, VOCABULARIES, Recording, map_states

@@ -15,12 +15,18 @@ from sklearn.utils.validation import check_is_fitted
 from skworm.estimators.hidden_markov import HiddenMarkovStateClassifier, filter_step
 from skworm.estimators.prediction import columns_of, readable_frames
 from skworm.frames import NODE_FEATURES, make_frames
-from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD, REACH, SMOOTH_SECONDS, slopes
+from skworm.frames.features import (
+    DERIVATIVE_LOOKS_AHEAD,
+    REACH,
+    SMOOTH_SECONDS,
+    check_choice,
+    is_constant,
+    range_of,
+    slopes,
+)
 from skworm.frames.index import is_same_rate, parse_context_feature_names, settings_for
 from skworm.frames.resampling import GAP_STEPS
-from skworm.frames.scaling import check_choice, is_constant, range_of
-from skworm.neurons import neuron_name
-from skworm.recording import UNKNOWN, Recording
+from skworm.recording import UNKNOWN, Recording, neuron_name
 
 # Where a feature stands whose range is not known yet: in the middle of [0, 1].
 _WITHOUT_RANGE = 0.5

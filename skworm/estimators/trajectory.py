@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from skworm.estimators.network import GraphEstimator
 from skworm.estimators.trajectory_base import NeuralTrajectoryRegressor
-from skworm.nn.memory import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout
-from skworm.nn.rollout import Step
+from skworm.nn.rollout import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout, Step
 
 _N_GATED = 16
 """Features of a neuron's gated memory."""

@@ -1,8 +1,7 @@
 """Recordings become frames: a table of node features, scaled worm by worm, and the state of every row."""
 
-from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD
+from skworm.frames.features import DERIVATIVE_LOOKS_AHEAD, WormMinMaxScaler
 from skworm.frames.resampling import resample
-from skworm.frames.scaling import WormMinMaxScaler
 from skworm.frames.table import (
     NODE_FEATURES,
     PAPER_NEURONS,

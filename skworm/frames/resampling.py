@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from skworm.frames.features import check_positive
 from skworm.frames.index import is_same_rate
-from skworm.frames.scaling import check_positive
 from skworm.recording import Recording
 
 NO_CONTEXT = (0,)

@@ -11,11 +11,21 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from skworm.frames.derivatives import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS, differentiate
+from skworm.frames.features import (
+    DERIVATIVE_LOOKS_AHEAD,
+    ROBUST,
+    SMOOTH_SECONDS,
+    check_choice,
+    check_percentiles,
+    check_positive,
+    differentiate,
+    is_constant,
+    range_of,
+    scale,
+)
 from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, column_names, context_feature_names, is_same_rate
 from skworm.frames.resampling import NO_CONTEXT, check_context, check_times, context_rows, resample
 from skworm.frames.resampling import detrend as remove_baseline
-from skworm.frames.scaling import ROBUST, check_choice, check_percentiles, check_positive, is_constant, range_of, scale
 from skworm.recording import UNKNOWN, Recording, map_states, repeated
 
 # No camera and no division yields a number as large as this.
@@ -72,7 +82,7 @@ def make_frames(
     derivative : {"auto", "smooth", "causal", "file", "central", "backward"}, default="auto"
         Time derivative of the traces, in dF/F a second before scaling:
 
-        - ``"smooth"``: slope of a line fitted to the frames around, see ``skworm.frames.derivatives.slopes``;
+        - ``"smooth"``: slope of a line fitted to the frames around, see ``skworm.frames.features.slopes``;
         - ``"causal"``: the same of the frame and those before it, for use while a worm is recorded;
         - ``"file"``: the recording's own;
         - ``"central"``: second-order central difference over the recording's time stamps, which is mostly noise;

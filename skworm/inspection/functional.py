@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from skworm.neurons import neuron_name
-from skworm.recording import Recording
+from skworm.recording import Recording, neuron_name
 
 _N_COMPONENTS = 20
 _RIDGE = 1.0

@@ -14,9 +14,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
 from skworm.frames.index import worm_of_rows
-from skworm.neurons import neuron_name
 from skworm.parameters import check_whole
-from skworm.recording import UNKNOWN
+from skworm.recording import UNKNOWN, neuron_name
 
 _SWAPS_AN_EDGE = 10
 

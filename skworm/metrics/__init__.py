@@ -1,6 +1,5 @@
 """Scores: of states by frame and by bout, of probabilities, of continuous behaviour, and of trajectories."""
 
-from skworm.metrics.behavior import score_behavior
 from skworm.metrics.bouts import (
     find_bouts,
     score_bouts,
@@ -8,8 +7,8 @@ from skworm.metrics.bouts import (
     transition_matrix,
 )
 from skworm.metrics.calibration import calibration_report, coverage_report, reliability_curve
+from skworm.metrics.regression import mse_by_step, score_behavior, skill_by_step
 from skworm.metrics.states import make_state_scorer, score_states
-from skworm.metrics.trajectories import mse_by_step, skill_by_step
 
 __all__ = [
     "calibration_report",

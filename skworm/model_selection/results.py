@@ -14,9 +14,8 @@ import pandas as pd
 
 from skworm.atomic import atomic_path, write_whole
 from skworm.metrics.registry import METRICS, Metric, metric_of
-from skworm.model_selection.comparison import FIT, KEYS, compare_models
+from skworm.model_selection.comparison import FIT, KEYS, bootstrap_over_worms, check_resamples, compare_models, interval
 from skworm.model_selection.samples import PERSISTENCE
-from skworm.model_selection.stats import bootstrap_over_worms, check_resamples, interval
 from skworm.model_selection.store import FitStore
 
 _PARTS = ("block", "states", "fold_by", "n_train_worms", "burn_in", "signal", "step")

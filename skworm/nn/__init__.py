@@ -1,9 +1,8 @@
 """Torch modules: perceptrons, graphs between neurons, convolutions, memories, and the networks built of them."""
 
-from skworm.nn.frames import FrameModule
+from skworm.nn.blocks import Groups
+from skworm.nn.frames import AttentionPooling, FrameModule, ReadoutModule
 from skworm.nn.graphs import DynamicGraph, EdgeEncoder, FixedGraph, FreeGraph, StaticGraph
-from skworm.nn.groups import Groups
-from skworm.nn.memory import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout
 from skworm.nn.messages import (
     AttentionConvolution,
     GATConvolution,
@@ -13,8 +12,7 @@ from skworm.nn.messages import (
     MessagePassing,
     SAGEConvolution,
 )
-from skworm.nn.readouts import AttentionPooling, ReadoutModule
-from skworm.nn.rollout import Step, TrajectoryModule
+from skworm.nn.rollout import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout, Step, TrajectoryModule
 
 __all__ = [
     "AttentionConvolution",

@@ -13,8 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from skworm.nn.blocks import perceptron
-from skworm.nn.groups import Groups
+from skworm.nn.blocks import Groups, perceptron
 
 
 class EdgeEncoder(nn.Module):

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from skworm.nn.blocks import perceptron
+from skworm.nn.blocks import Groups, perceptron
 from skworm.nn.graphs import EdgeEncoder, Graph, StaticGraph, pairs_of
-from skworm.nn.groups import Groups
 
 HIDDEN_EDGES_AT_A_TIME = 2**20
 """Hidden features of pairs of neurons that are held at once."""

@@ -14,7 +14,7 @@ import pandas as pd
 
 from skworm.datasets import load_connectome
 from skworm.inspection import compare_graphs, inferred_graph
-from skworm.model_selection.stats import bootstrap_over_worms, interval
+from skworm.model_selection.comparison import bootstrap_over_worms, interval
 from skworm.model_selection.store import FitStore
 from skworm.paper.models import STATE_MODELS
 from skworm.paper.study import Study, digest_of_recordings

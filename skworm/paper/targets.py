@@ -257,7 +257,7 @@ for _name, _title, _summary, _drawn in (
 )
 def without_ava(study: Study) -> Plan:
     """Compare classifiers with and without AVAL and AVAR."""
-    from skworm.neurons import neuron_name
+    from skworm.recording import neuron_name
 
     fewer = tuple(neuron for neuron in study.neurons if neuron_name(neuron) not in _AVA)
     left_out = [neuron for neuron in study.neurons if neuron not in fewer]
@@ -330,7 +330,7 @@ def one_hot_edges(study: Study) -> Plan:
 def three_neurons(study: Study) -> Plan:
     """Compare classifiers on the three neurons of Nichols et al. with those on all neurons."""
     from skworm.frames import SHARED_WITH_NICHOLS
-    from skworm.neurons import neuron_name
+    from skworm.recording import neuron_name
 
     names = {neuron_name(neuron): neuron for neuron in study.neurons}
     lacking = [neuron for neuron in SHARED_WITH_NICHOLS if neuron not in names]

@@ -9,8 +9,8 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 
-from skworm.neurons import neuron_name
 from skworm.plotting import base, words
+from skworm.recording import neuron_name
 
 _POSITIVE, _NEGATIVE, _REFERENCE = "#2166AC", "#B2182B", "#CCCCCC"
 _INCHES_A_NEURON, _EDGES_A_NEURON, _WIDEST, _THINNEST = 0.24, 2, 2.6, 0.4

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from skworm.nn.groups import Groups
+from skworm.nn.blocks import Groups
 from skworm.training.process import interrupts, one_thread
 
 

@@ -17,8 +17,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from skworm.nn.blocks import FeatureBatchNorm
-from skworm.nn.groups import Groups
+from skworm.nn.blocks import FeatureBatchNorm, Groups
 from skworm.training.loop import (
     LEARNING_RATE_FACTOR,
     LEARNING_RATE_PATIENCE,

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from skworm.model_selection import WormScores
-from skworm.model_selection.stats import smallest_sign_flip_p
+from skworm.model_selection.comparison import smallest_sign_flip_p
 
 LEVEL = 0.05
 
