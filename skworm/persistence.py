@@ -43,7 +43,7 @@ from skworm.estimators.behavior import NeuralBehaviorRegressor
 from skworm.estimators.calibration import ConformalStateClassifier, TemperatureScaledClassifier, WrappingStateClassifier
 from skworm.estimators.network import GraphEstimator, NeuralEstimator
 from skworm.estimators.svm import PairwiseSVC, SVMStateClassifier
-from skworm.estimators.trajectory_base import NeuralTrajectoryRegressor, TrajectoryRegressor
+from skworm.estimators.trajectory import NeuralTrajectoryRegressor, TrajectoryRegressor
 from skworm.frames import WormMinMaxScaler
 from skworm.frames.index import learned_settings, worm_of_rows
 from skworm.model_selection import WormGroupKFold

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 from skworm.datasets import make_worms
 from skworm.frames import make_frames, make_trajectories
 from skworm.plotting import LINE_COLORS, STATE_COLORS, TrajectoryDisplay
-from skworm.plotting.words import colors_of_states
+from skworm.plotting.base import colors_of_states
 from skworm.recording import STATES, UNKNOWN, VOCABULARIES
 
 # Machado et al. 2009, "A physiologically-based model for simulation of color vision deficiency", Table 1, severity 1;

@@ -20,7 +20,7 @@ from skworm import (
     WormGroupKFold,
 )
 from skworm.datasets import make_worms
-from skworm.estimators.trajectory_base import TrainingWindows
+from skworm.estimators.trajectory import TrainingWindows
 from skworm.frames import PAPER_NEURONS, make_frames, make_trajectories
 from skworm.metrics import skill_by_step
 from skworm.paper import published
@@ -210,7 +210,7 @@ def test_networks_start_as_the_linear_map(network, center, two_observed, monkeyp
         "rollout": Rollout(clip_margin=None),
     }
     # The network's map is penalised for the change of a frame, the other for the frame: without a penalty they agree.
-    monkeypatch.setattr("skworm.estimators.trajectory_base._RIDGE", 0)
+    monkeypatch.setattr("skworm.estimators.trajectory._RIDGE", 0)
     model = network(center=center, **untrained).fit(X, Y)
     linear = LinearTrajectoryRegressor(center=center, alpha=0).fit(X, Y)
     unseen = X.rename(index={"simulated-0": "new"}, level="worm")

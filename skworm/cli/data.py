@@ -354,7 +354,7 @@ def compare(
         from skworm.model_selection import describe_comparison, read_scores
         from skworm.paper.report import no_results, without_naive
         from skworm.paper.tables import STEPS, comparison_texts, lay_out, parts_in_words, parts_of_comparison
-        from skworm.plotting.words import readable
+        from skworm.plotting.base import readable
 
         if results.is_dir() and not (results / "scores.csv").is_file() and not (results / "fits").is_dir():
             raise no_results(results)

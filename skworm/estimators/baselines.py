@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from skworm.estimators.trajectory_base import TrajectoryRegressor, steps_of_pairs
+from skworm.estimators.trajectory import TrajectoryRegressor, steps_of_pairs
 from skworm.parameters import NotNegative
 
 

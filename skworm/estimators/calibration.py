@@ -20,7 +20,6 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter, validate_data
 
-from skworm.estimators.documentation import DocumentedEstimator
 from skworm.estimators.familiarity import states_within
 from skworm.estimators.states import StateClassifierMixin, encode_states, known_states
 from skworm.frames.index import (
@@ -33,6 +32,7 @@ from skworm.frames.index import (
     validate_like_training,
     worm_of_rows,
 )
+from skworm.parameters import DocumentedEstimator
 
 # The log of a probability of 0, as far as single precision tells: finite, so that it can be divided.
 _LOG_OF_ZERO = float(np.log(np.finfo(np.float32).tiny))

@@ -16,9 +16,8 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skworm.estimators.documentation import DocumentedEstimator
 from skworm.frames.index import frame_of_rows, frame_settings, validate_like_training, worm_of_rows
-from skworm.parameters import Count
+from skworm.parameters import Count, DocumentedEstimator
 
 _LARGEST_DENSE = 300
 _ROWS_A_CHUNK = 1024

@@ -15,7 +15,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
-from skworm.estimators.documentation import DocumentedEstimator, words_of
 from skworm.estimators.parts import (
     GRAPHS,
     MESSAGES,
@@ -42,7 +41,7 @@ from skworm.nn import (
     MessagePassing,
     ReadoutModule,
 )
-from skworm.parameters import Count, NotNegative, Positive, resolved
+from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive, resolved, words_of
 from skworm.training import (
     Batch,
     Draws,

@@ -14,7 +14,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 from torch import nn
 
-from skworm.estimators.documentation import documented
 from skworm.estimators.network import FrameEstimator, GraphFrameEstimator, check_weights
 from skworm.frames.index import (
     check_same_order,
@@ -23,6 +22,7 @@ from skworm.frames.index import (
     validate_like_training,
     worm_of_rows,
 )
+from skworm.parameters import documented
 from skworm.recording import UNKNOWN
 from skworm.training import TrainingJob, one_thread
 

@@ -1,14 +1,400 @@
-"""Trajectory regressors: networks that predict the frames after those that they observe."""
+"""Predict trajectories of neurons: the base of all trajectory regressors, and the networks."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from skworm.estimators.network import GraphEstimator
-from skworm.estimators.trajectory_base import NeuralTrajectoryRegressor
-from skworm.nn.rollout import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout, Step
+from skworm.estimators.network import GraphEstimator, NeuralEstimator, VirtualBatches, check_weights
+from skworm.estimators.parts import Readout, Rollout
+from skworm.frames.index import (
+    check_same_order,
+    frame_settings,
+    parse_step_column_names,
+    validate_like_training,
+    warn_unnamed,
+    worm_of_rows,
+)
+from skworm.nn.rollout import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout, Step, TrajectoryModule
+from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive
+from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, one_thread
+
+_ROWS_OF_THE_POPULATION = 10
+_Names = tuple[Sequence[str], Sequence[int]]
+
+
+class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, DocumentedEstimator):
+    """Predict the frames of a trajectory from the observed ones before them.
+
+    `X` holds `burn_in` observed frames a row, `y` the `horizon` frames after them, both flattened time-major.
+    """
+
+    burn_in: Count | None = None
+    center = "population"
+
+    _words: ClassVar[dict[str, str]] = {
+        "rows": "trajectories",
+        "row": "trajectory",
+        "columns": "burn_in * n_columns",
+        "about_X": (
+            "Observed frames, time-major; a DataFrame of :func:`skworm.frames.make_trajectories` carries worms, "
+            "neurons and\n    `burn_in`."
+        ),
+        "y": "array-like of shape (n_trajectories, horizon * n_columns)\n    The frames after them, time-major.",
+        "horizon": "int, optional\n    Frames to predict; by default as many as `y` had in training.",
+        "predict returns": "ndarray of shape (n_trajectories, horizon * n_columns)\n    Predicted frames, time-major.",
+        "score returns": """\
+float
+    R²: 1 for a perfect forecast, 0 for one as good as each column's mean. :func:`skworm.metrics.skill_by_step` compares
+    with persistence instead, step by step.""",
+    }
+
+    def fit(self, X: Any, y: Any, worm: Any = None) -> Self:
+        """Learn from trajectories.
+
+        Raises
+        ------
+        ValueError
+            If `y` is not a multiple of the columns of a frame, or `burn_in` or names do not fit `X` and `y`.
+        """
+        self._fit(*self._training_frames(X, y, worm))
+        return self
+
+    def predict(self, X: Any, worm: Any = None, horizon: int | None = None) -> np.ndarray:
+        """Predict the frames after the observed ones.
+
+        Raises
+        ------
+        ValueError
+            If `X` does not fit the training data, or a predicted frame is not finite.
+        """
+        check_is_fitted(self)
+        steps = self._check_horizon(horizon)
+        frames, worms, levels = self._centred(X, worm)
+        predicted = self._predict(frames, worms, steps) + levels[:, None]
+        _check_finite(predicted)
+        return predicted.reshape(len(frames), -1)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None, worm: Any = None) -> float:
+        """Return the coefficient of determination, averaged over all columns of all steps."""
+        return r2_score(y, self.predict(X, worm=worm), sample_weight=sample_weight)
+
+    def _training_frames(self, X: Any, y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """Learn shapes and levels, and give frames measured from them, with their worms."""
+        self._validate_params()
+        check_same_order(X, y)
+        observed, future = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        self.frame_settings_ = frame_settings(X)
+        self._read_shapes(X, y, observed, future)
+        worms = worm_of_rows(X, worm)
+        frames = np.concatenate([observed, future.reshape(len(future), -1)], axis=1)
+        frames = frames.reshape(len(frames), self.burn_in_ + self.horizon_, self.n_columns_)
+        self._learn_levels(frames, worms)
+        return frames - self._levels_of_rows(frames, worms)[:, None], worms
+
+    def _fit(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
+        """Learn from centred frames of shape (n_trajectories, burn_in + horizon, n_columns)."""
+        raise NotImplementedError
+
+    def _predict(self, frames: np.ndarray, worms: np.ndarray | None, n_steps: int) -> np.ndarray:
+        """Predict centred frames of shape (n_trajectories, n_steps, n_columns)."""
+        raise NotImplementedError
+
+    def _centred(self, X: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Check observed frames, and give them measured from the level of their worm, with worms and levels."""
+        observed = validate_like_training(self, X, dtype=np.float64)
+        frames = observed.reshape(len(observed), self.burn_in_, self.n_columns_)
+        worms = worm_of_rows(X, worm)
+        levels = self._levels_of_rows(frames, worms)
+        return frames - levels[:, None], worms, levels
+
+    def _check_horizon(self, horizon: int | None) -> int:
+        if horizon is None:
+            return self.horizon_
+        if not isinstance(horizon, Integral) or horizon < 1:
+            raise ValueError(f"horizon={horizon!r} must be a whole number of frames, at least 1")
+        return int(horizon)
+
+    def _read_shapes(self, X: Any, y: Any, observed: np.ndarray, future: np.ndarray) -> None:
+        named = parse_step_column_names(X.columns) if hasattr(X, "columns") else None
+        n_steps = None if named is None else len(named[1])
+        if self.burn_in is not None and n_steps not in (None, self.burn_in):
+            raise ValueError(
+                f"burn_in={self.burn_in}, but the columns of X name {n_steps} observed frames; leave burn_in=None, or "
+                f"make trajectories with burn_in={self.burn_in}"
+            )
+        self.burn_in_ = n_steps or self.burn_in or 1
+        if observed.shape[1] % self.burn_in_:
+            raise ValueError(
+                f"X has {observed.shape[1]} columns, not a multiple of burn_in={self.burn_in_}; it holds "
+                "burn_in frames a row, time-major"
+            )
+        self.n_columns_ = observed.shape[1] // self.burn_in_
+        n_outputs = 1 if future.ndim == 1 else future.shape[1]
+        if n_outputs % self.n_columns_:
+            raise ValueError(
+                f"y has {n_outputs} columns, not a multiple of the {self.n_columns_} columns of a frame; it holds the "
+                f"frames after those of X, time-major. If X holds several frames a row, pass burn_in="
+            )
+        self.horizon_ = n_outputs // self.n_columns_
+        if named is not None and hasattr(y, "columns"):
+            _check_names(named, parse_step_column_names(y.columns))
+        self._frame_columns = None if named is None else named[0]
+
+    def _learn_levels(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
+        self.levels_: dict[Any, np.ndarray] = {}
+        if worms is not None and self.center == "worm":
+            self.levels_ = {name: frames[worms == name].mean(axis=(0, 1)) for name in pd.unique(worms)}
+        own = list(self.levels_.values())
+        self.level_ = np.mean(own, axis=0) if own else frames.mean(axis=(0, 1))
+
+    def _levels_of_rows(self, frames: np.ndarray, worms: np.ndarray | None) -> np.ndarray:
+        if worms is None and self.levels_:
+            warn_unnamed(self, "measures each worm from its own level")
+        if worms is None or self.center == "population":
+            return np.broadcast_to(self.level_, (len(frames), self.n_columns_))
+        levels = np.empty((len(frames), self.n_columns_))
+        for name in pd.unique(worms):
+            rows = worms == name
+            levels[rows] = self.levels_[name] if name in self.levels_ else self._level_of_new_worm(frames[rows])
+        return levels
+
+    def _level_of_new_worm(self, frames: np.ndarray) -> np.ndarray:
+        # A few rows say little of a worm's level, so the population weighs as much as that many rows.
+        own, population = len(frames), _ROWS_OF_THE_POPULATION
+        return (own * frames.mean(axis=(0, 1)) + population * self.level_) / (own + population)
+
+
+def _check_names(named: _Names, named_y: _Names | None) -> None:
+    if named_y is None:
+        return
+    if named[0] != named_y[0]:
+        strange = sorted(set(named[0]) ^ set(named_y[0])) or ["their order"]
+        raise ValueError(f"X and y differ in the columns of a frame: {strange[:4]}; make both with make_trajectories")
+    if named[1][-1] != 0 or named_y[1][0] != 1:
+        raise ValueError(
+            f"the steps of X end at {named[1][-1]} and those of y begin at {named_y[1][0]}; X ends at step 0, the last "
+            "observed frame, and y begins at step 1: make both with make_trajectories"
+        )
+
+
+def _check_finite(predicted: np.ndarray) -> None:
+    diverged = ~np.isfinite(predicted).all(axis=2)
+    if diverged.any():
+        step = int(np.flatnonzero(diverged.any(axis=0))[0]) + 1
+        raise ValueError(
+            f"the rollout of {int(diverged.any(axis=1).sum())} of {len(predicted)} trajectories diverged, first "
+            f"at step {step}; keep frames within bounds (clip_margin=0.5), train with a longer train_horizon or a "
+            f"lower learning_rate, or predict with horizon={max(1, step - 1)}"
+        )
+
+
+def steps_of_pairs(frames: np.ndarray, burn_in: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return all stretches of `burn_in` frames, (n_pairs, burn_in * n_columns), and the frame after each.
+
+    Frames have the shape (n_trajectories, n_frames, n_columns).
+    """
+    n_starts = frames.shape[1] - burn_in
+    before = np.concatenate([frames[:, start : start + burn_in].reshape(len(frames), -1) for start in range(n_starts)])
+    after = np.concatenate([frames[:, start + burn_in] for start in range(n_starts)])
+    return before, after
+
+
+@dataclass(frozen=True)
+class TrainingWindows(VirtualBatches):
+    """Cut a window out of every trajectory, make virtual worms of them, and show true frames now and then.
+
+    A window starts at one of `n_starts` frames, and the share of true frames that a rollout is shown falls from 1 to 0
+    until the epoch `sampling_end`.
+    """
+
+    burn_in: int
+    horizon: int
+    n_columns: int
+    n_node_features: int
+    n_starts: int
+    sampling_end: float
+
+    @property
+    def structure(self) -> Hashable:
+        """All but the strength of augmentation."""
+        virtual = None if self.augmentation is None else self.augmentation.structure
+        sizes = (self.burn_in, self.horizon, self.n_columns, self.n_node_features, self.n_starts)
+        return sizes, self.sampling_end, virtual
+
+    def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
+        """Draw starts, virtual worms, and which true frames are shown."""
+        draws = Draws({}, {})
+        if self.n_starts > 1:
+            start = torch.randint(self.n_starts, (n_samples, 1), generator=generator, device=generator.device)
+            draws.by_sample["start"] = start
+        if self.augmentation is not None:
+            virtual = self.augmentation.draw(n_samples, self.n_columns, generator, self.n_node_features)
+            draws.by_sample.update(virtual.by_sample)
+            draws.shared.update(virtual.shared)
+        if epoch < self.sampling_end:
+            chance = torch.rand(n_samples, self.horizon, generator=generator, device=generator.device)
+            draws.by_sample["shown"] = chance < 1 - epoch / self.sampling_end
+        return draws
+
+    def __call__(
+        self,
+        X: Tensor,
+        group: Tensor,
+        y: Tensor,
+        start: Tensor | None = None,
+        shown: Tensor | None = None,
+        **virtual: Tensor,
+    ) -> Batch:
+        """Make inputs and targets of the draws."""
+        frames = torch.cat([X, y], dim=1)
+        n_features = (self.burn_in + self.horizon) * self.n_columns
+        if start is not None:
+            frames = frames.gather(1, start * self.n_columns + torch.arange(n_features, device=X.device))
+        frames = frames[:, :n_features]
+        if virtual:
+            frames, group = VirtualWorms.apply(frames, group, **virtual)
+        X, y = frames[:, : self.burn_in * self.n_columns], frames[:, self.burn_in * self.n_columns :]
+        inputs = {"X": X, "group": group}
+        return (inputs if shown is None else inputs | {"true": y, "shown": shown}), y
+
+
+_RIDGE = 1.0
+"""Penalty of the ridge regression that the linear map starts as."""
+
+
+class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
+    """A torch module that rolls out trajectories, trained through skorch."""
+
+    rollout: Rollout | None = None
+    center: Literal["worm", "population"] = "worm"
+    linear: bool = True
+    n_hidden: Count = 256
+    readout: Literal["concatenate"] | Readout = "concatenate"
+    max_epochs: Count = 200
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegative = 0.0
+
+    _auto_augmentation = VirtualWorms(gain=0.3, offset=0.0, mixing=0.2)
+    _loss = nn.MSELoss
+    _decayed = "step.*"
+    _graph_per = "frame"
+    _words: ClassVar[dict[str, str]] = {
+        "unit": "frame",
+        "net_outputs": "frames, all\n    less the level of the worm (``level_`` or ``levels_``)",
+        "virtual_worms": "VirtualWorms(gain=0.3, offset=0, mixing=0.2)",
+        "readouts": '{"concatenate"}',
+        "decays": "float",
+        "decayed": "f, its linear map apart.",
+    }
+
+    def _check_parts(self) -> None:
+        super()._check_parts()
+        self._rollout().check()
+        aggregation = self._readout_of_neurons().aggregation
+        if aggregation != "concatenate":
+            raise ValueError(
+                f"Readout: aggregation={aggregation!r}, but {type(self).__name__} predicts every neuron, and reads all "
+                "of them out side by side; leave aggregation='concatenate'"
+            )
+
+    def _rollout(self) -> Rollout:
+        return Rollout() if self.rollout is None else self.rollout
+
+    def _batch_norm(self) -> str | None:
+        batch_norm = self._readout_of_neurons().batch_norm
+        return None if batch_norm == "auto" else batch_norm
+
+    def _build_step(self) -> Step:
+        raise NotImplementedError
+
+    @property
+    def _n_outputs(self) -> int:
+        return self.n_columns_
+
+    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> Self:
+        """Train on trajectories."""
+        return NeuralEstimator.fit(self, X, y, worm, sample_weight)
+
+    def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
+        """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
+        self._check_parts()
+        weight = check_weights(sample_weight, X)
+        frames, worms = self._training_frames(X, y, worm)
+        train_horizon = self._rollout().train_horizon
+        if train_horizon > self.horizon_:
+            raise ValueError(
+                f"train_horizon={train_horizon} is longer than the {self.horizon_} frames that y holds; lower it with "
+                f"rollout=Rollout(train_horizon=...), or make trajectories with horizon={train_horizon} or more"
+            )
+        self._name_columns(self._frame_columns, self.n_columns_)
+        group, held_out, seed = self._judges(X, worms, np.ones(len(frames), dtype=bool))
+        self._learn_linear_part(frames[~held_out])
+        flat = frames.reshape(len(frames), -1).astype(np.float32)
+        observed, future = np.split(flat, [self.burn_in_ * self.n_columns_], axis=1)
+        return self._job(observed, group, future, held_out, seed, self._preparation(), weight)
+
+    def _learn_linear_part(self, frames: np.ndarray) -> None:
+        before, after = steps_of_pairs(frames, self.burn_in_)
+        self._bounds = None
+        clip_margin = self._rollout().clip_margin
+        if clip_margin is not None:
+            low, high = frames.min(axis=(0, 1)), frames.max(axis=(0, 1))
+            margin = clip_margin * (high - low)
+            self._bounds = np.stack([low - margin, high + margin])
+        self._ridge = None
+        if self.linear:
+            self._ridge = Ridge(alpha=_RIDGE).fit(before, after - before[:, -self.n_columns_ :])
+
+    def _build_module(self) -> TrajectoryModule:
+        step, linear = self._build_step(), None
+        if self._ridge is not None:
+            linear = nn.Linear(self.burn_in_ * self.n_columns_, self.n_columns_)
+            with torch.no_grad():
+                linear.weight.copy_(torch.from_numpy(self._ridge.coef_))
+                linear.bias.copy_(torch.from_numpy(self._ridge.intercept_))
+                # The network starts at nothing: it is what the linear map leaves to be explained.
+                for parameter in step.readout.get_submodule("output").parameters():
+                    parameter.zero_()
+        return TrajectoryModule(
+            len(self.neurons_),
+            len(self.node_features_),
+            self.burn_in_,
+            step,
+            train_horizon=self._rollout().train_horizon,
+            horizon=self.horizon_,
+            linear=linear,
+            bounds=None if self._bounds is None else torch.from_numpy(self._bounds).float(),
+        )
+
+    def _preparation(self) -> TrainingWindows:
+        rollout = self._rollout()
+        return TrainingWindows(
+            burn_in=self.burn_in_,
+            horizon=rollout.train_horizon,
+            n_columns=self.n_columns_,
+            n_node_features=len(self.node_features_),
+            n_starts=self.horizon_ - rollout.train_horizon + 1 if rollout.random_start else 1,
+            sampling_end=rollout.scheduled_sampling_end,
+            augmentation=self._virtual_worms(),
+        )
+
+    def _predict(self, frames: np.ndarray, worms: np.ndarray | None, n_steps: int) -> np.ndarray:
+        with one_thread(), torch.inference_mode():
+            predicted = self._apply(self._tensor(frames.reshape(len(frames), -1)), worms, n_steps=n_steps)
+            return predicted.cpu().numpy().reshape(len(frames), n_steps, -1)
+
 
 _N_GATED = 16
 """Features of a neuron's gated memory."""

@@ -13,8 +13,17 @@ import numpy as np
 import pandas as pd
 
 from skworm.atomic import atomic_path, write_whole
-from skworm.metrics.registry import METRICS, Metric, metric_of
-from skworm.model_selection.comparison import FIT, KEYS, bootstrap_over_worms, check_resamples, compare_models, interval
+from skworm.model_selection.comparison import (
+    FIT,
+    KEYS,
+    METRICS,
+    Metric,
+    bootstrap_over_worms,
+    check_resamples,
+    compare_models,
+    interval,
+    metric_of,
+)
 from skworm.model_selection.samples import PERSISTENCE
 from skworm.model_selection.store import FitStore
 

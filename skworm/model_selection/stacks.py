@@ -1,12 +1,18 @@
-"""Fits of one model to many sets of rows, trained together where a GPU does that."""
+"""Networks and support vector machines trained together: fits of a cross-validation, candidates of a search."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
-from sklearn.base import clone
+import numpy as np
+from sklearn import get_config
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
+from sklearn.utils.metadata_routing import process_routing
 
 _MOST_FITS = 320
 
@@ -57,3 +63,105 @@ def training_job(model: Any, X: Any, y: Any) -> Any:
             X = model[:-1].fit_transform(X, y)
         model = model.steps[-1][1]
     return model.training_job(X, y)
+
+
+class FusedGridSearchCV(GridSearchCV):
+    """``sklearn.model_selection.GridSearchCV`` that trains all candidates on all splits as stacks.
+
+    Candidates whose networks have the same structure, because they differ in learning rate, decay, strength of
+    augmentation or seed, make up one stack; others have a stack for each structure. Models without a network of skworm,
+    and fits with metadata other than `groups`, are fitted one by one. Results are those of ``GridSearchCV``, but for
+    rounding; ``mean_fit_time`` and ``std_fit_time`` leave out the training that was done together.
+
+    Parameters
+    ----------
+    estimator, param_grid, scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
+        See ``sklearn.model_selection.GridSearchCV``. `n_jobs` holds for what is fitted one by one. Where the
+        network's `random_state` is None, one seed is drawn for the whole search, so that candidates differ by their
+        parameters alone.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, multimetric_
+        See ``sklearn.model_selection.GridSearchCV``.
+
+    Examples
+    --------
+    >>> from skworm import MLPStateClassifier, WormGroupKFold
+    >>> from skworm.datasets import make_worms
+    >>> from skworm.frames import make_frames
+    >>> from skworm.model_selection import FusedGridSearchCV
+    >>> X, y = make_frames(make_worms(n_worms=3, n_frames=200, random_state=0), states="2")
+    >>> mlp = MLPStateClassifier(max_epochs=30, random_state=0)
+    >>> cv = WormGroupKFold(n_splits=2, random_state=0)
+    >>> search = FusedGridSearchCV(mlp, {"learning_rate": [1e-4, 1e-2]}, cv=cv)
+    >>> search.fit(X, y, groups=X.index.get_level_values("worm")).best_params_
+    {'learning_rate': 0.01}
+    """
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> FusedGridSearchCV:
+        """Search the grid.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples, ...)
+            Targets.
+        **params
+            `groups` of the samples, and other metadata.
+
+        Returns
+        -------
+        self
+            The fitted search.
+        """
+        network = network_of(self.estimator)
+        if network is None or set(params) - {"groups"}:
+            return super().fit(X, y, **params)
+        X, y = indexable(X, y)
+        estimator = clone(self.estimator)
+        if getattr(network, "random_state", 0) is None:
+            network_of(estimator).random_state = check_random_state(None).randint(np.iinfo(np.int32).max)
+        # Once, since a splitter may draw other splits when asked again.
+        splits = list(self._splits(X, y, params))
+        search = GridSearchCV(
+            estimator,
+            self.param_grid,
+            **{name: getattr(self, name) for name in ("scoring", "refit", "verbose", "error_score")},
+            cv=splits,
+            return_train_score=self.return_train_score,
+        )
+        with self._trained(estimator, X, y, splits):
+            search.fit(X, y)
+        self.__dict__.update({name: value for name, value in vars(search).items() if name.endswith("_")})
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = get_tags(self.estimator).input_tags.allow_nan
+        return tags
+
+    def _splits(self, X: Any, y: Any, params: dict[str, Any]) -> Any:
+        # An infinite target is told by the error that follows.
+        with np.errstate(invalid="ignore"):
+            cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        if get_config()["enable_metadata_routing"] and params:
+            params = process_routing(self, "fit", **params).splitter.split
+        return cv.split(X, y, **params)
+
+    def _trained(self, estimator: Any, X: Any, y: Any, splits: list[Any]) -> Any:
+        jobs = []
+        for parameters in ParameterGrid(self.param_grid):
+            for rows, _ in splits:
+                try:
+                    model = clone(estimator).set_params(**clone(parameters, safe=False))
+                    if network_of(model) is not None:
+                        jobs.append(training_job(model, _safe_indexing(X, rows), _safe_indexing(y, rows)))
+                except Exception:  # the search meets the same error, and `error_score` says what then
+                    continue
+        if not jobs:
+            return nullcontext()
+        from skworm.training import trained_beforehand
+
+        return trained_beforehand(jobs)

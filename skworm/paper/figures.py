@@ -13,8 +13,7 @@ from skworm.model_selection import WormScores
 from skworm.paper.models import BASELINE_LABELS, MARKOVIAN, TRAJECTORY_MODELS
 from skworm.paper.study import Arm, Study, counted
 from skworm.paper.tables import evaluation_label
-from skworm.plotting.base import write_above
-from skworm.plotting.words import readable
+from skworm.plotting.base import readable, write_above
 
 PAPER_LABEL = "Wang et al. 2021 (real worms)"
 _EXAMPLE_MODELS = ("mlp", "gnn")

@@ -29,7 +29,7 @@ from skworm.paper.tables import (
     texts_of_trajectories,
 )
 from skworm.paper.targets import TARGETS
-from skworm.plotting.words import readable
+from skworm.plotting.base import readable
 
 NAIVE = ("clock", "majority")
 """Baselines that look at no neuron."""

@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from skworm.metrics.registry import metric_of
 from skworm.model_selection import WormScores, describe_comparison
-from skworm.model_selection.comparison import bootstrap_over_worms, holm_correction, interval
+from skworm.model_selection.comparison import bootstrap_over_worms, holm_correction, interval, metric_of
 from skworm.model_selection.results import FIT
 from skworm.model_selection.samples import EVALUATIONS
 from skworm.paper.models import BASELINE_LABELS
 from skworm.paper.study import Arm, Study, counted
-from skworm.plotting.words import readable
+from skworm.plotting.base import readable
 from skworm.recording import STATES
 
 STEPS = (1, 8, 16)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from skworm.frames.index import worm_of_rows
 from skworm.metrics import calibration_report, reliability_curve
-from skworm.plotting import base, words
+from skworm.plotting import base
 from skworm.recording import UNKNOWN
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class ConfusionDisplay(base.ClassifierDisplay):
             found = f"several rows for {state!r} taken for {predicted!r} in panel {name!r}"
             raise ValueError(f"confusion has {found}; average them over worms first")
         panels = list(self.confusion["panel"].unique())
-        states = list(self.states or words.colors_of_states([*self.confusion["state"], *self.confusion["predicted"]]))
+        states = list(self.states or base.colors_of_states([*self.confusion["state"], *self.confusion["predicted"]]))
         side = 1.2 + _INCHES_A_STATE * len(states)
         n_columns = min(_MATRICES_A_ROW, len(panels))
         size = (1.6 + side * n_columns, 1.0 + side * -(-len(panels) // n_columns))
@@ -125,7 +125,7 @@ class ConfusionDisplay(base.ClassifierDisplay):
             if np.isfinite(value):
                 color = "white" if value > _DARK else "black"
                 axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=color, fontsize="small")
-        names = list(map(words.readable, states))
+        names = list(map(base.readable, states))
         axes.set_xticks(range(len(states)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
         axes.set_yticks(range(len(states)), names, fontsize="small")
         axes.tick_params(length=0)
@@ -225,11 +225,11 @@ class ReliabilityDisplay(base.ClassifierDisplay):
 
     def _draw_panel(self, axes: Axes, panel: str) -> None:
         rows = self.curves[self.curves["panel"] == panel]
-        axes.plot([0, 1], [0, 1], color=words.GREY, linestyle="--", linewidth=1, zorder=0)
+        axes.plot([0, 1], [0, 1], color=base.GREY, linestyle="--", linewidth=1, zorder=0)
         for worm, bins in rows.groupby("worm", sort=False):
             share = bins["n_frames"] / bins["n_frames"].sum()
             curve, share = bins[share >= _LEAST_SHARE], share[share >= _LEAST_SHARE]
-            color = words.LINE_COLORS[list(self.curves["worm"].unique()).index(worm) % len(words.LINE_COLORS)]
+            color = base.LINE_COLORS[list(self.curves["worm"].unique()).index(worm) % len(base.LINE_COLORS)]
             place = curve["confidence"], curve["accuracy"]
             key = panel, str(worm)
             self.lines_[key] = axes.plot(*place, color=color, linewidth=1.2, label=str(worm))[0]
@@ -288,7 +288,7 @@ class LeakageDisplay(base.Display):
         kinds: Any = self.report.groupby(["fold_by", "gap"], sort=False)
         folds: dict[str, pd.DataFrame] = {}
         for (fold_by, gap), rows in kinds:
-            folds[words.readable(fold_by) + (f",\ngap of {gap} frames" if gap else "")] = rows
+            folds[base.readable(fold_by) + (f",\ngap of {gap} frames" if gap else "")] = rows
         size = (7.2, 1.5 + _INCHES_A_KIND * len(folds))
         self._make_axes(ax, 2, size, sharey=True, width_ratios=[3, 2])
         self.means_: dict[tuple[str, str], Any] = {}
@@ -300,8 +300,8 @@ class LeakageDisplay(base.Display):
             self._draw_scores(position, name, rows, list(models))
             shares = 100 * rows["share_touching"].to_numpy()
             beside = position + np.linspace(-_SPREAD_OF_MODELS, _SPREAD_OF_MODELS, len(shares))
-            self.bars_[name] = self.axes_[1].barh(position, shares.mean(), height=0.62, color=words.BAR)[0]
-            base.draw_dots(self.axes_[1], shares, beside, words.DOT, clip_on=False)
+            self.bars_[name] = self.axes_[1].barh(position, shares.mean(), height=0.62, color=base.BAR)[0]
+            base.draw_dots(self.axes_[1], shares, beside, base.DOT, clip_on=False)
         labels = ("Accuracy (%)", "Held-out windows (%)")
         titles = ("Score on held-out windows", "Touching a training window")
         for axes, label, title in zip(self.axes_, labels, titles, strict=True):
@@ -312,13 +312,13 @@ class LeakageDisplay(base.Display):
             base.tidy(axes, grid="x")
         self.axes_[1].set_xlim(0, 100)
         handles = {label: self.means_[next(iter(folds)), model] for model, label in models.items()}
-        self._add_legend(handles, axes=self.axes_[0], title=words.MEAN_OVER_WORMS)
+        self._add_legend(handles, axes=self.axes_[0], title=base.MEAN_OVER_WORMS)
 
     def _draw_scores(self, position: int, name: str, rows: pd.DataFrame, models: list[str]) -> None:
         for place, model in enumerate(models):
             y = position + _SPREAD_OF_MODELS * (place - (len(models) - 1) / 2)
             values = 100 * rows[f"accuracy_{model}"].to_numpy()
-            color = words.style_of_model(model, models)[0]
+            color = base.style_of_model(model, models)[0]
             # Dots lie below their mean, which would hide them.
             below = y + _BELOW_MEAN + np.linspace(-_SPREAD_OF_DOTS, _SPREAD_OF_DOTS, len(values))
             self.dots_[name, model] = base.draw_dots(self.axes_[0], values, below, color)
@@ -367,12 +367,12 @@ class NeuronImportanceDisplay(base.Display):
         self.dots_: dict[str, Any] = {}
         several = drops.shape[1] > 1
         for position, (neuron, values) in enumerate(drops.iterrows()):
-            color = words.BAR if several else words.DOT
+            color = base.BAR if several else base.DOT
             self.bars_[str(neuron)] = self.ax_.barh(position, values.mean(), height=0.72, color=color)[0]
             if several:
                 below = position + np.linspace(-_SPREAD_OF_WORMS, _SPREAD_OF_WORMS, len(values))
-                self.dots_[str(neuron)] = base.draw_dots(self.ax_, values, below, words.DOT)
-        self.ax_.axvline(0, color=words.GREY, linewidth=0.8)
+                self.dots_[str(neuron)] = base.draw_dots(self.ax_, values, below, base.DOT)
+        self.ax_.axvline(0, color=base.GREY, linewidth=0.8)
         base.name_rows(self.ax_, list(self.bars_), margin=0.6, fontsize="small")
         self.ax_.set_xlabel(self.xlabel)
         base.tidy(self.ax_, grid="x", left=False)

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 
-from skworm.plotting import base, words
+from skworm.plotting import base
 from skworm.recording import neuron_name
 
 _POSITIVE, _NEGATIVE, _REFERENCE = "#2166AC", "#B2182B", "#CCCCCC"
@@ -135,7 +135,7 @@ class GraphDisplay(base.Display):
         limit = np.nanmax(np.abs(values)) or 1.0
         low, colors = (-limit, "RdBu") if signed else (0, "Blues")
         self.image_ = self.ax_.imshow(values, interpolation="nearest", vmin=low, vmax=limit, cmap=colors)
-        self.ax_.set_facecolor(words.LIGHT)
+        self.ax_.set_facecolor(base.LIGHT)
         # Given axes may have neighbours that an inset would cover.
         place: dict[str, Any] = {"ax": self.ax_, "fraction": 0.046, "pad": 0.03}
         if self._own_figure:
@@ -170,7 +170,7 @@ class GraphDisplay(base.Display):
             style = {"color": color, "linewidth": width, "alpha": 0.85, "zorder": 2}
             style["linestyle"] = "-" if marked is None or marked[pre, post] else (0, (4 / width**0.5, 2 / width**0.5))
             self.edges_[names[pre], names[post]] = self._arrow(places, pre, post, **style)
-        self.ax_.plot(*places.T, "o", color=words.ink(), markersize=5, zorder=3)
+        self.ax_.plot(*places.T, "o", color=base.ink(), markersize=5, zorder=3)
         for name, (x, y), angle in zip(names, places * _NAME_RADIUS, np.degrees(angles), strict=True):
             left = x < -1e-9
             text = self.ax_.text(x, y, name, ha="right" if left else "left", va="center", fontsize="small")
@@ -179,7 +179,7 @@ class GraphDisplay(base.Display):
         self.ax_.set_axis_off()
 
     def _label(self) -> str:
-        source = f", {words.connectome_label(self.graph)}" if "reference" in self.graph.attrs else ""
+        source = f", {base.connectome_label(self.graph)}" if "reference" in self.graph.attrs else ""
         return f"Edge weight{source}" if self.label is None else self.label
 
     def _title(self) -> str:
@@ -198,7 +198,7 @@ class GraphDisplay(base.Display):
         for pair in (*strongest, *weakest):
             edge = self.edges_[pair]
             handles[f"{weights[pair]:.3g}"] = Line2D([], [], color=edge.get_edgecolor(), linewidth=edge.get_linewidth())
-        reference = self.reference_label or f"edge of the {words.connectome_label(self.reference)}"
+        reference = self.reference_label or f"edge of the {base.connectome_label(self.reference)}"
         if isinstance(self.reference_, list):
             handles[f"no {reference}"] = Line2D([], [], color=_POSITIVE, linestyle=(0, (4, 2)))
             handles[reference] = Line2D([], [], color=_REFERENCE)

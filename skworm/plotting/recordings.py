@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from skworm.frames.index import frame_of_rows, worm_of_rows
 from skworm.frames.resampling import follows_a_gap
 from skworm.metrics.bouts import check_frames_differ, frames_a_second
-from skworm.plotting import base, words
+from skworm.plotting import base
 from skworm.recording import UNKNOWN, Recording
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _INCHES_A_NEURON, _INCHES_STRIP = 0.13, 0.2
 _N_TRACES, _MARGIN = 4, 0.05
-_STRIPS = {"annotated": words.LABELLED, "state": words.PREDICTED}
+_STRIPS = {"annotated": base.LABELLED, "state": base.PREDICTED}
 _INCHES_A_MANIFOLD, _INCHES_A_STRIP, _INCHES_AROUND, _HEAD, _GAP = 3.0, 0.3, 1.1, 0.7, 0.25
 
 
@@ -72,7 +72,7 @@ class RecordingDisplay(base.Display):
         edges, frames = base.cells_of_frames(worm.time)
         cells, rows = np.where(frames < 0, np.nan, traces[:, frames]), np.arange(len(traces) + 1) - 0.5
         self.image_ = self.ax_.pcolormesh(edges, rows, cells, vmin=low, vmax=high, cmap="viridis", rasterized=True)
-        self.ax_.set_facecolor(words.LIGHT)
+        self.ax_.set_facecolor(base.LIGHT)
         beside = self.ax_.inset_axes((1.015, 0, 0.015, 1))
         self.colorbar_ = self.figure_.colorbar(self.image_, cax=beside, label="ΔF/F", extend="both")
         base.name_rows(self.ax_, neurons, fontsize="x-small")
@@ -115,13 +115,13 @@ class TraceDisplay(base.Display):
     def _draw(self, ax: Any) -> None:
         worm = self.recording
         neurons = _chosen_neurons(worm, self.neurons, _N_TRACES)
-        colors = words.colors_of_states([] if worm.states is None else worm.states)
+        colors = base.colors_of_states([] if worm.states is None else worm.states)
         size = (7.0, 1.1 + 0.85 * len(neurons))
         self._make_axes(ax, len(neurons), size, n_columns=1, sharex=True)
         self.lines_: dict[tuple[str, str], Any] = {}
         edges, _ = base.cells_of_frames(worm.time)
         for axes, neuron in zip(self.axes_, neurons, strict=True):
-            self._draw_trace(axes, neuron, colors or {"trace": words.ink()})
+            self._draw_trace(axes, neuron, colors or {"trace": base.ink()})
             axes.set_xlim(edges[0], edges[-1])
             axes.set_ylabel(f"{neuron}\n(ΔF/F)", fontsize="small")
             base.tidy(axes)
@@ -205,8 +205,8 @@ class EthogramDisplay(base.ClassifierDisplay):
 
         %(drawn)s
         """
-        models = predictions if isinstance(predictions, Mapping) else {words.PREDICTED: predictions}
-        states = {**({} if y_true is None else {words.LABELLED: y_true}), **models}
+        models = predictions if isinstance(predictions, Mapping) else {base.PREDICTED: predictions}
+        states = {**({} if y_true is None else {base.LABELLED: y_true}), **models}
         rows = next(iter(states.values()))
         worms = worm_of_rows(rows, worm)
         worms = np.full(len(rows), "") if worms is None else worms
@@ -233,7 +233,7 @@ class EthogramDisplay(base.ClassifierDisplay):
         strips = dict(self.strips or {name: label for name, label in _STRIPS.items() if name in self.table})
         base.require_columns(self.table, ["worm", "time", *(self.strips or ["state"])], "that of decode_states")
         worms = self.table["worm"].unique().tolist()
-        colors = words.colors_of_states(pd.unique(self.table[list(strips)].to_numpy().ravel()))
+        colors = base.colors_of_states(pd.unique(self.table[list(strips)].to_numpy().ravel()))
         self.states_ = list(colors)
         # With several strips a worm, its name is written above them, and their own names on the axis.
         head = _HEAD if len(strips) > 1 and any(map(str, worms)) else 0.0
@@ -324,7 +324,7 @@ class ManifoldDisplay(base.Display):
         states = None if self.states is None else np.asarray(self.states, dtype=str)
         if states is not None and states.shape != (len(values),):
             raise ValueError(f"y has shape {states.shape}, but there are {len(values)} frames; pass one state a frame")
-        colors = {"trajectory": words.DOT} if states is None else words.colors_of_states(states)
+        colors = {"trajectory": base.DOT} if states is None else base.colors_of_states(states)
         worm = worm_of_rows(self.embedding)
         worm = np.zeros(len(values), dtype=int) if worm is None else worm
         # Rows that do not follow each other in time are not joined: nothing was seen on the way between them.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 
-from skworm.plotting import base, words
+from skworm.plotting import base
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ class ResultsDisplay(base.Display):
     @classmethod
     def _labels(cls, score: str, x: str | None) -> dict[str, str]:
         counted = {"xlabel": "Training worms (number)"} if x == _TRAIN_WORMS else {}
-        return {"ylabel": words.label_of_score(score), **counted}
+        return {"ylabel": base.label_of_score(score), **counted}
 
     def _labels_of_models(self) -> dict[str, str]:
         return dict(self.models or {name: name for name in self.scores["model"].unique()})
@@ -140,7 +140,7 @@ class WormScoresDisplay(ResultsDisplay, kw_only=True):
 
     @classmethod
     def _labels(cls, score: str, x: str | None) -> dict[str, str]:
-        return {"xlabel": words.label_of_score(score)}
+        return {"xlabel": base.label_of_score(score)}
 
     def _draw(self, ax: Any) -> None:
         models = self._labels_of_models()
@@ -166,7 +166,7 @@ class WormScoresDisplay(ResultsDisplay, kw_only=True):
                 self._draw_model(axes, (panel, model), position, scores[model])
         if self.baseline in scores:
             value = float(np.nanmean(scores[self.baseline]))
-            self.baselines_[panel] = axes.axvline(value, color=words.GREY, linestyle="--", linewidth=1, zorder=0)
+            self.baselines_[panel] = axes.axvline(value, color=base.GREY, linestyle="--", linewidth=1, zorder=0)
         axes.set_xlabel(self.xlabel)
         base.tidy(axes, grid="x")
         base.name_rows(axes, list(models.values()))
@@ -175,10 +175,10 @@ class WormScoresDisplay(ResultsDisplay, kw_only=True):
 
     def _draw_model(self, axes: Axes, key: tuple[str, str], position: int, values: np.ndarray) -> None:
         below = position + np.linspace(*_BAND_OF_DOTS, len(values))
-        self.dots_[key] = base.draw_dots(axes, values, below, words.DOT)
+        self.dots_[key] = base.draw_dots(axes, values, below, base.DOT)
         spread = float(np.nanstd(values, ddof=1)) if len(values) > 1 else None
         mean, above = float(np.nanmean(values)), position - 0.12
-        self.means_[key] = axes.errorbar(mean, above, xerr=spread, fmt="|", color=words.ink(), markersize=8)
+        self.means_[key] = axes.errorbar(mean, above, xerr=spread, fmt="|", color=base.ink(), markersize=8)
         if self.reference and key in self.reference:
             self.references_[key] = _draw_diamond(axes, 100 * self.reference[key], above, _REFERENCE)
 
@@ -219,7 +219,7 @@ class ScoreCurveDisplay(ResultsDisplay, kw_only=True):
 
     _x: ClassVar[str | None] = _TRAIN_WORMS
     _unit: ClassVar[float] = 100
-    _legend_title: ClassVar[str | None] = words.MEAN_OVER_WORMS
+    _legend_title: ClassVar[str | None] = base.MEAN_OVER_WORMS
 
     def _draw(self, ax: Any) -> None:
         models = self._labels_of_models()
@@ -248,7 +248,7 @@ class ScoreCurveDisplay(ResultsDisplay, kw_only=True):
                 self._draw_model(axes, (panel, model), place, models, by_worm)
         for (where, model, x), value in (self.reference or {}).items():
             if where == panel and model in models:
-                self.references_[panel, model, x] = _draw_diamond(axes, x, self._unit * value, words.ink())
+                self.references_[panel, model, x] = _draw_diamond(axes, x, self._unit * value, base.ink())
         axes.set_xlabel(self.xlabel)
         self._set_axes(axes, np.sort(rows["x"].unique()))
 
@@ -269,7 +269,7 @@ class ScoreCurveDisplay(ResultsDisplay, kw_only=True):
             x = np.asarray(x, dtype=float)
             return x * (1 + _SPREAD_OF_MODELS * offset) if self.log else x + 1.6 * _SPREAD_OF_MODELS * offset * step
 
-        color, linestyle = words.style_of_model(key[1], models)
+        color, linestyle = base.style_of_model(key[1], models)
         means, spreads = by_worm.groupby(level="x").mean(), by_worm.groupby(level="x").std()
         x = beside(by_worm.index.get_level_values("x"))
         self.dots_[key] = base.draw_dots(axes, x, by_worm, color)
@@ -326,16 +326,16 @@ class TrajectoryErrorDisplay(ScoreCurveDisplay, kw_only=True):
 
     @classmethod
     def _labels(cls, score: str, x: str | None) -> dict[str, str]:
-        of_what = "" if score == "mse" else f", {words.readable(score.removeprefix('mse_'))}"
+        of_what = "" if score == "mse" else f", {base.readable(score.removeprefix('mse_'))}"
         return {"ylabel": f"Mean squared error{of_what}\n(scaled features)"}
 
     def _draw_model(
         self, axes: Axes, key: tuple[str, str], place: int, models: Mapping[str, str], by_worm: pd.Series
     ) -> None:
         mean, deviation = by_worm.groupby(level="x").mean(), by_worm.groupby(level="x").std()
-        color, style = words.style_of_model(key[1], models)
+        color, style = base.style_of_model(key[1], models)
         self.lines_[key] = axes.plot(mean.index, mean, color=color, linestyle=style, linewidth=1.5)[0]
-        if key[1] not in words.BASELINE_STYLES and deviation.notna().any():
+        if key[1] not in base.BASELINE_STYLES and deviation.notna().any():
             band: dict[str, Any] = {"color": color, "alpha": 0.1, "linewidth": 0}
             self.bands_[key] = axes.fill_between(mean.index, mean - deviation, mean + deviation, **band)
 
@@ -353,7 +353,7 @@ def _draw_diamond(axes: Axes, x: float, y: float, color: str) -> Any:
 
 def _rows_of_panels(results: pd.DataFrame, panels: Mapping[str, Mapping[str, Any]] | None) -> pd.DataFrame:
     """Return the rows of each panel with its title in a column "panel"."""
-    panels = panels or {words.readable(name): {"evaluation": name} for name in results["evaluation"].unique()}
+    panels = panels or {base.readable(name): {"evaluation": name} for name in results["evaluation"].unique()}
     parts = []
     for title, values in panels.items():
         rows = results[np.logical_and.reduce([results[column] == value for column, value in values.items()])]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from skworm.frames.index import FRAME_LEVEL, SEPARATOR, WORM_LEVEL, parse_column_names
-from skworm.plotting import base, words
+from skworm.plotting import base
 from skworm.recording import UNKNOWN, Recording
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class TrajectoryDisplay(base.Display):
         time = np.arange(-self.n_before, len(true) - self.n_before) / (self.fps or 1)
         states = None if self.states is None else self.states.loc[worm].reindex(shown).fillna(UNKNOWN).to_numpy()
         # The colours are those of all states, so that rows of a recording have the same.
-        colors = words.colors_of_states([] if self.states is None else [*self.states, UNKNOWN])
+        colors = base.colors_of_states([] if self.states is None else [*self.states, UNKNOWN])
         scope = self.frames.attrs.get("fit_scope")
         unit = {None: "", "recording": "scaled"}.get(scope, _UNITS.get(self.node_feature, ""))
         size = (5.5, 1.5 + 0.95 * len(neurons))
@@ -96,14 +96,14 @@ class TrajectoryDisplay(base.Display):
             if states is not None:
                 _shade_states(axes, time, states, colors)
             column = columns.index(f"{neuron}{SEPARATOR}{self.node_feature}")
-            self.lines_[neuron, words.TRUE] = axes.plot(time, true[:, column], color=words.ink(), linewidth=1.2)[0]
+            self.lines_[neuron, base.TRUE] = axes.plot(time, true[:, column], color=base.ink(), linewidth=1.2)[0]
             for name, array in arrays.items():
                 # The prediction goes on from the last observed frame.
                 values = [true[self.n_before, column], *array[self.row].reshape(-1, len(columns))[:, column]]
-                color, style = words.style_of_model(name, self.models or self.predicted)
+                color, style = base.style_of_model(name, self.models or self.predicted)
                 line = axes.plot(time[self.n_before :], values, color=color, linestyle=style, linewidth=1.5)[0]
                 self.lines_[neuron, name] = line
-            axes.axvline(0, color=words.GREY, linewidth=0.8)
+            axes.axvline(0, color=base.GREY, linewidth=0.8)
             axes.set_ylabel(f"{neuron}\n({unit})" if unit else neuron, fontsize="small")
             axes.set_xlim(time[0], time[-1])
             base.tidy(axes)
@@ -173,15 +173,15 @@ class BehaviorDisplay(base.Display):
                 f"y has frame {frames.max()}, but the recording of {worm.worm!r} has {worm.n_frames} frames; "
                 "pass the recording that the frames were made of"
             )
-        signals = {words.TRUE: y.to_numpy(dtype=float), **_checked(self.predicted, y, "y")}
+        signals = {base.TRUE: y.to_numpy(dtype=float), **_checked(self.predicted, y, "y")}
         self._make_axes(ax, 1, (7.0, 3.4))
         self.lines_: dict[str, Any] = {}
         # A frame that is absent breaks the line, where it would else be drawn straight across.
         edges, places = base.cells_of_frames(worm.time)
         time = np.where(places < 0, edges[:-1], worm.time[places])
         for name, values in signals.items():
-            is_true = name == words.TRUE
-            color, style = (words.ink(), "-") if is_true else words.style_of_model(name, self.models or self.predicted)
+            is_true = name == base.TRUE
+            color, style = (base.ink(), "-") if is_true else base.style_of_model(name, self.models or self.predicted)
             whole = pd.Series(values[rows], index=frames).reindex(places)
             line = self.ax_.plot(time, whole, color=color, linestyle=style, linewidth=1.0, zorder=1.9 if is_true else 2)
             self.lines_[name] = line[0]
