@@ -88,12 +88,14 @@ PIPELINE: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = MappingPro
         "derivative over 2.6 s": ({"derivative_width": 2.6}, {}),
         "scaled by the whole range": ({"percentiles": (0, 100)}, {}),
         "context": ({"context": CONTEXT}, {}),
+        "C of 30": ({}, {"C": 30.0}),
+        "context, C of 30": ({"context": CONTEXT}, {"C": 30.0}),
         "100 epochs": ({}, {"max_epochs": 100}),
         "800 epochs at 0.001": ({}, {"max_epochs": 800, "learning_rate": 1e-3}),
         "no virtual worms": ({}, {"augmentation": None}),
     }
 )
-"""Changes to the frames and to the networks of the recommended pipeline by name, one at a time."""
+"""Changes to the frames and to the models of the recommended pipeline by name."""
 
 
 @target(
@@ -110,7 +112,7 @@ def pipeline_sensitivity(study: Study) -> Plan:
     changed = []
     for arm in arms:
         for name, (frames, parameters) in PIPELINE.items():
-            if parameters and arm.name == "svm":
+            if not parameters.keys() <= arm.model.get_params().keys():
                 continue
             model, label = study.model(arm.name, **parameters), f"{arm.label}, {name}"
             changed.append(replace(arm, name=label, label=label, model=model, frames=frames, against=arm.name))
