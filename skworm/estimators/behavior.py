@@ -8,17 +8,11 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
 from torch import nn
 
-from skworm.estimators.network import FrameEstimator, GraphFrameEstimator, check_weights
-from skworm.frames.index import check_same_order, signal_names
-from skworm.training import TrainingJob
+from skworm.estimators.network import FrameEstimator, GraphEstimator
+from skworm.frames.index import signal_names
 
 _LOSSES = MappingProxyType({"squared_error": nn.MSELoss, "huber": nn.HuberLoss})
 _KNOWN_OR_NOT: dict[str, Any] = {"dtype": np.float64, "ensure_2d": False, "ensure_all_finite": "allow-nan"}
@@ -54,31 +48,23 @@ float
         """
         return super().fit(X, y, worm, sample_weight)
 
-    def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
-        """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
-        self._check_parts()
-        check_same_order(X, y)
+    def _checked(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         frames, signals = validate_data(self, X, y, validate_separately=({"dtype": np.float32}, _KNOWN_OR_NOT))
         check_consistent_length(frames, signals)
-        self._name_columns(getattr(X, "columns", None), frames.shape[1])
         self.signals_ = signal_names(y)
         self._one_column = signals.ndim == 1
         signals = signals.reshape(len(signals), -1)
-        known = np.isfinite(signals).all(axis=1)
-        weight = check_weights(sample_weight, frames)
-        if weight is not None:
-            known &= weight > 0
-            weight = weight[known]
-        if known.sum() < 2:
+        return frames, signals, np.isfinite(signals).all(axis=1)
+
+    def _learn_targets(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        if len(y) < 2:
             raise ValueError(
-                f"y has {known.sum()} frames with known signals {self.signals_} (n_samples={known.sum()}), and at "
-                "least two are needed; train on more frames, or leave signals out that are NaN"
+                f"y has {len(y)} frames with known signals {self.signals_} (n_samples={len(y)}), and at least two are "
+                "needed; train on more frames, or leave signals out that are NaN"
             )
-        self.signal_mean_ = signals[known].mean(axis=0)
-        spread = signals[known].std(axis=0)
+        self.signal_mean_, spread = y.mean(axis=0), y.std(axis=0)
         self.signal_scale_ = np.where(spread > 0, spread, 1.0)
-        targets = (signals[known] - self.signal_mean_) / self.signal_scale_
-        return self._job_of_frames(X, frames, targets.astype(np.float32), known, worm, weight)
+        return ((y - self.signal_mean_) / self.signal_scale_).astype(np.float32), weight
 
     @property
     def _loss(self) -> type[nn.Module]:
@@ -159,7 +145,7 @@ class MLPBehaviorRegressor(NeuralBehaviorRegressor):
     """
 
 
-class GNNBehaviorRegressor(NeuralBehaviorRegressor, GraphFrameEstimator):
+class GNNBehaviorRegressor(NeuralBehaviorRegressor, GraphEstimator):
     """Read velocity or other continuous behaviour with a graph neural network on an inferred weighted graph.
 
     The network is that of :class:`GNNStateClassifier`, with one output a signal in place of one a state; graphs are

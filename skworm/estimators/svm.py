@@ -13,7 +13,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _ovr_decision_function
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skworm.estimators.states import StateClassifierMixin, check_neurons, encode_states, known_states
+from skworm.estimators.network import check_neurons
+from skworm.estimators.states import StateClassifierMixin, encode_states, known_states
 from skworm.frames.index import check_same_order, frame_settings, match_neurons, validate_like_training
 from skworm.parameters import DocumentedEstimator, NotNegative, Positive
 from skworm.training import decision_values, fit_support_vectors, outcome_beforehand, resolve_device

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Literal, Self
@@ -226,13 +226,6 @@ class TrainingWindows(VirtualBatches):
     n_starts: int
     sampling_end: float
 
-    @property
-    def structure(self) -> Hashable:
-        """All but the strength of augmentation."""
-        virtual = None if self.augmentation is None else self.augmentation.structure
-        sizes = (self.burn_in, self.horizon, self.n_columns, self.n_node_features, self.n_starts)
-        return sizes, self.sampling_end, virtual
-
     def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
         """Draw starts, virtual worms, and which true frames are shown."""
         draws = Draws({}, {})
@@ -272,6 +265,8 @@ class TrainingWindows(VirtualBatches):
 
 _RIDGE = 1.0
 """Penalty of the ridge regression that the linear map starts as."""
+_N_GATED = 16
+"""Features of a neuron's gated memory."""
 
 
 class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
@@ -285,6 +280,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     max_epochs: Count = 200
     learning_rate: Positive = 1e-3
     weight_decay: NotNegative = 0.0
+    memory: Literal["lstm", "gated"] | None = None
 
     _auto_augmentation = VirtualWorms(gain=0.3, offset=0.0, mixing=0.2)
     _loss = nn.MSELoss
@@ -317,7 +313,16 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         return None if batch_norm == "auto" else batch_norm
 
     def _build_step(self) -> Step:
-        raise NotImplementedError
+        """Return the module of f, which sees the observed frames side by side, or, with memory, one after the other."""
+        memory: nn.Module | None = None
+        n_neurons, n_seen = len(self.neurons_), len(self.node_features_) * (1 if self.memory else self.burn_in_)
+        n_received = self._n_received(n_seen)
+        inputs = (n_neurons, n_received)
+        if self.memory == "lstm":
+            memory, inputs = FrameLSTM(n_neurons * n_received, self.n_hidden), (1, self.n_hidden)
+        elif self.memory == "gated":
+            memory, inputs = NeuronGRU(n_received, _N_GATED), (n_neurons, n_received + _N_GATED)
+        return Step(self._build_messages(n_seen), memory, self._build_readout(*inputs))
 
     @property
     def _n_outputs(self) -> int:
@@ -390,14 +395,14 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
             augmentation=self._virtual_worms(),
         )
 
+    def _rows_to_predict(self, X: Any, worm: Any) -> np.ndarray:
+        frames, _, _ = self._centred(X, worm)
+        return frames.reshape(len(frames), -1)
+
     def _predict(self, frames: np.ndarray, worms: np.ndarray | None, n_steps: int) -> np.ndarray:
         with one_thread(), torch.inference_mode():
             predicted = self._apply(self._tensor(frames.reshape(len(frames), -1)), worms, n_steps=n_steps)
             return predicted.cpu().numpy().reshape(len(frames), n_steps, -1)
-
-
-_N_GATED = 16
-"""Features of a neuron's gated memory."""
 
 
 class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
@@ -439,16 +444,6 @@ class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
 
     memory: Literal["lstm"] | None = None
 
-    def _build_step(self) -> Step:
-        n_neurons, n_features = len(self.neurons_), len(self.node_features_)
-        memory = None
-        if self.memory == "lstm":
-            memory = FrameLSTM(n_neurons * n_features, self.n_hidden)
-            inputs = (1, self.n_hidden)
-        else:
-            inputs = (n_neurons, self.burn_in_ * n_features)
-        return Step(None, memory, self._build_readout(*inputs))
-
 
 class NodeMLPTrajectoryRegressor(NeuralTrajectoryRegressor):
     """Predict trajectories with a small perceptron for each neuron, which sees that neuron alone.
@@ -487,10 +482,9 @@ class NodeMLPTrajectoryRegressor(NeuralTrajectoryRegressor):
 
     def _build_step(self) -> Step:
         n_neurons, n_features = len(self.neurons_), len(self.node_features_)
+        memory, n_inputs = None, self.burn_in_ * n_features
         if self.memory == "lstm":
             memory, n_inputs = NeuronLSTM(n_neurons, n_features, self.n_hidden), self.n_hidden
-        else:
-            memory, n_inputs = None, self.burn_in_ * n_features
         readout = NeuronReadout(
             n_neurons,
             n_inputs,
@@ -542,21 +536,3 @@ class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
     >>> gnn.predict(X).shape == y.shape
     True
     """
-
-    memory: Literal["lstm", "gated"] | None = None
-
-    def _build_step(self) -> Step:
-        n_neurons, n_features = len(self.neurons_), len(self.node_features_)
-        memory: nn.Module | None = None
-        n_seen = n_features if self.memory else self.burn_in_ * n_features
-        n_received = self._messages().n_features(n_seen)
-        inputs = (n_neurons, n_received)
-        if self.memory == "lstm":
-            memory, inputs = FrameLSTM(n_neurons * n_received, self.n_hidden), (1, self.n_hidden)
-        elif self.memory == "gated":
-            memory, inputs = NeuronGRU(n_received, _N_GATED), (n_neurons, n_received + _N_GATED)
-        return Step(self._build_messages(n_seen), memory, self._build_readout(*inputs))
-
-    def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
-        frames, _, _ = self._centred(X, worm)
-        return self._tensor(frames.reshape(len(frames), -1))
