@@ -19,7 +19,22 @@ _KNOWN_OR_NOT: dict[str, Any] = {"dtype": np.float64, "ensure_2d": False, "ensur
 
 
 class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
-    """A torch module that maps frames to continuous signals, trained through skorch."""
+    """A torch module that maps frames to continuous signals, trained through skorch.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "huber"}, default="squared_error"
+        What training makes small. ``"huber"`` grows linearly beyond an error of one standard deviation of the signal,
+        so that glitches of a tracker count for less.
+
+    Attributes
+    ----------
+    signals_ : list of str
+        Signals, from the name or the columns of `y`, else numbers.
+    signal_mean_, signal_scale_ : ndarray of shape (n_signals,)
+        Mean and standard deviation of each signal over the known training frames, in its own unit; a constant signal
+        has a scale of 1.
+    """
 
     loss: Literal["squared_error", "huber"] = "squared_error"
 
@@ -115,18 +130,6 @@ class MLPBehaviorRegressor(NeuralBehaviorRegressor):
     units of its standard deviation over the training frames; predictions are in its own unit again. Every neuron has to
     be there in every frame, in training and in prediction: NaN is an error, as is `neuron_dropout` of virtual worms.
 
-    Parameters
-    ----------
-    %(loss)s
-    %(network)s
-    %(augmentation)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(signals)s
-    %(fitted)s
-
     References
     ----------
     Wang et al. 2021, equations 6 and 7, for the network; the paper decodes states, and no continuous behaviour.
@@ -150,20 +153,6 @@ class GNNBehaviorRegressor(NeuralBehaviorRegressor, GraphEstimator):
 
     The network is that of :class:`GNNStateClassifier`, with one output a signal in place of one a state; graphs are
     inferred and kept in the same way.
-
-    Parameters
-    ----------
-    %(loss)s
-    %(graph)s
-    %(network)s
-    %(augmentation)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(graphs)s
-    %(signals)s
-    %(fitted)s
 
     References
     ----------

@@ -52,7 +52,18 @@ class LeftOut(NamedTuple):
 
 
 class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, DocumentedEstimator):
-    """A classifier around another one; frames have the columns of training in order, NaN where that one takes it."""
+    """A classifier around another one; frames have the columns of training in order, NaN where that one takes it.
+
+    Parameters
+    ----------
+    estimator : scikit-learn classifier
+        Gives `predict_proba`, or `decision_function`, whose softmax then stands for probabilities.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The estimator, fitted to all frames.
+    """
 
     estimator: Annotated[Any, HasMethods(["fit", "predict"])] = field(kw_only=False)
 
@@ -121,7 +132,15 @@ pandas.DataFrame of bool, shape (n_frames, n_states)
 
 
 class InnerWormsClassifier(WrappingStateClassifier):
-    """A classifier around another one, which learns something from worms that inner fits have left out."""
+    """A classifier around another one, which learns something from worms that inner fits have left out.
+
+    Parameters
+    ----------
+    cv : int, splitter or "prefit", default=5
+        Groups of worms that are left out in turn, at most one for each worm, or contiguous blocks of the only worm. A
+        splitter gets the worms, or animals, as groups. With ``"prefit"`` the estimator is fitted already, to worms that
+        are not in `X`.
+    """
 
     cv: Annotated[Any, Interval(Integral, 2, None, closed="left"), StrOptions({"prefit"}), HasMethods(["split"])] = 5
 
@@ -250,16 +269,10 @@ class TemperatureScaledClassifier(InnerWormsClassifier):
     With a single training worm the inner fits leave contiguous blocks of its frames out. That tells how sure one may be
     on the same worm, and is too little on another.
 
-    Parameters
-    ----------
-    %(wrapped)s
-    %(cv)s
-
     Attributes
     ----------
     temperature_ : float
         The temperature, from 0.05 to 100.
-    %(wrapper)s
 
     References
     ----------
@@ -321,14 +334,12 @@ class ConformalStateClassifier(InnerWormsClassifier):
 
     Parameters
     ----------
-    %(wrapped)s
     coverage : float in (0, 1), default=0.9
         Share of frames whose set shall hold the true state.
     across_worms : {"mean", "max"}, default="mean"
         Whether the coverage is reached on average over the worms that are left out, or in each of them, by the largest
         of their thresholds. A further worm needs a larger one than all of K exchangeable worms with probability
         1 / (K + 1).
-    %(cv)s
 
     Attributes
     ----------
@@ -337,7 +348,6 @@ class ConformalStateClassifier(InnerWormsClassifier):
     worm_thresholds_ : pandas.Series
         What each training worm by itself would have needed, index ``"worm"``. How far they lie apart tells how much a
         new worm may differ.
-    %(wrapper)s
 
     See Also
     --------

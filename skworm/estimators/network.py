@@ -101,7 +101,56 @@ def check_neurons(frames: np.ndarray, neurons: Sequence[str], X: Any, worm: Any 
 
 
 class NeuralEstimator(DocumentedEstimator):
-    """A torch module over neurons and their features, trained through skorch."""
+    """A torch module over neurons and their features, trained through skorch.
+
+    Parameters
+    ----------
+    n_hidden : int, default={n_hidden}
+        Hidden features of a layer of the readout.
+    readout : {"concatenate", "sum", "mean", "attention"} or Readout, default={readout!r}
+        How outputs are read out of the neurons; a name is :class:`Readout` with this `aggregation`.
+    augmentation : VirtualWorms, "auto" or None, default={augmentation!r}
+        Augmentation of the training data. ``"auto"`` is ``VirtualWorms()``.
+    max_epochs : int, default={max_epochs}
+        Epochs, each one step on all training {rows}.
+    learning_rate : float, default={learning_rate}
+        Adam's first learning rate. It falls to a quarter whenever the validation loss has not improved for 50 epochs.
+    weight_decay : float or "auto", default={weight_decay!r}
+        Penalty on the squared weights of the readout. ``"auto"`` is 0.01 without augmentation and 0 with it: on real
+        worms either keeps a model from depending on its training worms, and both together are too much. The edge
+        encoder of a graph is spared: a penalty on it makes every graph uniform.
+    validation_fraction : float, default={validation_fraction}
+        Share of each worm's windows of 8 frames that judges the epochs and is not trained on; the epoch with the lowest
+        loss on it is kept. With 0 the training loss judges.
+    callbacks : list of skorch callbacks or of (name, callback), or None, default={callbacks!r}
+        Callbacks of the training, such as ``skorch.callbacks.EarlyStopping``; each fit takes copies. The losses are
+        called ``"train_loss"`` and ``"valid_loss"``. The epoch with the lowest validation loss is kept, whenever a
+        callback ends training. A ``skorch.callbacks.LRScheduler`` replaces the fall of `learning_rate`. A fit with
+        callbacks is never trained together with others.
+    device : {"auto", "cpu", "cuda"}, default={device!r}
+        Where to compute; ``"auto"`` takes a GPU if there is one.
+    random_state : int, RandomState instance or None, default={random_state!r}
+        Governs initial weights, validation windows and augmentation.
+    verbose : int, default={verbose}
+        0 is silent, 1 shows a progress bar.
+
+    Attributes
+    ----------
+    neurons_ : list of str
+        Neurons, in the order of the columns.
+    node_features_ : list of str
+        Features of a neuron.
+    worms_ : ndarray of shape (n_worms,)
+        Training worms.
+    net_ : skorch.NeuralNet
+        Trained net. ``net_.history`` holds every epoch's losses; ``net_.save_params`` and ``net_.load_params`` write
+        and read weights. ``net_.predict`` and ``net_.forward`` take an array or DataFrame of {rows} as those of one
+        worm, its columns in the order of training whatever their names, and return {net_outputs}.
+    n_iter_ : int
+        Epochs trained.
+    best_epoch_ : int
+        Epoch whose weights are kept, counted from 1.
+    """
 
     n_hidden: Count = 16
     readout: Literal["concatenate", "sum", "mean", "attention"] | Readout = "concatenate"
@@ -127,14 +176,6 @@ class NeuralEstimator(DocumentedEstimator):
         "net_outputs": (
             "probabilities of\n    states (`forward`: what the softmax takes), or signals less ``signal_mean_`` and "
             "divided by ``signal_scale_``"
-        ),
-        "virtual_worms": "VirtualWorms()",
-        "readouts": '{"concatenate", "sum", "mean", "attention"}',
-        "decays": 'float or "auto"',
-        "decayed": (
-            'the readout. ``"auto"`` is 0.01 without augmentation and 0 with it: on real worms either\n'
-            "    keeps a model from depending on its training worms, and both together are too much. The edge encoder\n"
-            "    of a graph is spared: a penalty on it makes every graph uniform."
         ),
     }
     _takes_missing_neurons = False
@@ -288,7 +329,31 @@ class NeuralEstimator(DocumentedEstimator):
 
 
 class GraphEstimator(NeuralEstimator):
-    """A neural estimator whose module passes messages along a graph, as ``module.messages``."""
+    """A neural estimator whose module passes messages along a graph, as ``module.messages``.
+
+    Parameters
+    ----------
+    graph : {"auto", "inferred", "learned"}, InferredGraph, LearnedGraph or DataFrame, default={graph!r}
+        Where messages pass. ``"auto"`` infers a weighted graph, one for each {unit}, or is the graph of all pairs of
+        neurons where `messages` is a convolution; ``"inferred"`` and ``"learned"`` are the objects with their defaults.
+        A DataFrame of shape (n_neurons, n_neurons) is a given graph, such as a connectome: weights from the neuron of
+        the row (pre) to the neuron of the column (post), aligned by name; further neurons are ignored.
+    messages : {"weighted", "gin", "sage", "gat", "gatv2", "attention"} or object, default={messages!r}
+        What neurons send each other: the paper's weighted sums (``"weighted"``, :class:`Messages`), or an established
+        convolution in their place (:class:`GIN`, :class:`SAGE`, :class:`GAT`, :class:`GATv2`,
+        :class:`GlobalAttention`).
+
+    Attributes
+    ----------
+    graph_ : DataFrame of shape (n_neurons, n_neurons)
+        Graph of all training {rows} together; weight from the neuron of the row (pre) to that of the column (post).
+        Graphs of each frame are averaged. With a convolution, the attention averaged over frames and heads, or 1 for
+        every edge. NaN for an inferred edge between neurons that are never there in the same frame. It tells how the
+        network mixes neurons and is no finding about the worm: another seed has another graph. For relations between
+        neurons see :func:`skworm.inspection.functional_graph`.
+    graphs_ : dict of DataFrame
+        Graph of each training worm; empty where training named no worms.
+    """
 
     graph: Annotated[str, StrOptions(set(GRAPHS))] | InferredGraph | LearnedGraph | pd.DataFrame = "auto"
     messages: Annotated[str, StrOptions(set(MESSAGES))] | Messages | Convolution = "weighted"

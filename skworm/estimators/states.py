@@ -40,7 +40,13 @@ def encode_states(estimator: BaseEstimator, y: np.ndarray) -> tuple[np.ndarray, 
 
 @documented
 class StateClassifierMixin(ClassifierMixin):
-    """A classifier that gives no score to frames whose state is unknown."""
+    """A classifier that gives no score to frames whose state is unknown.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_states,)
+        State names.
+    """
 
     def predict(self, X: Any, worm: Any = None) -> np.ndarray:
         """Predict the state of every frame."""
@@ -58,7 +64,18 @@ class StateClassifierMixin(ClassifierMixin):
 
 
 class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
-    """A torch module that maps frames to logits, trained through skorch."""
+    """A torch module that maps frames to logits, trained through skorch.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None, default={class_weight!r}
+        Weights of the states in the loss; ``"balanced"`` weighs each by the inverse of its share of the frames.
+
+    Attributes
+    ----------
+    neurons_without_data_ : list of str
+        Neurons that are missing in all training frames; they count as missing whatever their columns hold.
+    """
 
     class_weight: Literal["balanced"] | dict[str, float] | None = None
     _loss = nn.CrossEntropyLoss
@@ -127,19 +144,6 @@ class MLPStateClassifier(NeuralStateClassifier):
     Worms need not have the same neurons. A neuron with NaN in any feature is missing in that frame. :meth:`predict`
     matches columns ``"neuron:feature"`` by name; columns without such names are one neuron each.
 
-    Parameters
-    ----------
-    %(network)s
-    %(augmentation)s
-    %(class_weight)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(classes)s
-    %(missing)s
-    %(fitted)s
-
     References
     ----------
     Wang et al. 2021, equations 1 to 3, 6 and 7.
@@ -166,21 +170,6 @@ class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
 
     Worms need not have the same neurons, see :class:`MLPStateClassifier`: a neuron that is missing sends no message and
     receives none, and no edge from or to it is inferred.
-
-    Parameters
-    ----------
-    %(graph)s
-    %(network)s
-    %(augmentation)s
-    %(class_weight)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(graphs)s
-    %(classes)s
-    %(missing)s
-    %(fitted)s
 
     References
     ----------

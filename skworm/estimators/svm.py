@@ -119,14 +119,12 @@ class SVMStateClassifier(StateClassifierMixin, DocumentedEstimator):
 
     Attributes
     ----------
-    %(classes)s
     svc_ : sklearn.svm.SVC or skworm.estimators.svm.PairwiseSVC
         The fitted machine; the second is that of the GPU.
     n_iter_ : ndarray of shape (n_pairs,)
         Steps of the solver, for each pair of states.
     fill_ : ndarray of shape (n_features,)
         What NaN is filled with; NaN for a column that is never looked at.
-    %(columns)s
 
     References
     ----------

@@ -38,6 +38,20 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, DocumentedEstimator)
     """Predict the frames of a trajectory from the observed ones before them.
 
     `X` holds `burn_in` observed frames a row, `y` the `horizon` frames after them, both flattened time-major.
+
+    Parameters
+    ----------
+    burn_in : int, default=None
+        Observed frames in each row of `X`; by default from the column names ``"AVAL:trace@0"``, else 1.
+
+    Attributes
+    ----------
+    level_ : ndarray of shape (n_columns,)
+        Mean of the training worms.
+    levels_ : dict of ndarray
+        Mean of each training worm; empty with ``center="population"`` or where training named no worms.
+    burn_in_, horizon_, n_columns_ : int
+        Observed and predicted frames of a trajectory, and columns of a frame.
     """
 
     burn_in: Count | None = None
@@ -270,7 +284,27 @@ _N_GATED = 16
 
 
 class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
-    """A torch module that rolls out trajectories, trained through skorch."""
+    """A torch module that rolls out trajectories, trained through skorch.
+
+    Parameters
+    ----------
+    burn_in : int, default=None
+        Observed frames in each row of `X`; by default from the column names ``"AVAL:trace@0"``, else 1. Without memory
+        a step sees the last `burn_in` frames side by side; with 1 the model is Markovian, as in the paper.
+    rollout : Rollout or None, default=None
+        How trajectories are rolled out; None is ``Rollout()``.
+    center : {"worm", "population"}, default="worm"
+        What the columns are measured from, see :class:`LinearTrajectoryRegressor`.
+    linear : bool, default=True
+        Add a linear map of the last `burn_in` frames, of all neurons, to the change. It starts as the ridge regression
+        of the change in one step, the network at nothing, and both are trained together.
+    readout : {"concatenate"} or Readout, default={readout!r}
+        How outputs are read out of the neurons; a name is :class:`Readout` with this `aggregation`.
+    augmentation : VirtualWorms, "auto" or None, default={augmentation!r}
+        Augmentation of the training data. ``"auto"`` is ``VirtualWorms(gain=0.3, offset=0, mixing=0.2)``.
+    weight_decay : float, default={weight_decay!r}
+        Penalty on the squared weights of f, its linear map apart.
+    """
 
     rollout: Rollout | None = None
     center: Literal["worm", "population"] = "worm"
@@ -289,10 +323,6 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     _words: ClassVar[dict[str, str]] = {
         "unit": "frame",
         "net_outputs": "frames, all\n    less the level of the worm (``level_`` or ``levels_``)",
-        "virtual_worms": "VirtualWorms(gain=0.3, offset=0, mixing=0.2)",
-        "readouts": '{"concatenate"}',
-        "decays": "float",
-        "decayed": "f, its linear map apart.",
     }
 
     def _check_parts(self) -> None:
@@ -413,18 +443,9 @@ class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
 
     Parameters
     ----------
-    %(trajectories)s
-    %(network)s
     memory : {"lstm"} or None, default=None
         Put a long short-term memory of `n_hidden` features before the perceptron; the observed frames run through it
         one after the other.
-    %(augmentation)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(levels)s
-    %(fitted)s
 
     References
     ----------
@@ -450,17 +471,8 @@ class NodeMLPTrajectoryRegressor(NeuralTrajectoryRegressor):
 
     Parameters
     ----------
-    %(trajectories)s
-    %(network)s
     memory : {"lstm"} or None, default=None
         Put a long short-term memory of `n_hidden` features before each neuron's perceptron.
-    %(augmentation)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(levels)s
-    %(fitted)s
 
     References
     ----------
@@ -505,20 +517,9 @@ class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
 
     Parameters
     ----------
-    %(graph)s
-    %(trajectories)s
-    %(network)s
     memory : {"lstm", "gated"} or None, default=None
         ``"lstm"`` puts a long short-term memory of `n_hidden` features between messages and perceptron; ``"gated"``
         gives every neuron a gated recurrent memory of what it received, a recurrent graph network.
-    %(augmentation)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(graphs)s
-    %(levels)s
-    %(fitted)s
 
     References
     ----------
