@@ -52,9 +52,8 @@ class Declared(BaseEstimator):
         # A class without a docstring of its own has that of its base, not the signature that dataclass writes.
         cls.__doc__ = doc
         hints = inspect.get_annotations(cls, eval_str=True)
-        own = {
-            parameter.name: _constraints(hints[parameter.name]) for parameter in fields(cls) if parameter.name in hints
-        }
+        names = [parameter.name for parameter in fields(cls) if parameter.name in hints]
+        own = {name: _constraints(hints[name]) for name in names}
         inherited = (vars(base).get("_parameter_constraints", {}) for base in reversed(cls.__mro__))
         cls._parameter_constraints = reduce(or_, inherited) | own
 
@@ -113,7 +112,7 @@ array-like of shape (n_{rows},), optional
     ),
     "score returns": "float\n    Share of the known frames that are predicted rightly.",
 }
-"""Words of docstrings, arguments of methods, those of one method as "fit worm", and what it returns as "fit returns"."""
+"""Words of docstrings: arguments of methods, those of one method as "fit worm", what it returns as "fit returns"."""
 
 
 def words_of(cls: type) -> dict[str, Any]:
@@ -148,11 +147,12 @@ def _complete(cls: Any, words: Mapping[str, Any]) -> None:
     keywords_last = sorted(parameters, key=lambda name: taken[name].kind is taken[name].KEYWORD_ONLY)
     shared = {
         "Parameters": [parameters[name] for name in keywords_last],
-        "Attributes": _entries(cls, "Attributes").values(),
+        "Attributes": list(_entries(cls, "Attributes").values()),
     }
     sections = {title: "\n".join(entries) for title, entries in shared.items() if entries}
     sections |= {title: text.strip() for title, text in own.items() if title not in shared}
-    text = "\n\n".join([opening.strip(), *(f"{title}\n{'-' * len(title)}\n{text}" for title, text in sections.items())])
+    parts = [f"{title}\n{'-' * len(title)}\n{text}" for title, text in sections.items()]
+    text = "\n\n".join([opening.strip(), *parts])
     values = words | {name: parameter.default for name, parameter in taken.items()}
     for name in set(re.findall(r"\{(\w+)(?:!r)?\}", text)) & set(values):
         text = text.replace(f"{{{name}!r}}", repr(values[name])).replace(f"{{{name}}}", str(values[name]))
