@@ -32,61 +32,6 @@ def _constraints(hint: Any) -> list[Any]:
     return [{bool: "boolean", NoneType: None, Any: "no_validation"}.get(hint, origin or hint)]
 
 
-@dataclass_transform(eq_default=False, field_specifiers=(field,))
-class Declared(BaseEstimator):
-    """An object whose annotated attributes are its parameters, which its constructor takes and scikit-learn checks.
-
-    A class that is derived may write a constructor of its own, which those derived from it then have.
-    """
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
-    _declared: ClassVar[bool] = False
-    _kw_only: ClassVar[bool] = False
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        author = next(base for base in cls.__mro__ if "__init__" in vars(base))
-        cls._declared = author is object or (author is not cls and vars(author).get("_declared", False))
-        doc = cls.__doc__
-        dataclass(cls, init=cls._declared, eq=False, repr=False, kw_only=cls._kw_only)
-        # A class without a docstring of its own has that of its base, not the signature that dataclass writes.
-        cls.__doc__ = doc
-        hints = inspect.get_annotations(cls, eval_str=True)
-        names = [parameter.name for parameter in fields(cls) if parameter.name in hints]
-        own = {name: _constraints(hints[name]) for name in names}
-        inherited = (vars(base).get("_parameter_constraints", {}) for base in reversed(cls.__mro__))
-        cls._parameter_constraints = reduce(or_, inherited) | own
-
-
-class ParameterObject(Declared):
-    """Parameters of a part of an estimator; a search reaches them as ``part__parameter``."""
-
-    def check(self) -> None:
-        """Raise ValueError if a parameter cannot be used."""
-        validate_parameter_constraints(self._parameter_constraints, self.get_params(deep=False), type(self).__name__)
-
-
-def resolved(value: Any, by_name: Mapping[str, type[ParameterObject]]) -> Any:
-    """Return the checked object that a parameter stands for: itself, or that of its name with its defaults."""
-    part = by_name[value]() if isinstance(value, str) else value
-    part.check()
-    return part
-
-
-def check_whole(least: int, **parameters: Any) -> None:
-    """Raise ValueError unless parameters are whole numbers, not below the least one."""
-    for name, value in parameters.items():
-        if not isinstance(value, Integral) or value < least:
-            raise ValueError(f"{name}={value!r} must be a whole number, at least {least}")
-
-
-def check_choice(allowed: Collection[Any], **parameters: Any) -> None:
-    """Raise ValueError unless parameters have one of the values that are allowed."""
-    for name, value in parameters.items():
-        if value not in allowed:
-            raise ValueError(f"{name}={value!r} is not known; choose one of {allowed}")
-
-
 _Class = TypeVar("_Class", bound=type)
 
 _WORDS: dict[str, str] = {
@@ -180,10 +125,37 @@ def _with_sections(method: Any, words: Mapping[str, str]) -> str:
     return "\n\n".join([opening, sections.format_map(words), *others]) + "\n"
 
 
-@documented
+@dataclass_transform(eq_default=False, field_specifiers=(field,))
+class Declared(BaseEstimator):
+    """An object whose annotated attributes are its parameters, which its constructor takes and scikit-learn checks.
+
+    Its docstring is completed by those of its bases, see :func:`documented`.
+    A class that is derived may write a constructor of its own, which those derived from it then have.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
+    _declared: ClassVar[bool] = False
+    _kw_only: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        author = next(base for base in cls.__mro__ if "__init__" in vars(base))
+        cls._declared = author is object or (author is not cls and vars(author).get("_declared", False))
+        doc = cls.__doc__
+        dataclass(cls, init=cls._declared, eq=False, repr=False, kw_only=cls._kw_only)
+        # A class without a docstring of its own has that of its base, not the signature that dataclass writes.
+        cls.__doc__ = doc
+        hints = inspect.get_annotations(cls, eval_str=True)
+        names = [parameter.name for parameter in fields(cls) if parameter.name in hints]
+        own = {name: _constraints(hints[name]) for name in names}
+        inherited = (vars(base).get("_parameter_constraints", {}) for base in reversed(cls.__mro__))
+        cls._parameter_constraints = reduce(or_, inherited) | own
+        documented(cls)
+
+
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
 class DocumentedEstimator(Declared):
-    """An estimator whose parameters are keywords, and whose docstring is completed by those of its bases.
+    """An estimator whose parameters are keywords.
 
     Attributes
     ----------
@@ -197,6 +169,31 @@ class DocumentedEstimator(Declared):
 
     _kw_only = True
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        documented(cls)
+
+class ParameterObject(Declared):
+    """Parameters of a part of an estimator; a search reaches them as ``part__parameter``."""
+
+    def check(self) -> None:
+        """Raise ValueError if a parameter cannot be used."""
+        validate_parameter_constraints(self._parameter_constraints, self.get_params(deep=False), type(self).__name__)
+
+
+def resolved(value: Any, by_name: Mapping[str, type[ParameterObject]]) -> Any:
+    """Return the checked object that a parameter stands for: itself, or that of its name with its defaults."""
+    part = by_name[value]() if isinstance(value, str) else value
+    part.check()
+    return part
+
+
+def check_whole(least: int, **parameters: Any) -> None:
+    """Raise ValueError unless parameters are whole numbers, not below the least one."""
+    for name, value in parameters.items():
+        if not isinstance(value, Integral) or value < least:
+            raise ValueError(f"{name}={value!r} must be a whole number, at least {least}")
+
+
+def check_choice(allowed: Collection[Any], **parameters: Any) -> None:
+    """Raise ValueError unless parameters have one of the values that are allowed."""
+    for name, value in parameters.items():
+        if value not in allowed:
+            raise ValueError(f"{name}={value!r} is not known; choose one of {allowed}")

@@ -119,9 +119,7 @@ def adapt(
 
 def _codes(estimator: NeuralStateClassifier, y: Any, n_frames: int) -> np.ndarray:
     """Return the number of each state in the estimator, -1 where none is known."""
-    if y is None:
-        return np.full(n_frames, -1)
-    states = np.asarray(y)
+    states = np.full(n_frames, UNKNOWN) if y is None else np.asarray(y)
     if states.shape != (n_frames,):
         raise ValueError(f"y_new has shape {states.shape}, but X_new has {n_frames} rows; pass one state a frame")
     known = known_states(states)

@@ -165,6 +165,7 @@ class NeuralEstimator(DocumentedEstimator):
     verbose: Annotated[int, "verbose"] = 0
 
     _auto_augmentation: ClassVar[VirtualWorms] = VirtualWorms()
+    _auto_batch_norm: ClassVar[str | None] = "output"
     _decayed = "readout.*"
     _graph_per = "worm"
     _words: ClassVar[dict[str, str]] = {
@@ -324,7 +325,7 @@ class NeuralEstimator(DocumentedEstimator):
     def _batch_norm(self) -> str | None:
         batch_norm = self._readout_of_neurons().batch_norm
         if batch_norm == "auto":
-            return None if self._virtual_worms() is None else "output"
+            return None if self._virtual_worms() is None else self._auto_batch_norm
         return batch_norm
 
 

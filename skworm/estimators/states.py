@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 from torch import nn
 
 from skworm.estimators.network import FrameEstimator, GraphEstimator, check_neurons, missing_neurons
-from skworm.frames.index import match_neurons, validate_like_training
+from skworm.frames.index import check_same_order, frame_settings, match_neurons, validate_like_training
 from skworm.parameters import documented
 from skworm.recording import UNKNOWN
 from skworm.training import one_thread
@@ -47,6 +47,20 @@ class StateClassifierMixin(ClassifierMixin):
     classes_ : ndarray of shape (n_states,)
         State names.
     """
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _learn_states(self, X: Any, y: Any, **options: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Check training data; return frames, which of them have a known state, and these states and their codes."""
+        check_same_order(X, y)
+        frames, states = validate_data(self, X, y, **options)
+        self.frame_settings_ = frame_settings(X)
+        known = known_states(states)
+        self.classes_, codes = encode_states(self, states[known])
+        return frames, known, states[known], codes
 
     def predict(self, X: Any, worm: Any = None) -> np.ndarray:
         """Predict the state of every frame."""
@@ -131,11 +145,6 @@ Scaled frames, neuron-major, NaN where a neuron is missing; one that is missing 
         """Return the probability of every state."""
         check_is_fitted(self)
         return torch.softmax(self._outputs(X, worm), dim=1).cpu().numpy()
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
 
 
 class MLPStateClassifier(NeuralStateClassifier):

@@ -114,7 +114,7 @@ class StateStream:
         self._takes_missing = get_tags(estimator).input_tags.allow_nan
         self._places = self._places_of(neurons)
         self._filter = _filter_of(estimator)
-        self._seen = np.empty((0, len(self.neurons_) * len(self._signals)))
+        self._seen = np.full((1, len(self.neurons_) * len(self._signals)), np.nan)
         if calibration is not None:
             self._seen = self._frames_of(calibration)
         self.ranges_ = self._ranges()
@@ -122,7 +122,6 @@ class StateStream:
         self.state_ = UNKNOWN
         self._last_time = -np.inf
         self._recent: deque[tuple[float, np.ndarray]] = deque()
-        self._log_state: np.ndarray | None = None
         self._begin()
 
     def push(self, frame: Any, time: float | None = None) -> np.ndarray:
@@ -229,13 +228,12 @@ class StateStream:
         return frames.to_numpy()
 
     def _ranges(self) -> np.ndarray:
-        shape = (2, len(self.neurons_), len(self._signals))
-        return range_of(self._seen, self._percentiles).reshape(shape) if len(self._seen) else np.full(shape, np.nan)
+        return range_of(self._seen, self._percentiles).reshape(2, len(self.neurons_), -1)
 
     def _begin(self) -> None:
         """Forget what came before a gap, but not the ranges."""
         self._past: deque[np.ndarray] = deque(maxlen=1 - int(self._shifts.min()))
-        self._log_state = None
+        self._log_state: np.ndarray | None = None
 
     def _checked(self, frame: Any) -> np.ndarray:
         values = np.asarray(frame, dtype=float)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Literal, Self
@@ -31,7 +30,6 @@ from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive
 from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, one_thread
 
 _ROWS_OF_THE_POPULATION = 10
-_Names = tuple[Sequence[str], Sequence[int]]
 
 
 class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, DocumentedEstimator):
@@ -162,8 +160,8 @@ float
                 f"frames after those of X, time-major. If X holds several frames a row, pass burn_in="
             )
         self.horizon_ = n_outputs // self.n_columns_
-        if named is not None and hasattr(y, "columns"):
-            _check_names(named, parse_step_column_names(y.columns))
+        if named and hasattr(y, "columns") and (named_y := parse_step_column_names(y.columns)):
+            _check_names(*named, *named_y)
         self._frame_columns = None if named is None else named[0]
 
     def _learn_levels(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
@@ -190,15 +188,13 @@ float
         return (own * frames.mean(axis=(0, 1)) + population * self.level_) / (own + population)
 
 
-def _check_names(named: _Names, named_y: _Names | None) -> None:
-    if named_y is None:
-        return
-    if named[0] != named_y[0]:
-        strange = sorted(set(named[0]) ^ set(named_y[0])) or ["their order"]
+def _check_names(columns: list[str], steps: list[int], columns_y: list[str], steps_y: list[int]) -> None:
+    if columns != columns_y:
+        strange = sorted(set(columns) ^ set(columns_y)) or ["their order"]
         raise ValueError(f"X and y differ in the columns of a frame: {strange[:4]}; make both with make_trajectories")
-    if named[1][-1] != 0 or named_y[1][0] != 1:
+    if steps[-1] != 0 or steps_y[0] != 1:
         raise ValueError(
-            f"the steps of X end at {named[1][-1]} and those of y begin at {named_y[1][0]}; X ends at step 0, the last "
+            f"the steps of X end at {steps[-1]} and those of y begin at {steps_y[0]}; X ends at step 0, the last "
             "observed frame, and y begins at step 1: make both with make_trajectories"
         )
 
@@ -317,6 +313,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     memory: Literal["lstm", "gated"] | None = None
 
     _auto_augmentation = VirtualWorms(gain=0.3, offset=0.0, mixing=0.2)
+    _auto_batch_norm = None
     _loss = nn.MSELoss
     _decayed = "step.*"
     _graph_per = "frame"
@@ -337,10 +334,6 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
 
     def _rollout(self) -> Rollout:
         return Rollout() if self.rollout is None else self.rollout
-
-    def _batch_norm(self) -> str | None:
-        batch_norm = self._readout_of_neurons().batch_norm
-        return None if batch_norm == "auto" else batch_norm
 
     def _build_step(self) -> Step:
         """Return the module of f, which sees the observed frames side by side, or, with memory, one after the other."""
