@@ -165,7 +165,7 @@ class NeuralEstimator(DocumentedEstimator):
     verbose: Annotated[int, "verbose"] = 0
 
     _auto_augmentation: ClassVar[VirtualWorms] = VirtualWorms()
-    _auto_batch_norm: ClassVar[str | None] = "output"
+    _auto_batch_norm: ClassVar[Literal["output"] | None] = "output"
     _decayed = "readout.*"
     _graph_per = "worm"
     _words: ClassVar[dict[str, str]] = {
@@ -260,9 +260,13 @@ class NeuralEstimator(DocumentedEstimator):
                 )
 
     def _readout_of_neurons(self) -> Readout:
+        """Return the checked readout, with what ``"auto"`` stands for."""
         readout = Readout(self.readout) if isinstance(self.readout, str) else self.readout
         readout.check()
-        return readout
+        if readout.batch_norm != "auto":
+            return readout
+        batch_norm = None if self._virtual_worms() is None else self._auto_batch_norm
+        return Readout(readout.aggregation, readout.n_layers, batch_norm)
 
     @property
     def _loss(self) -> type[nn.Module]:
@@ -293,7 +297,7 @@ class NeuralEstimator(DocumentedEstimator):
             self._n_outputs,
             n_hidden=self.n_hidden,
             n_layers=readout.n_layers,
-            batch_norm=self._batch_norm(),
+            batch_norm=readout.batch_norm,
             aggregation=readout.aggregation,
             fill_missing=self._takes_missing_neurons,
         )
@@ -321,12 +325,6 @@ class NeuralEstimator(DocumentedEstimator):
         if self.weight_decay == "auto":
             return _WEIGHT_DECAY if self._virtual_worms() is None else 0.0
         return float(self.weight_decay)
-
-    def _batch_norm(self) -> str | None:
-        batch_norm = self._readout_of_neurons().batch_norm
-        if batch_norm == "auto":
-            return None if self._virtual_worms() is None else self._auto_batch_norm
-        return batch_norm
 
 
 class GraphEstimator(NeuralEstimator):

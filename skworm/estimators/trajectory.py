@@ -490,14 +490,9 @@ class NodeMLPTrajectoryRegressor(NeuralTrajectoryRegressor):
         memory, n_inputs = None, self.burn_in_ * n_features
         if self.memory == "lstm":
             memory, n_inputs = NeuronLSTM(n_neurons, n_features, self.n_hidden), self.n_hidden
-        readout = NeuronReadout(
-            n_neurons,
-            n_inputs,
-            n_features,
-            n_hidden=self.n_hidden,
-            n_layers=self._readout_of_neurons().n_layers,
-            batch_norm=self._batch_norm(),
-        )
+        part = self._readout_of_neurons()
+        shape = (n_neurons, n_inputs, n_features)
+        readout = NeuronReadout(*shape, n_hidden=self.n_hidden, n_layers=part.n_layers, batch_norm=part.batch_norm)
         return Step(None, memory, readout)
 
 
