@@ -84,7 +84,7 @@ def documented(cls: _Class) -> _Class:
     return cls
 
 
-def _complete(cls: Any, words: Mapping[str, Any]) -> None:
+def _complete(cls: Any, words: dict[str, Any]) -> None:
     opening, *parts = re.split(r"^([A-Z][\w ]+)\n-+\n", inspect.cleandoc(cls.__doc__), flags=re.MULTILINE)
     cls._own_sections = own = dict(zip(parts[::2], parts[1::2], strict=True))
     taken = inspect.signature(cls).parameters
