@@ -122,6 +122,7 @@ class StateStream:
         self.state_ = UNKNOWN
         self._last_time = -np.inf
         self._recent: deque[tuple[float, np.ndarray]] = deque()
+        self._log_state: np.ndarray | None = None
         self._begin()
 
     def push(self, frame: Any, time: float | None = None) -> np.ndarray:
@@ -233,7 +234,7 @@ class StateStream:
     def _begin(self) -> None:
         """Forget what came before a gap, but not the ranges."""
         self._past: deque[np.ndarray] = deque(maxlen=1 - int(self._shifts.min()))
-        self._log_state: np.ndarray | None = None
+        self._log_state = None
 
     def _checked(self, frame: Any) -> np.ndarray:
         values = np.asarray(frame, dtype=float)

@@ -201,11 +201,13 @@ array-like of shape (n_frames,), optional
 
     def predict(self, X: Any, worm: Any = None) -> np.ndarray:
         """Predict the state of every frame."""
-        return self.svc_.predict(self._frames_to_predict(X, worm))
+        frames = self._frames_to_predict(X, worm)
+        return self.svc_.predict(frames)
 
     def decision_function(self, X: Any, worm: Any = None) -> np.ndarray:
         """Return the signed distance from the boundary, one column for each state where there are more than two."""
-        return self.svc_.decision_function(self._frames_to_predict(X, worm))
+        frames = self._frames_to_predict(X, worm)
+        return self.svc_.decision_function(frames)
 
     def _frames_to_predict(self, X: Any, worm: Any) -> np.ndarray:
         check_is_fitted(self)
