@@ -109,7 +109,7 @@ def test_predict_says_what_does_not_fit(model_file, folder, tmp_path):
     fewer = Recording("w", worm.traces[:, :1], ["RID"], fps=2.9)
     save_recordings(fewer, tmp_path / "fewer")
     for arguments, message in [
-        ((model_file, tmp_path / "fewer"), "worm 'w' has no 'AVAL', 'VB02'"),
+        ((model_file, tmp_path / "fewer"), "worm 'w' lacks ['AVAL', 'VB02']"),
         ((tmp_path / "none.skworm", folder), "none.skworm does not exist"),
         ((model_file, tmp_path / "none"), "none does not exist"),
         ((folder / "simulated-0.npz", folder), "this is not a whole model file of skworm"),

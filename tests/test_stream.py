@@ -110,7 +110,7 @@ def test_what_looks_ahead_or_is_not_known_is_refused(worms, frames, mlp):
         StateStream(viterbi, fps=3.0)
     with pytest.raises(ValueError, match="does not know its columns"):
         StateStream(LogisticRegression(max_iter=300).fit(X.to_numpy(), y), fps=3.0)
-    with pytest.raises(ValueError, match=r"neurons lacks .*which the estimator reads"):
+    with pytest.raises(ValueError, match=r"neurons lacks .*that the model reads"):
         StateStream(mlp, fps=2.9, neurons=["AVAL"])
     with pytest.raises(ValueError, match=r"pass calibration="):
         StateStream(mlp, fps=2.9, scaling="fixed")

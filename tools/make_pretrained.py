@@ -233,7 +233,7 @@ def make(name, worms):
     card["familiar"] = familiar_of(card, worms, X, y, worm, predicted)
     model = TemperatureScaledClassifier(classifier(name), cv=LeaveOneGroupOut())
     # What `fit` does, with the fits that scored the left-out worms as its inner ones.
-    model._known_frames(X, y, worm)
+    model._known_frames(X, y, worm, {})
     model._learn(LeftOut(logs, codes, np.ones(len(codes), dtype=bool), worm))
     model.estimator_ = classifier(name).fit(X, y)
     skworm.save(model, path_of(name), X=X, y=y, description=ABOUT["data"], overwrite=True)

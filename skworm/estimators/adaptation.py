@@ -92,7 +92,7 @@ def adapt(
         if not isinstance(value, Real) or not 0 <= float(value) <= high or not np.isfinite(float(value)):
             raise ValueError(f"{name}={value!r} must be a finite number from 0 to {high:g}")
     adapted = deepcopy(estimator)
-    frames = adapted._frames_to_predict(X_new, None)
+    frames = adapted._rows_to_predict(X_new, None)
     worms = worm_of_rows(X_new, None)
     if worms is not None and len(np.unique(worms)) > 1:
         raise ValueError(f"X_new has frames of the worms {np.unique(worms).tolist()}; adapt to one worm at a time")
@@ -119,9 +119,7 @@ def adapt(
 
 def _codes(estimator: NeuralStateClassifier, y: Any, n_frames: int) -> np.ndarray:
     """Return the number of each state in the estimator, -1 where none is known."""
-    if y is None:
-        return np.full(n_frames, -1)
-    states = np.asarray(y)
+    states = np.full(n_frames, UNKNOWN) if y is None else np.asarray(y)
     if states.shape != (n_frames,):
         raise ValueError(f"y_new has shape {states.shape}, but X_new has {n_frames} rows; pass one state a frame")
     known = known_states(states)

@@ -14,16 +14,6 @@ from skworm.parameters import NotNegative
 class PersistenceRegressor(TrajectoryRegressor):
     """Repeat the last observed frame.
 
-    Parameters
-    ----------
-    burn_in : int, default=None
-        Observed frames a row of `X`; by default from the column names ``"AVAL:trace@0"``, else 1.
-
-    Attributes
-    ----------
-    %(sizes)s
-    %(columns)s
-
     References
     ----------
     The paper does not show this baseline; :func:`skworm.metrics.skill_by_step` measures a forecast against it.
@@ -63,8 +53,6 @@ class LinearTrajectoryRegressor(TrajectoryRegressor):
         different place in every worm; a new worm's is that of all observed frames that are passed together, weighed
         against the population's where they are few. Pass a whole recording; to use its first minutes alone, set
         ``levels_[worm]``. ``"population"`` is the mean of the training worms.
-    burn_in : int, default=None
-        Observed frames a row of `X`; by default from the column names ``"AVAL:trace@0"``, else 1.
 
     Attributes
     ----------
@@ -72,8 +60,6 @@ class LinearTrajectoryRegressor(TrajectoryRegressor):
         Coefficients; `n_outputs` is that of one frame, or of all with ``strategy="direct"``.
     intercept_ : ndarray of shape (n_outputs,)
         Intercepts.
-    %(levels)s
-    %(columns)s
 
     References
     ----------

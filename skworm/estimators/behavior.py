@@ -8,24 +8,33 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
 from torch import nn
 
-from skworm.estimators.network import FrameEstimator, GraphFrameEstimator, check_weights
-from skworm.frames.index import check_same_order, signal_names
-from skworm.training import TrainingJob
+from skworm.estimators.network import FrameEstimator, GraphEstimator
+from skworm.frames.index import signal_names
 
 _LOSSES = MappingProxyType({"squared_error": nn.MSELoss, "huber": nn.HuberLoss})
 _KNOWN_OR_NOT: dict[str, Any] = {"dtype": np.float64, "ensure_2d": False, "ensure_all_finite": "allow-nan"}
 
 
 class NeuralBehaviorRegressor(MultiOutputMixin, RegressorMixin, FrameEstimator):
-    """A torch module that maps frames to continuous signals, trained through skorch."""
+    """A torch module that maps frames to continuous signals, trained through skorch.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "huber"}, default="squared_error"
+        What training makes small. ``"huber"`` grows linearly beyond an error of one standard deviation of the signal,
+        so that glitches of a tracker count for less.
+
+    Attributes
+    ----------
+    signals_ : list of str
+        Signals, from the name or the columns of `y`, else numbers.
+    signal_mean_, signal_scale_ : ndarray of shape (n_signals,)
+        Mean and standard deviation of each signal over the known training frames, in its own unit; a constant signal
+        has a scale of 1.
+    """
 
     loss: Literal["squared_error", "huber"] = "squared_error"
 
@@ -54,31 +63,23 @@ float
         """
         return super().fit(X, y, worm, sample_weight)
 
-    def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
-        """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
-        self._check_parts()
-        check_same_order(X, y)
+    def _checked(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         frames, signals = validate_data(self, X, y, validate_separately=({"dtype": np.float32}, _KNOWN_OR_NOT))
         check_consistent_length(frames, signals)
-        self._name_columns(getattr(X, "columns", None), frames.shape[1])
         self.signals_ = signal_names(y)
         self._one_column = signals.ndim == 1
         signals = signals.reshape(len(signals), -1)
-        known = np.isfinite(signals).all(axis=1)
-        weight = check_weights(sample_weight, frames)
-        if weight is not None:
-            known &= weight > 0
-            weight = weight[known]
-        if known.sum() < 2:
+        return frames, signals, np.isfinite(signals).all(axis=1)
+
+    def _learn_targets(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        if len(y) < 2:
             raise ValueError(
-                f"y has {known.sum()} frames with known signals {self.signals_} (n_samples={known.sum()}), and at "
-                "least two are needed; train on more frames, or leave signals out that are NaN"
+                f"y has {len(y)} frames with known signals {self.signals_} (n_samples={len(y)}), and at least two are "
+                "needed; train on more frames, or leave signals out that are NaN"
             )
-        self.signal_mean_ = signals[known].mean(axis=0)
-        spread = signals[known].std(axis=0)
+        self.signal_mean_, spread = y.mean(axis=0), y.std(axis=0)
         self.signal_scale_ = np.where(spread > 0, spread, 1.0)
-        targets = (signals[known] - self.signal_mean_) / self.signal_scale_
-        return self._job_of_frames(X, frames, targets.astype(np.float32), known, worm, weight)
+        return ((y - self.signal_mean_) / self.signal_scale_).astype(np.float32), weight
 
     @property
     def _loss(self) -> type[nn.Module]:
@@ -129,18 +130,6 @@ class MLPBehaviorRegressor(NeuralBehaviorRegressor):
     units of its standard deviation over the training frames; predictions are in its own unit again. Every neuron has to
     be there in every frame, in training and in prediction: NaN is an error, as is `neuron_dropout` of virtual worms.
 
-    Parameters
-    ----------
-    %(loss)s
-    %(network)s
-    %(augmentation)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(signals)s
-    %(fitted)s
-
     References
     ----------
     Wang et al. 2021, equations 6 and 7, for the network; the paper decodes states, and no continuous behaviour.
@@ -159,25 +148,11 @@ class MLPBehaviorRegressor(NeuralBehaviorRegressor):
     """
 
 
-class GNNBehaviorRegressor(NeuralBehaviorRegressor, GraphFrameEstimator):
+class GNNBehaviorRegressor(NeuralBehaviorRegressor, GraphEstimator):
     """Read velocity or other continuous behaviour with a graph neural network on an inferred weighted graph.
 
     The network is that of :class:`GNNStateClassifier`, with one output a signal in place of one a state; graphs are
     inferred and kept in the same way.
-
-    Parameters
-    ----------
-    %(loss)s
-    %(graph)s
-    %(network)s
-    %(augmentation)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(graphs)s
-    %(signals)s
-    %(fitted)s
 
     References
     ----------

@@ -18,16 +18,14 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import get_routing_for_object
-from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
 
 from skworm.estimators.familiarity import states_within
-from skworm.estimators.states import StateClassifierMixin, encode_states, known_states
+from skworm.estimators.states import StateClassifierMixin
 from skworm.frames.index import (
     FRAME_LEVEL,
     WORM_LEVEL,
-    check_same_order,
     frame_of_rows,
-    frame_settings,
     match_neurons,
     validate_like_training,
     worm_of_rows,
@@ -52,7 +50,18 @@ class LeftOut(NamedTuple):
 
 
 class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, DocumentedEstimator):
-    """A classifier around another one; frames have the columns of training in order, NaN where that one takes it."""
+    """A classifier around another one; frames have the columns of training in order, NaN where that one takes it.
+
+    Parameters
+    ----------
+    estimator : scikit-learn classifier
+        Gives `predict_proba`, or `decision_function`, whose softmax then stands for probabilities.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The estimator, fitted to all frames.
+    """
 
     estimator: Annotated[Any, HasMethods(["fit", "predict"])] = field(kw_only=False)
 
@@ -85,11 +94,7 @@ pandas.DataFrame of bool, shape (n_frames, n_states)
     ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
         """Check training data; return the frames of known state, their states, codes, a mask, and arguments of fit."""
         self._validate_params()
-        check_same_order(X, y)
-        checked, states = validate_data(self, X, y, dtype=None, ensure_all_finite=False)
-        self.frame_settings_ = frame_settings(X)
-        known = known_states(states)
-        self.classes_, codes = encode_states(self, states[known])
+        checked, known, states, codes = self._learn_states(X, y, dtype=None, ensure_all_finite=False)
         given = {}
         for name, values in arguments.items():
             if values is None:
@@ -104,7 +109,7 @@ pandas.DataFrame of bool, shape (n_frames, n_states)
                 raise ValueError(f"{name} has {len(column)} values for {len(known)} rows; give one for each")
             given[name] = column[known]
         frames = _safe_indexing(labelled_rows(X, checked, worms), np.flatnonzero(known))
-        return frames, states[known], codes, known, given
+        return frames, states, codes, known, given
 
     def _log_probabilities(self, X: Any, worm: Any) -> np.ndarray:
         check_is_fitted(self)
@@ -113,15 +118,25 @@ pandas.DataFrame of bool, shape (n_frames, n_states)
         checked = validate_like_training(self, X, dtype=None, ensure_all_finite=False)
         return log_probabilities(self.estimator_, labelled_rows(X, checked, worm_of_rows(X, worm)), self.classes_)
 
-    def _fit_inner(self, frames: Any, states: np.ndarray, given: Mapping[str, np.ndarray]) -> Any:
-        """Fit a copy of the estimator, with groups only where it splits by groups."""
+    def _fit_inner(
+        self, frames: Any, states: np.ndarray, given: Mapping[str, np.ndarray], rows: Any = slice(None)
+    ) -> Any:
+        """Fit a copy of the estimator to some rows, with groups only where it splits by groups."""
         model = clone(self.estimator)
-        taken = {name: values for name, values in given.items() if name != "groups" or takes_groups(model)}
-        return model.fit(frames, states, **taken)
+        taken = {name: values[rows] for name, values in given.items() if name != "groups" or takes_groups(model)}
+        return model.fit(_safe_indexing(frames, rows), states[rows], **taken)
 
 
 class InnerWormsClassifier(WrappingStateClassifier):
-    """A classifier around another one, which learns something from worms that inner fits have left out."""
+    """A classifier around another one, which learns something from worms that inner fits have left out.
+
+    Parameters
+    ----------
+    cv : int, splitter or "prefit", default=5
+        Groups of worms that are left out in turn, at most one for each worm, or contiguous blocks of the only worm. A
+        splitter gets the worms, or animals, as groups. With ``"prefit"`` the estimator is fitted already, to worms that
+        are not in `X`.
+    """
 
     cv: Annotated[Any, Interval(Integral, 2, None, closed="left"), StrOptions({"prefit"}), HasMethods(["split"])] = 5
 
@@ -133,29 +148,29 @@ class InnerWormsClassifier(WrappingStateClassifier):
         worms = worm_of_rows(X, worm)
         frames, states, codes, known, given = self._known_frames(X, y, worms, {"groups": groups, **fit_params})
         worms = np.zeros(len(states), dtype=int) if worms is None else worms[known]
-        if isinstance(self.cv, str):
+        prefit, every_row = isinstance(self.cv, str), np.arange(len(states))
+        if prefit:
             check_is_fitted(self.estimator)
             unknown = sorted(set(self.estimator.classes_.tolist()) - set(self.classes_.tolist()))
             if unknown:
                 raise ValueError(
                     f"the estimator knows the states {unknown}, and y holds none of them; pass frames of each"
                 )
-            self.estimator_ = self.estimator
-            self._learn(self._left_out(self.estimator_, frames, codes, worms))
-            return self
         parts = []
-        for train, test in inner_splits(self.cv, frames, states, given.get("groups", worms)):
+        splits = inner_splits(self.cv, frames, states, given.get("groups", worms))
+        for train, test in [(every_row, every_row)] if prefit else splits:
             if len(np.unique(codes[train])) > 1:
-                of_train = {name: values[train] for name, values in given.items()}
-                model = self._fit_inner(_safe_indexing(frames, train), states[train], of_train)
-                parts.append(self._left_out(model, _safe_indexing(frames, test), codes[test], worms[test]))
+                model = self.estimator if prefit else self._fit_inner(frames, states, given, train)
+                logs = log_probabilities(model, _safe_indexing(frames, test), self.classes_)
+                learnt = np.isin(self.classes_, model.classes_)[codes[test]]
+                parts.append((logs, codes[test], learnt, worms[test]))
         if not parts:
             raise ValueError(
                 f"{type(self).__name__}: with cv={self.cv!r} no inner fit has frames of two states (classes); train on "
                 "more frames or more worms"
             )
         self._learn(LeftOut(*map(np.concatenate, zip(*parts, strict=True))))
-        self.estimator_ = self._fit_inner(frames, states, given)
+        self.estimator_ = self.estimator if prefit else self._fit_inner(frames, states, given)
         return self
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
@@ -165,10 +180,6 @@ class InnerWormsClassifier(WrappingStateClassifier):
     def _learn(self, left_out: LeftOut) -> None:
         """Learn from frames of worms that the inner fits have not seen."""
         raise NotImplementedError
-
-    def _left_out(self, model: Any, frames: Any, codes: np.ndarray, worms: np.ndarray) -> LeftOut:
-        logs = log_probabilities(model, frames, self.classes_)
-        return LeftOut(logs, codes, np.isin(self.classes_, model.classes_)[codes], worms)
 
 
 def takes_groups(estimator: Any) -> bool:
@@ -250,16 +261,10 @@ class TemperatureScaledClassifier(InnerWormsClassifier):
     With a single training worm the inner fits leave contiguous blocks of its frames out. That tells how sure one may be
     on the same worm, and is too little on another.
 
-    Parameters
-    ----------
-    %(wrapped)s
-    %(cv)s
-
     Attributes
     ----------
     temperature_ : float
         The temperature, from 0.05 to 100.
-    %(wrapper)s
 
     References
     ----------
@@ -289,9 +294,7 @@ def fit_temperature(left_out: LeftOut) -> float:
 
     Frames of a state that a fit had not learnt are left out: no temperature can correct these.
     """
-    logs, state, worm = (
-        values[left_out.learnt] for values in (left_out.log_probabilities, left_out.state, left_out.worm)
-    )
+    logs, state, _, worm = (values[left_out.learnt] for values in left_out)
     if not len(state):
         raise ValueError("no frame that an inner fit left out has a state that it had learnt; train on more frames")
     _, code, counts = np.unique(worm, return_inverse=True, return_counts=True)
@@ -321,14 +324,12 @@ class ConformalStateClassifier(InnerWormsClassifier):
 
     Parameters
     ----------
-    %(wrapped)s
     coverage : float in (0, 1), default=0.9
         Share of frames whose set shall hold the true state.
     across_worms : {"mean", "max"}, default="mean"
         Whether the coverage is reached on average over the worms that are left out, or in each of them, by the largest
         of their thresholds. A further worm needs a larger one than all of K exchangeable worms with probability
         1 / (K + 1).
-    %(cv)s
 
     Attributes
     ----------
@@ -337,7 +338,6 @@ class ConformalStateClassifier(InnerWormsClassifier):
     worm_thresholds_ : pandas.Series
         What each training worm by itself would have needed, index ``"worm"``. How far they lie apart tells how much a
         new worm may differ.
-    %(wrapper)s
 
     See Also
     --------
@@ -367,12 +367,13 @@ class ConformalStateClassifier(InnerWormsClassifier):
 
     def predict_set(self, X: Any, worm: Any = None) -> pd.DataFrame:
         """Predict a set of states for every frame."""
-        probabilities = self.predict_proba(X, worm=worm)
-        held = states_within(probabilities, self.threshold_)
+        held = states_within(self.predict_proba(X, worm=worm), self.threshold_)
         return pd.DataFrame(held, columns=self.classes_, index=getattr(X, "index", None))
 
     def _learn(self, left_out: LeftOut) -> None:
-        nonconformity = nonconformity_of(left_out)
+        logs = left_out.log_probabilities
+        shares = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
+        nonconformity = np.where(left_out.learnt, 1 - shares[np.arange(len(logs)), left_out.state], 1.0)
         by_worm = pd.Series(nonconformity).groupby(left_out.worm)
         self.worm_thresholds_ = by_worm.quantile(self.coverage, interpolation="higher").rename_axis("worm")
         if self.across_worms == "max":
@@ -383,10 +384,3 @@ class ConformalStateClassifier(InnerWormsClassifier):
         # The sum of weights is 1 but for rounding, which must not push the place beyond the last frame.
         place = int(np.searchsorted(np.cumsum(weight), self.coverage - 1e-12))
         self.threshold_ = float(nonconformity[order[place]])
-
-
-def nonconformity_of(left_out: LeftOut) -> np.ndarray:
-    """Return 1 minus the probability of the true state; 1 where the fit had not learnt it."""
-    logs = left_out.log_probabilities
-    shares = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
-    return np.where(left_out.learnt, 1 - shares[np.arange(len(logs)), left_out.state], 1.0)

@@ -94,7 +94,6 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
 
     Parameters
     ----------
-    %(wrapped)s
     decoding : {"viterbi", "smoothing", "filtering"}, default="viterbi"
         ``"viterbi"`` predicts the most probable path through a whole sequence, ``"smoothing"`` the most probable state
         of each frame given the whole sequence, ``"filtering"`` that given this and earlier frames only, as a closed
@@ -111,7 +110,6 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
         Probability from the state of the row to that of the column, from frame to frame.
     shares_ : ndarray of shape (n_states,)
         Share of each state in the training frames.
-    %(wrapper)s
 
     References
     ----------

@@ -64,7 +64,6 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Frames that the cycle of each coordinate takes, infinite where its eigenvalue is positive.
     transitions_ : scipy.sparse.csr_array of shape (n_frames, n_frames)
         Probability of going from a training frame (row) to another (column) in one frame.
-    %(columns)s
 
     References
     ----------

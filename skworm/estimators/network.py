@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -25,6 +25,8 @@ from skworm.estimators.parts import (
     Readout,
 )
 from skworm.frames.index import (
+    check_same_order,
+    frame_of_rows,
     frame_settings,
     parse_column_names,
     parse_context_feature_names,
@@ -74,8 +76,81 @@ def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
     return weight
 
 
+def missing_neurons(frames: np.ndarray, n_neurons: int) -> np.ndarray:
+    """Return which neurons are missing in which frame, (n_frames, n_neurons): those of which any feature is NaN."""
+    return np.any(np.isnan(frames).reshape(len(frames), n_neurons, -1), axis=2)
+
+
+def check_neurons(frames: np.ndarray, neurons: Sequence[str], X: Any, worm: Any = None) -> None:
+    """Raise a ValueError that names worm and frame, of `worm` or the index of `X`, if a frame has no neuron at all."""
+    empty = np.all(missing_neurons(frames, len(neurons)), axis=1)
+    if not empty.any():
+        return
+    worms = worm_of_rows(X, worm)
+    own = np.zeros(len(frames), dtype=int) if worms is None else worms
+    rows = own == own[empty][0]
+    whose = "X" if worms is None else f"worm {str(own[empty][0])!r}"
+    named = ", ".join(neurons[:8]) + (", ..." if len(neurons) > 8 else "")
+    if empty[rows].all():
+        raise ValueError(f"{whose} has a value for none of the neurons {named}; leave it out, or choose other neurons")
+    frame = frame_of_rows(X, own)[empty & rows][0]
+    raise ValueError(
+        f"{whose} has a value for none of the neurons {named} in {int(empty[rows].sum())} of {int(rows.sum())} frames, "
+        f"first in frame {frame}; drop these rows, or interpolate them"
+    )
+
+
 class NeuralEstimator(DocumentedEstimator):
-    """A torch module over neurons and their features, trained through skorch."""
+    """A torch module over neurons and their features, trained through skorch.
+
+    Parameters
+    ----------
+    n_hidden : int, default={n_hidden}
+        Hidden features of a layer of the readout.
+    readout : {"concatenate", "sum", "mean", "attention"} or Readout, default={readout!r}
+        How outputs are read out of the neurons; a name is :class:`Readout` with this `aggregation`.
+    augmentation : VirtualWorms, "auto" or None, default={augmentation!r}
+        Augmentation of the training data. ``"auto"`` is ``VirtualWorms()``.
+    max_epochs : int, default={max_epochs}
+        Epochs, each one step on all training {rows}.
+    learning_rate : float, default={learning_rate}
+        Adam's first learning rate. It falls to a quarter whenever the validation loss has not improved for 50 epochs.
+    weight_decay : float or "auto", default={weight_decay!r}
+        Penalty on the squared weights of the readout. ``"auto"`` is 0.01 without augmentation and 0 with it: on real
+        worms either keeps a model from depending on its training worms, and both together are too much. The edge
+        encoder of a graph is spared: a penalty on it makes every graph uniform.
+    validation_fraction : float, default={validation_fraction}
+        Share of each worm's windows of 8 frames that judges the epochs and is not trained on; the epoch with the lowest
+        loss on it is kept. With 0 the training loss judges.
+    callbacks : list of skorch callbacks or of (name, callback), or None, default={callbacks!r}
+        Callbacks of the training, such as ``skorch.callbacks.EarlyStopping``; each fit takes copies. The losses are
+        called ``"train_loss"`` and ``"valid_loss"``. The epoch with the lowest validation loss is kept, whenever a
+        callback ends training. A ``skorch.callbacks.LRScheduler`` replaces the fall of `learning_rate`. A fit with
+        callbacks is never trained together with others.
+    device : {"auto", "cpu", "cuda"}, default={device!r}
+        Where to compute; ``"auto"`` takes a GPU if there is one.
+    random_state : int, RandomState instance or None, default={random_state!r}
+        Governs initial weights, validation windows and augmentation.
+    verbose : int, default={verbose}
+        0 is silent, 1 shows a progress bar.
+
+    Attributes
+    ----------
+    neurons_ : list of str
+        Neurons, in the order of the columns.
+    node_features_ : list of str
+        Features of a neuron.
+    worms_ : ndarray of shape (n_worms,)
+        Training worms.
+    net_ : skorch.NeuralNet
+        Trained net. ``net_.history`` holds every epoch's losses; ``net_.save_params`` and ``net_.load_params`` write
+        and read weights. ``net_.predict`` and ``net_.forward`` take an array or DataFrame of {rows} as those of one
+        worm, its columns in the order of training whatever their names, and return {net_outputs}.
+    n_iter_ : int
+        Epochs trained.
+    best_epoch_ : int
+        Epoch whose weights are kept, counted from 1.
+    """
 
     n_hidden: Count = 16
     readout: Literal["concatenate", "sum", "mean", "attention"] | Readout = "concatenate"
@@ -90,6 +165,7 @@ class NeuralEstimator(DocumentedEstimator):
     verbose: Annotated[int, "verbose"] = 0
 
     _auto_augmentation: ClassVar[VirtualWorms] = VirtualWorms()
+    _auto_batch_norm: ClassVar[Literal["output"] | None] = "output"
     _decayed = "readout.*"
     _graph_per = "worm"
     _words: ClassVar[dict[str, str]] = {
@@ -97,24 +173,10 @@ class NeuralEstimator(DocumentedEstimator):
         "about_X": (
             "Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` carries worms and neurons."
         ),
-        "training_job returns": """\
-TrainingJob
-    What ``skworm.training.train`` trains; ``take_training`` ends the fit.""",
-        "job": "TrainingJob\n    What ``training_job`` returned.",
-        "net": "skorch.NeuralNet\n    The trained net.",
-        "take_training returns": "self\n    The fitted estimator.",
         "unit": "worm",
         "net_outputs": (
             "probabilities of\n    states (`forward`: what the softmax takes), or signals less ``signal_mean_`` and "
             "divided by ``signal_scale_``"
-        ),
-        "virtual_worms": "VirtualWorms()",
-        "readouts": '{"concatenate", "sum", "mean", "attention"}',
-        "decays": 'float or "auto"',
-        "decayed": (
-            'the readout. ``"auto"`` is 0.01 without augmentation and 0 with it: on real worms either\n'
-            "    keeps a model from depending on its training worms, and both together are too much. The edge encoder\n"
-            "    of a graph is spared: a penalty on it makes every graph uniform."
         ),
     }
     _takes_missing_neurons = False
@@ -132,17 +194,16 @@ TrainingJob
         return self.take_training(job, train(job) if net is None else net)
 
     def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
-        """Make all of a fit that precedes training, so that many can be trained together."""
+        """Return what ``skworm.training.train`` trains: all of a fit before training, so that many train together."""
         raise NotImplementedError
 
     def take_training(self, job: TrainingJob, net: Any) -> Self:
-        """Make all of a fit that follows training."""
+        """Take the trained net of a job, which ends the fit."""
         self.net_ = net
         # In single precision a row's prediction would depend, if slightly, on the rows that come with it.
         net.module_.double()
         self.n_iter_ = len(net.history)
         self.best_epoch_ = dict(net.callbacks_)["best_epoch"].best_epoch_
-        self._after_training(job.X, job.group if self._has_worms else None)
         return self
 
     def _judges(self, X: Any, worms: np.ndarray | None, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
@@ -199,9 +260,13 @@ TrainingJob
                 )
 
     def _readout_of_neurons(self) -> Readout:
+        """Return the checked readout, with what ``"auto"`` stands for."""
         readout = Readout(self.readout) if isinstance(self.readout, str) else self.readout
         readout.check()
-        return readout
+        if readout.batch_norm != "auto":
+            return readout
+        batch_norm = None if self._virtual_worms() is None else self._auto_batch_norm
+        return Readout(readout.aggregation, readout.n_layers, batch_norm)
 
     @property
     def _loss(self) -> type[nn.Module]:
@@ -216,6 +281,14 @@ TrainingJob
     def _build_module(self) -> nn.Module:
         raise NotImplementedError
 
+    def _build_messages(self, n_node_features: int) -> MessagePassing | GraphConvolution | None:
+        """Return the module that passes messages between neurons of so many features, None for a perceptron."""
+        return None
+
+    def _n_received(self, n_node_features: int) -> int:
+        """Return the number of features of a neuron after messages."""
+        return n_node_features
+
     def _build_readout(self, n_neurons: int, n_features: int) -> ReadoutModule:
         readout = self._readout_of_neurons()
         return ReadoutModule(
@@ -224,13 +297,14 @@ TrainingJob
             self._n_outputs,
             n_hidden=self.n_hidden,
             n_layers=readout.n_layers,
-            batch_norm=self._batch_norm(),
+            batch_norm=readout.batch_norm,
             aggregation=readout.aggregation,
             fill_missing=self._takes_missing_neurons,
         )
 
-    def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
-        """Keep what follows from the training rows; `group` is None where they name no worms."""
+    def _rows_to_predict(self, X: Any, worm: Any) -> np.ndarray:
+        """Check rows, and return them as the module takes them."""
+        raise NotImplementedError
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, device=self.net_.device)
@@ -252,15 +326,33 @@ TrainingJob
             return _WEIGHT_DECAY if self._virtual_worms() is None else 0.0
         return float(self.weight_decay)
 
-    def _batch_norm(self) -> str | None:
-        batch_norm = self._readout_of_neurons().batch_norm
-        if batch_norm == "auto":
-            return None if self._virtual_worms() is None else "output"
-        return batch_norm
-
 
 class GraphEstimator(NeuralEstimator):
-    """A neural estimator whose module passes messages along a graph, as ``module.messages``."""
+    """A neural estimator whose module passes messages along a graph, as ``module.messages``.
+
+    Parameters
+    ----------
+    graph : {"auto", "inferred", "learned"}, InferredGraph, LearnedGraph or DataFrame, default={graph!r}
+        Where messages pass. ``"auto"`` infers a weighted graph, one for each {unit}, or is the graph of all pairs of
+        neurons where `messages` is a convolution; ``"inferred"`` and ``"learned"`` are the objects with their defaults.
+        A DataFrame of shape (n_neurons, n_neurons) is a given graph, such as a connectome: weights from the neuron of
+        the row (pre) to the neuron of the column (post), aligned by name; further neurons are ignored.
+    messages : {"weighted", "gin", "sage", "gat", "gatv2", "attention"} or object, default={messages!r}
+        What neurons send each other: the paper's weighted sums (``"weighted"``, :class:`Messages`), or an established
+        convolution in their place (:class:`GIN`, :class:`SAGE`, :class:`GAT`, :class:`GATv2`,
+        :class:`GlobalAttention`).
+
+    Attributes
+    ----------
+    graph_ : DataFrame of shape (n_neurons, n_neurons)
+        Graph of all training {rows} together; weight from the neuron of the row (pre) to that of the column (post).
+        Graphs of each frame are averaged. With a convolution, the attention averaged over frames and heads, or 1 for
+        every edge. NaN for an inferred edge between neurons that are never there in the same frame. It tells how the
+        network mixes neurons and is no finding about the worm: another seed has another graph. For relations between
+        neurons see :func:`skworm.inspection.functional_graph`.
+    graphs_ : dict of DataFrame
+        Graph of each training worm; empty where training named no worms.
+    """
 
     graph: Annotated[str, StrOptions(set(GRAPHS))] | InferredGraph | LearnedGraph | pd.DataFrame = "auto"
     messages: Annotated[str, StrOptions(set(MESSAGES))] | Messages | Convolution = "weighted"
@@ -298,7 +390,7 @@ dict of DataFrame
             If `group` does not fit `X`.
         """
         check_is_fitted(self)
-        rows = self._rows_for_graphs(X, worm)
+        rows = self._tensor(self._rows_to_predict(X, worm))
         labels = worm_of_rows(X, worm) if group is None else np.asarray(group)
         labels = np.zeros(len(rows), dtype=int) if labels is None else labels
         if labels.shape != (len(rows),):
@@ -306,15 +398,11 @@ dict of DataFrame
         names, codes = np.unique(labels, return_inverse=True)
         return self._infer(rows, codes, names.tolist())
 
-    def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
-        """Return rows as the module takes them."""
-        raise NotImplementedError
-
-    def _messages(self) -> Any:
-        return resolved(self.messages, MESSAGES)
+    def _n_received(self, n_node_features: int) -> int:
+        return resolved(self.messages, MESSAGES).n_features(n_node_features)
 
     def _build_messages(self, n_node_features: int) -> MessagePassing | GraphConvolution:
-        messages, n_neurons, given = self._messages(), len(self.neurons_), None
+        messages, n_neurons, given = resolved(self.messages, MESSAGES), len(self.neurons_), None
         if isinstance(self.graph, pd.DataFrame):
             given = torch.tensor(self._aligned(self.graph).to_numpy().T, dtype=torch.get_default_dtype())
         if isinstance(messages, Convolution):
@@ -345,11 +433,13 @@ dict of DataFrame
             )
         return aligned
 
-    def _after_training(self, X: np.ndarray, group: np.ndarray | None) -> None:
-        """Set ``graph_`` from all training rows and ``graphs_`` from those of each worm."""
-        rows = self._tensor(X.astype(np.float64))
+    def take_training(self, job: TrainingJob, net: Any) -> Self:
+        """Take the trained net of a job, and infer the graph of all training rows and of those of each worm."""
+        super().take_training(job, net)
+        rows = self._tensor(job.X.astype(np.float64))
         self.graph_ = self._infer_one(rows)
-        self.graphs_ = {} if group is None else self._infer(rows, group, self.worms_)
+        self.graphs_ = self._infer(rows, job.group, self.worms_) if self._has_worms else {}
+        return self
 
     def _apply(self, X: Tensor, worms: np.ndarray | None, **others: Any) -> Tensor:
         if not self.net_.module_.messages.takes_group_graphs:
@@ -397,6 +487,12 @@ class VirtualBatches:
     augmentation: VirtualWorms | None
 
     @property
+    def structure(self) -> Hashable:
+        """All but the strength of augmentation."""
+        augmentation = self.augmentation
+        return replace(self, augmentation=None), None if augmentation is None else augmentation.structure
+
+    @property
     def keeps_neurons(self) -> bool:
         """Whether every neuron is still there in the batches that it makes."""
         return self.augmentation is None or not self.augmentation.neuron_dropout
@@ -413,10 +509,6 @@ class _VirtualFrames(VirtualBatches):
     augmentation: VirtualWorms
     signals: tuple[str, ...]
 
-    @property
-    def structure(self) -> Hashable:
-        return self.augmentation.structure, self.signals
-
     def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
         return self.augmentation.draw(n_samples, n_features, generator, len(self.signals), self.signals)
 
@@ -426,52 +518,50 @@ class _VirtualFrames(VirtualBatches):
 
 
 class FrameEstimator(NeuralEstimator):
-    """A torch module that maps frames to outputs, by default a perceptron, trained through skorch."""
+    """A torch module that maps frames to outputs, trained through skorch."""
 
-    def _job_of_frames(
-        self,
-        X: Any,
-        frames: np.ndarray,
-        targets: np.ndarray,
-        known: np.ndarray,
-        worm: Any,
-        weight: np.ndarray | None,
-    ) -> TrainingJob:
-        """Make the job of the frames that are known; targets and weights are of these, worms and windows of `X`."""
+    def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
+        """Return the job of the frames that are known; see ``NeuralEstimator.training_job``."""
+        self._check_parts()
+        check_same_order(X, y)
+        frames, y, known = self._checked(X, y)
+        self._name_columns(getattr(X, "columns", None), frames.shape[1])
+        check_neurons(frames, self.neurons_, X, worm)
+        weight = check_weights(sample_weight, frames)
+        if weight is not None:
+            known &= weight > 0
+            weight = weight[known]
+        targets, weight = self._learn_targets(y[known], weight)
         self.frame_settings_ = frame_settings(X)
         group, held_out, seed = self._judges(X, worm_of_rows(X, worm), known)
-        signals, _ = parse_context_feature_names(self.node_features_)
-        augmentation = self._virtual_worms()
+        augmentation, (signals, _) = self._virtual_worms(), parse_context_feature_names(self.node_features_)
         prepare = None if augmentation is None else _VirtualFrames(augmentation, tuple(signals))
         frames = self._frames_to_train(frames[known], ~held_out)
         return self._job(frames, group, targets, held_out, seed, prepare, weight)
+
+    def _checked(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Check frames and what is known of them; return both, and which rows are known."""
+        raise NotImplementedError
+
+    def _learn_targets(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Learn what outputs stand for; return targets and weights of the frames that are known."""
+        raise NotImplementedError
 
     def _frames_to_train(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
         """Return known frames as the module takes them; those that are not `trained_on` judge the epochs."""
         return frames
 
-    def _frames_to_predict(self, X: Any, worm: Any) -> np.ndarray:
-        """Check frames, and give them as the module takes them."""
+    def _rows_to_predict(self, X: Any, worm: Any) -> np.ndarray:
         return validate_like_training(self, X, dtype=np.float64)
 
     def _outputs(self, X: Any, worm: Any) -> Tensor:
         """Check frames, and apply the module to them."""
-        frames = self._frames_to_predict(X, worm)
+        frames = self._rows_to_predict(X, worm)
         with one_thread(), torch.inference_mode():
             return self._apply(self._tensor(frames), worm_of_rows(X, worm))
 
     def _build_module(self) -> nn.Module:
-        shape = len(self.neurons_), len(self.node_features_)
-        return FrameModule(*shape, None, self._build_readout(*shape))
-
-
-class GraphFrameEstimator(FrameEstimator, GraphEstimator):
-    """A frame estimator that passes messages along a graph before it reads the frame out."""
-
-    def _build_module(self) -> nn.Module:
-        shape = len(self.neurons_), len(self.node_features_)
-        messages = self._build_messages(shape[1])
-        return FrameModule(*shape, messages, self._build_readout(shape[0], self._messages().n_features(shape[1])))
-
-    def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
-        return self._tensor(self._frames_to_predict(X, worm))
+        n_neurons, n_features = len(self.neurons_), len(self.node_features_)
+        messages = self._build_messages(n_features)
+        readout = self._build_readout(n_neurons, self._n_received(n_features))
+        return FrameModule(n_neurons, n_features, messages, readout)

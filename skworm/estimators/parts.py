@@ -154,6 +154,11 @@ class Convolution(ParameterObject):
 
     It runs on the graph of all pairs of neurons, or on a given one, in which an entry that is not 0 is an edge,
     whatever its weight. The diagonal does not count.
+
+    Parameters
+    ----------
+    n_hidden : int, default=16
+        Features of a neuron after it.
     """
 
     n_hidden: Count = 16
@@ -177,8 +182,6 @@ class GIN(Convolution):
 
     Parameters
     ----------
-    n_hidden : int, default=16
-        Features of a neuron after it.
     learn_epsilon : bool, default=True
         Learn the weight of a neuron's own features (GIN-ε), or keep it at 1 (GIN-0).
 
@@ -194,11 +197,6 @@ class GIN(Convolution):
 
 class SAGE(Convolution):
     """GraphSAGE with the mean.
-
-    Parameters
-    ----------
-    n_hidden : int, default=16
-        Features of a neuron after it.
 
     References
     ----------
@@ -235,13 +233,6 @@ class GAT(Convolution):
 class GATv2(GAT):
     """Graph attention network of the second form.
 
-    Parameters
-    ----------
-    n_hidden : int, default=16
-        Features of each head.
-    n_heads : int, default=1
-        Heads, whose features are concatenated.
-
     References
     ----------
     Brody et al. 2022, "How Attentive are Graph Attention Networks?".
@@ -252,11 +243,6 @@ class GATv2(GAT):
 
 class GlobalAttention(Convolution):
     """Global attention: every neuron receives the same weighted mean of all neurons.
-
-    Parameters
-    ----------
-    n_hidden : int, default=16
-        Features of a neuron after it.
 
     References
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.utils import get_tags
 
 from skworm.estimators.familiarity import check_worms, sets_of_states, warn_unfamiliar
+from skworm.estimators.network import missing_neurons
 from skworm.frames import make_frames, resample
 from skworm.frames.features import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS
 from skworm.frames.index import is_same_rate, parse_column_names, parse_context_feature_names, settings_for
@@ -75,8 +76,8 @@ def frames_for_model(
         raise ValueError(f"the model was trained on the derivative {derivative!r}, which skworm cannot compute")
     signals, offsets = parse_context_feature_names(node_features)
     # A card says what a recording without some neurons costs, and where that is too much.
-    if not hasattr(model, "card_"):
-        _tell_missing(worms, neurons, get_tags(model).input_tags.allow_nan)
+    for worm in () if hasattr(model, "card_") else worms:
+        check_present(f"worm {worm.worm!r}", worm.neurons, neurons, get_tags(model).input_tags.allow_nan)
     X, _ = make_frames(
         worms,
         neurons=neurons,
@@ -105,11 +106,11 @@ def decode_states(
     Parameters
     ----------
     model : estimator
-        A fitted state classifier, see :func:`frames_for_model`.
+        A fitted state classifier, trained as :func:`frames_for_model` wants it.
     recordings : iterable of Recording
         Worms, with or without states.
     settings : mapping, optional
-        ``X.attrs`` of the training frames, for a model that does not remember how they were made.
+        See :func:`frames_for_model`.
     coverage : float, optional
         For a model that comes with the package: add sets of states that hold the true one in this share of the frames.
 
@@ -188,13 +189,9 @@ def decode_states(
 
 
 def readable_frames(frames: np.ndarray, n_neurons: int, takes_missing: bool) -> np.ndarray:
-    """Return which frames a model can read, of shape (n_frames, n_neurons * n_node_features), neuron-major.
-
-    A neuron is missing where any of its features is NaN, those of earlier frames included. A model that takes NaN needs
-    one neuron, any other all of them.
-    """
-    present = ~np.isnan(frames).reshape(len(frames), n_neurons, -1).any(axis=2)
-    return present.any(axis=1) if takes_missing else present.all(axis=1)
+    """Return which frames a model can read: one that takes NaN needs one neuron, any other all of them."""
+    missing = missing_neurons(frames, n_neurons)
+    return ~(np.all(missing, axis=1) if takes_missing else np.any(missing, axis=1))
 
 
 def bouts_in_seconds(table: pd.DataFrame) -> pd.DataFrame:
@@ -250,19 +247,15 @@ def columns_of(model: Any) -> tuple[list[str], list[str]]:
     return parsed
 
 
-def _tell_missing(worms: list[Recording], neurons: list[str], takes_missing: bool) -> None:
-    for worm in worms:
-        lacks = [neuron for neuron in neurons if neuron not in worm.neurons]
-        listing = f"worm {worm.worm!r} has no {', '.join(map(repr, lacks))}"
-        if 2 * len(lacks) > len(neurons):
-            raise ValueError(
-                f"{listing}, more than half of the {len(neurons)} neurons that the model reads; leave the worm out, or "
-                "train a model on neurons that it has"
-            )
-        if lacks and not takes_missing:
-            raise ValueError(f"{listing}, which the model reads; leave the worm out, or train a model without them")
-        if lacks:
-            warnings.warn(f"{listing}, and is read without", UserWarning, stacklevel=3)
+def check_present(owner: str, present: Sequence[str], neurons: Sequence[str], takes_missing: bool) -> None:
+    """Warn of neurons that a model reads and its frames lack; raise ValueError where it cannot do without them."""
+    lacks = [neuron for neuron in neurons if neuron not in present]
+    if not lacks:
+        return
+    problem = f"{owner} lacks {lacks}, {len(lacks)} of the {len(neurons)} neurons that the model reads"
+    if 2 * len(lacks) > len(neurons) or not takes_missing:
+        raise ValueError(f"{problem}; leave it out, record these neurons, or train a model on neurons that it has")
+    warnings.warn(f"{problem}, and is read without", UserWarning, stacklevel=4)
 
 
 def _annotated(worm: Recording, classes: list[str]) -> np.ndarray:

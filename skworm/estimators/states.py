@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -14,41 +13,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 from torch import nn
 
-from skworm.estimators.network import FrameEstimator, GraphFrameEstimator, check_weights
-from skworm.frames.index import (
-    check_same_order,
-    frame_of_rows,
-    match_neurons,
-    validate_like_training,
-    worm_of_rows,
-)
+from skworm.estimators.network import FrameEstimator, GraphEstimator, check_neurons, missing_neurons
+from skworm.frames.index import check_same_order, frame_settings, match_neurons, validate_like_training
 from skworm.parameters import documented
 from skworm.recording import UNKNOWN
-from skworm.training import TrainingJob, one_thread
-
-
-def missing_neurons(frames: np.ndarray, n_neurons: int) -> np.ndarray:
-    """Return which neurons are missing in which frame, (n_frames, n_neurons): those of which any feature is NaN."""
-    return np.any(np.isnan(frames).reshape(len(frames), n_neurons, -1), axis=2)
-
-
-def check_neurons(frames: np.ndarray, neurons: Sequence[str], X: Any, worm: Any = None) -> None:
-    """Raise a ValueError that names worm and frame, of `worm` or the index of `X`, if a frame has no neuron at all."""
-    empty = np.all(missing_neurons(frames, len(neurons)), axis=1)
-    if not empty.any():
-        return
-    worms = worm_of_rows(X, worm)
-    own = np.zeros(len(frames), dtype=int) if worms is None else worms
-    rows = own == own[empty][0]
-    whose = "X" if worms is None else f"worm {str(own[empty][0])!r}"
-    named = ", ".join(neurons[:8]) + (", ..." if len(neurons) > 8 else "")
-    if empty[rows].all():
-        raise ValueError(f"{whose} has a value for none of the neurons {named}; leave it out, or choose other neurons")
-    frame = frame_of_rows(X, own)[empty & rows][0]
-    raise ValueError(
-        f"{whose} has a value for none of the neurons {named} in {int(empty[rows].sum())} of {int(rows.sum())} frames, "
-        f"first in frame {frame}; drop these rows, or interpolate them"
-    )
+from skworm.training import one_thread
 
 
 def known_states(y: np.ndarray) -> np.ndarray:
@@ -56,24 +25,42 @@ def known_states(y: np.ndarray) -> np.ndarray:
     return y != UNKNOWN if y.dtype.kind in "OUT" else np.ones(len(y), dtype=bool)
 
 
-def encode_states(
-    estimator: BaseEstimator, y: np.ndarray, of: str = "the known frames of y"
-) -> tuple[np.ndarray, np.ndarray]:
+def encode_states(estimator: BaseEstimator, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """List the states and number those of each row, after checking that there are at least two."""
     check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         found = f"1 class, {classes.tolist()[0]!r}" if len(classes) else "no class"
         raise ValueError(
-            f"{type(estimator).__name__} needs at least two states (classes) to tell apart, but {of} hold {found}; "
-            f"train on frames of more states"
+            f"{type(estimator).__name__} needs at least two states (classes) to tell apart, but the frames of y whose "
+            f"state is known, and whose weight is not 0, hold {found}; train on frames of more states"
         )
     return classes, codes
 
 
 @documented
 class StateClassifierMixin(ClassifierMixin):
-    """A classifier that gives no score to frames whose state is unknown."""
+    """A classifier that gives no score to frames whose state is unknown.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_states,)
+        State names.
+    """
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _learn_states(self, X: Any, y: Any, **options: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Check training data; return frames, which of them have a known state, and these states and their codes."""
+        check_same_order(X, y)
+        frames, states = validate_data(self, X, y, **options)
+        self.frame_settings_ = frame_settings(X)
+        known = known_states(states)
+        self.classes_, codes = encode_states(self, states[known])
+        return frames, known, states[known], codes
 
     def predict(self, X: Any, worm: Any = None) -> np.ndarray:
         """Predict the state of every frame."""
@@ -91,7 +78,18 @@ class StateClassifierMixin(ClassifierMixin):
 
 
 class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
-    """A torch module that maps frames to logits, trained through skorch."""
+    """A torch module that maps frames to logits, trained through skorch.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None, default={class_weight!r}
+        Weights of the states in the loss; ``"balanced"`` weighs each by the inverse of its share of the frames.
+
+    Attributes
+    ----------
+    neurons_without_data_ : list of str
+        Neurons that are missing in all training frames; they count as missing whatever their columns hold.
+    """
 
     class_weight: Literal["balanced"] | dict[str, float] | None = None
     _loss = nn.CrossEntropyLoss
@@ -108,24 +106,16 @@ Scaled frames, neuron-major, NaN where a neuron is missing; one that is missing 
         """Train on frames."""
         return super().fit(X, y, worm, sample_weight)
 
-    def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
-        """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
-        self._check_parts()
-        check_same_order(X, y)
+    def _checked(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         frames, states = validate_data(self, X, y, dtype=np.float32, ensure_all_finite="allow-nan")
-        self._name_columns(getattr(X, "columns", None), frames.shape[1])
-        check_neurons(frames, self.neurons_, X, worm)
-        known = known_states(states)
-        weight = check_weights(sample_weight, frames)
-        if weight is not None:
-            known &= weight > 0
-            weight = weight[known]
-        weighted = "the known frames of y" + ("" if weight is None else " with a sample_weight above 0")
-        self.classes_, targets = encode_states(self, states[known], weighted)
-        if self.class_weight is not None:
-            by_state = compute_sample_weight(self.class_weight, states[known]).astype(np.float32)
-            weight = by_state if weight is None else weight * by_state
-        return self._job_of_frames(X, frames, targets, known, worm, weight)
+        return frames, states, known_states(states)
+
+    def _learn_targets(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        self.classes_, targets = encode_states(self, y)
+        if self.class_weight is None:
+            return targets, weight
+        by_state = compute_sample_weight(self.class_weight, y).astype(np.float32)
+        return targets, by_state if weight is None else weight * by_state
 
     def _frames_to_train(self, frames: np.ndarray, trained_on: np.ndarray) -> np.ndarray:
         """Set ``neurons_without_data_``, and let these be missing in the frames that judge as well."""
@@ -133,10 +123,9 @@ Scaled frames, neuron-major, NaN where a neuron is missing; one that is missing 
         self.neurons_without_data_ = [name for name, lacks in zip(self.neurons_, missing, strict=True) if lacks]
         return self._masked(frames)
 
-    def _frames_to_predict(self, X: Any, worm: Any) -> np.ndarray:
+    def _rows_to_predict(self, X: Any, worm: Any) -> np.ndarray:
         X = match_neurons(X, getattr(self, "feature_names_in_", None))
-        frames = validate_like_training(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
-        frames = self._masked(frames)
+        frames = self._masked(validate_like_training(self, X, dtype=np.float64, ensure_all_finite="allow-nan"))
         check_neurons(frames, self.neurons_, X, worm)
         return frames
 
@@ -157,30 +146,12 @@ Scaled frames, neuron-major, NaN where a neuron is missing; one that is missing 
         check_is_fitted(self)
         return torch.softmax(self._outputs(X, worm), dim=1).cpu().numpy()
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
 
 class MLPStateClassifier(NeuralStateClassifier):
     """Read the behavioural state with a multi-layer perceptron on all neurons' features.
 
     Worms need not have the same neurons. A neuron with NaN in any feature is missing in that frame. :meth:`predict`
     matches columns ``"neuron:feature"`` by name; columns without such names are one neuron each.
-
-    Parameters
-    ----------
-    %(network)s
-    %(augmentation)s
-    %(class_weight)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(classes)s
-    %(missing)s
-    %(fitted)s
 
     References
     ----------
@@ -198,7 +169,7 @@ class MLPStateClassifier(NeuralStateClassifier):
     """
 
 
-class GNNStateClassifier(NeuralStateClassifier, GraphFrameEstimator):
+class GNNStateClassifier(NeuralStateClassifier, GraphEstimator):
     """Read the behavioural state with a graph neural network on an inferred weighted graph.
 
     `fit` infers one graph for each training worm (``graphs_``) and one of all their frames (``graph_``). `predict`
@@ -208,21 +179,6 @@ class GNNStateClassifier(NeuralStateClassifier, GraphFrameEstimator):
 
     Worms need not have the same neurons, see :class:`MLPStateClassifier`: a neuron that is missing sends no message and
     receives none, and no edge from or to it is inferred.
-
-    Parameters
-    ----------
-    %(graph)s
-    %(network)s
-    %(augmentation)s
-    %(class_weight)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(graphs)s
-    %(classes)s
-    %(missing)s
-    %(fitted)s
 
     References
     ----------

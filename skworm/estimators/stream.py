@@ -13,19 +13,12 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skworm.estimators.hidden_markov import HiddenMarkovStateClassifier, filter_step
-from skworm.estimators.prediction import columns_of, readable_frames
+from skworm.estimators.prediction import check_present, columns_of, readable_frames
 from skworm.frames import NODE_FEATURES, make_frames
-from skworm.frames.features import (
-    DERIVATIVE_LOOKS_AHEAD,
-    REACH,
-    SMOOTH_SECONDS,
-    check_choice,
-    is_constant,
-    range_of,
-    slopes,
-)
+from skworm.frames.features import DERIVATIVE_LOOKS_AHEAD, REACH, SMOOTH_SECONDS, is_constant, range_of, scale, slopes
 from skworm.frames.index import is_same_rate, parse_context_feature_names, settings_for
 from skworm.frames.resampling import GAP_STEPS
+from skworm.parameters import check_choice
 from skworm.recording import UNKNOWN, Recording, neuron_name
 
 # Where a feature stands whose range is not known yet: in the middle of [0, 1].
@@ -107,7 +100,7 @@ class StateStream:
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         check_is_fitted(estimator)
-        check_choice("scaling", scaling, ("running", "fixed"))
+        check_choice(("running", "fixed"), scaling=scaling)
         if not np.isfinite(fps) or fps <= 0:
             raise ValueError(f"fps={fps!r} must be a positive number of frames a second")
         if scaling == "fixed" and calibration is None:
@@ -121,7 +114,7 @@ class StateStream:
         self._takes_missing = get_tags(estimator).input_tags.allow_nan
         self._places = self._places_of(neurons)
         self._filter = _filter_of(estimator)
-        self._seen = np.empty((0, len(self.neurons_) * len(self._signals)))
+        self._seen = np.full((1, len(self.neurons_) * len(self._signals)), np.nan)
         if calibration is not None:
             self._seen = self._frames_of(calibration)
         self.ranges_ = self._ranges()
@@ -218,11 +211,7 @@ class StateStream:
         if neurons is None:
             return np.arange(self._n_pushed)
         names = [neuron_name(name) for name in neurons]
-        lacking = [name for name in self.neurons_ if name not in names]
-        if lacking and (not self._takes_missing or 2 * len(lacking) > len(self.neurons_)):
-            raise ValueError(f"neurons lacks {lacking}, which the estimator reads; record them, or train without them")
-        if lacking:
-            warnings.warn(f"neurons lacks {lacking}, and states are read without", UserWarning, stacklevel=3)
+        check_present("neurons", names, self.neurons_, self._takes_missing)
         # The last place of a frame, beyond what is pushed, holds NaN.
         return np.array([names.index(name) if name in names else self._n_pushed for name in self.neurons_])
 
@@ -240,8 +229,7 @@ class StateStream:
         return frames.to_numpy()
 
     def _ranges(self) -> np.ndarray:
-        shape = (2, len(self.neurons_), len(self._signals))
-        return range_of(self._seen, self._percentiles).reshape(shape) if len(self._seen) else np.full(shape, np.nan)
+        return range_of(self._seen, self._percentiles).reshape(2, len(self.neurons_), -1)
 
     def _begin(self) -> None:
         """Forget what came before a gap, but not the ranges."""
@@ -263,8 +251,7 @@ class StateStream:
 
     def _remember(self, trace: np.ndarray, time: float) -> None:
         self._recent.append((time, trace))
-        reach = REACH * self._width
-        while len(self._recent) > 2 and self._recent[0][0] < time - reach:
+        while len(self._recent) > 2 and self._recent[0][0] < time - REACH * self._width:
             self._recent.popleft()
         times, traces = (np.array(values) for values in zip(*self._recent, strict=True))
         if self._derivative == "causal":
@@ -280,13 +267,9 @@ class StateStream:
         self._last_time = time
 
     def _row(self) -> np.ndarray:
-        low, high = self.ranges_
-        unknown = is_constant(self.ranges_)
         past = np.stack(self._past)
-        scaled = (past - low) / np.where(unknown, 1.0, high - low)
-        if tuple(self._percentiles) != (0, 100):
-            scaled = np.clip(scaled, 0.0, 1.0)
-        scaled = np.where(unknown & np.isfinite(past), _WITHOUT_RANGE, scaled)
+        scaled = scale(past, self.ranges_, clip=tuple(self._percentiles) != (0, 100))
+        scaled = np.where(is_constant(self.ranges_) & np.isfinite(past), _WITHOUT_RANGE, scaled)
         # Before the first frame of a sequence that frame is repeated.
         frames = np.maximum(len(scaled) - 1 + self._shifts, 0)
         return scaled[frames, :, self._which].T.ravel()

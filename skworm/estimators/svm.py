@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, ClassVar, Literal
 
@@ -11,15 +12,17 @@ from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _ovr_decision_function
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from skworm.estimators.states import StateClassifierMixin, check_neurons, encode_states, known_states
-from skworm.frames.index import check_same_order, frame_settings, match_neurons, validate_like_training
+from skworm.estimators.network import check_neurons
+from skworm.estimators.states import StateClassifierMixin
+from skworm.frames.index import match_neurons, validate_like_training
 from skworm.parameters import DocumentedEstimator, NotNegative, Positive
 from skworm.training import decision_values, fit_support_vectors, outcome_beforehand, resolve_device
 from skworm.training.support_vectors import Kernel, SupportVectorJob, SupportVectors
 
 
+@dataclass(kw_only=True, eq=False)
 class PairwiseSVC:
     """What ``sklearn.svm.SVC`` does for dense frames, on any device of torch, with parameters of the same names.
 
@@ -27,14 +30,11 @@ class PairwiseSVC:
     (0, 1), (0, 2), ..., (1, 2), ...; ``rho_``, their negative intercepts; and ``gamma_``, a number.
     """
 
-    def __init__(
-        self, *, C: float, kernel: str, gamma: str | float, class_weight: dict[Any, float] | str | None, device: str
-    ) -> None:
-        self.C = C
-        self.kernel = kernel
-        self.gamma = gamma
-        self.class_weight = class_weight
-        self.device = device
+    C: float
+    kernel: str
+    gamma: str | float
+    class_weight: dict[Any, float] | str | None
+    device: str
 
     @classmethod
     def of_libsvm(cls, svc: SVC) -> PairwiseSVC:
@@ -118,14 +118,12 @@ class SVMStateClassifier(StateClassifierMixin, DocumentedEstimator):
 
     Attributes
     ----------
-    %(classes)s
     svc_ : sklearn.svm.SVC or skworm.estimators.svm.PairwiseSVC
         The fitted machine; the second is that of the GPU.
     n_iter_ : ndarray of shape (n_pairs,)
         Steps of the solver, for each pair of states.
     fill_ : ndarray of shape (n_features,)
         What NaN is filled with; NaN for a column that is never looked at.
-    %(columns)s
 
     References
     ----------
@@ -195,15 +193,11 @@ array-like of shape (n_frames,), optional
     def _known_frames(self, X: Any, y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray]:
         """Check what `fit` takes, and return the frames with a known state, and their states."""
         self._validate_params()
-        check_same_order(X, y)
-        frames, states = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
-        self.frame_settings_ = frame_settings(X)
-        known = known_states(states)
-        self.classes_, _ = encode_states(self, states[known])
+        frames, known, states, _ = self._learn_states(X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         counts = np.isfinite(frames[known]).sum(axis=0)
         sums = np.nansum(frames[known], axis=0)
         self.fill_ = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
-        return self._filled(frames, X, worm)[known], states[known]
+        return self._filled(frames, X, worm)[known], states
 
     def predict(self, X: Any, worm: Any = None) -> np.ndarray:
         """Predict the state of every frame."""
@@ -225,8 +219,3 @@ array-like of shape (n_frames,), optional
         columns = np.asarray(getattr(self, "feature_names_in_", np.arange(frames.shape[1])), dtype=str)
         check_neurons(np.where(seen, frames, np.nan), columns.tolist(), X, worm)
         return np.where(np.isnan(frames), self.fill_, frames)[:, seen]
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags

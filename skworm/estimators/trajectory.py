@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Literal, Self
@@ -31,13 +30,26 @@ from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive
 from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, one_thread
 
 _ROWS_OF_THE_POPULATION = 10
-_Names = tuple[Sequence[str], Sequence[int]]
 
 
 class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, DocumentedEstimator):
     """Predict the frames of a trajectory from the observed ones before them.
 
     `X` holds `burn_in` observed frames a row, `y` the `horizon` frames after them, both flattened time-major.
+
+    Parameters
+    ----------
+    burn_in : int, default=None
+        Observed frames in each row of `X`; by default from the column names ``"AVAL:trace@0"``, else 1.
+
+    Attributes
+    ----------
+    level_ : ndarray of shape (n_columns,)
+        Mean of the training worms.
+    levels_ : dict of ndarray
+        Mean of each training worm; empty with ``center="population"`` or where training named no worms.
+    burn_in_, horizon_, n_columns_ : int
+        Observed and predicted frames of a trajectory, and columns of a frame.
     """
 
     burn_in: Count | None = None
@@ -148,8 +160,8 @@ float
                 f"frames after those of X, time-major. If X holds several frames a row, pass burn_in="
             )
         self.horizon_ = n_outputs // self.n_columns_
-        if named is not None and hasattr(y, "columns"):
-            _check_names(named, parse_step_column_names(y.columns))
+        if named and hasattr(y, "columns") and (named_y := parse_step_column_names(y.columns)):
+            _check_names(*named, *named_y)
         self._frame_columns = None if named is None else named[0]
 
     def _learn_levels(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
@@ -176,15 +188,13 @@ float
         return (own * frames.mean(axis=(0, 1)) + population * self.level_) / (own + population)
 
 
-def _check_names(named: _Names, named_y: _Names | None) -> None:
-    if named_y is None:
-        return
-    if named[0] != named_y[0]:
-        strange = sorted(set(named[0]) ^ set(named_y[0])) or ["their order"]
+def _check_names(columns: list[str], steps: list[int], columns_y: list[str], steps_y: list[int]) -> None:
+    if columns != columns_y:
+        strange = sorted(set(columns) ^ set(columns_y)) or ["their order"]
         raise ValueError(f"X and y differ in the columns of a frame: {strange[:4]}; make both with make_trajectories")
-    if named[1][-1] != 0 or named_y[1][0] != 1:
+    if steps[-1] != 0 or steps_y[0] != 1:
         raise ValueError(
-            f"the steps of X end at {named[1][-1]} and those of y begin at {named_y[1][0]}; X ends at step 0, the last "
+            f"the steps of X end at {steps[-1]} and those of y begin at {steps_y[0]}; X ends at step 0, the last "
             "observed frame, and y begins at step 1: make both with make_trajectories"
         )
 
@@ -226,13 +236,6 @@ class TrainingWindows(VirtualBatches):
     n_starts: int
     sampling_end: float
 
-    @property
-    def structure(self) -> Hashable:
-        """All but the strength of augmentation."""
-        virtual = None if self.augmentation is None else self.augmentation.structure
-        sizes = (self.burn_in, self.horizon, self.n_columns, self.n_node_features, self.n_starts)
-        return sizes, self.sampling_end, virtual
-
     def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
         """Draw starts, virtual worms, and which true frames are shown."""
         draws = Draws({}, {})
@@ -272,10 +275,32 @@ class TrainingWindows(VirtualBatches):
 
 _RIDGE = 1.0
 """Penalty of the ridge regression that the linear map starts as."""
+_N_GATED = 16
+"""Features of a neuron's gated memory."""
 
 
 class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
-    """A torch module that rolls out trajectories, trained through skorch."""
+    """A torch module that rolls out trajectories, trained through skorch.
+
+    Parameters
+    ----------
+    burn_in : int, default=None
+        Observed frames in each row of `X`; by default from the column names ``"AVAL:trace@0"``, else 1. Without memory
+        a step sees the last `burn_in` frames side by side; with 1 the model is Markovian, as in the paper.
+    rollout : Rollout or None, default=None
+        How trajectories are rolled out; None is ``Rollout()``.
+    center : {"worm", "population"}, default="worm"
+        What the columns are measured from, see :class:`LinearTrajectoryRegressor`.
+    linear : bool, default=True
+        Add a linear map of the last `burn_in` frames, of all neurons, to the change. It starts as the ridge regression
+        of the change in one step, the network at nothing, and both are trained together.
+    readout : {"concatenate"} or Readout, default={readout!r}
+        How outputs are read out of the neurons; a name is :class:`Readout` with this `aggregation`.
+    augmentation : VirtualWorms, "auto" or None, default={augmentation!r}
+        Augmentation of the training data. ``"auto"`` is ``VirtualWorms(gain=0.3, offset=0, mixing=0.2)``.
+    weight_decay : float, default={weight_decay!r}
+        Penalty on the squared weights of f, its linear map apart.
+    """
 
     rollout: Rollout | None = None
     center: Literal["worm", "population"] = "worm"
@@ -285,18 +310,16 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     max_epochs: Count = 200
     learning_rate: Positive = 1e-3
     weight_decay: NotNegative = 0.0
+    memory: Literal["lstm", "gated"] | None = None
 
     _auto_augmentation = VirtualWorms(gain=0.3, offset=0.0, mixing=0.2)
+    _auto_batch_norm = None
     _loss = nn.MSELoss
     _decayed = "step.*"
     _graph_per = "frame"
     _words: ClassVar[dict[str, str]] = {
         "unit": "frame",
         "net_outputs": "frames, all\n    less the level of the worm (``level_`` or ``levels_``)",
-        "virtual_worms": "VirtualWorms(gain=0.3, offset=0, mixing=0.2)",
-        "readouts": '{"concatenate"}',
-        "decays": "float",
-        "decayed": "f, its linear map apart.",
     }
 
     def _check_parts(self) -> None:
@@ -312,12 +335,17 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     def _rollout(self) -> Rollout:
         return Rollout() if self.rollout is None else self.rollout
 
-    def _batch_norm(self) -> str | None:
-        batch_norm = self._readout_of_neurons().batch_norm
-        return None if batch_norm == "auto" else batch_norm
-
     def _build_step(self) -> Step:
-        raise NotImplementedError
+        """Return the module of f, which sees the observed frames side by side, or, with memory, one after the other."""
+        memory: nn.Module | None = None
+        n_neurons, n_seen = len(self.neurons_), len(self.node_features_) * (1 if self.memory else self.burn_in_)
+        n_received = self._n_received(n_seen)
+        inputs = (n_neurons, n_received)
+        if self.memory == "lstm":
+            memory, inputs = FrameLSTM(n_neurons * n_received, self.n_hidden), (1, self.n_hidden)
+        elif self.memory == "gated":
+            memory, inputs = NeuronGRU(n_received, _N_GATED), (n_neurons, n_received + _N_GATED)
+        return Step(self._build_messages(n_seen), memory, self._build_readout(*inputs))
 
     @property
     def _n_outputs(self) -> int:
@@ -390,14 +418,14 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
             augmentation=self._virtual_worms(),
         )
 
+    def _rows_to_predict(self, X: Any, worm: Any) -> np.ndarray:
+        frames, _, _ = self._centred(X, worm)
+        return frames.reshape(len(frames), -1)
+
     def _predict(self, frames: np.ndarray, worms: np.ndarray | None, n_steps: int) -> np.ndarray:
         with one_thread(), torch.inference_mode():
             predicted = self._apply(self._tensor(frames.reshape(len(frames), -1)), worms, n_steps=n_steps)
             return predicted.cpu().numpy().reshape(len(frames), n_steps, -1)
-
-
-_N_GATED = 16
-"""Features of a neuron's gated memory."""
 
 
 class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
@@ -408,18 +436,9 @@ class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
 
     Parameters
     ----------
-    %(trajectories)s
-    %(network)s
     memory : {"lstm"} or None, default=None
         Put a long short-term memory of `n_hidden` features before the perceptron; the observed frames run through it
         one after the other.
-    %(augmentation)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(levels)s
-    %(fitted)s
 
     References
     ----------
@@ -439,33 +458,14 @@ class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
 
     memory: Literal["lstm"] | None = None
 
-    def _build_step(self) -> Step:
-        n_neurons, n_features = len(self.neurons_), len(self.node_features_)
-        memory = None
-        if self.memory == "lstm":
-            memory = FrameLSTM(n_neurons * n_features, self.n_hidden)
-            inputs = (1, self.n_hidden)
-        else:
-            inputs = (n_neurons, self.burn_in_ * n_features)
-        return Step(None, memory, self._build_readout(*inputs))
-
 
 class NodeMLPTrajectoryRegressor(NeuralTrajectoryRegressor):
     """Predict trajectories with a small perceptron for each neuron, which sees that neuron alone.
 
     Parameters
     ----------
-    %(trajectories)s
-    %(network)s
     memory : {"lstm"} or None, default=None
         Put a long short-term memory of `n_hidden` features before each neuron's perceptron.
-    %(augmentation)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(levels)s
-    %(fitted)s
 
     References
     ----------
@@ -487,18 +487,12 @@ class NodeMLPTrajectoryRegressor(NeuralTrajectoryRegressor):
 
     def _build_step(self) -> Step:
         n_neurons, n_features = len(self.neurons_), len(self.node_features_)
+        memory, n_inputs = None, self.burn_in_ * n_features
         if self.memory == "lstm":
             memory, n_inputs = NeuronLSTM(n_neurons, n_features, self.n_hidden), self.n_hidden
-        else:
-            memory, n_inputs = None, self.burn_in_ * n_features
-        readout = NeuronReadout(
-            n_neurons,
-            n_inputs,
-            n_features,
-            n_hidden=self.n_hidden,
-            n_layers=self._readout_of_neurons().n_layers,
-            batch_norm=self._batch_norm(),
-        )
+        part = self._readout_of_neurons()
+        shape = (n_neurons, n_inputs, n_features)
+        readout = NeuronReadout(*shape, n_hidden=self.n_hidden, n_layers=part.n_layers, batch_norm=part.batch_norm)
         return Step(None, memory, readout)
 
 
@@ -511,20 +505,9 @@ class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
 
     Parameters
     ----------
-    %(graph)s
-    %(trajectories)s
-    %(network)s
     memory : {"lstm", "gated"} or None, default=None
         ``"lstm"`` puts a long short-term memory of `n_hidden` features between messages and perceptron; ``"gated"``
         gives every neuron a gated recurrent memory of what it received, a recurrent graph network.
-    %(augmentation)s
-    %(training)s
-
-    Attributes
-    ----------
-    %(graphs)s
-    %(levels)s
-    %(fitted)s
 
     References
     ----------
@@ -542,21 +525,3 @@ class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
     >>> gnn.predict(X).shape == y.shape
     True
     """
-
-    memory: Literal["lstm", "gated"] | None = None
-
-    def _build_step(self) -> Step:
-        n_neurons, n_features = len(self.neurons_), len(self.node_features_)
-        memory: nn.Module | None = None
-        n_seen = n_features if self.memory else self.burn_in_ * n_features
-        n_received = self._messages().n_features(n_seen)
-        inputs = (n_neurons, n_received)
-        if self.memory == "lstm":
-            memory, inputs = FrameLSTM(n_neurons * n_received, self.n_hidden), (1, self.n_hidden)
-        elif self.memory == "gated":
-            memory, inputs = NeuronGRU(n_received, _N_GATED), (n_neurons, n_received + _N_GATED)
-        return Step(self._build_messages(n_seen), memory, self._build_readout(*inputs))
-
-    def _rows_for_graphs(self, X: Any, worm: Any) -> Tensor:
-        frames, _, _ = self._centred(X, worm)
-        return self._tensor(frames.reshape(len(frames), -1))
