@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from skworm.frames.table import list_recordings
+from skworm.parameters import check_whole
 from skworm.recording import Recording, neuron_name
 
 _N_COMPONENTS = 20
@@ -70,7 +72,7 @@ class FunctionalGraph:
             Pairs that no worm has are left out.
         """
         others = ("standard_error", "t", "p_value", "p_family", "n_worms")
-        tables = {"weight": self.weights, **{name: getattr(self, name) for name in others}}
+        tables = {"weight": self.weights} | {name: getattr(self, name) for name in others}
         rows = pd.DataFrame({name: table.stack() for name, table in tables.items()}).reset_index()
         rows = rows[(rows["pre"] != rows["post"]) & rows["weight"].notna()]
         return rows.sort_values("t", key=np.abs, ascending=False, kind="stable", ignore_index=True)
@@ -142,12 +144,11 @@ def functional_graph(
     >>> graph.edges()[["pre", "post", "n_worms"]].shape
     (12, 3)
     """
-    worms = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    worms = list_recordings(recordings)
     names = _chosen(worms, neurons)
     wanted = (given,) if isinstance(given, str) else tuple(given)
-    if isinstance(n_shifts, bool) or not isinstance(n_shifts, Integral) or n_shifts < 0:
-        raise ValueError(f"n_shifts={n_shifts!r} must be a whole number, at least 0")
-    for name, value in {"history": history, **({} if lag is None else {"lag": lag})}.items():
+    check_whole(0, n_shifts=n_shifts)
+    for name, value in {"history": history, "lag": lag or 0}.items():
         if not isinstance(value, Real) or not 0 <= value < np.inf:
             raise ValueError(f"{name}={value!r} must be a number of seconds, at least 0")
     rng = check_random_state(random_state)
@@ -158,16 +159,12 @@ def functional_graph(
     ]
     if not maps:
         raise ValueError(f"no worm has two of the neurons {names}; choose neurons that were recorded together")
-    weights, errors = (_stacked(parts, maps, names) for parts in zip(*(each.fitted() for each in maps), strict=True))
-    mean, error, t = _pooled(weights, errors)
-    chance = np.full((int(n_shifts), *t.shape), np.nan)
-    for shifted in chance:
-        parts = zip(*(each.fitted(rng) for each in maps), strict=True)
-        shifted[:] = np.abs(_pooled(*(_stacked(part, maps, names) for part in parts))[2])
-    p_value, p_family = _p_values(np.abs(t), chance)
-    n_worms = np.isfinite(weights).sum(axis=0)
+    fits = [each.fitted() for each in maps]
+    mean, error, t, n_worms = _pooled(fits, maps, names)
+    chance = [np.abs(_pooled([each.fitted(rng) for each in maps], maps, names)[2]) for _ in range(n_shifts)]
+    p_value, p_family = _p_values(np.abs(t), np.array(chance))
     tables = [_table(values, names) for values in (mean, error, t, p_value, p_family, n_worms)]
-    by_worm = {each.worm: _table(own, each.neurons) for each in maps for own in (each.fitted()[0],)}
+    by_worm = {each.worm: _table(own, each.neurons) for each, (own, _) in zip(maps, fits, strict=True)}
     return FunctionalGraph(*tables, by_worm)
 
 
@@ -221,12 +218,9 @@ class _LinearMap:
     def fitted(self, rng: np.random.RandomState | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return weights [pre, post] and their standard errors; with `rng`, of senders shifted at random."""
         n_neurons = len(self.neurons)
-        if rng is None:
-            between, towards = self.gram, self.levels.T @ self.changes
-        else:
-            shift = rng.randint(self.min_shift, len(self.levels) - self.min_shift + 1)
-            moved = np.roll(self.levels, shift, axis=0)
-            between, towards = moved.T @ self.levels, moved.T @ self.changes
+        shift = 0 if rng is None else rng.randint(self.min_shift, len(self.levels) - self.min_shift + 1)
+        moved = np.roll(self.levels, shift, axis=0)
+        between, towards = moved.T @ self.levels, moved.T @ self.changes
         # One regression for each receiver: its own level stays in place while all others are shifted.
         grams = np.tile(self.gram, (n_neurons, 1, 1))
         own = np.arange(n_neurons)
@@ -280,8 +274,14 @@ def _components(recording: Recording, neurons: list[str]) -> np.ndarray:
     return components[:, :_N_COMPONENTS]
 
 
-def _pooled(weights: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean, standard error and moderated t over worms, of shape (n_worms, n_neurons, n_neurons)."""
+def _pooled(
+    fits: list[tuple[np.ndarray, np.ndarray]], maps: list[_LinearMap], names: list[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean, standard error and moderated t over worms, and the number of worms, of all pairs of neurons."""
+    weights, errors = np.full((2, len(maps), len(names), len(names)), np.nan)
+    for number, (each, fit) in enumerate(zip(maps, fits, strict=True)):
+        places = np.ix_(*[[names.index(name) for name in each.neurons]] * 2)
+        weights[number][places], errors[number][places] = fit
     n_worms = np.isfinite(weights).sum(axis=0)
     some = np.maximum(n_worms, 1)
     mean = np.where(n_worms > 0, np.nansum(weights, axis=0) / some, np.nan)
@@ -291,7 +291,7 @@ def _pooled(weights: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.nda
     pairs = ~np.eye(len(mean), dtype=bool) & (n_worms > 0)
     floor = 0.5 * np.median(spread[pairs])
     error = np.where(n_worms > 0, spread / np.sqrt(some), np.nan)
-    return mean, error, mean * np.sqrt(some) / (spread + floor)
+    return mean, error, mean * np.sqrt(some) / (spread + floor), n_worms
 
 
 def _p_values(t: np.ndarray, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -303,24 +303,11 @@ def _p_values(t: np.ndarray, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.where(np.isfinite(t), own, np.nan), np.where(pairs, family, np.nan)
 
 
-def _stacked(parts: Iterable[np.ndarray], maps: list[_LinearMap], names: list[str]) -> np.ndarray:
-    """Return tables of the worms' own neurons as one array over all neurons, NaN where a worm lacks one."""
-    whole = np.full((len(maps), len(names), len(names)), np.nan)
-    for table, part, each in zip(whole, parts, maps, strict=True):
-        table[np.ix_(*[[names.index(name) for name in each.neurons]] * 2)] = part
-    return whole
-
-
 def _table(values: np.ndarray, names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(values, index=pd.Index(names, name="pre"), columns=pd.Index(names, name="post"))
 
 
 def _chosen(worms: list[Recording], neurons: str | Sequence[str]) -> list[str]:
-    if not worms:
-        raise ValueError("recordings is empty; pass at least one recording")
-    repeated = sorted({worm.worm for worm in worms if [other.worm for other in worms].count(worm.worm) > 1})
-    if repeated:
-        raise ValueError(f"several recordings are called {repeated}; give each worm a name of its own")
     if isinstance(neurons, str):
         if neurons not in ("shared", "union"):
             raise ValueError(f"neurons={neurons!r} must be 'shared', 'union', or a list of names")

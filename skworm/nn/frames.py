@@ -85,8 +85,7 @@ class TypicalNodes(nn.Module):
         return self.get_buffer("mean")
 
     def _learn(self, nodes: Tensor, present: Tensor | None) -> None:
-        everywhere = nodes.new_full((nodes.shape[1],), len(nodes))
-        count = (everywhere if present is None else present.sum(0)).unsqueeze(-1)
+        count = nodes.new_full((nodes.shape[1], 1), len(nodes)) if present is None else present.sum(0).unsqueeze(-1)
         mean, n_batches = self.get_buffer("mean"), self.get_buffer("n_batches")
         there = (count > 0).to(nodes.dtype)
         n_batches.add_(there)

@@ -49,17 +49,15 @@ States of one vocabulary are told apart without red, green or blue cones. Their 
 LINE_COLORS = ("#5D3FD3", "#EE3377", "#3B7A00", "#00CED1", "#A6D854", "#5B2C6F", "#000075", "#4DAF4A")
 """Colours of models and of worms, in turn. None is that of a state, so that lines are told from the states below."""
 
-BASELINE_STYLES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "persistence": ("ink", "--"),
-        "linear": ("#666666", ":"),
-        "linear-direct": ("#666666", "-."),
-        "linear-uncentred": ("#AAAAAA", ":"),
-        "mean": ("#AAAAAA", "--"),
-        "clock": ("ink", "--"),
-        "majority": ("#777777", ":"),
-    }
-)
+BASELINE_STYLES = {
+    "persistence": ("ink", "--"),
+    "linear": ("#666666", ":"),
+    "linear-direct": ("#666666", "-."),
+    "linear-uncentred": ("#AAAAAA", ":"),
+    "mean": ("#AAAAAA", "--"),
+    "clock": ("ink", "--"),
+    "majority": ("#777777", ":"),
+}
 """Colour and line style of baselines; ``"ink"`` is :func:`ink`."""
 
 GREY, LIGHT = "#666666", "#DDDDDD"
@@ -125,32 +123,38 @@ _LETTERS_AN_INCH, _INCHES_A_LINE = 13, 0.2
 LONGEST_STEP, _LONGEST_IN_SECONDS = 1.5, 300.0
 _INCHES_OF_HANDLE, _INCHES_A_LETTER, _LEAST_INCHES_OF_PANEL = 0.56, 0.065, 1.7
 
-_SHARED: Mapping[str, str] = MappingProxyType(
-    {
-        "models": (
-            "models : mapping of str to str, optional\n"
-            "    Model to label, in the order of the legend, of which colours follow; by default all."
-        ),
-        "curve": (
-            "log : bool, default=False\n    Whether the horizontal axis is logarithmic.\n"
-            "reference : mapping of (panel, model, x) to float, optional\n    Published scores, as those of models.\n"
-            'reference_label : str, default="published"\n    What the legend calls them.'
-        ),
-        "y_true": (
-            'y_true : Series or array-like of str, shape (n_frames,)\n    Labelled states; ``"unknown"`` is left out.'
-        ),
-        "worm": (
-            "worm : array-like of shape (n_frames,), optional\n"
-            '    Worm of each frame; by default the index level ``"worm"`` of the frames.'
-        ),
-        "ax": "ax : matplotlib Axes or sequence of them, optional\n    One for each panel; by default a new figure.",
-        "options": "**options\n    Further parameters of the class.",
-        "drawn": (
-            "Returns\n-------\nDisplay\n    The display, drawn.\n\nRaises\n------\nValueError\n"
-            "    If the data lack what is to be drawn, or shapes or `ax` do not fit."
-        ),
-    }
-)
+_AX = "ax : matplotlib Axes or sequence of them, optional\n    One for each panel; by default a new figure."
+_DRAWN = """
+Returns
+-------
+Display
+    The display, drawn.
+
+Raises
+------
+ValueError
+    If the data lack what is to be drawn, or shapes or `ax` do not fit."""
+
+_SHARED = {
+    "models": """\
+models : mapping of str to str, optional
+    Model to label, in the order of the legend, of which colours follow; by default all.""",
+    "curve": """\
+log : bool, default=False
+    Whether the horizontal axis is logarithmic.
+reference : mapping of (panel, model, x) to float, optional
+    Published scores, as those of models.
+reference_label : str, default="published"
+    What the legend calls them.""",
+    "y_true": """\
+y_true : Series or array-like of str, shape (n_frames,)
+    Labelled states; ``"unknown"`` is left out.""",
+    "worm": """\
+worm : array-like of shape (n_frames,), optional
+    Worm of each frame; by default the index level ``"worm"`` of the frames.""",
+    "ax": f"{_AX}\n{_DRAWN}",
+    "options": f"{_AX}\n**options\n    Further parameters of the class.\n{_DRAWN}",
+}
 
 
 @dataclass_transform(eq_default=False)
@@ -176,11 +180,9 @@ class Display:
         super().__init_subclass__()
         dataclass(cls, eq=False, repr=False, **options)
         for documented in (cls, *(getattr(member, "__func__", member) for member in vars(cls).values())):
-            doc = getattr(documented, "__doc__", None)
-            if doc is not None and "%(" in doc:
-                lines = inspect.cleandoc(doc).split("\n")
-                filled = [_SHARED[line[2:-2]] if line.startswith("%(") else line for line in lines]
-                documented.__doc__ = "\n".join(filled) + "\n"
+            if "%(" in (getattr(documented, "__doc__", None) or ""):
+                doc = inspect.cleandoc(documented.__doc__) + "\n"
+                documented.__doc__ = re.sub(r"^%\((\w+)\)s$", lambda line: _SHARED[line[1]], doc, flags=re.MULTILINE)
 
     def plot(self, ax: Any = None, *, width: float | None = None) -> Self:
         """Draw into given axes or into a new figure.
@@ -334,13 +336,19 @@ def chosen_neurons(wanted: Sequence[str], known: Collection[str], whose: str, la
 
 
 def draw_segments(
-    axes: Axes, segments: np.ndarray, states: np.ndarray, colors: Mapping[str, str], **style: Any
+    axes: Axes, points: np.ndarray, joined: np.ndarray, states: np.ndarray, colors: Mapping[str, str], **style: Any
 ) -> dict[str, Any]:
-    """Draw lines between neighbouring frames, as one collection for each state, and return these by state."""
+    """Draw lines between frames that are joined to the one before, a collection for each state, and return these.
+
+    `points` of shape (n_frames, 2) may hold NaN, and `joined` has one entry less.
+    """
     from matplotlib.collections import LineCollection
 
-    parts = {name: LineCollection(list(segments[states == name]), colors=colors[name], **style) for name in colors}
-    return {name: axes.add_collection(lines) for name, lines in parts.items()}
+    segments = np.stack([points[:-1], points[1:]], axis=1)
+    drawn = joined & np.isfinite(segments).all(axis=(1, 2))
+    of_state = {name: segments[drawn & (states[1:] == name)] for name in colors}
+    lines = {name: LineCollection(list(own), colors=colors[name], **style) for name, own in of_state.items()}
+    return {name: axes.add_collection(own) for name, own in lines.items()}
 
 
 def draw_dots(axes: Axes, x: Any, y: Any, color: str, **style: Any) -> Any:
