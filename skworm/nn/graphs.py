@@ -57,17 +57,13 @@ class EdgeEncoder(nn.Module):
         self.has_batch_norm = batch_norm
         self.edge_aggregation = edge_aggregation
         self.temperature = temperature
-        self.neuron = perceptron(n_node_features, n_hidden, 2, norm)
+        self.neuron = perceptron(n_node_features, n_hidden, 2, norm)  # equation 8
         self.embedding = nn.Parameter(torch.randn(n_neurons, neuron_embedding))
         n_inputs = n_hidden + neuron_embedding
         self.receiver = nn.Linear(n_inputs, n_hidden)
         self.sender = nn.Linear(n_inputs, n_hidden, bias=False)
         self.edge = perceptron(n_hidden, n_hidden, 1, norm)
         self.logits = nn.Linear(n_hidden, 2)
-
-    def hidden_neurons(self, nodes: Tensor) -> Tensor:
-        """Encode neurons (equation 8): (..., n_neurons, n_node_features) to (..., n_neurons, n_hidden)."""
-        return self.neuron(nodes)
 
     def hidden_edges(self, neurons: Tensor) -> Tensor:
         """Encode pairs (equation 9): (..., n_neurons, n_hidden) to (..., n_neurons, n_neurons, n_hidden)."""
@@ -115,7 +111,7 @@ class StaticGraph(nn.Module):
             return group.means(values, counted) if self.average == stage else values
 
         nodes = averaged(nodes, "node_features")
-        neurons = averaged(self.encoder.hidden_neurons(nodes), "hidden_neurons")
+        neurons = averaged(self.encoder.neuron(nodes), "hidden_neurons")
         edges = averaged(self.encoder.hidden_edges(neurons), "hidden_edges")
         weights = averaged(self.encoder.weights(edges), "edge_weights")
         if present is None:

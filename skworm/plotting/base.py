@@ -22,34 +22,39 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
 
-_COLORS = {
-    "forward": "#0072B2",
-    "slowing": "#56B4E9",
-    "reverse_1": "#F5C98A",
-    "reverse_2": "#E69F00",
-    "sustained_reverse": "#8C2D04",
-    "reverse": "#D55E00",
-    "dorsal_turn": "#009E73",
-    "ventral_turn": "#CC79A7",
-    "turn": "#882255",
-    "quiescence": "#F0E442",
-    UNKNOWN: "#CCCCCC",
-}
-_FIRST_SPARE = (
-    *("forward", "reverse", "dorsal_turn", "ventral_turn", "quiescence"),
-    *("turn", "slowing", "reverse_2", "sustained_reverse", "reverse_1"),
+STATE_COLORS: Mapping[str, str] = MappingProxyType(
+    {
+        "forward": "#0072B2",
+        "slowing": "#56B4E9",
+        "reverse_1": "#F5C98A",
+        "reverse_2": "#E69F00",
+        "sustained_reverse": "#8C2D04",
+        "reverse": "#D55E00",
+        "dorsal_turn": "#009E73",
+        "ventral_turn": "#CC79A7",
+        "turn": "#882255",
+        "quiescence": "#F0E442",
+        UNKNOWN: "#CCCCCC",
+    }
 )
-
-STATE_COLORS: Mapping[str, str] = MappingProxyType({state: _COLORS[state] for state in STATES})
 """Colour of every state: forward blue, reverse orange to brown, turns green and purple (after Okabe & Ito 2008).
 
 States of one vocabulary are told apart without red, green or blue cones. Their order is that of axes and legends.
 """
 
+_FIRST_SPARE = (
+    *("forward", "reverse", "dorsal_turn", "ventral_turn", "quiescence"),
+    *("turn", "slowing", "reverse_2", "sustained_reverse", "reverse_1"),
+)
+
 LINE_COLORS = ("#5D3FD3", "#EE3377", "#3B7A00", "#00CED1", "#A6D854", "#5B2C6F", "#000075", "#4DAF4A")
 """Colours of models and of worms, in turn. None is that of a state, so that lines are told from the states below."""
 
+LABELLED, PREDICTED, TRUE = "labelled", "predicted", "true"
+"""What pictures call the states of a person, the states or signals of a model, and signals that were measured."""
+
 BASELINE_STYLES = {
+    TRUE: ("ink", "-"),
     "persistence": ("ink", "--"),
     "linear": ("#666666", ":"),
     "linear-direct": ("#666666", "-."),
@@ -58,16 +63,13 @@ BASELINE_STYLES = {
     "clock": ("ink", "--"),
     "majority": ("#777777", ":"),
 }
-"""Colour and line style of baselines; ``"ink"`` is :func:`ink`."""
+"""Colour and line style of baselines and of what was measured; ``"ink"`` is :func:`ink`."""
 
 GREY, LIGHT = "#666666", "#DDDDDD"
 """Colours of lines that guide the eye, and of cells without a value."""
 
 BAR, DOT = "#C6DDEC", "#0072B2"
 """Colours of a mean and of its worms where all models have the same."""
-
-LABELLED, PREDICTED, TRUE = "labelled", "predicted", "true"
-"""What pictures call the states of a person, the states or signals of a model, and signals that were measured."""
 
 MEAN_OVER_WORMS = "mean ± SD over worms; a dot for each worm"
 
@@ -101,12 +103,12 @@ def colors_of_states(states: Iterable[Any]) -> dict[str, str]:
     named = {str(state) for state in states if isinstance(state, str)}
     colors = {state: color for state, color in STATE_COLORS.items() if state in named - {UNKNOWN}}
     own = sorted(named - set(STATE_COLORS))
-    spare = [_COLORS[state] for state in _FIRST_SPARE if state not in named]
+    spare = [STATE_COLORS[state] for state in _FIRST_SPARE if state not in named]
     # More states than colours: hues a golden angle apart, which do not come twice.
     hues = (hsv_to_rgb(0.618 * place % 1, 0.45, 0.75) for place in range(len(own) - len(spare)))
     spare += ["#" + "".join(f"{round(255 * part):02X}" for part in hue) for hue in hues]
     colors |= dict(zip(own, spare, strict=False))
-    return colors | ({UNKNOWN: _COLORS[UNKNOWN]} if UNKNOWN in named else {})
+    return colors | ({UNKNOWN: STATE_COLORS[UNKNOWN]} if UNKNOWN in named else {})
 
 
 def style_of_model(model: str, models: Iterable[str]) -> tuple[str, str]:

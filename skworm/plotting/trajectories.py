@@ -180,11 +180,12 @@ class BehaviorDisplay(base.Display):
         edges, places = base.cells_of_frames(worm.time)
         time = np.where(places < 0, edges[:-1], worm.time[places])
         for name, values in signals.items():
-            is_true = name == base.TRUE
-            color, style = (base.ink(), "-") if is_true else base.style_of_model(name, self.models or self.predicted)
+            color, style = base.style_of_model(name, self.models or self.predicted)
+            zorder = 1.9 if name == base.TRUE else 2
             whole = pd.Series(values[rows], index=frames).reindex(places)
-            line = self.ax_.plot(time, whole, color=color, linestyle=style, linewidth=1.0, zorder=1.9 if is_true else 2)
-            self.lines_[name] = line[0]
+            self.lines_[name] = self.ax_.plot(time, whole, color=color, linestyle=style, linewidth=1.0, zorder=zorder)[
+                0
+            ]
         self.ax_.axhline(0, color="#BBBBBB", linewidth=0.8, zorder=0)
         label = "signal" if y.name is None else str(y.name)
         self.ax_.set_ylabel(f"{label} ({self.unit})" if self.unit else label)
@@ -221,7 +222,7 @@ def _shade_states(axes: Axes, time: np.ndarray, states: np.ndarray, colors: Mapp
 
 
 def _chosen_neurons(columns: list[str], neurons: Sequence[str] | None, node_feature: str) -> list[str]:
-    parsed = parse_column_names(columns)
-    if parsed is None or node_feature not in parsed[1]:
+    known, node_features = parse_column_names(columns) or ([], [])
+    if node_feature not in node_features:
         raise ValueError(f"frames have no node feature {node_feature!r}; their columns are {columns[:4]} and so on")
-    return base.chosen_neurons(parsed[0][:4] if neurons is None else neurons, parsed[0], "the table of frames")
+    return base.chosen_neurons(known[:4] if neurons is None else neurons, known, "the table of frames")
