@@ -16,7 +16,7 @@ import pandas as pd
 
 from skworm.frames.index import worm_of_rows
 from skworm.frames.resampling import follows_a_gap
-from skworm.recording import STATES, UNKNOWN, Recording
+from skworm.recording import UNKNOWN, Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

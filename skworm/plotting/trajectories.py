@@ -183,9 +183,8 @@ class BehaviorDisplay(base.Display):
             color, style = base.style_of_model(name, self.models or self.predicted)
             zorder = 1.9 if name == base.TRUE else 2
             whole = pd.Series(values[rows], index=frames).reindex(places)
-            self.lines_[name] = self.ax_.plot(time, whole, color=color, linestyle=style, linewidth=1.0, zorder=zorder)[
-                0
-            ]
+            line = self.ax_.plot(time, whole, color=color, linestyle=style, linewidth=1.0, zorder=zorder)
+            self.lines_[name] = line[0]
         self.ax_.axhline(0, color="#BBBBBB", linewidth=0.8, zorder=0)
         label = "signal" if y.name is None else str(y.name)
         self.ax_.set_ylabel(f"{label} ({self.unit})" if self.unit else label)
