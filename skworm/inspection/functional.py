@@ -31,9 +31,8 @@ class FunctionalGraph:
     Attributes
     ----------
     weights : DataFrame of shape (n_neurons, n_neurons)
-        Mean over worms: by how many standard deviations the next change of the neuron of the column moves with one
-        standard deviation of the neuron of the row, all else equal. NaN where no worm has both. The diagonal is what a
-        neuron's own level does, mostly its decay.
+        By how many standard deviations the next change of the neuron of the column moves with one of the neuron of the
+        row, all else equal; mean over worms, NaN where none has both. The diagonal is mostly a neuron's own decay.
     standard_error : DataFrame of shape (n_neurons, n_neurons)
         Of `weights`: over worms where at least two have both neurons, else within the one worm.
     t : DataFrame of shape (n_neurons, n_neurons)
@@ -42,8 +41,7 @@ class FunctionalGraph:
     p_value : DataFrame of shape (n_neurons, n_neurons)
         Share of circular shifts in which the absolute t of the pair is at least as large, two-sided.
     p_family : DataFrame of shape (n_neurons, n_neurons)
-        Share of circular shifts in which the largest absolute t of any two neurons is at least as large as that of the
-        pair: corrected for the number of pairs.
+        The same of the largest absolute t of any two neurons: corrected for the number of pairs.
     n_worms : DataFrame of shape (n_neurons, n_neurons)
         Worms that have both neurons.
     by_worm : dict of DataFrame
@@ -98,8 +96,7 @@ def functional_graph(
     recordings : Recording or iterable of Recording
         Recordings, one for each worm; traces need not be scaled.
     neurons : {"shared", "union"} or sequence of str, default="shared"
-        Neurons of the graph: identified in every worm, in any worm, or named. A worm that lacks some of them takes part
-        with the others.
+        Neurons of the graph: identified in every worm, in any worm, or named. A worm may lack some of them.
     given : str or sequence of str, default=("states", "other_neurons")
         What is regressed out. ``"states"`` are the states of the frames around, ``"other_neurons"`` principal
         components of the neurons that are not in the graph, and any other name is a signal of ``Recording.behavior`` in
@@ -109,7 +106,7 @@ def functional_graph(
     lag : float, default=None
         Seconds over which a neuron changes; by default one frame of each recording.
     n_shifts : int, default=200
-        Circular shifts for the p-values. 0 makes none, and p is NaN.
+        Circular shifts for the p-values, which are NaN without any.
     random_state : int, RandomState instance or None, default=None
         Seed of the shifts.
 
@@ -121,19 +118,17 @@ def functional_graph(
     Raises
     ------
     ValueError
-        If no two neurons of the graph are in one worm, a recording has no states or no such signal, or has too few
-        frames for what is to be regressed out.
+        If no two neurons of the graph are in one worm, or a recording lacks states, a signal, or frames for what is to
+        be regressed out.
 
     Notes
     -----
     A weight is the effect of one neuron's level on the next change of another, with the given signals and all other
     neurons of the graph held constant. It is causal only if nothing else drives both: no neuron outside of the
     recording, no movement artefact, no state that the labels do not tell apart. It is linear, and one number for a
-    whole recording. Calcium is slower than a synapse, so that an effect over two synapses may look like one over one.
-    Synapses that were silent while the worm was filmed leave no trace.
-
-    Shifted circularly, senders keep their own dynamics and their relations among each other, but not the time that they
-    share with the receiver, whose own level stays in place.
+    whole recording. Calcium is slow: an effect over two synapses may look like one over one. Silent synapses leave no
+    trace. Shifted circularly, senders keep their own dynamics and their relations among each other, but not the time
+    that they share with the receiver, whose own level stays in place.
 
     Examples
     --------

@@ -114,9 +114,9 @@ class AttentionPooling(nn.Module):
     r"""Pool the neurons that are there: :math:`n \sum_i \alpha_i (W_i x_i + b_i)`, in no order, each known by its name.
 
     :math:`x_i` is measured from what is typical of neuron i, its mean in training, and :math:`\alpha` is the softmax
-    of :math:`w_i \cdot x_i + c_i` over the neurons that are there. :math:`W_i, b_i, w_i` and :math:`c_i` are what is
-    learned of neuron i, its embedding; n is the number of all neurons. With equal attention and no neuron missing this
-    is the first layer of a perceptron on concatenated neurons; where some are missing, the others count for more.
+    of :math:`w_i \cdot x_i + c_i` over the neurons that are there. :math:`W_i, b_i, w_i` and :math:`c_i` are learned; n
+    is the number of all neurons. With equal attention and no neuron missing this is the first layer of a perceptron on
+    concatenated neurons; where some are missing, the others count for more.
 
     Parameters
     ----------

@@ -26,8 +26,7 @@ class EdgeEncoder(nn.Module):
     n_hidden : int
         Hidden features of a neuron and of an edge.
     neuron_embedding : int
-        Learned features that are appended to each neuron's hidden features, so that the encoder can tell neurons
-        apart; 0 for none.
+        Learned features that are appended to each neuron's hidden ones, and tell neurons apart; 0 for none.
     edge_aggregation : {"concatenate", "sum"}
         How the hidden features of two neurons come together; their sum gives a symmetric graph.
     temperature : float
@@ -90,9 +89,8 @@ class StaticGraph(nn.Module):
     encoder : EdgeEncoder
         Weighs the edges.
     average : {"node_features", "hidden_neurons", "hidden_edges", "edge_weights"}
-        What is averaged over the frames of a group: the features that come in, the hidden features of neurons, the
-        hidden features of edges, or the resulting weights. The paper says that "the aggregation step in (9) also
-        averages hidden features across all timesteps".
+        What is averaged over the frames of a group: incoming features, hidden features, or the resulting weights. The
+        paper: "the aggregation step in (9) also averages hidden features across all timesteps".
     """
 
     dynamic = False

@@ -172,8 +172,7 @@ class Step(nn.Module):
     messages : MessagePassing, GraphConvolution or None
         Messages between neurons; None for a network that is blind to the graph.
     memory : torch.nn.Module or None
-        Maps (nodes, state) to (nodes, state), such as :class:`FrameLSTM`; None for a network that sees the last
-        frames alone.
+        Such as :class:`FrameLSTM`; None for a network that sees the last frames alone.
     readout : torch.nn.Module
         Maps nodes of shape (n_samples, n_neurons, n_features) to (n_samples, n_columns).
     """
@@ -207,8 +206,7 @@ class TrajectoryModule(nn.Module):
     n_neurons, n_node_features : int
         Shape of a frame.
     burn_in : int
-        Observed frames. A step without memory sees that many of the last frames side by side; one with memory sees
-        them one after the other.
+        Observed frames, which a step without memory sees side by side, and one with memory one after the other.
     step : Step
         The function f.
     train_horizon, horizon : int

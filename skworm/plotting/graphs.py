@@ -27,18 +27,16 @@ class GraphDisplay(base.Display):
     kind : {"matrix", "network"}, default="matrix"
         All weights in colour, or neurons on a circle with arrows from sender to receiver.
     share : float in (0, 1], optional
-        Share of the pairs whose edges a network shows, those of the largest absolute weight. By default two edges for
-        each neuron, more than which cannot be told apart.
+        Share of the pairs whose edges a network shows, those of the largest absolute weight; by default two a neuron.
     neurons : sequence of str, optional
         Neurons to show, in their order; by default sorted by name, which keeps the members of a class together.
     reference : DataFrame of shape (n_reference_neurons, n_reference_neurons), optional
         Graph [pre, post] whose edges are marked: as dots in a matrix; in a network in pale grey, and the edges that it
         lacks are dashed.
     label : str, optional
-        Label of the colour bar, and of the edges of a network. By default ``"Edge weight"``, with the source of a
-        connectome of :func:`skworm.datasets.load_connectome`.
+        Label of the colour bar, or of the edges of a network; by default ``"Edge weight"`` and the source, if known.
     reference_label : str, optional
-        What the legend calls an edge of the reference; by default it has the source of a connectome.
+        What the legend calls an edge of the reference; by default with the source, if known.
 
     Attributes
     ----------

@@ -34,8 +34,7 @@ class RecordingDisplay(base.Display):
     recording : Recording
         The worm.
     neurons : sequence of str, optional
-        Neurons to show, from top to bottom; by default those identified, or all where none is, such that neurons of
-        similar traces are neighbours.
+        Neurons to show, from top to bottom; by default those identified, or all where none is, sorted by similarity.
 
     Attributes
     ----------
@@ -154,9 +153,8 @@ class EthogramDisplay(base.ClassifierDisplay):
         One row a frame: columns ``"worm"``, ``"time"``, and one of states for each strip. Frames that are absent, or
         whose state is None, leave gaps.
     strips : mapping of str to str, optional
-        Column to label of each strip of a worm, from top to bottom. By default those that
-        :func:`skworm.estimators.prediction.decode_states` returns: ``"annotated"``, where there is one, is called
-        labelled, and ``"state"`` predicted.
+        Column to label of each strip of a worm, from top to bottom; by default ``"annotated"``, where there is one, and
+        ``"state"``, as :func:`skworm.estimators.prediction.decode_states` returns them.
     unit : {"s", "frames"}, default="s"
         Unit of the column ``"time"``.
 

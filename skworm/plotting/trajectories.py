@@ -122,8 +122,7 @@ class BehaviorDisplay(base.Display):
     recording : Recording
         The worm; it gives time and states.
     y : pandas.Series of shape (n_frames,)
-        True signal of this worm, and of others that are not shown, of :func:`skworm.frames.make_behavior`. Frames that
-        are absent or NaN leave gaps.
+        True signal of this worm, and maybe others, of :func:`skworm.frames.make_behavior`; gaps where absent or NaN.
     predicted : mapping of str to array-like of shape (n_frames,)
         What models predicted for the rows of `y`, by name.
     unit : str, default=""
