@@ -134,7 +134,7 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Worm of each row; takes precedence over the index.
         """
         check_choice("unseen", self.unseen, ("train", "own"))
-        check_percentiles(ROBUST, self.percentiles)
+        check_percentiles(self.percentiles)
         values = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan")
         self.frame_settings_ = frame_settings(X)
         worms = worm_of_rows(X, worm)
@@ -213,10 +213,8 @@ def scale(values: np.ndarray, low_and_high: np.ndarray, *, clip: bool = True) ->
     return np.clip(scaled, 0.0, 1.0) if clip else scaled
 
 
-def check_percentiles(default: tuple[float, float], percentiles: Any) -> tuple[float, float]:
-    """Return percentiles as two numbers, after checking them; ``"auto"`` stands for the default."""
-    if isinstance(percentiles, str) and percentiles == "auto":
-        return default
+def check_percentiles(percentiles: Any) -> tuple[float, float]:
+    """Return percentiles as two numbers, after checking them."""
     try:
         low, high = (float(value) for value in percentiles)
     except (TypeError, ValueError):

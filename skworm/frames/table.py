@@ -171,7 +171,9 @@ def make_frames(
         raise ValueError(f"node_features={node_features!r} must be one or both of {NODE_FEATURES}")
     method = _choose_derivative(worms, derivative)
     width = check_positive("derivative_width", derivative_width, f"seconds, such as {SMOOTH_SECONDS}")
-    low_and_high = check_percentiles((0, 100) if method == "backward" else ROBUST, percentiles)
+    low_and_high: tuple[float, float] = (0, 100) if method == "backward" else ROBUST
+    if not (isinstance(percentiles, str) and percentiles == "auto"):
+        low_and_high = check_percentiles(percentiles)
     chosen = _choose_neurons(worms, neurons, min_worms, exclude, missing)
     context = check_context(context)
     tables, labels = [], []
