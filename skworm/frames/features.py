@@ -139,7 +139,7 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.frame_settings_ = frame_settings(X)
         worms = worm_of_rows(X, worm)
         self.range_ = range_of(values, self.percentiles)
-        names = [] if worms is None else pd.unique(worms)
+        names: Iterable[Any] = [] if worms is None else pd.unique(worms)
         self.worm_ranges_ = {name: range_of(values[worms == name], self.percentiles) for name in names}
         return self
 

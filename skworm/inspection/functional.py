@@ -261,8 +261,8 @@ def _components(recording: Recording, neurons: list[str]) -> np.ndarray:
     """Return the first principal components of all neurons but these, whatever their scale."""
     others = [column for column, name in enumerate(recording.neurons) if name not in set(neurons)]
     traces = recording.traces[:, others]
-    traces = traces - np.nan_to_num(np.nanmean(np.where(np.isfinite(traces).any(axis=0), traces, 0.0), axis=0))
-    traces = np.nan_to_num(traces)
+    traces = traces[:, np.isfinite(traces).any(axis=0)]
+    traces = np.nan_to_num(traces - np.nanmean(traces, axis=0))
     spread = traces.std(axis=0)
     traces = traces[:, spread > 0] / spread[spread > 0]
     components, _, _ = np.linalg.svd(traces, full_matrices=False)

@@ -119,8 +119,18 @@ class TraceDisplay(base.Display):
         self._make_axes(ax, len(neurons), size, n_columns=1, sharex=True)
         self.lines_: dict[tuple[str, str], Any] = {}
         edges, _ = base.cells_of_frames(worm.time)
+        # A line over frames that are absent would be drawn where nothing was measured.
+        joined = ~follows_a_gap(worm.time, base.LONGEST_STEP)[1:]
+        states = np.full(worm.n_frames, "trace") if worm.states is None else worm.states
+        shown = colors or {"trace": base.ink()}
         for axes, neuron in zip(self.axes_, neurons, strict=True):
-            self._draw_trace(axes, neuron, colors or {"trace": base.ink()})
+            trace = worm.traces[:, worm.neurons.index(neuron)]
+            points = np.column_stack([worm.time, trace])
+            lines = base.draw_segments(axes, points, joined, states, shown, linewidths=1.2, capstyle="round")
+            self.lines_ |= {(neuron, state): own for state, own in lines.items()}
+            low, high = np.nanmin(trace), np.nanmax(trace)
+            margin = _MARGIN * (high - low or 1.0)
+            axes.set_ylim(low - margin, high + margin)
             axes.set_xlim(edges[0], edges[-1])
             axes.set_ylabel(f"{neuron}\n(ΔF/F)", fontsize="small")
             base.tidy(axes)
@@ -129,19 +139,6 @@ class TraceDisplay(base.Display):
         if colors:
             given = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
             self._add_legend(base.patches_of_states(colors), given=given)
-
-    def _draw_trace(self, axes: Axes, neuron: str, colors: Mapping[str, str]) -> None:
-        worm = self.recording
-        trace = worm.traces[:, worm.neurons.index(neuron)]
-        points = np.column_stack([worm.time, trace])
-        states = np.full(len(trace), "trace") if worm.states is None else worm.states
-        # A line over frames that are absent would be drawn where nothing was measured.
-        joined = ~follows_a_gap(worm.time, base.LONGEST_STEP)[1:]
-        lines = base.draw_segments(axes, points, joined, states, colors, linewidths=1.2, capstyle="round")
-        self.lines_ |= {(neuron, state): own for state, own in lines.items()}
-        low, high = np.nanmin(trace), np.nanmax(trace)
-        margin = _MARGIN * (high - low or 1.0)
-        axes.set_ylim(low - margin, high + margin)
 
 
 class EthogramDisplay(base.ClassifierDisplay):
