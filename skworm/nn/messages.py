@@ -119,7 +119,7 @@ class MessagePassing(nn.Module):
     def _pass_along(
         self, weights: Tensor, send: Callable[[Tensor, Tensor], Tensor], nodes: Tensor, present: Tensor | None
     ) -> Tensor:
-        divisor: Tensor | float = 1.0
+        divisor: Tensor | None = None
         if present is not None:
             # Which senders are missing differs from frame to frame, whereas frames may share their weights.
             present = present.unsqueeze(-1)
@@ -133,7 +133,8 @@ class MessagePassing(nn.Module):
         elif self.message_normalization == "mean":
             weights = weights / weights.shape[-1]
         for _ in range(self.n_message_steps):
-            messages = send(weights, nodes) / divisor
+            messages = send(weights, nodes)
+            messages = messages if divisor is None else messages / divisor
             nodes = nodes + messages if self.residual else messages
             nodes = nodes if present is None else nodes * present
         return nodes
