@@ -158,9 +158,15 @@ def functional_graph(
     mean, error, t, n_worms = _pooled(fits, maps, names)
     chance = [np.abs(_pooled([each.fitted(rng) for each in maps], maps, names)[2]) for _ in range(n_shifts)]
     p_value, p_family = _p_values(np.abs(t), np.array(chance))
-    tables = [_table(values, names) for values in (mean, error, t, p_value, p_family, n_worms)]
-    by_worm = {each.worm: _table(own, each.neurons) for each, (own, _) in zip(maps, fits, strict=True)}
-    return FunctionalGraph(*tables, by_worm)
+    return FunctionalGraph(
+        weights=_table(mean, names),
+        standard_error=_table(error, names),
+        t=_table(t, names),
+        p_value=_table(p_value, names),
+        p_family=_table(p_family, names),
+        n_worms=_table(n_worms, names),
+        by_worm={each.worm: _table(own, each.neurons) for each, (own, _) in zip(maps, fits, strict=True)},
+    )
 
 
 class _LinearMap:

@@ -220,7 +220,7 @@ def _strongest(values: np.ndarray, share: float | None) -> list[tuple[int, int]]
     """Return the pairs of the largest absolute weights, weakest first."""
     strengths = np.where(np.eye(len(values), dtype=bool), 0, np.abs(np.nan_to_num(values)))
     n_wanted = _EDGES_A_NEURON * len(values) if share is None else int(np.ceil(share * len(values) * (len(values) - 1)))
-    n_shown = min(n_wanted, np.count_nonzero(strengths))
+    n_shown = min(n_wanted, int(np.count_nonzero(strengths)))
     order = np.argsort(strengths, axis=None, kind="stable")[strengths.size - n_shown :]
     pre, post = np.unravel_index(order, strengths.shape)
     return list(zip(pre.tolist(), post.tolist(), strict=True))

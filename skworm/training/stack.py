@@ -355,7 +355,7 @@ class _Stack:
         def loss_of_one(
             state: dict[str, Tensor], inputs: dict[str, Tensor], y: Tensor, mask: Tensor, place: dict[str, Tensor]
         ) -> Tensor:
-            group = replace(batch.groups, index=inputs["group"], weight=mask, **place)
+            group = replace(batch.groups, index=inputs["group"], weight=mask, place=place.get("place"))
             state = state | dict.fromkeys(self.norms, mask)
             outputs = functional_call(self.module, state, (), {**inputs, "group": group})
             losses = self.loss(outputs, y).reshape(len(y), -1).mean(1)
