@@ -411,6 +411,16 @@ def show_time(axes: Axes) -> None:
     axes.set_xlabel("Time (min)" if seconds > _LONGEST_IN_SECONDS else "Time (s)")
 
 
+def checked_predictions(models: Mapping[str, Any], shape: Any, what: str, dtype: type = float) -> dict[str, np.ndarray]:
+    """Return the predictions of models as arrays, after checking that they have the shape of `what`."""
+    arrays = {name: np.asarray(values, dtype=dtype) for name, values in models.items()}
+    for name, array in arrays.items():
+        if array.shape != shape:
+            whose = f" of {name!r}" if name else ""
+            raise ValueError(f"predictions{whose} have shape {array.shape}, but {what} has {shape}")
+    return arrays
+
+
 def require_columns(table: pd.DataFrame, wanted: Collection[str], source: str) -> None:
     """Check that a table has rows and columns, or say where such a table is from."""
     lacking = [name for name in wanted if name not in table]

@@ -78,11 +78,7 @@ class ConfusionDisplay(base.ClassifierDisplay):
             raise ValueError("y_true has no frame with a known state; pass one state a frame, (n_frames,)")
         models = predictions if isinstance(predictions, Mapping) else {"": predictions}
         parts = []
-        for panel, values in models.items():
-            predicted = np.asarray(values, dtype=str)
-            if predicted.shape != true.shape:
-                name = f"the predictions of {panel!r}" if panel else "predictions"
-                raise ValueError(f"{name} have shape {predicted.shape}, but y_true has {true.shape}")
+        for panel, predicted in base.checked_predictions(models, true.shape, "y_true", str).items():
             frames = pd.DataFrame({"worm": worms, "state": true, "predicted": predicted})[known]
             counts = frames.groupby(["worm", "state"])["predicted"].value_counts().unstack(fill_value=0)
             shares = 100 * counts.div(counts.sum(axis=1), axis=0)

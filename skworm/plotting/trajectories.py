@@ -79,7 +79,7 @@ class TrajectoryDisplay(base.Display):
     def _draw(self, ax: Any) -> None:
         columns = list(self.frames.columns)
         neurons = _chosen_neurons(columns, self.neurons, self.node_feature)
-        arrays = _checked(self.predicted, self.Y, "Y")
+        arrays = base.checked_predictions(self.predicted, self.Y.shape, "Y")
         worm, frame = (self.Y.index.get_level_values(level)[self.row] for level in (WORM_LEVEL, FRAME_LEVEL))
         shown = range(frame - self.n_before, frame + self.Y.shape[1] // len(columns) + 1)
         true = self.frames.loc[worm].reindex(shown).to_numpy()
@@ -172,7 +172,7 @@ class BehaviorDisplay(base.Display):
                 f"y has frame {frames.max()}, but the recording of {worm.worm!r} has {worm.n_frames} frames; "
                 "pass the recording that the frames were made of"
             )
-        signals = {base.TRUE: y.to_numpy(dtype=float), **_checked(self.predicted, y, "y")}
+        signals = {base.TRUE: y.to_numpy(dtype=float), **base.checked_predictions(self.predicted, y.shape, "y")}
         self._make_axes(ax, 1, (7.0, 3.4))
         self.lines_: dict[str, Any] = {}
         # A frame that is absent breaks the line, where it would else be drawn straight across.
@@ -195,15 +195,6 @@ class BehaviorDisplay(base.Display):
         if self.ethogram_ax_ is not None:
             beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "bbox_transform": self.ax_.transAxes}
             self._add_legend(base.patches_of_states(worm.states), axes=self.ethogram_ax_, given=beside)
-
-
-def _checked(predicted: Mapping[str, Any], true: Any, what: str) -> dict[str, np.ndarray]:
-    """Return the predictions as arrays of the shape of what is true."""
-    arrays = {name: np.asarray(values, dtype=float) for name, values in predicted.items()}
-    for name, array in arrays.items():
-        if array.shape != true.shape:
-            raise ValueError(f"predictions of {name!r} have shape {array.shape}, but {what} has {true.shape}")
-    return arrays
 
 
 def _labelled(lines: Mapping[str, Any], models: Mapping[str, str] | None) -> dict[str, Any]:
