@@ -413,7 +413,7 @@ def show_time(axes: Axes) -> None:
 
 def checked_predictions(models: Mapping[str, Any], shape: Any, what: str, dtype: type = float) -> dict[str, np.ndarray]:
     """Return the predictions of models as arrays, after checking that they have the shape of `what`."""
-    arrays = {name: np.asarray(values, dtype=dtype) for name, values in models.items()}
+    arrays: dict[str, np.ndarray] = {name: np.asarray(values, dtype=dtype) for name, values in models.items()}
     for name, array in arrays.items():
         if array.shape != shape:
             whose = f" of {name!r}" if name else ""
