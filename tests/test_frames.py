@@ -287,6 +287,12 @@ def test_scaler_learns_from_training_rows_only():
     pd.testing.assert_frame_equal(robust, ((raw - low) / (high - low)).clip(0, 1))
 
 
+@pytest.mark.parametrize("percentiles", ["auto", (99, 1), 5])
+def test_scaler_refuses_what_are_not_two_percentiles(percentiles):
+    with pytest.raises(ValueError, match="must be two numbers from 0 to 100"):
+        WormMinMaxScaler(percentiles).fit(np.zeros((3, 2)))
+
+
 def test_scaler_keeps_missing_neurons():
     worms = [record("a"), record("b", ["AVAL"], seed=1)]
     options = {"neurons": ["AVAL", "RID"], "missing": "nan"}

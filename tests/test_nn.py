@@ -81,7 +81,7 @@ def test_messages_follow_equation_12(group):
 
 def test_edge_encoder_equals_a_perceptron_on_concatenated_pairs():
     edges = encoder(neuron_embedding=0)
-    neurons = edges.hidden_neurons(torch.rand(N_NEURONS, N_NODE_FEATURES))
+    neurons = edges.neuron(torch.rand(N_NEURONS, N_NODE_FEATURES))
     pairs = torch.cat([neurons[:, None].expand(-1, N_NEURONS, -1), neurons[None].expand(N_NEURONS, -1, -1)], dim=-1)
     first = torch.nn.functional.linear(
         pairs, torch.cat([edges.receiver.weight, edges.sender.weight], dim=1), edges.receiver.bias

@@ -96,7 +96,7 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     range_ : numpy.ndarray of shape (2, n_columns)
         Minimum and maximum over all training rows; scales rows of which the worm is not known.
     worm_ranges_ : dict of worm to numpy.ndarray of shape (2, n_columns)
-        Minimum and maximum over the training rows of each worm; empty where the worms are not known.
+        Those of each training worm; empty where the worms are not known.
     frame_settings_ : dict
         How the training frames were made, of ``X.attrs``; see :func:`skworm.frames.make_frames`.
     n_features_in_ : int
@@ -134,15 +134,13 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Worm of each row; takes precedence over the index.
         """
         check_choice("unseen", self.unseen, ("train", "own"))
-        check_percentiles(ROBUST, self.percentiles)
+        check_percentiles(self.percentiles)
         values = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan")
         self.frame_settings_ = frame_settings(X)
         worms = worm_of_rows(X, worm)
         self.range_ = range_of(values, self.percentiles)
-        self.worm_ranges_ = {
-            name: range_of(values[worms == name], self.percentiles)
-            for name in ([] if worms is None else pd.unique(worms))
-        }
+        names: Iterable[Any] = [] if worms is None else pd.unique(worms)
+        self.worm_ranges_ = {name: range_of(values[worms == name], self.percentiles) for name in names}
         return self
 
     def transform(self, X: Any, *, worm: Any = None) -> Any:
@@ -164,11 +162,12 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         worms = worm_of_rows(X, worm)
         if worms is None and self.worm_ranges_:
             warn_unnamed(self, "has a range for each worm")
-        scaled, clip = np.empty_like(values), tuple(self.percentiles) != (0, 100)
-        for name in [None] if worms is None else pd.unique(worms):
-            rows = slice(None) if worms is None else worms == name
+        clip = tuple(self.percentiles) != (0, 100)
+        scaled = scale(values, self.range_, clip=clip)
+        for name in [] if worms is None else pd.unique(worms):
+            rows = worms == name
             ranges = self.worm_ranges_.get(name, self.range_)
-            if self.unseen == "own" and name is not None and name not in self.worm_ranges_:
+            if self.unseen == "own" and name not in self.worm_ranges_:
                 ranges = range_of(values[rows], self.percentiles)
             scaled[rows] = scale(values[rows], ranges, clip=clip)
         if not isinstance(X, pd.DataFrame):
@@ -214,10 +213,8 @@ def scale(values: np.ndarray, low_and_high: np.ndarray, *, clip: bool = True) ->
     return np.clip(scaled, 0.0, 1.0) if clip else scaled
 
 
-def check_percentiles(default: tuple[float, float], percentiles: Any) -> tuple[float, float]:
-    """Return percentiles as two numbers, after checking them; ``"auto"`` stands for the default."""
-    if isinstance(percentiles, str) and percentiles == "auto":
-        return default
+def check_percentiles(percentiles: Any) -> tuple[float, float]:
+    """Return percentiles as two numbers, after checking them."""
     try:
         low, high = (float(value) for value in percentiles)
     except (TypeError, ValueError):

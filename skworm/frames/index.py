@@ -12,6 +12,8 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import validate_data
 
+from skworm.parameters import check_whole
+
 WORM_LEVEL = "worm"
 FRAME_LEVEL = "frame"
 SEPARATOR = ":"
@@ -28,25 +30,29 @@ def column_names(neurons: Iterable[str], node_features: Sequence[str]) -> list[s
 def parse_column_names(columns: Iterable[Any]) -> tuple[list[str], list[str]] | None:
     """Return the neurons and node features that column names consist of; None where they are names of another kind."""
     labels = list(columns)
-    if not labels or not all(isinstance(label, str) and SEPARATOR in label for label in labels):
+    if not labels or not _name_features(labels):
         return None
-    pairs = [label.rsplit(SEPARATOR, 1) for label in labels]
-    neurons = list(dict.fromkeys(neuron for neuron, _ in pairs))
-    node_features = list(dict.fromkeys(feature for _, feature in pairs))
+    neurons, node_features = _split(labels, SEPARATOR)
     complete = column_names(neurons, node_features)
     if labels != complete:
-        lacking = [label for label in complete if label not in labels]
-        remedy = (
-            f"select whole neurons or whole features ({lacking[:4]} are not there), or pass X.to_numpy()"
-            if lacking
-            else "reorder its columns"
-        )
+        remedy = "reorder its columns"
+        if lacking := [label for label in complete if label not in labels]:
+            remedy = f"select whole neurons or whole features ({lacking[:4]} are not there), or pass X.to_numpy()"
         raise ValueError(
             "columns named 'neuron:feature' must be neuron-major, with the same features in the same order for every "
             f"neuron, such as {column_names(neurons[:2], node_features)}; got {labels[:6]}; make the table with "
             f"make_frames, or {remedy}"
         )
     return neurons, node_features
+
+
+def _name_features(labels: Iterable[Any]) -> bool:
+    return all(isinstance(label, str) and SEPARATOR in label for label in labels)
+
+
+def _split(labels: Iterable[str], separator: str) -> list[list[str]]:
+    """Return what stands before and after the last separator in labels, each once, in order."""
+    return [list(dict.fromkeys(parts)) for parts in zip(*(label.rsplit(separator, 1) for label in labels), strict=True)]
 
 
 def context_feature_names(node_features: Sequence[str], context: Iterable[int]) -> list[str]:
@@ -56,13 +62,8 @@ def context_feature_names(node_features: Sequence[str], context: Iterable[int]) 
 
 def parse_context_feature_names(node_features: Iterable[str]) -> tuple[list[str], list[int]]:
     """Return what each node feature, such as ``"trace@-3"``, measures, and how many frames from the labelled one."""
-    signals, frames = [], []
-    for name in node_features:
-        in_context = _STEP_NAME.match(name) is not None
-        signal, frame = name.rsplit(STEP_SEPARATOR, 1) if in_context else (name, "0")
-        signals.append(signal)
-        frames.append(int(frame))
-    return signals, frames
+    parts = [name.rsplit(STEP_SEPARATOR, 1) if _STEP_NAME.match(name) else (name, 0) for name in node_features]
+    return [signal for signal, _ in parts], [int(frame) for _, frame in parts]
 
 
 def match_neurons(X: Any, fitted_columns: Sequence[str] | None) -> Any:
@@ -74,22 +75,21 @@ def match_neurons(X: Any, fitted_columns: Sequence[str] | None) -> Any:
     if fitted_columns is None or not isinstance(X, pd.DataFrame) or list(X.columns) == list(fitted_columns):
         return X
     fitted = parse_column_names(fitted_columns)
-    if fitted is None or not all(isinstance(label, str) and SEPARATOR in label for label in X.columns):
+    if fitted is None or not _name_features(X.columns):
         return X
     neurons, node_features = fitted
     if not X.columns.is_unique:
         raise ValueError(f"X has the column {X.columns[X.columns.duplicated()][0]!r} more than once; drop one of them")
-    features = {label.rsplit(SEPARATOR, 1)[1] for label in X.columns}
-    if not features.issuperset(node_features):
+    own, features = _split(X.columns, SEPARATOR) if len(X.columns) else ([], [])
+    if not set(features).issuperset(node_features):
         raise ValueError(
             f"X has the node features {sorted(features)}, but the model was trained on {node_features}; make both "
             "tables with the same node_features"
         )
     if not X.columns.isin(fitted_columns).any():
-        own = sorted({label.rsplit(SEPARATOR, 1)[0] for label in X.columns})
         raise ValueError(
-            f"X has none of the neurons that the model was trained on, {neurons}; it has {own}; train on neurons that "
-            "both have, or correct the names"
+            f"X has none of the neurons that the model was trained on, {neurons}; it has {sorted(own)}; train on "
+            "neurons that both have, or correct the names"
         )
     # A neuron is missing where any of its features is.
     incomplete = [neuron for neuron in neurons if not set(column_names([neuron], node_features)) <= set(X.columns)]
@@ -123,24 +123,25 @@ def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:
         if ids.ndim != 1 or len(ids) != len(X):
             raise ValueError(f"worm has shape {ids.shape}, but X has {len(X)} rows; pass one worm name a row")
         return ids
-    index = getattr(X, "index", None)
-    if isinstance(index, (pd.Index, pd.MultiIndex)) and WORM_LEVEL in index.names:
-        return np.asarray(index.get_level_values(WORM_LEVEL))
-    return None
+    return _level_of_rows(X, WORM_LEVEL)
 
 
 def frame_of_rows(X: Any, worm: np.ndarray) -> np.ndarray:
     """Return the frame number of each row: from the index level ``"frame"``, else by row order within each worm."""
-    index = getattr(X, "index", None)
-    if isinstance(index, (pd.Index, pd.MultiIndex)) and FRAME_LEVEL in index.names:
-        return np.asarray(index.get_level_values(FRAME_LEVEL), dtype=np.int64)
+    frames = _level_of_rows(X, FRAME_LEVEL)
+    if frames is not None:
+        return frames.astype(np.int64)
     return pd.Series(worm).groupby(worm, sort=False).cumcount().to_numpy()
+
+
+def _level_of_rows(X: Any, level: str) -> np.ndarray | None:
+    index = getattr(X, "index", None)
+    return np.asarray(index.get_level_values(level)) if isinstance(index, pd.Index) and level in index.names else None
 
 
 def window_of_rows(X: Any, worm: np.ndarray, window: int) -> np.ndarray:
     """Return the window of each row: ``frame // window``, so that dropped rows shift no boundary."""
-    if not isinstance(window, (int, np.integer)) or window < 1:
-        raise ValueError(f"window={window!r} must be a whole number of frames, at least 1")
+    check_whole(1, window=window)
     return frame_of_rows(X, worm) // window
 
 
@@ -165,9 +166,8 @@ def parse_step_column_names(columns: Iterable[Any]) -> tuple[list[str], list[int
     labels = list(columns)
     if not labels or not all(isinstance(label, str) and _STEP_NAME.match(label) for label in labels):
         return None
-    pairs = [label.rsplit(STEP_SEPARATOR, 1) for label in labels]
-    names = list(dict.fromkeys(name for name, _ in pairs))
-    steps = list(dict.fromkeys(int(step) for _, step in pairs))
+    names, numbers = _split(labels, STEP_SEPARATOR)
+    steps = [int(number) for number in numbers]
     if labels != step_column_names(names, range(steps[0], steps[0] + len(steps))):
         raise ValueError(
             "columns named 'name@step' must be time-major, with the same columns in the same order in consecutive "
@@ -180,38 +180,23 @@ def parse_step_column_names(columns: Iterable[Any]) -> tuple[list[str], list[int
 SAME_RATE = 1.3
 """Frame rates that differ by no more than this factor count as alike; labs and worms vary that much."""
 
-_PASSED_ON = ("derivative", "derivative_width", "derivative_looks_ahead", "fit_scope", "percentiles", "detrend")
+_PASSED_ON = ("derivative", "derivative_width", "derivative_looks_ahead", "fit_scope", "percentiles", "detrend", "fps")
 
 
 def frame_rate_of(X: Any) -> float | None:
     """Return the frames a second of a table of frames: the median over its worms, or None where it does not say."""
     fps = X.attrs.get("fps") if isinstance(X, pd.DataFrame) else None
     if isinstance(fps, Mapping):
-        index = X.index
-        present = index.unique(WORM_LEVEL) if WORM_LEVEL in index.names else list(fps)
+        present = X.index.unique(WORM_LEVEL) if WORM_LEVEL in X.index.names else list(fps)
         rates = [fps[worm] for worm in present if worm in fps]
         return float(np.median(rates)) if rates else None
     return None if fps is None else float(fps)
 
 
 def frame_settings(X: Any) -> dict[str, Any]:
-    """Return what a table of frames says of how it was made.
-
-    Parameters
-    ----------
-    X : array-like or DataFrame
-        Frames.
-
-    Returns
-    -------
-    dict
-        ``"derivative"``, ``"derivative_width"``, ``"derivative_looks_ahead"``, ``"fit_scope"``, ``"percentiles"``,
-        ``"detrend"`` and ``"fps"``, those of them that are known; empty for plain arrays.
-    """
-    attrs = X.attrs if isinstance(X, pd.DataFrame) else {}
-    settings = {name: attrs[name] for name in _PASSED_ON if name in attrs}
-    fps = frame_rate_of(X)
-    return settings if fps is None else {**settings, "fps": fps}
+    """Return what a table of frames says of how it was made: ``"derivative"``, ``"fps"`` and others that are known."""
+    attrs = {**X.attrs, "fps": frame_rate_of(X)} if isinstance(X, pd.DataFrame) else {}
+    return {name: attrs[name] for name in _PASSED_ON if name in attrs and (name, attrs[name]) != ("fps", None)}
 
 
 def check_same_order(X: Any, y: Any) -> None:
@@ -286,23 +271,23 @@ def _how_to_fit_columns(estimator: Any, X: Any) -> str | None:
     name = type(estimator).__name__
     if set(expected) <= set(found):
         return f"All columns that {name} was trained on are there; pass X[list(model.feature_names_in_)]."
-    neurons, present = _neurons_and_features(expected), _neurons_and_features(found)
-    if neurons is None:
+    neurons, features = _neurons_and_features(expected)
+    if not neurons:
         return f"{name} was trained on the columns {expected}; X has {found}."
-    lacking = [neuron for neuron in neurons[0] if present is None or neuron not in present[0]]
-    problem = f"X has no neurons {lacking}" if lacking else f"X has the columns {found[:4]} ..."
-    advice = (
-        "without them, train another model on neurons that all recordings share" if lacking else "see feature_names_in_"
-    )
+    problem, advice = f"X has the columns {found[:4]} ...", "see feature_names_in_"
+    if lacking := [neuron for neuron in neurons if neuron not in _neurons_and_features(found)[0]]:
+        problem = f"X has no neurons {lacking}"
+        advice = "without them, train another model on neurons that all recordings share"
     return (
-        f"{name} was trained on the neurons {neurons[0]} with the features {neurons[1]}, and {problem}. Make X with "
-        f"make_frames(recordings, neurons={neurons[0]}, node_features={neurons[1]}); {advice}."
+        f"{name} was trained on the neurons {neurons} with the features {features}, and {problem}. Make X with "
+        f"make_frames(recordings, neurons={neurons}, node_features={features}); {advice}."
     )
 
 
-def _neurons_and_features(columns: list[str]) -> tuple[list[str], list[str]] | None:
+def _neurons_and_features(columns: list[str]) -> tuple[list[str], list[str]]:
+    """Return the neurons and node features of columns of frames or of trajectories; none where they name none."""
     try:
         steps = parse_step_column_names(columns)
-        return parse_column_names(columns if steps is None else steps[0])
+        return parse_column_names(columns if steps is None else steps[0]) or ([], [])
     except ValueError:
-        return None
+        return [], []

@@ -106,8 +106,7 @@ def resample(recording: Recording, fps: float) -> Recording:
     Raises
     ------
     ValueError
-        If `fps` is not a positive number, the recording is shorter than two new frames, or frames are missing in it for
-        longer than a second and three frames: there is nothing to interpolate.
+        If the recording is shorter than two new frames, or lacks frames for longer than a second and three frames.
 
     Examples
     --------
@@ -185,10 +184,9 @@ def _between(time: np.ndarray, wanted: np.ndarray) -> csr_array:
     """Weights of linear interpolation, shape (n_wanted, n_frames)."""
     after = np.clip(np.searchsorted(time, wanted), 1, len(time) - 1)
     share = (wanted - time[after - 1]) / (time[after] - time[after - 1])
-    rows = np.repeat(np.arange(len(wanted)), 2)
-    columns = np.column_stack([after - 1, after]).ravel()
-    values = np.column_stack([1 - share, share]).ravel()
-    return csr_array((values, (rows, columns)), shape=(len(wanted), len(time)))
+    rows = np.arange(len(wanted))
+    values, places = np.r_[1 - share, share], (np.r_[rows, rows], np.r_[after - 1, after])
+    return csr_array((values, places), shape=(len(wanted), len(time)))
 
 
 def _around(time: np.ndarray, wanted: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
@@ -205,9 +203,8 @@ def _around(time: np.ndarray, wanted: np.ndarray, reach: float) -> tuple[np.ndar
 def _triangles(time: np.ndarray, wanted: np.ndarray, reach: float) -> csr_array:
     """Weights that fall from a wanted time to nothing at `reach`, times what each frame lasts; rows sum to 1."""
     rows, columns = _around(time, wanted, reach)
-    lasting = np.gradient(time)
     height = np.maximum(1 - np.abs(time[columns] - wanted[rows]) / reach, 0.0)
-    values = height * lasting[columns]
+    values = height * np.gradient(time)[columns]
     total = np.bincount(rows, values, minlength=len(wanted))
     table = csr_array((values / total[rows], (rows, columns)), shape=(len(wanted), len(time)))
     table.eliminate_zeros()

@@ -91,10 +91,9 @@ def make_frames(
     derivative_width : float, default=1.3
         Seconds over which ``"smooth"`` and ``"causal"`` derivatives are taken, a standard deviation.
     fit_scope : {"recording", "train"}, default="recording"
-        Where the scaling to [0, 1] is learned. ``"recording"`` scales each neuron's trace and derivative over the
-        worm's whole recording, as the paper does; the range then depends on frames that are later held out.
-        ``"train"`` leaves dF/F and dF/F a second as they are, for :class:`WormMinMaxScaler` in a pipeline to scale on
-        training rows only.
+        Where the scaling to [0, 1] is learned. ``"recording"`` scales over the worm's whole recording, as the paper
+        does; the range then depends on frames that are later held out. ``"train"`` leaves dF/F and dF/F a second as
+        they are, for :class:`WormMinMaxScaler` in a pipeline to scale on training rows only.
     percentiles : (float, float) or "auto", default="auto"
         Percentiles of each trace and derivative that become 0 and 1; what lies beyond is clipped, so that a few frames
         of movement do not squeeze all others. ``(0, 100)`` is the whole range. ``"auto"`` is (1, 99), and (0, 100) with
@@ -110,15 +109,14 @@ def make_frames(
     resample_to : float, optional
         Frames a second to bring all recordings to first, see :func:`resample`; by default each keeps its own rate.
     detrend : float, optional
-        Seconds of the window in which a slow baseline of each trace is found, its 10th percentile, and removed; by
-        default none is. For recordings that bleach: let it be several times the longest bout, such as 300, or the
-        activity of neurons that stay on for long is removed too. Traces that a laboratory has corrected already, such
-        as those of Kato et al., need none. Later frames are looked at, so that there is none in closed loop.
+        Seconds of the window in which a slow baseline of each trace, its 10th percentile, is found and removed. For
+        recordings that bleach and are not corrected yet: let it be several times the longest bout, such as 300, or the
+        activity of neurons that stay on for long is removed too. It looks at later frames: not for closed loop.
     context : int or sequence of int, default=(0,)
         Frames that a row shows of each neuron, counted from the one that is labelled: ``(-12, -6, -3, 0, 3, 6, 12)``
         looks to both sides, ``(-12, -6, -3, 0)`` is for use while a worm is recorded. Each is a further node feature,
-        ``"AVAL:trace@-12"``, scaled as the frame it is. No row is lost: beyond either end of a recording, and beyond a
-        gap in its time stamps, the last frame on this side is repeated. Frames without a known state serve as context.
+        ``"AVAL:trace@-12"``. No row is lost: beyond either end of a recording, and beyond a gap in its time stamps, the
+        last frame on this side is repeated. Frames without a known state serve as context.
 
     Returns
     -------
@@ -132,9 +130,8 @@ def make_frames(
     Raises
     ------
     ValueError
-        If there are no recordings, names of worms or neurons repeat, a worm lacks a neuron or states, has none of the
-        neurons or no frame with a known state, a chosen trace is constant or holds NaN, or `context` is no list of
-        different frames.
+        If names of worms or neurons repeat, or a worm lacks a neuron, states, or frames with a known state, or a chosen
+        trace is constant or holds NaN.
     TypeError
         If something other than a recording is passed.
 
@@ -174,7 +171,9 @@ def make_frames(
         raise ValueError(f"node_features={node_features!r} must be one or both of {NODE_FEATURES}")
     method = _choose_derivative(worms, derivative)
     width = check_positive("derivative_width", derivative_width, f"seconds, such as {SMOOTH_SECONDS}")
-    low_and_high = check_percentiles((0, 100) if method == "backward" else ROBUST, percentiles)
+    low_and_high: tuple[float, float] = (0, 100) if method == "backward" else ROBUST
+    if not (isinstance(percentiles, str) and percentiles == "auto"):
+        low_and_high = check_percentiles(percentiles)
     chosen = _choose_neurons(worms, neurons, min_worms, exclude, missing)
     context = check_context(context)
     tables, labels = [], []
@@ -385,8 +384,8 @@ def make_behavior(
     Returns
     -------
     pandas.Series of shape (n_frames,), or pandas.DataFrame of shape (n_frames, n_signals)
-        The signal in its own unit, named after it, or one column for each name of a sequence; with the index of `X`.
-        NaN where the recording has NaN: such frames are neither trained on nor scored.
+        The signal in its own unit, or one column for each name of a sequence; with the index of `X`. NaN where the
+        recording has NaN: such frames are neither trained on nor scored.
 
     Raises
     ------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from skworm.frames.index import (
     parse_step_column_names,
     step_column_names,
 )
+from skworm.parameters import check_whole
 from skworm.recording import UNKNOWN
 
 
@@ -44,11 +44,9 @@ def make_trajectories(
     horizon : int, default=16
         Frames to predict.
     stride : int, default=8
-        Frames from the start of one trajectory to that of the next. With the paper's 8 frames, neighbouring
-        trajectories of 16 frames overlap.
+        Frames from the start of one trajectory to that of the next, 8 in the paper, which lets trajectories overlap.
     allow_lookahead : bool, default=False
-        Accept frames whose derivative depends on later frames, or does not say whether it does. A forecast from such
-        frames has seen part of its answer.
+        Accept frames whose derivative depends on later frames, or may do so, and shows a forecast part of its answer.
 
     Returns
     -------
@@ -61,8 +59,8 @@ def make_trajectories(
     Raises
     ------
     ValueError
-        If frames have no worms or frame numbers, a frame number repeats, a worm has no stretch of consecutive frames
-        that is long enough, or a derivative looks ahead.
+        If a frame number is absent or repeats, a worm has no stretch of consecutive frames that is long enough, or a
+        derivative looks ahead.
 
     References
     ----------
@@ -81,9 +79,7 @@ def make_trajectories(
     worm-a 0               0.0           0.1           0.2
            2               0.2           0.3           0.4
     """
-    for name, value in (("burn_in", burn_in), ("horizon", horizon), ("stride", stride)):
-        if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name}={value!r} must be a whole number of frames, at least 1")
+    check_whole(1, burn_in=burn_in, horizon=horizon, stride=stride)
     _check_frames(frames)
     if not allow_lookahead:
         _check_causal(frames)
@@ -166,11 +162,10 @@ def _check_frames(frames: Any) -> None:
             "frames hold other frames beside each one, which would stand among those to be predicted; make them with "
             "make_frames without context=, and let burn_in= show a model earlier frames"
         )
-    worm, frame = (frames.index.get_level_values(level) for level in (WORM_LEVEL, FRAME_LEVEL))
-    repeated = pd.MultiIndex.from_arrays([worm, frame]).duplicated()
-    if repeated.any():
-        row = int(np.flatnonzero(repeated)[0])
-        raise ValueError(f"worm {worm[row]!r} has frame {frame[row]} more than once; drop repeated rows")
+    rows = pd.MultiIndex.from_arrays([frames.index.get_level_values(level) for level in (WORM_LEVEL, FRAME_LEVEL)])
+    if not rows.is_unique:
+        worm, frame = rows[rows.duplicated()][0]
+        raise ValueError(f"worm {worm!r} has frame {frame} more than once; drop repeated rows")
 
 
 def _check_causal(frames: pd.DataFrame) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from skworm.frames.table import list_recordings
+from skworm.parameters import check_whole
 from skworm.recording import Recording, neuron_name
 
 _N_COMPONENTS = 20
@@ -29,9 +31,8 @@ class FunctionalGraph:
     Attributes
     ----------
     weights : DataFrame of shape (n_neurons, n_neurons)
-        Mean over worms: by how many standard deviations the next change of the neuron of the column moves with one
-        standard deviation of the neuron of the row, all else equal. NaN where no worm has both. The diagonal is what a
-        neuron's own level does, mostly its decay.
+        By how many standard deviations the next change of the neuron of the column moves with one of the neuron of the
+        row, all else equal; mean over worms, NaN where none has both. The diagonal is mostly a neuron's own decay.
     standard_error : DataFrame of shape (n_neurons, n_neurons)
         Of `weights`: over worms where at least two have both neurons, else within the one worm.
     t : DataFrame of shape (n_neurons, n_neurons)
@@ -40,8 +41,7 @@ class FunctionalGraph:
     p_value : DataFrame of shape (n_neurons, n_neurons)
         Share of circular shifts in which the absolute t of the pair is at least as large, two-sided.
     p_family : DataFrame of shape (n_neurons, n_neurons)
-        Share of circular shifts in which the largest absolute t of any two neurons is at least as large as that of the
-        pair: corrected for the number of pairs.
+        The same of the largest absolute t of any two neurons: corrected for the number of pairs.
     n_worms : DataFrame of shape (n_neurons, n_neurons)
         Worms that have both neurons.
     by_worm : dict of DataFrame
@@ -70,7 +70,7 @@ class FunctionalGraph:
             Pairs that no worm has are left out.
         """
         others = ("standard_error", "t", "p_value", "p_family", "n_worms")
-        tables = {"weight": self.weights, **{name: getattr(self, name) for name in others}}
+        tables = {"weight": self.weights} | {name: getattr(self, name) for name in others}
         rows = pd.DataFrame({name: table.stack() for name, table in tables.items()}).reset_index()
         rows = rows[(rows["pre"] != rows["post"]) & rows["weight"].notna()]
         return rows.sort_values("t", key=np.abs, ascending=False, kind="stable", ignore_index=True)
@@ -96,8 +96,7 @@ def functional_graph(
     recordings : Recording or iterable of Recording
         Recordings, one for each worm; traces need not be scaled.
     neurons : {"shared", "union"} or sequence of str, default="shared"
-        Neurons of the graph: identified in every worm, in any worm, or named. A worm that lacks some of them takes part
-        with the others.
+        Neurons of the graph: identified in every worm, in any worm, or named. A worm may lack some of them.
     given : str or sequence of str, default=("states", "other_neurons")
         What is regressed out. ``"states"`` are the states of the frames around, ``"other_neurons"`` principal
         components of the neurons that are not in the graph, and any other name is a signal of ``Recording.behavior`` in
@@ -107,7 +106,7 @@ def functional_graph(
     lag : float, default=None
         Seconds over which a neuron changes; by default one frame of each recording.
     n_shifts : int, default=200
-        Circular shifts for the p-values. 0 makes none, and p is NaN.
+        Circular shifts for the p-values, which are NaN without any.
     random_state : int, RandomState instance or None, default=None
         Seed of the shifts.
 
@@ -119,19 +118,17 @@ def functional_graph(
     Raises
     ------
     ValueError
-        If no two neurons of the graph are in one worm, a recording has no states or no such signal, or has too few
-        frames for what is to be regressed out.
+        If no two neurons of the graph are in one worm, or a recording lacks states, a signal, or frames for what is to
+        be regressed out.
 
     Notes
     -----
     A weight is the effect of one neuron's level on the next change of another, with the given signals and all other
     neurons of the graph held constant. It is causal only if nothing else drives both: no neuron outside of the
     recording, no movement artefact, no state that the labels do not tell apart. It is linear, and one number for a
-    whole recording. Calcium is slower than a synapse, so that an effect over two synapses may look like one over one.
-    Synapses that were silent while the worm was filmed leave no trace.
-
-    Shifted circularly, senders keep their own dynamics and their relations among each other, but not the time that they
-    share with the receiver, whose own level stays in place.
+    whole recording. Calcium is slow: an effect over two synapses may look like one over one. Silent synapses leave no
+    trace. Shifted circularly, senders keep their own dynamics and their relations among each other, but not the time
+    that they share with the receiver, whose own level stays in place.
 
     Examples
     --------
@@ -142,12 +139,11 @@ def functional_graph(
     >>> graph.edges()[["pre", "post", "n_worms"]].shape
     (12, 3)
     """
-    worms = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    worms = list_recordings(recordings)
     names = _chosen(worms, neurons)
     wanted = (given,) if isinstance(given, str) else tuple(given)
-    if isinstance(n_shifts, bool) or not isinstance(n_shifts, Integral) or n_shifts < 0:
-        raise ValueError(f"n_shifts={n_shifts!r} must be a whole number, at least 0")
-    for name, value in {"history": history, **({} if lag is None else {"lag": lag})}.items():
+    check_whole(0, n_shifts=n_shifts)
+    for name, value in {"history": history, "lag": lag or 0}.items():
         if not isinstance(value, Real) or not 0 <= value < np.inf:
             raise ValueError(f"{name}={value!r} must be a number of seconds, at least 0")
     rng = check_random_state(random_state)
@@ -158,17 +154,19 @@ def functional_graph(
     ]
     if not maps:
         raise ValueError(f"no worm has two of the neurons {names}; choose neurons that were recorded together")
-    weights, errors = (_stacked(parts, maps, names) for parts in zip(*(each.fitted() for each in maps), strict=True))
-    mean, error, t = _pooled(weights, errors)
-    chance = np.full((int(n_shifts), *t.shape), np.nan)
-    for shifted in chance:
-        parts = zip(*(each.fitted(rng) for each in maps), strict=True)
-        shifted[:] = np.abs(_pooled(*(_stacked(part, maps, names) for part in parts))[2])
-    p_value, p_family = _p_values(np.abs(t), chance)
-    n_worms = np.isfinite(weights).sum(axis=0)
-    tables = [_table(values, names) for values in (mean, error, t, p_value, p_family, n_worms)]
-    by_worm = {each.worm: _table(own, each.neurons) for each in maps for own in (each.fitted()[0],)}
-    return FunctionalGraph(*tables, by_worm)
+    fits = [each.fitted() for each in maps]
+    mean, error, t, n_worms = _pooled(fits, maps, names)
+    chance = [np.abs(_pooled([each.fitted(rng) for each in maps], maps, names)[2]) for _ in range(n_shifts)]
+    p_value, p_family = _p_values(np.abs(t), np.array(chance))
+    return FunctionalGraph(
+        weights=_table(mean, names),
+        standard_error=_table(error, names),
+        t=_table(t, names),
+        p_value=_table(p_value, names),
+        p_family=_table(p_family, names),
+        n_worms=_table(n_worms, names),
+        by_worm={each.worm: _table(own, each.neurons) for each, (own, _) in zip(maps, fits, strict=True)},
+    )
 
 
 class _LinearMap:
@@ -221,12 +219,9 @@ class _LinearMap:
     def fitted(self, rng: np.random.RandomState | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return weights [pre, post] and their standard errors; with `rng`, of senders shifted at random."""
         n_neurons = len(self.neurons)
-        if rng is None:
-            between, towards = self.gram, self.levels.T @ self.changes
-        else:
-            shift = rng.randint(self.min_shift, len(self.levels) - self.min_shift + 1)
-            moved = np.roll(self.levels, shift, axis=0)
-            between, towards = moved.T @ self.levels, moved.T @ self.changes
+        shift = 0 if rng is None else rng.randint(self.min_shift, len(self.levels) - self.min_shift + 1)
+        moved = np.roll(self.levels, shift, axis=0)
+        between, towards = moved.T @ self.levels, moved.T @ self.changes
         # One regression for each receiver: its own level stays in place while all others are shifted.
         grams = np.tile(self.gram, (n_neurons, 1, 1))
         own = np.arange(n_neurons)
@@ -272,16 +267,22 @@ def _components(recording: Recording, neurons: list[str]) -> np.ndarray:
     """Return the first principal components of all neurons but these, whatever their scale."""
     others = [column for column, name in enumerate(recording.neurons) if name not in set(neurons)]
     traces = recording.traces[:, others]
-    traces = traces - np.nan_to_num(np.nanmean(np.where(np.isfinite(traces).any(axis=0), traces, 0.0), axis=0))
-    traces = np.nan_to_num(traces)
+    traces = traces[:, np.isfinite(traces).any(axis=0)]
+    traces = np.nan_to_num(traces - np.nanmean(traces, axis=0))
     spread = traces.std(axis=0)
     traces = traces[:, spread > 0] / spread[spread > 0]
     components, _, _ = np.linalg.svd(traces, full_matrices=False)
     return components[:, :_N_COMPONENTS]
 
 
-def _pooled(weights: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean, standard error and moderated t over worms, of shape (n_worms, n_neurons, n_neurons)."""
+def _pooled(
+    fits: list[tuple[np.ndarray, np.ndarray]], maps: list[_LinearMap], names: list[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean, standard error and moderated t over worms, and the number of worms, of all pairs of neurons."""
+    weights, errors = np.full((2, len(maps), len(names), len(names)), np.nan)
+    for number, (each, fit) in enumerate(zip(maps, fits, strict=True)):
+        places = np.ix_(*[[names.index(name) for name in each.neurons]] * 2)
+        weights[number][places], errors[number][places] = fit
     n_worms = np.isfinite(weights).sum(axis=0)
     some = np.maximum(n_worms, 1)
     mean = np.where(n_worms > 0, np.nansum(weights, axis=0) / some, np.nan)
@@ -291,7 +292,7 @@ def _pooled(weights: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.nda
     pairs = ~np.eye(len(mean), dtype=bool) & (n_worms > 0)
     floor = 0.5 * np.median(spread[pairs])
     error = np.where(n_worms > 0, spread / np.sqrt(some), np.nan)
-    return mean, error, mean * np.sqrt(some) / (spread + floor)
+    return mean, error, mean * np.sqrt(some) / (spread + floor), n_worms
 
 
 def _p_values(t: np.ndarray, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -303,24 +304,11 @@ def _p_values(t: np.ndarray, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.where(np.isfinite(t), own, np.nan), np.where(pairs, family, np.nan)
 
 
-def _stacked(parts: Iterable[np.ndarray], maps: list[_LinearMap], names: list[str]) -> np.ndarray:
-    """Return tables of the worms' own neurons as one array over all neurons, NaN where a worm lacks one."""
-    whole = np.full((len(maps), len(names), len(names)), np.nan)
-    for table, part, each in zip(whole, parts, maps, strict=True):
-        table[np.ix_(*[[names.index(name) for name in each.neurons]] * 2)] = part
-    return whole
-
-
 def _table(values: np.ndarray, names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(values, index=pd.Index(names, name="pre"), columns=pd.Index(names, name="post"))
 
 
 def _chosen(worms: list[Recording], neurons: str | Sequence[str]) -> list[str]:
-    if not worms:
-        raise ValueError("recordings is empty; pass at least one recording")
-    repeated = sorted({worm.worm for worm in worms if [other.worm for other in worms].count(worm.worm) > 1})
-    if repeated:
-        raise ValueError(f"several recordings are called {repeated}; give each worm a name of its own")
     if isinstance(neurons, str):
         if neurons not in ("shared", "union"):
             raise ValueError(f"neurons={neurons!r} must be 'shared', 'union', or a list of names")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 
 from skworm.frames.index import worm_of_rows
 from skworm.parameters import check_whole
-from skworm.recording import UNKNOWN, neuron_name
+from skworm.recording import UNKNOWN, neuron_name, repeated
 
 _SWAPS_AN_EDGE = 10
 
@@ -78,10 +78,9 @@ def compare_graphs(
 ) -> pd.DataFrame:
     """Compare the weights of an inferred graph with a reference graph, beside two kinds of chance.
 
-    Both are tables [pre, post]: rows send, columns receive. The names of their axes have to say so, as those of
-    skworm's own tables do, and a table [post, pre] or [response, stimulated] is turned round. Neurons are matched by
-    name (``"VB1"`` is ``"VB01"``), and those that only one graph has are left out. A pair of neurons that is NaN in the
-    reference is unknown, which is not the same as unconnected: it is left out.
+    Both are tables [pre, post]: rows send, columns receive. The names of their axes have to say so, and a table
+    [post, pre] or [response, stimulated] is turned round. Neurons are matched by name (``"VB1"`` is ``"VB01"``), and
+    those that only one graph has are left out, as is a pair that is NaN in the reference, and so unknown.
 
     Parameters
     ----------
@@ -98,8 +97,8 @@ def compare_graphs(
     diagonal : bool, default=False
         Count self edges too.
     signed : bool, default=False
-        Rank pairs by the reference's weights as they are. By default by their absolute values: inferred weights tell
-        how much a neuron takes of another, and know no inhibition.
+        Rank pairs by the reference's weights as they are, not by their absolute values: inferred weights know no
+        inhibition.
     edge_threshold : float, default=0.0
         A pair is an edge, for AUROC, where the reference's weight (absolute unless `signed`) is greater than this.
 
@@ -111,15 +110,15 @@ def compare_graphs(
         - ``statistic``: ``"spearman"``, the rank correlation of inferred and reference weights, and ``"auroc"``, the
           probability that an edge of the reference has a larger inferred weight than a pair without edge;
         - ``null``: ``"permuted_labels"``, in which the neurons of the inferred graph swap names, and
-          ``"rewired_reference"``, in which the reference's edges swap ends so that every neuron keeps its numbers of
-          incoming and outgoing edges, and weights go with the edges;
+          ``"rewired_reference"``, in which the reference's edges swap ends, weights go with them, and every neuron
+          keeps its numbers of incoming and outgoing edges;
         - ``value``, ``null_mean``, ``null_percentile_95``;
         - ``p_value``: (1 + random graphs that do at least as well) / (1 + `n_permutations`), one-sided;
         - ``n_pairs``, ``n_edges`` and ``n_neurons`` that count.
 
-        ``attrs`` name the ``"neurons"``, those of the ``"inferred_only"`` and of the ``"reference_only"``, and tell
-        ``"share_moved"``, the mean share of edges that rewiring put elsewhere. Where the reference has no edge, or
-        nothing but edges, or the same weight everywhere, there is nothing to compare: value and p are NaN.
+        ``attrs`` have the ``"neurons"``, those ``"inferred_only"`` and ``"reference_only"``, and ``"share_moved"``, the
+        mean share of edges that rewiring put elsewhere. Value and p are NaN where the reference has no edge, nothing
+        but edges, or the same weight everywhere.
 
     Raises
     ------
@@ -130,10 +129,9 @@ def compare_graphs(
     Notes
     -----
     Permuted labels ask whether it matters which neuron is which; a graph that merely gives a few well-connected neurons
-    large weights passes. The rewired reference keeps how well connected each neuron is, and asks whether the pairs
-    matter beyond that. A symmetric reference, such as gap junctions alone, stays symmetric when rewired. One that adds
-    gap junctions to chemical synapses does not: its reciprocal edges come apart, which makes that null somewhat too
-    narrow. Self edges stay where they are.
+    large weights passes. The rewired reference asks whether the pairs matter beyond how well connected each neuron is.
+    A symmetric reference, such as gap junctions alone, stays symmetric when rewired. One that adds gap junctions to
+    chemical synapses does not: its reciprocal edges come apart, which makes that null somewhat too narrow.
 
     References
     ----------
@@ -161,10 +159,8 @@ def compare_graphs(
             f"inferred and reference share {len(neurons)} neurons, {neurons}; at least {_FEWEST_SHARED_NEURONS} are "
             f"needed. Inferred has {inferred.index.tolist()[:8]}, reference {reference.index.tolist()[:8]}"
         )
-    weights = inferred.loc[neurons, neurons].to_numpy(dtype=float)
-    strengths = reference.loc[neurons, neurons].to_numpy(dtype=float)
-    if not signed:
-        strengths = np.abs(strengths)
+    weights, strengths = (graph.loc[neurons, neurons].to_numpy() for graph in (inferred, reference))
+    strengths = strengths if signed else np.abs(strengths)
     counted = counted_pairs(len(neurons), diagonal) & ~np.isnan(strengths)
     if not counted.any():
         raise ValueError("reference knows no pair of the shared neurons: all are NaN; take another measure of it")
@@ -212,7 +208,7 @@ def _statistics(
 
 def _against_chance(observed: float, chance: np.ndarray) -> dict[str, float]:
     if np.isnan(observed):
-        return {"value": np.nan, "null_mean": np.nan, "null_percentile_95": np.nan, "p_value": np.nan}
+        return dict.fromkeys(("value", "null_mean", "null_percentile_95", "p_value"), np.nan)
     # A random graph without a statistic counts against the observed one.
     as_good = ~(chance < observed - _TOLERANCE)
     return {
@@ -233,10 +229,8 @@ def _oriented(graph: pd.DataFrame, name: str, *, finite: bool = True) -> pd.Data
             f"the axes of {name} are named {axes}, which does not tell who sends; where rows send and columns receive, "
             f"pass {name}.rename_axis(index='pre', columns='post')"
         )
-    names = [neuron_name(label) for label in graph.index]
-    repeated = sorted({label for label in names if names.count(label) > 1})
-    if repeated:
-        raise ValueError(f"{name} names {repeated} more than once ('VB1' and 'VB01' are the same); name each one once")
+    if several := repeated(map(neuron_name, graph.index)):
+        raise ValueError(f"{name} names {several} more than once ('VB1' and 'VB01' are the same); name each one once")
     return graph.rename(index=neuron_name, columns=neuron_name).rename_axis(index="pre", columns="post").astype(float)
 
 
@@ -265,8 +259,8 @@ def inferred_graph(
     X : DataFrame or array-like of shape (n_rows, n_features)
         Rows as `predict` takes them.
     by : {"worm", "state"} or None, default=None
-        - ``"worm"``: the graph that `predict` uses for each worm. With static edges that is the stored one for a
-          training worm, and for another worm one inferred from its rows; dynamic edges are averaged over its rows;
+        - ``"worm"``: the graph that `predict` uses for each worm: of static edges the stored one of a training worm, or
+          one inferred from the rows of another worm; dynamic edges are averaged over its rows;
         - ``"state"``: dynamic edges averaged over the rows of each known state, first within a worm and then over the
           worms that show it;
         - None: the mean of the graphs of all worms, every worm weighing the same.
@@ -363,16 +357,12 @@ def graph_stability(
     1           worm        1            0  -1.0    -1.0     -1.0
     2  worm and seed        1            0  -1.0    -1.0     -1.0
     """
-    keyed: dict[tuple[Hashable, ...], pd.DataFrame] = {
-        key if isinstance(key, tuple) else (key,): graph for key, graph in graphs.items()
-    }
+    keyed = {key if isinstance(key, tuple) else (key,): graph for key, graph in graphs.items()}
     for given, key in zip(graphs, keyed, strict=True):
         if len(key) != len(names):
             raise ValueError(f"the key {given!r} has {len(key)} entries, but names={tuple(names)} has {len(names)}")
     if len(keyed) < 2:
-        raise ValueError(
-            f"{len(keyed)} graph is not enough; pass at least two, such as the graphs_ of a fitted network"
-        )
+        raise ValueError(f"{len(keyed)} graph is not enough; pass two or more, such as the graphs_ of a fitted network")
     rows = []
     for (first, left), (second, right) in combinations(keyed.items(), 2):
         differing = [name for name, one, other in zip(names, first, second, strict=True) if one != other]

@@ -11,7 +11,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skworm.frames.index import parse_column_names
+from skworm.frames.index import column_names, parse_column_names
 from skworm.metrics import score_states
 from skworm.model_selection.samples import StateSamples
 from skworm.parameters import check_whole
@@ -34,8 +34,7 @@ def neuron_importance(
 
     All columns of a neuron, trace and derivative, are shuffled together and by whole frames, so that what they tell of
     each other stays, and within each worm, so that the worm's level and range stay. What is lost is when the neuron was
-    active. So is how its activity runs on from frame to frame, which matters to a classifier that looks at the frames
-    around the one it labels, and not to one that reads each frame by itself.
+    active, and how its activity runs on, which matters to a classifier that looks at several frames.
 
     Parameters
     ----------
@@ -66,8 +65,8 @@ def neuron_importance(
 
     Notes
     -----
-    Neurons that tell the same, such as AVAL and AVAR, stand in for each other: each of them can seem unimportant while
-    both together are not. A drop says what this classifier reads, not what drives behaviour.
+    Neurons that tell the same, such as AVAL and AVAR, stand in for each other: each can seem unimportant while both are
+    not. A drop says what this classifier reads, not what drives behaviour.
 
     References
     ----------
@@ -105,12 +104,10 @@ def neuron_importance(
         baseline = score(table, states)
         for repeat in range(n_repeats):
             order = rng.permutation(len(table))
-            for position, neuron in enumerate(neurons):
-                first = position * len(node_features)
-                values = table.to_numpy(copy=True)
-                own_columns = slice(first, first + len(node_features))
-                values[:, own_columns] = values[order, own_columns]
-                shuffled = pd.DataFrame(values, index=table.index, columns=table.columns)
+            for neuron in neurons:
+                columns = column_names([neuron], node_features)
+                shuffled = table.copy()
+                shuffled[columns] = table[columns].to_numpy()[order]
                 rows.append([neuron, worm, repeat, baseline, score(shuffled, states)])
     importance = pd.DataFrame(rows, columns=["neuron", "worm", "repeat", "baseline", "score"])
     return importance.assign(drop=importance["baseline"] - importance["score"])
@@ -156,12 +153,6 @@ def summarize_importance(importance: pd.DataFrame) -> pd.DataFrame:
 
 def _scorer(estimator: Any, scoring: Any) -> _Scorer:
     if scoring is None or scoring in _SCORES:
-        name = scoring or "accuracy"
-        return lambda X, y: score_states(y, estimator.predict(X))[name]
+        return lambda X, y: score_states(y, estimator.predict(X))[scoring or "accuracy"]
     scorer = check_scoring(estimator, scoring=scoring)
-
-    def score_known(X: pd.DataFrame, y: np.ndarray) -> float:
-        known = y != UNKNOWN
-        return float(scorer(estimator, X[known], y[known]))
-
-    return score_known
+    return lambda X, y: float(scorer(estimator, X[y != UNKNOWN], y[y != UNKNOWN]))

@@ -44,8 +44,7 @@ def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold, es
     -------
     pandas.DataFrame
         One row for each kind of fold and worm. Columns: ``fold_by``; ``gap``, frames; ``worm``; ``share_touching``, the
-        share of its held-out windows with training frames in the window right before or right after, frames of unknown
-        state aside;
+        share of its held-out windows with training frames of known state in the window right before or right after;
         ``accuracy_majority``, of the most frequent training state; ``accuracy_clock``; with an estimator,
         ``accuracy_estimator``. All are means over the fits that train on the worm, on its held-out windows.
 

@@ -36,15 +36,12 @@ class FeatureBatchNorm(nn.BatchNorm1d):
         mean = (inputs * weights).sum(others) / count
         centred = inputs - mean
         variance = (centred.square() * weights).sum(others) / count
+        momentum = self.momentum or 0.0
         with torch.no_grad():
-            self._keep("running_mean", mean)
-            self._keep("running_var", variance * count / (count - 1))
+            for name, value in {"running_mean": mean, "running_var": variance * count / (count - 1)}.items():
+                self.get_buffer(name).mul_(1 - momentum).add_(value, alpha=momentum)
             self.get_buffer("num_batches_tracked").add_(1)
         return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
-
-    def _keep(self, name: str, value: Tensor) -> None:
-        momentum = self.momentum or 0.0
-        self.get_buffer(name).mul_(1 - momentum).add_(value, alpha=momentum)
 
 
 def perceptron(
@@ -119,7 +116,7 @@ class Groups:
     def means(self, values: Tensor, present: Tensor | None = None) -> Tensor:
         """Average rows group by group: (n_rows, ...) to (n_groups, ...), 0 where a group has nothing that counts.
 
-        `present` is 1 for an entry that counts, 0 for one that does not; its axes are the first ones of `values`.
+        `present` is 1 for an entry that counts and else 0; its axes are the first ones of `values`.
         """
         weight = values.new_ones(len(values)) if self.weight is None else self.weight.to(values.dtype)
         if present is not None:

@@ -85,8 +85,7 @@ class TypicalNodes(nn.Module):
         return self.get_buffer("mean")
 
     def _learn(self, nodes: Tensor, present: Tensor | None) -> None:
-        everywhere = nodes.new_full((nodes.shape[1],), len(nodes))
-        count = (everywhere if present is None else present.sum(0)).unsqueeze(-1)
+        count = nodes.new_full((nodes.shape[1], 1), len(nodes)) if present is None else present.sum(0).unsqueeze(-1)
         mean, n_batches = self.get_buffer("mean"), self.get_buffer("n_batches")
         there = (count > 0).to(nodes.dtype)
         n_batches.add_(there)
@@ -115,9 +114,9 @@ class AttentionPooling(nn.Module):
     r"""Pool the neurons that are there: :math:`n \sum_i \alpha_i (W_i x_i + b_i)`, in no order, each known by its name.
 
     :math:`x_i` is measured from what is typical of neuron i, its mean in training, and :math:`\alpha` is the softmax
-    of :math:`w_i \cdot x_i + c_i` over the neurons that are there. :math:`W_i, b_i, w_i` and :math:`c_i` are what is
-    learned of neuron i, its embedding; n is the number of all neurons. With equal attention and no neuron missing this
-    is the first layer of a perceptron on concatenated neurons; where some are missing, the others count for more.
+    of :math:`w_i \cdot x_i + c_i` over the neurons that are there. :math:`W_i, b_i, w_i` and :math:`c_i` are learned; n
+    is the number of all neurons. With equal attention and no neuron missing this is the first layer of a perceptron on
+    concatenated neurons; where some are missing, the others count for more.
 
     Parameters
     ----------

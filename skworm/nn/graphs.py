@@ -26,8 +26,7 @@ class EdgeEncoder(nn.Module):
     n_hidden : int
         Hidden features of a neuron and of an edge.
     neuron_embedding : int
-        Learned features that are appended to each neuron's hidden features, so that the encoder can tell neurons
-        apart; 0 for none.
+        Learned features that are appended to each neuron's hidden ones, and tell neurons apart; 0 for none.
     edge_aggregation : {"concatenate", "sum"}
         How the hidden features of two neurons come together; their sum gives a symmetric graph.
     temperature : float
@@ -57,17 +56,13 @@ class EdgeEncoder(nn.Module):
         self.has_batch_norm = batch_norm
         self.edge_aggregation = edge_aggregation
         self.temperature = temperature
-        self.neuron = perceptron(n_node_features, n_hidden, 2, norm)
+        self.neuron = perceptron(n_node_features, n_hidden, 2, norm)  # equation 8
         self.embedding = nn.Parameter(torch.randn(n_neurons, neuron_embedding))
         n_inputs = n_hidden + neuron_embedding
         self.receiver = nn.Linear(n_inputs, n_hidden)
         self.sender = nn.Linear(n_inputs, n_hidden, bias=False)
         self.edge = perceptron(n_hidden, n_hidden, 1, norm)
         self.logits = nn.Linear(n_hidden, 2)
-
-    def hidden_neurons(self, nodes: Tensor) -> Tensor:
-        """Encode neurons (equation 8): (..., n_neurons, n_node_features) to (..., n_neurons, n_hidden)."""
-        return self.neuron(nodes)
 
     def hidden_edges(self, neurons: Tensor) -> Tensor:
         """Encode pairs (equation 9): (..., n_neurons, n_hidden) to (..., n_neurons, n_neurons, n_hidden)."""
@@ -94,9 +89,8 @@ class StaticGraph(nn.Module):
     encoder : EdgeEncoder
         Weighs the edges.
     average : {"node_features", "hidden_neurons", "hidden_edges", "edge_weights"}
-        What is averaged over the frames of a group: the features that come in, the hidden features of neurons, the
-        hidden features of edges, or the resulting weights. The paper says that "the aggregation step in (9) also
-        averages hidden features across all timesteps".
+        What is averaged over the frames of a group: incoming features, hidden features, or the resulting weights. The
+        paper: "the aggregation step in (9) also averages hidden features across all timesteps".
     """
 
     dynamic = False
@@ -115,7 +109,7 @@ class StaticGraph(nn.Module):
             return group.means(values, counted) if self.average == stage else values
 
         nodes = averaged(nodes, "node_features")
-        neurons = averaged(self.encoder.hidden_neurons(nodes), "hidden_neurons")
+        neurons = averaged(self.encoder.neuron(nodes), "hidden_neurons")
         edges = averaged(self.encoder.hidden_edges(neurons), "hidden_edges")
         weights = averaged(self.encoder.weights(edges), "edge_weights")
         if present is None:

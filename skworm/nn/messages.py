@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from skworm.nn.blocks import Groups, perceptron
-from skworm.nn.graphs import EdgeEncoder, Graph, StaticGraph, pairs_of
+from skworm.nn.graphs import Graph, StaticGraph, pairs_of
 
 HIDDEN_EDGES_AT_A_TIME = 2**20
 """Hidden features of pairs of neurons that are held at once."""
+
+_OfFrames = Callable[[Tensor, Groups, Tensor | None], Tensor]
 
 
 class MessagePassing(nn.Module):
     """Send every neuron's features along a graph, and add up what each neuron receives.
 
     With dynamic edges the hidden features of all pairs of neurons are by far the largest tensors. They are computed for
-    a few frames at a time, and once more in the backward pass instead of being kept, so that the memory for them grows
-    with the square of the number of neurons, but neither with the number of frames nor with the steps of a rollout.
-    Setting ``in_parts`` to False computes all at once.
+    a few frames at a time, and once more in the backward pass instead of being kept, so that their memory grows neither
+    with the number of frames nor with the steps of a rollout. ``in_parts=False`` computes all at once.
 
     Parameters
     ----------
@@ -41,6 +43,8 @@ class MessagePassing(nn.Module):
     Wang et al. 2021, equations 12 and 14.
     """
 
+    in_parts = True
+
     def __init__(
         self,
         graph: Graph,
@@ -56,7 +60,6 @@ class MessagePassing(nn.Module):
         self.message_normalization = message_normalization
         self.residual = residual
         self.n_message_steps = n_message_steps
-        self.in_parts = True
 
     @property
     def takes_group_graphs(self) -> bool:
@@ -73,10 +76,7 @@ class MessagePassing(nn.Module):
         sends nothing, receives nothing and keeps the features 0, which it must come with.
         """
         if self.graph.dynamic and graphs is None:
-            if not self.in_parts:
-                return self._pass_along_own_graphs(nodes, present)
-            again = torch.is_grad_enabled() and not self._encoder.has_batch_norm
-            return frame_by_frame(self._pass_along_own_graphs, (nodes, present), self._frames_at_a_time(nodes), again)
+            return self._frame_by_frame(self._pass_along_own_graphs, nodes, group, present, torch.is_grad_enabled())
         weights = self.weights(nodes, group, present) if graphs is None else graphs
         return self._pass_along(weights, group.messages, nodes, present)
 
@@ -90,7 +90,7 @@ class MessagePassing(nn.Module):
         if not self.graph.dynamic:
             graphs = self.weights(nodes, group, present).expand(group.n_groups, -1, -1)
         else:
-            weights = frame_by_frame(self._own_graphs, (nodes, present), self._frames_at_a_time(nodes), again=False)
+            weights = self._frame_by_frame(self.weights, nodes, group, present, again=False)
             graphs = group.means(weights, None if present is None else pairs_of(present))
         if present is None or not isinstance(self.graph, StaticGraph):
             return graphs
@@ -103,26 +103,35 @@ class MessagePassing(nn.Module):
             return weights
         return weights * (1 - torch.eye(weights.shape[-1], device=weights.device, dtype=weights.dtype))
 
-    @property
-    def _encoder(self) -> EdgeEncoder:
-        return self.get_submodule("graph.encoder")  # type: ignore[return-value]  # only dynamic edges ask for it
+    def _frame_by_frame(
+        self, function: _OfFrames, nodes: Tensor, group: Groups, present: Tensor | None, again: bool
+    ) -> Tensor:
+        encoder: Any = self.graph.encoder
+        # In training, batch normalisation takes its statistics over all frames.
+        if not self.in_parts or (self.training and encoder.has_batch_norm):
+            return function(nodes, group, present)
+        again = again and not encoder.has_batch_norm
+        return frame_by_frame(function, nodes, group, present, encoder.n_hidden, again)
 
-    def _own_graphs(self, nodes: Tensor, present: Tensor | None = None) -> Tensor:
-        return self.weights(nodes, Groups.one(len(nodes), nodes.device), present)
-
-    def _pass_along_own_graphs(self, nodes: Tensor, present: Tensor | None = None) -> Tensor:
-        return self._pass_along(self._own_graphs(nodes, present), torch.matmul, nodes, present)
+    def _pass_along_own_graphs(self, nodes: Tensor, group: Groups, present: Tensor | None) -> Tensor:
+        return self._pass_along(self.weights(nodes, group, present), torch.matmul, nodes, present)
 
     def _pass_along(
         self, weights: Tensor, send: Callable[[Tensor, Tensor], Tensor], nodes: Tensor, present: Tensor | None
     ) -> Tensor:
         divisor: Tensor | None = None
-        if present is None:
-            weights = self._normalized(weights)
-        else:
+        if present is not None:
             # Which senders are missing differs from frame to frame, whereas frames may share their weights.
             present = present.unsqueeze(-1)
-            divisor = self._divisor(weights, send, present)
+            if self.message_normalization == "row":
+                divisor = _one_for_zero(send(weights, present))
+            elif self.message_normalization == "mean":
+                divisor = present.sum(1, keepdim=True).clamp(min=1)
+        elif self.message_normalization == "row":
+            # A neuron without incoming edges gets no message, rather than NaN.
+            weights = weights / _one_for_zero(weights.sum(-1, keepdim=True))
+        elif self.message_normalization == "mean":
+            weights = weights / weights.shape[-1]
         for _ in range(self.n_message_steps):
             messages = send(weights, nodes)
             messages = messages if divisor is None else messages / divisor
@@ -130,39 +139,27 @@ class MessagePassing(nn.Module):
             nodes = nodes if present is None else nodes * present
         return nodes
 
-    def _divisor(self, weights: Tensor, send: Callable[[Tensor, Tensor], Tensor], present: Tensor) -> Tensor | None:
-        if self.message_normalization == "row":
-            sums = send(weights, present)
-            return torch.where(sums > 0, sums, torch.ones_like(sums))
-        if self.message_normalization == "mean":
-            return present.sum(1, keepdim=True).clamp(min=1)
-        return None
 
-    def _frames_at_a_time(self, nodes: Tensor) -> int:
-        # In training, batch normalisation takes its statistics over all frames.
-        if self.training and self._encoder.has_batch_norm:
-            return len(nodes)
-        return max(1, HIDDEN_EDGES_AT_A_TIME // (nodes.shape[1] ** 2 * self._encoder.n_hidden))
-
-    def _normalized(self, weights: Tensor) -> Tensor:
-        if self.message_normalization == "row":
-            # A neuron without incoming edges gets no message, rather than NaN.
-            sums = weights.sum(-1, keepdim=True)
-            return weights / torch.where(sums > 0, sums, torch.ones_like(sums))
-        if self.message_normalization == "mean":
-            return weights / weights.shape[-1]
-        return weights
+def _one_for_zero(sums: Tensor) -> Tensor:
+    return torch.where(sums > 0, sums, torch.ones_like(sums))
 
 
 def frame_by_frame(
-    function: Callable[..., Tensor], values: tuple[Tensor | None, ...], frames_at_a_time: int, again: bool
+    function: _OfFrames, nodes: Tensor, group: Groups, present: Tensor | None, n_pair_features: int, again: bool
 ) -> Tensor:
-    """Apply a function of some frames to a few of them at a time, all once more in the backward pass if `again`."""
-    # A last value that is None is left to the default of the function.
-    parts = zip(*(value.split(frames_at_a_time) for value in values if value is not None), strict=True)
+    """Apply a function to a few frames at a time, all once more in the backward pass if `again`.
+
+    For each pair of neurons it holds `n_pair_features`.
+    """
+
+    def of_part(nodes: Tensor, index: Tensor, present: Tensor | None = None) -> Tensor:
+        return function(nodes, Groups(index, group.n_groups), present)
+
+    n_frames = max(1, HIDDEN_EDGES_AT_A_TIME // (nodes.shape[1] ** 2 * n_pair_features))
+    parts = zip(*(value.split(n_frames) for value in (nodes, group.index, present) if value is not None), strict=True)
     if not again:
-        return torch.cat([function(*part) for part in parts])
-    return torch.cat([checkpoint(function, *part, use_reentrant=False, preserve_rng_state=False) for part in parts])
+        return torch.cat([of_part(*part) for part in parts])
+    return torch.cat([checkpoint(of_part, *part, use_reentrant=False, preserve_rng_state=False) for part in parts])
 
 
 class _Convolution(nn.Module):
@@ -222,7 +219,22 @@ class SAGEConvolution(_Convolution):
 
 
 class _Attention(_Convolution):
-    """A layer whose neurons divide their attention over those that they receive from, and themselves."""
+    """A layer whose neurons divide their attention over those that they receive from, and themselves.
+
+    The messages of several heads are set side by side.
+    """
+
+    n_heads = 1
+    values: Callable[[Tensor], Tensor]
+    """Returns what neurons send: (n_frames, n_neurons, n_outputs)."""
+    scores: Callable[[Tensor], Tensor]
+    """Scores pairs of receiver and sender: (n_frames, n_heads, n_neurons, n_neurons)."""
+
+    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
+        """Map nodes to nodes."""
+        values = self._heads(self.values(nodes)).transpose(1, 2)
+        messages = self.attention(nodes, adjacency, group, present) @ values
+        return messages.transpose(1, 2).flatten(2)
 
     def attention(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None) -> Tensor:
         """Return the attention of shape (n_frames, n_heads, n_neurons, n_neurons), whose rows sum to 1."""
@@ -234,17 +246,16 @@ class _Attention(_Convolution):
             edges = edges & (present > 0).unsqueeze(1) | itself
         return self.scores(nodes).masked_fill(~edges.unsqueeze(1), -torch.inf).softmax(-1)
 
-    def scores(self, nodes: Tensor) -> Tensor:
-        """Score pairs of receiver and sender, a head and frame."""
-        raise NotImplementedError
-
     def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Return the attention of every frame, averaged over heads: (n_frames, n_neurons, n_neurons)."""
         return self.attention(nodes, adjacency, group, present).mean(1)
 
+    def _heads(self, features: Tensor) -> Tensor:
+        return features.unflatten(-1, (self.n_heads, -1))
+
 
 class _HeadedAttention(_Attention):
-    """Attention of several heads, whose messages are set side by side."""
+    """Attention of several heads, with a bias."""
 
     def __init__(self, n_hidden: int, n_heads: int) -> None:
         super().__init__()
@@ -252,18 +263,9 @@ class _HeadedAttention(_Attention):
         self.n_outputs = n_heads * n_hidden
         self.bias = nn.Parameter(torch.zeros(self.n_outputs))
 
-    def values(self, nodes: Tensor) -> Tensor:
-        """Return what neurons send: (n_frames, n_neurons, n_outputs)."""
-        raise NotImplementedError
-
     def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Map nodes to nodes."""
-        values = self._heads(self.values(nodes)).transpose(1, 2)
-        messages = self.attention(nodes, adjacency, group, present) @ values
-        return messages.transpose(1, 2).flatten(2) + self.bias
-
-    def _heads(self, features: Tensor) -> Tensor:
-        return features.unflatten(-1, (self.n_heads, -1))
+        return super().forward(nodes, adjacency, group, present) + self.bias
 
 
 class GATConvolution(_HeadedAttention):
@@ -298,9 +300,8 @@ class GATv2Convolution(_HeadedAttention):
     r"""Graph attention network of the second form: :math:`\sum_j \alpha_{ij} (W_2 x_j + b_2) + b`.
 
     :math:`\alpha_{ij}` is the softmax over j of :math:`a \cdot \mathrm{LeakyReLU}(W_1 x_i + b_1 + W_2 x_j + b_2)`, over
-    i's senders and i itself. Dynamic edges of the paper (equations 8 to 11) come close to it: they too score the
-    rectified sum of a map of the receiver and one of the sender. They weigh each edge by itself instead of dividing a
-    whole among the senders.
+    i's senders and i itself. Dynamic edges of the paper (equations 8 to 11) come close to it, but weigh each edge by
+    itself instead of dividing a whole among the senders.
 
     Its `n_heads` heads of `n_hidden` features each are set side by side. Brody et al. 2022, "How Attentive are Graph
     Attention Networks?", equation 7.
@@ -329,10 +330,9 @@ class AttentionConvolution(_Attention):
     It pools a frame: on the full graph every neuron receives the same. On another graph each neuron pools those that it
     receives from, and itself.
 
-    The paper cites Li et al. 2015, "Gated Graph Sequence Neural Networks", as does the module of PyTorch Geometric
-    that is named GlobalAttention (AttentionalAggregation in later versions). This is that module: the softmax over
-    neurons takes the place of Li et al.'s sigmoid (their equation 7), as in Li et al. 2019, "Graph Matching Networks
-    for Learning the Similarity of Graph Structured Objects".
+    It is the module of PyTorch Geometric that is named GlobalAttention (AttentionalAggregation in later versions),
+    which cites Li et al. 2015, "Gated Graph Sequence Neural Networks", as the paper does. The softmax over neurons
+    takes the place of their sigmoid (equation 7), as in Li et al. 2019, "Graph Matching Networks".
     """
 
     n_pair_features = 1
@@ -343,9 +343,9 @@ class AttentionConvolution(_Attention):
         self.gate = nn.Sequential(perceptron(n_inputs, n_hidden, 1, None), nn.Linear(n_hidden, 1))
         self.perceptron = perceptron(n_inputs, n_hidden, 1, None)
 
-    def forward(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
-        """Map nodes to nodes."""
-        return self.attention(nodes, adjacency, group, present).squeeze(1) @ self.perceptron(nodes)
+    def values(self, nodes: Tensor) -> Tensor:
+        """Return what neurons send."""
+        return self.perceptron(nodes)
 
     def scores(self, nodes: Tensor) -> Tensor:
         """Score senders, the same for every receiver."""
@@ -375,11 +375,11 @@ class GraphConvolution(nn.Module):
     """
 
     takes_group_graphs = False
+    in_parts = True
 
     def __init__(self, convolution: Layer, adjacency: Tensor) -> None:
         super().__init__()
         self.convolution = convolution
-        self.in_parts = True
         self.register_buffer("adjacency", adjacency[None])
 
     def forward(
@@ -396,9 +396,10 @@ class GraphConvolution(nn.Module):
             convolved = torch.relu(self.convolution(nodes, adjacency, group, present))
             return convolved if present is None else convolved * present.unsqueeze(-1)
 
-        if not self.in_parts or not self.convolution.n_pair_features:
+        n_pair_features = self.convolution.n_pair_features
+        if not self.in_parts or not n_pair_features:
             return convolve(nodes, group, present)
-        return self._in_parts(convolve, nodes, group, present, again=torch.is_grad_enabled())
+        return frame_by_frame(convolve, nodes, group, present, n_pair_features, torch.is_grad_enabled())
 
     def weights(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Return the attention of every frame, or the edges as 0 and 1; without self edges in layers that have none."""
@@ -412,27 +413,12 @@ class GraphConvolution(nn.Module):
         """
         if not self.convolution.n_pair_features:
             return self.weights(nodes, group).expand(group.n_groups, -1, -1)
-        attention = self._in_parts(self.weights, nodes, group, present, again=False)
+        n_pair_features = self.convolution.n_pair_features
+        attention = frame_by_frame(self.weights, nodes, group, present, n_pair_features, again=False)
         if present is None:
             return group.means(attention)
         pairs = pairs_of(present)
         return group.means(attention, pairs).masked_fill(group.means(pairs) == 0, torch.nan)
-
-    def _in_parts(
-        self,
-        function: Callable[[Tensor, Groups, Tensor | None], Tensor],
-        nodes: Tensor,
-        group: Groups,
-        present: Tensor | None,
-        again: bool,
-    ) -> Tensor:
-        def of_part(nodes: Tensor, index: Tensor, present: Tensor | None = None) -> Tensor:
-            return function(nodes, Groups(index, group.n_groups), present)
-
-        return frame_by_frame(of_part, (nodes, group.index, present), self._frames_at_a_time(nodes), again)
-
-    def _frames_at_a_time(self, nodes: Tensor) -> int:
-        return max(1, HIDDEN_EDGES_AT_A_TIME // (nodes.shape[1] ** 2 * self.convolution.n_pair_features))
 
 
 Layer = GINConvolution | SAGEConvolution | GATConvolution | GATv2Convolution | AttentionConvolution

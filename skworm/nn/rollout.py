@@ -118,14 +118,10 @@ class NeuronLSTM(nn.Module):
 
     def forward(self, nodes: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Map nodes (n_samples, n_neurons, n_inputs) to memories (n_samples, n_neurons, n_hidden)."""
-        if state is None:
-            zeros = nodes.new_zeros(*nodes.shape[:2], self.n_hidden)
-            state = (zeros, zeros)
-        hidden, cell = state
-        gates = self.gates(torch.cat([nodes, hidden], dim=2)).chunk(4, dim=2)
-        let_in, forget, let_out = (torch.sigmoid(gate) for gate in gates[:3])
-        cell = forget * cell + let_in * torch.tanh(gates[3])
-        hidden = let_out * torch.tanh(cell)
+        hidden, cell = state or (nodes.new_zeros(*nodes.shape[:2], self.n_hidden),) * 2
+        let_in, forget, let_out, change = self.gates(torch.cat([nodes, hidden], dim=2)).chunk(4, dim=2)
+        cell = torch.sigmoid(forget) * cell + torch.sigmoid(let_in) * torch.tanh(change)
+        hidden = torch.sigmoid(let_out) * torch.tanh(cell)
         return hidden, (hidden, cell)
 
 
@@ -176,8 +172,7 @@ class Step(nn.Module):
     messages : MessagePassing, GraphConvolution or None
         Messages between neurons; None for a network that is blind to the graph.
     memory : torch.nn.Module or None
-        Maps (nodes, state) to (nodes, state), such as :class:`FrameLSTM`; None for a network that sees the last
-        frames alone.
+        Such as :class:`FrameLSTM`; None for a network that sees the last frames alone.
     readout : torch.nn.Module
         Maps nodes of shape (n_samples, n_neurons, n_features) to (n_samples, n_columns).
     """
@@ -191,8 +186,8 @@ class Step(nn.Module):
         self.readout = readout
 
     def forward(
-        self, nodes: Tensor, group: Groups, graphs: Tensor | None, state: tuple[Tensor, ...] | None
-    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        self, nodes: Tensor, group: Groups, graphs: Tensor | None, state: State | None
+    ) -> tuple[Tensor, State | None]:
         """Map nodes to a change of the frame, of shape (n_samples, n_columns), and the next state of the memory."""
         if self.messages is not None:
             nodes = self.messages(nodes, group, graphs)
@@ -211,8 +206,7 @@ class TrajectoryModule(nn.Module):
     n_neurons, n_node_features : int
         Shape of a frame.
     burn_in : int
-        Observed frames. A step without memory sees that many of the last frames side by side; one with memory sees
-        them one after the other.
+        Observed frames, which a step without memory sees side by side, and one with memory one after the other.
     step : Step
         The function f.
     train_horizon, horizon : int
@@ -282,7 +276,9 @@ class TrajectoryModule(nn.Module):
             change, state = self.step(self._nodes(frames), group, graphs, state)
             if self.linear is not None:
                 change = change + self.linear(torch.cat(frames, dim=1))
-            frame = self._bounded(frames[-1] + change)
+            frame = frames[-1] + change
+            if self.bounds is not None:
+                frame = torch.clamp(frame, *self.get_buffer("bounds"))
             predicted.append(frame)
             if true_frames is not None and shown is not None:
                 frame = torch.where(shown[:, step, None], true_frames[:, step], frame)
@@ -305,6 +301,3 @@ class TrajectoryModule(nn.Module):
     def _nodes(self, frames: list[Tensor]) -> Tensor:
         seen = frames if self.step.memory is None else frames[-1:]
         return torch.cat([frame.unflatten(1, self.frame_shape) for frame in seen], dim=2)
-
-    def _bounded(self, frame: Tensor) -> Tensor:
-        return frame if self.bounds is None else torch.clamp(frame, *self.get_buffer("bounds"))

@@ -16,60 +16,60 @@ import pandas as pd
 
 from skworm.frames.index import worm_of_rows
 from skworm.frames.resampling import follows_a_gap
-from skworm.recording import STATES, UNKNOWN, Recording
+from skworm.recording import UNKNOWN, Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
 
-_COLORS = {
-    "forward": "#0072B2",
-    "slowing": "#56B4E9",
-    "reverse_1": "#F5C98A",
-    "reverse_2": "#E69F00",
-    "sustained_reverse": "#8C2D04",
-    "reverse": "#D55E00",
-    "dorsal_turn": "#009E73",
-    "ventral_turn": "#CC79A7",
-    "turn": "#882255",
-    "quiescence": "#F0E442",
-    UNKNOWN: "#CCCCCC",
-}
-_FIRST_SPARE = (
-    *("forward", "reverse", "dorsal_turn", "ventral_turn", "quiescence"),
-    *("turn", "slowing", "reverse_2", "sustained_reverse", "reverse_1"),
+STATE_COLORS: Mapping[str, str] = MappingProxyType(
+    {
+        "forward": "#0072B2",
+        "slowing": "#56B4E9",
+        "reverse_1": "#F5C98A",
+        "reverse_2": "#E69F00",
+        "sustained_reverse": "#8C2D04",
+        "reverse": "#D55E00",
+        "dorsal_turn": "#009E73",
+        "ventral_turn": "#CC79A7",
+        "turn": "#882255",
+        "quiescence": "#F0E442",
+        UNKNOWN: "#CCCCCC",
+    }
 )
-
-STATE_COLORS: Mapping[str, str] = MappingProxyType({state: _COLORS[state] for state in STATES})
 """Colour of every state: forward blue, reverse orange to brown, turns green and purple (after Okabe & Ito 2008).
 
 States of one vocabulary are told apart without red, green or blue cones. Their order is that of axes and legends.
 """
 
+_FIRST_SPARE = (
+    *("forward", "reverse", "dorsal_turn", "ventral_turn", "quiescence"),
+    *("turn", "slowing", "reverse_2", "sustained_reverse", "reverse_1"),
+)
+
 LINE_COLORS = ("#5D3FD3", "#EE3377", "#3B7A00", "#00CED1", "#A6D854", "#5B2C6F", "#000075", "#4DAF4A")
 """Colours of models and of worms, in turn. None is that of a state, so that lines are told from the states below."""
 
-BASELINE_STYLES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "persistence": ("ink", "--"),
-        "linear": ("#666666", ":"),
-        "linear-direct": ("#666666", "-."),
-        "linear-uncentred": ("#AAAAAA", ":"),
-        "mean": ("#AAAAAA", "--"),
-        "clock": ("ink", "--"),
-        "majority": ("#777777", ":"),
-    }
-)
-"""Colour and line style of baselines; ``"ink"`` is :func:`ink`."""
+LABELLED, PREDICTED, TRUE = "labelled", "predicted", "true"
+"""What pictures call the states of a person, the states or signals of a model, and signals that were measured."""
+
+BASELINE_STYLES = {
+    TRUE: ("ink", "-"),
+    "persistence": ("ink", "--"),
+    "linear": ("#666666", ":"),
+    "linear-direct": ("#666666", "-."),
+    "linear-uncentred": ("#AAAAAA", ":"),
+    "mean": ("#AAAAAA", "--"),
+    "clock": ("ink", "--"),
+    "majority": ("#777777", ":"),
+}
+"""Colour and line style of baselines and of what was measured; ``"ink"`` is :func:`ink`."""
 
 GREY, LIGHT = "#666666", "#DDDDDD"
 """Colours of lines that guide the eye, and of cells without a value."""
 
 BAR, DOT = "#C6DDEC", "#0072B2"
 """Colours of a mean and of its worms where all models have the same."""
-
-LABELLED, PREDICTED, TRUE = "labelled", "predicted", "true"
-"""What pictures call the states of a person, the states or signals of a model, and signals that were measured."""
 
 MEAN_OVER_WORMS = "mean ± SD over worms; a dot for each worm"
 
@@ -103,12 +103,12 @@ def colors_of_states(states: Iterable[Any]) -> dict[str, str]:
     named = {str(state) for state in states if isinstance(state, str)}
     colors = {state: color for state, color in STATE_COLORS.items() if state in named - {UNKNOWN}}
     own = sorted(named - set(STATE_COLORS))
-    spare = [_COLORS[state] for state in _FIRST_SPARE if state not in named]
+    spare = [STATE_COLORS[state] for state in _FIRST_SPARE if state not in named]
     # More states than colours: hues a golden angle apart, which do not come twice.
     hues = (hsv_to_rgb(0.618 * place % 1, 0.45, 0.75) for place in range(len(own) - len(spare)))
     spare += ["#" + "".join(f"{round(255 * part):02X}" for part in hue) for hue in hues]
     colors |= dict(zip(own, spare, strict=False))
-    return colors | ({UNKNOWN: _COLORS[UNKNOWN]} if UNKNOWN in named else {})
+    return colors | ({UNKNOWN: STATE_COLORS[UNKNOWN]} if UNKNOWN in named else {})
 
 
 def style_of_model(model: str, models: Iterable[str]) -> tuple[str, str]:
@@ -125,32 +125,38 @@ _LETTERS_AN_INCH, _INCHES_A_LINE = 13, 0.2
 LONGEST_STEP, _LONGEST_IN_SECONDS = 1.5, 300.0
 _INCHES_OF_HANDLE, _INCHES_A_LETTER, _LEAST_INCHES_OF_PANEL = 0.56, 0.065, 1.7
 
-_SHARED: Mapping[str, str] = MappingProxyType(
-    {
-        "models": (
-            "models : mapping of str to str, optional\n"
-            "    Model to label, in the order of the legend, of which colours follow; by default all."
-        ),
-        "curve": (
-            "log : bool, default=False\n    Whether the horizontal axis is logarithmic.\n"
-            "reference : mapping of (panel, model, x) to float, optional\n    Published scores, as those of models.\n"
-            'reference_label : str, default="published"\n    What the legend calls them.'
-        ),
-        "y_true": (
-            'y_true : Series or array-like of str, shape (n_frames,)\n    Labelled states; ``"unknown"`` is left out.'
-        ),
-        "worm": (
-            "worm : array-like of shape (n_frames,), optional\n"
-            '    Worm of each frame; by default the index level ``"worm"`` of the frames.'
-        ),
-        "ax": "ax : matplotlib Axes or sequence of them, optional\n    One for each panel; by default a new figure.",
-        "options": "**options\n    Further parameters of the class.",
-        "drawn": (
-            "Returns\n-------\nDisplay\n    The display, drawn.\n\nRaises\n------\nValueError\n"
-            "    If the data lack what is to be drawn, or shapes or `ax` do not fit."
-        ),
-    }
-)
+_AX = "ax : matplotlib Axes or sequence of them, optional\n    One for each panel; by default a new figure."
+_DRAWN = """
+Returns
+-------
+Display
+    The display, drawn.
+
+Raises
+------
+ValueError
+    If the data lack what is to be drawn, or shapes or `ax` do not fit."""
+
+_SHARED = {
+    "models": """\
+models : mapping of str to str, optional
+    Model to label, in the order of the legend, of which colours follow; by default all.""",
+    "curve": """\
+log : bool, default=False
+    Whether the horizontal axis is logarithmic.
+reference : mapping of (panel, model, x) to float, optional
+    Published scores, as those of models.
+reference_label : str, default="published"
+    What the legend calls them.""",
+    "y_true": """\
+y_true : Series or array-like of str, shape (n_frames,)
+    Labelled states; ``"unknown"`` is left out.""",
+    "worm": """\
+worm : array-like of shape (n_frames,), optional
+    Worm of each frame; by default the index level ``"worm"`` of the frames.""",
+    "ax": f"{_AX}\n{_DRAWN}",
+    "options": f"{_AX}\n**options\n    Further parameters of the class.\n{_DRAWN}",
+}
 
 
 @dataclass_transform(eq_default=False)
@@ -176,11 +182,9 @@ class Display:
         super().__init_subclass__()
         dataclass(cls, eq=False, repr=False, **options)
         for documented in (cls, *(getattr(member, "__func__", member) for member in vars(cls).values())):
-            doc = getattr(documented, "__doc__", None)
-            if doc is not None and "%(" in doc:
-                lines = inspect.cleandoc(doc).split("\n")
-                filled = [_SHARED[line[2:-2]] if line.startswith("%(") else line for line in lines]
-                documented.__doc__ = "\n".join(filled) + "\n"
+            if "%(" in (getattr(documented, "__doc__", None) or ""):
+                doc = inspect.cleandoc(documented.__doc__) + "\n"
+                documented.__doc__ = re.sub(r"^%\((\w+)\)s$", lambda line: _SHARED[line[1]], doc, flags=re.MULTILINE)
 
     def plot(self, ax: Any = None, *, width: float | None = None) -> Self:
         """Draw into given axes or into a new figure.
@@ -334,13 +338,19 @@ def chosen_neurons(wanted: Sequence[str], known: Collection[str], whose: str, la
 
 
 def draw_segments(
-    axes: Axes, segments: np.ndarray, states: np.ndarray, colors: Mapping[str, str], **style: Any
+    axes: Axes, points: np.ndarray, joined: np.ndarray, states: np.ndarray, colors: Mapping[str, str], **style: Any
 ) -> dict[str, Any]:
-    """Draw lines between neighbouring frames, as one collection for each state, and return these by state."""
+    """Draw lines between frames that are joined to the one before, a collection for each state, and return these.
+
+    `points` of shape (n_frames, 2) may hold NaN, and `joined` has one entry less.
+    """
     from matplotlib.collections import LineCollection
 
-    parts = {name: LineCollection(list(segments[states == name]), colors=colors[name], **style) for name in colors}
-    return {name: axes.add_collection(lines) for name, lines in parts.items()}
+    segments = np.stack([points[:-1], points[1:]], axis=1)
+    drawn = joined & np.isfinite(segments).all(axis=(1, 2))
+    of_state = {name: segments[drawn & (states[1:] == name)] for name in colors}
+    lines = {name: LineCollection(list(own), colors=colors[name], **style) for name, own in of_state.items()}
+    return {name: axes.add_collection(own) for name, own in lines.items()}
 
 
 def draw_dots(axes: Axes, x: Any, y: Any, color: str, **style: Any) -> Any:
@@ -399,6 +409,16 @@ def show_time(axes: Axes) -> None:
         axes.xaxis.set_major_locator(MultipleLocator(60 * step))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 60:g}"))
     axes.set_xlabel("Time (min)" if seconds > _LONGEST_IN_SECONDS else "Time (s)")
+
+
+def checked_predictions(models: Mapping[str, Any], shape: Any, what: str, dtype: type = float) -> dict[str, np.ndarray]:
+    """Return the predictions of models as arrays, after checking that they have the shape of `what`."""
+    arrays: dict[str, np.ndarray] = {name: np.asarray(values, dtype=dtype) for name, values in models.items()}
+    for name, array in arrays.items():
+        if array.shape != shape:
+            whose = f" of {name!r}" if name else ""
+            raise ValueError(f"predictions{whose} have shape {array.shape}, but {what} has {shape}")
+    return arrays
 
 
 def require_columns(table: pd.DataFrame, wanted: Collection[str], source: str) -> None:

@@ -70,8 +70,6 @@ class ConfusionDisplay(base.ClassifierDisplay):
             Predicted states; a mapping gives each model a panel.
         %(worm)s
         %(ax)s
-
-        %(drawn)s
         """
         true, worms = np.asarray(y_true, dtype=str), worm_of_rows(y_true, worm)
         worms = np.zeros(len(true), dtype=int) if worms is None else worms
@@ -80,11 +78,7 @@ class ConfusionDisplay(base.ClassifierDisplay):
             raise ValueError("y_true has no frame with a known state; pass one state a frame, (n_frames,)")
         models = predictions if isinstance(predictions, Mapping) else {"": predictions}
         parts = []
-        for panel, values in models.items():
-            predicted = np.asarray(values, dtype=str)
-            if predicted.shape != true.shape:
-                name = f"the predictions of {panel!r}" if panel else "predictions"
-                raise ValueError(f"{name} have shape {predicted.shape}, but y_true has {true.shape}")
+        for panel, predicted in base.checked_predictions(models, true.shape, "y_true", str).items():
             frames = pd.DataFrame({"worm": worms, "state": true, "predicted": predicted})[known]
             counts = frames.groupby(["worm", "state"])["predicted"].value_counts().unstack(fill_value=0)
             shares = 100 * counts.div(counts.sum(axis=1), axis=0)
@@ -106,16 +100,15 @@ class ConfusionDisplay(base.ClassifierDisplay):
         size = (1.6 + side * n_columns, 1.0 + side * -(-len(panels) // n_columns))
         self._make_axes(ax, len(panels), size, n_columns=n_columns, square=True, sharex=True, sharey=True)
         self.images_: dict[str, Any] = {}
-        for axes, panel in zip(self.axes_, panels, strict=True):
-            self._draw_panel(axes, panel, states)
+        for axes, (panel, rows) in zip(self.axes_, self.confusion.groupby("panel", sort=False), strict=True):
+            self._draw_panel(axes, str(panel), rows, states)
         self.colorbar_ = None
         if self._own_figure:
             place = {"ax": self.axes_, "fraction": 0.05, "aspect": 30, "pad": 0.02}
             self.colorbar_ = self.figure_.colorbar(self.images_[panels[-1]], **place)
             self.colorbar_.set_label("Frames of labelled state (%)", fontsize="small")
 
-    def _draw_panel(self, axes: Axes, panel: str, states: list[str]) -> None:
-        rows = self.confusion[self.confusion["panel"] == panel]
+    def _draw_panel(self, axes: Axes, panel: str, rows: pd.DataFrame, states: list[str]) -> None:
         table = rows.pivot(index="state", columns="predicted", values="percent")
         values = table.reindex(index=states, columns=states).to_numpy(dtype=float)
         # Not predicted at all is 0, unless the state was never there to be taken for anything.
@@ -187,8 +180,6 @@ class ReliabilityDisplay(base.ClassifierDisplay):
         n_bins : int, default=10
             Bins of equal width.
         %(ax)s
-
-        %(drawn)s
         """
         models = probabilities if isinstance(probabilities, Mapping) else {"": probabilities}
         parts, errors = [], {}
@@ -203,15 +194,14 @@ class ReliabilityDisplay(base.ClassifierDisplay):
         return cls(pd.concat(parts, ignore_index=True), errors=errors).plot(ax=ax)
 
     def _draw(self, ax: Any) -> None:
-        panels = list(self.curves["panel"].unique())
-        n_columns = min(len(panels), _CURVES_A_ROW)
-        height = 0.3 + (0.6 + _INCHES_A_CURVE) * -(-len(panels) // n_columns)
-        size = (1.6 + _INCHES_A_CURVE * n_columns, height)
-        self._make_axes(ax, len(panels), size, n_columns=n_columns, sharex=True, sharey=True)
+        n_panels = self.curves["panel"].nunique()
+        n_columns = min(n_panels, _CURVES_A_ROW)
+        size = (1.6 + _INCHES_A_CURVE * n_columns, 0.3 + (0.6 + _INCHES_A_CURVE) * -(-n_panels // n_columns))
+        self._make_axes(ax, n_panels, size, n_columns=n_columns, sharex=True, sharey=True)
         self.lines_: dict[tuple[str, str], Any] = {}
         self.dots_: dict[tuple[str, str], Any] = {}
-        for axes, panel in zip(self.axes_, panels, strict=True):
-            self._draw_panel(axes, panel)
+        for axes, (panel, rows) in zip(self.axes_, self.curves.groupby("panel", sort=False), strict=True):
+            self._draw_panel(axes, str(panel), rows)
         lowest = min(float(line.get_xdata().min()) for line in self.lines_.values())
         for axes in self.axes_:
             axes.set(xlim=(min(0.5, 0.1 * np.floor(10 * lowest)), 1), ylim=(0, 1))
@@ -223,17 +213,15 @@ class ReliabilityDisplay(base.ClassifierDisplay):
         handles["calibrated"] = self.axes_[0].lines[0]
         self._add_legend(handles, loc="outside right center")
 
-    def _draw_panel(self, axes: Axes, panel: str) -> None:
-        rows = self.curves[self.curves["panel"] == panel]
+    def _draw_panel(self, axes: Axes, panel: str, rows: pd.DataFrame) -> None:
         axes.plot([0, 1], [0, 1], color=base.GREY, linestyle="--", linewidth=1, zorder=0)
         for worm, bins in rows.groupby("worm", sort=False):
             share = bins["n_frames"] / bins["n_frames"].sum()
             curve, share = bins[share >= _LEAST_SHARE], share[share >= _LEAST_SHARE]
             color = base.LINE_COLORS[list(self.curves["worm"].unique()).index(worm) % len(base.LINE_COLORS)]
-            place = curve["confidence"], curve["accuracy"]
+            place, area = (curve["confidence"], curve["accuracy"]), 4 + _DOT_OF_ALL_FRAMES * share
             key = panel, str(worm)
             self.lines_[key] = axes.plot(*place, color=color, linewidth=1.2, label=str(worm))[0]
-            area = 4 + _DOT_OF_ALL_FRAMES * share
             self.dots_[key] = axes.scatter(*place, s=area, color=color, linewidths=0, clip_on=False)
         error = (self.errors or {}).get(panel)
         title = [panel] * bool(panel) + ([] if error is None else [f"calibration error {error:.3f}"])
@@ -286,11 +274,10 @@ class LeakageDisplay(base.Display):
         wanted = ("fold_by", "gap", "worm", "share_touching", "accuracy_majority", "accuracy_clock")
         base.require_columns(self.report, wanted, "what leakage_report returned")
         kinds: Any = self.report.groupby(["fold_by", "gap"], sort=False)
-        folds: dict[str, pd.DataFrame] = {}
-        for (fold_by, gap), rows in kinds:
-            folds[base.readable(fold_by) + (f",\ngap of {gap} frames" if gap else "")] = rows
-        size = (7.2, 1.5 + _INCHES_A_KIND * len(folds))
-        self._make_axes(ax, 2, size, sharey=True, width_ratios=[3, 2])
+        folds: dict[str, pd.DataFrame] = {
+            base.readable(fold_by) + (f",\ngap of {gap} frames" if gap else ""): rows for (fold_by, gap), rows in kinds
+        }
+        self._make_axes(ax, 2, (7.2, 1.5 + _INCHES_A_KIND * len(folds)), sharey=True, width_ratios=[3, 2])
         self.means_: dict[tuple[str, str], Any] = {}
         self.dots_: dict[tuple[str, str], Any] = {}
         self.bars_: dict[str, Any] = {}
@@ -302,9 +289,8 @@ class LeakageDisplay(base.Display):
             beside = position + np.linspace(-_SPREAD_OF_MODELS, _SPREAD_OF_MODELS, len(shares))
             self.bars_[name] = self.axes_[1].barh(position, shares.mean(), height=0.62, color=base.BAR)[0]
             base.draw_dots(self.axes_[1], shares, beside, base.DOT, clip_on=False)
-        labels = ("Accuracy (%)", "Held-out windows (%)")
-        titles = ("Score on held-out windows", "Touching a training window")
-        for axes, label, title in zip(self.axes_, labels, titles, strict=True):
+        texts = {"Accuracy (%)": "Score on held-out windows", "Held-out windows (%)": "Touching a training window"}
+        for axes, (label, title) in zip(self.axes_, texts.items(), strict=True):
             base.name_rows(axes, list(folds))
             axes.tick_params(labelleft=axes is self.ax_ or not self._own_figure or self._width is not None)
             axes.set_xlabel(label)

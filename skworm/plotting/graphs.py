@@ -27,18 +27,16 @@ class GraphDisplay(base.Display):
     kind : {"matrix", "network"}, default="matrix"
         All weights in colour, or neurons on a circle with arrows from sender to receiver.
     share : float in (0, 1], optional
-        Share of the pairs whose edges a network shows, those of the largest absolute weight. By default two edges for
-        each neuron, more than which cannot be told apart.
+        Share of the pairs whose edges a network shows, those of the largest absolute weight; by default two a neuron.
     neurons : sequence of str, optional
         Neurons to show, in their order; by default sorted by name, which keeps the members of a class together.
     reference : DataFrame of shape (n_reference_neurons, n_reference_neurons), optional
         Graph [pre, post] whose edges are marked: as dots in a matrix; in a network in pale grey, and the edges that it
         lacks are dashed.
     label : str, optional
-        Label of the colour bar, and of the edges of a network. By default ``"Edge weight"``, with the source of a
-        connectome of :func:`skworm.datasets.load_connectome`.
+        Label of the colour bar, or of the edges of a network; by default ``"Edge weight"`` and the source, if known.
     reference_label : str, optional
-        What the legend calls an edge of the reference; by default it has the source of a connectome.
+        What the legend calls an edge of the reference; by default with the source, if known.
 
     Attributes
     ----------
@@ -83,10 +81,7 @@ class GraphDisplay(base.Display):
             Fitted.
         worm : str, optional
             A training worm; by default the graph of all training rows.
-        %(ax)s
         %(options)s
-
-        %(drawn)s
         """
         if worm is not None and worm not in estimator.graphs_:
             raise ValueError(f"no worm {worm!r} was in training; choose among {', '.join(map(str, estimator.graphs_))}")
@@ -144,9 +139,8 @@ class GraphDisplay(base.Display):
         if marked is not None:
             pre, post = np.nonzero(marked)
             self.reference_ = self.ax_.plot(post, pre, "o", color="white", markersize=3.2, mec="black", mew=0.6)[0]
-        places, names = range(len(weights)), list(weights.index)
-        self.ax_.set_xticks(places, names, rotation=90, fontsize="x-small")
-        self.ax_.set_yticks(places, names, fontsize="x-small")
+        self.ax_.set_xticks(range(len(weights)), list(weights.index), rotation=90, fontsize="x-small")
+        self.ax_.set_yticks(range(len(weights)), list(weights.index), fontsize="x-small")
         self.ax_.tick_params(length=0)
         self.ax_.set(xlabel="Receiver (post)", ylabel="Sender (pre)")
 
@@ -183,9 +177,8 @@ class GraphDisplay(base.Display):
         return f"Edge weight{source}" if self.label is None else self.label
 
     def _title(self) -> str:
-        weights = self._weights().to_numpy()
-        n_edges = int((np.nan_to_num(weights) != 0).sum() - (np.nan_to_num(np.diag(weights)) != 0).sum())
-        shown = len(self.edges_)
+        weights = np.nan_to_num(self._weights().to_numpy())
+        n_edges, shown = np.count_nonzero(weights) - np.count_nonzero(np.diag(weights)), len(self.edges_)
         return self._label() + (f"\n(the {shown} strongest of {n_edges})" if shown < n_edges else "")
 
     def _explain(self) -> None:
@@ -219,17 +212,15 @@ class GraphDisplay(base.Display):
         depth = _TO_CENTRE[int(pre < post)] * max(float(np.linalg.norm(middle)), 0.2)
         bend = inwards * depth / float(np.linalg.norm(chord))
         ends: dict[str, Any] = {"arrowstyle": "-|>,head_length=4,head_width=2", "shrinkA": 4, "shrinkB": 4}
-        style |= {"connectionstyle": f"arc3,rad={bend}"}
-        arrow = FancyArrowPatch(tuple(begin), tuple(end), **ends, **style)
-        self.ax_.add_patch(arrow)
-        return arrow
+        arrow = FancyArrowPatch(tuple(begin), tuple(end), connectionstyle=f"arc3,rad={bend}", **ends, **style)
+        return self.ax_.add_patch(arrow)
 
 
 def _strongest(values: np.ndarray, share: float | None) -> list[tuple[int, int]]:
     """Return the pairs of the largest absolute weights, weakest first."""
     strengths = np.where(np.eye(len(values), dtype=bool), 0, np.abs(np.nan_to_num(values)))
     n_wanted = _EDGES_A_NEURON * len(values) if share is None else int(np.ceil(share * len(values) * (len(values) - 1)))
-    n_shown = min(n_wanted, int((strengths > 0).sum()))
+    n_shown = min(n_wanted, int(np.count_nonzero(strengths)))
     order = np.argsort(strengths, axis=None, kind="stable")[strengths.size - n_shown :]
     pre, post = np.unravel_index(order, strengths.shape)
     return list(zip(pre.tolist(), post.tolist(), strict=True))

@@ -34,8 +34,7 @@ class RecordingDisplay(base.Display):
     recording : Recording
         The worm.
     neurons : sequence of str, optional
-        Neurons to show, from top to bottom; by default those identified, or all where none is, such that neurons of
-        similar traces are neighbours.
+        Neurons to show, from top to bottom; by default those identified, or all where none is, sorted by similarity.
 
     Attributes
     ----------
@@ -120,8 +119,18 @@ class TraceDisplay(base.Display):
         self._make_axes(ax, len(neurons), size, n_columns=1, sharex=True)
         self.lines_: dict[tuple[str, str], Any] = {}
         edges, _ = base.cells_of_frames(worm.time)
+        # A line over frames that are absent would be drawn where nothing was measured.
+        joined = ~follows_a_gap(worm.time, base.LONGEST_STEP)[1:]
+        states = np.full(worm.n_frames, "trace") if worm.states is None else worm.states
+        shown = colors or {"trace": base.ink()}
         for axes, neuron in zip(self.axes_, neurons, strict=True):
-            self._draw_trace(axes, neuron, colors or {"trace": base.ink()})
+            trace = worm.traces[:, worm.neurons.index(neuron)]
+            points = np.column_stack([worm.time, trace])
+            lines = base.draw_segments(axes, points, joined, states, shown, linewidths=1.2, capstyle="round")
+            self.lines_ |= {(neuron, state): own for state, own in lines.items()}
+            low, high = np.nanmin(trace), np.nanmax(trace)
+            margin = _MARGIN * (high - low or 1.0)
+            axes.set_ylim(low - margin, high + margin)
             axes.set_xlim(edges[0], edges[-1])
             axes.set_ylabel(f"{neuron}\n(ΔF/F)", fontsize="small")
             base.tidy(axes)
@@ -130,21 +139,6 @@ class TraceDisplay(base.Display):
         if colors:
             given = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
             self._add_legend(base.patches_of_states(colors), given=given)
-
-    def _draw_trace(self, axes: Axes, neuron: str, colors: Mapping[str, str]) -> None:
-        worm = self.recording
-        trace = worm.traces[:, worm.neurons.index(neuron)]
-        points = np.column_stack([worm.time, trace])
-        segments = np.stack([points[:-1], points[1:]], axis=1)
-        states = np.full(len(trace), "trace") if worm.states is None else worm.states
-        # A line over frames that are absent would be drawn where nothing was measured.
-        drawn = ~follows_a_gap(worm.time, base.LONGEST_STEP)[1:] & np.isfinite(segments).all(axis=(1, 2))
-        style: dict[str, Any] = {"linewidths": 1.2, "capstyle": "round"}
-        lines = base.draw_segments(axes, segments[drawn], states[1:][drawn], colors, **style)
-        self.lines_ |= {(neuron, state): own for state, own in lines.items()}
-        low, high = np.nanmin(trace), np.nanmax(trace)
-        margin = _MARGIN * (high - low or 1.0)
-        axes.set_ylim(low - margin, high + margin)
 
 
 class EthogramDisplay(base.ClassifierDisplay):
@@ -156,9 +150,8 @@ class EthogramDisplay(base.ClassifierDisplay):
         One row a frame: columns ``"worm"``, ``"time"``, and one of states for each strip. Frames that are absent, or
         whose state is None, leave gaps.
     strips : mapping of str to str, optional
-        Column to label of each strip of a worm, from top to bottom. By default those that
-        :func:`skworm.estimators.prediction.decode_states` returns: ``"annotated"``, where there is one, is called
-        labelled, and ``"state"`` predicted.
+        Column to label of each strip of a worm, from top to bottom; by default ``"annotated"``, where there is one, and
+        ``"state"``, as :func:`skworm.estimators.prediction.decode_states` returns them.
     unit : {"s", "frames"}, default="s"
         Unit of the column ``"time"``.
 
@@ -202,8 +195,6 @@ class EthogramDisplay(base.ClassifierDisplay):
         fps : float or mapping of worm to float, optional
             Frames a second; those of ``X.attrs`` where there is an estimator. Without any the axis counts frames.
         %(ax)s
-
-        %(drawn)s
         """
         models = predictions if isinstance(predictions, Mapping) else {base.PREDICTED: predictions}
         states = {**({} if y_true is None else {base.LABELLED: y_true}), **models}
@@ -308,10 +299,7 @@ class ManifoldDisplay(base.Display):
             Frames; a DataFrame of :func:`skworm.frames.make_frames` carries worms and frame numbers.
         y : array-like of str, shape (n_frames,), optional
             State of each frame.
-        %(ax)s
         %(options)s
-
-        %(drawn)s
         """
         if isinstance(estimator, Pipeline) and not hasattr(estimator[-1], "transform"):
             estimator = estimator[:-1]
@@ -321,28 +309,26 @@ class ManifoldDisplay(base.Display):
     def _draw(self, ax: Any) -> None:
         values = np.asarray(self.embedding, dtype=float)
         pairs = list(combinations(self._chosen(values.shape[1]), 2))
-        states = None if self.states is None else np.asarray(self.states, dtype=str)
-        if states is not None and states.shape != (len(values),):
+        states = np.full(len(values), "trajectory") if self.states is None else np.asarray(self.states, dtype=str)
+        if states.shape != (len(values),):
             raise ValueError(f"y has shape {states.shape}, but there are {len(values)} frames; pass one state a frame")
-        colors = {"trajectory": base.DOT} if states is None else base.colors_of_states(states)
+        colors = {"trajectory": base.DOT} if self.states is None else base.colors_of_states(states)
         worm = worm_of_rows(self.embedding)
         worm = np.zeros(len(values), dtype=int) if worm is None else worm
         # Rows that do not follow each other in time are not joined: nothing was seen on the way between them.
         joined = (np.diff(frame_of_rows(self.embedding, worm)) == 1) & (worm[1:] == worm[:-1])
-        state = np.full(len(values), "trajectory") if states is None else states
         size = (0.8 + _INCHES_A_MANIFOLD * len(pairs), 0.6 + _INCHES_A_MANIFOLD)
         self._make_axes(ax, len(pairs), size)
         self.lines_: dict[tuple[tuple[int, int], str], Any] = {}
         for axes, pair in zip(self.axes_, pairs, strict=True):
-            segments = np.stack([values[:-1, pair], values[1:, pair]], axis=1)[joined]
             # Unknown frames lie below all others.
             below = dict(sorted(colors.items(), key=lambda item: item[0] != UNKNOWN))
-            lines = base.draw_segments(axes, segments, state[1:][joined], below, linewidths=0.8, alpha=0.6)
+            lines = base.draw_segments(axes, values[:, pair], joined, states, below, linewidths=0.8, alpha=0.6)
             self.lines_ |= {(pair, name): own for name, own in lines.items()}
             axes.autoscale_view()
             axes.set(xlabel=f"Manifold coordinate {pair[0] + 1}", ylabel=f"Manifold coordinate {pair[1] + 1}")
             base.tidy(axes)
-        if states is not None:
+        if self.states is not None:
             self._add_legend(base.patches_of_states(states))
 
     def _chosen(self, n_components: int) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -59,10 +59,7 @@ class ResultsDisplay(base.Display):
         panels : mapping of str to mapping, optional
             Title of each panel to the values that columns have in its rows, such as ``{"unseen worms": {"evaluation":
             "unseen_worms"}}``; by default a panel for each evaluation.
-        %(ax)s
         %(options)s
-
-        %(drawn)s
         """
         score, x = score or cls._score, x or cls._x
         columns = ("model", "evaluation", "worm", score, *([x] if x else []))
@@ -91,15 +88,17 @@ class ResultsDisplay(base.Display):
     def _labels_of_models(self) -> dict[str, str]:
         return dict(self.models or {name: name for name in self.scores["model"].unique()})
 
-    def _make_panels(self, ax: Any, size: tuple[float, float], entries: Sequence[str]) -> dict[str, Axes]:
-        """Make axes for each panel, with room for the entries of a legend below them, and return them by title."""
-        panels = list(self.scores["panel"].unique())
+    def _make_panels(
+        self, ax: Any, size: tuple[float, float], entries: Sequence[str]
+    ) -> Iterator[tuple[Axes, str, pd.DataFrame]]:
+        """Make axes for each panel, with room for the entries of a legend below, and yield them, title and rows."""
+        panels = self.scores.groupby("panel", sort=False)
         rows_of_legend = -(-len(entries) // base.legend_columns(entries, width=self._width or size[0]))
         size = (size[0], size[1] + _INCHES_A_LEGEND_ROW * rows_of_legend)
         self._make_axes(ax, len(panels), size, sharex=True, sharey=True)
-        for axes, panel in zip(self.axes_, panels, strict=True):
-            axes.set_title(panel.replace(", ", ",\n").replace(": ", ":\n"), fontsize="medium")
-        return dict(zip(panels, self.axes_, strict=True))
+        for axes, (panel, rows) in zip(self.axes_, panels, strict=True):
+            axes.set_title(str(panel).replace(", ", ",\n").replace(": ", ":\n"), fontsize="medium")
+            yield axes, str(panel), rows
 
 
 class WormScoresDisplay(ResultsDisplay, kw_only=True):
@@ -152,14 +151,13 @@ class WormScoresDisplay(ResultsDisplay, kw_only=True):
         self.means_: dict[tuple[str, str], Any] = {}
         self.references_: dict[tuple[str, str], Any] = {}
         self.baselines_: dict[str, Any] = {}
-        for panel, axes in self._make_panels(ax, size, entries).items():
-            self._draw_panel(axes, panel, models)
+        for axes, panel, rows in self._make_panels(ax, size, entries):
+            self._draw_panel(axes, panel, rows, models)
         kinds: dict[str, Any] = {"one worm": self.dots_, _MEAN_LABEL: self.means_}
         kinds |= {f"{self.baseline} baseline": self.baselines_, self.reference_label: self.references_}
         self._add_legend({label: next(iter(drawn.values())) for label, drawn in kinds.items() if drawn})
 
-    def _draw_panel(self, axes: Axes, panel: str, models: Mapping[str, str]) -> None:
-        rows = self.scores[self.scores["panel"] == panel]
+    def _draw_panel(self, axes: Axes, panel: str, rows: pd.DataFrame, models: Mapping[str, str]) -> None:
         scores = {str(name): 100 * group.to_numpy() for name, group in rows.groupby("model")["score"]}
         for position, model in enumerate(models):
             if model in scores:
@@ -229,8 +227,8 @@ class ScoreCurveDisplay(ResultsDisplay, kw_only=True):
         self.bands_: dict[tuple[str, str], Any] = {}
         self.references_: dict[tuple[str, str, float], Any] = {}
         entries = [*models.values(), *[self.reference_label] * bool(self.reference)]
-        for panel, axes in self._make_panels(ax, size, entries).items():
-            self._draw_panel(axes, panel, models)
+        for axes, panel, rows in self._make_panels(ax, size, entries):
+            self._draw_panel(axes, panel, rows, models)
         self.ax_.set_ylabel(self.ylabel)
         drawn = {model: line for (_, model), line in self.lines_.items()}
         handles = {label: drawn[model] for model, label in models.items() if model in drawn}
@@ -238,8 +236,7 @@ class ScoreCurveDisplay(ResultsDisplay, kw_only=True):
             handles[self.reference_label] = next(iter(self.references_.values()))
         self._add_legend(handles, title=self._legend_title)
 
-    def _draw_panel(self, axes: Axes, panel: str, models: Mapping[str, str]) -> None:
-        rows = self.scores[self.scores["panel"] == panel]
+    def _draw_panel(self, axes: Axes, panel: str, rows: pd.DataFrame, models: Mapping[str, str]) -> None:
         if self.log:
             axes.set_xscale("log")
         for place, model in enumerate(models):

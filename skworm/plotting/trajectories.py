@@ -79,7 +79,7 @@ class TrajectoryDisplay(base.Display):
     def _draw(self, ax: Any) -> None:
         columns = list(self.frames.columns)
         neurons = _chosen_neurons(columns, self.neurons, self.node_feature)
-        arrays = _checked(self.predicted, self.Y, "Y")
+        arrays = base.checked_predictions(self.predicted, self.Y.shape, "Y")
         worm, frame = (self.Y.index.get_level_values(level)[self.row] for level in (WORM_LEVEL, FRAME_LEVEL))
         shown = range(frame - self.n_before, frame + self.Y.shape[1] // len(columns) + 1)
         true = self.frames.loc[worm].reindex(shown).to_numpy()
@@ -122,8 +122,7 @@ class BehaviorDisplay(base.Display):
     recording : Recording
         The worm; it gives time and states.
     y : pandas.Series of shape (n_frames,)
-        True signal of this worm, and of others that are not shown, of :func:`skworm.frames.make_behavior`. Frames that
-        are absent or NaN leave gaps.
+        True signal of this worm, and maybe others, of :func:`skworm.frames.make_behavior`; gaps where absent or NaN.
     predicted : mapping of str to array-like of shape (n_frames,)
         What models predicted for the rows of `y`, by name.
     unit : str, default=""
@@ -173,17 +172,17 @@ class BehaviorDisplay(base.Display):
                 f"y has frame {frames.max()}, but the recording of {worm.worm!r} has {worm.n_frames} frames; "
                 "pass the recording that the frames were made of"
             )
-        signals = {base.TRUE: y.to_numpy(dtype=float), **_checked(self.predicted, y, "y")}
+        signals = {base.TRUE: y.to_numpy(dtype=float), **base.checked_predictions(self.predicted, y.shape, "y")}
         self._make_axes(ax, 1, (7.0, 3.4))
         self.lines_: dict[str, Any] = {}
         # A frame that is absent breaks the line, where it would else be drawn straight across.
         edges, places = base.cells_of_frames(worm.time)
         time = np.where(places < 0, edges[:-1], worm.time[places])
         for name, values in signals.items():
-            is_true = name == base.TRUE
-            color, style = (base.ink(), "-") if is_true else base.style_of_model(name, self.models or self.predicted)
+            color, style = base.style_of_model(name, self.models or self.predicted)
+            zorder = 1.9 if name == base.TRUE else 2
             whole = pd.Series(values[rows], index=frames).reindex(places)
-            line = self.ax_.plot(time, whole, color=color, linestyle=style, linewidth=1.0, zorder=1.9 if is_true else 2)
+            line = self.ax_.plot(time, whole, color=color, linestyle=style, linewidth=1.0, zorder=zorder)
             self.lines_[name] = line[0]
         self.ax_.axhline(0, color="#BBBBBB", linewidth=0.8, zorder=0)
         label = "signal" if y.name is None else str(y.name)
@@ -196,15 +195,6 @@ class BehaviorDisplay(base.Display):
         if self.ethogram_ax_ is not None:
             beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "bbox_transform": self.ax_.transAxes}
             self._add_legend(base.patches_of_states(worm.states), axes=self.ethogram_ax_, given=beside)
-
-
-def _checked(predicted: Mapping[str, Any], true: Any, what: str) -> dict[str, np.ndarray]:
-    """Return the predictions as arrays of the shape of what is true."""
-    arrays = {name: np.asarray(values, dtype=float) for name, values in predicted.items()}
-    for name, array in arrays.items():
-        if array.shape != true.shape:
-            raise ValueError(f"predictions of {name!r} have shape {array.shape}, but {what} has {true.shape}")
-    return arrays
 
 
 def _labelled(lines: Mapping[str, Any], models: Mapping[str, str] | None) -> dict[str, Any]:
@@ -221,7 +211,7 @@ def _shade_states(axes: Axes, time: np.ndarray, states: np.ndarray, colors: Mapp
 
 
 def _chosen_neurons(columns: list[str], neurons: Sequence[str] | None, node_feature: str) -> list[str]:
-    parsed = parse_column_names(columns)
-    if parsed is None or node_feature not in parsed[1]:
+    known, node_features = parse_column_names(columns) or ([], [])
+    if node_feature not in node_features:
         raise ValueError(f"frames have no node feature {node_feature!r}; their columns are {columns[:4]} and so on")
-    return base.chosen_neurons(parsed[0][:4] if neurons is None else neurons, parsed[0], "the table of frames")
+    return base.chosen_neurons(known[:4] if neurons is None else neurons, known, "the table of frames")

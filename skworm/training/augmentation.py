@@ -18,10 +18,9 @@ class VirtualWorms(ParameterObject):
     """Split the training frames into random groups and give each group its own gain, offset and mixing of neurons.
 
     Individuals differ by roughly linear maps of their node features. At every epoch the frames are dealt anew into
-    `n_groups` groups; each group is a worm that does not exist, whose neurons are mixed with each other, and whose
-    every column is then scaled and shifted, by random amounts of its own. Columns that show the same feature of a
-    neuron in several frames (``make_frames(..., context=...)``) share them. A static graph is inferred for each group
-    by itself. Validation and prediction see frames as they are.
+    `n_groups` groups; each is a worm that does not exist, whose neurons are mixed with each other, and whose every
+    column is then scaled and shifted, by random amounts of its own, which frames of a context share. A static graph is
+    inferred for each group by itself. Validation and prediction see frames as they are.
 
     Parameters
     ----------

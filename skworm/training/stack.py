@@ -6,8 +6,9 @@ import copy
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from fnmatch import fnmatch
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -25,7 +26,6 @@ from skworm.training.loop import (
     TrainingJob,
     TrainingSettings,
     WholeBatch,
-    WholeTensors,
     net_of_losses,
     never_finite,
     train,
@@ -161,29 +161,25 @@ def train_together(jobs: Sequence[AnyJob], *, n_processes: int = 1) -> list[Any]
     would have trained it, but for the rounding of sums in another order. A stack is as large as memory allows; one for
     which memory runs out is halved and begins anew. Support vector machines are for :func:`fit_support_vectors`.
     """
-    networks = [job for job in jobs if isinstance(job, TrainingJob)]
-    machines = [job for job in jobs if isinstance(job, SupportVectorJob)]
-    outcomes: list[Any] = [*_trained_networks(networks, n_processes), *fit_support_vectors(machines)]
-    of_job = {id(job): outcome for job, outcome in zip([*networks, *machines], outcomes, strict=True)}
-    return [of_job[id(job)] for job in jobs]
-
-
-def _trained_networks(jobs: Sequence[TrainingJob], n_processes: int) -> list[NeuralNet | Exception]:
-    stacks: dict[Hashable, list[int]] = {}
-    results: dict[int, NeuralNet | Exception] = {}
+    outcomes: dict[int, Any] = {}
+    machines: dict[int, SupportVectorJob] = {}
+    stacks: dict[Hashable, list[tuple[int, TrainingJob]]] = {}
     for number, job in enumerate(jobs):
-        if _can_be_stacked(job):
-            stacks.setdefault(structure(job), []).append(number)
+        if isinstance(job, SupportVectorJob):
+            machines[number] = job
+        elif _can_be_stacked(job):
+            stacks.setdefault(structure(job), []).append((number, job))
         else:
-            results[number] = _train_alone(job)
-    for numbers in stacks.values():
+            outcomes[number] = _train_alone(job)
+    for stack in stacks.values():
         # Models are padded to the rows of the largest beside them.
-        numbers.sort(key=lambda number: int(np.count_nonzero(~jobs[number].held_out)))
-        size = models_at_a_time(jobs[numbers[-1]], n_processes)
-        for start in range(0, len(numbers), size):
-            part = numbers[start : start + size]
-            results.update(zip(part, _train_or_halve([jobs[number] for number in part]), strict=True))
-    return [results[number] for number in range(len(jobs))]
+        stack.sort(key=lambda numbered: int(np.count_nonzero(~numbered[1].held_out)))
+        size = models_at_a_time(stack[-1][1], n_processes)
+        for start in range(0, len(stack), size):
+            numbers, part = zip(*stack[start : start + size], strict=True)
+            outcomes |= zip(numbers, _train_or_halve(list(part)), strict=True)
+    outcomes |= zip(machines, fit_support_vectors(list(machines.values())), strict=True)
+    return [outcomes[number] for number in range(len(jobs))]
 
 
 def structure(job: TrainingJob) -> Hashable:
@@ -234,38 +230,30 @@ def _named_tensors(module: torch.nn.Module) -> dict[str, Tensor]:
     return dict(module.named_parameters()) | dict(module.named_buffers())
 
 
-class _Batch:
-    """Samples of all models, padded to the same number of rows.
+class _Batch(NamedTuple):
+    """Samples of all models, padded to the same number of rows: axis 0 of every tensor is the model."""
 
-    Axis 0 of every tensor is the model. The mask is 1 for samples and 0 for padding.
-    """
-
-    def __init__(self, inputs: dict[str, Tensor], y: Tensor, mask: Tensor, n_groups: int, line_up: bool) -> None:
-        group = Groups(inputs["group"], n_groups)
-        if line_up:
-            group = group.line_up()
-        self.n_groups, self.capacity = n_groups, group.capacity
-        self.inputs, self.y, self.mask = inputs, y, mask
-        self.place = {} if group.place is None else {"place": group.place}
-
-    def group_of_one(self, index: Tensor, mask: Tensor, place: dict[str, Tensor]) -> Groups:
-        """Return the groups of a single model."""
-        return Groups(index, self.n_groups, mask, place.get("place"), self.capacity)
+    inputs: dict[str, Tensor]
+    y: Tensor
+    mask: Tensor  # 1 for samples, 0 for padding
+    groups: Groups  # of all models
 
 
 class _Rows:
-    """Rows of all jobs, for training or for validation."""
+    """Rows of all jobs, for training or for validation, padded to the same number."""
 
     def __init__(self, jobs: list[TrainingJob], held_out: bool) -> None:
         parts = [job.tensors(job.held_out == held_out) for job in jobs]
         self.sizes = [len(part) for part in parts]
         # A first axis as long as the rows tells batch normalisation that it has the rows before it, not groups.
         self.n_rows = max(*self.sizes, jobs[0].n_groups + 1)
+        self.n_groups = jobs[0].n_groups
         self.X = self.padded([part.X for part in parts])
         self.y = self.padded([part.y for part in parts])
         self.mask = self.padded([torch.ones_like(part.X[:, 0]) for part in parts])
-        self.group = torch.stack([self._padded_group(part) for part in parts])
-        self.n_groups = jobs[0].n_groups
+        # Padding is spread over the groups, so that none becomes much larger than it is.
+        spread = torch.arange(self.n_rows, device=self.X.device) % self.n_groups
+        self.group = torch.stack([torch.cat([part.group.index, spread[len(part) :]]) for part in parts])
 
     def padded(self, values: list[Tensor]) -> Tensor:
         """Return a stack of tensors of (n_rows, ...), each padded with zeros."""
@@ -273,12 +261,6 @@ class _Rows:
         for model, value in enumerate(values):
             stacked[model, : len(value)] = value
         return stacked
-
-    def _padded_group(self, part: WholeTensors) -> Tensor:
-        # Spread over the groups, so that none becomes much larger than it is.
-        index = torch.arange(self.n_rows, device=part.X.device) % part.group.n_groups
-        index[: len(part)] = part.group.index
-        return index
 
 
 class _Stack:
@@ -299,9 +281,6 @@ class _Stack:
         self.prepare = [job.prepare for job in jobs if job.prepare is not None]
         self.training = None if self.prepare else self._as_they_are(self.rows)
         self.validation = self._as_they_are(_Rows(jobs, held_out=True)) if first.held_out.any() else None
-        self._stack_tensors(device)
-
-    def _stack_tensors(self, device: str) -> None:
         tensors = [_named_tensors(job.module) for job in self.jobs]
         stacked = {name: torch.stack([own[name].detach() for own in tensors]).to(device) for name in tensors[0]}
         learned = [name for name, value in tensors[0].items() if value.requires_grad]
@@ -311,6 +290,7 @@ class _Stack:
         self.flat = torch.cat([stacked[name].reshape(len(self.jobs), -1) for name in learned], dim=1).requires_grad_()
         self.best_flat = self.flat.detach().clone()
         self.best_constants = {name: value.clone() for name, value in self.constants.items()}
+        self.sizes = [shape[1:].numel() for shape in self.shapes.values()]
 
     def train(self) -> list[NeuralNet | Exception]:
         """Train all epochs, and return the nets."""
@@ -337,7 +317,11 @@ class _Stack:
         ]
 
     def _as_they_are(self, rows: _Rows) -> _Batch:
-        return _Batch({"X": rows.X, "group": rows.group}, rows.y, rows.mask, rows.n_groups, self.line_up)
+        return self._batch({"X": rows.X, "group": rows.group}, rows.y, rows.mask, rows.n_groups)
+
+    def _batch(self, inputs: dict[str, Tensor], y: Tensor, mask: Tensor, n_groups: int) -> _Batch:
+        groups = Groups(inputs["group"], n_groups)
+        return _Batch(inputs, y, mask, groups.line_up() if self.line_up else groups)
 
     def _prepared(self, epoch: int) -> _Batch:
         rows, n_features = self.rows, self.rows.X.shape[2]
@@ -352,7 +336,7 @@ class _Stack:
             return self.prepare[0](X, group, y, **drawn)
 
         inputs, y = vmap(prepare)(rows.X, rows.group, rows.y, drawn)
-        return _Batch(inputs, y, rows.mask, self.prepare[0].n_groups(rows.n_groups), self.line_up)
+        return self._batch(inputs, y, rows.mask, self.prepare[0].n_groups(rows.n_groups))
 
     def _step(self, epoch: int, optimizer: StackedAdam, learning_rate: Tensor) -> Tensor:
         self.module.train()
@@ -369,31 +353,28 @@ class _Stack:
 
     def _losses(self, batch: _Batch) -> Tensor:
         def loss_of_one(
-            state: dict[str, Tensor], inputs: dict[str, Tensor], y: Tensor, mask: Tensor, place: Any
+            state: dict[str, Tensor], inputs: dict[str, Tensor], y: Tensor, mask: Tensor, place: dict[str, Tensor]
         ) -> Tensor:
-            group = batch.group_of_one(inputs["group"], mask, place)
+            group = replace(batch.groups, index=inputs["group"], weight=mask, place=place.get("place"))
             state = state | dict.fromkeys(self.norms, mask)
             outputs = functional_call(self.module, state, (), {**inputs, "group": group})
             losses = self.loss(outputs, y).reshape(len(y), -1).mean(1)
             return (losses * mask).sum() / mask.sum()
 
         state = self._unflattened(self.flat) | self.constants
-        return vmap(loss_of_one)(state, batch.inputs, batch.y, batch.mask, batch.place)
+        place = {} if batch.groups.place is None else {"place": batch.groups.place}
+        return vmap(loss_of_one)(state, batch.inputs, batch.y, batch.mask, place)
 
     def _unflattened(self, flat: Tensor) -> dict[str, Tensor]:
-        parts = flat.split(self._sizes, dim=1)
+        parts = flat.split(self.sizes, dim=1)
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
-
-    @property
-    def _sizes(self) -> list[int]:
-        return [shape[1:].numel() for shape in self.shapes.values()]
 
     def _decay(self) -> Tensor:
         """Return the penalty on the square of every parameter of every model."""
         rows = []
         for job in self.jobs:
             decayed = [fnmatch(name, job.settings.decayed) for name in self.shapes]
-            rows.append(np.repeat(np.where(decayed, job.settings.weight_decay, 0.0), self._sizes))
+            rows.append(np.repeat(np.where(decayed, job.settings.weight_decay, 0.0), self.sizes))
         return torch.tensor(np.stack(rows), dtype=self.flat.dtype, device=self.flat.device)
 
     @torch.no_grad()

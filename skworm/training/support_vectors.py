@@ -260,10 +260,8 @@ def _batches(pairs: Sequence[Pair]) -> Iterator[list[int]]:
         job = pairs[number].job
         return repr((job.kernel, job.device, job.X.shape[1]))
 
-    for _, group in groupby(
-        sorted(range(len(pairs)), key=lambda number: (kind(number), len(pairs[number].rows))), kind
-    ):
-        alike = list(group)
+    ordered = sorted(range(len(pairs)), key=lambda number: (kind(number), len(pairs[number].rows)))
+    for alike in (list(group) for _, group in groupby(ordered, kind)):
         job, n_samples = pairs[alike[-1]].job, len(pairs[alike[-1]].rows)
         free = torch.cuda.mem_get_info()[0] if job.device == "cuda" else psutil.virtual_memory().available
         size = max(1, int(_SHARE_OF_MEMORY * free / (8 * n_samples * (job.X.shape[1] + _TENSORS))))

@@ -38,7 +38,7 @@ def bare_rollout(module, X):
     encoder, frame, predicted = messages.graph.encoder, X, []
     for _ in range(_STEPS):
         nodes = frame.unflatten(1, module.frame_shape)
-        weights = encoder.weights(encoder.hidden_edges(encoder.hidden_neurons(nodes)))
+        weights = encoder.weights(encoder.hidden_edges(encoder.neuron(nodes)))
         nodes = nodes + (weights / weights.shape[-1]) @ nodes
         frame = frame + readout(nodes) + module.linear(frame)
         frame = torch.clamp(frame, *module.bounds)
