@@ -17,7 +17,7 @@ from skworm.datasets import hdf5_check
 from skworm.datasets.conventions import check_expansion
 
 _PATIENCE = 15
-# What an array costs beside its values.
+# Bytes that an array costs beside its values.
 _SMALLEST_COST = 128
 
 _left: ContextVar[int] = ContextVar("bytes that may still be read from the open file")
@@ -37,8 +37,7 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     if not h5py.is_hdf5(path):
         raise ValueError("this is not an HDF5 file, or a truncated one; download it again")
     limit = check_expansion(0, path.stat().st_size)
-    problem = _problem_of(path, limit)
-    if problem:
+    if problem := _problem_of(path, limit):
         raise ValueError(problem)
     with h5py.File(path, "r") as file:
         token = _left.set(limit)
@@ -51,16 +50,12 @@ def open_hdf5(path: Path) -> Iterator[Any]:
 def _problem_of(path: Path, limit: int) -> str:
     """Return why the file must not be read, or an empty text."""
     # The child finds h5py where this process did, and not the modules beside the script.
-    places = os.pathsep.join(filter(None, sys.path))
+    own = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONIOENCODING": "utf-8:backslashreplace"}
+    command = [sys.executable, "-P", hdf5_check.__file__, str(path.absolute()), str(limit)]
+    text = {"encoding": "utf-8", "errors": "replace"}
     try:
         child = subprocess.run(
-            [sys.executable, "-P", hdf5_check.__file__, str(path.absolute()), str(limit)],
-            env=os.environ | {"PYTHONPATH": places, "PYTHONIOENCODING": "utf-8:backslashreplace"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_PATIENCE,
+            command, env=os.environ | own, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, **text
         )
     except subprocess.TimeoutExpired:
         return f"it is damaged: the HDF5 library finds no end within {_PATIENCE} seconds; download it again"
@@ -96,21 +91,13 @@ def _spend(node: Any, n_bytes: int) -> None:
     _left.set(left)
 
 
-def groups_below(group: Any) -> Iterator[Any]:
-    """Yield all groups below a group once, in the order of their names, without following links."""
+def groups_below(group: Any) -> list[Any]:
+    """Return all groups below a group, each once, in the order of their names, without following links."""
     import h5py
 
-    # In a damaged file a group can stand within itself.
-    seen, waiting = set(), [group]
-    while waiting:
-        node = waiting.pop()
-        if node.id in seen:
-            continue
-        seen.add(node.id)
-        if node is not group:
-            yield node
-        children = [node[name] for name in node if isinstance(node.get(name, getlink=True), h5py.HardLink)]
-        waiting += [child for child in reversed(children) if isinstance(child, h5py.Group)]
+    nodes: list[Any] = []
+    group.visititems(lambda _, node: nodes.append(node))
+    return [node for node in nodes if isinstance(node, h5py.Group)]
 
 
 def read_texts(node: Any) -> list[str] | None:

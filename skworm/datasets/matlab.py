@@ -13,14 +13,14 @@ import numpy as np
 
 from skworm.datasets.conventions import (
     check_expansion,
-    check_names,
     frame_rate,
     frames_first,
     one_name_each,
     states_of_codes,
+    states_of_flags,
 )
 from skworm.datasets.hdf5 import open_hdf5, read_dataset, text_of
-from skworm.recording import UNKNOWN, Recording
+from skworm.recording import Recording
 
 _FIELDS = {
     "traces": ("deltaFOverF_bc", "traces_bleach_corrected", "traces"),
@@ -31,12 +31,12 @@ _FIELDS = {
     "states": ("States", "FourStates"),
     "state_names": ("States_key", "FourStatesNames"),
     "worm": ("dataset", "trialname", "FlNameStr"),
-    "stimulus": ("stimulus",),
 }
-_ALL_FIELDS = frozenset(name for names in _FIELDS.values() for name in names)
-_FOUR_STATES = ("reversal", "forward", "quiescence", "turn")
+_STIMULUS = "stimulus"
+_ALL_FIELDS = frozenset([_STIMULUS, *(name for names in _FIELDS.values() for name in names)])
+_FOUR_STATES = ["reversal", "forward", "quiescence", "turn"]
 # Recordings with a stimulus, WT_Stim of Kato et al. 2015, number these states and do not name them.
-_STATES_WITH_STIMULUS = ("forward", "reverse", "sustained_reverse", "turn")
+_STATES_WITH_STIMULUS = ["forward", "reverse", "sustained_reverse", "turn"]
 _DEEPEST = 10
 _MOST_VALUES = 1_000_000
 _MATRIX, _COMPRESSED = 14, 15
@@ -83,9 +83,8 @@ def _find_struct(variables: dict[str, Any]) -> Any:
 
 
 def _is_known(value: Any) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(isinstance(item, dict) and _is_known(item) for item in value)
-    return isinstance(value, dict) and all(_field_of(value, role) for role in ("traces", "neurons"))
+    structs = value if isinstance(value, list) and value else [value]
+    return all(isinstance(each, dict) and _field_of(each, "traces") and _field_of(each, "neurons") for each in structs)
 
 
 def _field_of(struct: Mapping[str, Any], role: str) -> str | None:
@@ -99,10 +98,9 @@ def _is_empty(value: Any) -> bool:
 def _worms_of(struct: Any) -> list[dict[str, Any]]:
     if isinstance(struct, list):
         return [worm for item in struct for worm in _worms_of(item)]
-    fields = {role: name for role in _FIELDS if role != "stimulus" and (name := _field_of(struct, role)) is not None}
+    fields = {role: name for role in _FIELDS if (name := _field_of(struct, role))}
     values = {role: struct[name] for role, name in fields.items()}
-    values["states_field"] = fields.get("states")
-    values["stimulus"] = "stimulus" in struct
+    values |= {"states_field": fields.get("states"), _STIMULUS: _STIMULUS in struct}
     if not isinstance(values["traces"], list):
         return [values]
     n_worms = len(values["traces"])
@@ -115,9 +113,8 @@ def _worms_of(struct: Any) -> list[dict[str, Any]]:
 
 
 def _share(role: str, value: Any, worm: int, n_worms: int) -> Any:
-    if role == "state_names" and isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return value
-    if isinstance(value, list) and len(value) == n_worms:
+    is_shared = role == "state_names" and all(isinstance(item, str) for item in value)
+    if isinstance(value, list) and len(value) == n_worms and not is_shared:
         return value[worm]
     if role == "fps" and isinstance(value, np.ndarray) and value.size == n_worms:
         return value.ravel()[worm : worm + 1]
@@ -222,10 +219,14 @@ def _state_names(worm: Mapping[str, Any]) -> dict[int, str]:
     key = worm.get("state_names")
     if isinstance(key, dict) and len(key) > 1:
         return {int(_numbers(number, "states key").item()): name for name, number in key.items()}
-    known = {"FourStates": _FOUR_STATES, "States": _STATES_WITH_STIMULUS if worm["stimulus"] else None}
-    if _is_empty(key) and known[worm["states_field"]] is None:
+    if not _is_empty(key):
+        names = _only_item(key)
+    elif worm["states_field"] == "FourStates":
+        names = _FOUR_STATES
+    elif worm[_STIMULUS]:
+        names = _STATES_WITH_STIMULUS
+    else:
         raise ValueError("the states are numbers without names; save 'States_key', the name of each number")
-    names = list(known[worm["states_field"]] or ()) if _is_empty(key) else _only_item(key)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"the names of the states are {names!r}; save a cell of text, one name a state")
     return dict(enumerate(names, start=1))
@@ -238,13 +239,12 @@ def _states_from_flags(flags: Mapping[str, Any], n_frames: int) -> np.ndarray:
             raise ValueError(
                 f"the flags of state {name!r} are {len(column)} values for {n_frames} frames; save a 0 or 1 a frame"
             )
-    check_names(columns, n_frames)
-    names, table = np.array([*columns, UNKNOWN]), np.column_stack(list(columns.values()))
+    table = np.column_stack(list(columns.values()))
     several = np.flatnonzero(table.sum(axis=1) > 1)
     if len(several):
-        both = names[:-1][table[several[0]] == 1].tolist()
+        both = [name for name, column in columns.items() if column[several[0]]]
         raise ValueError(f"frame {several[0]} is in the states {both} at once; leave one flag a frame")
-    return names[np.where(table.any(axis=1), table.argmax(axis=1), len(columns))]
+    return states_of_flags(list(columns), table)
 
 
 def read_matlab_values(path: Path, fields: Collection[str]) -> dict[str, Any]:
