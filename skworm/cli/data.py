@@ -202,11 +202,9 @@ def predict(
     worms = load_recordings(recordings, **reading)
     classifier = load(model, device=device)
     table = decode_states(classifier, worms, coverage=coverage)
-    unlike = "; it looks unlike them, so fewer frames will be right"
-    expected = {
-        worm: f"{own}{unlike if worm in table.attrs['unlike'] else ''}"
-        for worm, own in table.attrs.get("expected", {}).items()
-    }
+    expected = dict(table.attrs.get("expected", {}))
+    for worm in set(table.attrs.get("unlike", ())) & set(expected):
+        expected[worm] += "; it looks unlike them, so fewer frames will be right"
     words = [f"{worm}: {text}" for worm, text in expected.items()]
     bouts = bouts_in_seconds(table)
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +217,7 @@ def predict(
             write_above(display.figure_, words)
         display.figure_.savefig(temporary, dpi=150)
     shares = {
-        worm: {state: round(100 * share, 1) for state, share in own.value_counts(normalize=True).items()}
+        str(worm): {str(state): round(100 * share, 1) for state, share in own.value_counts(normalize=True).items()}
         for worm, own in table.groupby("worm", sort=False)["state"]
     }
     about: dict[str, Any] = {"files": list(map(str, paths)), "percent_of_frames": shares}
@@ -230,8 +228,8 @@ def predict(
             accuracy = round(float((known["state"] == known["annotated"]).mean()), 4)
             about["accuracy_on_annotated_frames"] = accuracy
             words.insert(0, f"accuracy on annotated frames: {accuracy}")
-    for worm, own in shares.items():
-        words.append(f"{worm}: {', '.join(f'{state} {share:.1f} %' for state, share in own.items())}")
+    for name, percent in shares.items():
+        words.append(f"{name}: {', '.join(f'{state} {share:.1f} %' for state, share in percent.items())}")
     show(about, as_json, "\n".join([*map(str, paths), *words]))
 
 

@@ -158,9 +158,9 @@ def _matrices(source: str, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     edges = _read(f"{source}.csv.gz")
     index = pd.Index(names)
     edges = edges[edges["pre"].isin(index) & edges["post"].isin(index)]
-    places = index.get_indexer(edges["pre"]), index.get_indexer(edges["post"])
+    pre, post = (index.get_indexer(pd.Index(edges[end])) for end in ("pre", "post"))
     chemical, electrical = np.zeros((2, len(names), len(names)))
-    chemical[places], electrical[places] = edges["chemical"], edges["electrical"]
+    chemical[pre, post], electrical[pre, post] = edges["chemical"], edges["electrical"]
     # A gap junction stands once in the table.
     return chemical, _mirrored(electrical)
 

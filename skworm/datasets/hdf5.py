@@ -52,16 +52,17 @@ def _problem_of(path: Path, limit: int) -> str:
     # The child finds h5py where this process did, and not the modules beside the script.
     own = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONIOENCODING": "utf-8:backslashreplace"}
     command = [sys.executable, "-P", hdf5_check.__file__, str(path.absolute()), str(limit)]
-    text = {"encoding": "utf-8", "errors": "replace"}
     try:
         child = subprocess.run(
-            command, env=os.environ | own, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, **text
+            command, env=os.environ | own, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE
         )
     except subprocess.TimeoutExpired:
         return f"it is damaged: the HDF5 library finds no end within {_PATIENCE} seconds; download it again"
     if child.returncode:
-        return f"it is damaged: the HDF5 library breaks down ({child.stderr.strip()[-200:]!r}); download it again"
-    return child.stdout.strip()
+        return (
+            f"it is damaged: the HDF5 library breaks down ({text_of(child.stderr).strip()[-200:]!r}); download it again"
+        )
+    return text_of(child.stdout).strip()
 
 
 def read_dataset(node: Any) -> np.ndarray:

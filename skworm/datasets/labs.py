@@ -230,7 +230,7 @@ def _states(content: Mapping[str, Any], n_frames: int, velocity: np.ndarray | No
         events = content["events"].get("reversal", content["events"].get("reversal_events"))
     if reverse is not None:
         frames = np.flatnonzero(reverse == 1)
-        pairs = np.column_stack([frames, frames + 1])
+        pairs: np.ndarray = np.column_stack([frames, frames + 1])
     elif events is None:
         return None
     else:

@@ -279,6 +279,11 @@ class _StringArrayError(Exception):
     """A MATLAB string array, whose texts HDF5 does not hold in a known form."""
 
 
+def _refuse(is_wrong: bool, problem: str) -> None:
+    if is_wrong:
+        raise ValueError(problem)
+
+
 class _HDF5Reader:
     """Values of a file of version 7.3, each data set read once however many references lead to it."""
 
@@ -297,10 +302,8 @@ class _HDF5Reader:
 
     def value(self, node: Any, depth: int = 0) -> Any:
         """Return the value of a node, and of all that it refers to."""
-        if depth > _DEEPEST:
-            raise ValueError(f"values stand within each other more than {_DEEPEST} times")
-        if node is None:
-            raise ValueError("a link leads to nothing")
+        _refuse(depth > _DEEPEST, f"values stand within each other more than {_DEEPEST} times")
+        _refuse(node is None, "a link leads to nothing")
         if node.id in self.known:
             value, n_values = self.known[node.id]
             self.n_values += n_values
@@ -309,8 +312,7 @@ class _HDF5Reader:
             self.n_values += 1
             value = self._read(node, depth)
             self.known[node.id] = value, self.n_values - before
-        if self.n_values > _MOST_VALUES:
-            raise ValueError(f"references lead to more than {_MOST_VALUES} values")
+        _refuse(self.n_values > _MOST_VALUES, f"references lead to more than {_MOST_VALUES} values")
         return value
 
     def _read(self, node: Any, depth: int) -> Any:
@@ -357,11 +359,9 @@ def _version_5_variables(content: bytes, fields: Collection[str]) -> dict[str, A
             data = inside.decompress(data, check_expansion(unpacked, len(content)) - unpacked + 1)
             unpacked += len(data)
             check_expansion(unpacked, len(content))
-            if not inside.eof:
-                raise ValueError("a compressed element is cut off")
+            _refuse(not inside.eof, "a compressed element is cut off")
             elements = list(_elements(data, order))
-            if len(elements) != 1:
-                raise ValueError(f"a compressed element holds {len(elements)} elements, and one is expected")
+            _refuse(len(elements) != 1, f"a compressed element holds {len(elements)} elements, and one is expected")
             kind, data = elements[0]
         if kind == _MATRIX:
             name, value = _version_5_array(data, order, fields)
@@ -374,27 +374,23 @@ def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
     """Yield the elements that follow each other, each its type and content."""
     place = 0
     while place < len(data):
-        if len(data) - place < 8:
-            raise ValueError(f"{len(data) - place} bytes are left, too few for an element")
+        _refuse(len(data) - place < 8, f"{len(data) - place} bytes are left, too few for an element")
         kind, size = struct.unpack_from(f"{order}II", data, place)
         if kind >> 16:
             kind, size, start, length = kind & 0xFFFF, kind >> 16, place + 4, 8
-            if size > 4:
-                raise ValueError(f"a small element of {size} bytes is declared, and 4 are the most")
+            _refuse(size > 4, f"a small element of {size} bytes is declared, and 4 are the most")
         else:
             start = place + 8
             # All but the compressed elements are filled up to multiples of 8 bytes.
             length = 8 + (size if kind == _COMPRESSED else -(-size // 8) * 8)
-        if start + size > len(data):
-            raise ValueError(f"an element of {size} bytes is declared, and {len(data) - start} are left")
+        _refuse(start + size > len(data), f"an element of {size} bytes is declared, and {len(data) - start} are left")
         yield kind, data[start : start + size]
         place += length
 
 
 def _version_5_array(data: bytes, order: str, fields: Collection[str] | None = None, depth: int = 0) -> tuple[str, Any]:
     """Return the name of an array and its value, of which only `fields` are read unless they are None."""
-    if depth > _DEEPEST:
-        raise ValueError(f"arrays stand within each other more than {_DEEPEST} times")
+    _refuse(depth > _DEEPEST, f"arrays stand within each other more than {_DEEPEST} times")
     elements = list(_elements(data, order))
     # An empty cell is a matrix of nothing.
     if not elements:
@@ -408,8 +404,7 @@ def _version_5_array(data: bytes, order: str, fields: Collection[str] | None = N
     if not dimensions or len(dimensions) % 4 or kinds[2] not in (1, 2, 16):
         raise ValueError("an array has no flags, no dimensions or no name")
     shape = tuple(np.frombuffer(dimensions, f"{order}i4").tolist())
-    if min(shape) < 0 or len(shape) < 2:
-        raise ValueError(f"an array has the shape {shape}")
+    _refuse(min(shape) < 0 or len(shape) < 2, f"an array has the shape {shape}")
     name, rest = elements[2][1].decode("latin-1"), elements[3:]
     if array_class in (_STRUCT, _OBJECT):
         return name, _version_5_struct(rest[array_class == _OBJECT :], shape, order, fields, depth)
@@ -444,11 +439,9 @@ def _version_5_numbers(
 def _version_5_text(elements: list[tuple[int, bytes]], shape: tuple[int, ...], order: str) -> str | list[str]:
     suffix = {"<": "-le", ">": "-be"}[order]
     codecs = {1: "ascii", 2: "ascii", 4: f"utf-16{suffix}", 16: "utf-8", 17: f"utf-16{suffix}", 18: f"utf-32{suffix}"}
-    if any(kind not in codecs for kind, _ in elements):
-        raise ValueError("a text holds numbers")
+    _refuse(any(kind not in codecs for kind, _ in elements), "a text holds numbers")
     letters = [letter for kind, data in elements for letter in data.decode(codecs[kind])]
-    if len(letters) != math.prod(shape):
-        raise ValueError(f"a text of {math.prod(shape)} letters has {len(letters)}")
+    _refuse(len(letters) != math.prod(shape), f"a text of {math.prod(shape)} letters has {len(letters)}")
     return _text(["".join(letters[row :: shape[0]]) for row in range(shape[0])] if letters else [])
 
 
