@@ -182,8 +182,8 @@ class Recording:
     traces : array-like of shape (n_frames, n_neurons)
         Fluorescence change dF/F of every neuron. NaN where a neuron was not measured.
     neurons : sequence of str, length n_neurons
-        Unique names. Those of ``skworm.recording`` identify a neuron, ``"VB1"`` and ``"vb01"`` as ``"VB01"``; any
-        other, such as ``"ROI_1"`` or a number, is a trace that nobody identified.
+        Unique names, written by :func:`neuron_name`. One that is not of a neuron, such as ``"ROI_1"`` or a number, is
+        a trace that nobody identified.
     fps : float
         Frames a second.
     dataset : str, default=""

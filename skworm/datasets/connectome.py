@@ -59,20 +59,18 @@ def load_connectome(
         Keep the weights, or write 1 for every edge. A weight counts synaptic contacts (White et al., Varshney et al.),
         synapses (Witvliet et al.), or micrograph sections with contacts (Cook et al.): sources do not compare.
     symmetric : bool, default=False
-        Forget the direction of chemical synapses: both neurons get the sum of the weights of both directions.
+        Forget the direction of chemical synapses, and sum the weights of both.
     self_loops : bool or "keep", default=False
         With False no neuron has an edge to itself, with True every neuron has one of weight 1, with ``"keep"`` those
         have one that the source gives one.
     missing : {"raise", "zero"}, default="raise"
-        What becomes of a neuron that the source lacks: an error, or a row and a column of zeros, which do not mean that
-        it has no synapses.
+        What becomes of a neuron that the source lacks: an error, or zeros, which do not mean that it has no synapses.
 
     Returns
     -------
     pandas.DataFrame of shape (n_neurons, n_neurons)
         Weight of each edge, from the neuron of the row (index ``"pre"``) to that of the column (columns ``"post"``).
-        ``attrs`` tells ``"source"``, ``"kind"``, the paper's ``"doi"`` and ``"reference"``, and what a ``"weight"``
-        counts.
+        ``attrs`` has ``"source"``, ``"kind"``, ``"doi"``, ``"reference"`` and what a ``"weight"`` counts.
 
     Raises
     ------
@@ -177,8 +175,8 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
     Parameters
     ----------
     path : path
-        The file ``funatlas.h5``: a dataset ``neuron_ids`` of names, and a group for each strain with datasets of shape
-        (n_neurons, n_neurons) whose rows are responding and whose columns are stimulated neurons.
+        The file ``funatlas.h5``: names ``neuron_ids``, and a group for each strain with tables of shape (n_neurons,
+        n_neurons) whose rows are responding and whose columns are stimulated neurons.
     strain : str, default="wt"
         Group of the file: ``"wt"`` for wild type, ``"unc31"`` for the mutant without dense-core vesicle release.
     measure : str, default="dFF"
@@ -189,7 +187,7 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
     -------
     pandas.DataFrame of shape (n_neurons, n_neurons)
         The measure, from the stimulated neuron of the row (index ``"pre"``) to the responding neuron of the column
-        (columns ``"post"``). NaN where the pair was not measured. ``attrs`` tells ``"source"``, ``"doi"``, ``"kind"``,
+        (columns ``"post"``), NaN where the pair was not measured. ``attrs`` has ``"source"``, ``"doi"``, ``"kind"``,
         ``"strain"`` and ``"measure"``.
 
     Raises

@@ -51,7 +51,7 @@ def fetch_kato2015(
     ----------
     data_home : path, optional
         Folder that holds ``WT_NoStim.mat`` (56 MB) or a folder ``kato2015`` of ``.npz`` files, or that receives the
-        download; by default the environment variable ``SKWORM_DATA``, else the cache folder of the operating system.
+        download; by default the environment variable ``SKWORM_DATA``, else a cache folder.
     download_if_missing : bool, default=True
         Whether to download what is absent from the Open Science Framework.
 
@@ -110,7 +110,7 @@ def fetch_nichols2017(
     ----------
     data_home : path, optional
         Folder that holds ``n2_prelet.mat`` and ``npr1_prelet.mat`` (61 to 81 MB each), or that receives them; by
-        default the environment variable ``SKWORM_DATA``, else the cache folder of the operating system.
+        default the environment variable ``SKWORM_DATA``, else a cache folder.
     strain : {"both", "n2", "npr1"}, default="both"
         Which worms.
     download_if_missing : bool, default=True
@@ -164,15 +164,10 @@ class RemoteFile(NamedTuple):
 
 
 def data_folder(data_home: str | os.PathLike[str] | None = None) -> Path:
-    """Return the folder of downloaded data, which need not exist.
+    """Return the folder of data, which need not exist: by default that of ``SKWORM_DATA``, else a cache folder."""
+    import pooch
 
-    By default it is the environment variable ``SKWORM_DATA``, else the cache folder of the operating system.
-    """
-    home = os.environ.get("SKWORM_DATA") or None if data_home is None else data_home
-    if home is None:
-        import pooch
-
-        home = pooch.os_cache("skworm")
+    home = (os.environ.get("SKWORM_DATA") or pooch.os_cache("skworm")) if data_home is None else data_home
     return Path(home).expanduser()
 
 

@@ -47,11 +47,9 @@ def read_wormwideweb(
     These fields stand at the top of a JSON file or in its ``metadata``, ``timing``, ``behavior`` and ``gcamp``; an HDF5
     file has them in groups of the same names.
 
-    - Neurons are counted from 1, as the authors do, unless a 0 occurs among them.
-    - A label with a question mark, or one that occurs twice, does not identify a neuron. Where labels are numbered
-      beyond the traces, they number something else and identify nobody; this is warned of.
-    - The files name reversals and no other states. Outside of them a frame is forward where the velocity is positive,
-      and otherwise unknown.
+    - Neurons are counted from 1 unless a 0 occurs among them. A label with a question mark, or one that occurs twice,
+      does not identify a neuron; labels that are numbered beyond the traces identify none.
+    - Outside of reversals a frame is forward where the velocity is positive, and otherwise unknown.
 
     References
     ----------

@@ -51,14 +51,12 @@ def read_matlab(path: Path, *, dataset: str) -> list[Recording]:
 
     The file holds one struct, whose fields are cells of one entry a worm, or plain values of a single worm. ``_FIELDS``
     lists their names; derivatives, states and names of worms are optional. Traces are frames x neurons or neurons x
-    frames. States are a struct of 0/1 vectors, or whole numbers, which ``States_key`` or ``FourStatesNames`` name,
-    counted from 1.
+    frames. States are a struct of 0/1 vectors, or numbers from 1, which ``States_key`` or ``FourStatesNames`` name.
 
     - A neuron without a name, with several candidates, or with a name that occurs twice in the worm, counts as
       unidentified: it is called by its column, counted from 1.
-    - Derivatives of as many frames as the traces are taken as they are. One frame fewer means differences
-      ``x[t + 1] - x[t]``: divided by the time step they become the derivative at ``t + 1``, and the first frame repeats
-      the second.
+    - Derivatives of one frame fewer than the traces are differences ``x[t + 1] - x[t]``: divided by the time step they
+      become the derivative at ``t + 1``, and the first frame repeats the second.
     - ``FourStates`` without names are reversal, forward, quiescence, turn, in this order; ``States`` without names
       beside a ``stimulus`` are forward, reverse, sustained reverse, turn. A frame without any flag, or with the number
       NaN, is unknown.

@@ -46,8 +46,7 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
       ``Fluorescence``, and the one with more labelled neurons before another; or else one ``TimeSeries`` for each
       neuron, called ``traces_0`` and so on, with the name of the neuron at the end of its description.
     - Names: a text column such as ``ID_labels`` of the table that the series points to, or else of a table with as many
-      rows, first in the same module. A label with a question mark, without letters, or that occurs twice does not
-      identify a neuron.
+      rows, first in the same module. A label with a question mark, or that occurs twice, does not identify a neuron.
     - Behaviour: every ``TimeSeries`` of one to three columns within ``BehavioralTimeSeries``, ``Position`` and the
       like, interpolated at the frames; NaN outside of its time.
     - States: a ``TimeIntervals`` table with a column of states, such as ``state`` or ``label``, an interval without an

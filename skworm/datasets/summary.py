@@ -110,7 +110,7 @@ def inspect_recordings(
 def summarize_recording(
     recording: Recording, expected_neurons: Sequence[str] = (), states: str | Mapping[str, str] = "as_recorded"
 ) -> dict[str, Any]:
-    """Return what the recording of one worm holds; see :func:`inspect_recordings`."""
+    """Return what the recording of one worm holds, as :func:`inspect_recordings` does."""
     problems = _problems_of(recording)
     if absent := [name for name in expected_neurons if name not in recording.neurons]:
         problems.append(f"expected neurons are not identified: {', '.join(absent)}")
@@ -271,10 +271,11 @@ def _problems_of_time(recording: Recording) -> Iterator[str]:
     steps = np.diff(recording.time)
     gaps = follows_a_gap(recording.time)
     if gaps.any():
+        longest = f"{steps.max():.3g} s" if steps.max() < 120 else f"{steps.max() / 60:.3g} minutes"
         yield (
             f"time has {int(gaps.sum())} gaps, steps over {GAP_STEPS:g} times the median of {np.median(steps):.3g} s, "
-            f"the longest {_duration(float(steps.max()))} after frame {int(steps.argmax())}; split the recording there "
-            "if it is long, and correct a time stamp if it is wrong"
+            f"the longest {longest} after frame {int(steps.argmax())}; split the recording there if it is long, and "
+            "correct a time stamp if it is wrong"
         )
     stamped = rate_of_stamps(recording)
     if not 1 / _OTHER_RATE <= recording.fps / stamped <= _OTHER_RATE:
@@ -282,10 +283,6 @@ def _problems_of_time(recording: Recording) -> Iterator[str]:
             f"the frame rate is given as {recording.fps:.3g} a second, but the time stamps have {stamped:.3g}; correct "
             "the wrong one"
         )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.3g} minutes"
 
 
 def _problems_of_states(recording: Recording) -> Iterator[str]:

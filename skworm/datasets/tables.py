@@ -301,9 +301,7 @@ def _check_cells(path: Path) -> None:
         check_expansion(sum(info.file_size for info in archive.infolist()), packed)
         for info in archive.infolist():
             places = _places_of(archive.read(info)) if info.filename.endswith(".xml") else []
-            n_rows = max((int(row) for _, row in places), default=0)
-            width = max((len(column), column) for column, _ in places)[1] if places else ""
-            n_columns = sum((ord(letter) - 64) * 26**power for power, letter in enumerate(reversed(width)))
+            n_rows, n_columns = map(max, zip(*places, strict=True)) if places else (0, 0)
             if n_rows * n_columns > _SPARSEST * len(places) + _FEWEST_CELLS:
                 raise ValueError(
                     f"{info.filename} has {len(places)} cells spread over {n_rows} rows and {n_columns} columns; "
@@ -311,16 +309,18 @@ def _check_cells(path: Path) -> None:
                 )
 
 
-def _places_of(sheet: bytes) -> list[tuple[str, str]]:
-    """Return the column and the row of every cell of a sheet."""
+def _places_of(sheet: bytes) -> list[tuple[int, int]]:
+    """Return the row and the column of every cell of a sheet."""
     from xml.parsers import expat
+
+    from openpyxl.utils.cell import coordinate_to_tuple
 
     places = []
 
     def note(tag: str, attributes: dict[str, str]) -> None:
-        place = re.fullmatch("([A-Z]{1,3})([0-9]+)", attributes.get("r", "").upper())
-        if place and tag.rpartition(":")[2] == "c":
-            places.append((place[1], place[2]))
+        place = attributes.get("r", "").upper()
+        if tag.rpartition(":")[2] == "c" and re.fullmatch("[A-Z]{1,3}[0-9]+", place):
+            places.append(coordinate_to_tuple(place))
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = note
@@ -354,10 +354,9 @@ def as_recording(
     Parameters
     ----------
     table : pandas.DataFrame, xarray.DataArray or xarray.Dataset
-        A DataFrame has one row a frame and the columns of :func:`skworm.datasets.load_recordings`; an index named
-        ``"time"`` counts as a column. A DataArray has the dimensions ``"time"`` and one of neurons, whose coordinate
-        names them. A Dataset has one such variable; its variable ``"state"`` over time tells states, and every other
-        over time is behaviour.
+        A DataFrame has one row a frame and the columns of a file, see :doc:`/files`; an index named ``"time"`` counts
+        as a column. A DataArray has the dimensions ``"time"`` and one of neurons, whose coordinate names them. A
+        Dataset has one such variable; ``"state"`` over time tells states, and every other over time is behaviour.
     worm : str
         Name of the worm.
     dataset : str, default=""
@@ -374,10 +373,8 @@ def as_recording(
 
     Raises
     ------
-    ValueError
-        If the table has another form.
-    TypeError
-        If it is none of these.
+    ValueError, TypeError
+        If the table has another form, or is none of these.
 
     Examples
     --------
