@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ import numpy as np
 from skworm.datasets import hdf5_check
 from skworm.datasets.conventions import check_expansion
 
-_PATIENCE = 15
+# Seconds of computing that the check may take. On a busy machine or a slow disk they last longer than by the clock.
+_PATIENCE, _LAST_BY_CLOCK = 15, 20
+_OUT_OF_TIME = -getattr(signal, "SIGXCPU", 24)
 # Bytes that an array costs beside its values.
 _SMALLEST_COST = 128
 
@@ -29,8 +32,8 @@ def open_hdf5(path: Path) -> Iterator[Any]:
 
     A damaged file can make the HDF5 library loop for ever, deaf to Ctrl-C, or end the interpreter. A child process,
     which takes 0.2 to 0.4 seconds, therefore goes through all groups, attributes, texts and indices of chunks first,
-    and is ended after 15 seconds. It reads no numbers, so that a file of many gigabytes takes no longer. A link to
-    another file, or values that lie in one, are an error.
+    and is ended after 15 seconds of computing. It reads no numbers, so that a file of many gigabytes takes no longer.
+    A link to another file, or values that lie in one, are an error.
     """
     import h5py
 
@@ -51,13 +54,17 @@ def _problem_of(path: Path, limit: int) -> str:
     """Return why the file must not be read, or an empty text."""
     # The child finds h5py where this process did, and not the modules beside the script.
     own = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONIOENCODING": "utf-8:backslashreplace"}
-    command = [sys.executable, "-P", hdf5_check.__file__, str(path.absolute()), str(limit)]
+    command = [sys.executable, "-P", hdf5_check.__file__, str(path.absolute()), str(limit), str(_PATIENCE)]
+    endless = f"it is damaged: the HDF5 library finds no end within {_PATIENCE} seconds; download it again"
+    clock = _LAST_BY_CLOCK * _PATIENCE
     try:
         child = subprocess.run(
-            command, env=os.environ | own, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE
+            command, env=os.environ | own, stdin=subprocess.DEVNULL, capture_output=True, timeout=clock
         )
     except subprocess.TimeoutExpired:
-        return f"it is damaged: the HDF5 library finds no end within {_PATIENCE} seconds; download it again"
+        return endless
+    if child.returncode == _OUT_OF_TIME:
+        return endless
     if child.returncode:
         return (
             f"it is damaged: the HDF5 library breaks down ({text_of(child.stderr).strip()[-200:]!r}); download it again"

@@ -1,4 +1,4 @@
-"""Go through an HDF5 file as readers may, and print why it must not be read: python hdf5_check.py PATH LIMIT.
+"""Go through an HDF5 file as readers may, and print why it must not be read: hdf5_check.py PATH LIMIT SECONDS.
 
 This runs in a process of its own, so it imports nothing of skworm.
 """
@@ -59,10 +59,10 @@ def parts_of(node: Any) -> Iterator[tuple[np.ndarray, int]]:
         yield part, sum(len(value) for value in part.flat if isinstance(value, bytes | str | np.ndarray))
 
 
-def _check_file(path: str, limit: int) -> None:
+def _check_file(path: str, limit: int, seconds: int) -> None:
     import h5py
 
-    _limit_memory()
+    _limit_itself(seconds)
     try:
         file = h5py.File(path, "r")
     except OSError:
@@ -121,11 +121,12 @@ def _check_dataset(node: Any, limit: int) -> None:
             raise RefusedError(f"the texts of {node.name} are damaged; download the file again") from error
 
 
-def _limit_memory() -> None:
-    """Let this process take no more than a little beyond what it has, where the system can tell."""
+def _limit_itself(seconds: int) -> None:
+    """Let this process compute no longer, and take little memory beyond what it has, where the system can tell."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         with open("/proc/self/statm", encoding="ascii") as file:
             taken = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + _MOST_MEMORY, taken + _MOST_MEMORY))
@@ -133,6 +134,6 @@ def _limit_memory() -> None:
 
 if __name__ == "__main__":
     try:
-        _check_file(sys.argv[1], int(sys.argv[2]))
+        _check_file(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
     except RefusedError as refused:
         print(refused)
