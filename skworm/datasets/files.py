@@ -21,7 +21,7 @@ from skworm.datasets.labs import KEYS, read_neuron_names, read_wormwideweb
 from skworm.datasets.matlab import read_matlab
 from skworm.datasets.nwb import read_nwb
 from skworm.datasets.tables import read_table
-from skworm.recording import STATES, Recording
+from skworm.recording import STATES, Recording, repeated
 
 _SUFFIXES = (".npz", ".mat", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx", ".nwb", ".h5", ".json")
 _REQUIRED = ("traces", "neuron_names", "fps")
@@ -160,11 +160,9 @@ def save_recordings(
     target = Path(folder).expanduser()
     # A leading dot would hide the file.
     paths = [target / f"{re.sub('^[.]', '%2E', quote(worm.worm, safe=''))}.npz" for worm in worms]
-    for position, path in enumerate(paths):
-        if path in paths[:position]:
-            raise ValueError(
-                f"two recordings are named {worms[position].worm!r}; rename one, so that each has its file"
-            )
+    if several := repeated(worm.worm for worm in worms):
+        raise ValueError(f"two recordings are named {several[0]!r}; rename one, so that each has its file")
+    for path in paths:
         if path.exists() and not overwrite:
             raise FileExistsError(f"{path} exists; pass overwrite=True to replace it, or another folder")
     target.mkdir(parents=True, exist_ok=True)

@@ -32,8 +32,8 @@ _EVENTS = re.compile(r"(^|_)reversal_events$", re.IGNORECASE)
 _ROUNDING = 1e-6
 _OF_ONE_NEURON = re.compile(r"^(.+?)_?(\d+)$")
 _LABEL_COLUMNS = (
-    *("ID_labels", "ID_label", "labels", "label", "neuron_name", "neuron_names", "neuron_id", "neuron_ids"),
-    *("cell_name", "cell_names", "roi_name", "roi_names", "neuropal_ids", "ROI_ID", "names", "name"),
+    *("id_labels", "id_label", "labels", "label", "neuron_name", "neuron_names", "neuron_id", "neuron_ids"),
+    *("cell_name", "cell_names", "roi_name", "roi_names", "neuropal_ids", "roi_id", "names", "name"),
 )
 
 
@@ -262,9 +262,8 @@ def _label_column(table: Any) -> list[str] | None:
     characters are one label, written letter by letter.
     """
     names = {name.lower(): name for name in table}
-    for wanted in _LABEL_COLUMNS:
-        name = names.get(wanted.lower())
-        texts = None if name is None else read_texts(table[name])
+    for name in (names[wanted] for wanted in _LABEL_COLUMNS if wanted in names):
+        texts = read_texts(table[name])
         if texts is None:
             continue
         if f"{name}_index" not in table:
