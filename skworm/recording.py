@@ -121,7 +121,7 @@ def map_states(states: Any, vocabulary: str | Mapping[str, str]) -> Any:
     Parameters
     ----------
     states : pandas.Series or array-like of str, shape (n_frames,)
-        State names, one a frame.
+        State names.
     vocabulary : {"7", "4", "nichols", "2"} or mapping of str to str
         ``"7"`` keeps the seven states of Kato et al. 2015; ``"4"`` is reverse, forward, dorsal_turn and ventral_turn;
         ``"nichols"`` is reverse, forward, turn and quiescence; ``"2"`` is forward (with slowing) against reverse. What

@@ -58,8 +58,8 @@ def load_recordings(
         Columns that tables call otherwise, such as ``{"time": "t (s)", "state": "behaviour", "AVAL": "cell 3"}``; other
         formats have names of their own.
     neuron_names : mapping or path, optional
-        Names of the neurons of files that hold none, ``.h5``: for each recording the name of each trace, counted from
-        1, as text or as a mapping with a ``"label"``; or a JSON file of such a mapping.
+        Names of the neurons of ``.h5`` files, which hold none: for each recording the name of each trace, counted from
+        1, as text or as a mapping with a ``"label"``; or a JSON file of it.
 
     Returns
     -------
@@ -136,8 +136,7 @@ def save_recordings(
     Returns
     -------
     list of pathlib.Path
-        The files, in the order of the recordings, named after the worms; characters that a file name cannot hold
-        are percent-encoded.
+        The files, named after the worms; characters that a file name cannot hold are percent-encoded.
 
     Raises
     ------

@@ -139,21 +139,20 @@ def make_worms(
     n_unidentified : int, default=20
         Further neurons of each worm, named by decimal numbers, which follow the loop but stand outside the graph.
     identification_rate : float in [0, 1], default=1.0
-        Probability that a neuron is identified in a worm; it has a decimal number for a name otherwise.
+        Probability that a neuron is identified in a worm, and not named by a decimal number.
     fps : float, optional
         Frames a second; by default the lab's own, 2.9 in lab 0.
     noise : float, optional
         Standard deviation of the measurement noise, relative to that of the trace; by default the lab's own, 0.08 in
         lab 0.
     mixing : float, default=0.35
-        Individuality: each worm's traces are mixed by the identity plus a random matrix, whose rows have about this
-        length.
+        Individuality: the length of the rows of a random matrix that mixes each worm's traces, beside the identity.
     lab : int, default=0
         Number of the lab, which decides frame rate, noise, gains and calcium kinetics.
     worm_prefix : str, default="simulated"
         The worms are named ``"simulated-0"``, ``"simulated-1"`` and so on.
     graph : pandas.DataFrame of shape (n_neurons, n_neurons), optional
-        Interaction graph [pre, post] in place of the species' own, with the names of `neurons` on both axes.
+        Interaction graph [pre, post] in place of the species' own, with `neurons` on both axes.
     random_state : int, RandomState instance or None, default=None
         Seed; the same seed gives other worms in another lab.
     return_graph : bool, default=False

@@ -34,7 +34,7 @@ _SIGNALS = (
     *("angle", "head", "head_angle", "body_angle", "angular_velocity", "reversal", "reversals", "direction", "light"),
     *("pumping", "odor", "oxygen", "co2", "led", "behavior", "behaviour", "event", "events"),
 )
-"""Words for columns that are not traces, in lower case."""
+"""Words in lower case for columns that are not traces."""
 _OTHER_RATE = 0.05
 # Places in a sheet for each cell that is filled, and places that any sheet may have.
 _SPARSEST, _FEWEST_CELLS = 10, 1_000_000
