@@ -99,13 +99,21 @@ def _spend(node: Any, n_bytes: int) -> None:
     _left.set(left)
 
 
-def groups_below(group: Any) -> list[Any]:
-    """Return all groups below a group, each once, in the order of their names, without following links."""
+def groups_below(group: Any) -> Iterator[Any]:
+    """Yield all groups below a group once, in the order of their names, without following links."""
     import h5py
 
-    nodes: list[Any] = []
-    group.visititems(lambda _, node: nodes.append(node))
-    return [node for node in nodes if isinstance(node, h5py.Group)]
+    # In a damaged file a group can stand within itself, and visititems stops at damage that nobody reads.
+    seen, waiting = set(), [group]
+    while waiting:
+        node = waiting.pop()
+        if node.id in seen:
+            continue
+        seen.add(node.id)
+        if node is not group:
+            yield node
+        children = [node[name] for name in node if isinstance(node.get(name, getlink=True), h5py.HardLink)]
+        waiting += [child for child in reversed(children) if isinstance(child, h5py.Group)]
 
 
 def read_texts(node: Any) -> list[str] | None:
