@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -52,23 +52,21 @@ _ONE_DIGIT = re.compile(r"^(AS|DA|DB|DD|VA|VB|VC|VD|CA|CP)(\d)$")
 def neuron_name(name: Any) -> str:
     """Return the name of a neuron as skworm writes it; any other text as it is.
 
-    Motor neurons of one digit have two, letters are capital, and nothing stands around them.
-
     Parameters
     ----------
     name : str
-        The name.
+        The name, of any case; motor neurons may have one digit.
 
     Returns
     -------
     str
-        The same name as skworm writes it.
+        The name in capital letters, motor neurons with two digits.
 
     Examples
     --------
     >>> from skworm.recording import neuron_name
-    >>> neuron_name("VB1"), neuron_name("VB01"), neuron_name(" aval"), neuron_name("cell 3")
-    ('VB01', 'VB01', 'AVAL', 'cell 3')
+    >>> neuron_name("VB1"), neuron_name(" aval"), neuron_name("cell 3")
+    ('VB01', 'AVAL', 'cell 3')
     """
     text = str(name)
     plain = _ONE_DIGIT.sub(r"\g<1>0\2", text.strip().upper())
@@ -123,11 +121,11 @@ def map_states(states: Any, vocabulary: str | Mapping[str, str]) -> Any:
     Parameters
     ----------
     states : pandas.Series or array-like of str, shape (n_frames,)
-        State names, one a frame.
+        State names.
     vocabulary : {"7", "4", "nichols", "2"} or mapping of str to str
-        The wanted vocabulary. ``"7"`` keeps the seven states of Kato et al. 2015; ``"4"`` is reverse, forward,
-        dorsal_turn and ventral_turn; ``"nichols"`` is reverse, forward, turn and quiescence; ``"2"`` is forward (with
-        slowing) against reverse. What a vocabulary leaves out becomes ``"unknown"``. A mapping translates by itself.
+        ``"7"`` keeps the seven states of Kato et al. 2015; ``"4"`` is reverse, forward, dorsal_turn and ventral_turn;
+        ``"nichols"`` is reverse, forward, turn and quiescence; ``"2"`` is forward (with slowing) against reverse. What
+        a vocabulary leaves out becomes ``"unknown"``. A mapping translates by itself.
 
     Returns
     -------
@@ -146,21 +144,17 @@ def map_states(states: Any, vocabulary: str | Mapping[str, str]) -> Any:
     Examples
     --------
     >>> from skworm.frames import map_states
-    >>> map_states(["slowing", "reverse_2", "dorsal_turn"], "4")
-    array(['forward', 'reverse', 'dorsal_turn'], dtype='<U11')
     >>> map_states(["slowing", "reverse_2", "dorsal_turn"], "2")
     array(['forward', 'reverse', 'unknown'], dtype='<U7')
     """
-    if not isinstance(vocabulary, Mapping) and vocabulary not in VOCABULARIES:
+    translation = vocabulary if isinstance(vocabulary, Mapping) else VOCABULARIES.get(vocabulary)
+    if translation is None:
         raise ValueError(
             f"{vocabulary!r} is not a vocabulary of states; choose one of {sorted(VOCABULARIES)}, or pass a mapping "
             "of your state names"
         )
-    translation = vocabulary if isinstance(vocabulary, Mapping) else VOCABULARIES[vocabulary]
-    values = np.asarray(states, dtype=str)
-    names, codes = np.unique(values, return_inverse=True)
-    missing = [str(name) for name in names if name not in translation]
-    if missing:
+    names, codes = np.unique(np.asarray(states, dtype=str), return_inverse=True)
+    if missing := [str(name) for name in names if name not in translation]:
         raise ValueError(
             f"states {missing} have no translation into the vocabulary {vocabulary!r}, which knows "
             f"{sorted(translation)}; rename each to one of these with "
@@ -188,8 +182,8 @@ class Recording:
     traces : array-like of shape (n_frames, n_neurons)
         Fluorescence change dF/F of every neuron. NaN where a neuron was not measured.
     neurons : sequence of str, length n_neurons
-        Unique names. Those of ``skworm.recording`` identify a neuron, ``"VB1"`` and ``"vb01"`` as ``"VB01"``; any
-        other, such as ``"ROI_1"`` or a number, is a trace that nobody identified.
+        Unique names, written by :func:`neuron_name`. One that is not of a neuron, such as ``"ROI_1"`` or a number, is
+        a trace that nobody identified.
     fps : float
         Frames a second.
     dataset : str, default=""
@@ -287,8 +281,8 @@ class Recording:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        values = (self.worm, self.traces, self.neurons, self.fps, self.dataset, self.time, self.states)
-        return type(self), (*values, self.derivatives, dict(self.behavior), self.source)
+        values = vars(self) | {"behavior": dict(self.behavior)}
+        return type(self), tuple(values[each.name] for each in fields(self))
 
     def _table(self, name: str, values: Any) -> np.ndarray:
         table = np.array(values, dtype=np.float64)
@@ -324,14 +318,13 @@ class Recording:
         if time is None:
             return np.arange(self.n_frames) / self.fps
         times = self._per_frame("time", time, dtype=float)
-        if np.isinf(times).any():
-            frame = int(np.flatnonzero(np.isinf(times))[0])
-            raise ValueError(f"worm {self.worm!r}: time is infinite at frame {frame}; it is in seconds")
-        steps = np.diff(times)
-        if not np.all(steps > 0):
-            frame = int(np.flatnonzero(~(steps > 0))[0]) + 1
+        is_infinite, is_late = np.isinf(times), np.append(True, np.diff(times) > 0)
+        if is_infinite.any():
+            raise ValueError(f"worm {self.worm!r}: time is infinite at frame {is_infinite.argmax()}; it is in seconds")
+        if not is_late.all():
             raise ValueError(
-                f"worm {self.worm!r}: time does not increase at frame {frame}; it is in seconds, one value a frame"
+                f"worm {self.worm!r}: time does not increase at frame {is_late.argmin()}; it is in seconds, one value "
+                "a frame"
             )
         return times
 

@@ -161,12 +161,12 @@ def test_a_neuron_that_the_source_lacks_is_an_error_or_zeros():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"source": "white"}, r"source='white' does not exist; choose one of \('white1986', .*'witvliet2021_8'\)"),
-        ({"kind": "gap"}, r"kind='gap' does not exist; choose one of \('both', 'chemical', 'electrical'\)"),
-        ({"weighted": "yes"}, r"weighted='yes' does not exist; choose one of \(True, False\)"),
-        ({"symmetric": None}, r"symmetric=None does not exist"),
-        ({"self_loops": "drop"}, r"self_loops='drop' does not exist; choose one of \(True, False, 'keep'\)"),
-        ({"missing": "nan"}, r"missing='nan' does not exist; choose one of \('raise', 'zero'\)"),
+        ({"source": "white"}, r"source='white' is not known; choose one of \('white1986', .*'witvliet2021_8'\)"),
+        ({"kind": "gap"}, r"kind='gap' is not known; choose one of \('both', 'chemical', 'electrical'\)"),
+        ({"weighted": "yes"}, r"weighted='yes' is not known; choose one of \(True, False\)"),
+        ({"symmetric": None}, r"symmetric=None is not known"),
+        ({"self_loops": "drop"}, r"self_loops='drop' is not known; choose one of \(True, False, 'keep'\)"),
+        ({"missing": "nan"}, r"missing='nan' is not known; choose one of \('raise', 'zero'\)"),
         ({"neurons": "AVAL"}, r"neurons='AVAL' is one string; pass a sequence"),
         ({"neurons": []}, r"neurons is empty; name at least one"),
         ({"neurons": ["VB1", "AVAL", "VB01"]}, r"neurons names \['VB01'\] more than once"),

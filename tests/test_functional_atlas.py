@@ -89,7 +89,7 @@ def test_a_file_of_another_layout_is_refused(path):
     ):
         load_functional_atlas(path)
     edit(path, lambda file: file.create_dataset("neuron_ids", data=np.arange(3)))
-    with pytest.raises(ValueError, match=r"no dataset 'neuron_ids' that lists the names"):
+    with pytest.raises(ValueError, match=r"no dataset 'neuron_ids' of the names of neurons"):
         load_functional_atlas(path)
 
 

@@ -48,25 +48,25 @@ def _states_option(default: str, text: str) -> Any:
 @_states_option("as_recorded", f"States to count. {STATES_HELP}")
 @options_of(READING)
 @JSON
+@one_line_errors()
 def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bool, **reading: Any) -> None:
     """Show what is in a file or folder of recordings, or in a model file, and what is wrong with it.
 
     The exit code is 1 if a file cannot be read; problems of recordings that can be read are printed alone.
     """
-    with one_line_errors():
-        if path.suffix == ".skworm":
-            from skworm.persistence import describe
+    if path.suffix == ".skworm":
+        from skworm.persistence import describe
 
-            show(describe(path), as_json)
-            return
-        from skworm.datasets.summary import describe_recordings, inspect_recordings
-        from skworm.frames import PAPER_NEURONS
+        show(describe(path), as_json)
+        return
+    from skworm.datasets.summary import describe_recordings, inspect_recordings
+    from skworm.frames import PAPER_NEURONS
 
-        expected = PAPER_NEURONS if isinstance(neurons, str) else neurons
-        found = inspect_recordings(path, expected_neurons=expected, states=states, **reading)
-        for part in (found, *found["worms"]):
-            part["problems"] = [in_a_line(problem) for problem in part["problems"]]
-        show(found, as_json, describe_recordings(found))
+    expected = PAPER_NEURONS if isinstance(neurons, str) else neurons
+    found = inspect_recordings(path, expected_neurons=expected, states=states, **reading)
+    for part in (found, *found["worms"]):
+        part["problems"] = [in_a_line(problem) for problem in part["problems"]]
+    show(found, as_json, describe_recordings(found))
     if any(problem.startswith("cannot be read") for problem in found["problems"]):
         raise SystemExit(1)
 
@@ -110,6 +110,7 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @options_of(READING)
 @JSON
+@one_line_errors()
 def train(
     data: str,
     model: str,
@@ -131,30 +132,27 @@ def train(
     Its accuracy on the frames that it was trained on is printed, which says little: `skworm reproduce table1` scores
     models on worms that they have not seen.
     """
-    with one_line_errors():
-        if out.exists() and not overwrite:
-            raise FileExistsError(f"{out} exists; pass --overwrite to replace it, or another --out")
-        if not out.absolute().parent.is_dir():
-            raise FileNotFoundError(f"the folder {out.parent} of --out does not exist; make it first")
-        from skworm.datasets import load_recordings
-        from skworm.frames import PAPER_NEURONS, make_frames
-        from skworm.paper.study import load_worms
-        from skworm.persistence import describe, save
+    if out.exists() and not overwrite:
+        raise FileExistsError(f"{out} exists; pass --overwrite to replace it, or another --out")
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(f"the folder {out.parent} of --out does not exist; make it first")
+    from skworm.datasets import load_recordings
+    from skworm.frames import PAPER_NEURONS, make_frames
+    from skworm.paper.study import load_worms
+    from skworm.persistence import describe, save
 
-        named = data in ("simulated", *_FETCHERS)
-        worms = load_worms(data, random_state) if named else load_recordings(data, **reading)
-        if neurons == "paper":
-            neurons = tuple(name for name in PAPER_NEURONS if all(name in worm.neurons for worm in worms))
-        missing = "nan" if neurons == "union" else "raise"
-        X, y = make_frames(
-            worms, neurons=neurons, missing=missing, states=states, resample_to=resample_to, detrend=detrend
-        )
-        names = [name.split(":")[0] for name in X.columns[::2]]
-        shared = {"max_epochs": epochs, "device": device, "random_state": random_state}
-        estimator = STATE_MODELS[model].make(names, **shared).fit(X, y)
-        save(estimator, out, X=X, y=y, description=description, overwrite=True)
-        about = {"file": str(out), "neurons": names, **describe(out)}
-        show(about | {"accuracy_on_training_frames": round(float(estimator.score(X, y)), 4)}, as_json)
+    named = data in ("simulated", *_FETCHERS)
+    worms = load_worms(data, random_state) if named else load_recordings(data, **reading)
+    if neurons == "paper":
+        neurons = tuple(name for name in PAPER_NEURONS if all(name in worm.neurons for worm in worms))
+    missing = "nan" if neurons == "union" else "raise"
+    X, y = make_frames(worms, neurons=neurons, missing=missing, states=states, resample_to=resample_to, detrend=detrend)
+    names = [name.split(":")[0] for name in X.columns[::2]]
+    shared = {"max_epochs": epochs, "device": device, "random_state": random_state}
+    estimator = STATE_MODELS[model].make(names, **shared).fit(X, y)
+    save(estimator, out, X=X, y=y, description=description, overwrite=True)
+    about = {"file": str(out), "neurons": names, **describe(out)}
+    show(about | {"accuracy_on_training_frames": round(float(estimator.score(X, y)), 4)}, as_json)
 
 
 @click.command(short_help="Read the states of recordings with a model.")
@@ -170,6 +168,7 @@ def train(
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @options_of(READING)
 @JSON
+@one_line_errors()
 def predict(
     model: str,
     recordings: Path,
@@ -189,53 +188,49 @@ def predict(
     states_bouts.csv, with start, end and duration of every bout in seconds, and the picture states_ethogram.png.
     Recordings of another frame rate are resampled to that of training.
     """
-    with one_line_errors():
-        paths = [out, out.with_name(f"{out.stem}_bouts.csv"), out.with_name(f"{out.stem}_ethogram.png")]
-        for path in paths:
-            if path.exists() and not overwrite:
-                raise FileExistsError(f"{path} exists; pass --overwrite to replace it, or another --out")
-        from skworm.atomic import atomic_path
-        from skworm.datasets import load_recordings
-        from skworm.estimators.prediction import bouts_in_seconds, decode_states
-        from skworm.persistence import load
-        from skworm.plotting import EthogramDisplay
-        from skworm.plotting.base import write_above
+    paths = [out, out.with_name(f"{out.stem}_bouts.csv"), out.with_name(f"{out.stem}_ethogram.png")]
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"{path} exists; pass --overwrite to replace it, or another --out")
+    from skworm.atomic import atomic_path
+    from skworm.datasets import load_recordings
+    from skworm.estimators.prediction import bouts_in_seconds, decode_states
+    from skworm.persistence import load
+    from skworm.plotting import EthogramDisplay
+    from skworm.plotting.base import write_above
 
-        worms = load_recordings(recordings, **reading)
-        classifier = load(model, device=device)
-        table = decode_states(classifier, worms, coverage=coverage)
-        unlike = "; it looks unlike them, so fewer frames will be right"
-        expected = {
-            worm: f"{own}{unlike if worm in table.attrs['unlike'] else ''}"
-            for worm, own in table.attrs.get("expected", {}).items()
-        }
-        words = [f"{worm}: {text}" for worm, text in expected.items()]
-        bouts = bouts_in_seconds(table)
-        out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        for path, own in zip(paths, (table, bouts), strict=False):
-            with atomic_path(path) as temporary:
-                own.to_csv(temporary, index=False)
-        with atomic_path(paths[2]) as temporary:
-            display = EthogramDisplay(table).plot()
-            if words:
-                write_above(display.figure_, words)
-            display.figure_.savefig(temporary, dpi=150)
-        shares = {
-            worm: {state: round(100 * share, 1) for state, share in own.value_counts(normalize=True).items()}
-            for worm, own in table.groupby("worm", sort=False)["state"]
-        }
-        about: dict[str, Any] = {"files": list(map(str, paths)), "percent_of_frames": shares}
-        about |= {"expected": expected} if expected else {}
-        if "annotated" in table:
-            known = table[table["annotated"].isin(list(classifier.classes_))]
-            if len(known):
-                about["accuracy_on_annotated_frames"] = round(float((known["state"] == known["annotated"]).mean()), 4)
-        lines = [f"{name.replace('_', ' ')}: {about[name]}" for name in about if name.startswith("accuracy")] + words
-        lines += [
-            f"{worm}: {', '.join(f'{state} {share:.1f} %' for state, share in shares.items())}"
-            for worm, shares in about["percent_of_frames"].items()
-        ]
-        show(about, as_json, "\n".join([*map(str, paths), *lines]))
+    worms = load_recordings(recordings, **reading)
+    classifier = load(model, device=device)
+    table = decode_states(classifier, worms, coverage=coverage)
+    expected = dict(table.attrs.get("expected", {}))
+    for worm in set(table.attrs.get("unlike", ())) & set(expected):
+        expected[worm] += "; it looks unlike them, so fewer frames will be right"
+    words = [f"{worm}: {text}" for worm, text in expected.items()]
+    bouts = bouts_in_seconds(table)
+    out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    for path, own in zip(paths, (table, bouts), strict=False):
+        with atomic_path(path) as temporary:
+            own.to_csv(temporary, index=False)
+    with atomic_path(paths[2]) as temporary:
+        display = EthogramDisplay(table).plot()
+        if words:
+            write_above(display.figure_, words)
+        display.figure_.savefig(temporary, dpi=150)
+    shares = {
+        str(worm): {str(state): round(100 * share, 1) for state, share in own.value_counts(normalize=True).items()}
+        for worm, own in table.groupby("worm", sort=False)["state"]
+    }
+    about: dict[str, Any] = {"files": list(map(str, paths)), "percent_of_frames": shares}
+    about |= {"expected": expected} if expected else {}
+    if "annotated" in table:
+        known = table[table["annotated"].isin(list(classifier.classes_))]
+        if len(known):
+            accuracy = round(float((known["state"] == known["annotated"]).mean()), 4)
+            about["accuracy_on_annotated_frames"] = accuracy
+            words.insert(0, f"accuracy on annotated frames: {accuracy}")
+    for name, percent in shares.items():
+        words.append(f"{name}: {', '.join(f'{state} {share:.1f} %' for state, share in percent.items())}")
+    show(about, as_json, "\n".join([*map(str, paths), *words]))
 
 
 @click.group()
@@ -254,17 +249,15 @@ def list_datasets(as_json: bool) -> None:
 @click.argument("name", type=click.Choice(list(_FETCHERS)))
 @click.option("--data-home", type=_PATH, help="Where to keep it.  [default: $SKWORM_DATA, else the user's cache]")
 @JSON
+@one_line_errors()
 def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
     """Download a data set, unless it is there already, and show what is in it."""
     from skworm import datasets as sources
 
-    with one_line_errors():
-        worms = getattr(sources, _FETCHERS[name][0])(data_home=data_home)
-        about = {
-            worm.worm: {"n_frames": worm.n_frames, "fps": worm.fps, "identified": worm.identified} for worm in worms
-        }
-        lines = {worm.worm: f"{worm.n_frames} frames, {len(worm.identified)} neurons identified" for worm in worms}
-        show(about, as_json, lines_of(lines))
+    worms = getattr(sources, _FETCHERS[name][0])(data_home=data_home)
+    about = {worm.worm: {"n_frames": worm.n_frames, "fps": worm.fps, "identified": worm.identified} for worm in worms}
+    lines = {worm.worm: f"{worm.n_frames} frames, {len(worm.identified)} neurons identified" for worm in worms}
+    show(about, as_json, lines_of(lines))
 
 
 @click.command(short_help="Write one HTML page on the results of a run.")
@@ -280,6 +273,7 @@ def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
     help="Model that the others are compared with, in the results of a script.  [default: the first of the run]",
 )
 @JSON
+@one_line_errors()
 def report(results: Path, out: Path | None, baseline: str | None, as_json: bool) -> None:
     """Write one HTML page on the RESULTS of a run, to be read, sent or printed.
 
@@ -287,14 +281,13 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
     passed to cross_validate_worms as memory. The page holds settings, data, splits, tables with intervals over worms,
     figures, what remembering the moment is worth, versions and what to cite. It needs no other file and no network.
     """
-    with one_line_errors():
-        page = results / "report.html" if out is None else out
-        if page.suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"--out {page} is not the name of a page; let it end in .html")
-        from skworm.paper.report import write_report
+    page = results / "report.html" if out is None else out
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--out {page} is not the name of a page; let it end in .html")
+    from skworm.paper.report import write_report
 
-        write_report(results, page, command=this_call()[0], baseline=baseline)
-        show({"report": str(page)}, as_json, str(page))
+    write_report(results, page, command=this_call()[0], baseline=baseline)
+    show({"report": str(page)}, as_json, str(page))
 
 
 @click.command(short_help="Compare the models of a run, worm by worm.")
@@ -331,6 +324,7 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
 )
 @SEED
 @JSON
+@one_line_errors()
 def compare(
     results: Path,
     baseline: str | None,
@@ -350,51 +344,48 @@ def compare(
 
     The first model of the run is the baseline unless --baseline names another. Name it before you look.
     """
-    with one_line_errors():
-        from skworm.model_selection import describe_comparison, read_scores
-        from skworm.paper.report import no_results, without_naive
-        from skworm.paper.tables import STEPS, comparison_texts, lay_out, parts_in_words, parts_of_comparison
-        from skworm.plotting.base import readable
+    from skworm.model_selection import describe_comparison, read_scores
+    from skworm.paper.report import no_results, without_naive
+    from skworm.paper.tables import STEPS, comparison_texts, lay_out, parts_in_words, parts_of_comparison
+    from skworm.plotting.base import readable
 
-        if results.is_dir() and not (results / "scores.csv").is_file() and not (results / "fits").is_dir():
-            raise no_results(results)
-        scores = read_scores(results).where(**dict(conditions))
-        if scores.task == "trajectories" and "step" not in dict(conditions):
-            scores = scores.where(step=[step for step in STEPS if step in set(scores.table["step"])])
-        left_out: list[str] = []
-        if models:
-            scores.where(model=list(models))
-        else:
-            scores, left_out = without_naive(scores, baseline)
-        table = scores.compare(
-            baseline or (models[0] if models else scores.models[0]),
-            evaluation=evaluation,
-            metric=metric,
-            models=models or None,
-            random_state=random_state,
-        )
-        comparisons, blocks = [], []
-        for part, rows in parts_of_comparison(table):
-            sentences = describe_comparison(rows[rows["model"] != rows["reference"]])
-            shared = ["reference", "n_worms", "n_fits", "correction", "smallest_p"]
-            own = rows.drop(columns=[*shared, "evaluation", "metric"])
-            models_of_part = own.astype(object).where(own.notna(), None).to_dict("records")
-            facts = {"part": part, **rows[shared].iloc[0], "models": models_of_part, "sentences": sentences}
-            comparisons.append(facts)
-            heading = ", ".join(filter(None, [readable(evaluation), parts_in_words(part)]))
-            text = ["", lay_out(comparison_texts(rows)), "", *sentences]
-            blocks.append("\n".join([heading[0].upper() + heading[1:], *text]))
-        closing = (
-            "In round brackets: 95 % intervals of a bootstrap over worms and the fits within them. The p is that of a "
-            "two-sided sign-flip test across worms."
-        )
-        if left_out:
-            closing += (
-                f"\nLeft out, since they see no neuron: {', '.join(left_out)}; --model or --baseline takes them in."
-            )
-        facts = {"results": str(results), "evaluation": evaluation, "metric": table["metric"].iloc[0]}
-        facts |= {"left_out": left_out, "comparisons": comparisons}
-        show(facts, as_json, "\n\n".join([*blocks, closing]))
+    if results.is_dir() and not (results / "scores.csv").is_file() and not (results / "fits").is_dir():
+        raise no_results(results)
+    scores = read_scores(results).where(**dict(conditions))
+    if scores.task == "trajectories" and "step" not in dict(conditions):
+        scores = scores.where(step=[step for step in STEPS if step in set(scores.table["step"])])
+    left_out: list[str] = []
+    if models:
+        scores.where(model=list(models))
+    else:
+        scores, left_out = without_naive(scores, baseline)
+    table = scores.compare(
+        baseline or (models[0] if models else scores.models[0]),
+        evaluation=evaluation,
+        metric=metric,
+        models=models or None,
+        random_state=random_state,
+    )
+    comparisons, blocks = [], []
+    for part, rows in parts_of_comparison(table):
+        sentences = describe_comparison(rows[rows["model"] != rows["reference"]])
+        shared = ["reference", "n_worms", "n_fits", "correction", "smallest_p"]
+        own = rows.drop(columns=[*shared, "evaluation", "metric"])
+        models_of_part = own.astype(object).where(own.notna(), None).to_dict("records")
+        facts = {"part": part, **rows[shared].iloc[0], "models": models_of_part, "sentences": sentences}
+        comparisons.append(facts)
+        heading = ", ".join(filter(None, [readable(evaluation), parts_in_words(part)]))
+        text = ["", lay_out(comparison_texts(rows)), "", *sentences]
+        blocks.append("\n".join([heading[0].upper() + heading[1:], *text]))
+    closing = (
+        "In round brackets: 95 % intervals of a bootstrap over worms and the fits within them. The p is that of a "
+        "two-sided sign-flip test across worms."
+    )
+    if left_out:
+        closing += f"\nLeft out, since they see no neuron: {', '.join(left_out)}; --model or --baseline takes them in."
+    facts = {"results": str(results), "evaluation": evaluation, "metric": table["metric"].iloc[0]}
+    facts |= {"left_out": left_out, "comparisons": comparisons}
+    show(facts, as_json, "\n\n".join([*blocks, closing]))
 
 
 @click.command(short_help="Print a script for completion by the Tab key.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from skworm.datasets.hdf5 import open_hdf5, read_dataset, read_texts
+from skworm.parameters import check_choice
 from skworm.recording import neuron_name, repeated
 
 _TABLES = "skworm.datasets.connectomes"
 _DOI = "10.1038/s41586-023-06683-4"
-_NEURONS = "neuron_ids"
 _WANTED = "pass the file funatlas.h5 of Randi et al. 2023, as the package wormneuroatlas has it"
 
 
@@ -33,7 +33,7 @@ def load_connectome(
 ) -> pd.DataFrame:
     """Load the connectome of the hermaphrodite, or the part of it between some neurons.
 
-    Needs no download. Chemical synapses have a direction; gap junctions have none, and their matrix is symmetric.
+    Chemical synapses have a direction; gap junctions have none, and their matrix is symmetric.
 
     =====================================  =================================================================
     ``"white1986"``                        whole animal with its pharynx, put together from several animals,
@@ -52,28 +52,25 @@ def load_connectome(
         Name of the source.
     neurons : iterable of str, default=None
         Neurons to keep, in this order; ``"VB1"`` and ``"VB01"`` are the same. With None all neurons that the source
-        has, in alphabetical order: those of the pharynx where it was traced, and never muscles or other cells.
+        has, in alphabetical order.
     kind : {"both", "chemical", "electrical"}, default="both"
         Chemical synapses, gap junctions, or the sum of their weights.
     weighted : bool, default=True
-        Keep the weights of the source, or write 1 for every edge. A weight counts synaptic contacts (White et al.,
-        Varshney et al.), synapses (Witvliet et al.), or micrograph sections in which contacts are seen (Cook et al.):
-        weights of different sources do not compare.
+        Keep the weights, or write 1 for every edge. A weight counts synaptic contacts (White et al., Varshney et al.),
+        synapses (Witvliet et al.), or micrograph sections with contacts (Cook et al.): sources do not compare.
     symmetric : bool, default=False
-        Forget the direction of chemical synapses: both neurons get the sum of the weights of both directions.
+        Forget the direction of chemical synapses, and sum the weights of both.
     self_loops : bool or "keep", default=False
         With False no neuron has an edge to itself, with True every neuron has one of weight 1, with ``"keep"`` those
         have one that the source gives one.
     missing : {"raise", "zero"}, default="raise"
-        What becomes of a neuron that the source lacks: an error, or a row and a column of zeros, which do not mean that
-        it has no synapses.
+        What becomes of a neuron that the source lacks: an error, or zeros, which do not mean that it has no synapses.
 
     Returns
     -------
     pandas.DataFrame of shape (n_neurons, n_neurons)
         Weight of each edge, from the neuron of the row (index ``"pre"``) to that of the column (columns ``"post"``).
-        ``attrs`` tells ``"source"``, ``"kind"``, the paper's ``"doi"`` and ``"reference"``, and what a ``"weight"``
-        counts.
+        ``attrs`` has ``"source"``, ``"kind"``, ``"doi"``, ``"reference"`` and what a ``"weight"`` counts.
 
     Raises
     ------
@@ -100,18 +97,15 @@ def load_connectome(
     VB01     0     0     0     0
     """
     sources = _read("sources.csv", index="source")
-    for name, value, choices in (
-        ("source", source, tuple(sources.index)),
-        ("kind", kind, ("both", "chemical", "electrical")),
-        ("weighted", weighted, (True, False)),
-        ("symmetric", symmetric, (True, False)),
-        ("self_loops", self_loops, (True, False, "keep")),
-        ("missing", missing, ("raise", "zero")),
-    ):
-        if value not in choices:
-            raise ValueError(f"{name}={value!r} does not exist; choose one of {choices}")
+    check_choice(tuple(sources.index), source=source)
+    check_choice(("both", "chemical", "electrical"), kind=kind)
+    check_choice((True, False), weighted=weighted, symmetric=symmetric)
+    check_choice((True, False, "keep"), self_loops=self_loops)
+    check_choice(("raise", "zero"), missing=missing)
     presence = _read("neurons.csv.gz", index="neuron").astype(bool)
-    names = presence.index[presence[source]].tolist() if neurons is None else _check_neurons(neurons, presence.index)
+    names = (
+        presence.index[presence[source]].tolist() if neurons is None else _check_neurons(neurons, list(presence.index))
+    )
     if missing == "raise" and (lacking := [name for name in names if not presence.loc[name, source]]):
         complete = presence.columns[presence.loc[names].all()].tolist()
         elsewhere = f", or take a source that has all of these neurons: {complete}" if complete else ""
@@ -138,7 +132,7 @@ def _read(name: str, index: str | None = None) -> pd.DataFrame:
         return pd.read_csv(stream, index_col=index, compression="gzip" if name.endswith(".gz") else None)
 
 
-def _check_neurons(neurons: Iterable[str], known: Iterable[str]) -> list[str]:
+def _check_neurons(neurons: Iterable[str], known: list[str]) -> list[str]:
     if isinstance(neurons, str):
         raise ValueError(f"neurons={neurons!r} is one string; pass a sequence, such as neurons=['AVAL', 'AVAR']")
     names = [neuron_name(name) for name in neurons]
@@ -146,29 +140,25 @@ def _check_neurons(neurons: Iterable[str], known: Iterable[str]) -> list[str]:
         raise ValueError("neurons is empty; name at least one, or pass neurons=None for all that the source has")
     if twice := repeated(names):
         raise ValueError(f"neurons names {twice} more than once; name each one once ('VB1' and 'VB01' are the same)")
-    known = list(known)
-    unknown = [name for name in names if name not in known]
-    if unknown:
+    close = {name: get_close_matches(neuron_name(name.upper()), known) for name in names if name not in known}
+    if close:
+        unknown = [
+            f"{name!r} (did you mean {', '.join(map(repr, meant))}?)" if meant else repr(name)
+            for name, meant in close.items()
+        ]
         raise ValueError(
-            f"the hermaphrodite has no neurons {', '.join(_with_suggestion(name, known) for name in unknown)}; correct "
-            "their names, or leave them out"
+            f"the hermaphrodite has no neurons {', '.join(unknown)}; correct their names, or leave them out"
         )
     return names
-
-
-def _with_suggestion(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(neuron_name(name.upper()), known)
-    return f"{name!r} (did you mean {', '.join(map(repr, close))}?)" if close else repr(name)
 
 
 def _matrices(source: str, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     edges = _read(f"{source}.csv.gz")
     index = pd.Index(names)
+    edges = edges[edges["pre"].isin(index) & edges["post"].isin(index)]
     pre, post = (index.get_indexer(pd.Index(edges[end])) for end in ("pre", "post"))
-    kept = (pre >= 0) & (post >= 0)
     chemical, electrical = np.zeros((2, len(names), len(names)))
-    chemical[pre[kept], post[kept]] = edges["chemical"][kept]
-    electrical[pre[kept], post[kept]] = edges["electrical"][kept]
+    chemical[pre, post], electrical[pre, post] = edges["chemical"], edges["electrical"]
     # A gap junction stands once in the table.
     return chemical, _mirrored(electrical)
 
@@ -180,14 +170,13 @@ def _mirrored(weights: np.ndarray) -> np.ndarray:
 def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", measure: str = "dFF") -> pd.DataFrame:
     """Load the atlas of signal propagation of Randi et al. 2023 from your own file.
 
-    One neuron at a time was stimulated by light while the calcium of the others was recorded. Most pairs were measured
-    in few animals, and many in none.
+    One neuron at a time was stimulated by light while the calcium of the others was recorded.
 
     Parameters
     ----------
     path : path
-        The file ``funatlas.h5``: a dataset ``neuron_ids`` of names, and a group for each strain with datasets of shape
-        (n_neurons, n_neurons) whose rows are responding and whose columns are stimulated neurons.
+        The file ``funatlas.h5``: names ``neuron_ids``, and a group for each strain with tables of shape (n_neurons,
+        n_neurons) whose rows are responding and whose columns are stimulated neurons.
     strain : str, default="wt"
         Group of the file: ``"wt"`` for wild type, ``"unc31"`` for the mutant without dense-core vesicle release.
     measure : str, default="dFF"
@@ -198,8 +187,8 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
     -------
     pandas.DataFrame of shape (n_neurons, n_neurons)
         The measure, from the stimulated neuron of the row (index ``"pre"``) to the responding neuron of the column
-        (columns ``"post"``): the transpose of what is in the file. NaN where the pair was not measured. ``attrs`` tells
-        ``"source"``, ``"doi"``, ``"kind"``, ``"strain"`` and ``"measure"``.
+        (columns ``"post"``), NaN where the pair was not measured. ``attrs`` has ``"source"``, ``"doi"``, ``"kind"``,
+        ``"strain"`` and ``"measure"``.
 
     Raises
     ------
@@ -237,14 +226,12 @@ def load_functional_atlas(path: str | os.PathLike[str], *, strain: str = "wt", m
         raise FileNotFoundError(f"there is no file {path}; {_WANTED}")
     try:
         with open_hdf5(path) as file:
-            texts = read_texts(file.get(_NEURONS))
+            texts = read_texts(file.get("neuron_ids"))
             if texts is None:
-                raise ValueError(
-                    f"it has no dataset {_NEURONS!r} that lists the names of the neurons; it holds {list(file)}"
-                )
+                raise ValueError(f"it has no dataset 'neuron_ids' of the names of neurons; it holds {list(file)}")
             neurons = [neuron_name(text.strip()) for text in texts]
             if twice := repeated(neurons):
-                raise ValueError(f"{_NEURONS!r} repeats {twice}; give each neuron one entry")
+                raise ValueError(f"'neuron_ids' repeats {twice}; give each neuron one entry")
             groups = [name for name, node in file.items() if isinstance(node, h5py.Group)]
             if strain not in groups:
                 raise ValueError(f"it has no group of the strain {strain!r}; it has {groups}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -41,32 +42,29 @@ def translate_states(states: Any, rename_states: Mapping[str, str] | None = None
     difference. A name that neither knows stays as it is.
     """
     names, codes = np.unique(np.asarray(states, dtype=str), return_inverse=True)
-    translated = []
-    for name in names.tolist():
-        plain = name.strip().lower().replace(" ", "_").replace("-", "_")
-        translated.append((rename_states or {}).get(name, _NAMES_IN_FILES.get(plain, name)))
-    return np.array(translated, dtype=str)[codes]
+    known = {name: _NAMES_IN_FILES.get(re.sub("[ -]", "_", name.strip().lower()), name) for name in names.tolist()}
+    return np.array([(rename_states or {}).get(name, own) for name, own in known.items()], dtype=str)[codes]
 
 
 def states_of_codes(codes: np.ndarray, name_of: Mapping[int, str], remedy: str) -> np.ndarray:
-    """Return the state of each frame, (n_frames,) of str, from its number; NaN is unknown.
-
-    A number that `name_of` lacks is an error, which ends in `remedy`.
-    """
-    is_known = ~np.isnan(codes)
-    wrong = np.flatnonzero(is_known & ~np.isin(codes, list(name_of)))
+    """Return the state of each frame from its number; NaN is unknown. Other errors end in `remedy`."""
+    wrong = np.flatnonzero(~np.isnan(codes) & ~np.isin(codes, list(name_of)))
     if len(wrong):
         raise ValueError(f"state {codes[wrong[0]]:g} at frame {wrong[0]} is none of {dict(name_of)}; {remedy}")
     check_names(name_of.values(), len(codes))
-    states = [name_of[int(code)] if known else UNKNOWN for code, known in zip(codes, is_known, strict=True)]
-    return np.array(states, dtype=str)
+    return np.array([name_of.get(code, UNKNOWN) for code in codes.tolist()], dtype=str)
+
+
+def states_of_flags(names: Sequence[str], flags: np.ndarray) -> np.ndarray:
+    """Return the state of each frame from its flags, (n_frames, n_states) of 0 or 1; without any it is unknown."""
+    check_names(names, len(flags))
+    return np.array([*names, UNKNOWN])[np.where(flags.any(axis=1), flags.argmax(axis=1), len(names))]
 
 
 def states_of_reversals(pairs: Any, n_frames: int, velocity: np.ndarray | None) -> np.ndarray:
     """Return the state of each frame from the first frame of each reversal and the one after its last, from 0.
 
-    The laboratory names no other states: outside of reversals a frame is forward where the velocity is positive, and
-    otherwise unknown.
+    Outside of reversals a frame is forward where the velocity is positive, and otherwise unknown.
     """
     table = np.asarray(pairs, dtype=float)
     if table.ndim != 2 or table.shape[1] != 2 or not np.isfinite(table).all() or (table % 1).any():
@@ -75,8 +73,7 @@ def states_of_reversals(pairs: Any, n_frames: int, velocity: np.ndarray | None) 
         )
     states = np.full(n_frames, UNKNOWN, dtype="<U7")
     if velocity is not None:
-        with np.errstate(invalid="ignore"):
-            states[velocity > 0] = "forward"
+        states[velocity > 0] = "forward"
     for start, end in table.astype(int):
         if not 0 <= start <= end <= n_frames:
             raise ValueError(f"the reversal from frame {start} to {end} is outside of {n_frames} frames")
@@ -109,27 +106,24 @@ def frame_rate(time: np.ndarray) -> float:
 
 
 def one_name_each(worm: str, labels: Sequence[str]) -> list[str]:
-    """Return a unique name for each trace: that of its neuron, or its column, counted from 1, where that is unknown.
-
-    A neuron that several traces of the worm have is unknown on each; this is warned of.
-    """
+    """Return the neuron of each trace, or its column, counted from 1, where that is unknown or another trace has it."""
     check_traces(len(labels))
-    names = [name if is_neuron(name := neuron_name(label)) else "" for label in labels]
-    several = repeated(filter(None, names))
-    if several:
+    names = [neuron_name(label) for label in labels]
+    if several := repeated(filter(is_neuron, names)):
         warnings.warn(
             f"worm {worm!r}: the neurons {several} occur on several traces, which all count as unidentified; "
             "correct the names in the file to keep one",
             stacklevel=3,
         )
-    return [name if name and name not in several else str(column) for column, name in enumerate(names, start=1)]
+    return [
+        name if is_neuron(name) and name not in several else str(column) for column, name in enumerate(names, start=1)
+    ]
 
 
 def frames_first(matrix: np.ndarray, field: str, n_neurons: int, n_frames: tuple[int, ...] | None) -> np.ndarray:
-    """Return traces or derivatives as (n_frames, n_neurons), whichever of the two comes first in `matrix`.
+    """Return traces or derivatives as (n_frames, n_neurons); any number of frames of `n_frames` fits, with None all.
 
-    `n_frames` are the numbers of frames that would fit, or None where they are not known. A matrix that fits both ways
-    or neither is an error, which calls it `field`.
+    A matrix that fits both ways or neither is an error.
     """
     fitting = [
         table

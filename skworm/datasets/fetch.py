@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
     import requests
 
 _KATO = "kato2015"
-_KATO_NODE = "2395t"
-_KATO_FILE = "WT_NoStim.mat"
+_KATO_NODE, _KATO_FILE, _KATO_WORMS = "2395t", "WT_NoStim.mat", 5
 _KATO_SHA256 = "7531811c1718e26a0455f59cb2f8188cf25809278cfea85770dfe03315a0098a"
-_KATO_WORMS = 5
 _NICHOLS_NODE = "kbf38"
 _NICHOLS_FILES = {
     "n2": ("n2_prelet.mat", "5d24867945253a001939ac2c"),
@@ -35,11 +34,8 @@ OSF_API = "https://api.osf.io/v2"
 OSF_FILES = "https://files.de-1.osf.io/v1/resources"
 
 _TIMEOUT_SECONDS = (10, 60)
-_RETRIES = 3
-_BACKOFF_SECONDS = 0.5
-_LONGEST_WAIT_SECONDS = 60
-_MOST_BYTES = 1 << 30
-_CHUNK_BYTES = 1 << 16
+_RETRIES, _BACKOFF_SECONDS, _LONGEST_WAIT_SECONDS = 3, 0.5, 60
+_MOST_BYTES, _CHUNK_BYTES = 1 << 30, 1 << 16
 _TRANSIENT_STATUS = (429, 500, 502, 503, 504)
 
 
@@ -55,9 +51,9 @@ def fetch_kato2015(
     ----------
     data_home : path, optional
         Folder that holds ``WT_NoStim.mat`` (56 MB) or a folder ``kato2015`` of ``.npz`` files, or that receives the
-        download; by default the environment variable ``SKWORM_DATA``, else the cache folder of the operating system.
+        download; by default the environment variable ``SKWORM_DATA``, else a cache folder.
     download_if_missing : bool, default=True
-        Whether to download the file from the Open Science Framework where it is absent.
+        Whether to download what is absent from the Open Science Framework.
 
     Returns
     -------
@@ -66,10 +62,8 @@ def fetch_kato2015(
 
     Raises
     ------
-    FileNotFoundError
-        If the data are absent and are not to be downloaded.
-    ConnectionError
-        If the download fails.
+    FileNotFoundError, ConnectionError
+        If the data are absent and are not to be downloaded, or the download fails.
     ValueError
         If the file has a wrong checksum, or the folder does not hold five worms.
 
@@ -91,9 +85,10 @@ def fetch_kato2015(
     if not path.exists() and converted.is_dir():
         path = converted
     else:
+        listing = f"{OSF_API}/nodes/{_KATO_NODE}/files/osfstorage/"
         fetch_file(
             path,
-            lambda: find_osf_file(f"{OSF_API}/nodes/{_KATO_NODE}/files/osfstorage/", _KATO_FILE),
+            lambda: find_osf_file(listing, _KATO_FILE),
             origin=f"https://osf.io/{_KATO_NODE}",
             known_hash=_KATO_SHA256,
             download_if_missing=download_if_missing,
@@ -109,18 +104,17 @@ def fetch_nichols2017(
 ) -> list[Recording]:
     """Fetch the worms before lethargus of Nichols et al. 2017.
 
-    Larvae of the strains N2 (11 worms) and npr-1 (10 worms), with the states reverse, forward, quiescence and turn. The
-    file does not tell dorsal from ventral turns.
+    Larvae of the strains N2 (11 worms) and npr-1 (10 worms), with the states reverse, forward, quiescence and turn.
 
     Parameters
     ----------
     data_home : path, optional
         Folder that holds ``n2_prelet.mat`` and ``npr1_prelet.mat`` (61 to 81 MB each), or that receives them; by
-        default the environment variable ``SKWORM_DATA``, else the cache folder of the operating system.
+        default the environment variable ``SKWORM_DATA``, else a cache folder.
     strain : {"both", "n2", "npr1"}, default="both"
         Which worms.
     download_if_missing : bool, default=True
-        Whether to download the files from the Open Science Framework where they are absent.
+        Whether to download what is absent from the Open Science Framework.
 
     Returns
     -------
@@ -129,10 +123,8 @@ def fetch_nichols2017(
 
     Raises
     ------
-    FileNotFoundError
-        If a file is absent and is not to be downloaded.
-    ConnectionError
-        If a download fails.
+    FileNotFoundError, ConnectionError
+        If a file is absent and is not to be downloaded, or its download fails.
     ValueError
         If there is no such strain, or a file cannot be read.
 
@@ -156,12 +148,8 @@ def fetch_nichols2017(
     for name in _NICHOLS_FILES if strain == "both" else [strain]:
         file, osf_id = _NICHOLS_FILES[name]
         url = f"{OSF_FILES}/{_NICHOLS_NODE}/providers/osfstorage/{osf_id}"
-        path = fetch_file(
-            home / file,
-            lambda url=url, osf_id=osf_id: find_osf_file(f"{OSF_API}/files/{osf_id}/")._replace(url=url),  # type: ignore[misc]
-            origin=url,
-            download_if_missing=download_if_missing,
-        )
+        find = partial(find_osf_file, f"{OSF_API}/files/{osf_id}/", url=url)
+        path = fetch_file(home / file, find, origin=url, download_if_missing=download_if_missing)
         recordings = load_recordings(path, dataset="nichols2017")
         worms += [replace(recording, worm=f"{name}-{number}") for number, recording in enumerate(recordings)]
     return worms
@@ -176,15 +164,10 @@ class RemoteFile(NamedTuple):
 
 
 def data_folder(data_home: str | os.PathLike[str] | None = None) -> Path:
-    """Return the folder of downloaded data, which need not exist.
+    """Return the folder of data, which need not exist: by default that of ``SKWORM_DATA``, else a cache folder."""
+    import pooch
 
-    By default it is the environment variable ``SKWORM_DATA``, else the cache folder of the operating system.
-    """
-    home = os.environ.get("SKWORM_DATA") or None if data_home is None else data_home
-    if home is None:
-        import pooch
-
-        home = pooch.os_cache("skworm")
+    home = (os.environ.get("SKWORM_DATA") or pooch.os_cache("skworm")) if data_home is None else data_home
     return Path(home).expanduser()
 
 
@@ -334,17 +317,16 @@ def _retried(attempt: Callable[[], Any]) -> Any:
     """Return what `attempt` returns, which is called again, after growing pauses, where its failure may pass."""
     import requests
 
-    number = 0
-    while True:
+    for number in range(_RETRIES):
         try:
             return attempt()
         except requests.RequestException as error:
             seconds = _pause(error, number)
-            if seconds is None or number == _RETRIES:
+            if seconds is None:
                 raise
             print(f"{error}; trying again in {seconds:.0f} seconds", file=sys.stderr)
             time.sleep(seconds)
-            number += 1
+    return attempt()
 
 
 def _pause(error: requests.RequestException, number: int) -> float | None:
@@ -367,10 +349,11 @@ def _pause(error: requests.RequestException, number: int) -> float | None:
     return max(seconds, pause)
 
 
-def find_osf_file(address: str, name: str = "") -> RemoteFile:
+def find_osf_file(address: str, name: str = "", url: str | None = None) -> RemoteFile:
     """Return a file on the Open Science Framework: the one at an address, or by name in a listing and its folders.
 
-    A listing that cannot be read, or has no such file, is a ``requests.RequestException``.
+    It is to be had at `url`, by default where the listing says. A listing that cannot be read, or has no such file, is
+    a ``requests.RequestException``.
     """
     import requests
 
@@ -390,7 +373,8 @@ def find_osf_file(address: str, name: str = "") -> RemoteFile:
                 if about["kind"] == "folder":
                     further.append(entry["relationships"]["files"]["links"]["related"]["href"])
                 elif about["name"] == name or not name:
-                    return RemoteFile(entry["links"]["download"], about["size"], about["extra"]["hashes"]["sha256"])
+                    link, checksum = entry["links"]["download"], about["extra"]["hashes"]["sha256"]
+                    return RemoteFile(url or link, about["size"], checksum)
             further = [page["links"].get("next"), *further]
         except (KeyError, TypeError, AttributeError) as error:
             raise requests.RequestException(f"{pending[0]} is not an OSF file listing: {error!r}") from error

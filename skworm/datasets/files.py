@@ -6,7 +6,7 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,7 +21,7 @@ from skworm.datasets.labs import KEYS, read_neuron_names, read_wormwideweb
 from skworm.datasets.matlab import read_matlab
 from skworm.datasets.nwb import read_nwb
 from skworm.datasets.tables import read_table
-from skworm.recording import STATES, Recording
+from skworm.recording import STATES, Recording, repeated
 
 _SUFFIXES = (".npz", ".mat", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx", ".nwb", ".h5", ".json")
 _REQUIRED = ("traces", "neuron_names", "fps")
@@ -45,22 +45,21 @@ def load_recordings(
     Parameters
     ----------
     path_or_paths : path or iterable of paths
-        A file, or a folder whose supported files are read in natural order (``worm_2`` before ``worm_10``). Files whose
-        name begins with a dot are left out. A file that cannot be read is an error, also within a folder: nothing is
-        returned, and the error names the file. ``skworm inspect`` names all such files and shows the others.
+        A file, or a folder whose supported files are read in natural order (``worm_2`` before ``worm_10``), but those
+        whose name begins with a dot. One that cannot be read is an error; ``skworm inspect`` names all such files.
     dataset : str, optional
         Data set of recordings whose file names none; by default the name of the folder.
     rename_states : mapping of str to str, optional
         Name of a state in the file to its name in skworm. The codes of Kato et al. (``"REVSUS"``) and of Nichols et
-        al. (``"Reversal"``) are known without it; other names are kept as they are.
+        al. (``"Reversal"``) are known without it.
     fps : float, optional
         Frames a second, used for tables without a column ``time`` only.
     columns : mapping of str to str, optional
         Columns that tables call otherwise, such as ``{"time": "t (s)", "state": "behaviour", "AVAL": "cell 3"}``; other
         formats have names of their own.
     neuron_names : mapping or path, optional
-        Names of the neurons of files that hold none, ``.h5``: for each recording the name of each trace, counted from
-        1, as text or as a mapping with a ``"label"``; or a JSON file of such a mapping.
+        Names of the neurons of ``.h5`` files, which hold none: for each recording the name of each trace, counted from
+        1, as text or as a mapping with a ``"label"``; or a JSON file of it.
 
     Returns
     -------
@@ -78,7 +77,7 @@ def load_recordings(
     --------
     >>> from tempfile import TemporaryDirectory
     >>> from skworm.datasets import load_recordings, save_recordings
-    >>> from skworm.recording import STATES, Recording
+    >>> from skworm.recording import Recording
     >>> worm = Recording("worm-a", [[0.1, 0.2], [0.3, 0.1]], ["AVAL", "2"], fps=3.0, states=["forward", "unknown"])
     >>> with TemporaryDirectory() as folder:
     ...     _ = save_recordings([worm], folder)
@@ -123,8 +122,7 @@ def save_recordings(
 
     The files hold plain arrays and load with ``numpy.load(path, allow_pickle=False)``: ``traces`` (n_frames,
     n_neurons), ``neuron_names``, ``fps``, ``time``, ``worm``, ``dataset``, ``source``, and where the recording has
-    them ``labels`` (indices into ``state_names``), ``derivatives`` and ``behavior_<name>``. Each is written under
-    a temporary name and moved when whole.
+    them ``labels`` (indices into ``state_names``), ``derivatives`` and ``behavior_<name>``.
 
     Parameters
     ----------
@@ -138,8 +136,7 @@ def save_recordings(
     Returns
     -------
     list of pathlib.Path
-        The files, in the order of the recordings, named after the worms; characters that a file name cannot hold
-        are percent-encoded.
+        The files, named after the worms; characters that a file name cannot hold are percent-encoded.
 
     Raises
     ------
@@ -152,7 +149,7 @@ def save_recordings(
     --------
     >>> from tempfile import TemporaryDirectory
     >>> from skworm.datasets import save_recordings
-    >>> from skworm.recording import STATES, Recording
+    >>> from skworm.recording import Recording
     >>> worm = Recording("n2/3", [[0.1, 0.2], [0.3, 0.1]], ["AVAL", "2"], fps=3.0)
     >>> with TemporaryDirectory() as folder:
     ...     [path.name for path in save_recordings(worm, folder)]
@@ -162,11 +159,9 @@ def save_recordings(
     target = Path(folder).expanduser()
     # A leading dot would hide the file.
     paths = [target / f"{re.sub('^[.]', '%2E', quote(worm.worm, safe=''))}.npz" for worm in worms]
-    for position, path in enumerate(paths):
-        if path in paths[:position]:
-            raise ValueError(
-                f"two recordings are named {worms[position].worm!r}; rename one, so that each has its file"
-            )
+    if several := repeated(worm.worm for worm in worms):
+        raise ValueError(f"two recordings are named {several[0]!r}; rename one, so that each has its file")
+    for path in paths:
         if path.exists() and not overwrite:
             raise FileExistsError(f"{path} exists; pass overwrite=True to replace it, or another folder")
     target.mkdir(parents=True, exist_ok=True)
@@ -187,44 +182,39 @@ def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
         )
     if arrays["traces"].dtype.kind not in "biuf":
         raise ValueError(f"the traces are {arrays['traces'].dtype}; write numbers")
-    texts = {name: str(arrays[name].item()) for name in ("worm", "dataset", "source") if name in arrays}
+    texts = {"worm": path.stem, "source": str(path)}
+    texts |= {name: str(arrays[name].item()) for name in ("worm", "dataset", "source") if name in arrays}
     if not texts.get("dataset") and (dataset is not None or "dataset" not in texts):
         texts["dataset"] = _dataset_of(path, dataset)
+    signals = {name: values for name, values in arrays.items() if name.startswith(_BEHAVIOR_PREFIX)}
     return Recording(
-        worm=texts.get("worm", path.stem),
         traces=arrays["traces"],
         neurons=tuple(arrays["neuron_names"].astype(str).tolist()),
         fps=float(arrays["fps"].item()),
-        dataset=texts["dataset"],
         time=arrays.get("time"),  # type: ignore[arg-type]  # filled from fps
         states=_states_of(arrays) if "labels" in arrays else None,
         derivatives=arrays.get("derivatives"),
-        behavior={
-            name.removeprefix(_BEHAVIOR_PREFIX): values
-            for name, values in arrays.items()
-            if name.startswith(_BEHAVIOR_PREFIX)
-        },
-        source=texts.get("source", str(path)),
+        behavior={name.removeprefix(_BEHAVIOR_PREFIX): values for name, values in signals.items()},
+        **texts,
     )
 
 
-def recording_files(path: Path) -> Iterator[Path]:
-    """Yield the file itself, or the files of recordings in a folder, which must hold some, in natural order."""
+def recording_files(path: Path) -> list[Path]:
+    """Return the file itself, or the files of recordings in a folder, which must hold some, in natural order."""
     if not path.is_dir():
-        yield path
-        return
+        return [path]
     files = [file for file in path.iterdir() if not file.name.startswith(".") and file.is_file() and _is_data(file)]
     if not files:
         raise FileNotFoundError(f"folder {path} holds no recordings; put files ending in {', '.join(_SUFFIXES)} there")
-    yield from sorted(files, key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", file.name)])
+    return sorted(files, key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", file.name)])
 
 
 def _is_data(file: Path) -> bool:
     # Settings and notes are often JSON too.
-    if _format_of(file) != ".json":
-        return _format_of(file) is not None
-    content = file.read_bytes()
-    return any(f'"{key}"'.encode() in content for key in KEYS)
+    if _format_of(file) == ".json":
+        content = file.read_bytes()
+        return any(f'"{key}"'.encode() in content for key in KEYS)
+    return _format_of(file) is not None
 
 
 def _format_of(path: Path) -> str | None:
@@ -309,15 +299,14 @@ def _states_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     labels = arrays["labels"]
     if "state_names" not in arrays:
         raise ValueError("there are 'labels' but no 'state_names'; write the name of each label")
-    names = arrays["state_names"].astype(str)
     if labels.shape != arrays["traces"].shape[:1]:
         raise ValueError(
             f"'labels' have the shape {labels.shape}, and traces {arrays['traces'].shape}; write one a frame"
         )
     if labels.dtype.kind not in "iu":
         raise ValueError(f"'labels' are {labels.dtype}; write whole numbers, indices into 'state_names'")
-    remedy = "labels are indices into 'state_names' and count from 0"
-    return states_of_codes(labels.astype(float), dict(enumerate(names.tolist())), remedy)
+    names = dict(enumerate(arrays["state_names"].astype(str).tolist()))
+    return states_of_codes(labels.astype(float), names, "labels are indices into 'state_names' and count from 0")
 
 
 def _arrays_of(recording: Recording) -> dict[str, Any]:

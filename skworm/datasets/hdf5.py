@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ import numpy as np
 from skworm.datasets import hdf5_check
 from skworm.datasets.conventions import check_expansion
 
-_PATIENCE = 15
-# What an array costs beside its values.
+# Seconds of computing that the check may take. On a busy machine or a slow disk they last longer than by the clock.
+_PATIENCE, _LAST_BY_CLOCK = 15, 20
+_OUT_OF_TIME = -getattr(signal, "SIGXCPU", 24)
+# Bytes that an array costs beside its values.
 _SMALLEST_COST = 128
 
 _left: ContextVar[int] = ContextVar("bytes that may still be read from the open file")
@@ -29,16 +32,15 @@ def open_hdf5(path: Path) -> Iterator[Any]:
 
     A damaged file can make the HDF5 library loop for ever, deaf to Ctrl-C, or end the interpreter. A child process,
     which takes 0.2 to 0.4 seconds, therefore goes through all groups, attributes, texts and indices of chunks first,
-    and is ended after 15 seconds. It reads no numbers, so that a file of many gigabytes takes no longer. A link to
-    another file, or values that lie in one, are an error.
+    and is ended after 15 seconds of computing. It reads no numbers, so that a file of many gigabytes takes no longer.
+    A link to another file, or values that lie in one, are an error.
     """
     import h5py
 
     if not h5py.is_hdf5(path):
         raise ValueError("this is not an HDF5 file, or a truncated one; download it again")
     limit = check_expansion(0, path.stat().st_size)
-    problem = _problem_of(path, limit)
-    if problem:
+    if problem := _problem_of(path, limit):
         raise ValueError(problem)
     with h5py.File(path, "r") as file:
         token = _left.set(limit)
@@ -51,22 +53,23 @@ def open_hdf5(path: Path) -> Iterator[Any]:
 def _problem_of(path: Path, limit: int) -> str:
     """Return why the file must not be read, or an empty text."""
     # The child finds h5py where this process did, and not the modules beside the script.
-    places = os.pathsep.join(filter(None, sys.path))
+    own = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONIOENCODING": "utf-8:backslashreplace"}
+    command = [sys.executable, "-P", hdf5_check.__file__, str(path.absolute()), str(limit), str(_PATIENCE)]
+    endless = f"it is damaged: the HDF5 library finds no end within {_PATIENCE} seconds; download it again"
+    clock = _LAST_BY_CLOCK * _PATIENCE
     try:
         child = subprocess.run(
-            [sys.executable, "-P", hdf5_check.__file__, str(path.absolute()), str(limit)],
-            env=os.environ | {"PYTHONPATH": places, "PYTHONIOENCODING": "utf-8:backslashreplace"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_PATIENCE,
+            command, env=os.environ | own, stdin=subprocess.DEVNULL, capture_output=True, timeout=clock
         )
     except subprocess.TimeoutExpired:
-        return f"it is damaged: the HDF5 library finds no end within {_PATIENCE} seconds; download it again"
+        return endless
+    if child.returncode == _OUT_OF_TIME:
+        return endless
     if child.returncode:
-        return f"it is damaged: the HDF5 library breaks down ({child.stderr.strip()[-200:]!r}); download it again"
-    return child.stdout.strip()
+        return (
+            f"it is damaged: the HDF5 library breaks down ({text_of(child.stderr).strip()[-200:]!r}); download it again"
+        )
+    return text_of(child.stdout).strip()
 
 
 def read_dataset(node: Any) -> np.ndarray:
@@ -100,7 +103,7 @@ def groups_below(group: Any) -> Iterator[Any]:
     """Yield all groups below a group once, in the order of their names, without following links."""
     import h5py
 
-    # In a damaged file a group can stand within itself.
+    # In a damaged file a group can stand within itself, and visititems stops at damage that nobody reads.
     seen, waiting = set(), [group]
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""Go through an HDF5 file as readers may, and print why it must not be read: python hdf5_check.py PATH LIMIT.
+"""Go through an HDF5 file as readers may, and print why it must not be read: hdf5_check.py PATH LIMIT SECONDS.
 
 This runs in a process of its own, so it imports nothing of skworm.
 """
@@ -9,6 +9,7 @@ import math
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,17 @@ _AT_ONCE = 30
 _DEFLATE, _MOST_OF_DEFLATE = 1, 1032
 
 
+class RefusedError(ValueError):
+    """What must not be read."""
+
+
 def check_storage(node: Any, limit: int) -> None:
-    """Raise ValueError where the values of an HDF5 data set lie in another file, or take more bytes than `limit`.
+    """Raise an error where the values of an HDF5 data set lie in another file, or take more bytes than `limit`.
 
     The library unpacks a chunk whole, whatever size the data set declares.
     """
     if node.external or node.is_virtual:
-        raise ValueError(f"{node.name} keeps its values in other files; copy them into this one")
+        raise RefusedError(f"{node.name} keeps its values in other files; copy them into this one")
     if not node.chunks:
         return
     n_bytes = math.prod(node.chunks) * node.dtype.itemsize
@@ -44,7 +49,7 @@ def check_storage(node: Any, limit: int) -> None:
         packed = node.id.read_direct_chunk(offset)[1]
         is_bomb = is_bomb or len(zlib.decompressobj().decompress(packed, n_bytes + 1)) > n_bytes
     if is_bomb:
-        raise ValueError(f"{node.name} has chunks that unpack to more than the file holds; write it again")
+        raise RefusedError(f"{node.name} has chunks that unpack to more than the file holds; write it again")
 
 
 def parts_of(node: Any) -> Iterator[tuple[np.ndarray, int]]:
@@ -54,14 +59,10 @@ def parts_of(node: Any) -> Iterator[tuple[np.ndarray, int]]:
         yield part, sum(len(value) for value in part.flat if isinstance(value, bytes | str | np.ndarray))
 
 
-class _RefusedError(Exception):
-    """A file that must not be read."""
-
-
-def _check_file(path: str, limit: int) -> None:
+def _check_file(path: str, limit: int, seconds: int) -> None:
     import h5py
 
-    _limit_memory()
+    _limit_itself(seconds)
     try:
         file = h5py.File(path, "r")
     except OSError:
@@ -76,7 +77,7 @@ def _check_file(path: str, limit: int) -> None:
                 _check_attributes(node)
                 if isinstance(node, h5py.Dataset):
                     _check_dataset(node, limit)
-            except _RefusedError:
+            except RefusedError:
                 raise
             # What is damaged matters to those who read it.
             except Exception:
@@ -93,27 +94,22 @@ def _children_of(group: Any) -> Iterator[Any]:
     for name in group:
         link = group.get(name, getlink=True)
         if isinstance(link, h5py.ExternalLink):
-            raise _RefusedError(f"{group.name}/{name} is a link to the file {link.filename!r}; copy the data instead")
+            raise RefusedError(f"{group.name}/{name} is a link to the file {link.filename!r}; copy the data instead")
         if isinstance(link, h5py.HardLink):
-            try:
+            with suppress(LookupError, OSError, RuntimeError, ValueError):
                 yield group[name]
-            except (LookupError, OSError, RuntimeError, ValueError):
-                continue
 
 
 def _check_attributes(node: Any) -> None:
     for name in node.attrs:
         attribute = node.attrs.get_id(name)
-        if float(np.prod(attribute.shape or (), dtype=float)) * attribute.dtype.itemsize > _LARGEST_ATTRIBUTE:
-            raise _RefusedError(f"the attribute {name!r} of {node.name} declares the shape {attribute.shape}")
+        if math.prod(attribute.shape or ()) * attribute.dtype.itemsize > _LARGEST_ATTRIBUTE:
+            raise RefusedError(f"the attribute {name!r} of {node.name} declares the shape {attribute.shape}")
         node.attrs[name]
 
 
 def _check_dataset(node: Any, limit: int) -> None:
-    try:
-        check_storage(node, limit)
-    except ValueError as error:
-        raise _RefusedError(str(error)) from error
+    check_storage(node, limit)
     if node.dtype.hasobject and node.shape is not None and node.nbytes < limit:
         try:
             for _, n_bytes in parts_of(node):
@@ -122,23 +118,22 @@ def _check_dataset(node: Any, limit: int) -> None:
                     return
         except (OSError, MemoryError) as error:
             # The length of a text can be damaged, and the library takes as much memory before it finds out.
-            raise _RefusedError(f"the texts of {node.name} are damaged; download the file again") from error
+            raise RefusedError(f"the texts of {node.name} are damaged; download the file again") from error
 
 
-def _limit_memory() -> None:
-    """Let this process take no more than a little beyond what it has, where the system can tell."""
-    try:
+def _limit_itself(seconds: int) -> None:
+    """Let this process compute no longer, and take little memory beyond what it has, where the system can tell."""
+    with suppress(ImportError, OSError, ValueError):
         import resource
 
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         with open("/proc/self/statm", encoding="ascii") as file:
             taken = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + _MOST_MEMORY, taken + _MOST_MEMORY))
-    except (ImportError, OSError, ValueError):
-        pass
 
 
 if __name__ == "__main__":
     try:
-        _check_file(sys.argv[1], int(sys.argv[2]))
-    except _RefusedError as refused:
+        _check_file(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    except RefusedError as refused:
         print(refused)

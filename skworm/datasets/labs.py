@@ -11,12 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skworm.datasets.conventions import (
-    frame_rate,
-    frames_first,
-    one_name_each,
-    states_of_reversals,
-)
+from skworm.datasets.conventions import frame_rate, frames_first, one_name_each, states_of_reversals
 from skworm.datasets.hdf5 import open_hdf5, read_dataset
 from skworm.recording import Recording
 
@@ -52,11 +47,9 @@ def read_wormwideweb(
     These fields stand at the top of a JSON file or in its ``metadata``, ``timing``, ``behavior`` and ``gcamp``; an HDF5
     file has them in groups of the same names.
 
-    - Neurons are counted from 1, as the authors do, unless a 0 occurs among them.
-    - A label with a question mark, or one that occurs twice, does not identify a neuron. Where labels are numbered
-      beyond the traces, they number something else and identify nobody; this is warned of.
-    - The files name reversals and no other states. Outside of them a frame is forward where the velocity is positive,
-      and otherwise unknown.
+    - Neurons are counted from 1 unless a 0 occurs among them. A label with a question mark, or one that occurs twice,
+      does not identify a neuron; labels that are numbered beyond the traces identify none.
+    - Outside of reversals a frame is forward where the velocity is positive, and otherwise unknown.
 
     References
     ----------
@@ -73,8 +66,7 @@ def read_wormwideweb(
             f"there are no traces: one of the fields {KEYS} is expected, as in the files of WormWideWeb, and there are "
             f"{sorted(content)[:12]}; export the traces as a CSV table with one row a frame"
         )
-    matrix = _numbers(content[field], field, n_dimensions=2)
-    traces = _frames_first(content, matrix, field)
+    traces = _traces(content, field)
     n_frames, n_neurons = traces.shape
     time = _of_frames(content, "timestamp_confocal", n_frames, more=True)
     behavior = _behavior(content, n_frames)
@@ -114,17 +106,18 @@ def read_neuron_names(names: Mapping[str, Any] | str | os.PathLike[str] | None) 
     return content
 
 
-def _frames_first(content: Mapping[str, Any], matrix: np.ndarray, field: str) -> np.ndarray:
-    velocity, time = content.get("velocity"), content.get("timestamp_confocal")
-    n_frames = content.get("max_t", next((len(values) for values in (velocity, time) if values is not None), None))
-    n_neurons = content.get("num_neurons", content.get("n_neuron"))
+def _traces(content: Mapping[str, Any], field: str) -> np.ndarray:
+    matrix = _numbers(content[field], field, n_dimensions=2)
     if content.get("frames_first"):
         return matrix
+    per_frame = (content.get(name) for name in ("velocity", "timestamp_confocal"))
+    n_frames = content.get("max_t", next((len(values) for values in per_frame if values is not None), None))
+    n_neurons = content.get("num_neurons", content.get("n_neuron"))
     n_neurons = len(matrix) if n_neurons is None else n_neurons
     if not isinstance(n_neurons, int) or not (n_frames is None or isinstance(n_frames, int)):
         raise ValueError(f"num_neurons={n_neurons!r} and max_t={n_frames!r} are expected to be whole numbers")
     # The publishers write a list for each neuron, which settles a square matrix.
-    if matrix.shape == (n_neurons, matrix.shape[1]) and n_frames in (None, matrix.shape[1]):
+    if len(matrix) == n_neurons and n_frames in (None, matrix.shape[1]):
         return matrix.T
     return frames_first(matrix, field, n_neurons, None if n_frames is None else (n_frames,))
 
@@ -135,9 +128,10 @@ def _read_json(path: Path) -> dict[str, Any]:
         return content
     flat: dict[str, Any] = {"labeled": content.get("label")}
     for part in ("metadata", "timing", "behavior", "gcamp"):
-        if not isinstance(content.get(part, {}), dict):
+        fields = content.get(part, {})
+        if not isinstance(fields, dict):
             raise ValueError(f"{part!r} is expected to be a JSON object")
-        flat |= content.get(part, {})
+        flat |= fields
     return flat | {"avg_timestep": flat.get("mean_timestep")}
 
 
@@ -149,12 +143,8 @@ def _read_hdf5(path: Path) -> dict[str, Any]:
                 f"the groups {sorted(file)[:12]} are not those of a layout that is known, gcamp, timing and behavior; "
                 "export the traces as a CSV table with one row a frame"
             )
-        found = {
-            name: read_dataset(file[part][name])
-            for part, names in wanted.items()
-            for name in names
-            if part in file and name in file[part]
-        }
+        places = {name: f"{part}/{name}" for part, names in wanted.items() for name in names}
+        found = {name: read_dataset(file[place]) for name, place in places.items() if place in file}
     return found | {"frames_first": True}
 
 
@@ -204,50 +194,43 @@ def _rate(content: Mapping[str, Any], time: np.ndarray | None, fps: float | None
 
 
 def _labels(worm: str, labeled: Any, n_neurons: int) -> list[str]:
-    names = [""] * n_neurons
-    if labeled is None:
-        return names
     try:
         entries = {
-            int(number): str(entry["label"] if isinstance(entry, dict) else entry) for number, entry in labeled.items()
+            int(number): str(entry["label"] if isinstance(entry, dict) else entry)
+            for number, entry in ({} if labeled is None else labeled).items()
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"the labels are expected to map the number of each identified neuron to its 'label' ({error})"
         ) from error
     first = 0 if 0 in entries else 1
-    beyond = [number for number in entries if not 0 <= number - first < n_neurons]
-    if beyond:
+    if not all(first <= number < first + n_neurons for number in entries):
         warnings.warn(
             f"worm {worm!r}: labels are numbered up to {max(entries)}, and there are {n_neurons} traces, so that the "
             "numbers mean something else; no neuron counts as identified",
             stacklevel=3,
         )
-        return names
-    for number, label in entries.items():
-        names[number - first] = label
-    return names
+        entries = {}
+    return [entries.get(number, "") for number in range(first, first + n_neurons)]
 
 
 def _behavior(content: Mapping[str, Any], n_frames: int) -> dict[str, np.ndarray]:
-    found = {}
-    for source in filter(lambda part: isinstance(part, Mapping), (content, content.get("behavior", {}))):
-        for name in _BEHAVIOR:
-            values = _of_frames(source, name, n_frames)
-            if values is not None and np.isfinite(values).any():
-                found[name] = values
-    return found
+    inner = content.get("behavior")
+    fields = {**content, **(inner if isinstance(inner, Mapping) else {})}
+    signals = {name: _of_frames(fields, name, n_frames) for name in _BEHAVIOR}
+    return {name: values for name, values in signals.items() if values is not None and np.isfinite(values).any()}
 
 
 def _states(content: Mapping[str, Any], n_frames: int, velocity: np.ndarray | None) -> np.ndarray | None:
     reverse = _of_frames(content, "reversal_vec", n_frames)
-    if reverse is not None:
-        frames = np.flatnonzero(reverse == 1)
-        return states_of_reversals(np.column_stack([frames, frames + 1]), n_frames, velocity)
     events = content.get("reversal_events")
     if events is None and isinstance(content.get("events"), dict):
         events = content["events"].get("reversal", content["events"].get("reversal_events"))
-    if events is None:
+    if reverse is not None:
+        frames = np.flatnonzero(reverse == 1)
+        pairs: np.ndarray = np.column_stack([frames, frames + 1])
+    elif events is None:
         return None
-    pairs = _numbers(events, "reversal_events", n_dimensions=2) if events else np.empty((0, 2))
+    else:
+        pairs = _numbers(events, "reversal_events", n_dimensions=2) if events else np.empty((0, 2))
     return states_of_reversals(pairs, n_frames, velocity)

@@ -13,14 +13,14 @@ import numpy as np
 
 from skworm.datasets.conventions import (
     check_expansion,
-    check_names,
     frame_rate,
     frames_first,
     one_name_each,
     states_of_codes,
+    states_of_flags,
 )
 from skworm.datasets.hdf5 import open_hdf5, read_dataset, text_of
-from skworm.recording import UNKNOWN, Recording
+from skworm.recording import Recording
 
 _FIELDS = {
     "traces": ("deltaFOverF_bc", "traces_bleach_corrected", "traces"),
@@ -31,12 +31,12 @@ _FIELDS = {
     "states": ("States", "FourStates"),
     "state_names": ("States_key", "FourStatesNames"),
     "worm": ("dataset", "trialname", "FlNameStr"),
-    "stimulus": ("stimulus",),
 }
-_ALL_FIELDS = frozenset(name for names in _FIELDS.values() for name in names)
-_FOUR_STATES = ("reversal", "forward", "quiescence", "turn")
+_STIMULUS = "stimulus"
+_ALL_FIELDS = frozenset([_STIMULUS, *(name for names in _FIELDS.values() for name in names)])
+_FOUR_STATES = ["reversal", "forward", "quiescence", "turn"]
 # Recordings with a stimulus, WT_Stim of Kato et al. 2015, number these states and do not name them.
-_STATES_WITH_STIMULUS = ("forward", "reverse", "sustained_reverse", "turn")
+_STATES_WITH_STIMULUS = ["forward", "reverse", "sustained_reverse", "turn"]
 _DEEPEST = 10
 _MOST_VALUES = 1_000_000
 _MATRIX, _COMPRESSED = 14, 15
@@ -51,14 +51,12 @@ def read_matlab(path: Path, *, dataset: str) -> list[Recording]:
 
     The file holds one struct, whose fields are cells of one entry a worm, or plain values of a single worm. ``_FIELDS``
     lists their names; derivatives, states and names of worms are optional. Traces are frames x neurons or neurons x
-    frames. States are a struct of 0/1 vectors, or whole numbers, which ``States_key`` or ``FourStatesNames`` name,
-    counted from 1.
+    frames. States are a struct of 0/1 vectors, or numbers from 1, which ``States_key`` or ``FourStatesNames`` name.
 
     - A neuron without a name, with several candidates, or with a name that occurs twice in the worm, counts as
       unidentified: it is called by its column, counted from 1.
-    - Derivatives of as many frames as the traces are taken as they are. One frame fewer means differences
-      ``x[t + 1] - x[t]``: divided by the time step they become the derivative at ``t + 1``, and the first frame repeats
-      the second.
+    - Derivatives of one frame fewer than the traces are differences ``x[t + 1] - x[t]``: divided by the time step they
+      become the derivative at ``t + 1``, and the first frame repeats the second.
     - ``FourStates`` without names are reversal, forward, quiescence, turn, in this order; ``States`` without names
       beside a ``stimulus`` are forward, reverse, sustained reverse, turn. A frame without any flag, or with the number
       NaN, is unknown.
@@ -83,9 +81,8 @@ def _find_struct(variables: dict[str, Any]) -> Any:
 
 
 def _is_known(value: Any) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(isinstance(item, dict) and _is_known(item) for item in value)
-    return isinstance(value, dict) and all(_field_of(value, role) for role in ("traces", "neurons"))
+    structs = value if isinstance(value, list) and value else [value]
+    return all(isinstance(each, dict) and _field_of(each, "traces") and _field_of(each, "neurons") for each in structs)
 
 
 def _field_of(struct: Mapping[str, Any], role: str) -> str | None:
@@ -99,10 +96,9 @@ def _is_empty(value: Any) -> bool:
 def _worms_of(struct: Any) -> list[dict[str, Any]]:
     if isinstance(struct, list):
         return [worm for item in struct for worm in _worms_of(item)]
-    fields = {role: name for role in _FIELDS if role != "stimulus" and (name := _field_of(struct, role)) is not None}
+    fields = {role: name for role in _FIELDS if (name := _field_of(struct, role))}
     values = {role: struct[name] for role, name in fields.items()}
-    values["states_field"] = fields.get("states")
-    values["stimulus"] = "stimulus" in struct
+    values |= {"states_field": fields.get("states"), _STIMULUS: _STIMULUS in struct}
     if not isinstance(values["traces"], list):
         return [values]
     n_worms = len(values["traces"])
@@ -115,9 +111,8 @@ def _worms_of(struct: Any) -> list[dict[str, Any]]:
 
 
 def _share(role: str, value: Any, worm: int, n_worms: int) -> Any:
-    if role == "state_names" and isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return value
-    if isinstance(value, list) and len(value) == n_worms:
+    is_shared = role == "state_names" and all(isinstance(item, str) for item in value)
+    if isinstance(value, list) and len(value) == n_worms and not is_shared:
         return value[worm]
     if role == "fps" and isinstance(value, np.ndarray) and value.size == n_worms:
         return value.ravel()[worm : worm + 1]
@@ -222,10 +217,14 @@ def _state_names(worm: Mapping[str, Any]) -> dict[int, str]:
     key = worm.get("state_names")
     if isinstance(key, dict) and len(key) > 1:
         return {int(_numbers(number, "states key").item()): name for name, number in key.items()}
-    known = {"FourStates": _FOUR_STATES, "States": _STATES_WITH_STIMULUS if worm["stimulus"] else None}
-    if _is_empty(key) and known[worm["states_field"]] is None:
+    if not _is_empty(key):
+        names = _only_item(key)
+    elif worm["states_field"] == "FourStates":
+        names = _FOUR_STATES
+    elif worm[_STIMULUS]:
+        names = _STATES_WITH_STIMULUS
+    else:
         raise ValueError("the states are numbers without names; save 'States_key', the name of each number")
-    names = list(known[worm["states_field"]] or ()) if _is_empty(key) else _only_item(key)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"the names of the states are {names!r}; save a cell of text, one name a state")
     return dict(enumerate(names, start=1))
@@ -238,13 +237,12 @@ def _states_from_flags(flags: Mapping[str, Any], n_frames: int) -> np.ndarray:
             raise ValueError(
                 f"the flags of state {name!r} are {len(column)} values for {n_frames} frames; save a 0 or 1 a frame"
             )
-    check_names(columns, n_frames)
-    names, table = np.array([*columns, UNKNOWN]), np.column_stack(list(columns.values()))
+    table = np.column_stack(list(columns.values()))
     several = np.flatnonzero(table.sum(axis=1) > 1)
     if len(several):
-        both = names[:-1][table[several[0]] == 1].tolist()
+        both = [name for name, column in columns.items() if column[several[0]]]
         raise ValueError(f"frame {several[0]} is in the states {both} at once; leave one flag a frame")
-    return names[np.where(table.any(axis=1), table.argmax(axis=1), len(columns))]
+    return states_of_flags(list(columns), table)
 
 
 def read_matlab_values(path: Path, fields: Collection[str]) -> dict[str, Any]:
@@ -279,6 +277,11 @@ class _StringArrayError(Exception):
     """A MATLAB string array, whose texts HDF5 does not hold in a known form."""
 
 
+def _refuse(is_wrong: bool, problem: str) -> None:
+    if is_wrong:
+        raise ValueError(problem)
+
+
 class _HDF5Reader:
     """Values of a file of version 7.3, each data set read once however many references lead to it."""
 
@@ -297,10 +300,8 @@ class _HDF5Reader:
 
     def value(self, node: Any, depth: int = 0) -> Any:
         """Return the value of a node, and of all that it refers to."""
-        if depth > _DEEPEST:
-            raise ValueError(f"values stand within each other more than {_DEEPEST} times")
-        if node is None:
-            raise ValueError("a link leads to nothing")
+        _refuse(depth > _DEEPEST, f"values stand within each other more than {_DEEPEST} times")
+        _refuse(node is None, "a link leads to nothing")
         if node.id in self.known:
             value, n_values = self.known[node.id]
             self.n_values += n_values
@@ -309,8 +310,7 @@ class _HDF5Reader:
             self.n_values += 1
             value = self._read(node, depth)
             self.known[node.id] = value, self.n_values - before
-        if self.n_values > _MOST_VALUES:
-            raise ValueError(f"references lead to more than {_MOST_VALUES} values")
+        _refuse(self.n_values > _MOST_VALUES, f"references lead to more than {_MOST_VALUES} values")
         return value
 
     def _read(self, node: Any, depth: int) -> Any:
@@ -357,11 +357,9 @@ def _version_5_variables(content: bytes, fields: Collection[str]) -> dict[str, A
             data = inside.decompress(data, check_expansion(unpacked, len(content)) - unpacked + 1)
             unpacked += len(data)
             check_expansion(unpacked, len(content))
-            if not inside.eof:
-                raise ValueError("a compressed element is cut off")
+            _refuse(not inside.eof, "a compressed element is cut off")
             elements = list(_elements(data, order))
-            if len(elements) != 1:
-                raise ValueError(f"a compressed element holds {len(elements)} elements, and one is expected")
+            _refuse(len(elements) != 1, f"a compressed element holds {len(elements)} elements, and one is expected")
             kind, data = elements[0]
         if kind == _MATRIX:
             name, value = _version_5_array(data, order, fields)
@@ -374,27 +372,23 @@ def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
     """Yield the elements that follow each other, each its type and content."""
     place = 0
     while place < len(data):
-        if len(data) - place < 8:
-            raise ValueError(f"{len(data) - place} bytes are left, too few for an element")
+        _refuse(len(data) - place < 8, f"{len(data) - place} bytes are left, too few for an element")
         kind, size = struct.unpack_from(f"{order}II", data, place)
         if kind >> 16:
             kind, size, start, length = kind & 0xFFFF, kind >> 16, place + 4, 8
-            if size > 4:
-                raise ValueError(f"a small element of {size} bytes is declared, and 4 are the most")
+            _refuse(size > 4, f"a small element of {size} bytes is declared, and 4 are the most")
         else:
             start = place + 8
             # All but the compressed elements are filled up to multiples of 8 bytes.
             length = 8 + (size if kind == _COMPRESSED else -(-size // 8) * 8)
-        if start + size > len(data):
-            raise ValueError(f"an element of {size} bytes is declared, and {len(data) - start} are left")
+        _refuse(start + size > len(data), f"an element of {size} bytes is declared, and {len(data) - start} are left")
         yield kind, data[start : start + size]
         place += length
 
 
 def _version_5_array(data: bytes, order: str, fields: Collection[str] | None = None, depth: int = 0) -> tuple[str, Any]:
     """Return the name of an array and its value, of which only `fields` are read unless they are None."""
-    if depth > _DEEPEST:
-        raise ValueError(f"arrays stand within each other more than {_DEEPEST} times")
+    _refuse(depth > _DEEPEST, f"arrays stand within each other more than {_DEEPEST} times")
     elements = list(_elements(data, order))
     # An empty cell is a matrix of nothing.
     if not elements:
@@ -408,8 +402,7 @@ def _version_5_array(data: bytes, order: str, fields: Collection[str] | None = N
     if not dimensions or len(dimensions) % 4 or kinds[2] not in (1, 2, 16):
         raise ValueError("an array has no flags, no dimensions or no name")
     shape = tuple(np.frombuffer(dimensions, f"{order}i4").tolist())
-    if min(shape) < 0 or len(shape) < 2:
-        raise ValueError(f"an array has the shape {shape}")
+    _refuse(min(shape) < 0 or len(shape) < 2, f"an array has the shape {shape}")
     name, rest = elements[2][1].decode("latin-1"), elements[3:]
     if array_class in (_STRUCT, _OBJECT):
         return name, _version_5_struct(rest[array_class == _OBJECT :], shape, order, fields, depth)
@@ -444,11 +437,9 @@ def _version_5_numbers(
 def _version_5_text(elements: list[tuple[int, bytes]], shape: tuple[int, ...], order: str) -> str | list[str]:
     suffix = {"<": "-le", ">": "-be"}[order]
     codecs = {1: "ascii", 2: "ascii", 4: f"utf-16{suffix}", 16: "utf-8", 17: f"utf-16{suffix}", 18: f"utf-32{suffix}"}
-    if any(kind not in codecs for kind, _ in elements):
-        raise ValueError("a text holds numbers")
+    _refuse(any(kind not in codecs for kind, _ in elements), "a text holds numbers")
     letters = [letter for kind, data in elements for letter in data.decode(codecs[kind])]
-    if len(letters) != math.prod(shape):
-        raise ValueError(f"a text of {math.prod(shape)} letters has {len(letters)}")
+    _refuse(len(letters) != math.prod(shape), f"a text of {math.prod(shape)} letters has {len(letters)}")
     return _text(["".join(letters[row :: shape[0]]) for row in range(shape[0])] if letters else [])
 
 

@@ -32,22 +32,21 @@ _EVENTS = re.compile(r"(^|_)reversal_events$", re.IGNORECASE)
 _ROUNDING = 1e-6
 _OF_ONE_NEURON = re.compile(r"^(.+?)_?(\d+)$")
 _LABEL_COLUMNS = (
-    *("ID_labels", "ID_label", "labels", "label", "neuron_name", "neuron_names", "neuron_id", "neuron_ids"),
-    *("cell_name", "cell_names", "roi_name", "roi_names", "neuropal_ids", "ROI_ID", "names", "name"),
+    *("id_labels", "id_label", "labels", "label", "neuron_name", "neuron_names", "neuron_id", "neuron_ids"),
+    *("cell_name", "cell_names", "roi_name", "roi_names", "neuropal_ids", "roi_id", "names", "name"),
 )
 
 
 def read_nwb(path: Path, *, dataset: str) -> Recording:
     """Read one worm from an NWB file.
 
-    NWB is HDF5 with named types, and what is looked for is found by type, wherever it stands:
+    What is looked for is found by type, wherever it stands:
 
     - Traces: a ``RoiResponseSeries`` or ``MicroscopyResponseSeries``, one within ``DfOverF`` before one within
       ``Fluorescence``, and the one with more labelled neurons before another; or else one ``TimeSeries`` for each
       neuron, called ``traces_0`` and so on, with the name of the neuron at the end of its description.
     - Names: a text column such as ``ID_labels`` of the table that the series points to, or else of a table with as many
-      rows, first in the same module. A label with a question mark, without letters, or that occurs twice does not
-      identify a neuron.
+      rows, first in the same module. A label with a question mark, or that occurs twice, does not identify a neuron.
     - Behaviour: every ``TimeSeries`` of one to three columns within ``BehavioralTimeSeries``, ``Position`` and the
       like, interpolated at the frames; NaN outside of its time.
     - States: a ``TimeIntervals`` table with a column of states, such as ``state`` or ``label``, an interval without an
@@ -55,9 +54,6 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
       until the next, or pairs of frames ``reversal_events``, the first of each reversal and the one after its last.
 
     Values are multiplied by the ``conversion`` of their series, and its ``offset`` is added.
-
-    It was tested on files that were written after the public descriptions of the dandisets 000541, 000565, 000692,
-    000714, 000715, 000776 and 001075.
 
     References
     ----------
@@ -74,24 +70,26 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
                 f"several series could be meant: {[series.node.name for series in best]}; copy the one that is wanted "
                 "into a file of its own, or into a CSV table"
             )
-        found = best[0].read() if best else _traces_of_each_neuron(groups)
-        time = found["time"]
+        traces, time, labels, derivatives = best[0].read() if best else _traces_of_each_neuron(groups)
         subject = file.get("general/subject/subject_id")
         names = [] if subject is None else read_dataset(subject).ravel().tolist()
         name = (text_of(names[0]).strip() if len(names) == 1 else "") or path.stem
         behavior = _read_behavior(groups, time)
         return Recording(
             worm=name,
-            traces=found["traces"],
-            neurons=tuple(one_name_each(name, found["labels"])),
+            traces=traces,
+            neurons=tuple(one_name_each(name, labels)),
             fps=frame_rate(time),
             dataset=dataset,
             time=time - time[0],
             states=_read_states(groups, time, behavior.get("velocity")),
-            derivatives=found.get("derivatives"),
+            derivatives=derivatives,
             behavior=behavior,
             source=str(path),
         )
+
+
+_Found = tuple[np.ndarray, np.ndarray, list[str], np.ndarray | None]
 
 
 class _Series:
@@ -110,11 +108,10 @@ class _Series:
         is_dff = _is_kind(node.parent, "DfOverF") or node.parent.name.endswith("/DfOverF")
         self.rank = is_dff, sum(is_neuron(neuron_name(label)) for label in self.labels)
 
-    def read(self) -> dict[str, Any]:
-        """Return traces, time and labels."""
+    def read(self) -> _Found:
+        """Return traces, time and labels, and no derivatives."""
         time = _time_of_traces(self.node, self.n_frames)
-        traces = frames_first(_values(self.node), "traces", self.n_neurons, (len(time),))
-        return {"traces": traces, "time": time, "labels": self.labels}
+        return frames_first(_values(self.node), "traces", self.n_neurons, (len(time),)), time, self.labels, None
 
     def _labels(self, groups: list[Any], rois: np.ndarray | None, reference: Any) -> list[str]:
         if reference and rois is not None:
@@ -129,7 +126,7 @@ class _Series:
         return [""] * self.n_neurons
 
 
-def _traces_of_each_neuron(groups: list[Any]) -> dict[str, Any]:
+def _traces_of_each_neuron(groups: list[Any]) -> _Found:
     """Return traces, time, labels and derivatives of a file with one series for each neuron."""
     families: dict[str, dict[int, Any]] = {}
     for node in groups:
@@ -145,14 +142,12 @@ def _traces_of_each_neuron(groups: list[Any]) -> dict[str, Any]:
     series = [nodes[number] for number in sorted(nodes)]
     time = _time_of_traces(series[0], len(series[0]["data"]))
     labels = [text_of(node.attrs.get("description", "")).rpartition(":")[2].strip() for node in series]
-    found: dict[str, Any] = {"traces": _columns(series), "time": time, "labels": labels}
-    slopes = families.get("tracesdif", {})
-    if sorted(slopes) == sorted(nodes):
-        found["derivatives"] = _columns([slopes[number] for number in sorted(slopes)])
-    return found
+    traces, slopes = _columns(nodes), families.get("tracesdif", {})
+    return traces, time, labels, _columns(slopes) if slopes.keys() == nodes.keys() else None
 
 
-def _columns(series: list[Any]) -> np.ndarray:
+def _columns(nodes: dict[int, Any]) -> np.ndarray:
+    series = [nodes[number] for number in sorted(nodes)]
     lengths = {len(node["data"]) for node in series}
     if len(lengths) > 1:
         raise ValueError(f"the series of single neurons have different lengths, {sorted(lengths)}; save one a frame")
@@ -185,13 +180,11 @@ def _read_behavior(groups: list[Any], time: np.ndarray) -> dict[str, np.ndarray]
         except ValueError as error:
             warnings.warn(f"the signal {name!r} is left out: {error}", stacklevel=2)
             continue
-        if own_time is None:
-            own_time = time if len(values) == len(time) else None
-        if own_time is None or not np.all(np.diff(own_time) > 0):
-            continue
-        for number, column in enumerate(values.T):
-            whole = name if values.shape[1] == 1 else f"{name}_{number}"
-            signals[whole] = np.interp(time, own_time, column, left=np.nan, right=np.nan)
+        own_time = time if own_time is None else own_time
+        if len(own_time) == len(values) and np.all(np.diff(own_time) > 0):
+            for number, column in enumerate(values.T):
+                whole = name if values.shape[1] == 1 else f"{name}_{number}"
+                signals[whole] = np.interp(time, own_time, column, left=np.nan, right=np.nan)
     return signals
 
 
@@ -206,9 +199,7 @@ def _read_states(groups: list[Any], time: np.ndarray, velocity: np.ndarray | Non
         if texts is None or (own_time is None and len(texts) != len(time)):
             continue
         check_names(texts, max(len(texts), len(time)))
-        if own_time is None:
-            return np.array(texts, dtype=str)
-        place = np.searchsorted(own_time, time, "right") - 1
+        place = np.arange(len(time)) if own_time is None else np.searchsorted(own_time, time, "right") - 1
         return np.where(place >= 0, np.array(texts, dtype=str)[np.maximum(place, 0)], UNKNOWN)
     for node in _behavioral_series(groups):
         if _EVENTS.search(node.name.rpartition("/")[2]):
@@ -232,26 +223,24 @@ def _intervals(table: Any) -> list[tuple[float, float, str]]:
 
 def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> np.ndarray:
     check_names((state for _, _, state in intervals), len(time))
-    names = np.array([UNKNOWN, *dict.fromkeys(state for _, _, state in intervals)])
     for interval in intervals:
         if np.isnan(interval[0]):
             raise ValueError(f"the interval {interval} has no start; write it")
-    codes = np.zeros(len(time), dtype=int)
-    code_of = {name: code for code, name in enumerate(names.tolist())}
+    states = np.array([state for _, _, state in intervals], dtype=object)
+    # The interval that holds each frame.
+    holder = np.full(len(time), -1)
     starts = np.array([*sorted(start for start, _, _ in intervals), np.inf])
-    for start, stop, state in intervals:
+    for number, (start, stop, state) in enumerate(intervals):
         # An interval that was still going on when it was written lasts until the next begins.
         end = starts[np.searchsorted(starts, start, "right")] if np.isnan(stop) else stop
         within = (time >= start - _ROUNDING) & (time < end - _ROUNDING)
-        other = within & (codes > 0) & (codes != code_of[state])
+        other = within & (holder >= 0) & (states[holder] != state)
         if other.any():
-            frame = int(np.flatnonzero(other)[0])
-            raise ValueError(
-                f"frame {frame} is in the states {str(names[codes[frame]])!r} and {state!r} at once; correct the "
-                "intervals"
-            )
-        codes[within] = code_of[state]
-    return names[codes]
+            frame = int(other.argmax())
+            both = f"{states[holder[frame]]!r} and {state!r}"
+            raise ValueError(f"frame {frame} is in the states {both} at once; correct the intervals")
+        holder[within] = number
+    return np.where(holder < 0, UNKNOWN, states[holder]).astype(str)
 
 
 def _behavioral_series(groups: list[Any]) -> Iterator[Any]:
@@ -273,9 +262,8 @@ def _label_column(table: Any) -> list[str] | None:
     characters are one label, written letter by letter.
     """
     names = {name.lower(): name for name in table}
-    for wanted in _LABEL_COLUMNS:
-        name = names.get(wanted.lower())
-        texts = None if name is None else read_texts(table[name])
+    for name in (names[wanted] for wanted in _LABEL_COLUMNS if wanted in names):
+        texts = read_texts(table[name])
         if texts is None:
             continue
         if f"{name}_index" not in table:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from skworm.parameters import check_whole
 from skworm.recording import Recording, neuron_name
 
 # Transitions between bouts, counted over the five worms of Kato et al. 2015 (WT_NoStim).
@@ -119,15 +121,12 @@ def make_worms(
     """Simulate worms whose interaction graph is known.
 
     A cycle of motor commands, with the transitions and dwell times of the five worms of Kato et al. 2015, moves a
-    point on a three-dimensional loop. Each neuron is driven by that point and by activity of its own, and what it does
-    propagates along the graph by leaky linear dynamics. A linear mixing of each worm's own, a rectifier, calcium
-    kinetics, bleaching and noise turn activity into dF/F.
+    point on a three-dimensional loop. It drives each neuron, beside activity of its own, which propagates along the
+    graph by leaky linear dynamics. A linear mixing of each worm's own, a rectifier, calcium kinetics, bleaching and
+    noise turn activity into dF/F. ``behavior["velocity"]`` is in mm/s, positive forward: that of the state, faster or
+    slower with the place of the bout on the loop, with a noise of 0.01 mm/s.
 
-    The worms have a velocity, ``behavior["velocity"]`` in mm/s, positive forward: every state has a speed of its own,
-    and every bout is faster or slower with its place on the loop, measured with a noise of 0.01 mm/s.
-
-    Cycle, tuning and graph belong to the species: they depend on the names of the neurons alone, and not on `lab` or
-    `random_state`.
+    Cycle, tuning and graph depend on the names of the neurons alone, and not on `lab` or `random_state`.
 
     Parameters
     ----------
@@ -140,22 +139,20 @@ def make_worms(
     n_unidentified : int, default=20
         Further neurons of each worm, named by decimal numbers, which follow the loop but stand outside the graph.
     identification_rate : float in [0, 1], default=1.0
-        Probability that a neuron is identified in a worm; it has a decimal number for a name otherwise.
+        Probability that a neuron is identified in a worm, and not named by a decimal number.
     fps : float, optional
-        Frames a second; the lab's own where None, 2.9 in lab 0.
+        Frames a second; by default the lab's own, 2.9 in lab 0.
     noise : float, optional
-        Standard deviation of the measurement noise, relative to that of the trace; the lab's own where None, 0.08 in
+        Standard deviation of the measurement noise, relative to that of the trace; by default the lab's own, 0.08 in
         lab 0.
     mixing : float, default=0.35
-        Individuality: each worm's traces are mixed by the identity plus a random matrix, whose rows have about this
-        length.
+        Individuality: the length of the rows of a random matrix that mixes each worm's traces, beside the identity.
     lab : int, default=0
-        Number of the lab, which decides frame rate, noise, gains and calcium kinetics. Other labs serve as external
-        data.
+        Number of the lab, which decides frame rate, noise, gains and calcium kinetics.
     worm_prefix : str, default="simulated"
         The worms are named ``"simulated-0"``, ``"simulated-1"`` and so on.
     graph : pandas.DataFrame of shape (n_neurons, n_neurons), optional
-        Interaction graph [pre, post] in place of the species' own, with the names of `neurons` on both axes.
+        Interaction graph [pre, post] in place of the species' own, with `neurons` on both axes.
     random_state : int, RandomState instance or None, default=None
         Seed; the same seed gives other worms in another lab.
     return_graph : bool, default=False
@@ -179,17 +176,20 @@ def make_worms(
 
     Examples
     --------
-    >>> from skworm.datasets.simulated import make_worms
+    >>> from skworm.datasets import make_worms
     >>> worms, graph = make_worms(n_worms=2, n_frames=300, random_state=0, return_graph=True)
     >>> worms[0]
     Recording('simulated-0': 300 frames at 2.90 a second, 35 neurons, 15 identified, with states)
     >>> graph.shape
     (15, 15)
     """
-    _check_counts(n_worms=(n_worms, 1), n_frames=(n_frames, 2), n_unidentified=(n_unidentified, 0), lab=(lab, 0))
+    check_whole(1, n_worms=n_worms)
+    check_whole(2, n_frames=n_frames)
+    check_whole(0, n_unidentified=n_unidentified, lab=lab)
     setup = _lab(lab, fps, noise)
-    _check_number("mixing", mixing, "of at least 0", lambda value: value >= 0)
-    _check_number("identification_rate", identification_rate, "between 0 and 1", lambda value: 0 <= value <= 1)
+    _check_numbers("greater than 0", lambda value: value > 0, fps=setup.fps)
+    _check_numbers("of at least 0", lambda value: value >= 0, noise=setup.noise, mixing=mixing)
+    _check_numbers("between 0 and 1", lambda value: 0 <= value <= 1, identification_rate=identification_rate)
     names = _check_neurons(neurons)
     weights = _species_graph(names) if graph is None else _check_graph(graph, names)
     recordings = []
@@ -202,7 +202,7 @@ def make_worms(
         # What is not identified is called by its place, from 1.
         identified = rng.random(len(names)) < identification_rate
         called = {column: name for column, name in enumerate(names) if identified[column]}
-        recording = Recording(
+        worm = Recording(
             worm=f"{worm_prefix}-{number}",
             traces=traces[:, columns],
             neurons=tuple(called.get(column, str(place)) for place, column in enumerate(columns, start=1)),
@@ -212,7 +212,7 @@ def make_worms(
             behavior={"velocity": velocity + rng.normal(0, _VELOCITY_NOISE, size=n_frames)},
             source=f"skworm.datasets.make_worms, lab {lab}, seed {seed}",
         )
-        recordings.append(recording)
+        recordings.append(worm)
     return (recordings, weights) if return_graph else recordings
 
 
@@ -221,13 +221,7 @@ def _lab(number: int, fps: float | None, noise: float | None) -> _Lab:
     if number > 0:
         rng = np.random.default_rng([crc32(b"lab"), number])
         lab = _Lab(*np.multiply(lab, rng.uniform(0.7, 1.5, size=5)))
-    if fps is not None:
-        _check_number("fps", fps, "greater than 0", lambda value: value > 0)
-        lab = lab._replace(fps=float(fps))
-    if noise is not None:
-        _check_number("noise", noise, "of at least 0", lambda value: value >= 0)
-        lab = lab._replace(noise=float(noise))
-    return lab
+    return lab._replace(fps=lab.fps if fps is None else fps, noise=lab.noise if noise is None else noise)
 
 
 def _live(
@@ -340,12 +334,7 @@ def _check_neurons(neurons: Sequence[str]) -> list[str]:
     return names
 
 
-def _check_counts(**counts: tuple[Any, int]) -> None:
-    for name, (value, least) in counts.items():
-        if not isinstance(value, Integral) or value < least:
-            raise ValueError(f"{name}={value!r} must be a whole number, at least {least}")
-
-
-def _check_number(name: str, value: Any, expected: str, valid: Callable[[float], bool]) -> None:
-    if not isinstance(value, Real) or not np.isfinite(float(value)) or not valid(float(value)):
-        raise ValueError(f"{name}={value!r} must be a number {expected}")
+def _check_numbers(expected: str, is_valid: Callable[[Any], bool], **numbers: Any) -> None:
+    for name, value in numbers.items():
+        if not (isinstance(value, Real) and math.isfinite(value) and is_valid(value)):
+            raise ValueError(f"{name}={value!r} must be a number {expected}")

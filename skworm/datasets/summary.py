@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,14 @@ from skworm.frames.table import IMPOSSIBLE
 from skworm.recording import STATES, UNKNOWN, Recording, map_states
 
 _TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx")
+_ROLES = {
+    "unidentified": "unidentified",
+    "behavior": "behaviour",
+    "time": "clock",
+    "states": "states from",
+    "ignored": "ignored, as clocks",
+}
+"""Words for the traces and columns of each role."""
 _OTHER_RATE = 1.05
 _NAMED = 6
 # A spike lies so many ranges of the trace, from the 1st to the 99th percentile, beyond it; recorded worms stay below 8.
@@ -54,12 +62,12 @@ def inspect_recordings(
     Returns
     -------
     dict
-        ``"shared_neurons"``, those identified in every worm; ``"problems"`` that concern whole files, such as one that
-        cannot be read; and ``"worms"``, a dict for each worm: ``"worm"``, ``"dataset"``, ``"n_frames"``, ``"fps"``,
-        ``"duration"`` in seconds, ``"n_neurons"``, ``"identified"`` and ``"unidentified"`` (names of traces),
-        ``"derivatives"`` (whether the file brings them), ``"states"`` (for each its ``"percent"`` of the frames, its
-        ``"bouts"`` and their ``"median_duration"`` in seconds; None without states), ``"behavior"`` (names) and
-        ``"problems"``.
+        ``"shared_neurons"``, those identified in every worm; ``"problems"`` that concern whole files; and ``"worms"``,
+        a dict for each worm: ``"worm"``, ``"dataset"``, ``"source"``, ``"n_frames"``, ``"fps"``, ``"duration"`` in
+        seconds, ``"n_neurons"``, ``"identified"`` and ``"unidentified"`` (names of traces), ``"derivatives"`` (whether
+        the file brings them), ``"states"`` (for each its ``"percent"`` of the frames, its ``"bouts"`` and their
+        ``"median_duration"`` in seconds; None without states), ``"behavior"`` (names), ``"problems"``, and of a table
+        the ``"columns"`` of each role.
 
     Raises
     ------
@@ -102,7 +110,7 @@ def inspect_recordings(
 def summarize_recording(
     recording: Recording, expected_neurons: Sequence[str] = (), states: str | Mapping[str, str] = "as_recorded"
 ) -> dict[str, Any]:
-    """Return what the recording of one worm holds; see :func:`inspect_recordings`."""
+    """Return what the recording of one worm holds, as :func:`inspect_recordings` does."""
     problems = _problems_of(recording)
     if absent := [name for name in expected_neurons if name not in recording.neurons]:
         problems.append(f"expected neurons are not identified: {', '.join(absent)}")
@@ -129,30 +137,23 @@ def describe_recordings(summary: dict[str, Any]) -> str:
     worms = summary["worms"]
     lines = [f"{summary['source']}: {len(worms)} worms, {len(summary['shared_neurons'])} neurons identified in each"]
     for worm in worms:
-        minutes = worm["duration"] / 60
         lines += [
             "",
             f"{worm['worm']}" + (f" ({worm['dataset']})" if worm["dataset"] else ""),
-            f"  {worm['n_frames']} frames at {worm['fps']:.2f} a second, {minutes:.1f} minutes",
+            f"  {worm['n_frames']} frames at {worm['fps']:.2f} a second, {worm['duration'] / 60:.1f} minutes",
             f"  {len(worm['identified'])} of {worm['n_neurons']} neurons identified: "
             f"{', '.join(sorted(worm['identified'])) or 'none'}",
         ]
-        roles = worm["columns"]
-        columns = {
-            "unidentified": worm["unidentified"],
-            "behaviour": worm["behavior"],
-            "clock": roles.get("time", []),
-            "states from": roles.get("states", []),
-            "ignored, as clocks": roles.get("ignored", []),
-        }
-        lines += [f"  {role}: {_some(names)}" for role, names in columns.items() if names]
-        for state, about in (worm["states"] or {}).items():
-            median = about["median_duration"]
-            lines.append(
-                f"  {state:<18}{about['percent']:5.1f} % in {about['bouts']} bouts, median {median:.1f} seconds"
-            )
+        columns = worm["columns"] | {role: worm[role] for role in ("unidentified", "behavior")}
+        lines += [f"  {words}: {_some(columns[role])}" for role, words in _ROLES.items() if columns.get(role)]
+        lines += [
+            f"  {state:<18}{about['percent']:5.1f} % in {about['bouts']} bouts, "
+            f"median {about['median_duration']:.1f} seconds"
+            for state, about in (worm["states"] or {}).items()
+        ]
         lines += [f"  problem: {problem}" for problem in worm["problems"]]
-    lines += ["", *(f"problem: {text}" for text in summary["problems"])] if summary["problems"] else []
+    if summary["problems"]:
+        lines += ["", *(f"problem: {problem}" for problem in summary["problems"])]
     return "\n".join(lines)
 
 
@@ -184,53 +185,47 @@ def _problems_of(recording: Recording) -> list[str]:
         problems = [*_problems_of_values(recording), *_artefacts(recording), *_problems_of_time(recording)]
     if not recording.identified:
         problems.append("no neuron is identified, so worms cannot be compared")
-    for name, values in recording.behavior.items():
-        if np.isnan(values).any():
-            problems.append(f"behaviour {name!r} is NaN in {int(np.isnan(values).sum())} frames")
-    return problems + _problems_of_states(recording)
+    absent = {name: int(np.isnan(values).sum()) for name, values in recording.behavior.items()}
+    problems += [f"behaviour {name!r} is NaN in {n_frames} frames" for name, n_frames in absent.items() if n_frames]
+    return [*problems, *_problems_of_states(recording)]
 
 
-def _problems_of_values(recording: Recording) -> list[str]:
-    """Return what is wrong with values that are absent, never change or cannot be."""
-    traces, problems = recording.traces, []
+def _problems_of_values(recording: Recording) -> Iterator[str]:
+    """Yield what is wrong with values that are absent, never change or cannot be."""
+    traces, names = recording.traces, np.array(recording.neurons)
     is_nan = np.isnan(traces)
     lost = is_nan.all(axis=1)
     if lost.any():
-        problems.append(
+        yield (
             f"{int(lost.sum())} frames have no value of any trace, the first is frame {int(lost.argmax())}; they are "
             "not trained on, and predicted as unknown"
         )
-    names = np.array(recording.neurons)
     if having := names[is_nan[~lost].any(axis=0)].tolist():
         whole = int(is_nan.all(axis=0).sum())
-        problems.append(
-            f"{len(having)} traces hold NaN ({whole} nothing else): {_some(having)}; interpolate, or leave them out"
-        )
+        yield f"{len(having)} traces hold NaN ({whole} nothing else): {_some(having)}; interpolate, or leave them out"
     if constant := names[np.fmax.reduce(traces, axis=0) == np.fmin.reduce(traces, axis=0)].tolist():
-        problems.append(f"{len(constant)} traces are constant: {_some(constant)}; leave them out")
+        yield f"{len(constant)} traces are constant: {_some(constant)}; leave them out"
     impossible = np.abs(np.nan_to_num(traces)) > IMPOSSIBLE
     if impossible.any():
         frame, column = np.argwhere(impossible)[0]
-        problems.append(
+        yield (
             f"{int(impossible.sum())} values cannot be, the first {traces[frame, column]:.3g} of "
-            f"{recording.neurons[column]} in frame {frame}; the file is damaged"
+            f"{names[column]} in frame {frame}; the file is damaged"
         )
-    return problems
 
 
-def _artefacts(recording: Recording) -> list[str]:
-    """Return what in the traces looks like movement, single wrong values or bleaching."""
+def _artefacts(recording: Recording) -> Iterator[str]:
+    """Yield what in the traces looks like movement, single wrong values or bleaching."""
     known = ~np.isnan(recording.traces).all(axis=0)
     traces = np.where(np.abs(recording.traces) > IMPOSSIBLE, np.nan, recording.traces)[:, known]
     if recording.n_frames < 3 or not known.any():
-        return []
+        return
     names = np.array(recording.neurons)[known]
     low, high = np.nanpercentile(traces, [1, 99], axis=0)
     ranges = np.where(high > low, high - low, np.nan)
     moved = _frames_of_movement(traces)
-    problems = []
     if len(moved):
-        problems.append(
+        yield (
             f"most traces jump together in {len(moved)} frames, {_some(list(map(str, moved)))}: a movement of the "
             "worm or the focus? Make them NaN if it is one"
         )
@@ -238,12 +233,12 @@ def _artefacts(recording: Recording) -> list[str]:
     spikes = np.maximum(low - traces[calm], traces[calm] - high) > _SPIKE * ranges
     if spikes.any():
         frame, column = np.argwhere(spikes)[0]
-        problems.append(
+        yield (
             f"{int(spikes.sum())} values lie far beyond all others of their trace, the first {names[column]} in frame "
             f"{calm[frame]}: {traces[calm[frame], column]:.3g}, where 98 % are from {low[column]:.3g} to "
             f"{high[column]:.3g}; make it NaN if it is wrong"
         )
-    return problems + _bleaching(recording, traces, ranges)
+    yield from _bleaching(recording, traces, ranges)
 
 
 def _frames_of_movement(traces: np.ndarray) -> np.ndarray:
@@ -257,55 +252,50 @@ def _frames_of_movement(traces: np.ndarray) -> np.ndarray:
     return np.flatnonzero((np.abs(traces - around) > _JUMP * usual[known]).mean(axis=1) > 0.5)
 
 
-def _bleaching(recording: Recording, traces: np.ndarray, ranges: np.ndarray) -> list[str]:
-    seconds = float(recording.time[-1] - recording.time[0])
+def _bleaching(recording: Recording, traces: np.ndarray, ranges: np.ndarray) -> Iterator[str]:
+    seconds = recording.time[-1] - recording.time[0]
     part = recording.n_frames // _PARTS
     change = (np.nanmedian(traces[-part:], axis=0) - np.nanmedian(traces[:part], axis=0)) / ranges
     change = change[~np.isnan(change)]
-    if len(change) < _FEWEST_TRACES or seconds < _SHORTEST_SECONDS or (decline := -np.median(change)) < _DECLINE:
-        return []
-    return [
-        f"traces decline, the median one by {100 * decline:.0f} % of its range from the first fifth of the recording "
-        "to the last: bleaching? Compare with detrended traces"
-    ]
+    if len(change) >= _FEWEST_TRACES and seconds >= _SHORTEST_SECONDS and (decline := -np.median(change)) >= _DECLINE:
+        yield (
+            f"traces decline, the median one by {100 * decline:.0f} % of its range from the first fifth of the "
+            "recording to the last: bleaching? Compare with detrended traces"
+        )
 
 
-def _problems_of_time(recording: Recording) -> list[str]:
+def _problems_of_time(recording: Recording) -> Iterator[str]:
     if recording.n_frames < 2:
-        return ["there is one frame only"]
-    problems = []
+        yield "there is one frame only"
+        return
     steps = np.diff(recording.time)
     gaps = follows_a_gap(recording.time)
     if gaps.any():
-        problems.append(
+        longest = f"{steps.max():.3g} s" if steps.max() < 120 else f"{steps.max() / 60:.3g} minutes"
+        yield (
             f"time has {int(gaps.sum())} gaps, steps over {GAP_STEPS:g} times the median of {np.median(steps):.3g} s, "
-            f"the longest {_duration(float(steps.max()))} after frame {int(steps.argmax())}; split the recording there "
-            "if it is long, and correct a time stamp if it is wrong"
+            f"the longest {longest} after frame {int(steps.argmax())}; split the recording there if it is long, and "
+            "correct a time stamp if it is wrong"
         )
     stamped = rate_of_stamps(recording)
     if not 1 / _OTHER_RATE <= recording.fps / stamped <= _OTHER_RATE:
-        problems.append(
+        yield (
             f"the frame rate is given as {recording.fps:.3g} a second, but the time stamps have {stamped:.3g}; correct "
             "the wrong one"
         )
-    return problems
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.3g} minutes"
-
-
-def _problems_of_states(recording: Recording) -> list[str]:
+def _problems_of_states(recording: Recording) -> Iterator[str]:
     if recording.states is None:
-        return ["there are no states, so nothing can be trained on it; it can be decoded"]
+        yield "there are no states, so nothing can be trained on it; it can be decoded"
+        return
     known = sorted(set(recording.states.tolist()) - {UNKNOWN})
     if not known:
-        return ["no frame has a known state"]
-    problems = [f"all known frames are in one state, {known[0]}"] if len(known) == 1 else []
-    strange = [state for state in known if state not in STATES]
-    if strange:
-        problems.append(f"skworm does not know the states {_some(strange)}; translate them with rename_states")
-    return problems
+        yield "no frame has a known state"
+    elif len(known) == 1:
+        yield f"all known frames are in one state, {known[0]}"
+    if strange := [state for state in known if state not in STATES]:
+        yield f"skworm does not know the states {_some(strange)}; translate them with rename_states"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skworm.datasets.conventions import check_expansion, check_names, check_traces, frame_rate, translate_states
+from skworm.datasets.conventions import (
+    check_expansion,
+    check_names,
+    check_traces,
+    frame_rate,
+    states_of_flags,
+    translate_states,
+)
 from skworm.recording import STATES, UNKNOWN, Recording, is_neuron, neuron_name, repeated
 
 _TIME = "time"
@@ -27,7 +34,7 @@ _SIGNALS = (
     *("angle", "head", "head_angle", "body_angle", "angular_velocity", "reversal", "reversals", "direction", "light"),
     *("pumping", "odor", "oxygen", "co2", "led", "behavior", "behaviour", "event", "events"),
 )
-"""Words for columns that are not traces, in lower case."""
+"""Words in lower case for columns that are not traces."""
 _OTHER_RATE = 0.05
 # Places in a sheet for each cell that is filled, and places that any sheet may have.
 _SPARSEST, _FEWEST_CELLS = 10, 1_000_000
@@ -39,10 +46,9 @@ def read_table(
     """Read one worm from a table with one row a frame.
 
     Text may end in ``.gz``, and may separate columns by semicolons, with decimal commas. Of a workbook the first sheet
-    is read, with the state and behaviour of other sheets of as many rows. Frame numbers and other clocks are left out,
-    well-known signals such as ``velocity`` and columns of nothing but 0 and 1 are behaviour or, named after states,
-    states; every other column beside ``time`` (seconds), ``state`` and ``behavior:<name>`` is a trace. An empty cell is
-    NaN, an empty state is unknown.
+    is read, with the state and behaviour of other sheets of as many rows. Clocks are left out, well-known signals such
+    as ``velocity`` and columns of nothing but 0 and 1 are behaviour or, named after states, states; every other column
+    beside ``time`` (seconds), ``state`` and ``behavior:<name>`` is a trace.
     """
     table = _read(path, columns or {})
     worm = path.stem if _is_binary(path) else re.sub(r"(\.[ct]sv)?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
@@ -113,43 +119,39 @@ def recording_of_table(
 def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     """Return the table with the roles of columns that are not traces in their names, whatever their case, and by role.
 
-    A clock among the traces would tell a model where in the recording a frame lies, and a velocity or a state what the
-    worm does: either passes for a neuron that knows everything.
+    A clock among the traces would pass for a neuron that knows when a frame is, a velocity or a state for one that
+    knows what the worm does.
     """
-    plain = {name: name.strip().lower().replace(" ", "_") for name in table.columns}
-    roles = {
-        "time": [name for name, word in plain.items() if word == _TIME],
-        "states": [name for name, word in plain.items() if word == _STATE],
-    }
-    named = {name: word for name, word in plain.items() if word in (_TIME, _STATE) and word not in table.columns}
+    words = {name: name.strip().lower().replace(" ", "_") for name in table.columns}
+    times, own_states = ([name for name, word in words.items() if word == role] for role in (_TIME, _STATE))
+    named = {name: words[name] for name in (*times, *own_states) if words[name] not in table.columns}
     table = table.rename(columns=named)
+    words |= {_TIME: _TIME, _STATE: _STATE}
     flags = [name for name in table.columns if _is_flag(table[name], name)]
-    words = {name: plain.get(name, name) for name in flags}
-    states = [name for name, word in words.items() if word != _STATE and translate_states([word])[0] in STATES]
+    states = [name for name in flags if words[name] != _STATE and translate_states([words[name]])[0] in STATES]
     if len(states) > 1 and _STATE not in table.columns:
-        which = table[states].to_numpy(dtype=float)
-        names = np.array([*states, UNKNOWN], dtype=object)
-        table = table.assign(**{_STATE: names[np.where(which.any(axis=1), which.argmax(axis=1), len(states))]})
-        table = table.drop(columns=states)
-        roles["states"], states = states, []
-    clocks = [name for name in table.columns if name != _TIME and plain.get(name) in _CLOCKS]
+        found = states_of_flags(states, table[states].to_numpy(dtype=float))
+        table = table.assign(**{_STATE: found.astype(object)}).drop(columns=states)
+        own_states, states = states, []
+    others = [name for name in table.columns if name not in (_TIME, _STATE)]
+    clocks = [name for name in others if words[name] in _CLOCKS]
     signals = [
         name
-        for name in table.columns
-        if name not in (_TIME, _STATE)
-        and (name in states or _is_signal(plain.get(name, "")) or (name in flags and table[name].nunique() > 1))
-        and not name.startswith(_BEHAVIOR_PREFIX)
+        for name in others
+        if name.startswith(_BEHAVIOR_PREFIX)
+        or name in states
+        or _is_signal(words[name])
+        or (name in flags and table[name].nunique() > 1)
     ]
-    roles["behavior"] = [name for name in table.columns if name in signals or name.startswith(_BEHAVIOR_PREFIX)]
-    renamed = table.drop(columns=clocks).rename(columns={name: f"{_BEHAVIOR_PREFIX}{name}" for name in signals})
-    return renamed, {**roles, "ignored": clocks}
+    signal_of = {name: f"{_BEHAVIOR_PREFIX}{name.removeprefix(_BEHAVIOR_PREFIX)}" for name in signals}
+    roles = {"time": times, "states": own_states, "behavior": signals, "ignored": clocks}
+    return table.drop(columns=clocks).rename(columns=signal_of), roles
 
 
 def _is_flag(column: pd.Series, name: str) -> bool:
     """Return whether a column holds nothing but 0 and 1, and is called neither a neuron nor a number."""
-    if is_neuron(neuron_name(name)) or name.strip().isdecimal() or not pd.api.types.is_numeric_dtype(column):
-        return False
-    return bool(column.isin([0, 1]).all())
+    is_trace = is_neuron(neuron_name(name)) or name.strip().isdecimal()
+    return not is_trace and pd.api.types.is_numeric_dtype(column) and bool(column.isin([0, 1]).all())
 
 
 def _is_signal(word: str) -> bool:
@@ -176,9 +178,7 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     names = [role_of.get(name, name) for name in found]
     if several := repeated(names):
         raise ValueError(f"the columns {several} repeat; give each neuron one column")
-    renamed = table.copy(deep=False)
-    renamed.columns = pd.Index(names)
-    return renamed
+    return table.set_axis(names, axis="columns")
 
 
 def _read_text(path: Path, state: str) -> pd.DataFrame:
@@ -301,9 +301,7 @@ def _check_cells(path: Path) -> None:
         check_expansion(sum(info.file_size for info in archive.infolist()), packed)
         for info in archive.infolist():
             places = _places_of(archive.read(info)) if info.filename.endswith(".xml") else []
-            n_rows = max((int(row) for _, row in places), default=0)
-            width = max((len(column), column) for column, _ in places)[1] if places else ""
-            n_columns = sum((ord(letter) - 64) * 26**power for power, letter in enumerate(reversed(width)))
+            n_rows, n_columns = map(max, zip(*places, strict=True)) if places else (0, 0)
             if n_rows * n_columns > _SPARSEST * len(places) + _FEWEST_CELLS:
                 raise ValueError(
                     f"{info.filename} has {len(places)} cells spread over {n_rows} rows and {n_columns} columns; "
@@ -311,16 +309,18 @@ def _check_cells(path: Path) -> None:
                 )
 
 
-def _places_of(sheet: bytes) -> list[tuple[str, str]]:
-    """Return the column and the row of every cell of a sheet."""
+def _places_of(sheet: bytes) -> list[tuple[int, int]]:
+    """Return the row and the column of every cell of a sheet."""
     from xml.parsers import expat
+
+    from openpyxl.utils.cell import coordinate_to_tuple
 
     places = []
 
     def note(tag: str, attributes: dict[str, str]) -> None:
-        place = re.fullmatch("([A-Z]{1,3})([0-9]+)", attributes.get("r", "").upper())
-        if place and tag.rpartition(":")[2] == "c":
-            places.append((place[1], place[2]))
+        place = attributes.get("r", "").upper()
+        if tag.rpartition(":")[2] == "c" and re.fullmatch("[A-Z]{1,3}[0-9]+", place):
+            places.append(coordinate_to_tuple(place))
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = note
@@ -354,10 +354,9 @@ def as_recording(
     Parameters
     ----------
     table : pandas.DataFrame, xarray.DataArray or xarray.Dataset
-        A DataFrame has one row a frame and the columns of :func:`skworm.datasets.load_recordings`; an index named
-        ``"time"`` counts as a column. A DataArray has the dimensions ``"time"`` and one of neurons, whose coordinate
-        names them. A Dataset has one such variable; its variable ``"state"`` over time tells states, and every other
-        over time is behaviour.
+        A DataFrame has one row a frame and the columns of a file, see :doc:`/files`; an index named ``"time"`` counts
+        as a column. A DataArray has the dimensions ``"time"`` and one of neurons, whose coordinate names them. A
+        Dataset has one such variable; ``"state"`` over time tells states, and every other over time is behaviour.
     worm : str
         Name of the worm.
     dataset : str, default=""
@@ -374,10 +373,8 @@ def as_recording(
 
     Raises
     ------
-    ValueError
-        If the table has another form.
-    TypeError
-        If it is none of these.
+    ValueError, TypeError
+        If the table has another form, or is none of these.
 
     Examples
     --------
