@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
 
 from skworm.frames.index import frame_settings, match_neurons, validate_like_training, warn_unnamed, worm_of_rows
+from skworm.parameters import check_choice
 from skworm.recording import Recording
 
 DERIVATIVE_LOOKS_AHEAD: Mapping[str, bool] = MappingProxyType(
@@ -133,7 +134,7 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         worm : array-like, shape (n_frames,), optional
             Worm of each row; takes precedence over the index.
         """
-        check_choice("unseen", self.unseen, ("train", "own"))
+        check_choice(("train", "own"), unseen=self.unseen)
         check_percentiles(self.percentiles)
         values = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan")
         self.frame_settings_ = frame_settings(X)
@@ -229,9 +230,3 @@ def check_positive(name: str, value: Any, unit: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < np.inf:
         raise ValueError(f"{name}={value!r} must be a positive number of {unit}")
     return float(value)
-
-
-def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
-    """Refuse a parameter value that is none of the choices."""
-    if value not in (choices := tuple(choices)):
-        raise ValueError(f"{name}={value!r} does not exist; choose one of {choices}")

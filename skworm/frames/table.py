@@ -15,7 +15,6 @@ from skworm.frames.features import (
     DERIVATIVE_LOOKS_AHEAD,
     ROBUST,
     SMOOTH_SECONDS,
-    check_choice,
     check_percentiles,
     check_positive,
     differentiate,
@@ -26,6 +25,7 @@ from skworm.frames.features import (
 from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, column_names, context_feature_names, is_same_rate
 from skworm.frames.resampling import NO_CONTEXT, check_context, check_times, context_rows, resample
 from skworm.frames.resampling import detrend as remove_baseline
+from skworm.parameters import check_choice
 from skworm.recording import UNKNOWN, Recording, map_states, repeated
 
 # No camera and no division yields a number as large as this.
@@ -163,9 +163,9 @@ def make_frames(
     if detrend is not None:
         worms = [remove_baseline(worm, detrend) for worm in worms]
     _check_rates_alike(worms)
-    check_choice("fit_scope", fit_scope, ("recording", "train"))
-    check_choice("missing", missing, ("raise", "drop", "nan"))
-    check_choice("unknown", unknown, ("drop", "keep"))
+    check_choice(("recording", "train"), fit_scope=fit_scope)
+    check_choice(("raise", "drop", "nan"), missing=missing)
+    check_choice(("drop", "keep"), unknown=unknown)
     features = _check_names("node_features", node_features, "node_features=('trace',)")
     if not features or not set(features) <= set(NODE_FEATURES):
         raise ValueError(f"node_features={node_features!r} must be one or both of {NODE_FEATURES}")
@@ -288,7 +288,7 @@ def _listed(lacking: list[tuple[str, list[str]]]) -> str:
 
 
 def _choose_derivative(worms: list[Recording], derivative: str) -> str:
-    check_choice("derivative", derivative, ("auto", *DERIVATIVE_LOOKS_AHEAD))
+    check_choice(("auto", *DERIVATIVE_LOOKS_AHEAD), derivative=derivative)
     without = [worm.worm for worm in worms if worm.derivatives is None]
     if derivative == "auto":
         return "smooth" if without else "file"
