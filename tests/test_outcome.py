@@ -14,7 +14,7 @@ import skworm.atomic
 from skworm.cli import main
 from skworm.datasets import make_worms, save_recordings
 from skworm.model_selection import WormScores, read_scores
-from skworm.paper.outcome import keep_outcome, kept_outcomes, save_figure, write_outcome
+from skworm.paper.outcome import Outcome, keep_outcome, kept_outcomes, save_figure, write_outcome
 from skworm.paper.report import Finished, write_index, write_report
 
 pytestmark = pytest.mark.slow
@@ -31,17 +31,9 @@ def write_all(folder, number=0):
     table = pd.DataFrame({"GNN": [f"{number}"]}, index=pd.Index(["a"], name="worm"))
     figure = Figure()
     figure.subplots().plot([number, 1])
-    outcome = write_outcome(
-        folder,
-        title=f"Title {number}",
-        settings=f"seed: {number}",
-        record={"seed": number},
-        data={"numbers": pd.DataFrame({"x": [number]})},
-        tables={"scores": table},
-        reading="A sentence.",
-        departure="1 of 10 folds",
-        figures={"dots": figure},
-    )
+    outcome = Outcome(f"Title {number}", f"seed: {number}", {"scores": table}, "A sentence.", "1 of 10 folds")
+    data = {"numbers": pd.DataFrame({"x": [number]})}
+    outcome = write_outcome(folder, outcome, record={"seed": number}, data=data, figures={"dots": figure})
     outcome = keep_outcome(folder, "made", outcome, "skworm reproduce made", "2026")
     write_report(folder, folder / "report.html")
     write_index(folder, [Finished("made", "skworm reproduce made", number, outcome, "")])

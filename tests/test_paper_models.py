@@ -17,7 +17,6 @@ from skworm.paper.models import (
     silent_neurons,
 )
 from skworm.paper.sensitivities import READINGS
-from skworm.paper.study import trajectory_models
 
 SHARED = {"max_epochs": 7, "device": "cpu", "random_state": 3}
 
@@ -61,10 +60,6 @@ def test_trajectory_models_are_what_their_names_say():
 
 def test_parameters_that_are_none_leave_those_of_the_model():
     assert STATE_MODELS["mlp"].make(max_epochs=None).max_epochs == MLPStateClassifier().max_epochs
-
-
-def test_models_stand_in_the_order_of_the_registry():
-    assert [model.name for model in trajectory_models(["mlp-lstm", "gnn", "mlp"])] == ["mlp", "gnn", "mlp-lstm"]
 
 
 def test_nothing_is_called_like_a_baseline():

@@ -146,7 +146,7 @@ def test_the_figure_has_a_panel_for_each_evaluation_and_the_papers_numbers():
     scores = scores_of(arms)
     _, table = tables_of(arms, scores)
     titles = [
-        [axes.get_title() for axes in dots_figure(study_of(), arms, scores, table, held_out=held_out).axes]
+        [axes.get_title() for axes in dots_figure(arms, scores, table, held_out=held_out).axes]
         for held_out in (False, True)
     ]
     assert titles == [["unseen worms"], ["held-out windows,\nshuffled windows", "unseen worms"]]

@@ -151,6 +151,7 @@ def test_defaults_follow_the_data_and_quick_runs():
     assert table_1.settings(data="worms").departure == ""
     assert table_1.settings(data="worms", quick=True).n_folds == 2
     assert table_1.settings(models=("gnn-plain", "svm")).models == ("svm", "gnn-plain")
+    assert TARGETS["figure4d"].settings(models=("mlp-lstm", "gnn", "mlp")).models == ("mlp", "gnn", "mlp-lstm")
     figure = TARGETS["figure4a"].settings(data="worms", quick=True)
     assert (figure.n_folds, figure.few_combinations, figure.max_epochs) == (1, True, QUICK_EPOCHS)
     assert TARGETS["figure4a"].settings(data="worms").departure == ""

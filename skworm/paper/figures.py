@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from skworm.frames import contains_transition
@@ -20,24 +19,20 @@ _EXAMPLE_MODELS = ("mlp", "gnn")
 _EXAMPLE_NEURONS = ("AVAL", "RIML", "AVBL", "RID", "AIBR", "VB02")
 
 
-def dots_figure(
-    study: Study, arms: Sequence[Arm], scores: WormScores, table: pd.DataFrame, *, held_out: bool = False
-) -> Any:
+def dots_figure(arms: Sequence[Arm], scores: WormScores, table: pd.DataFrame, *, held_out: bool = False) -> Any:
     """Draw a panel for each block and evaluation, a dot a worm, the paper's numbers as diamonds."""
     from skworm.plotting import WormScoresDisplay
 
     several = table["block"].nunique() > 1
     panels: dict[str, dict[str, Any]] = {}
     reference = {}
-    for row in table.to_dict("records"):
-        is_held_out = row["evaluation"] == "held_out_windows"
-        if is_held_out and not held_out:
-            continue
+    for row in (table if held_out else table[table["evaluation"] != "held_out_windows"]).to_dict("records"):
         names = [row["block"]] if several else []
-        names += [evaluation_label(row["evaluation"]), *([readable(row["fold_by"])] if is_held_out else [])]
+        names += [evaluation_label(row["evaluation"])]
+        names += [readable(row["fold_by"])] if row["evaluation"] == "held_out_windows" else []
         title = ", ".join(names)
         panels[title] = {name: row[name] for name in ("block", "evaluation", "fold_by")}
-        if pd.notna(row.get("paper_mean", np.nan)):
+        if pd.notna(row.get("paper_mean")):
             reference[title, row["model"]] = row["paper_mean"] / 100
     return WormScoresDisplay.from_results(
         scores.table,
@@ -54,22 +49,20 @@ def curve_figure(
     arms: Sequence[Arm],
     *,
     x: str,
-    line: str,
     panel: Callable[[Arm, str], str],
     evaluations: Sequence[str],
     **options: Any,
 ) -> Any:
-    """Draw accuracy against a fact of the arms, a line for each value of another fact."""
+    """Draw accuracy against a fact of the arms, a line for each value of their fact ``"line"``."""
     from skworm.plotting import ScoreCurveDisplay
 
     parts = []
-    table = scores.table
+    table = scores.table.rename(columns={"accuracy": "score"})
     for evaluation in evaluations:
         for arm in arms:
-            chosen = (table["block"] == arm.block) & (table["model"] == arm.name)
-            rows = table[chosen & (table["evaluation"] == evaluation)]
-            place = {"panel": panel(arm, evaluation), "model": arm.facts[line], "x": float(arm.facts[x])}
-            parts.append(rows[["worm", "accuracy"]].rename(columns={"accuracy": "score"}).assign(**place))
+            chosen = (table["block"] == arm.block) & (table["model"] == arm.name) & (table["evaluation"] == evaluation)
+            place = {"panel": panel(arm, evaluation), "model": arm.facts["line"], "x": float(arm.facts[x])}
+            parts.append(table.loc[chosen, ["worm", "score"]].assign(**place))
     return ScoreCurveDisplay(pd.concat(parts, ignore_index=True), **options).plot().figure_
 
 
@@ -85,11 +78,8 @@ def error_figure(arms: Sequence[Arm], scores: WormScores) -> Any:
     one_frame = drawn["burn_in"] == drawn["burn_in"].min()
     drawn = drawn[(drawn["model"].isin(networks) | one_frame) & (drawn["model"] != "mean")]
     panels = {
-        f"{evaluation_label(evaluation)}, {counted(n_train, 'training worm')}": {
-            "evaluation": evaluation,
-            "n_train_worms": n_train,
-        }
-        for evaluation, n_train in drawn[["evaluation", "n_train_worms"]].drop_duplicates().itertuples(index=False)
+        f"{evaluation_label(part['evaluation'])}, {counted(part['n_train_worms'], 'training worm')}": part
+        for part in drawn[["evaluation", "n_train_worms"]].drop_duplicates().to_dict("records")
     }
     labels = {**BASELINE_LABELS, **{arm.name: arm.label for arm in arms}}
     models = {name: label for name, label in labels.items() if name in set(drawn["model"])}
@@ -133,9 +123,8 @@ def confusion_figures(name: str, table: pd.DataFrame, labels: Mapping[str, str])
     from skworm.plotting import ConfusionDisplay
 
     figures = {}
-    several = table[["block", "evaluation"]].drop_duplicates()
-    for number, (block, evaluation) in enumerate(several.itertuples(index=False), start=1):
-        rows = table[(table["block"] == block) & (table["evaluation"] == evaluation)]
+    several = table.groupby(["block", "evaluation"], sort=False)
+    for number, ((block, evaluation), rows) in enumerate(several, start=1):
         where = f"{block}, {evaluation_label(evaluation)}"
         panels = [f"{labels.get(model, model)}\n{where}" for model in rows["model"]]
         drawn = rows.assign(panel=panels, percent=rows["mean"])

@@ -33,6 +33,7 @@ from skworm.paper.tables import (
 
 _KEPT = ".outcome.json"
 _PACKAGES = ("skworm", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "skorch", "matplotlib")
+_WORDS = ("title", "settings", "reading", "departure", "command", "began")
 _TURNS = {"dorsal_turn", "ventral_turn"}
 
 
@@ -69,11 +70,12 @@ def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | N
         record |= {"external_worms": {}, "external_sha256": None}
     compared = compare_arms(study, plan.arms, scores)
     table = table_of_arms(study, plan.arms, scores, compared)
-    is_trajectories = scores.task == "trajectories"
-    tables = texts_of_trajectories(table) if is_trajectories else texts_of_scores(table)
+    tables = texts_of_trajectories(table) if scores.task == "trajectories" else texts_of_scores(table)
     data = {"scores": scores.table, "table": table}
-    figures = {target.name: dots_figure(study, plan.arms, scores, table)} if plan.figures is None else {}
-    figures |= plan.figures(scores, table) if plan.figures is not None else {}
+    if plan.figures is None:
+        figures = {target.name: dots_figure(plan.arms, scores, table)}
+    else:
+        figures = dict(plan.figures(scores, table))
     if plan.candidates:
         choice = choice_without_scored_worm(scores, plan.candidates)
         data["choice"] = choice.reset_index()
@@ -84,18 +86,15 @@ def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | N
         data |= more.get("data", {})
         tables |= more.get("tables", {})
         figures |= more.get("figures", {})
-    return write_outcome(
-        out,
-        title=target.title,
-        settings=describe_study(study, scores),
-        record=record,
-        data=data,
-        tables=tables,
-        reading="\n".join(reading_of(target, study, plan, table)),
-        departure=settings.departure,
-        figures=figures,
-        sentences=sentences_of(compared, plan.arms),
+    outcome = Outcome(
+        target.title,
+        describe_study(study, scores),
+        tables,
+        "\n".join(reading_of(target, study, plan, table)),
+        settings.departure,
+        sentences_of(compared, plan.arms),
     )
+    return write_outcome(out, outcome, record=record, data=data, figures=figures)
 
 
 def describe_study(study: Study, scores: WormScores) -> str:
@@ -105,11 +104,9 @@ def describe_study(study: Study, scores: WormScores) -> str:
     neurons = f"{len(material.neurons)}: {', '.join(material.neurons)}"
     if material.neurons_left_out:
         neurons += f" (left out, not in every worm: {', '.join(material.neurons_left_out)})"
-    external = "none"
-    if material.external:
-        external = f"{material.external_name}, {len(material.external)} worms"
-        if material.external_apart:
-            external += f", by fits on the neurons that they have: {', '.join(material.external_neurons)}"
+    external = f"{material.external_name}, {len(material.external)} worms" if material.external else "none"
+    if material.external_apart:
+        external += f", by fits on the neurons that they have: {', '.join(material.external_neurons)}"
     counts = " or ".join(map(str, sorted(set(scores.table["n_train_worms"]))))
     combinations = "each in equally many combinations" if settings.few_combinations else "every combination"
     folds = f"{settings.n_folds} of {settings.n_splits}" if settings.n_splits else str(settings.n_folds)
@@ -163,19 +160,16 @@ def reading_of(target: Target, study: Study, plan: Plan, table: pd.DataFrame) ->
 
 def _reading_of_clock(table: pd.DataFrame) -> list[str]:
     clock = table[(table["model"] == "clock") & (table["evaluation"] == "held_out_windows")]
-    if clock.empty:
-        return []
-    values = " and ".join(
-        dict.fromkeys(
-            f"{100 * row['accuracy_mean']:.1f} on {row['fold_by'].replace('_', ' ')}"
-            for row in clock.to_dict("records")
-        )
+    values = dict.fromkeys(
+        f"{100 * accuracy:.1f} on {fold_by.replace('_', ' ')}"
+        for accuracy, fold_by in clock[["accuracy_mean", "fold_by"]].itertuples(index=False)
     )
-    return [
+    text = (
         "Held-out windows come from the training worms. Clock is 1-nearest neighbour on the frame number alone, "
-        f"without any neural data: {values}. Where a model comes near its clock, remembering the moment explains it "
-        "(leakage); other worms have no such shortcut."
-    ]
+        f"without any neural data: {' and '.join(values)}. Where a model comes near its clock, remembering the moment "
+        "explains it (leakage); other worms have no such shortcut."
+    )
+    return [text] if values else []
 
 
 def _reading_of_trajectories(settings: Settings) -> list[str]:
@@ -199,36 +193,32 @@ def _turns_merged(study: Study) -> bool:
 
 def write_outcome(
     folder: Path,
+    outcome: Outcome,
     *,
-    title: str,
-    settings: str,
     record: Mapping[str, Any],
     data: Mapping[str, pd.DataFrame],
-    tables: Mapping[str, pd.DataFrame],
-    reading: str,
-    departure: str,
     figures: Mapping[str, Any],
-    sentences: Sequence[str] = (),
 ) -> Outcome:
-    """Write all files of an experiment, each whole."""
+    """Write all files of an experiment, each whole; return the outcome with its files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [write_csv(folder / f"{name}.csv", table) for name, table in data.items()]
-    blocks = [f"## {heading}\n\n{markdown(table)}" for heading, table in tables.items()]
-    page = [f"# {title}", settings.replace("\n", "  \n"), *blocks, reading.replace("\n", "\n\n"), *sentences]
+    blocks = [f"## {heading}\n\n{markdown(table)}" for heading, table in outcome.tables.items()]
+    page = [f"# {outcome.title}", outcome.settings.replace("\n", "  \n"), *blocks]
+    page += [outcome.reading.replace("\n", "\n\n"), *outcome.sentences]
     texts = {
-        "table.md": "\n\n".join(page) + "\n",
-        "settings.json": json.dumps({**record, "versions": all_versions()}, indent=2) + "\n",
+        "table.md": "\n\n".join(page),
+        "settings.json": json.dumps({**record, "versions": all_versions()}, indent=2),
     }
     for name, text in texts.items():
-        write_whole(folder / name, text)
+        write_whole(folder / name, f"{text}\n")
         files.append(folder / name)
     pictures = []
     for name, figure in figures.items():
-        mark_departure(figure, departure)
+        mark_departure(figure, outcome.departure)
         saved = save_figure(figure, folder / name)
         pictures.append(saved[0])
         files += saved
-    return Outcome(title, settings, tables, reading, departure, sentences, pictures, files)
+    return replace(outcome, figures=pictures, files=files)
 
 
 def save_figure(figure: Any, path: Path) -> list[Path]:
@@ -273,15 +263,13 @@ def kept_outcomes(folder: Path) -> dict[str, Outcome]:
             }
             for key in ("figures", "files"):
                 kept[key] = [_file_in(folder, name) for name in kept[key]]
-            outcomes[path.name.removesuffix(_KEPT)] = Outcome(**kept)
-            if not all(isinstance(getattr(outcomes[path.name.removesuffix(_KEPT)], key), str) for key in _WORDS):
+            outcome = Outcome(**kept)
+            if not all(isinstance(getattr(outcome, key), str) for key in _WORDS):
                 raise TypeError("a text is not one")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
+        outcomes[path.name.removesuffix(_KEPT)] = outcome
     return outcomes
-
-
-_WORDS = ("title", "settings", "reading", "departure", "command", "began")
 
 
 def _file_in(folder: Path, name: str) -> Path:

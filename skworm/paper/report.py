@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +20,7 @@ from skworm.model_selection.results import read_json
 from skworm.model_selection.store import FitStore
 from skworm.paper.outcome import Outcome, all_versions, kept_outcomes
 from skworm.paper.tables import (
-    STEPS,
+    at_shown_steps,
     comparison_texts,
     heading_of,
     parts_in_words,
@@ -58,6 +58,7 @@ _READING = (
     "Unseen worms also train one another's models, so they are not fully independent samples: read a small p as a hint "
     "that new worms have to confirm.",
 )
+_SPLITS = "Every combination of training worms is fitted once a fold, and each fit is scored on every evaluation."
 _NO_RECORD = "The folder keeps no record of its runs."
 _TITLES = {
     "states": "State classifiers",
@@ -74,41 +75,25 @@ _CITATIONS = (
     "doi:10.1016/j.cell.2015.09.034.",
 )
 
-
-@dataclass(frozen=True)
-class Table:
-    """A table of texts as a page shows it; a text may have several lines."""
-
-    caption: str
-    corner: str
-    columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[str]]]
+Texts = dict[str, pd.DataFrame]
+"""Tables of texts by caption; a text may have several lines."""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture within a page: what it shows, for those who do not see it, and a data URI."""
-
-    caption: str
-    source: str
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Section:
     """What a page shows of one comparison."""
 
-    anchor: str  # Name of the place within the page
     title: str
+    tables: Texts  # Results
+    pictures: Mapping[str, str]  # Data URIs by caption, which says what is shown to those who do not see it
+    reading: Sequence[str]  # How tables are to be read
+    sentences: Sequence[str]  # What they show, in words
     settings: str = ""  # What was compared on what, one setting a line
-    tables: Sequence[Table] = ()  # Results
-    pictures: Sequence[Picture] = ()
-    reading: Sequence[str] = ()  # How tables are to be read; sentences: what they show in words
-    sentences: Sequence[str] = ()
     departure: str = ""  # What is less than in the paper; empty where nothing is
     command: str = ""
-    leakage: Sequence[str] = ()  # What remembering the moment is worth, in words
-    leakage_tables: Sequence[Table] = ()  # The same in numbers
-    warnings: Sequence[str] = ()  # What a reader should know first
+    leakage: list[str] = field(default_factory=list)  # What remembering the moment is worth, in words
+    leakage_tables: Texts = field(default_factory=dict)  # The same in numbers
+    warnings: list[str] = field(default_factory=list)  # What a reader should know first
     runs: Sequence[WormScores] = ()  # What was run
     record: Mapping[str, Any] = field(default_factory=dict)  # ``settings.json`` of the folder
 
@@ -156,22 +141,23 @@ def _page_of(folder: Path, command: str, baseline: str | None) -> str:
     ]
     if not sections:
         raise no_results(folder)
-    sections = [replace(section, anchor=f"part-{number}") for number, section in enumerate(sections)]
-    several = len(sections) > 1
+    title, collected = f"Results of {folder.resolve().name}", _collected(sections)
+    if len(sections) == 1:
+        title, sections[0].title = sections[0].title, "Results"
     runs = [run for section in sections for run in section.runs]
     records = [section.record for section in sections]
     return _render(
         "report.html",
-        title=f"Results of {folder.resolve().name}" if several else sections[0].title,
+        title=title,
         version=version("skworm"),
         source=str(folder),
         command=command,
-        warnings=_collected(sections),
-        sections=sections if several else [replace(sections[0], title="Results")],
+        warnings=collected,
+        sections=sections,
         citations=citations(),
         **_data_of_runs(runs, records),
-        **_splits_of_runs(runs),
-        models=_models_of_runs(runs),
+        tables={"Splits": _splits_of_runs(runs), "Models": _models_of_runs(runs)},
+        split_notes=[_SPLITS if any(run.record for run in runs) else _NO_RECORD],
         versions=_versions_of(runs, records),
     )
 
@@ -181,19 +167,17 @@ def write_index(
 ) -> Path:
     """Write ``index.html``, a page that shows every experiment of a folder; files are linked relative to it."""
     folder.mkdir(parents=True, exist_ok=True)
+    versions = ", ".join(f"{name} {number}" for name, number in all_versions().items())
     targets = []
     for each in finished:
-        shown = {"name": each.name, "command": each.command, "seconds": f"{each.seconds:.0f}"}
-        if each.outcome is None:
-            targets.append({**shown, "failed": True, "error": each.error})
-            continue
-        section = section_of(each.name, each.outcome)
-        versions = ", ".join(f"{name} {number}" for name, number in all_versions().items())
-        section = replace(section, settings=f"{section.settings}\nversions: {versions}")
-        files = [(path.relative_to(folder).as_posix(), path.name) for path in each.outcome.files]
-        targets.append({**shown, "failed": False, "title": each.outcome.title, "section": section, "files": files})
-    page = _render("index.html", targets=targets, waiting=waiting, quick=quick)
-    write_whole(folder / "index.html", page)
+        target: dict[str, Any] = {"name": each.name, "command": each.command, "error": each.error}
+        target["seconds"] = f"{each.seconds:.0f}"
+        if each.outcome is not None:
+            target["section"] = section = section_of(each.outcome)
+            section.settings += f"\nversions: {versions}"
+            target["files"] = [(path.relative_to(folder).as_posix(), path.name) for path in each.outcome.files]
+        targets.append(target)
+    write_whole(folder / "index.html", _render("index.html", targets=targets, waiting=waiting, quick=quick))
     return folder / "index.html"
 
 
@@ -220,18 +204,17 @@ def without_naive(scores: WormScores, kept: str | None = None) -> tuple[WormScor
     return (scores.where(model=others), left_out) if len(others) > 1 and left_out else (scores, [])
 
 
-def section_of(anchor: str, outcome: Outcome) -> Section:
+def section_of(outcome: Outcome) -> Section:
     """Return the section of an outcome."""
     return Section(
-        anchor,
-        outcome.title,
-        outcome.settings,
-        [_table_of(table, f"{outcome.title}: {heading}") for heading, table in outcome.tables.items()],
-        [Picture(f"{outcome.title} ({path.stem})", _uri(path.read_bytes())) for path in outcome.figures],
-        outcome.reading.splitlines(),
-        outcome.sentences,
-        outcome.departure,
-        outcome.command,
+        title=outcome.title,
+        tables={f"{outcome.title}: {heading}": table for heading, table in outcome.tables.items()},
+        pictures={f"{outcome.title} ({path.stem})": _uri(path.read_bytes()) for path in outcome.figures},
+        reading=outcome.reading.splitlines(),
+        sentences=outcome.sentences,
+        settings=outcome.settings,
+        departure=outcome.departure,
+        command=outcome.command,
     )
 
 
@@ -245,86 +228,77 @@ def _in_order(folders: Sequence[Path]) -> list[Path]:
 
 
 def _sections_of_folder(folder: Path, baseline: str | None) -> list[Section]:
-    record = _settings_of(folder)
+    record = read_json(folder / "settings.json") if (folder / "settings.json").is_file() else {}
     outcomes = kept_outcomes(folder)
+    scores = read_scores(folder) if (folder / "scores.csv").is_file() else None
     if outcomes:
+        sections = [_section_of_target(outcome, scores, baseline, record) for outcome in outcomes.values()]
         runs = [run for path in sorted(folder.rglob("runs")) for run in read_runs(path.parent) if run.record]
-        scores = read_scores(folder) if (folder / "scores.csv").is_file() else None
-        return [
-            replace(
-                _section_of_target(name, outcome, scores, baseline, record),
-                runs=[run for run in runs if run.record["called"] >= outcome.began],
-                record=record,
-            )
-            for name, outcome in outcomes.items()
-        ]
-    if (folder / "scores.csv").is_file():
-        runs = [read_scores(folder)]
+        for section, outcome in zip(sections, outcomes.values(), strict=True):
+            section.runs = [run for run in runs if run.record["called"] >= outcome.began]
     else:
-        runs = [run for run in reversed(read_runs(folder)) if len(run.table)]
-    known = sorted({name for run in runs for name in run.models})
-    if runs and baseline is not None and baseline not in known:
-        raise ValueError(f"no run in {folder} has the model {baseline!r}; choose one of {', '.join(known)}")
-    sections = []
-    for number, run in enumerate(runs):
-        older = f" (an earlier run in this folder, {number + 1} of {len(runs)})" if number else ""
-        sections.append(replace(_section_of_run(run, baseline, older), record=record))
+        runs = [scores] if scores is not None else [run for run in reversed(read_runs(folder)) if len(run.table)]
+        known = sorted({name for run in runs for name in run.models})
+        if runs and baseline is not None and baseline not in known:
+            raise ValueError(f"no run in {folder} has the model {baseline!r}; choose one of {', '.join(known)}")
+        older = [f" (an earlier run in this folder, {number} of {len(runs)})" for number in range(2, len(runs) + 1)]
+        sections = [_section_of_run(*each, baseline) for each in zip(runs, ["", *older], strict=False)]
+    for section in sections:
+        section.record = record
     return sections
 
 
 def _section_of_target(
-    name: str, outcome: Outcome, scores: WormScores | None, baseline: str | None, record: Mapping[str, Any]
+    outcome: Outcome, scores: WormScores | None, baseline: str | None, record: Mapping[str, Any]
 ) -> Section:
-    section = section_of(name, outcome)
-    warnings = [f"This is not the paper's protocol: {outcome.departure}."] if outcome.departure else []
+    section = section_of(outcome)
+    if outcome.departure:
+        section.warnings.append(f"This is not the paper's protocol: {outcome.departure}.")
     if (record.get("settings") or {}).get("data") == "simulated":
-        warnings.append("These worms are simulated.")
+        section.warnings.append("These worms are simulated.")
     if scores is None:
-        return replace(section, warnings=warnings)
-    if not any("difference" in column for table in section.tables for column in table.columns):
-        own = baseline if baseline in scores.models else None
-        tables, sentences, _ = _comparisons(scores, own)
-        reading = [*section.reading, *_READING[1:]]
-        section = replace(section, tables=[*section.tables, *tables], sentences=sentences, reading=reading)
-    return _with_leakage(section, scores, [*warnings, *_few_worms(scores)])
+        return section
+    if not any("difference" in column for table in section.tables.values() for column in table):
+        tables, section.sentences, _ = _comparisons(scores, baseline if baseline in scores.models else None)
+        section.tables |= tables
+        section.reading = [*section.reading, *_READING[1:]]
+    section.warnings += _few_worms(scores)
+    _add_leakage(section, scores)
+    return section
 
 
-def _section_of_run(run: WormScores, baseline: str | None, older: str) -> Section:
+def _section_of_run(run: WormScores, older: str, baseline: str | None) -> Section:
     title = f"{_TITLES[run.task]}, cross-validated by worm{older}"
     if run.task == "trajectories":
-        steps = [step for step in STEPS if step in set(run.table["step"])] or [run.table["step"].max()]
-        texts = texts_of_trajectories(run.where(step=steps).summary())
+        texts = texts_of_trajectories(at_shown_steps(run).summary())
     else:
-        summary = run.summary()
-        signals = summary.groupby("signal", sort=False) if "signal" in summary else [("", summary)]
-        texts = {
-            ", ".join(filter(None, [heading_of(metric), str(signal)])): next(
-                iter(texts_of_scores(rows, metric).values())
-            )
-            for signal, rows in signals
-            for metric in run.metrics
-        }
+        summary, texts = run.summary(), {}
+        for signal, rows in summary.groupby("signal", sort=False) if "signal" in summary else [("", summary)]:
+            for metric in run.metrics:
+                (table,) = texts_of_scores(rows, metric).values()
+                texts[", ".join(filter(None, [heading_of(metric), str(signal)]))] = table
     compared, sentences, problems = _comparisons(run, baseline)
-    picture = _picture_of(run.plot().figure_, f"{title}: every worm, and the mean over worms")
-    tables = [*(_table_of(table, heading) for heading, table in texts.items()), *compared]
-    section = Section("", title, "", tables, [picture], _READING, sentences, runs=[run])
-    warnings = [*_few_worms(run), *problems]
+    buffer = BytesIO()
+    run.plot().figure_.savefig(buffer, format="png", dpi=200)
+    pictures = {f"{title}: every worm, and the mean over worms": _uri(buffer.getvalue())}
+    section = Section(title, texts | compared, pictures, _READING, sentences, runs=[run])
+    if not run.record:
+        section.warnings.append("The folder keeps scores alone: settings, data and versions of the run are not known.")
     if run.n_missing:
         total = len(run.record["fits"])
-        warnings.insert(
-            0,
-            f"The run is not finished: {total - run.n_missing} of {total} fits are there. Scores are of these alone.",
+        section.warnings.append(
+            f"The run is not finished: {total - run.n_missing} of {total} fits are there. Scores are of these alone."
         )
-    if not run.record:
-        warnings.insert(0, "The folder keeps scores alone: settings, data and versions of the run are not known.")
-    return _with_leakage(section, run, warnings)
+    section.warnings += [*_few_worms(run), *problems]
+    _add_leakage(section, run)
+    return section
 
 
-def _comparisons(scores: WormScores, baseline: str | None) -> tuple[list[Table], list[str], list[str]]:
+def _comparisons(scores: WormScores, baseline: str | None) -> tuple[Texts, list[str], list[str]]:
     """Return tables, sentences, and problems of comparisons that could not be made."""
-    tables, sentences, problems = [], [], []
-    if scores.task == "trajectories":
-        scores = scores.where(step=[step for step in STEPS if step in set(scores.table["step"])])
+    tables: Texts = {}
+    sentences, problems = [], []
+    scores = at_shown_steps(scores)
     for evaluation in scores.evaluations:
         if evaluation == "held_out_windows":
             continue
@@ -336,29 +310,32 @@ def _comparisons(scores: WormScores, baseline: str | None) -> tuple[list[Table],
             except ValueError as error:
                 problems.append(f"No comparison of models on {heading}: {error}.")
                 continue
-            tables.append(_table_of(comparison_texts(table), f"Models compared, {heading}"))
+            tables[f"Models compared, {heading}"] = comparison_texts(table)
             others = table[table["model"] != table["reference"]]
             sentences += [f"{heading[0].upper()}{heading[1:]}: {text}" for text in describe_comparison(others)]
     return tables, sentences if len(sentences) <= _MOST_SENTENCES else [], problems
 
 
-def _with_leakage(section: Section, scores: WormScores, warnings: list[str]) -> Section:
-    """Add what remembering the moment is worth."""
+def _add_leakage(section: Section, scores: WormScores) -> None:
+    """Say what remembering the moment is worth."""
     if "held_out_windows" not in scores.evaluations:
-        return replace(section, leakage=[_NOT_SCORED], warnings=warnings)
-    if scores.task == "trajectories":
-        return replace(section, leakage=[_NO_CLOCK_OF_TRAJECTORIES], warnings=warnings)
-    if "clock" not in scores.models:
-        return replace(section, leakage=[_NO_CLOCK], warnings=[*warnings, _NO_CLOCK])
-    tables, words = [], [_CLOCK]
-    try:
-        compared = scores.compare("clock", evaluation="held_out_windows", correction=None)
+        section.leakage.append(_NOT_SCORED)
+    elif scores.task == "trajectories":
+        section.leakage.append(_NO_CLOCK_OF_TRAJECTORIES)
+    elif "clock" not in scores.models:
+        section.leakage.append(_NO_CLOCK)
+        section.warnings.append(_NO_CLOCK)
+    else:
+        section.leakage.append(_CLOCK)
+        try:
+            compared = scores.compare("clock", evaluation="held_out_windows", correction=None)
+        except ValueError as error:
+            section.leakage.append(f"Held-out windows: {error}.")
+            return
         for part, rows in parts_of_comparison(compared):
+            caption = f"Models beside the clock, {parts_in_words(part) or 'held-out windows'}"
             texts = comparison_texts(rows).rename(columns={"difference to clock": "above the clock"})
-            tables.append(_table_of(texts, f"Models beside the clock, {parts_in_words(part) or 'held-out windows'}"))
-    except ValueError as error:
-        words.append(f"Held-out windows: {error}.")
-    return replace(section, leakage=words, leakage_tables=tables, warnings=warnings)
+            section.leakage_tables[caption] = texts
 
 
 def _few_worms(scores: WormScores) -> list[str]:
@@ -376,49 +353,35 @@ def _collected(sections: Sequence[Section]) -> list[str]:
     return [text if len(about) == len(sections) else f"{'; '.join(about)}: {text}" for text, about in titles.items()]
 
 
-def _settings_of(folder: Path) -> dict[str, Any]:
-    path = folder / "settings.json"
-    return read_json(path) if path.is_file() else {}
-
-
 def _data_of_runs(runs: Sequence[WormScores], records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    recorded: dict[str, int] = {}
+    digests: dict[str, None] = {}
+    for record in records:
+        for key in ("worms", "external_worms"):
+            recorded.update((record.get(key) or {}).items())
+        for kind, key in (("recordings", "recordings_sha256"), ("external recordings", "external_sha256")):
+            if record.get(key):
+                digests[f"SHA-256 of the {kind}: {record[key]}."] = None
     sets: dict[str, dict[str, Any]] = {}
-    recorded = {
-        worm: n
-        for record in records
-        for key in ("worms", "external_worms")
-        for worm, n in (record.get(key) or {}).items()
-    }
     for run in runs:
-        named = [("Worms to train on and to score", run.record["train"])] if run.record else []
-        named += [(f"External: {name}", part) for name, part in run.record.get("external", {}).items()]
-        for title, part in named:
-            sets.setdefault(part["digest"], _describe_set(title, part, recorded, run.record["task"]))
-    digests = dict.fromkeys(
-        f"SHA-256 of the {kind}: {record[key]}."
-        for record in records
-        for kind, key in (("recordings", "recordings_sha256"), ("external recordings", "external_sha256"))
-        if record.get(key)
-    )
-    return {"data": list(sets.values()), "data_notes": list(digests) if sets else [_NO_RECORD, *digests]}
+        named = {"Worms to train on and to score": run.record["train"]} if run.record else {}
+        named |= {f"External: {name}": part for name, part in run.record.get("external", {}).items()}
+        for title, part in named.items():
+            sets.setdefault(part["digest"], {"title": title, **_describe_set(part, recorded, run.record["task"])})
+    return {"data": sets, "data_notes": list(digests) if sets else [_NO_RECORD, *digests]}
 
 
-def _describe_set(title: str, part: Mapping[str, Any], recorded: Mapping[str, int], task: str) -> dict[str, Any]:
+def _describe_set(part: Mapping[str, Any], recorded: Mapping[str, int], task: str) -> dict[str, Any]:
     used = pd.Series(part["frames"])
     noun = "trajectories" if task == "trajectories" else "frames used"
     cells = {"frames recorded": used.index.map(recorded)} if set(used.index) <= set(recorded) else {}
-    table = pd.DataFrame({**cells, noun: used}).astype(str).rename_axis("worm")
+    table = pd.DataFrame({**cells, noun: used}).rename_axis("worm")
     caption = f"{len(used)} worms, {used.sum()} {noun}"
     if part["labelled"]:
         shares = pd.DataFrame.from_dict(part["labelled"], orient="index").fillna(0).loc[used.index].div(used, axis=0)
         table = table.join(shares.map(lambda share: f"{100 * share:.1f} %").rename(columns=readable))
         caption += f", and the share of each {'state' if task == 'states' else 'signal that is known'}"
-    return {
-        "title": title,
-        "table": _table_of(table, caption),
-        "columns": _columns(part["columns"]),
-        "digest": part["digest"],
-    }
+    return {"caption": caption, "table": table, "columns": _columns(part["columns"])}
 
 
 def _columns(columns: Sequence[str]) -> str:
@@ -434,49 +397,39 @@ def _columns(columns: Sequence[str]) -> str:
     return f"{len(neurons)} neurons: {', '.join(neurons)}; of each {', '.join(features)}."
 
 
-def _splits_of_runs(runs: Sequence[WormScores]) -> dict[str, Any]:
-    rows = {}
-    for run in runs:
-        if run.record:
-            record = run.record
-            worms = " or ".join(map(str, record["n_train_worms"]))
-            cells = (worms, str(record["n_combinations"]), str(record["n_folds"]), str(len(record["fits"])))
-            started = record.get("started", record["called"])
-            rows[(record["splitter"], *cells)] = [*cells, started.replace("T", " ")[:16]]
-    table = Table(
-        "Splits",
-        "splitter",
-        ["training worms a fit", "combinations of them", "folds", "fits", "first started (UTC)"],
-        [(splitter, cells) for (splitter, *_), cells in rows.items()],
-    )
-    notes = ["Every combination of training worms is fitted once a fold, and each fit is scored on every evaluation."]
-    return {"splits": table, "split_notes": notes if rows else [_NO_RECORD]}
+def _splits_of_runs(runs: Sequence[WormScores]) -> pd.DataFrame:
+    """Tabulate the splits of runs, those that several runs share once."""
+    rows = [
+        {
+            "splitter": record["splitter"],
+            "training worms a fit": " or ".join(map(str, record["n_train_worms"])),
+            "combinations of them": record["n_combinations"],
+            "folds": record["n_folds"],
+            "fits": len(record["fits"]),
+            "first started (UTC)": record.get("started", record["called"]).replace("T", " ")[:16],
+        }
+        for record in (run.record for run in runs)
+        if record
+    ]
+    table = pd.DataFrame(rows)
+    if not rows:
+        return table
+    return table.groupby(list(table.columns[:-1]), sort=False).last().reset_index().set_index("splitter")
 
 
-def _models_of_runs(runs: Sequence[WormScores]) -> Table:
+def _models_of_runs(runs: Sequence[WormScores]) -> pd.DataFrame:
     models = [pair for run in runs for pair in run.record.get("models", {}).items()]
     rows = dict.fromkeys((name.rsplit(" | ", 1)[-1], str(text)) for name, text in models)
-    return Table("Models", "model", ["parameters that are not the defaults"], [(name, [text]) for name, text in rows])
+    return pd.DataFrame(list(rows), columns=["model", "parameters that are not the defaults"]).set_index("model")
 
 
-def _versions_of(runs: Sequence[WormScores], records: Sequence[Mapping[str, Any]]) -> Table:
+def _versions_of(runs: Sequence[WormScores], records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     versions: dict[str, dict[str, None]] = {}
     for kept in (*(run.record for run in runs), *records):
         for package, number in kept.get("versions", {}).items():
             versions.setdefault(package, {})[str(number)] = None
-    rows = [(package, [" and ".join(several)]) for package, several in versions.items()]
-    return Table("Versions that the scores were made with", "package", ["version"], rows or [("not kept", [""])])
-
-
-def _table_of(texts: pd.DataFrame, caption: str) -> Table:
-    rows = [(str(label), list(map(str, row))) for label, row in zip(texts.index, texts.to_numpy(), strict=True)]
-    return Table(caption, str(texts.index.name or ""), list(map(str, texts.columns)), rows)
-
-
-def _picture_of(figure: Any, caption: str) -> Picture:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=200)
-    return Picture(caption, _uri(buffer.getvalue()))
+    rows = {package: " and ".join(several) for package, several in versions.items()} or {"not kept": ""}
+    return pd.DataFrame({"version": rows}).rename_axis("package")
 
 
 def _uri(picture: bytes) -> str:

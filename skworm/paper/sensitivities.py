@@ -30,10 +30,7 @@ READINGS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
         "published, row-normalised messages": ("gnn-published", {"messages__normalization": "row"}),
         "published, residual": ("gnn-published", {"messages__residual": True}),
         "published, neuron embedding": ("gnn-published", {"graph__embedding": 8}),
-        "published, no batch norm in the readout": (
-            "gnn-published",
-            _readout(batch_norm=None),
-        ),
+        "published, no batch norm in the readout": ("gnn-published", _readout(batch_norm=None)),
         "published, dynamic edges": ("gnn-published", {"graph__per": "frame", "graph__batch_norm": False}),
         "published, one-hot edges": ("gnn-published", {"graph__temperature": 0.1}),
         "published, free adjacency": ("gnn-published", {"graph": "learned"}),
@@ -73,10 +70,8 @@ def sensitivity(study: Study) -> Plan:
     arms = study.arms("svm")
     for suffix, augmentation in {"": None, ", virtual worms": _VIRTUAL_WORMS.make()}.items():
         for name, (model, changes) in {**_MLPS, **READINGS}.items():
-            made = study.model(model, **{**changes, "augmentation": augmentation})
-            arms += [
-                replace(arm, block=arm.block + suffix, name=name, label=name, model=made) for arm in study.arms("gnn")
-            ]
+            made = study.model(model, **changes, augmentation=augmentation)
+            arms += [arm.changed(name, block=arm.block + suffix, model=made) for arm in study.arms("gnn")]
     return Plan(arms, [_LUCK], candidates=tuple(READINGS))
 
 
@@ -109,13 +104,12 @@ PIPELINE: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = MappingPro
 def pipeline_sensitivity(study: Study) -> Plan:
     """Score each model as it is by default, and with each change that it can have."""
     arms = study.arms("svm", "mlp", "gnn")
-    changed = []
-    for arm in arms:
-        for name, (frames, parameters) in PIPELINE.items():
-            if not parameters.keys() <= arm.model.get_params().keys():
-                continue
-            model, label = study.model(arm.name, **parameters), f"{arm.label}, {name}"
-            changed.append(replace(arm, name=label, label=label, model=model, frames=frames, against=arm.name))
+    changed = [
+        arm.changed(f"{arm.label}, {name}", model=study.model(arm.name, **parameters), frames=frames, against=arm.name)
+        for arm in arms
+        for name, (frames, parameters) in PIPELINE.items()
+        if parameters.keys() <= arm.model.get_params().keys()
+    ]
     return Plan([*arms, *changed], figures=lambda scores, table: {})
 
 

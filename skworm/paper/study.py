@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from sklearn.base import clone
 from skworm.datasets import fetch_kato2015, fetch_nichols2017, load_recordings, make_worms
 from skworm.frames import PAPER_NEURONS, contains_transition, make_frames, make_trajectories
 from skworm.model_selection import WormGroupKFold, WormScores, WormSplit, cross_validate_worms
-from skworm.paper.models import STATE_MODELS, TRAJECTORY_MODELS, Model
+from skworm.paper.models import STATE_MODELS, Model
 from skworm.recording import UNKNOWN, VOCABULARIES, Recording
 
 N_SPLITS = 10
@@ -162,6 +161,10 @@ class Arm:
         """Name within a cross-validation."""
         return f"{self.block} | {self.name}"
 
+    def changed(self, name: str, **changes: Any) -> Arm:
+        """Return another arm of the block, whose name is also its label, with changes."""
+        return replace(self, **{"name": name, "label": name, **changes})
+
 
 @dataclass(frozen=True, eq=False)
 class Study:
@@ -169,6 +172,7 @@ class Study:
 
     settings: Settings
     material: Material
+    _tables: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def neurons(self) -> tuple[str, ...]:
@@ -220,141 +224,35 @@ class Study:
     def trajectory_arms(self, models: Iterable[tuple[str, str, Any]], n_train: int, burn_in: int) -> list[Arm]:
         """Return an arm for each name, label and trajectory regressor, in one block."""
         block = f"{counted(n_train, 'training worm')}, {counted(burn_in, 'observed frame')}"
-        shared: dict[str, Any] = {"fold_by": self.settings.fold_by[0], "burn_in": burn_in}
-        return [
-            Arm(block, name, label, model, self.settings.states[0], n_train, self.neurons, **shared)
-            for name, label, model in models
-        ]
+        shared: dict[str, Any] = {"states": first.states, "n_neurons": len(neurons)}
+        shared |= {"n_train_worms": first.n_train_worms, "fold_by": first.fold_by}
+        shared |= {"burn_in": first.burn_in} if first.burn_in else {}
 
-    def frames(
-        self, states: str, neurons: Sequence[str], recordings: Sequence[Recording] | None = None, **settings: Any
-    ) -> tuple[pd.DataFrame, pd.Series]:
-        """Make the frames of labelled recordings, by default of those to train on."""
-        recordings = self.material.recordings if recordings is None else recordings
-        settings = {"derivative": self.material.derivative, **settings}
-        X, y = make_frames(recordings, neurons=neurons, states=states, **settings)
-        if y is None:
-            raise ValueError(f"the recordings of {recordings[0].worm} and others have no states; give labelled ones")
-        return X, y
-
-    def trajectories(
-        self, states: str, neurons: Sequence[str], burn_in: int, recordings: Sequence[Recording] | None = None
-    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None, pd.DataFrame]:
-        """Make trajectories with a derivative that does not look ahead, and tell the state of every frame."""
-        recordings = self.material.recordings if recordings is None else recordings
-        vocabulary = None if any(recording.states is None for recording in recordings) else states
-        frames, labels = make_frames(
-            recordings, neurons=neurons, states=vocabulary, derivative="backward", unknown="keep"
-        )
-        X, Y = make_trajectories(frames, burn_in=burn_in, horizon=HORIZON)
-        return X, Y, labels, frames
-
-    @cached_property
-    def _tables(self) -> dict[Any, Any]:
-        return {}
-
-    def n_parameters(self, arm: Arm) -> float:
-        """Count what the network of a state classifier learns; NaN for a model without a network."""
-        if not hasattr(arm.model, "max_epochs") or arm.burn_in:
-            return float("nan")
-        key = (arm.states, arm.neurons, tuple(sorted(arm.frames.items())))
-        if key not in self._tables:
-            self._tables[key] = self.frames(arm.states, arm.neurons, **arm.frames)
-        return float(n_parameters(arm.model, *self._tables[key]))
-
-    def run(
-        self, arms: Sequence[Arm], memory: str | os.PathLike[str], *, n_jobs: int | None = -1, verbose: int = 1
-    ) -> WormScores:
-        """Fit and score all arms, and the baselines beside them."""
-        run = {"memory": memory, "n_jobs": n_jobs, "verbose": verbose}
-        parts: list[tuple[pd.DataFrame, pd.DataFrame | None]] = []
-        for split in dict.fromkeys(arm.split for arm in arms):
-            group = [arm for arm in arms if arm.split == split]
-            parts += self._run_group(group, run)
-        table = pd.concat([table for table, _ in parts], ignore_index=True)
-        counted = [confusion for _, confusion in parts if confusion is not None]
-        keys = ["block", "model", "fold_by", "burn_in", "train_worms", "fold", "evaluation", "worm"]
-        # Arms on other neurons bring the same baselines once more.
-        table = table.drop_duplicates([name for name in [*keys, "step"] if name in table]).reset_index(drop=True)
-        scores = WormScores(table, pd.concat(counted, ignore_index=True) if counted else None)
-        return replace(scores, table=scores.scored.reset_index(drop=True))
-
-    def _run_group(
-        self, group: Sequence[Arm], run: Mapping[str, Any]
-    ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame | None]]:
-        states, _, neurons, fold_by, burn_in, _ = group[0].split
-        material = self.material
-        # Other kinds of folds would score the same external worms once more.
-        first = bool(burn_in) or fold_by == self.settings.fold_by[0]
-        external = material.external if first and (burn_in or material.scores_external(states)) else []
-        apart = bool(external) and not set(neurons) <= set(material.external_neurons)
-        yield self._cross_validate(group, neurons, [] if apart else external, run)
-        fewer = tuple(neuron for neuron in neurons if neuron in material.external_neurons)
-        on_fewer = [arm for arm in group if arm.external_on_fewer]
-        if apart and fewer and on_fewer:
-            both = self._cross_validate(on_fewer, fewer, external, run)
-            yield tuple(  # type: ignore[misc]
-                None if part is None else part[part["evaluation"] == material.external_name] for part in both
-            )
-
-    def _cross_validate(
-        self, arms: Sequence[Arm], neurons: tuple[str, ...], external: Sequence[Recording], run: Mapping[str, Any]
-    ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-        states, n_train, _, fold_by, burn_in, frames = arms[0].split
-        if run["verbose"]:
-            parts = [counted(burn_in, "observed frame") if burn_in else f"{states} states"]
-            parts += [counted(n_train, "training worm"), counted(len(neurons), "neuron")]
-            print(f"{', '.join(parts)}, {fold_by.replace('_', ' ')}:", file=sys.stderr)
-        models = {arm.key: arm.model for arm in arms}
-        cv = self._splitter(n_train, fold_by, burn_in)
-        with warnings.catch_warnings():
-            # The text beside the table says so.
-            warnings.filterwarnings("ignore", "external set .* is scored with dorsal_turn", UserWarning)
-            data = self._data(states, neurons, burn_in, external, dict(frames))
-            scores = cross_validate_worms(models, **data, cv=cv, **run)
-        shared: dict[str, Any] = {
-            "n_train_worms": n_train,
-            "fold_by": fold_by,
-            **({"burn_in": burn_in} if burn_in else {}),
-        }
-        labels = {arm.key: {"block": arm.block, "model": arm.name, "label": arm.label} for arm in arms}
-        tables: list[Any] = []
-        for table in (scores.table, scores.confusion):
-            if table is None:
-                tables.append(None)
-                continue
-            of_arms = [table[table["model"] == key].assign(**label) for key, label in labels.items()]
-            of_baselines = [
-                table[~table["model"].isin(list(labels))].assign(block=block)
-                for block in dict.fromkeys(arm.block for arm in arms)
+        def labelled(table: pd.DataFrame) -> pd.DataFrame:
+            parts = [
+                table[table["model"] == arm.key].assign(block=arm.block, model=arm.name, label=arm.label)
+                for arm in arms
             ]
-            whole = pd.concat([*of_arms, *of_baselines]).assign(states=states, n_neurons=len(neurons), **shared)
-            tables.append(whole)
-        return tables[0], tables[1]
+            baselines = table[~table["model"].isin([arm.key for arm in arms])]
+            parts += [baselines.assign(block=block) for block in dict.fromkeys(arm.block for arm in arms)]
+            return pd.concat(parts).assign(**shared)
 
-    def _data(
-        self,
-        states: str,
-        neurons: Sequence[str],
-        burn_in: int,
-        external: Sequence[Recording],
-        settings: Mapping[str, Any],
-    ) -> dict[str, Any]:
+        confusion = None if scores.confusion is None else labelled(scores.confusion)
+        return WormScores(labelled(scores.table), confusion)
+
+    def _data(self, arm: Arm, neurons: Sequence[str], external: Sequence[Recording]) -> dict[str, Any]:
         """Return X, y and external data of a cross-validation, and for trajectories which hold a transition."""
-        name = self.material.external_name
-        if not burn_in:
-            X, y = self.frames(states, neurons, **settings)
-            sets = {name: self.frames(states, neurons, external, **settings)} if external else None
-            return {"X": X, "y": y, "external": sets}
-        X, Y, labels, _ = self.trajectories(states, neurons, burn_in)
-        data: dict[str, Any] = {"X": X, "y": Y, "external": None}
-        transitions = [None if labels is None else contains_transition(labels, Y)]
-        if external:
-            own_X, own_Y, labels, _ = self.trajectories(states, neurons, burn_in, external)
-            data["external"] = {name: (own_X, own_Y)}
-            transitions.append(None if labels is None else contains_transition(labels, own_Y))
-        known = [transition for transition in transitions if transition is not None]
-        return data | ({"transition": pd.concat(known)} if len(known) == len(transitions) else {})
+        labs = [self.material.recordings, *([external] if external else [])]
+        if not arm.burn_in:
+            pairs: list[Any] = [self.frames(arm.states, neurons, worms, **arm.frames) for worms in labs]
+            transitions: dict[str, Any] = {}
+        else:
+            made = [self.trajectories(arm.states, neurons, arm.burn_in, worms) for worms in labs]
+            pairs = [(X, Y) for X, Y, _, _ in made]
+            known = [contains_transition(labels, Y) for _, Y, labels, _ in made if labels is not None]
+            transitions = {"transition": pd.concat(known)} if len(known) == len(made) else {}
+        (X, y), *others = pairs
+        return {"X": X, "y": y, "external": {self.material.external_name: others[0]} if others else None, **transitions}
 
     def _splitter(self, n_train: int, fold_by: str, burn_in: int) -> Any:
         settings = self.settings
@@ -478,8 +376,3 @@ def _tell_apart(external: list[Recording], recordings: list[Recording]) -> list[
         else recording
         for recording in external
     ]
-
-
-def trajectory_models(names: Sequence[str]) -> list[Model]:
-    """Return trajectory regressors of the registry in the order of a table."""
-    return [model for name, model in TRAJECTORY_MODELS.items() if name in names]

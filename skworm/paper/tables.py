@@ -32,9 +32,12 @@ def evaluation_label(evaluation: Any) -> str:
     return readable(evaluation) if evaluation in EVALUATIONS else f"external: {evaluation}"
 
 
-def label_of_model(name: str) -> str:
-    """Return what people call a baseline; other models keep their name."""
-    return BASELINE_LABELS.get(name, name)
+def at_shown_steps(scores: WormScores) -> WormScores:
+    """Return the scores of trajectories at the steps that tables show, or else at the last; others as they are."""
+    if "step" not in scores.table:
+        return scores
+    steps = scores.table["step"]
+    return scores.where(step=[step for step in STEPS if step in set(steps)] or [steps.max()])
 
 
 def score_text(mean: float, std: float, low: float, high: float, paper: str = "", *, digits: int = 1) -> str:
@@ -47,11 +50,16 @@ def score_text(mean: float, std: float, low: float, high: float, paper: str = ""
     return first if np.isnan(low) else f"{first}\n({' to '.join(ends)})"
 
 
+def _grid(texts: pd.DataFrame) -> list[list[str]]:
+    """Return a table of texts as lists of cells: its headings first, its index in the first column."""
+    headings = [texts.index.name or "", *texts.columns]
+    return [list(map(str, row)) for row in (headings, *texts.itertuples(name=None))]
+
+
 def lay_out(texts: pd.DataFrame) -> str:
     """Lay a table of texts out for a terminal; a text may have several lines, and a heading ends a line at a comma."""
-    titles = [str(title).replace(": ", ", ").replace(", ", "\n", 1) for title in texts.columns]
-    grid = [[str(texts.index.name or ""), *titles]]
-    grid += [[str(label), *map(str, row)] for label, row in zip(texts.index, texts.to_numpy(), strict=True)]
+    (corner, *titles), *body = _grid(texts)
+    grid = [[corner, *(title.replace(": ", ", ").replace(", ", "\n", 1) for title in titles)], *body]
     rows = [list(zip_longest(*(cell.split("\n") for cell in row), fillvalue="")) for row in grid]
     widths = [max(map(len, column)) for column in zip(*(line for lines in rows for line in lines), strict=True)]
     lines = [["   ".join(map(str.ljust, line, widths)).rstrip() for line in row] for row in rows]
@@ -61,34 +69,35 @@ def lay_out(texts: pd.DataFrame) -> str:
 
 def markdown(texts: pd.DataFrame) -> str:
     """Write a table of texts as Markdown, its index in the first column."""
-    rows = [[str(label), *map(str, row)] for label, row in zip(texts.index, texts.to_numpy(), strict=True)]
-    cells = [[text.replace("\n", " ").replace("|", "\\|") for text in row] for row in rows]
-    headers = [str(texts.index.name or ""), *map(str, texts.columns)]
-    return tabulate(cells, headers, tablefmt="pipe", disable_numparse=True)
+    headings, *body = _grid(texts)
+    cells = [[text.replace("\n", " ").replace("|", "\\|") for text in row] for row in body]
+    return tabulate(cells, headings, tablefmt="pipe", disable_numparse=True)
 
 
 def compare_arms(study: Study, arms: Sequence[Arm], scores: WormScores) -> pd.DataFrame:
     """Compare arms worm by worm with what they are compared with."""
+    paired = [arm for arm in arms if arm.against]
+    scores = scores.where(fold_by=study.settings.fold_by[0]) if paired else scores
     tables = []
-    if any(arm.against for arm in arms):
-        scores = scores.where(fold_by=study.settings.fold_by[0])
-    for block in dict.fromkeys(arm.block for arm in arms if arm.against):
-        of_block = [arm for arm in arms if arm.block == block]
+    for block in dict.fromkeys(arm.block for arm in paired):
         part = scores.where(block=block)
         for evaluation in part.evaluations:
             rows = part.table[part.table["evaluation"] == evaluation]
-            present = set(rows["model"])
-            compared = []
-            for reference in dict.fromkeys(arm.against for arm in of_block if arm.against):
-                names = [arm.name for arm in of_block if arm.against == reference and arm.name in present]
-                if names and reference in present and rows["worm"].nunique() > 1:
-                    table = part.compare(
-                        reference, evaluation=evaluation, models=names, correction=None, random_state=study.seed
-                    )
-                    compared.append(table.set_index("model").loc[names].reset_index().assign(block=block))
+            present = set(rows["model"]) if rows["worm"].nunique() > 1 else set()
+            names: dict[str, list[str]] = {}
+            for arm in paired:
+                if arm.block == block and {arm.name, arm.against} <= present:
+                    names.setdefault(str(arm.against), []).append(arm.name)
+            compared = [
+                part.compare(reference, evaluation=evaluation, models=own, correction=None, random_state=study.seed)
+                .set_index("model")
+                .loc[own]
+                for reference, own in names.items()
+            ]
             if compared:
-                table = pd.concat(compared, ignore_index=True)
-                tables.append(table.assign(p_adjusted=holm_correction(table["p_sign_flip"].to_numpy())))
+                table = pd.concat(compared).reset_index()
+                p = holm_correction(table["p_sign_flip"].to_numpy())
+                tables.append(table.assign(block=block, p_adjusted=p))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["block", "model", "evaluation"])
 
 
@@ -98,51 +107,55 @@ def sentences_of(compared: pd.DataFrame, arms: Sequence[Arm]) -> list[str]:
     rows = compared[compared["evaluation"] == "unseen_worms"]
     if rows.empty:
         return []
-    named = rows.assign(
-        model=[labels[key] for key in zip(rows["block"], rows["model"], strict=True)],
-        reference=[labels[key] for key in zip(rows["block"], rows["reference"], strict=True)],
-    )
-    return [f"{block}: {text}" for block, text in zip(rows["block"], describe_comparison(named), strict=True)]
+    for column in ("model", "reference"):
+        rows = rows.assign(**{column: [labels[key] for key in zip(rows["block"], rows[column], strict=True)]})
+    return [f"{block}: {text}" for block, text in zip(rows["block"], describe_comparison(rows), strict=True)]
 
 
 def table_of_arms(study: Study, arms: Sequence[Arm], scores: WormScores, compared: pd.DataFrame) -> pd.DataFrame:
     """Tabulate the scores of arms over worms."""
-    if "step" in scores.table:
-        scores = scores.where(step=[step for step in STEPS if step in set(scores.table["step"])])
+    scores, first = at_shown_steps(scores), study.settings.fold_by[0]
     table = scores.summary(random_state=study.seed)
     table = table[(table["evaluation"] == "held_out_windows") | (table["fold_by"] == table["fold_by"].iloc[0])]
     known = {(arm.block, arm.name): arm for arm in arms}
     counts = {arm.key: study.n_parameters(arm) for arm in arms}
     n_neurons = scores.table.groupby(["block", "model", "evaluation"])["n_neurons"].first()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for row in table.to_dict("records"):
-        arm = known.get((row["block"], row["model"]))
+        block, model, evaluation = (row[name] for name in ("block", "model", "evaluation"))
+        arm = known.get((block, model))
         if arm is None:
             # A baseline of state classifiers looks at no neuron.
-            rows.append({"label": label_of_model(row["model"]), "n_neurons": 0})
+            rows.append({"label": BASELINE_LABELS.get(model, model), "n_neurons": 0})
             continue
-        mean, std = arm.paper.get(row["evaluation"] if row["evaluation"] in EVALUATIONS else "external", (None, None))
-        paper = {} if row["fold_by"] != study.settings.fold_by[0] else {"paper_mean": mean, "paper_std": std}
-        own = {"label": arm.label, "n_neurons": n_neurons[row["block"], row["model"], row["evaluation"]]}
-        rows.append(own | {"n_parameters": counts[arm.key], "against": arm.against} | paper | dict(arm.facts))
+        rows.append({"label": arm.label, "n_neurons": n_neurons[block, model, evaluation]})
+        rows[-1] |= {"n_parameters": counts[arm.key], "against": arm.against, **arm.facts}
+        if row["fold_by"] == first:
+            paper = arm.paper.get(evaluation if evaluation in EVALUATIONS else "external", (None, None))
+            rows[-1]["paper_mean"], rows[-1]["paper_std"] = paper
     facts = list(dict.fromkeys(key for arm in arms for key in arm.facts))
     table = pd.concat([table.reset_index(drop=True), pd.DataFrame(rows).reindex(columns=[*_OF_ARM, *facts])], axis=1)
     if len(compared):
         keys = ["block", "model", "evaluation"]
         table = table.merge(compared[[*keys, *_PAIRED, "p_adjusted"]], on=keys, how="left")
-    order = {key: place for place, key in enumerate(known)}
-    places = [order.get(key, len(order)) for key in zip(table["block"], table["model"], strict=True)]
-    blocks = {block: place for place, block in enumerate(dict.fromkeys(arm.block for arm in arms))}
-    held_out = table["evaluation"] == "held_out_windows"
-    table = table.assign(_block=table["block"].map(blocks), _place=places, _later=~held_out)
-    order_by = ["_block", "_place", "_later"]
-    return table.sort_values(order_by, kind="stable").drop(columns=order_by).reset_index(drop=True)
+    blocks = list(dict.fromkeys(arm.block for arm in arms))
+    places = {key: place for place, key in enumerate(known)}
+    order = [
+        (blocks.index(block), places.get((block, model), len(places)), evaluation != "held_out_windows")
+        for block, model, evaluation in table[["block", "model", "evaluation"]].itertuples(index=False)
+    ]
+    return table.iloc[sorted(range(len(table)), key=order.__getitem__)].reset_index(drop=True)
+
+
+def _labelled(table: pd.DataFrame) -> pd.DataFrame:
+    """Add what people call each model, where a table does not have it."""
+    return table if "label" in table else table.assign(label=table["model"].replace(BASELINE_LABELS))
 
 
 def texts_of_scores(table: pd.DataFrame, metric: str = "accuracy") -> dict[str, pd.DataFrame]:
     """Lay a table of state classifiers or regressors of behaviour out for reading, a table of texts a block."""
     factor, digits = scale_of(metric, table[f"{metric}_mean"])
-    table = table.assign(label=table["label"] if "label" in table else list(map(label_of_model, table["model"])))
+    table = _labelled(table)
     several_folds = "fold_by" in table and table["fold_by"].nunique() > 1
     columns = ["evaluation", *(["fold_by"] if several_folds else [])]
     blocks = {}
@@ -165,7 +178,7 @@ def texts_of_scores(table: pd.DataFrame, metric: str = "accuracy") -> dict[str, 
 
 def texts_of_trajectories(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Lay a table of trajectory regressors out for reading, a table of texts a block and evaluation."""
-    table = table.assign(label=table["label"] if "label" in table else list(map(label_of_model, table["model"])))
+    table = _labelled(table)
     keys = [name for name in ("evaluation", "block") if name in table]
     texts = {}
     for values, rows in table.groupby(keys, sort=False):
@@ -175,7 +188,8 @@ def texts_of_trajectories(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
             own = part.set_index("label").loc[labels]
             errors = (1000 * own[f"mse_{name}"] for name in ("mean", "std", "low", "high"))
             cells[f"MSE {step}"] = list(map(score_text, *errors))
-            cells[f"skill {step}"] = skill_texts(own)
+            ends = zip(own["skill"], own["skill_low"], own["skill_high"], strict=True)
+            cells[f"skill {step}"] = [score_text(skill, np.nan, low, high, digits=3) for skill, low, high in ends]
             cells[f"worst {step}"] = [_number(skill) for skill in own["skill_worst"]]
         for name in ("transition", "steady"):
             if f"skill_{name}" in own:
@@ -187,12 +201,6 @@ def texts_of_trajectories(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def _number(value: float) -> str:
     return score_text(value, np.nan, np.nan, np.nan, digits=3)
-
-
-def skill_texts(table: pd.DataFrame) -> list[str]:
-    """Write the columns ``skill``, ``skill_low`` and ``skill_high``, the interval on a second line."""
-    ends = zip(table["skill"], table["skill_low"], table["skill_high"], strict=True)
-    return [score_text(skill, np.nan, low, high, digits=3) for skill, low, high in ends]
 
 
 def scale_of(metric: str, values: pd.Series) -> tuple[int, int]:
@@ -217,43 +225,41 @@ def comparison_texts(compared: pd.DataFrame) -> pd.DataFrame:
     for row in compared.to_dict("records"):
         low, high = (factor * row[name] for name in ("mean_low", "mean_high"))
         cells = {heading_of(metric): score_text(factor * row["mean"], np.nan, low, high, digits=digits)}
-        is_reference = row["model"] == reference
-        change, low, high = (factor * row[name] for name in ("difference", "difference_low", "difference_high"))
-        difference = f"{change:+.{digits}f}\n({low:+.{digits}f} to {high:+.{digits}f})"
-        cells[f"difference to {reference}"] = "reference" if is_reference else difference
-        cells["better on"] = "" if is_reference else f"{row['wins']} of {row['n_worms']} worms"
-        cells["sign-flip p"] = "" if is_reference else f"{row['p_sign_flip']:.3g}"
-        if row["correction"] == "holm":
-            cells["p after Holm"] = "" if is_reference else f"{row['p_adjusted']:.3g}"
+        if row["model"] == reference:
+            cells[f"difference to {reference}"] = "reference"
+        else:
+            change, low, high = (factor * row[name] for name in ("difference", "difference_low", "difference_high"))
+            interval_text = f"({low:+.{digits}f} to {high:+.{digits}f})"
+            cells[f"difference to {reference}"] = f"{change:+.{digits}f}\n{interval_text}"
+            cells["better on"] = f"{row['wins']} of {row['n_worms']} worms"
+            cells["sign-flip p"] = f"{row['p_sign_flip']:.3g}"
+            if row["correction"] == "holm":
+                cells["p after Holm"] = f"{row['p_adjusted']:.3g}"
         rows.append(cells)
-    return pd.DataFrame(rows, index=pd.Index(compared["model"], name="model"))
+    return pd.DataFrame(rows, index=pd.Index(compared["model"], name="model")).fillna("")
 
 
 def choice_without_scored_worm(scores: WormScores, candidates: Sequence[str]) -> pd.DataFrame:
     """Choose a model for each worm from fits that this worm has no part in, and score it there."""
-    table = scores.table
-    unseen = table[(table["evaluation"] == "unseen_worms") & table["model"].isin(candidates)]
-    part = "block"
-    if scores.task == "trajectories":
-        part, unseen = "step", unseen[unseen["step"].isin(STEPS)]
+    table = at_shown_steps(scores).table
+    part = "step " + table["step"].astype(str) if scores.task == "trajectories" else table["block"]
+    unseen = table.assign(part=part)[(table["evaluation"] == "unseen_worms") & table["model"].isin(candidates)]
     worms = sorted(unseen["worm"].unique())
     if len(worms) < 3:
         raise ValueError(f"choosing without the scored worm needs at least three worms, got {worms}")
     rows = {}
     for worm in worms:
-        elsewhere = unseen[
-            (unseen["worm"] != worm) & ~unseen["train_worms"].map(lambda train, worm=worm: worm in train)
-        ]
-        choice = _value(elsewhere, part).groupby(level="model", sort=False).mean().idxmax()
-        own = _value(unseen[(unseen["worm"] == worm) & (unseen["model"] == choice)], part).droplevel("model")
-        rows[worm] = {"choice": choice, **{f"{part} {key}" if part == "step" else key: v for key, v in own.items()}}
+        is_own, is_trained = unseen["worm"] == worm, [worm in train for train in unseen["train_worms"]]
+        choice = _value_of_parts(unseen[~is_own & ~np.array(is_trained)]).groupby("model", sort=False).mean().idxmax()
+        own = _value_of_parts(unseen[is_own & (unseen["model"] == choice)])
+        rows[worm] = {"choice": choice, **own.droplevel("model")}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("worm")
 
 
-def _value(rows: pd.DataFrame, part: str) -> pd.Series:
-    by_part = rows.groupby(["model", part], sort=False)
-    if part == "block":
-        # Over all fits of a model: blocks differ in nothing but states and training.
+def _value_of_parts(rows: pd.DataFrame) -> pd.Series:
+    """Return the accuracy over all fits, or the skill, of each model and part."""
+    by_part = rows.groupby(["model", "part"], sort=False)
+    if "accuracy" in rows:
         return by_part["accuracy"].mean()
     errors = by_part[["mse", "persistence_mse"]].mean()
     return 1 - errors["mse"] / errors["persistence_mse"]
@@ -266,15 +272,13 @@ def confusion_table(counts: pd.DataFrame, random_state: int = 0) -> pd.DataFrame
         fits = part.pivot_table(
             index=["worm", *FIT], columns="predicted", values="n_frames", aggfunc="sum", fill_value=0
         )
-        shares = 100 * fits.div(fits.sum(axis=1), axis=0)
-        by_worm = [own.to_numpy() for _, own in shares.groupby(level="worm")]
-        means = np.array([own.mean(axis=0) for own in by_worm])
-        resampled = bootstrap_over_worms(by_worm, n_resamples=10_000, rng=np.random.RandomState(random_state))
-        for place, predicted in enumerate(shares.columns):
-            several = len(means) > 1
-            low, high = interval(resampled[:, place]) if several else (np.nan, np.nan)
+        by_worm = (100 * fits.div(fits.sum(axis=1), axis=0)).groupby(level="worm")
+        means, arrays = by_worm.mean(), [own.to_numpy() for _, own in by_worm]
+        resampled = bootstrap_over_worms(arrays, n_resamples=10_000, rng=np.random.RandomState(random_state))
+        for place, predicted in enumerate(means):
+            low, high = interval(resampled[:, place]) if len(means) > 1 else (np.nan, np.nan)
             cell = {**dict(zip(_CONFUSION, values, strict=True)), "predicted": predicted, "n_worms": len(means)}
-            cell |= {"mean": means[:, place].mean(), "std": means[:, place].std(ddof=1) if several else np.nan}
+            cell |= {"mean": means[predicted].mean(), "std": means[predicted].std()}
             rows.append(cell | {"mean_low": low, "mean_high": high})
     return pd.DataFrame(rows)
 
@@ -326,13 +330,11 @@ def parts_in_words(part: Mapping[str, Any]) -> str:
     """Name a part of a table of scores, such as a step."""
     texts = []
     for name, value in part.items():
-        text = readable(value)
         if name in ("n_train_worms", "burn_in"):
             texts.append(counted(int(value), "training worm" if name == "n_train_worms" else "observed frame"))
-        elif name == "states":
-            texts.append(f"{text} states")
         else:
-            texts.append(f"{name} {text}" if name in ("signal", "step") else text)
+            form = {"states": "{} states", "signal": "signal {}", "step": "step {}"}.get(name, "{}")
+            texts.append(form.format(readable(value)))
     return ", ".join(texts)
 
 

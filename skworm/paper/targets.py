@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +43,6 @@ _AVA = ("AVAL", "AVAR")
 _N_DRAWS = 2
 _N_PERMUTATIONS = 1000
 
-# "Our GNN trained on three worms in the Kato dataset generalized with an accuracy of 87% when classifying 4 states."
-_GNN_ON_THREE_WORMS = ("gnn", "4", 3, 87.0)
-_SAME_WORM_7_STATES = 92.0
-_NICHOLS_4_STATES = 70.0
-
 
 @target(
     "table1",
@@ -77,17 +71,14 @@ def table_1(study: Study) -> Plan:
         for fold_by in study.settings.fold_by
         for arm in study.arms(*study.settings.models, fold_by=fold_by)
     ]
-    arms += [
-        replace(arm, name="svm-context", label="SVM, context", frames={"context": CONTEXT}, paper={})
-        for arm in arms
-        if arm.name == "svm"
-    ]
+    in_context = {"label": "SVM, context", "frames": {"context": CONTEXT}, "paper": {}}
+    arms += [arm.changed("svm-context", **in_context) for arm in arms if arm.name == "svm"]
     first = study.settings.fold_by[0]
     notes = [f"Unseen worms and external recordings are scored by the fits with {first.replace('_', ' ')}."]
     shown = [arm for arm in arms if arm.fold_by == first]
 
     def figures(scores: Any, table: Any) -> dict[str, Any]:
-        return {"table1": dots_figure(study, shown, scores, table, held_out=True)}
+        return {"table1": dots_figure(shown, scores, table, held_out=True)}
 
     return Plan(arms, notes, figures)
 
@@ -121,18 +112,19 @@ def figure_4a(study: Study) -> Plan:
         return f"{arm.states} states, {evaluation.replace('_', ' ')}"
 
     def figures(scores: Any, table: Any) -> dict[str, Any]:
-        name, states, n_train, value = _GNN_ON_THREE_WORMS
-        drawn = states in study.settings.states and n_train in study.train_counts()
-        label = STATE_MODELS[name].label
+        reference = {
+            (panel(arm, "unseen_worms"), arm.label, arm.n_train_worms): arm.paper["unseen_worms"][0] / 100
+            for arm in arms
+            if "unseen_worms" in arm.paper
+        }
         figure = curve_figure(
             scores,
             arms,
             x="training_worms",
-            line="line",
             panel=panel,
             evaluations=[name for name in scores.evaluations if name != "held_out_windows"],
             xlabel="Training worms (number)",
-            reference={(f"{states} states, unseen worms", label, n_train): value / 100} if drawn else None,
+            reference=reference or None,
             reference_label="GNN, Wang et al. 2021",
         )
         return {"figure4a": figure}
@@ -141,14 +133,15 @@ def figure_4a(study: Study) -> Plan:
 
 
 def _numbers_of_figure_4a(arm: Arm) -> dict[str, tuple[float, float | None]]:
+    if arm.name not in ("mlp", "gnn"):
+        return {}
     numbers: dict[str, tuple[float, float | None]] = {}
-    if arm.name in ("mlp", "gnn"):
-        if (arm.states, arm.n_train_worms) == ("7", 1):
-            numbers["held_out_windows"] = (_SAME_WORM_7_STATES, None)
-        if arm.states == "4":
-            numbers["external"] = (_NICHOLS_4_STATES, None)
-        if (arm.name, arm.states, arm.n_train_worms) == _GNN_ON_THREE_WORMS[:3]:
-            numbers["unseen_worms"] = (_GNN_ON_THREE_WORMS[3], None)
+    if (arm.states, arm.n_train_worms) == ("7", 1):
+        numbers["held_out_windows"] = (92.0, None)
+    if arm.states == "4":
+        numbers["external"] = (70.0, None)
+    if (arm.name, arm.states, arm.n_train_worms) == ("gnn", "4", 3):
+        numbers["unseen_worms"] = (87.0, None)
     return numbers
 
 
@@ -185,17 +178,57 @@ def figure_4b(study: Study) -> Plan:
     return Plan(arms, notes, figures=lambda scores, table: {}, more=more)
 
 
-def _plan_of_trajectories(study: Study, *, drawn: bool) -> Plan:
-    from skworm.paper.figures import error_figure, example_figure
-    from skworm.paper.study import trajectory_models
+_FORECASTS: Mapping[str, Any] = {
+    "paper": "Figures 4C and 4D show errors of MLP, Node MLP and GNN by step; the values are not printed. Neither "
+    "persistence nor a linear map is shown.",
+    "defaults": {
+        "states": ("4",),
+        "fold_by": ("contiguous_blocks",),
+        "paper_folds": 1,
+        "models": ("mlp", "node-mlp", "gnn", "mlp-lstm"),
+    },
+    "quick": {"max_epochs": QUICK_FORECAST_EPOCHS},
+    "forecasts": True,
+    "train_worms": "one, all but one, and all beside external recordings",
+    "models": tuple(name for name in TRAJECTORY_MODELS if not name.startswith("linear")),
+    "folder": "figure4cd",
+}
 
+
+@target(
+    "figure4c",
+    "Figure 4C: errors of predicted trajectories against the prediction step",
+    "Draw the errors of predicted trajectories against the prediction step, and an example beside the truth.",
+    **_FORECASTS,
+)
+def figure_4c(study: Study) -> Plan:
+    """Draw the errors of Figure 4D, and an example."""
+    from skworm.paper.figures import error_figure, example_figure
+
+    plan = figure_4d(study)
+
+    def figures(scores: Any, table: Any) -> dict[str, Any]:
+        example = example_figure(study, study.settings.models)
+        return {"figure4c": error_figure(plan.arms, scores), **({"example": example} if example is not None else {})}
+
+    return replace(plan, figures=figures)
+
+
+@target(
+    "figure4d",
+    "Figure 4D: errors of predicted trajectories at 1, 8 and 16 steps",
+    "Tabulate the errors of predicted trajectories at 1, 8 and 16 steps, and the skill over persistence.",
+    **_FORECASTS,
+)
+def figure_4d(study: Study) -> Plan:
+    """Score trajectory regressors from one observed frame and, where they have a memory, from four."""
     n_worms = len(study.material.recordings)
-    networks = trajectory_models(study.settings.models)
+    networks = [TRAJECTORY_MODELS[name] for name in study.settings.models]
+    linear = [TRAJECTORY_MODELS["linear-uncentred"], TRAJECTORY_MODELS["linear-direct"]]
     counts = study.train_counts((1, n_worms - 1, *([n_worms] if study.material.external else [])))
     arms = []
     for burn_in in sorted({model.burn_in for model in networks}):
-        models = [TRAJECTORY_MODELS["linear-uncentred"], TRAJECTORY_MODELS["linear-direct"]]
-        models += [model for model in networks if model.burn_in == burn_in]
+        models = [*linear, *(model for model in networks if model.burn_in == burn_in)]
         for n_train in counts:
             made = [(model.name, model.label, study.made(model)) for model in models]
             arms += study.trajectory_arms(made, n_train, burn_in)
@@ -203,48 +236,7 @@ def _plan_of_trajectories(study: Study, *, drawn: bool) -> Plan:
         "Every model but the training mean and those 'not centred' or 'as published' measures each column from the "
         "worm's own mean, which for a worm that it has not seen is that of all its observed frames together."
     ]
-
-    def figures(scores: Any, table: Any) -> dict[str, Any]:
-        if not drawn:
-            return {}
-        example = example_figure(study, [model.name for model in networks])
-        return {"figure4c": error_figure(arms, scores), **({"example": example} if example is not None else {})}
-
-    return Plan(arms, notes, figures)
-
-
-for _name, _title, _summary, _drawn in (
-    (
-        "figure4c",
-        "Figure 4C: errors of predicted trajectories against the prediction step",
-        "Draw the errors of predicted trajectories against the prediction step, and an example beside the truth.",
-        True,
-    ),
-    (
-        "figure4d",
-        "Figure 4D: errors of predicted trajectories at 1, 8 and 16 steps",
-        "Tabulate the errors of predicted trajectories at 1, 8 and 16 steps, and the skill over persistence.",
-        False,
-    ),
-):
-    target(
-        _name,
-        _title,
-        _summary,
-        "Figures 4C and 4D show errors of MLP, Node MLP and GNN by step; the values are not printed. Neither "
-        "persistence nor a linear map is shown.",
-        defaults={
-            "states": ("4",),
-            "fold_by": ("contiguous_blocks",),
-            "paper_folds": 1,
-            "models": ("mlp", "node-mlp", "gnn", "mlp-lstm"),
-        },
-        quick={"max_epochs": QUICK_FORECAST_EPOCHS},
-        forecasts=True,
-        train_worms="one, all but one, and all beside external recordings",
-        models=tuple(name for name in TRAJECTORY_MODELS if not name.startswith("linear")),
-        folder="figure4cd",
-    )(partial(_plan_of_trajectories, drawn=_drawn))
+    return Plan(arms, notes, figures=lambda scores, table: {})
 
 
 @target(
@@ -284,19 +276,11 @@ def one_hot_edges(study: Study) -> Plan:
 
     arms = []
     for arm in study.arms("gnn", "gnn-published"):
-        for temperature in _ONE_HOT_TEMPERATURES:
-            name = f"{arm.label}, temperature {temperature:g}"
-            soft = f"{arm.label}, temperature {_ONE_HOT_TEMPERATURES[0]:g}"
-            arms.append(
-                replace(
-                    arm,
-                    name=name,
-                    label=name,
-                    model=study.model(arm.name, graph__temperature=temperature),
-                    against=soft if name != soft else None,
-                    facts={"temperature": temperature, "line": arm.label},
-                )
-            )
+        soft, *_ = names = [f"{arm.label}, temperature {temperature:g}" for temperature in _ONE_HOT_TEMPERATURES]
+        for name, temperature in zip(names, _ONE_HOT_TEMPERATURES, strict=True):
+            model = study.model(arm.name, graph__temperature=temperature)
+            facts = {"temperature": temperature, "line": arm.label}
+            arms.append(arm.changed(name, model=model, against=soft if name != soft else None, facts=facts))
     notes = [
         "The logits of an edge are divided by the temperature before the softmax. At 1 weights are soft; the lower it "
         "is, the nearer they are to 0 and 1."
@@ -307,7 +291,6 @@ def one_hot_edges(study: Study) -> Plan:
             scores,
             arms,
             x="temperature",
-            line="line",
             panel=lambda arm, evaluation: f"{arm.block}, {evaluation.replace('_', ' ')}",
             evaluations=["held_out_windows", "unseen_worms"],
             xlabel="Temperature of edges (no unit)",
@@ -353,14 +336,7 @@ def three_neurons(study: Study) -> Plan:
 def _on_fewer(arms: Sequence[Arm], neurons: tuple[str, ...], what: str) -> list[Arm]:
     """Return the arms on fewer neurons, each compared with itself on all."""
     return [
-        replace(
-            arm,
-            name=f"{arm.name}, {what}",
-            label=f"{arm.label}, {what}",
-            neurons=neurons,
-            against=arm.name,
-            paper={},
-        )
+        arm.changed(f"{arm.name}, {what}", label=f"{arm.label}, {what}", neurons=neurons, against=arm.name, paper={})
         for arm in arms
     ]
 
@@ -384,7 +360,7 @@ def edges_vs_connectome(study: Study) -> Plan:
     arms += [with_paper(arm) for arm in given]
     alone = "GNN (connectome), no own features"
     model = study.model("gnn-connectome", messages__residual=False)
-    arms += [replace(arm, name=alone, label=alone, model=model) for arm in given]
+    arms += [arm.changed(alone, model=model) for arm in given]
     notes = [
         "Graphs: each network is trained on all frames of every combination of training worms, and asked for the graph "
         "of every worm. Graphs are averaged over fits and worms and compared with the connectome between pairs of "
@@ -429,7 +405,7 @@ def modules(study: Study) -> Plan:
     arms = study.arms("gnn")
     for label, messages in MODULES.items():
         model = study.model("gnn", graph="auto", messages=messages)
-        arms += [replace(arm, name=label, label=label, model=model, against="gnn") for arm in study.arms("gnn")]
+        arms += [arm.changed(label, model=model, against="gnn") for arm in study.arms("gnn")]
     notes = [
         "Every module maps each neuron to as many features as the readout has hidden ones (16), on the fully connected "
         "graph, and has the same readout behind it; the GNN hands the readout a neuron's own 2 features. The modules "
@@ -451,31 +427,18 @@ def graph_ablation(study: Study) -> Plan:
     arms: list[Arm] = []
     graphs = given_graphs(study.neurons, [study.seed + draw for draw in range(_N_DRAWS)])
     for suffix, augmentation in {"": None, ", virtual worms": Spec("skworm:VirtualWorms").make()}.items():
+        given = {
+            f"GNN, {name}": study.model("gnn", graph=graph, augmentation=augmentation) for name, graph in graphs.items()
+        }
+        inferred = study.model("gnn", augmentation=augmentation)
+        free = study.model("gnn", graph="learned", augmentation=augmentation)
+        mlp = study.model("mlp", augmentation=augmentation)
         for arm in study.arms("gnn"):
-            inferred = study.model("gnn", augmentation=augmentation)
-            identity = study.model("gnn", graph=graphs["identity"], augmentation=augmentation)
-            models = {
-                "gnn": inferred,
-                "GNN, free graph": study.model("gnn", graph="learned", augmentation=augmentation),
-                **{
-                    f"GNN, {name}": study.model("gnn", graph=graph, augmentation=augmentation)
-                    for name, graph in graphs.items()
-                },
-                "GNN, identity, wide readout": _as_wide_as(study, arm, inferred, identity),
-                "mlp": study.model("mlp", augmentation=augmentation),
-            }
-            labels = {"gnn": "GNN, inferred graph", "mlp": "MLP"}
-            arms += [
-                replace(
-                    arm,
-                    block=arm.block + suffix,
-                    name=name,
-                    label=labels.get(name, name),
-                    model=model,
-                    against="gnn" if name != "gnn" else None,
-                )
-                for name, model in models.items()
-            ]
+            first = replace(arm, block=arm.block + suffix, label="GNN, inferred graph", model=inferred)
+            wide = _as_wide_as(study, arm, inferred, given["GNN, identity"])
+            others = {"GNN, free graph": free, **given, "GNN, identity, wide readout": wide}
+            arms += [first, *(first.changed(name, model=model, against="gnn") for name, model in others.items())]
+            arms.append(first.changed("mlp", label="MLP", model=mlp, against="gnn"))
     silent = silent_neurons(graphs["connectome"])
     silence = f" No edge of the connectome leads to {', '.join(silent)}, which hear themselves alone." if silent else ""
     notes = [
