@@ -258,7 +258,7 @@ def _section_of_target(
         section.warnings.append("These worms are simulated.")
     if scores is None:
         return section
-    if not any("difference" in column for table in section.tables.values() for column in table):
+    if not any("difference" in str(column) for table in section.tables.values() for column in table):
         tables, section.sentences, _ = _comparisons(scores, baseline if baseline in scores.models else None)
         section.tables |= tables
         section.reading = [*section.reading, *_READING[1:]]

@@ -224,6 +224,86 @@ class Study:
     def trajectory_arms(self, models: Iterable[tuple[str, str, Any]], n_train: int, burn_in: int) -> list[Arm]:
         """Return an arm for each name, label and trajectory regressor, in one block."""
         block = f"{counted(n_train, 'training worm')}, {counted(burn_in, 'observed frame')}"
+        shared: dict[str, Any] = {"fold_by": self.settings.fold_by[0], "burn_in": burn_in}
+        return [
+            Arm(block, name, label, model, self.settings.states[0], n_train, self.neurons, **shared)
+            for name, label, model in models
+        ]
+
+    def frames(
+        self, states: str, neurons: Sequence[str], recordings: Sequence[Recording] | None = None, **settings: Any
+    ) -> tuple[pd.DataFrame, pd.Series]:
+        """Make the frames of labelled recordings, by default of those to train on."""
+        recordings = self.material.recordings if recordings is None else recordings
+        settings = {"derivative": self.material.derivative, **settings}
+        X, y = make_frames(recordings, neurons=neurons, states=states, **settings)
+        if y is None:
+            raise ValueError(f"the recordings of {recordings[0].worm} and others have no states; give labelled ones")
+        return X, y
+
+    def trajectories(
+        self, states: str, neurons: Sequence[str], burn_in: int, recordings: Sequence[Recording] | None = None
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None, pd.DataFrame]:
+        """Make trajectories with a derivative that does not look ahead, and tell the state of every frame."""
+        recordings = self.material.recordings if recordings is None else recordings
+        vocabulary = None if any(recording.states is None for recording in recordings) else states
+        frames, labels = make_frames(
+            recordings, neurons=neurons, states=vocabulary, derivative="backward", unknown="keep"
+        )
+        X, Y = make_trajectories(frames, burn_in=burn_in, horizon=HORIZON)
+        return X, Y, labels, frames
+
+    def n_parameters(self, arm: Arm) -> float:
+        """Count what the network of a state classifier learns; NaN for a model without a network."""
+        if not hasattr(arm.model, "max_epochs") or arm.burn_in:
+            return float("nan")
+        key = (arm.states, arm.neurons, tuple(sorted(arm.frames.items())))
+        if key not in self._tables:
+            self._tables[key] = self.frames(arm.states, arm.neurons, **arm.frames)
+        return float(n_parameters(arm.model, *self._tables[key]))
+
+    def run(
+        self, arms: Sequence[Arm], memory: str | os.PathLike[str], *, n_jobs: int | None = -1, verbose: int = 1
+    ) -> WormScores:
+        """Fit and score all arms, and the baselines beside them."""
+        run = {"memory": memory, "n_jobs": n_jobs, "verbose": verbose}
+        groups = [[arm for arm in arms if arm.split == split] for split in dict.fromkeys(arm.split for arm in arms)]
+        parts = [scores for group in groups for scores in self._run_group(group, run)]
+        table = pd.concat([part.table for part in parts], ignore_index=True)
+        confusions = [part.confusion for part in parts if part.confusion is not None]
+        keys = ["block", "model", "fold_by", "burn_in", "train_worms", "fold", "evaluation", "worm"]
+        # Arms on other neurons bring the same baselines once more.
+        table = table.drop_duplicates([name for name in [*keys, "step"] if name in table]).reset_index(drop=True)
+        scores = WormScores(table, pd.concat(confusions, ignore_index=True) if confusions else None)
+        return replace(scores, table=scores.scored.reset_index(drop=True))
+
+    def _run_group(self, group: Sequence[Arm], run: Mapping[str, Any]) -> Iterator[WormScores]:
+        first, material = group[0], self.material
+        # Other kinds of folds would score the same external worms once more.
+        is_scored = bool(first.burn_in) or first.fold_by == self.settings.fold_by[0]
+        external = material.external if is_scored and (first.burn_in or material.scores_external(first.states)) else []
+        apart = bool(external) and not set(first.neurons) <= set(material.external_neurons)
+        yield self._cross_validate(group, first.neurons, [] if apart else external, run)
+        fewer = tuple(neuron for neuron in first.neurons if neuron in material.external_neurons)
+        on_fewer = [arm for arm in group if arm.external_on_fewer]
+        if apart and fewer and on_fewer:
+            scores = self._cross_validate(on_fewer, fewer, external, run)
+            yield scores.where(evaluation=material.external_name)
+
+    def _cross_validate(
+        self, arms: Sequence[Arm], neurons: tuple[str, ...], external: Sequence[Recording], run: Mapping[str, Any]
+    ) -> WormScores:
+        first = arms[0]
+        if run["verbose"]:
+            parts = [counted(first.burn_in, "observed frame") if first.burn_in else f"{first.states} states"]
+            parts += [counted(first.n_train_worms, "training worm"), counted(len(neurons), "neuron")]
+            print(f"{', '.join(parts)}, {first.fold_by.replace('_', ' ')}:", file=sys.stderr)
+        cv = self._splitter(first.n_train_worms, first.fold_by, first.burn_in)
+        with warnings.catch_warnings():
+            # The text beside the table says so.
+            warnings.filterwarnings("ignore", "external set .* is scored with dorsal_turn", UserWarning)
+            data = self._data(first, neurons, external)
+            scores = cross_validate_worms({arm.key: arm.model for arm in arms}, **data, cv=cv, **run)
         shared: dict[str, Any] = {"states": first.states, "n_neurons": len(neurons)}
         shared |= {"n_train_worms": first.n_train_worms, "fold_by": first.fold_by}
         shared |= {"burn_in": first.burn_in} if first.burn_in else {}
