@@ -95,9 +95,7 @@ def section_of(path: Path) -> str:
     return "\n\n".join(lines)
 
 
-def score_of(
-    name: str, model: str, states: str = "2", evaluation: str = "unseen_worms", n_train_worms: int = 1
-) -> str:
+def score_of(name: str, model: str, states: str = "2", evaluation: str = "unseen_worms", n_train_worms: int = 1) -> str:
     """Return the accuracy of a model in per cent."""
     table = read_results(name)
     chosen = (table["model"] == model) & (table["states"] == states) & (table["evaluation"] == evaluation)
