@@ -33,7 +33,7 @@ def encode_states(estimator: BaseEstimator, y: np.ndarray) -> tuple[np.ndarray, 
         found = f"1 class, {classes.tolist()[0]!r}" if len(classes) else "no class"
         raise ValueError(
             f"{type(estimator).__name__} needs at least two states (classes) to tell apart, but the frames of y whose "
-            f"state is known, and whose weight is not 0, hold {found}; train on frames of more states"
+            f"state is known, and whose sample_weight is not 0, hold {found}; train on frames of more states"
         )
     return classes, codes
 
