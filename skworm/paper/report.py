@@ -75,7 +75,7 @@ _CITATIONS = (
     "doi:10.1016/j.cell.2015.09.034.",
 )
 
-Texts = dict[str, pd.DataFrame]
+_Texts = dict[str, pd.DataFrame]
 """Tables of texts by caption; a text may have several lines."""
 
 
@@ -84,7 +84,7 @@ class Section:
     """What a page shows of one comparison."""
 
     title: str
-    tables: Texts  # Results
+    tables: _Texts  # Results
     pictures: Mapping[str, str]  # Data URIs by caption, which says what is shown to those who do not see it
     reading: Sequence[str]  # How tables are to be read
     sentences: Sequence[str]  # What they show, in words
@@ -92,7 +92,7 @@ class Section:
     departure: str = ""  # What is less than in the paper; empty where nothing is
     command: str = ""
     leakage: list[str] = field(default_factory=list)  # What remembering the moment is worth, in words
-    leakage_tables: Texts = field(default_factory=dict)  # The same in numbers
+    leakage_tables: _Texts = field(default_factory=dict)  # The same in numbers
     warnings: list[str] = field(default_factory=list)  # What a reader should know first
     runs: Sequence[WormScores] = ()  # What was run
     record: Mapping[str, Any] = field(default_factory=dict)  # ``settings.json`` of the folder
@@ -294,9 +294,9 @@ def _section_of_run(run: WormScores, older: str, baseline: str | None) -> Sectio
     return section
 
 
-def _comparisons(scores: WormScores, baseline: str | None) -> tuple[Texts, list[str], list[str]]:
+def _comparisons(scores: WormScores, baseline: str | None) -> tuple[_Texts, list[str], list[str]]:
     """Return tables, sentences, and problems of comparisons that could not be made."""
-    tables: Texts = {}
+    tables: _Texts = {}
     sentences, problems = [], []
     scores = at_shown_steps(scores)
     for evaluation in scores.evaluations:
