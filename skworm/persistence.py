@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_arrays
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, is_classifier
@@ -296,7 +296,7 @@ def _contents(source: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             metadata = file.metadata() or {}
             # Shapes are checked against the length of the file before anything is allocated.
             arrays = {name: file.get_tensor(name) for name in file.keys()[: _MOST_ARRAYS + 1]}
-    except Exception as error:
+    except (SafetensorError, OSError, UnicodeDecodeError, TypeError, AttributeError, KeyError, ValueError) as error:
         raise ValueError(f"this is not a whole model file of skworm: {error}") from error
     words = metadata.get(_KEY, "").split(" ", 2)
     if len(words) != 3:

@@ -348,8 +348,8 @@ class GraphEstimator(NeuralEstimator):
         Graph of all training {rows} together; weight from the neuron of the row (pre) to that of the column (post).
         Graphs of each frame are averaged. With a convolution, the attention averaged over frames and heads, or 1 for
         every edge. NaN for an inferred edge between neurons that are never there in the same frame. It tells how the
-        network mixes neurons and is no finding about the worm: another seed has another graph. For relations between
-        neurons see :func:`skworm.inspection.functional_graph`.
+        network mixes neurons and is not a finding about the worm: another seed has another graph. For relations
+        between neurons see :func:`skworm.inspection.functional_graph`.
     graphs_ : dict of DataFrame
         Graph of each training worm; empty where training named no worms.
     """

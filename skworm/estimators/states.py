@@ -25,15 +25,17 @@ def known_states(y: np.ndarray) -> np.ndarray:
     return y != UNKNOWN if y.dtype.kind in "OUT" else np.ones(len(y), dtype=bool)
 
 
-def encode_states(estimator: BaseEstimator, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def encode_states(
+    estimator: BaseEstimator, y: np.ndarray, of: str = "the known frames of y"
+) -> tuple[np.ndarray, np.ndarray]:
     """List the states and number those of each row, after checking that there are at least two."""
     check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         found = f"1 class, {classes.tolist()[0]!r}" if len(classes) else "no class"
         raise ValueError(
-            f"{type(estimator).__name__} needs at least two states (classes) to tell apart, but the frames of y whose "
-            f"state is known, and whose sample_weight is not 0, hold {found}; train on frames of more states"
+            f"{type(estimator).__name__} needs at least two states (classes) to tell apart, but {of} hold {found}; "
+            "train on frames of more states"
         )
     return classes, codes
 
@@ -111,7 +113,8 @@ Scaled frames, neuron-major, NaN where a neuron is missing; one that is missing 
         return frames, states, known_states(states)
 
     def _learn_targets(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-        self.classes_, targets = encode_states(self, y)
+        weighted = "the known frames of y" + ("" if weight is None else " with a sample_weight above 0")
+        self.classes_, targets = encode_states(self, y, weighted)
         if self.class_weight is None:
             return targets, weight
         by_state = compute_sample_weight(self.class_weight, y).astype(np.float32)

@@ -317,7 +317,7 @@ def _comparisons(scores: WormScores, baseline: str | None) -> tuple[_Texts, list
 
 
 def _add_leakage(section: Section, scores: WormScores) -> None:
-    """Say what remembering the moment is worth."""
+    """Add what remembering the moment is worth to a section."""
     if "held_out_windows" not in scores.evaluations:
         section.leakage.append(_NOT_SCORED)
     elif scores.task == "trajectories":

@@ -66,13 +66,11 @@ def table_1(study: Study) -> Plan:
     """Compare state classifiers with both kinds of folds."""
     from skworm.paper.figures import dots_figure
 
-    arms = [
-        with_paper(arm)
-        for fold_by in study.settings.fold_by
-        for arm in study.arms(*study.settings.models, fold_by=fold_by)
-    ]
-    in_context = {"label": "SVM, context", "frames": {"context": CONTEXT}, "paper": {}}
-    arms += [arm.changed("svm-context", **in_context) for arm in arms if arm.name == "svm"]
+    in_context = {"label": "SVM, context", "frames": {"context": CONTEXT}}
+    arms: list[Arm] = []
+    for fold_by in study.settings.fold_by:
+        for arm in study.arms(*study.settings.models, fold_by=fold_by):
+            arms += [with_paper(arm), *([arm.changed("svm-context", **in_context)] if arm.name == "svm" else [])]
     first = study.settings.fold_by[0]
     notes = [f"Unseen worms and external recordings are scored by the fits with {first.replace('_', ' ')}."]
     shown = [arm for arm in arms if arm.fold_by == first]

@@ -72,7 +72,7 @@ class GraphDisplay(base.Display):
     def from_estimator(cls, estimator: Any, *, worm: Any = None, ax: Any = None, **options: Any) -> Self:
         """Draw the graph that a network keeps from training.
 
-        It shows how the network mixes neurons, and is no finding about the worm: another seed has another graph. For
+        It shows how the network mixes neurons, and is not a finding about the worm: another seed has another graph. For
         relations between neurons draw the tables of :func:`skworm.inspection.functional_graph`.
 
         Parameters
