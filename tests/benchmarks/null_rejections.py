@@ -48,9 +48,6 @@ def permuted_frames(X, y, random_state):
 
 CONTROLS = {
     "circular shift": {"null": "circular_shift"},
-    "shuffled bouts": {"null": "shuffled_bouts"},
-    "phase randomised": {"null": "phase_randomized"},
-    "phase randomised, common": {"null": "phase_randomized", "keep_correlations": True},
     "permuted frames": {"null": permuted_frames},
 }
 
