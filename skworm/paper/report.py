@@ -1,4 +1,4 @@
-"""Pages that need no other file: a report on the results of a folder, and the index of ``skworm reproduce all``."""
+"""A page that needs no other file: a report on the results of a folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from skworm.model_selection import WormScores, describe_comparison, read_runs, r
 from skworm.model_selection.comparison import few_worms_notes
 from skworm.model_selection.results import read_json
 from skworm.model_selection.store import FitStore
-from skworm.paper.outcome import Outcome, all_versions, kept_outcomes
+from skworm.paper.outcome import Outcome, kept_outcomes
 from skworm.paper.tables import (
     at_shown_steps,
     comparison_texts,
@@ -98,17 +98,6 @@ class Section:
     record: Mapping[str, Any] = field(default_factory=dict)  # ``settings.json`` of the folder
 
 
-@dataclass(frozen=True)
-class Finished:
-    """An experiment that ``skworm reproduce all`` has run: its command, seconds, and outcome or error."""
-
-    name: str
-    command: str
-    seconds: float
-    outcome: Outcome | None
-    error: str
-
-
 def citations() -> list[str]:
     """Return what results made with this version build on: software, method, recordings."""
     software = (
@@ -118,13 +107,15 @@ def citations() -> list[str]:
     return [software, *_CITATIONS]
 
 
-def write_report(folder: Path, out: Path, *, command: str = "", baseline: str | None = None) -> Path:
-    """Write a report on the results of a folder."""
+def write_report(
+    folder: Path, out: Path, *, command: str = "", baseline: str | None = None, warnings: Sequence[str] = ()
+) -> Path:
+    """Write a report on the results of a folder, with warnings above what its results call for."""
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise FileNotFoundError(f"{folder} {found}; pass the folder that a run wrote its results to")
     try:
-        page = _page_of(folder, command, baseline)
+        page = _page_of(folder, command, baseline, warnings)
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
         # A file that was changed by hand, or made by another program.
         raise ValueError(
@@ -135,7 +126,7 @@ def write_report(folder: Path, out: Path, *, command: str = "", baseline: str | 
     return out
 
 
-def _page_of(folder: Path, command: str, baseline: str | None) -> str:
+def _page_of(folder: Path, command: str, baseline: str | None, warnings: Sequence[str]) -> str:
     sections = _sections_of_folder(folder, baseline) or [
         section for below in _in_order(result_folders(folder)) for section in _sections_of_folder(below, baseline)
     ]
@@ -147,12 +138,11 @@ def _page_of(folder: Path, command: str, baseline: str | None) -> str:
     runs = [run for section in sections for run in section.runs]
     records = [section.record for section in sections]
     return _render(
-        "report.html",
         title=title,
         version=version("skworm"),
         source=str(folder),
         command=command,
-        warnings=collected,
+        warnings=[*warnings, *collected],
         sections=sections,
         citations=citations(),
         **_data_of_runs(runs, records),
@@ -160,25 +150,6 @@ def _page_of(folder: Path, command: str, baseline: str | None) -> str:
         split_notes=[_SPLITS if any(run.record for run in runs) else _NO_RECORD],
         versions=_versions_of(runs, records),
     )
-
-
-def write_index(
-    folder: Path, finished: Sequence[Finished], *, waiting: Sequence[str] = (), quick: bool = False
-) -> Path:
-    """Write ``index.html``, a page that shows every experiment of a folder; files are linked relative to it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    versions = ", ".join(f"{name} {number}" for name, number in all_versions().items())
-    targets = []
-    for each in finished:
-        target: dict[str, Any] = {"name": each.name, "command": each.command, "error": each.error}
-        target["seconds"] = f"{each.seconds:.0f}"
-        if each.outcome is not None:
-            target["section"] = section = section_of(each.outcome)
-            section.settings += f"\nversions: {versions}"
-            target["files"] = [(path.relative_to(folder).as_posix(), path.name) for path in each.outcome.files]
-        targets.append(target)
-    write_whole(folder / "index.html", _render("index.html", targets=targets, waiting=waiting, quick=quick))
-    return folder / "index.html"
 
 
 def result_folders(path: Path) -> list[Path]:
@@ -202,20 +173,6 @@ def without_naive(scores: WormScores, kept: str | None = None) -> tuple[WormScor
     left_out = [name for name in scores.models if name in NAIVE and name != kept]
     others = [name for name in scores.models if name not in left_out]
     return (scores.where(model=others), left_out) if len(others) > 1 and left_out else (scores, [])
-
-
-def section_of(outcome: Outcome) -> Section:
-    """Return the section of an outcome."""
-    return Section(
-        title=outcome.title,
-        tables={f"{outcome.title}: {heading}": table for heading, table in outcome.tables.items()},
-        pictures={f"{outcome.title} ({path.stem})": _uri(path.read_bytes()) for path in outcome.figures},
-        reading=outcome.reading.splitlines(),
-        sentences=outcome.sentences,
-        settings=outcome.settings,
-        departure=outcome.departure,
-        command=outcome.command,
-    )
 
 
 def _holds_results(folder: Path) -> bool:
@@ -251,7 +208,16 @@ def _sections_of_folder(folder: Path, baseline: str | None) -> list[Section]:
 def _section_of_target(
     outcome: Outcome, scores: WormScores | None, baseline: str | None, record: Mapping[str, Any]
 ) -> Section:
-    section = section_of(outcome)
+    section = Section(
+        title=outcome.title,
+        tables={f"{outcome.title}: {heading}": table for heading, table in outcome.tables.items()},
+        pictures={f"{outcome.title} ({path.stem})": _uri(path.read_bytes()) for path in outcome.figures},
+        reading=outcome.reading.splitlines(),
+        sentences=outcome.sentences,
+        settings=outcome.settings,
+        departure=outcome.departure,
+        command=outcome.command,
+    )
     if outcome.departure:
         section.warnings.append(f"This is not the paper's protocol: {outcome.departure}.")
     if (record.get("settings") or {}).get("data") == "simulated":
@@ -436,8 +402,8 @@ def _uri(picture: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(picture).decode("ascii")
 
 
-def _render(template: str, **values: Any) -> str:
-    """Fill in a file of the folder ``templates``; every text is escaped."""
+def _render(**values: Any) -> str:
+    """Fill in the template of the page; every text is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -447,4 +413,4 @@ def _render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(**values) + "\n"
+    return environment.get_template("report.html").render(**values) + "\n"
