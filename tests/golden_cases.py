@@ -769,13 +769,4 @@ CASES |= {
 @case
 def sensitivity():
     scores = reproduce("sensitivity", *SEVEN_STATES)["scores"]
-    scores = scores[~scores["model"].isin(["clock", "majority"])]
-    virtual = scores["block"].str.endswith("virtual worms").map({True: "virtual worms", False: "plain"})
-    scores = scores.assign(reading=scores["model"].replace("svm", "SVM"), augmentation=virtual)
-    return {"scores": by_worm(scores, "accuracy", "reading", "augmentation")}
-
-
-@case
-def forecast_sensitivity():
-    scores = reproduce("forecast-sensitivity", neurons=THREE_NEURONS)["scores"]
-    return {"scores": by_worm(scores[scores["step"].isin([1, 16])], "mse", "model", "step")}
+    return {"scores": by_worm(scores[~scores["model"].isin(["clock", "majority"])], "accuracy", "model")}

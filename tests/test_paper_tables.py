@@ -11,10 +11,8 @@ from skworm.model_selection import WormScores
 from skworm.paper.declaration import PAPER_TABLE_1, with_paper
 from skworm.paper.figures import dots_figure
 from skworm.paper.models import STATE_MODELS
-from skworm.paper.sensitivities import READINGS
 from skworm.paper.study import Arm, Material, Settings, Study
 from skworm.paper.tables import (
-    choice_without_scored_worm,
     compare_arms,
     confusion_table,
     confusion_texts,
@@ -179,31 +177,6 @@ def test_arms_that_are_compared_with_nothing_have_no_sentences():
     assert "difference" not in table
 
 
-def made_up_readings(worms=("a", "b", "c", "d")):
-    arms = [arm(name, block) for block in ("2 states", "4 states") for name in list(READINGS)[:3]]
-    return scores_of(arms, worms, baselines=())
-
-
-@pytest.mark.parametrize("scored", ["a", "c"])
-def test_a_choice_ignores_every_fit_that_involves_the_scored_worm(scored):
-    scores, candidates = made_up_readings(), list(READINGS)
-    table, favoured = scores.table, candidates[2]
-    choice = choice_without_scored_worm(scores, candidates)
-    involved = (table["worm"] == scored) | table["train_worms"].map(lambda train: scored in train)
-    changed = table.assign(accuracy=table["accuracy"].where(~involved, 1 - table["accuracy"]))
-    assert (
-        choice_without_scored_worm(WormScores(changed), candidates).loc[scored, "choice"]
-        == choice.loc[scored, "choice"]
-    )
-    elsewhere = table.assign(accuracy=table["accuracy"].where((table["model"] != favoured) | involved, 2.0))
-    chosen = choice_without_scored_worm(WormScores(elsewhere), candidates).loc[scored]
-    assert chosen["choice"] == favoured
-    own = table[(table["worm"] == scored) & (table["model"] == favoured) & (table["evaluation"] == "unseen_worms")]
-    assert chosen["4 states"] == pytest.approx(own.query("block == '4 states'")["accuracy"].mean())
-    with pytest.raises(ValueError, match=r"needs at least three worms, got \['a', 'b'\]"):
-        choice_without_scored_worm(made_up_readings(("a", "b")), candidates)
-
-
 @pytest.fixture(scope="module")
 def trajectories():
     rows = []
@@ -235,15 +208,6 @@ def test_the_table_of_trajectories_is_the_skill_on_unseen_worms(trajectories):
     assert texts.loc["default", "MSE 1"] == "600.0 ± 0.0\n(600.0 to 600.0)"
     assert texts.loc["two layers", "skill 8"].startswith("0.367\n(0.1")
     assert texts.loc["two layers", "worst 1"] == "0.100"
-
-
-def test_a_setting_of_trajectories_is_chosen_without_the_worm_that_scores_it(trajectories):
-    choice = choice_without_scored_worm(trajectories, ("default", "two layers"))
-    # With b out of sight two layers look best, and are not; the linear map is no candidate.
-    assert choice["choice"].to_dict() == {"a": "default", "b": "two layers", "c": "default"}
-    assert choice.loc["b", "step 8"] == pytest.approx(0.1)
-    with pytest.raises(ValueError, match="needs at least three worms"):
-        choice_without_scored_worm(trajectories.where(worm=["a", "b"]), ("default", "two layers"))
 
 
 def test_confusion_is_the_mean_over_worms_that_show_a_state():

@@ -19,7 +19,7 @@ from skworm.model_selection import read_scores
 from skworm.paper import sensitivities
 from skworm.paper.declaration import QUICK_EPOCHS, QUICK_FORECAST_EPOCHS
 from skworm.paper.inferred_graphs import SOURCES
-from skworm.paper.models import STATE_MODELS, TRAJECTORY_MODELS
+from skworm.paper.models import STATE_MODELS
 from skworm.paper.outcome import run_target
 from skworm.paper.study import Study, load_material
 from skworm.paper.targets import ALL_TARGETS, MODULES, TARGETS
@@ -115,7 +115,7 @@ def test_every_target_has_a_command_that_quotes_the_paper():
         assert "The paper: " in text
         assert f"[default: {','.join(each.defaults['states'])}]" in text
         assert all(f"{model}" in text for model in each.models)
-    assert set(TARGETS) - set(ALL_TARGETS) == {"sensitivity", "pipeline-sensitivity", "forecast-sensitivity"}
+    assert set(TARGETS) - set(ALL_TARGETS) == {"sensitivity", "pipeline-sensitivity"}
 
 
 def test_an_experiment_of_ones_own_is_the_one_declaration_that_contributing_shows(folder, tmp_path):
@@ -455,17 +455,15 @@ def test_trajectories_of_worms_that_lack_neurons_have_fits_of_their_own(short, l
     assert n_neurons.to_dict() == {"held_out_windows": [5], "unseen_worms": [5], "theirs": [3]}
 
 
-def test_sensitivity_has_every_reading_with_and_without_virtual_worms(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(sensitivities, "READINGS", {"default": sensitivities.READINGS["default"]})
-    result, table = reproduce("sensitivity", folder, tmp_path, "--states", "2")
-    check_files(tmp_path, "sensitivity")
-    labels = ["MLP published", "MLP", "MLP, no weight decay", "default", "Majority", "Clock"]
-    of_block = {block: rows["label"].unique().tolist() for block, rows in table.groupby("block")}
-    assert of_block == {"2 states": ["SVM", *labels], "2 states, virtual worms": labels}
-    choice = pd.read_csv(tmp_path / "choice.csv")
-    assert list(choice) == ["worm", "choice", "2 states", "2 states, virtual worms"]
-    assert choice["choice"].tolist() == ["default"] * 3
-    assert "chosen for each worm without it" in result.stdout
+def test_sensitivity_changes_one_reading_at_a_time(folder, tmp_path, monkeypatch):
+    few = {name: dict(list(changes.items())[:2]) for name, changes in sensitivities.READINGS.items()}
+    monkeypatch.setattr(sensitivities, "READINGS", few)
+    _, table = reproduce("sensitivity", folder, tmp_path, "--states", "2")
+    unseen = table[table["evaluation"] == "unseen_worms"].set_index("label")
+    for name, changes in few.items():
+        labels = [f"{STATE_MODELS[name].label}, {change}" for change in changes]
+        assert (unseen.loc[labels, "against"] == name).all()
+        assert unseen.loc[labels, "accuracy_mean"].nunique() > 1
 
 
 def test_pipeline_sensitivity_changes_frames_and_networks_one_at_a_time(folder, tmp_path):
@@ -482,26 +480,6 @@ def test_pipeline_sensitivity_changes_frames_and_networks_one_at_a_time(folder, 
     assert accuracy.nunique() > 3, "frames differ"
 
 
-def test_forecast_sensitivity_scores_every_setting(short, tmp_path, monkeypatch):
-    few = dict(list(sensitivities.TRAJECTORY_SETTINGS.items())[:3])
-    monkeypatch.setattr(sensitivities, "TRAJECTORY_SETTINGS", few)
-    _, table = reproduce("forecast-sensitivity", short, tmp_path, "--epochs", 2)
-    assert set(table["model"]) == {*few, "linear-uncentred", "linear-direct", "linear", "persistence", "mean"}
-    choice = pd.read_csv(tmp_path / "choice.csv")
-    assert list(choice) == ["worm", "choice", "step 1", "step 8", "step 16"]
-    assert set(choice["choice"]) <= set(few)
-
-
-def test_settings_of_trajectories_are_made_of_parameters_of_the_mlp(forecast):
-    one_worm = replace(forecast, settings=replace(forecast.settings, n_train_worms=(1,)))
-    made = {arm.name: arm.model.get_params() for arm in sensitivities.forecast_sensitivity(one_worm).arms}
-    assert set(sensitivities.TRAJECTORY_SETTINGS) <= set(made)
-    default = TRAJECTORY_MODELS["mlp"].make(max_epochs=1, device="cpu", random_state=0).get_params()
-    assert str(made["default"]) == str(default)
-    settings = {str(made[name]) for name in sensitivities.TRAJECTORY_SETTINGS}
-    assert len(settings) == len(sensitivities.TRAJECTORY_SETTINGS)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -514,7 +492,6 @@ def test_settings_of_trajectories_are_made_of_parameters_of_the_mlp(forecast):
         (("three-neurons", "--neurons", "AVAL,RID"), "must hold AIBR, AVAL, VB02 and others"),
         (("figure4d", "--models", "rnn"), "models has the unknown name 'rnn'"),
         (("figure4d", "--train-worms", "4"), "3 worms with 4 for training leave none unseen"),
-        (("forecast-sensitivity", "--train-worms", "2"), "--train-worms 2 of 3 worms leaves no fit"),
         (("all", "--targets", "figure5"), "targets has the unknown name 'figure5'; choose one or several of table1"),
         (("all", "--targets", ","), "targets is empty; choose"),
     ],

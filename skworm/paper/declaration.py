@@ -53,8 +53,6 @@ class Plan:
     # Of (scores, folder), makes further results: ``"data"``, tables of numbers by file name; ``"tables"``, tables of
     # texts by heading; ``"figures"``, by file name
     more: Callable[[WormScores, Path], Mapping[str, Mapping[str, Any]]] | None = None
-    # Names of arms among which one is chosen for each worm by fits that the worm has no part in
-    candidates: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

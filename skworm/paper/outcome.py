@@ -21,7 +21,6 @@ from skworm.paper.declaration import Plan, Target
 from skworm.paper.figures import dots_figure, mark_departure
 from skworm.paper.study import Settings, Study, load_material
 from skworm.paper.tables import (
-    choice_without_scored_worm,
     compare_arms,
     lay_out,
     markdown,
@@ -76,11 +75,6 @@ def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | N
         figures = {target.name: dots_figure(plan.arms, scores, table)}
     else:
         figures = dict(plan.figures(scores, table))
-    if plan.candidates:
-        choice = choice_without_scored_worm(scores, plan.candidates)
-        data["choice"] = choice.reset_index()
-        texts = choice.map(lambda cell: cell if isinstance(cell, str) else f"{cell:.3f}")
-        tables["chosen for each worm without it"] = texts
     if plan.more is not None:
         more = plan.more(scores, out)
         data |= more.get("data", {})

@@ -239,32 +239,6 @@ def comparison_texts(compared: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, index=pd.Index(compared["model"], name="model")).fillna("")
 
 
-def choice_without_scored_worm(scores: WormScores, candidates: Sequence[str]) -> pd.DataFrame:
-    """Choose a model for each worm from fits that this worm has no part in, and score it there."""
-    table = at_shown_steps(scores).table
-    part = "step " + table["step"].astype(str) if scores.task == "trajectories" else table["block"]
-    unseen = table.assign(part=part)[(table["evaluation"] == "unseen_worms") & table["model"].isin(candidates)]
-    worms = sorted(unseen["worm"].unique())
-    if len(worms) < 3:
-        raise ValueError(f"choosing without the scored worm needs at least three worms, got {worms}")
-    rows = {}
-    for worm in worms:
-        is_own, is_trained = unseen["worm"] == worm, [worm in train for train in unseen["train_worms"]]
-        choice = _value_of_parts(unseen[~is_own & ~np.array(is_trained)]).groupby("model", sort=False).mean().idxmax()
-        own = _value_of_parts(unseen[is_own & (unseen["model"] == choice)])
-        rows[worm] = {"choice": choice, **own.droplevel("model")}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("worm")
-
-
-def _value_of_parts(rows: pd.DataFrame) -> pd.Series:
-    """Return the accuracy over all fits, or the skill, of each model and part."""
-    by_part = rows.groupby(["model", "part"], sort=False)
-    if "accuracy" in rows:
-        return by_part["accuracy"].mean()
-    errors = by_part[["mse", "persistence_mse"]].mean()
-    return 1 - errors["mse"] / errors["persistence_mse"]
-
-
 def confusion_table(counts: pd.DataFrame, random_state: int = 0) -> pd.DataFrame:
     """Turn counts of frames into per cent of each labelled state, with intervals over worms."""
     rows = []
