@@ -14,7 +14,7 @@ from skworm.model_selection import WormGroupKFold
 from skworm.paper.study import Settings, SomeSplits, Study, digest_of_recordings, load_material
 
 NEURONS = ("AVAL", "AVAR", "RID")
-FEW = {"n_folds": 2, "n_splits": None, "n_train_worms": (1,), "neurons": NEURONS, "max_epochs": 2}
+FEW = {"n_folds": 2, "n_train_worms": (1,), "neurons": NEURONS, "max_epochs": 2}
 BASELINES = ["clock", "majority"]
 
 
@@ -66,7 +66,6 @@ def test_external_recordings_follow_the_data():
     ("settings", "departure"),
     [
         ({"n_folds": 10}, ""),
-        ({"n_folds": 2, "n_splits": None}, "2 folds in place of 10"),
         ({"n_folds": 1}, "1 of 10 folds"),
         ({"n_folds": 1, "paper_folds": 1, "max_epochs": 20}, "20 of 800 epochs"),
         ({"n_folds": 1, "paper_folds": 1, "max_epochs": 800}, ""),
@@ -86,8 +85,7 @@ def test_what_is_less_than_in_the_paper_is_named(settings, departure):
         ({"states": ("3",)}, "states has the unknown name '3'; choose one or several of 7, 4"),
         ({"states": ()}, "states is empty; choose one or several of 7, 4"),
         ({"fold_by": ("windows",)}, "fold_by has the unknown name 'windows'; choose .*contiguous_blocks"),
-        ({"n_folds": 11}, "11 folds cannot be held out in turn; their number must be between 1 and 10"),
-        ({"n_folds": 1, "n_splits": None}, "1 folds cannot be held out in turn; their number must be at least 2"),
+        ({"n_folds": 11}, "11 folds cannot be held out in turn; pass a number from 1 to 10"),
         ({"n_train_worms": (2, 0)}, "0 training worms are too few; their number must be at least 1"),
         ({"neurons": "some"}, "neurons='some' is not a choice; pass 'shared', 'paper', or several names"),
         ({"data": "/nowhere"}, "/nowhere does not exist; check the path"),
@@ -241,9 +239,9 @@ def test_trajectories_look_and_leak_from_no_frame_ahead(lab):
 
 def test_every_setting_has_an_option_of_the_command():
     from skworm.cli.reproduce import command_of
-    from skworm.paper.declaration import _OPTIONS, _WITHOUT_OPTION
+    from skworm.paper.declaration import _OPTIONS
     from skworm.paper.targets import TARGETS
 
     options = {option for parameter in command_of(TARGETS["table1"]).params for option in parameter.opts}
-    names = set(inspect.signature(Settings).parameters) - set(_WITHOUT_OPTION)
+    names = set(inspect.signature(Settings).parameters) - {"paper_folds"}
     assert {_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in names} <= options

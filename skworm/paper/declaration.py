@@ -94,7 +94,7 @@ class Target:
         """Return the command that repeats a run."""
         words = ["skworm", "reproduce", self.name]
         for name, value in asdict(settings).items():
-            if name in _WITHOUT_OPTION or value is None or value is False or value == ():
+            if name == "paper_folds" or value is None or value is False or value == ():
                 continue
             words.append(_OPTIONS.get(name, f"--{name.replace('_', '-')}"))
             if value is not True:
@@ -103,7 +103,6 @@ class Target:
 
 
 _OPTIONS = {"n_train_worms": "--train-worms", "n_folds": "--folds", "max_epochs": "--epochs", "random_state": "--seed"}
-_WITHOUT_OPTION = ("n_splits", "paper_folds")
 
 TARGETS: dict[str, Target] = {}
 """Every experiment by name, in the order in which they are declared."""

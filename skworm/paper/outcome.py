@@ -19,7 +19,7 @@ from skworm.model_selection.results import write_csv
 from skworm.model_selection.store import package_versions
 from skworm.paper.declaration import Plan, Target
 from skworm.paper.figures import dots_figure, mark_departure
-from skworm.paper.study import Settings, Study, load_material
+from skworm.paper.study import N_SPLITS, Settings, Study, load_material
 from skworm.paper.tables import (
     compare_arms,
     lay_out,
@@ -103,13 +103,12 @@ def describe_study(study: Study, scores: WormScores) -> str:
         external += f", by fits on the neurons that they have: {', '.join(material.external_neurons)}"
     counts = " or ".join(map(str, sorted(set(scores.table["n_train_worms"]))))
     combinations = "each in equally many combinations" if settings.few_combinations else "every combination"
-    folds = f"{settings.n_folds} of {settings.n_splits}" if settings.n_splits else str(settings.n_folds)
     lines = {
         "data": f"{settings.data}, {len(n_frames)} worms, {sum(n_frames)} frames ({min(n_frames)} to {max(n_frames)})",
         "neurons": neurons,
         "states": ", ".join(settings.states),
-        "training": f"{counts} of {len(n_frames)} worms, {combinations}; {folds} folds of windows of 8 frames held out "
-        f"({', '.join(settings.fold_by).replace('_', ' ')})",
+        "training": f"{counts} of {len(n_frames)} worms, {combinations}; {settings.n_folds} of {N_SPLITS} folds "
+        f"of windows of 8 frames held out ({', '.join(settings.fold_by).replace('_', ' ')})",
         "epochs": settings.max_epochs or "those of each network",
         "external": external,
         "seed": settings.random_state,

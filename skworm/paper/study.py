@@ -52,7 +52,6 @@ class Settings:
     states: Sequence[str] = ("2",)
     n_train_worms: Sequence[int] | None = None  # Worms that a model trains on; by default what the experiment says
     n_folds: int = 1  # Folds that are held out in turn
-    n_splits: int | None = N_SPLITS  # Folds that windows are divided into; None for as many as are held out
     # sequence of {"shuffled_windows", "contiguous_blocks"}: how windows become folds. External recordings are scored by
     # the fits of the first
     fold_by: Sequence[str] = FOLD_KINDS[:1]
@@ -71,10 +70,8 @@ class Settings:
             if unknown or not chosen:
                 found = f"has the unknown name {unknown[0]!r}" if unknown else "is empty"
                 raise ValueError(f"{name} {found}; choose one or several of {', '.join(allowed)}")
-        least, most = (1, self.n_splits) if self.n_splits else (2, np.inf)
-        if not least <= self.n_folds <= most:
-            between = f"between 1 and {most}" if self.n_splits else "at least 2"
-            raise ValueError(f"{self.n_folds} folds cannot be held out in turn; their number must be {between}")
+        if not 1 <= self.n_folds <= N_SPLITS:
+            raise ValueError(f"{self.n_folds} folds cannot be held out in turn; pass a number from 1 to {N_SPLITS}")
         fewest = min(self.n_train_worms or (1,))
         if fewest < 1:
             raise ValueError(f"{fewest} training worms are too few; their number must be at least 1")
@@ -84,8 +81,7 @@ class Settings:
     @property
     def departure(self) -> str:
         """What is less than in the paper; empty where nothing is."""
-        of_folds = f"{self.n_folds} of {N_SPLITS} folds" if self.n_splits else f"{self.n_folds} folds in place of 10"
-        parts = [of_folds] if self.n_folds < self.paper_folds else []
+        parts = [f"{self.n_folds} of {N_SPLITS} folds"] if self.n_folds < self.paper_folds else []
         if self.max_epochs is not None and self.max_epochs < PAPER_EPOCHS:
             parts.append(f"{self.max_epochs} of {PAPER_EPOCHS} epochs")
         parts += ["some combinations of training worms"] if self.few_combinations else []
@@ -337,7 +333,7 @@ class Study:
     def _splitter(self, n_train: int, fold_by: str, burn_in: int) -> Any:
         settings = self.settings
         cv = WormGroupKFold(
-            n_splits=settings.n_splits or settings.n_folds,
+            n_splits=N_SPLITS,
             n_train_worms=n_train,
             fold_by=fold_by,
             # Trajectories next to a held-out block share frames with it.

@@ -54,7 +54,6 @@ _N_PERMUTATIONS = 1000
         "states": ("2",),
         "n_train_worms": (1,),
         "n_folds": 10,
-        "n_splits": None,
         "fold_by": ("shuffled_windows", "contiguous_blocks"),
         "models": ("diffusion-map", "svm", "mlp-published", "gnn-published", "mlp", "gnn-connectome", "gnn"),
     },
