@@ -12,8 +12,6 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from skworm.metrics.regression import standard_deviation
-
 
 class Metric(NamedTuple):
     """A metric that models are compared by: its column in a table of scores, and what people call it and how."""
@@ -72,25 +70,6 @@ def sign_flip_test(differences: np.ndarray, *, n_resamples: int = 10_000, random
 def smallest_sign_flip_p(n_worms: int, *, n_resamples: int = 10_000) -> float:
     """Return the smallest p that :func:`sign_flip_test` can reach with this number of worms."""
     return 2 / 2**n_worms if 2**n_worms <= n_resamples else 2 / (n_resamples + 1)
-
-
-def corrected_resampled_t_test(differences: np.ndarray, test_to_train: float) -> float:
-    """Test differences over fits by Student's t, corrected for training sets that overlap; return the two-sided p.
-
-    It is NaN with fewer than two fits, without the ratio of test to training samples, or where all fits differ equally.
-    See Nadeau & Bengio 2003, "Inference for the generalization error", section 3.
-    """
-    values = np.asarray(differences, dtype=float)
-    deviation = sample_deviation(values)
-    if not (deviation > 0 and np.isfinite(test_to_train)):
-        return float("nan")
-    t = values.mean() / (deviation * np.sqrt(1 / len(values) + test_to_train))
-    return float(2 * stats.t.sf(abs(t), len(values) - 1))
-
-
-def sample_deviation(values: np.ndarray) -> float:
-    """Return the standard deviation of a sample; 0 where it is only rounding, NaN for fewer than two values."""
-    return standard_deviation(np.asarray(values, dtype=float), ddof=1) if len(values) > 1 else np.nan
 
 
 def holm_correction(p: np.ndarray) -> np.ndarray:
@@ -173,8 +152,6 @@ def compare_models(
     worms = [of_worm.to_numpy() for _, of_worm in scores[models].groupby(level="worm")]
     means = pd.DataFrame(bootstrap_over_worms(worms, n_resamples=int(n_resamples), rng=rng), columns=models)
     differences = by_worm.sub(by_worm[reference], axis=0)
-    ratio = _test_to_train(rows, evaluation)
-    of_fits = scores.groupby(level=FIT).mean()
 
     compared = []
     for model in models:
@@ -182,13 +159,10 @@ def compare_models(
         row = {"model": model, "mean": by_worm[model].mean(), "mean_low": low, "mean_high": high}
         if model != reference:
             own = differences[model].to_numpy()
-            deviation = sample_deviation(own)
             row["difference"] = own.mean()
-            row["cohens_d"] = own.mean() / deviation if deviation > 0 else np.nan
             row["wins"] = int((sign * own > 0).sum())
             row["p_sign_flip"] = sign_flip_test(own, n_resamples=int(n_resamples), random_state=seed)
             row["difference_low"], row["difference_high"] = interval(means[model] - means[reference])
-            row["p_corrected_t"] = corrected_resampled_t_test((of_fits[model] - of_fits[reference]).to_numpy(), ratio)
         compared.append(row)
     table = pd.DataFrame(compared)
     others = table["model"] != reference
@@ -201,7 +175,7 @@ def compare_models(
         metric=metric.name,
         correction=correction or "none",
         n_worms=len(by_worm),
-        n_fits=len(of_fits),
+        n_fits=len(scores.groupby(level=FIT)),
         smallest_p=smallest_sign_flip_p(len(by_worm), n_resamples=int(n_resamples)),
     )
     return table[_COLUMNS]
@@ -209,8 +183,8 @@ def compare_models(
 
 _COLUMNS = [
     *("model", "reference", "evaluation", "metric", "n_worms", "n_fits", "mean", "mean_low", "mean_high"),
-    *("difference", "difference_low", "difference_high", "cohens_d", "wins"),
-    *("p_sign_flip", "correction", "p_adjusted", "smallest_p", "p_corrected_t"),
+    *("difference", "difference_low", "difference_high", "wins"),
+    *("p_sign_flip", "correction", "p_adjusted", "smallest_p"),
 ]
 
 
@@ -339,30 +313,11 @@ def _check_models(scores: pd.DataFrame) -> None:
     models = list(scores.columns)
     if len(models) < 2:
         raise ValueError(f"the scores have only the model {models[0]!r}; a comparison needs two")
-    has_worm = scores.notna().groupby(level="worm").any()
     for model in models:
-        lacks = list(has_worm.index[~has_worm[model]])
-        if lacks:
-            other = next(name for name in models if has_worm.loc[lacks[0], name])
+        lacking = scores.index[scores[model].isna()]
+        if len(lacking):
+            worm, train_worms, fold = lacking[0]
             raise ValueError(
-                f"model {model!r} has no scores on the worms {lacks}, which {other!r} has; score all models on the "
-                "same worms, or leave these worms out for all"
+                f"model {model!r} lacks {len(lacking)} scores that other models have, first on worm {worm!r} with "
+                f"training worms {', '.join(train_worms)}, fold {fold}; run all models on the same splits and worms"
             )
-        fits = scores.index[scores[model].isna()]
-        if len(fits):
-            worm, train_worms, fold = fits[0]
-            raise ValueError(
-                f"model {model!r} lacks {len(fits)} scores that other models have, first on worm {worm!r} with "
-                f"training worms {', '.join(train_worms)}, fold {fold}; run all models on the same splits"
-            )
-
-
-def _test_to_train(rows: pd.DataFrame, evaluation: str) -> float:
-    """Estimate the ratio of test to training frames of a fit; NaN where the table does not have both."""
-    if "n_frames" not in rows:
-        return np.nan
-    of_model = rows[rows["model"] == rows.loc[rows["evaluation"] == evaluation, "model"].iloc[0]]
-    held_out = of_model[of_model["evaluation"] == "held_out_windows"].groupby(FIT)["n_frames"].sum()
-    tested = of_model[of_model["evaluation"] == evaluation].groupby(FIT)["n_frames"].sum()
-    trained = (held_out.groupby(level="train_worms").transform("sum") - held_out).reindex(tested.index)
-    return float((tested / trained.where(trained > 0)).mean(skipna=False))

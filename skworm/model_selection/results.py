@@ -313,13 +313,9 @@ class WormScores:
             - what tells parts apart; ``model``, ``reference``, ``evaluation``, ``metric``; ``n_worms``, ``n_fits``;
             - ``mean`` over worms; ``mean_low`` and ``mean_high``, its 95 % interval;
             - ``difference``, the mean over worms of model minus reference; ``difference_low`` and ``difference_high``,
-              its 95 % interval; ``cohens_d``, the difference over its standard deviation over worms, NaN where that is
-              0; ``wins``, the worms on which the model is better;
+              its 95 % interval; ``wins``, the worms on which the model is better;
             - ``p_sign_flip``, two-sided; ``p_adjusted``, the same after `correction`; ``smallest_p``, below which no
-              result on so many worms can bring ``p_sign_flip``;
-            - ``p_corrected_t``, the corrected resampled t-test over fits. It needs the sizes of test and training sets,
-              and is NaN where the table does not have them: it takes ``n_frames`` of all evaluated worms, and of the
-              folds that are not held out. Frames that a gap left out count as training there.
+              result on so many worms can bring ``p_sign_flip``.
 
             What compares with the reference is missing in the row of the reference itself.
 
@@ -337,13 +333,12 @@ class WormScores:
         worms 89 %, from 20 worms 93 %. Five worms can never bring the sign-flip test below 1/16.
 
         On unseen worms, the worms also train one another's models and are not independent samples: the sign-flip test
-        then rejects too often and the corrected t-test too rarely (``tests/benchmarks/false_positives.py``). Read a
-        small p as a hint that new worms have to confirm.
+        then rejects too often (``tests/benchmarks/false_positives.py``). Read a small p as a hint that new worms have
+        to confirm.
 
         References
         ----------
-        Nadeau & Bengio 2003, "Inference for the generalization error", section 3, for the corrected t-test; Holm 1979;
-        Saravanan, Berman & Sober 2020 for the hierarchical bootstrap.
+        Holm 1979; Saravanan, Berman & Sober 2020 for the hierarchical bootstrap.
 
         Examples
         --------
