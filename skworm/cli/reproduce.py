@@ -131,7 +131,7 @@ for _target in TARGETS.values():
 
 @reproduce.command("all", short_help="Run every experiment into one folder.")
 @options_of(DATA_OPTIONS)
-@click.option("--quick", is_flag=True, help="Few folds, epochs and combinations: a quarter of an hour on two cores.")
+@click.option("--quick", is_flag=True, help="Few folds, epochs and combinations: minutes on two cores.")
 @click.option(
     "--targets",
     type=NameList(*ALL_TARGETS),
