@@ -188,7 +188,7 @@ def test_reproduce_keeps_what_a_report_shows(reproduced, tmp_path):
     for said in (
         outcome.command,
         f"skworm report {folder}",
-        "2 folds in place of 10",
+        "2 of 10 folds",
         "SHA-256 of the recordings",
         "Models beside the clock, shuffled windows",
         "Models beside the clock, contiguous blocks",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -84,17 +84,12 @@ class Section:
     """What a page shows of one comparison."""
 
     title: str
-    tables: _Texts  # Results
+    outcome: Outcome  # Its tables, and what is said of them
     pictures: Mapping[str, str]  # Data URIs by caption, which says what is shown to those who do not see it
-    reading: Sequence[str]  # How tables are to be read
-    sentences: Sequence[str]  # What they show, in words
-    settings: str = ""  # What was compared on what, one setting a line
-    departure: str = ""  # What is less than in the paper; empty where nothing is
-    command: str = ""
+    runs: Sequence[WormScores] = ()  # What was run
     leakage: list[str] = field(default_factory=list)  # What remembering the moment is worth, in words
     leakage_tables: _Texts = field(default_factory=dict)  # The same in numbers
     warnings: list[str] = field(default_factory=list)  # What a reader should know first
-    runs: Sequence[WormScores] = ()  # What was run
     record: Mapping[str, Any] = field(default_factory=dict)  # ``settings.json`` of the folder
 
 
@@ -208,26 +203,20 @@ def _sections_of_folder(folder: Path, baseline: str | None) -> list[Section]:
 def _section_of_target(
     outcome: Outcome, scores: WormScores | None, baseline: str | None, record: Mapping[str, Any]
 ) -> Section:
-    section = Section(
-        title=outcome.title,
-        tables={f"{outcome.title}: {heading}": table for heading, table in outcome.tables.items()},
-        pictures={f"{outcome.title} ({path.stem})": _uri(path.read_bytes()) for path in outcome.figures},
-        reading=outcome.reading.splitlines(),
-        sentences=outcome.sentences,
-        settings=outcome.settings,
-        departure=outcome.departure,
-        command=outcome.command,
-    )
+    title = outcome.title
+    outcome = replace(outcome, tables={f"{title}: {heading}": table for heading, table in outcome.tables.items()})
+    pictures = {f"{title} ({path.stem})": _uri(path.read_bytes()) for path in outcome.figures}
+    section = Section(title, outcome, pictures)
     if outcome.departure:
         section.warnings.append(f"This is not the paper's protocol: {outcome.departure}.")
     if (record.get("settings") or {}).get("data") == "simulated":
         section.warnings.append("These worms are simulated.")
     if scores is None:
         return section
-    if not any("difference" in str(column) for table in section.tables.values() for column in table):
-        tables, section.sentences, _ = _comparisons(scores, baseline if baseline in scores.models else None)
-        section.tables |= tables
-        section.reading = [*section.reading, *_READING[1:]]
+    if not any("difference" in str(column) for table in outcome.tables.values() for column in table):
+        tables, sentences, _ = _comparisons(scores, baseline if baseline in scores.models else None)
+        reading = "\n".join([outcome.reading, *_READING[1:]])
+        section.outcome = replace(outcome, tables={**outcome.tables, **tables}, sentences=sentences, reading=reading)
     section.warnings += _few_worms(scores)
     _add_leakage(section, scores)
     return section
@@ -247,7 +236,8 @@ def _section_of_run(run: WormScores, older: str, baseline: str | None) -> Sectio
     buffer = BytesIO()
     run.plot().figure_.savefig(buffer, format="png", dpi=200)
     pictures = {f"{title}: every worm, and the mean over worms": _uri(buffer.getvalue())}
-    section = Section(title, texts | compared, pictures, _READING, sentences, runs=[run])
+    outcome = Outcome(title, "", texts | compared, "\n".join(_READING), sentences=sentences)
+    section = Section(title, outcome, pictures, [run])
     if not run.record:
         section.warnings.append("The folder keeps scores alone: settings, data and versions of the run are not known.")
     if run.n_missing:
