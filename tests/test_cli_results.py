@@ -146,32 +146,15 @@ def completions(*words):
         (("re",), ["report", "reproduce"], set()),
         (("reproduce", "figure4"), ["figure4a", "figure4b", "figure4c", "figure4d"], set()),
         (("reproduce", "table1", "--fold"), ["--folds", "--fold-by"], set()),
-        (("reproduce", "table1", "--states", ""), ["2", "4", "7", "nichols"], set()),
-        (("reproduce", "table1", "--models", "svm,mlp-pl"), ["svm,mlp-plain"], set()),
-        (("reproduce", "figure4d", "--models", "mlp,mlp-l"), ["mlp,mlp-lags", "mlp,mlp-lstm"], set()),
-        (("reproduce", "all", "--targets", "figure4a,table"), ["figure4a,table1"], set()),
-        (("reproduce", "modules", "--data", "k"), ["kato2015"], {"file"}),
         (("reproduce", "modules", "--out", ""), [], {"dir"}),
         (("train", "--data", "rec"), [], {"file"}),
         (("train", "--model", "gnn-pl"), ["gnn-plain"], set()),
-        (("predict", "kato2015-7"), ["kato2015-7-states", "kato2015-7-states-causal"], {"file"}),
         (("datasets", "fetch", ""), ["kato2015", "nichols2017"], set()),
-        (("compare", "results", "--evaluation", "h"), ["held_out_windows"], set()),
         (("report", ""), [], {"file"}),
-        (("completion", ""), ["bash", "zsh", "fish"], set()),
     ],
 )
 def test_the_shell_completes(words, names, types):
     assert completions(*words) == (names, types)
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_of_a_shell_is_printed(shell):
-    result = call("completion", shell)
-    assert result.exit_code == 0
-    assert f"_SKWORM_COMPLETE={shell}_complete" in result.stdout
-    assert "skworm" in result.stdout
-    assert call("completion", "tcsh").exit_code == 2
 
 
 def test_a_completion_loads_no_heavy_library():
@@ -193,7 +176,7 @@ def test_a_completion_loads_no_heavy_library():
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("report",), ("compare",), ("completion",), ("reproduce",), ("datasets",), ("datasets", "fetch")]
+    "command", [(), ("report",), ("compare",), ("reproduce",), ("datasets",), ("datasets", "fetch")]
 )
 def test_every_command_explains_itself(command):
     result = call(*command, "--help")

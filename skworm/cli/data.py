@@ -1,4 +1,4 @@
-"""Commands for recordings, models and results: inspect, train, predict, datasets, compare, report, completion."""
+"""Commands for recordings, models and results: inspect, train, predict, datasets, compare, report."""
 
 from __future__ import annotations
 
@@ -10,30 +10,27 @@ import click
 from skworm.cli.options import (
     DEVICE,
     JSON,
+    PATH_OR_NAME,
     POSITIVE,
     READING,
     SEED,
     STATES,
     STATES_HELP,
     KeyValue,
-    PathOrName,
     in_a_line,
     lines_of,
     neurons_option,
     one_line_errors,
     options_of,
-    say,
     show,
     this_call,
 )
 from skworm.paper.models import STATE_MODELS
-from skworm.pretrained import NAMES as PRETRAINED
 
 _FETCHERS = {
     "kato2015": ("fetch_kato2015", "Kato et al. 2015: five immobilised worms, seven states"),
     "nichols2017": ("fetch_nichols2017", "Nichols et al. 2017: 21 worms, awake and quiescent"),
 }
-_EVALUATIONS = ("unseen_worms", "held_out_windows")
 _PATH = click.Path(path_type=Path)
 
 
@@ -76,7 +73,7 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
     "--data",
     default="simulated",
     show_default=True,
-    type=PathOrName(*_FETCHERS, "simulated"),
+    type=PATH_OR_NAME,
     metavar="PATH|kato2015|nichols2017|simulated",
     help="Worms to train on: a file or folder of recordings with states, or a data set by name.",
 )
@@ -156,7 +153,7 @@ def train(
 
 
 @click.command(short_help="Read the states of recordings with a model.")
-@click.argument("model", type=PathOrName(*PRETRAINED))
+@click.argument("model", type=PATH_OR_NAME)
 @click.argument("recordings", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="Table of all frames, a .csv file.")
 @click.option(
@@ -298,7 +295,6 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
 @click.option(
     "--evaluation",
     default="unseen_worms",
-    shell_complete=lambda ctx, param, text: [name for name in _EVALUATIONS if name.startswith(text)],
     show_default=True,
     metavar="NAME",
     help="What to compare on: unseen_worms, held_out_windows, or the name of external recordings.",
@@ -388,28 +384,4 @@ def compare(
     show(facts, as_json, "\n\n".join([*blocks, closing]))
 
 
-@click.command(short_help="Print a script for completion by the Tab key.")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
-    r"""Print a script that lets the Tab key complete commands, options, names and paths in your SHELL.
-
-    Put it where your shell looks for such scripts, and open a new terminal:
-
-    \b
-    bash   skworm completion bash > ~/.local/share/bash-completion/completions/skworm
-    zsh    skworm completion zsh > "${fpath[1]}/_skworm"
-    fish   skworm completion fish > ~/.config/fish/completions/skworm.fish
-
-    The folder must exist (mkdir -p makes it); bash needs its package bash-completion for this. Without that package,
-    add the line eval "$(skworm completion bash)" to ~/.bashrc.
-    """
-    from click.shell_completion import get_completion_class
-
-    root = click.get_current_context().find_root()
-    make = get_completion_class(shell)
-    if make is None:
-        raise click.ClickException(f"this version of click knows no completion for {shell}; update click")
-    say(make(root.command, {}, "skworm", "_SKWORM_COMPLETE").source())
-
-
-COMMANDS = (inspect, train, predict, datasets, compare, report, completion)
+COMMANDS = (inspect, train, predict, datasets, compare, report)

@@ -18,35 +18,18 @@ from types import FrameType
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 COMMAND = "skworm.command"
 STATES = ("2", "4", "7", "nichols")
 _INTERRUPTED, _TERMINATED = 130, 143
 
 
-class PathOrName(click.ParamType):
-    """A path, or one of some names."""
-
-    name = "path"
-
-    def __init__(self, *names: str) -> None:
-        self.names = names
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Complete names and, where the shell finds any, paths."""
-        # Shells begin anew at an item of type file, so it comes first.
-        found = [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
-        return [CompletionItem(incomplete, type="file"), *found]
-
-
 class NameList(click.ParamType):
-    """Names with commas between them, of which a shell suggests some; `convert_to` reads each of them."""
+    """Names with commas between them; `convert_to` reads each of them."""
 
     name = "names"
 
-    def __init__(self, *names: str, convert_to: Callable[[str], Any] = str, example: str = "") -> None:
-        self.names = names
+    def __init__(self, convert_to: Callable[[str], Any] = str, example: str = "") -> None:
         self.convert_to = convert_to
         self.example = example
 
@@ -58,16 +41,6 @@ class NameList(click.ParamType):
             return tuple(self.convert_to(name.strip()) for name in value.split(",") if name.strip())
         except ValueError:
             self.fail(f"{value!r} is not of the form {self.example}", param, ctx)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Complete the name behind the last comma with one that is not in the list yet."""
-        before, comma, last = incomplete.rpartition(",")
-        taken = before.split(",")
-        return [
-            CompletionItem(f"{before}{comma}{name}")
-            for name in self.names
-            if name.startswith(last) and name not in taken
-        ]
 
 
 class KeyValue(click.ParamType):
@@ -90,15 +63,20 @@ class KeyValue(click.ParamType):
 class NeuronList(NameList):
     """A preset of neurons by name, or a list of neurons."""
 
+    def __init__(self, *presets: str) -> None:
+        super().__init__()
+        self.presets = presets
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Leave the name of a preset as it is."""
-        return value if value in self.names else super().convert(value, param, ctx)
+        return value if value in self.presets else super().convert(value, param, ctx)
 
 
 STATES_HELP = (
     "Which behavioural states to tell apart: 2, forward and reverse; 4, with dorsal and ventral turns; 7, those of "
     "Kato et al.; nichols, those of Nichols et al."
 )
+PATH_OR_NAME = click.Path()
 POSITIVE = click.FloatRange(0, min_open=True)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for another program to read.")
 DEVICE = click.option(
@@ -123,7 +101,7 @@ def neurons_option(presets: str, text: str) -> Any:
 DATA_OPTIONS = (
     click.option(
         "--data",
-        type=PathOrName("kato2015", "simulated"),
+        type=PATH_OR_NAME,
         default="simulated",
         show_default=True,
         metavar="PATH|kato2015|simulated",
@@ -131,7 +109,7 @@ DATA_OPTIONS = (
     ),
     click.option(
         "--external",
-        type=PathOrName("nichols2017", "simulated", "none"),
+        type=PATH_OR_NAME,
         metavar="PATH|nichols2017|simulated|none",
         help="Worms of another lab or day, that are scored and never trained on.  [default: a second simulated lab "
         "beside simulated data, else none]",

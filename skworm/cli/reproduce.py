@@ -25,7 +25,7 @@ from skworm.cli.options import (
 from skworm.paper.declaration import QUICK_EPOCHS, QUICK_FORECAST_EPOCHS, Target
 from skworm.paper.targets import ALL_TARGETS, TARGETS
 
-_COUNTS = NameList(convert_to=int, example="1,4")
+_COUNTS = NameList(int, "1,4")
 _FOLD_KINDS = ("shuffled_windows", "contiguous_blocks")
 _QUICK = (
     "A quick run: few folds, few epochs and few combinations of training worms. It shows that everything runs and what "
@@ -67,7 +67,7 @@ def command_of(target: Target) -> click.Command:
 def _options(target: Target) -> tuple[Any, ...]:
     chosen = target.models and click.option(
         "--models",
-        type=NameList(*target.models),
+        type=NameList(),
         metavar="NAME,...",
         help=f"Models to compare: {', '.join(target.models)}. Baselines are always added.  "
         f"[default: {','.join(target.defaults['models'])}]",
@@ -76,7 +76,7 @@ def _options(target: Target) -> tuple[Any, ...]:
         *DATA_OPTIONS,
         click.option(
             "--states",
-            type=NameList(*STATES),
+            type=NameList(),
             metavar=f"{'|'.join(STATES)},...",
             help=f"{STATES_HELP} One or several sets.  [default: {','.join(target.defaults['states'])}]",
         ),
@@ -95,7 +95,7 @@ def _options(target: Target) -> tuple[Any, ...]:
         ),
         click.option(
             "--fold-by",
-            type=NameList(*_FOLD_KINDS),
+            type=NameList(),
             metavar=f"{'|'.join(_FOLD_KINDS)},...",
             help="How windows become folds: drawn at random, as in the paper, or following each other, so that a model "
             f"cannot recognise the moment.  [default: {','.join(target.defaults.get('fold_by', _FOLD_KINDS[:1]))}]",
@@ -134,7 +134,7 @@ for _target in TARGETS.values():
 @click.option("--quick", is_flag=True, help="Few folds, epochs and combinations: minutes on two cores.")
 @click.option(
     "--targets",
-    type=NameList(*ALL_TARGETS),
+    type=NameList(),
     default=",".join(ALL_TARGETS),
     metavar="NAME,...",
     help=f"What to repeat.  [default: {', '.join(ALL_TARGETS)}]",
