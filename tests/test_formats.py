@@ -281,22 +281,6 @@ def test_tables_of_pandas():
         as_recording([[1.0]], "w")
 
 
-def test_tables_of_xarray():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        xarray = pytest.importorskip("xarray")
-    coords = {"t": [0.0, 0.5, 1.0], "neuron": ["AVAL", "7"]}
-    traces = xarray.DataArray(TABLE[["7", "cell 3"]].to_numpy().T[::-1], dims=("neuron", "t"), coords=coords)
-    worm = as_recording(traces, "w", columns={"time": "t"})
-    assert (worm.neurons, worm.fps) == (("AVAL", "7"), 2.0)
-    np.testing.assert_array_equal(worm.traces, TABLE[["cell 3", "7"]])
-    states = xarray.DataArray(["fwd", "unknown", "rev1"], dims="t")
-    data = xarray.Dataset({"dff": traces, "velocity": ("t", TABLE["v"].to_numpy()), "behaviour": states})
-    check_table(as_recording(data, "w", columns={"time": "t", "state": "behaviour"}))
-    with pytest.raises(ValueError, match=r"0 variables have the dimension 'time'"):
-        as_recording(data, "w")
-
-
 def test_commands_take_the_names_of_neurons(tmp_path):
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file["gcamp/trace_array_original"] = TRACES

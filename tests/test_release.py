@@ -38,7 +38,7 @@ def test_the_oldest_versions_are_the_lower_bounds():
     extras = PROJECT["optional-dependencies"]
     wanted = [
         *PROJECT["dependencies"],
-        *(line for name in ("parquet", "excel", "xarray", "dask", "test") for line in extras[name]),
+        *(line for name in ("parquet", "excel", "dask", "test") for line in extras[name]),
     ]
     bounds = {}
     for requirement in map(Requirement, wanted):

@@ -10,7 +10,6 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -342,7 +341,7 @@ def _numbers(column: pd.Series) -> np.ndarray:
 
 
 def as_recording(
-    table: Any,
+    table: pd.DataFrame,
     worm: str,
     *,
     dataset: str = "",
@@ -353,10 +352,8 @@ def as_recording(
 
     Parameters
     ----------
-    table : pandas.DataFrame, xarray.DataArray or xarray.Dataset
-        A DataFrame has one row a frame and the columns of a file, see :doc:`/files`; an index named ``"time"`` counts
-        as a column. A DataArray has the dimensions ``"time"`` and one of neurons, whose coordinate names them. A
-        Dataset has one such variable; ``"state"`` over time tells states, and every other over time is behaviour.
+    table : pandas.DataFrame
+        One row a frame and the columns of a file, see :doc:`/files`; an index named ``"time"`` counts as a column.
     worm : str
         Name of the worm.
     dataset : str, default=""
@@ -364,7 +361,7 @@ def as_recording(
     fps : float, optional
         Frames a second, where there is no time.
     columns : mapping of str to str, optional
-        Columns or variables that the table calls otherwise, such as ``{"time": "t (s)", "state": "behaviour"}``.
+        Columns that the table calls otherwise, such as ``{"time": "t (s)", "state": "behaviour"}``.
 
     Returns
     -------
@@ -374,7 +371,7 @@ def as_recording(
     Raises
     ------
     ValueError, TypeError
-        If the table has another form, or is none of these.
+        If the table has another form, or is not a DataFrame.
 
     Examples
     --------
@@ -384,44 +381,11 @@ def as_recording(
     >>> as_recording(table, "worm-a", columns={"time": "t (s)", "state": "behaviour"})
     Recording('worm-a': 2 frames at 2.00 a second, 1 neurons, 1 identified, with states)
     """
-    # An object of xarray exists only where xarray was imported already.
-    module = type(table).__module__.partition(".")[0]
-    if module == "xarray":
-        table = _frame_of_xarray(table, dict(columns or {}))
-    elif not isinstance(table, pd.DataFrame):
+    if not isinstance(table, pd.DataFrame):
         raise TypeError(
-            f"table is a {type(table).__name__}; pass a pandas DataFrame, an xarray DataArray or Dataset, or make a "
-            "Recording of arrays yourself"
+            f"table is a {type(table).__name__}; pass a pandas DataFrame, or make a Recording of arrays yourself"
         )
     wanted = {_TIME, (columns or {}).get(_TIME)} - {None}
     if table.index.name in wanted and table.index.name not in table.columns:
         table = table.reset_index()
     return recording_of_table(table, worm=worm, dataset=dataset, fps=fps, columns=columns, source=type(table).__name__)
-
-
-def _frame_of_xarray(data: Any, columns: dict[str, str]) -> pd.DataFrame:
-    time, state = columns.get(_TIME, _TIME), columns.get(_STATE, _STATE)
-    variables = (
-        {str(name): array for name, array in data.data_vars.items()} if hasattr(data, "data_vars") else {"": data}
-    )
-    tables = {name: array for name, array in variables.items() if array.ndim == 2 and time in array.dims}
-    if len(tables) != 1:
-        dimensions = {name: array.dims for name, array in variables.items()}
-        raise ValueError(
-            f"{len(tables)} variables have the dimension {time!r} and one of neurons, and one is expected; the "
-            f"dimensions are {dimensions}: select one, or name that of time by columns={{'time': ...}}"
-        )
-    ((name, traces),) = tables.items()
-    (dimension,) = (dimension for dimension in traces.dims if dimension != time)
-    if dimension not in traces.coords:
-        raise ValueError(f"the dimension {dimension!r} has no coordinate; assign the names of the neurons to it")
-    frame = pd.DataFrame(
-        traces.transpose(time, dimension).to_numpy(), columns=list(map(str, traces.coords[dimension].to_numpy()))
-    )
-    if time in data.coords:
-        frame[time] = data.coords[time].to_numpy()
-    for other, array in variables.items():
-        if other != name and array.dims == (time,):
-            role = other if other == state or other in columns.values() else f"{_BEHAVIOR_PREFIX}{other}"
-            frame[role] = array.to_numpy()
-    return frame
