@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from skworm import GNNStateClassifier
@@ -48,69 +47,16 @@ def test_colours_begin_at_zero_and_signed_weights_have_white_there(graph):
     assert image.get_clim() == (-20, 20)
 
 
-@pytest.mark.parametrize("kind", ["matrix", "network"])
-def test_edges_of_the_reference_are_marked(graph, kind):
+def test_edges_of_the_reference_are_marked(graph):
     reference = load_connectome("cook2019", ["AVAL", "AVAR", "VB1", "AVBL"], self_loops=True)
     reference.iloc[:] = 0
     reference.loc["AVAL", "VB01"] = 3
     reference.loc["VB01", "AVAR"] = np.nan
     reference.loc["AVAR", "AVAR"] = 1
-    display = GraphDisplay(graph, reference=reference, reference_label="Cook et al.", kind=kind).plot()
+    display = GraphDisplay(graph, reference=reference, reference_label="Cook et al.").plot()
     draw(display)
-    if kind == "matrix":
-        assert [line.tolist() for line in display.reference_.get_data()] == [[3], [0]]
-    else:
-        assert len(display.reference_) == 1
+    assert [line.tolist() for line in display.reference_.get_data()] == [[3], [0]]
     assert "Cook et al." in labels(display.legend_.get_texts())
-
-
-def test_a_network_draws_the_strongest_edges(graph):
-    display = GraphDisplay(graph, kind="network", share=0.25).plot()
-    draw(display)
-    assert set(display.edges_) == {("AVAR", "AVAL"), ("AVAR", "RID"), ("VB01", "AVAR")}
-    widths = {pair: edge.get_linewidth() for pair, edge in display.edges_.items()}
-    # Widths span the weights that are shown, 10 to 12.
-    thin, wide = widths["VB01", "AVAR"], widths["AVAR", "AVAL"]
-    assert wide > 4 * thin
-    for (pre, post), width in widths.items():
-        assert width == pytest.approx(thin + (wide - thin) * (graph.loc[pre, post] - 10) / 2)
-    alike = GraphDisplay(graph * 0 + 1, kind="network").plot().edges_.values()
-    assert {edge.get_linewidth() for edge in alike} == {(thin + wide) / 2}
-    handles = dict(zip(labels(display.legend_.get_texts()), display.legend_.legend_handles, strict=True))
-    assert {text: handle.get_linewidth() for text, handle in handles.items()} == {
-        "12": widths["AVAR", "AVAL"],
-        "10": widths["VB01", "AVAR"],
-    }
-    assert labels(display.ax_.texts) == ["AVAL", "AVAR", "RID", "VB01"]
-    assert display.colorbar_ is None
-    # All but self edges and the one of weight 0.
-    assert len(GraphDisplay(graph, kind="network", share=1).plot().edges_) == 11
-    assert GraphDisplay(graph * 0, kind="network").plot().edges_ == {}
-
-
-def test_a_network_of_many_neurons_shows_two_edges_a_neuron():
-    names = [f"VB{number:02}" for number in range(1, 12)] + [f"DB{number:02}" for number in range(1, 12)]
-    weights = np.random.RandomState(0).standard_normal((22, 22))
-    graph = pd.DataFrame(weights, index=names, columns=names)
-    display = GraphDisplay(graph, kind="network").plot()
-    draw(display)
-    assert len(display.edges_) == 44
-    others = weights[~np.eye(22, dtype=bool)]
-    shown = {pair: graph.loc[pair] for pair in display.edges_}
-    assert sorted(np.abs(list(shown.values()))) == pytest.approx(np.sort(np.abs(others))[-44:])
-    texts = labels(display.legend_.get_texts())
-    assert texts == [f"{value:.3g}" for value in (others.max(), others.min(), min(shown.values(), key=abs))]
-    colors = [to_hex(handle.get_color()) for handle in display.legend_.legend_handles]
-    assert colors[0] != colors[1]
-    for pair, edge in display.edges_.items():
-        assert to_hex(edge.get_edgecolor()) == colors[0 if shown[pair] > 0 else 1]
-
-
-def test_edges_that_the_reference_lacks_are_dashed(graph):
-    reference = (graph > 6).astype(float)
-    display = GraphDisplay(graph, reference=reference, kind="network", share=1).plot()
-    for pair, edge in display.edges_.items():
-        assert (edge.get_linestyle() in ("-", "solid")) == bool(reference.loc[pair]), pair
 
 
 def test_a_connectome_is_named_with_its_source():
@@ -118,23 +64,9 @@ def test_a_connectome_is_named_with_its_source():
     matrix = GraphDisplay(connectome, reference=load_connectome("white1986")).plot()
     assert matrix.colorbar_.ax.get_ylabel() == "Edge weight, connectome (Cook et al. 2019)"
     assert labels(matrix.legend_.get_texts()) == ["edge of the connectome (White et al. 1986)"]
-    network = GraphDisplay(connectome, reference=connectome, kind="network").plot()
-    assert "no edge of the connectome (Cook et al. 2019)" in labels(network.legend_.get_texts())
     own = pd.DataFrame(connectome.to_numpy(), index=connectome.index, columns=connectome.columns)
     assert labels(GraphDisplay(own, reference=own).plot().legend_.get_texts()) == ["edge of the reference"]
     assert GraphDisplay(own, label="Weight").plot().colorbar_.ax.get_ylabel() == "Weight"
-
-
-def test_an_arrow_leads_from_sender_to_receiver(graph):
-    display = GraphDisplay(graph, kind="network", share=0.05).plot()
-    draw(display)
-    ((pair, arrow),) = display.edges_.items()
-    places = dict(zip(["AVAL", "AVAR", "RID", "VB01"], np.array([[0, 1], [1, 0], [0, -1], [-1, 0]]), strict=True))
-    ends = [arrow.get_path().vertices[0], places[pair[1]]]
-    assert pair == ("AVAR", "AVAL")
-    assert np.linalg.norm(ends[0] - places["AVAR"]) < np.linalg.norm(ends[0] - places["AVAL"])
-    assert labels(display.legend_.get_texts()) == ["12"]
-    assert display.legend_.get_title().get_text() == "Edge weight\n(the 1 strongest of 11)"
 
 
 def test_graphs_of_a_fitted_network_are_drawn_into_given_axes():
@@ -145,7 +77,7 @@ def test_graphs_of_a_fitted_network_are_drawn_into_given_axes():
     assert display.ax_ is axes
     order = sorted(gnn.neurons_)
     np.testing.assert_array_equal(display.image_.get_array(), gnn.graphs_["simulated-1"].loc[order, order])
-    everyone = GraphDisplay.from_estimator(gnn, kind="network", reference=load_connectome(), ax=Figure().subplots())
+    everyone = GraphDisplay.from_estimator(gnn, reference=load_connectome(), ax=Figure().subplots())
     draw(everyone)
     with pytest.raises(ValueError, match="no worm 'worm-x' was in training; choose among simulated-0"):
         GraphDisplay.from_estimator(gnn, worm="worm-x")
@@ -154,10 +86,6 @@ def test_graphs_of_a_fitted_network_are_drawn_into_given_axes():
 def test_wrong_options_of_a_graph_are_named(graph):
     with pytest.raises(ValueError, match="has no row or no column for 'ALA'; choose among AVAL, AVAR"):
         GraphDisplay(graph, neurons=["ALA"]).plot()
-    with pytest.raises(ValueError, match="kind='circle' does not exist"):
-        GraphDisplay(graph, kind="circle").plot()
-    with pytest.raises(ValueError, match="share=0 must be a number greater than 0"):
-        GraphDisplay(graph, kind="network", share=0).plot()
 
 
 def test_importance_has_a_bar_a_neuron_and_a_dot_a_worm():

@@ -8,7 +8,7 @@ from sklearn.svm import SVC
 from skworm import GNNStateClassifier, GNNTrajectoryRegressor, InferredGraph, Messages
 from skworm.datasets import make_worms
 from skworm.frames import make_frames, make_trajectories
-from skworm.inspection import graph_stability, inferred_graph
+from skworm.inspection import inferred_graph
 
 NEURONS = ["AVAL", "RID", "RIML", "VB02"]
 TRAINING, NEW = ["simulated-0", "simulated-1"], "simulated-2"
@@ -199,51 +199,3 @@ def test_what_is_wrong_is_named(frames, dynamic):
         inferred_graph(dynamic, X, by="state", y=["forward"] * 3)
     with pytest.raises(ValueError, match=r"group has shape \(2,\), but X has \d+ rows"):
         dynamic.infer_graphs(X, group=[0, 1])
-
-
-def graph_of(values, names="abcd"):
-    return pd.DataFrame(values, index=list(names), columns=list(names))
-
-
-def test_kinds_of_pairs_are_told_apart():
-    rng = np.random.default_rng(0)
-    graphs = {
-        (worm, seed, fold): graph_of(rng.random((4, 4))) for worm in "ab" for seed in range(3) for fold in range(2)
-    }
-    table = graph_stability(graphs, names=("worm", "seed", "fold")).set_index("differ_in")
-    assert table["n_pairs"].to_dict() == {
-        "worm": 6,
-        "seed": 12,
-        "fold": 6,
-        "worm and seed": 12,
-        "worm and fold": 6,
-        "seed and fold": 12,
-        "worm and seed and fold": 12,
-    }
-    assert ((table["lowest"] < table["mean"]) & (table["mean"] < table["highest"])).all()
-    two = graph_stability({"x": graphs["a", 0, 0], "y": graphs["b", 1, 1]})
-    left, right = (graph.to_numpy()[~np.eye(4, dtype=bool)] for graph in (graphs["a", 0, 0], graphs["b", 1, 1]))
-    assert two["mean"].item() == pytest.approx(pd.Series(left).corr(pd.Series(right), method="spearman"))
-
-
-def test_self_edges_count_only_where_asked_and_neurons_are_matched_by_name():
-    values = np.arange(16.0).reshape(4, 4)
-    other = graph_of(values + 100 * np.eye(4)[::-1][:, ::-1] * [-1, 1, -1, 1]).loc[list("dbca"), list("cadb")]
-    graphs = {"x": graph_of(values), "y": other}
-    assert graph_stability(graphs)["mean"].item() == pytest.approx(1)
-    assert graph_stability(graphs, diagonal=True)["mean"].item() < 1
-
-
-def test_stability_without_meaning_is_refused():
-    constant = graph_of(np.full((4, 4), 0.5))
-    table = graph_stability({"x": constant, "y": graph_of(np.arange(16).reshape(4, 4))})
-    assert table["n_undefined"].item() == 1
-    assert np.isnan(table["mean"].item())
-    with pytest.raises(ValueError, match="1 graph is not enough"):
-        graph_stability({"x": constant})
-    with pytest.raises(ValueError, match=r"the key 'x' has 1 entries, but names=\('worm', 'seed'\) has 2"):
-        graph_stability({"x": constant, "y": constant}, names=("worm", "seed"))
-    with pytest.raises(ValueError, match=r"share 2 neurons, \['a', 'b'\]; at least 3"):
-        graph_stability({"x": constant, "y": graph_of(np.eye(4), "abxy")})
-    with pytest.raises(ValueError, match=r"graph \('y',\) holds NaN"):
-        graph_stability({"x": constant, "y": constant.where(np.eye(4) == 0)})

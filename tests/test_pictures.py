@@ -131,13 +131,12 @@ def behavior():
     return displays.BehaviorDisplay(worms()[0], velocity, predicted, unit="mm/s").plot()
 
 
-def graph(kind="matrix"):
+def graph():
     return displays.GraphDisplay(
         load_connectome("white1986", PAPER_NEURONS),
         reference=load_connectome("cook2019", PAPER_NEURONS),
         reference_label="edge in Cook et al. 2019",
         label="Synapses and gap junctions",
-        kind=kind,
     ).plot()
 
 
@@ -145,10 +144,6 @@ def signed_graph():
     X, _ = frames()
     traces = X.filter(like=":trace").rename(columns=lambda name: name.split(":")[0])
     return displays.GraphDisplay(traces.corr(), reference=load_connectome(), label="Correlation").plot()
-
-
-def network():
-    return graph("network")
 
 
 def manifold(components=None):
@@ -220,7 +215,7 @@ PICTURES = {
     draw.__name__: draw
     for draw in (
         recording, traces, ethogram, ethogram_of_new_worms, confusion, confusion_of_a_classifier, training_worms,
-        labelled_seconds, scores_of_worms, errors_by_step, trajectory, behavior, graph, signed_graph, network, manifold,
+        labelled_seconds, scores_of_worms, errors_by_step, trajectory, behavior, graph, signed_graph, manifold,
         flat_manifold, reliability, importance, leakage,
     )
 }  # fmt: skip
@@ -326,7 +321,7 @@ def test_axes_of_numbers_have_a_label_with_the_unit(name):
                 label = axis.get_label().get_text()
                 assert UNIT.search(label) or NO_UNIT.fullmatch(label), f"{letter} axis: {label!r}"
                 n_labels += 1
-    assert n_labels or name == "network"
+    assert n_labels
 
 
 @pytest.mark.parametrize("name", PICTURES)

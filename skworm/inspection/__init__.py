@@ -1,7 +1,7 @@
 """Inspect recordings, fitted models and their scores: graphs, importance of neurons, leakage between windows."""
 
 from skworm.inspection.functional import FunctionalGraph, functional_graph
-from skworm.inspection.graphs import compare_graphs, graph_stability, inferred_graph
+from skworm.inspection.graphs import compare_graphs, inferred_graph
 from skworm.inspection.importance import neuron_importance, summarize_importance
 from skworm.inspection.leakage import describe_leakage, leakage_report
 
@@ -10,7 +10,6 @@ __all__ = [
     "compare_graphs",
     "describe_leakage",
     "functional_graph",
-    "graph_stability",
     "inferred_graph",
     "leakage_report",
     "neuron_importance",

@@ -1,10 +1,8 @@
-"""Graphs that networks infer: their stability, and their likeness to other graphs."""
+"""Graphs that networks infer, and their likeness to other graphs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -161,14 +159,15 @@ def compare_graphs(
         )
     weights, strengths = (graph.loc[neurons, neurons].to_numpy() for graph in (inferred, reference))
     strengths = strengths if signed else np.abs(strengths)
-    counted = counted_pairs(len(neurons), diagonal) & ~np.isnan(strengths)
+    between = ~np.eye(len(neurons), dtype=bool)
+    counted = (between | diagonal) & ~np.isnan(strengths)
     if not counted.any():
         raise ValueError("reference knows no pair of the shared neurons: all are NaN; take another measure of it")
     statistics = partial(_statistics, counted=counted, edge_threshold=edge_threshold)
     rng = check_random_state(random_state)
     orders = [rng.permutation(len(neurons)) for _ in range(n_permutations)]
     permuted = [statistics(weights[np.ix_(order, order)], strengths) for order in orders]
-    edges = (strengths != 0) & counted_pairs(len(neurons), False) & counted
+    edges = (strengths != 0) & between & counted
     symmetric = np.array_equal(strengths, strengths.T, equal_nan=True)
     graph, rewired, moved = strengths, [], []
     for _ in range(n_permutations):
@@ -203,7 +202,9 @@ def _statistics(
     auroc = np.nan
     if n_edges and n_others:
         auroc = (ranks[is_edge].sum() - n_edges * (n_edges + 1) / 2) / (n_edges * n_others)
-    return correlation_of_ranks(ranks, rankdata(strengths)), float(auroc)
+    left, right = (each - each.mean() for each in (ranks, rankdata(strengths)))
+    scale = np.sqrt((left @ left) * (right @ right))
+    return float(left @ right / scale) if scale > 0 else np.nan, float(auroc)
 
 
 def _against_chance(observed: float, chance: np.ndarray) -> dict[str, float]:
@@ -220,7 +221,12 @@ def _against_chance(observed: float, chance: np.ndarray) -> dict[str, float]:
 
 
 def _oriented(graph: pd.DataFrame, name: str, *, finite: bool = True) -> pd.DataFrame:
-    check_graph(graph, name, finite=finite)
+    square = isinstance(graph, pd.DataFrame) and sorted(map(str, graph.index)) == sorted(map(str, graph.columns))
+    if not square or graph.index.has_duplicates:
+        shape = getattr(graph, "shape", type(graph).__name__)
+        raise ValueError(f"{name} ({shape}) must be a DataFrame with the same neurons, each once, on both axes")
+    if finite and not np.isfinite(graph.to_numpy(dtype=float)).all():
+        raise ValueError(f"{name} holds NaN or infinite weights; leave out the neurons that have them")
     axes = (graph.index.name, graph.columns.name)
     if axes in (("post", "pre"), ("response", "stimulated")):
         graph = graph.T
@@ -232,9 +238,6 @@ def _oriented(graph: pd.DataFrame, name: str, *, finite: bool = True) -> pd.Data
     if several := repeated(map(neuron_name, graph.index)):
         raise ValueError(f"{name} names {several} more than once ('VB1' and 'VB01' are the same); name each one once")
     return graph.rename(index=neuron_name, columns=neuron_name).rename_axis(index="pre", columns="post").astype(float)
-
-
-_FEWEST_NEURONS_FOR_RANKS = 3
 
 
 def inferred_graph(
@@ -319,84 +322,6 @@ def inferred_graph(
     return graphs if by == "worm" else _mean(list(graphs.values()))
 
 
-def graph_stability(
-    graphs: Mapping[Any, pd.DataFrame], names: Sequence[str] = ("worm",), *, diagonal: bool = False
-) -> pd.DataFrame:
-    """Measure how far graphs of different worms, seeds or folds rank their edges alike.
-
-    Parameters
-    ----------
-    graphs : mapping of DataFrame
-        Square graphs by key: a tuple with one entry for each of `names`, or a single entry where there is one name.
-        Pairs of graphs are compared over the neurons that both have.
-    names : sequence of str, default=("worm",)
-        What the entries of a key are, such as ``("worm", "seed", "fold")``.
-    diagonal : bool, default=False
-        Count self edges too.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each kind of pair. Columns: ``differ_in``, the entries in which the two keys differ, such as
-        ``"seed"`` or ``"worm and seed"``; ``n_pairs``; ``n_undefined``, pairs left out because a graph has the same
-        weight everywhere; ``mean``, ``lowest`` and ``highest`` rank correlation (Spearman) of the edge weights.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two graphs, a key does not fit `names`, or two graphs share fewer than three neurons.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skworm.inspection import graph_stability
-    >>> graph = pd.DataFrame([[0, 1, 2], [3, 0, 4], [5, 6, 0]], index=list("abc"), columns=list("abc"))
-    >>> graph_stability({("w", 0): graph, ("w", 1): graph ** 2, ("v", 0): -graph}, names=("worm", "seed"))
-           differ_in  n_pairs  n_undefined  mean  lowest  highest
-    0           seed        1            0   1.0     1.0      1.0
-    1           worm        1            0  -1.0    -1.0     -1.0
-    2  worm and seed        1            0  -1.0    -1.0     -1.0
-    """
-    keyed = {key if isinstance(key, tuple) else (key,): graph for key, graph in graphs.items()}
-    for given, key in zip(graphs, keyed, strict=True):
-        if len(key) != len(names):
-            raise ValueError(f"the key {given!r} has {len(key)} entries, but names={tuple(names)} has {len(names)}")
-    if len(keyed) < 2:
-        raise ValueError(f"{len(keyed)} graph is not enough; pass two or more, such as the graphs_ of a fitted network")
-    rows = []
-    for (first, left), (second, right) in combinations(keyed.items(), 2):
-        differing = [name for name, one, other in zip(names, first, second, strict=True) if one != other]
-        correlation = _rank_correlation(left, right, (first, second), diagonal)
-        rows.append({"differ_in": " and ".join(differing), "order": len(differing), "correlation": correlation})
-    pairs = pd.DataFrame(rows)
-    kinds = pairs.groupby(["order", "differ_in"])["correlation"]
-    table = kinds.agg(n_pairs="size", n_undefined="count", mean="mean", lowest="min", highest="max")
-    table["n_undefined"] = table["n_pairs"] - table["n_undefined"]
-    return table.reset_index().drop(columns="order")
-
-
-def check_graph(graph: Any, name: str, *, finite: bool = True) -> None:
-    """Refuse what is not a square DataFrame of numbers with the same neurons, each once, on both axes."""
-    square = isinstance(graph, pd.DataFrame) and sorted(map(str, graph.index)) == sorted(map(str, graph.columns))
-    if not square or graph.index.has_duplicates:
-        shape = getattr(graph, "shape", type(graph).__name__)
-        raise ValueError(f"{name} ({shape}) must be a DataFrame with the same neurons, each once, on both axes")
-    if finite and not np.isfinite(graph.to_numpy(dtype=float)).all():
-        raise ValueError(f"{name} holds NaN or infinite weights; leave out the neurons that have them")
-
-
-def counted_pairs(n_neurons: int, diagonal: bool) -> np.ndarray:
-    """Return which entries of a graph count: all, or all but self edges."""
-    return np.ones((n_neurons, n_neurons), dtype=bool) if diagonal else ~np.eye(n_neurons, dtype=bool)
-
-
-def correlation_of_ranks(left: np.ndarray, right: np.ndarray) -> float:
-    """Correlate ranks (Spearman); NaN where one side is constant."""
-    left, right = left - left.mean(), right - right.mean()
-    scale = np.sqrt((left @ left) * (right @ right))
-    return float(left @ right / scale) if scale > 0 else np.nan
-
-
 def _last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
     if isinstance(estimator, Pipeline):
         X = estimator[:-1].transform(X) if len(estimator) > 1 else X
@@ -445,17 +370,3 @@ def _states_of_rows(X: Any, y: Any) -> np.ndarray:
     if states.shape != (len(X),):
         raise ValueError(f"y has shape {states.shape}, but X has {len(X)} rows; pass one state a row")
     return states
-
-
-def _rank_correlation(left: pd.DataFrame, right: pd.DataFrame, keys: tuple[Any, Any], diagonal: bool) -> float:
-    check_graph(left, f"graph {keys[0]}")
-    check_graph(right, f"graph {keys[1]}")
-    shared = [name for name in left.index if name in right.index]
-    if len(shared) < _FEWEST_NEURONS_FOR_RANKS:
-        raise ValueError(
-            f"the graphs {keys[0]} and {keys[1]} share {len(shared)} neurons, {shared}; at least "
-            f"{_FEWEST_NEURONS_FOR_RANKS} are needed"
-        )
-    counted = counted_pairs(len(shared), diagonal)
-    weights = [graph.loc[shared, shared].to_numpy(dtype=float)[counted] for graph in (left, right)]
-    return correlation_of_ranks(*map(rankdata, weights))

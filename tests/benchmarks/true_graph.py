@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 from skworm import GNNStateClassifier, GNNTrajectoryRegressor
 from skworm.datasets import load_connectome, load_recordings, make_worms
 from skworm.frames import PAPER_NEURONS, make_frames, make_trajectories
-from skworm.inspection import compare_graphs, functional_graph, graph_stability, inferred_graph
+from skworm.inspection import compare_graphs, functional_graph, inferred_graph
 
 CONNECTOMES = [
     ("white1986", "chemical"),
@@ -205,8 +205,8 @@ def main():
     print(table.groupby(["method", "reference"], sort=False)["auroc"].agg(["mean", "min", "max"]).round(3).to_string())
     for (method, worms), fits in graphs.items():
         if len(fits) > 1:
-            stability = graph_stability(fits, names=("seed",))
-            print(f"{method}, worms {worms}, {len(fits)} seeds:\n{stability.round(3).to_string(index=False)}")
+            alike = pd.DataFrame({seed: graph.stack() for seed, graph in fits.items()}).corr("spearman")
+            print(f"{method}, worms {worms}, rank correlation between seeds:\n{alike.round(3).to_string()}")
 
 
 if __name__ == "__main__":
