@@ -6,7 +6,7 @@ from sklearn.svm import SVC
 
 from skworm import WormGroupKFold
 from skworm.frames import make_frames
-from skworm.inspection import describe_leakage, leakage_report
+from skworm.inspection import leakage_report
 
 FOLDS = [("shuffled_windows", 0), ("contiguous_blocks", 0), ("contiguous_blocks", 4)]
 
@@ -65,18 +65,6 @@ def test_the_splitter_is_left_as_it_was_and_arrays_do_as_well():
     assert vars(cv) == before
     pd.testing.assert_frame_equal(by_index, by_groups)
     assert "accuracy_estimator" not in by_index
-
-
-def test_the_sentence_has_the_means_over_worms():
-    X, y = make_data()
-    report = leakage_report(X, y, cv=WormGroupKFold(4, window=4, random_state=0), estimator=SVC())
-    sentence = describe_leakage(report)
-    assert sentence.startswith("On held-out windows (mean of 2 worms), the frame number alone")
-    assert "0.250 under contiguous blocks, where 25 % of held-out windows touch" in sentence
-    assert "contiguous blocks with a gap of 4 frames, where 0 % of held-out windows touch" in sentence
-    assert sentence.count("the estimator: ") == 3
-    with pytest.raises(ValueError, match=r"lacks the columns \['accuracy_clock'\]; pass what leakage_report"):
-        describe_leakage(report.drop(columns="accuracy_clock"))
 
 
 def test_bad_input_is_named():

@@ -77,14 +77,14 @@ def neuron_importance(
     >>> from sklearn.svm import SVC
     >>> from skworm.datasets import make_worms
     >>> from skworm.frames import make_frames
-    >>> from skworm.inspection import neuron_importance, summarize_importance
+    >>> from skworm.inspection import neuron_importance
     >>> worms = make_worms(n_worms=2, n_frames=300, random_state=0)
     >>> X, y = make_frames(worms, neurons=["ALA", "AVAL"], states="2")
     >>> importance = neuron_importance(SVC().fit(X, y), X, y, n_repeats=2, random_state=0)
     >>> importance.shape
     (8, 6)
-    >>> summarize_importance(importance)["neuron"].tolist()
-    ['AVAL', 'ALA']
+    >>> importance.groupby("neuron")["drop"].mean().idxmax()
+    'AVAL'
     """
     check_whole(1, n_repeats=n_repeats)
     check_is_fitted(estimator)
@@ -111,44 +111,6 @@ def neuron_importance(
                 rows.append([neuron, worm, repeat, baseline, score(shuffled, states)])
     importance = pd.DataFrame(rows, columns=["neuron", "worm", "repeat", "baseline", "score"])
     return importance.assign(drop=importance["baseline"] - importance["score"])
-
-
-def summarize_importance(importance: pd.DataFrame) -> pd.DataFrame:
-    """Compute the mean drop of each neuron, with its spread over worms.
-
-    Parameters
-    ----------
-    importance : pandas.DataFrame
-        The table of :func:`neuron_importance`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a neuron, from the largest mean drop to the smallest. Columns: ``neuron``; ``mean``, ``std``, ``lowest``
-        and ``highest`` drop over worms, the repeats of each worm averaged first; ``n_worms``. The standard deviation
-        of a single worm is NaN.
-
-    Raises
-    ------
-    ValueError
-        If columns are missing.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skworm.inspection import summarize_importance
-    >>> importance = pd.DataFrame({"neuron": "AVAL", "worm": ["a", "a", "b"], "drop": [0.1, 0.3, 0.4]})
-    >>> summarize_importance(importance).round(2)
-      neuron  mean   std  lowest  highest  n_worms
-    0   AVAL   0.3  0.14     0.2      0.4        2
-    """
-    missing = [name for name in ("neuron", "worm", "drop") if name not in importance]
-    if missing:
-        raise ValueError(f"importance lacks the columns {missing}; pass what neuron_importance returned")
-    drops = importance.groupby(["neuron", "worm"], sort=False)["drop"].mean().groupby("neuron", sort=False)
-    table = drops.agg(["mean", "std", "min", "max", "count"])
-    table.columns = pd.Index(["mean", "std", "lowest", "highest", "n_worms"])
-    return table.sort_values("mean", ascending=False, kind="stable").reset_index()
 
 
 def _scorer(estimator: Any, scoring: Any) -> _Scorer:

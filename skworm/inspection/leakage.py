@@ -87,60 +87,6 @@ def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold, es
     return report[[*_KEYS, *report.columns.drop(_KEYS)]]
 
 
-def describe_leakage(report: pd.DataFrame) -> str:
-    """Return a sentence on what remembering the moment is worth.
-
-    Parameters
-    ----------
-    report : pandas.DataFrame
-        What :func:`leakage_report` returned.
-
-    Returns
-    -------
-    str
-        The sentence; its numbers are means over worms.
-
-    Raises
-    ------
-    ValueError
-        If columns of the report are missing.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skworm.inspection import describe_leakage
-    >>> report = pd.DataFrame({
-    ...     "fold_by": ["shuffled_windows", "contiguous_blocks"], "gap": 0, "worm": "worm-a",
-    ...     "share_touching": [0.99, 0.05], "accuracy_majority": 0.6, "accuracy_clock": [0.97, 0.65],
-    ... })
-    >>> describe_leakage(report)
-    'On held-out windows (mean of 1 worm), the frame number alone, without any neuron, predicts states with an accuracy
-     of 0.970 under shuffled windows, where 99 % of held-out windows touch a training window in time (most frequent
-     state: 0.600); 0.650 under contiguous blocks, where 5 % of held-out windows touch a training window in time (most
-     frequent state: 0.600).'
-    """
-    missing = [name for name in (*_KEYS, "share_touching", "accuracy_majority", "accuracy_clock") if name not in report]
-    if missing:
-        raise ValueError(f"report lacks the columns {missing}; pass what leakage_report returned")
-    n_worms = report["worm"].nunique()
-    means = report.groupby(["fold_by", "gap"], sort=False).mean(numeric_only=True)
-    clauses = []
-    for row in means.reset_index().to_dict("records"):
-        folds = row["fold_by"].replace("_", " ") + (f" with a gap of {row['gap']} frames" if row["gap"] else "")
-        others = f"most frequent state: {row['accuracy_majority']:.3f}"
-        if "accuracy_estimator" in row:
-            others += f"; the estimator: {row['accuracy_estimator']:.3f}"
-        clauses.append(
-            f"{row['accuracy_clock']:.3f} under {folds}, where {100 * row['share_touching']:.0f} % of held-out windows "
-            f"touch a training window in time ({others})"
-        )
-    worms = "1 worm" if n_worms == 1 else f"{n_worms} worms"
-    return (
-        f"On held-out windows (mean of {worms}), the frame number alone, without any neuron, predicts states with an "
-        f"accuracy of {'; '.join(clauses)}."
-    )
-
-
 def _accuracies(models: dict[str, Any], frames: StateSamples, splits: list[WormSplit]) -> pd.DataFrame:
     """Return the mean accuracy of each model on the held-out windows of each worm."""
     rows = []

@@ -298,12 +298,7 @@ def score_bouts(
         - ``dwell_time_distance``, seconds: the Wasserstein distance between the durations of true and of predicted
           bouts, mean over the states that the worm truly shows; 0 where the durations agree, whatever their order. A
           state that is never predicted counts as predicted for 0 s. Bouts that a gap cuts short are cut on both sides
-          alike, and count with the length that was seen;
-        - ``transition_agreement``, from 0 to 1, how well predicted bouts follow each other as the true ones do. The
-          rows of both transition matrices are divided by their sums. Two such rows agree by 1 minus their total
-          variation distance, that is by the probability that they share; where a state is never left in the prediction,
-          by 0. Mean over the states, weighted by how often each is truly left; NaN where none is. With two states every
-          row has one entry, so this says no more than that both states are left.
+          alike, and count with the length that was seen.
 
     Raises
     ------
@@ -328,7 +323,6 @@ def score_bouts(
             **{f"segment_f1_{100 * t:.0f}": segment_f1_of(true, predicted, threshold=t) for t in (0.10, 0.25, 0.50)},
             **match_onsets(true, predicted, fps=rate, tolerance=tolerance),
             "dwell_time_distance": dwell_time_distance(true, predicted) / rate,
-            "transition_agreement": transition_agreement(true, predicted),
         }
     return pd.DataFrame(list(rows.values()), index=pd.Index(rows, name="worm"))
 
@@ -364,17 +358,6 @@ def dwell_time_distance(true: Bouts, predicted: Bouts) -> float:
         lengths = predicted.n_frames[predicted.state == state]
         distances.append(wasserstein_distance(true.n_frames[true.state == state], lengths if len(lengths) else [0.0]))
     return float(np.mean(distances))
-
-
-def transition_agreement(true: Bouts, predicted: Bouts) -> float:
-    """Return the probability that transitions share; see :func:`score_bouts`."""
-    names = np.unique([*true.state, *predicted.state])
-    counts, found = _transitions(true, names), _transitions(predicted, names)
-    left = counts.sum(axis=1)
-    if not left.sum():
-        return np.nan
-    shared = np.minimum(*(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1) for matrix in (counts, found)))
-    return float(left @ shared.sum(axis=1) / left.sum())
 
 
 def _transitions(bouts: Bouts, names: np.ndarray) -> np.ndarray:

@@ -77,8 +77,7 @@ def make_state_scorer(metric: str, **options: Any) -> Callable[[Any, Any, Any], 
         - ``"segment_f1"``: bouts, see :func:`segment_f1`; takes `threshold`;
         - ``"onset_f1"``, ``"onset_latency"``: see :func:`score_bouts`; take `fps` and `tolerance`; a worm whose
           onsets are all missed has a latency of `tolerance`;
-        - ``"dwell_time_distance"``: see :func:`score_bouts`; takes `fps`;
-        - ``"transition_agreement"``: see :func:`score_bouts`.
+        - ``"dwell_time_distance"``: see :func:`score_bouts`; takes `fps`.
     **options
         Options of the metric.
 
@@ -168,5 +167,4 @@ _OF_BOUTS: dict[str, Callable[..., float]] = {
     )["onset_f1"],
     "onset_latency": _onset_latency,
     "dwell_time_distance": lambda true, predicted, *, fps: -bouts.dwell_time_distance(true, predicted) / fps,
-    "transition_agreement": bouts.transition_agreement,
 }

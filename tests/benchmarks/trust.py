@@ -123,7 +123,7 @@ def main():
     print_table(results, ["temperature", "ece_before", "ece_after", "log_loss_before", "log_loss_after"])
     print_table(results, ["coverage_mean", "set_size_mean", "coverage_max", "set_size_max"])
     print_table(results, ["accuracy", "macro_f1", "segment_f1_10", "segment_f1_50", "n_bouts", "n_predicted_bouts"])
-    print_table(results, ["onset_latency", "onset_f1", "dwell_time_distance", "transition_agreement"])
+    print_table(results, ["onset_latency", "onset_f1", "dwell_time_distance"])
 
 
 if __name__ == "__main__":
