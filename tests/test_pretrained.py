@@ -13,8 +13,7 @@ from click.testing import CliRunner
 import skworm
 from skworm.cli import main
 from skworm.datasets import load_recordings, save_recordings
-from skworm.estimators.familiarity import expected_accuracy, sets_of_states
-from skworm.estimators.prediction import decode_states
+from skworm.estimators.prediction import decode_states, expected_accuracy, sets_of_states
 from skworm.pretrained import NAMES, card, path_of
 from skworm.recording import map_states
 

@@ -24,7 +24,7 @@ import skworm
 from skworm import GNNStateClassifier, MLPStateClassifier, TemperatureScaledClassifier, VirtualWorms
 from skworm.datasets import load_recordings
 from skworm.estimators.calibration import LeftOut
-from skworm.estimators.familiarity import expected_accuracy, measures_of, pairs_of, presence_features
+from skworm.estimators.prediction import expected_accuracy, measures_of, pairs_of, presence_features
 from skworm.frames import make_frames
 from skworm.metrics import calibration_report, segment_f1
 from skworm.paper.study import digest_of_recordings

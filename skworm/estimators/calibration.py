@@ -20,7 +20,6 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
 
-from skworm.estimators.familiarity import states_within
 from skworm.estimators.states import StateClassifierMixin
 from skworm.frames.index import (
     FRAME_LEVEL,
@@ -384,3 +383,8 @@ class ConformalStateClassifier(InnerWormsClassifier):
         # The sum of weights is 1 but for rounding, which must not push the place beyond the last frame.
         place = int(np.searchsorted(np.cumsum(weight), self.coverage - 1e-12))
         self.threshold_ = float(nonconformity[order[place]])
+
+
+def states_within(probabilities: np.ndarray, threshold: float) -> np.ndarray:
+    """Return which states a set holds: those near enough, and the most probable one; none where NaN is all there is."""
+    return (1 - probabilities <= threshold) | (probabilities == probabilities.max(axis=1, keepdims=True))
