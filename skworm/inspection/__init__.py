@@ -1,9 +1,8 @@
 """Inspect recordings, fitted models and their scores: graphs, importance of neurons, leakage between windows."""
 
+from skworm.inspection.classifiers import leakage_report, neuron_importance
 from skworm.inspection.functional import FunctionalGraph, functional_graph
 from skworm.inspection.graphs import compare_graphs, inferred_graph
-from skworm.inspection.importance import neuron_importance
-from skworm.inspection.leakage import leakage_report
 
 __all__ = [
     "FunctionalGraph",

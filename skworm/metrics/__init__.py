@@ -7,8 +7,7 @@ from skworm.metrics.bouts import (
     transition_matrix,
 )
 from skworm.metrics.calibration import calibration_report, coverage_report, reliability_curve
-from skworm.metrics.regression import mse_by_step, score_behavior, skill_by_step
-from skworm.metrics.states import make_state_scorer, score_states
+from skworm.metrics.scores import make_state_scorer, mse_by_step, score_behavior, score_states, skill_by_step
 
 __all__ = [
     "calibration_report",
