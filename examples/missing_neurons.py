@@ -11,7 +11,6 @@ import pandas as pd
 
 from skworm import MLPStateClassifier, VirtualWorms
 from skworm.datasets import make_worms
-from skworm.estimators.adaptation import adapt
 from skworm.frames import make_frames
 from skworm.plotting import ScoreCurveDisplay
 
@@ -55,13 +54,3 @@ for n_shown in (3, 6, 9, 12, len(names)):
 scores = pd.DataFrame(rows).assign(panel="unseen worms")
 display = ScoreCurveDisplay(scores, xlabel="Neurons that the model is shown (number)").plot()
 display.figure_.savefig("missing_neurons.png", dpi=150)
-
-# %%
-# ``adapt`` aligns the model with a new worm by the frames of that worm alone, without its states. It does not replace
-# neurons that are missing, and may gain or lose a little.
-
-fitted = models["trained with dropout"]
-for new_worm in new_worms:
-    frames, states = X[worm == new_worm], y[worm == new_worm]
-    adapted = adapt(fitted, frames)
-    print(f"{new_worm}: as fitted {fitted.score(frames, states):.3f}, adapted {adapted.score(frames, states):.3f}")

@@ -41,7 +41,6 @@ from skworm import (
 )
 from skworm.cli import main
 from skworm.datasets import load_connectome, load_recordings, make_worms, save_recordings
-from skworm.estimators.adaptation import adapt
 from skworm.frames import PAPER_NEURONS, contains_transition, make_behavior, make_frames, make_trajectories
 from skworm.model_selection import FusedGridSearchCV, WormGroupKFold, cross_validate_worms
 from skworm.model_selection.results import read_csv
@@ -476,23 +475,6 @@ def state_conformal():
         thresholds = model.worm_thresholds_.rename("threshold").reset_index()
         everywhere = pd.DataFrame({"worm": ["all"], "threshold": [model.threshold_]})
         tables |= {f"{name}-sets": sets.reset_index(), f"{name}-thresholds": pd.concat([thresholds, everywhere])}
-    return tables
-
-
-@case
-def state_adapted():
-    X, y, new, true = trained_on()
-    labelled = true.where(new.index.get_level_values("frame") < 120, "unknown")
-    tables = {}
-    for name, cls in (("mlp", MLPStateClassifier), ("gnn", GNNStateClassifier)):
-        own = {**(MLP_FAST if cls is MLPStateClassifier else GNN_FAST), "augmentation": VirtualWorms()}
-        model = cls(**own).fit(X, y)
-        for kind, adapted in (
-            ("aligned", adapt(model, new, align=0.7)),
-            ("labelled", adapt(model, new, labelled, freedom=0.1)),
-        ):
-            predicted = pd.DataFrame(adapted.predict_proba(new), columns=adapted.classes_, index=new.index)
-            tables[f"{name}-{kind}"] = some_rows(predicted).reset_index()
     return tables
 
 

@@ -27,7 +27,6 @@ from skworm import (
     WormGroupKFold,
 )
 from skworm.datasets import make_worms
-from skworm.estimators.adaptation import adapt
 from skworm.frames import PAPER_NEURONS, WormMinMaxScaler, make_frames, make_trajectories
 from skworm.frames.index import column_names, match_neurons
 from skworm.model_selection import cross_validate_worms
@@ -251,17 +250,6 @@ def test_a_model_file_keeps_what_is_missing(estimator, fitted, lacking, tmp_path
     model = fitted(estimator)
     loaded = skworm.load(skworm.save(model, tmp_path / "model.skworm"))
     np.testing.assert_array_equal(loaded.predict(lacking[2]), model.predict(lacking[2]))
-
-
-def test_a_network_adapts_to_a_worm_that_lacks_a_neuron(fitted, lacking):
-    X = lacking[2]
-    before = fitted(NEURAL[2])
-    model = adapt(before, X)
-    expected = model.predict_proba(X)
-    assert np.abs(expected - before.predict_proba(X)).max() > 1e-3
-    changed = X.assign(**{"AVAR:derivative": 7.0})
-    np.testing.assert_array_equal(model.predict_proba(changed), expected)
-    np.testing.assert_array_equal(adapt(before, changed).predict_proba(X), expected)
 
 
 class TestTables:

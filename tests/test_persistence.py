@@ -16,7 +16,6 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardSca
 import skworm
 from skworm import GAT, InferredGraph, Rollout, VirtualWorms
 from skworm.datasets import make_worms
-from skworm.estimators.adaptation import adapt
 from skworm.estimators.prediction import decode_states
 from skworm.frames import WormMinMaxScaler, make_frames, make_trajectories
 from skworm.paper import published
@@ -166,13 +165,6 @@ def test_frames_that_a_wrapped_model_expects_are_known(frames, tmp_path):
     assert len(decode_states(skworm.load(path), fast)) < 0.6 * fast[0].n_frames
     with pytest.warns(UserWarning, match=r"trained on 2\.9 frames a second, and X has 6"):
         model.predict(make_frames(fast, states=None)[0])
-
-
-def test_an_adapted_network_answers_as_before(frames, tmp_path):
-    X, y, new = frames
-    adapted = adapt(NETWORK.fit(X, y), new)
-    assert not np.array_equal(adapted.predict_proba(new), NETWORK.predict_proba(new))
-    assert_same_model(skworm.load(skworm.save(adapted, tmp_path / "a.skworm")), adapted, (new,))
 
 
 @pytest.mark.parametrize("name", BEHAVIOR)

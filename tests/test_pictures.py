@@ -102,7 +102,7 @@ def training_worms():
 
 
 def labelled_seconds():
-    results = scores("seconds", [0, 10, 30, 60, 120], ["as fitted", "adapted"], ["new_worm"])
+    results = scores("seconds", [0, 10, 30, 60, 120], ["MLP", "GNN"], ["new_worm"])
     return displays.ScoreCurveDisplay.from_results(results, x="seconds", xlabel="Labelled time of the new worm (s)")
 
 
