@@ -223,8 +223,6 @@ AVERAGES = {
 }
 READOUTS = {
     "sum": {"readout": "sum"},
-    "mean": {"readout": "mean"},
-    "attention": {"readout": "attention"},
     "two-layers": {"readout": Readout(n_layers=2)},
     "batch-norm": {"readout": Readout(batch_norm="output")},
     "batch-norm-before": {"readout": Readout(batch_norm="before_activation")},
@@ -282,7 +280,7 @@ freeze(
         "fast": mlp,
         **variants(MLPStateClassifier, READOUTS, shared=MLP_FAST),
         "mixing": partial(mlp, augmentation=VirtualWorms(gain=0.1, offset=0.0, n_groups=3, mixing=0.2)),
-        "dropout": partial(mlp, augmentation=VirtualWorms(neuron_dropout=0.3), readout="attention"),
+        "dropout": partial(mlp, augmentation=VirtualWorms(neuron_dropout=0.3)),
     },
 )
 freeze(
@@ -305,11 +303,11 @@ freeze(
     {
         "svm": svm,
         "mlp": mlp,
-        "mlp-attention": partial(mlp, readout="attention"),
+        "mlp-sum": partial(mlp, readout="sum"),
         **variants(
             GNNStateClassifier,
             {name: GRAPHS[name] for name in ("static", "dynamic", "free", "gat", "sage")},
-            {"attention": READOUTS["attention"]},
+            {"sum": READOUTS["sum"]},
             shared=GNN_FAST,
         ),
     },
@@ -353,7 +351,7 @@ freeze(
         **variants(
             GNNBehaviorRegressor,
             {name: GRAPHS[name] for name in ("static", "dynamic", "free", "given", "row-normalized", "gatv2")},
-            {name: READOUTS[name] for name in ("attention", "virtual-worms")},
+            {name: READOUTS[name] for name in ("sum", "virtual-worms")},
             shared=GNN_FAST,
         ),
     },

@@ -28,12 +28,11 @@ FEW = {"max_epochs": 60, "learning_rate": 0.03, "random_state": 0, "device": "cp
 ESTIMATORS = [
     SVMStateClassifier(),
     MLPStateClassifier(**FEW),
-    MLPStateClassifier(readout="attention", augmentation=None, **FEW),
+    MLPStateClassifier(readout="sum", augmentation=None, **FEW),
     GNNStateClassifier(**FEW),
     GNNStateClassifier(graph="learned", augmentation=None, **FEW),
     GNNStateClassifier(messages="gatv2", **FEW),
     GNNStateClassifier(
-        readout="attention",
         graph=InferredGraph(per="frame"),
         augmentation=VirtualWorms(neuron_dropout=0.1, mixing=0.1),
         **FEW,

@@ -46,7 +46,7 @@ CLASSIFIERS = plain(
     {
         "mlp": MLPStateClassifier(weight_decay=0.1),
         "mlp virtual worms": MLPStateClassifier(augmentation=VIRTUAL),
-        "mlp batch norm": MLPStateClassifier(readout=Readout("mean", n_layers=2, batch_norm="before_activation")),
+        "mlp batch norm": MLPStateClassifier(readout=Readout("sum", n_layers=2, batch_norm="before_activation")),
         "mlp training loss": MLPStateClassifier(validation_fraction=0),
         "gnn": GNNStateClassifier(),
         "gnn virtual worms": GNNStateClassifier(graph=InferredGraph(n_hidden=5), augmentation=VIRTUAL),
@@ -58,8 +58,8 @@ CLASSIFIERS = plain(
             f"gnn {stage}": GNNStateClassifier(graph=InferredGraph(average=stage, batch_norm=True))
             for stage in ("hidden_edges", "edge_weights")
         },
-        "mlp attention": MLPStateClassifier(readout="attention", augmentation=VIRTUAL),
-        "gnn attention pooling": GNNStateClassifier(readout="attention"),
+        "mlp sum": MLPStateClassifier(readout="sum", augmentation=VIRTUAL),
+        "gnn sum": GNNStateClassifier(readout="sum"),
         **{name: GNNStateClassifier(messages=name) for name in ("gin", "sage", "gat", "gatv2", "attention")},
         "gin 0": GNNStateClassifier(messages=GIN(learn_epsilon=False)),
     }
@@ -68,7 +68,6 @@ BEHAVIOR = plain(
     {
         "mlp": MLPBehaviorRegressor(),
         "mlp huber": MLPBehaviorRegressor(loss="huber", augmentation=VIRTUAL),
-        "mlp attention": MLPBehaviorRegressor(readout="attention"),
         "gnn": GNNBehaviorRegressor(),
         "gnn virtual worms": GNNBehaviorRegressor(augmentation=VIRTUAL),
         "gnn free": GNNBehaviorRegressor(graph="learned"),
@@ -79,13 +78,11 @@ LACKING = plain(
     {
         "mlp": MLPStateClassifier(),
         "mlp virtual worms": MLPStateClassifier(augmentation=DROPPED),
-        "mlp mean": MLPStateClassifier(augmentation=DROPPED, readout="mean"),
-        "mlp attention": MLPStateClassifier(augmentation=DROPPED, readout="attention"),
+        "mlp sum": MLPStateClassifier(augmentation=DROPPED, readout="sum"),
         "gnn": GNNStateClassifier(),
         "gnn virtual worms": GNNStateClassifier(augmentation=DROPPED, messages=Messages(normalization="row")),
         "gnn dynamic": GNNStateClassifier(graph=InferredGraph(per="frame"), augmentation=DROPPED),
         "gnn edge weights": GNNStateClassifier(graph=InferredGraph(average="edge_weights"), augmentation=DROPPED),
-        "gnn attention": GNNStateClassifier(augmentation=DROPPED, readout="attention"),
         **{name: GNNStateClassifier(messages=name) for name in ("gin", "sage", "gatv2")},
     }
 )
@@ -230,7 +227,7 @@ def test_other_structures_make_other_stacks(frames):
             MLPStateClassifier(augmentation=clone(VIRTUAL).set_params(gain=0.5)),
             MLPStateClassifier(augmentation=clone(VIRTUAL).set_params(mixing=0)),
             MLPStateClassifier(augmentation=DROPPED),
-            MLPStateClassifier(readout="attention"),
+            MLPStateClassifier(readout="sum"),
             GNNStateClassifier(messages=Messages(residual=True)),
             GNNStateClassifier(messages=Messages(residual=False)),
         )

@@ -2,13 +2,10 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from skworm import VirtualWorms
 from skworm.estimators.parts import MESSAGES
 from skworm.nn import (
-    AttentionPooling,
     DynamicGraph,
     EdgeEncoder,
     FixedGraph,
@@ -88,7 +85,7 @@ class TestModules:
         torch.testing.assert_close(graphs[:, there][:, :, there], part.group_graphs(nodes[:, there], group))
 
     @pytest.mark.parametrize("name", ["node_features", "hidden_edges", "dynamic", "fixed"])
-    @pytest.mark.parametrize("aggregation", ["concatenate", "mean", "attention"])
+    @pytest.mark.parametrize("aggregation", ["concatenate", "sum"])
     def test_frames_known_to_be_complete_come_out_as_others_do(self, name, aggregation):
         frames, index = torch.rand(N_FRAMES, N_NEURONS * N_NODE_FEATURES).double(), torch.arange(N_FRAMES) % 3
         shape = {"n_hidden": 4, "n_layers": 1, "batch_norm": None, "aggregation": aggregation, "fill_missing": True}
@@ -124,38 +121,6 @@ class TestModules:
         fill.train()
         fill(4 + 0 * nodes, torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
         torch.testing.assert_close(fill.typical.mean.flatten(), torch.tensor([2.75, 3.0]))
-
-    @given(order=st.permutations(range(N_NEURONS)), missing=st.sets(st.integers(0, N_NEURONS - 1)))
-    @settings(max_examples=25)
-    def test_attention_knows_no_order(self, order, missing):
-        torch.manual_seed(0)
-        pooling = AttentionPooling(N_NEURONS, N_NODE_FEATURES, 4).double().eval()
-        with torch.no_grad():
-            for parameter in pooling.parameters():
-                parameter.normal_()
-            pooling.typical.mean.normal_()
-        nodes = torch.rand(N_FRAMES, N_NEURONS, N_NODE_FEATURES, dtype=torch.float64)
-        present = torch.ones(N_FRAMES, N_NEURONS, dtype=torch.float64)
-        present[:, list(missing)] = 0
-        expected = pooling(nodes, present)
-        total = 0.0 if len(missing) == N_NEURONS else 1.0
-        torch.testing.assert_close(pooling.attention(nodes, present).sum(1), torch.full((N_FRAMES,), total).double())
-        for layer in (pooling.value, pooling.score):
-            layer.weight.data, layer.bias.data = layer.weight.data[list(order)], layer.bias.data[list(order)]
-        pooling.typical.mean.copy_(pooling.typical.mean[list(order)].clone())
-        torch.testing.assert_close(pooling(nodes[:, list(order)], present[:, list(order)]), expected)
-
-    def test_equal_attention_to_all_neurons_is_a_linear_layer(self):
-        pooling = AttentionPooling(N_NEURONS, N_NODE_FEATURES, 4).eval()
-        nodes = torch.rand(N_FRAMES, N_NEURONS, N_NODE_FEATURES)
-        expected = nodes.flatten(1) @ pooling.value.weight.flatten(0, 1) + pooling.value.bias.sum((0, 1))
-        torch.testing.assert_close(pooling(nodes, torch.ones(N_FRAMES, N_NEURONS)), expected)
-
-    def test_the_mean_is_over_neurons_that_are_there(self, nodes, present):
-        torch.manual_seed(0)
-        shape = {"n_hidden": 4, "n_layers": 1, "batch_norm": None, "aggregation": "mean"}
-        readout = ReadoutModule(N_NEURONS, N_NODE_FEATURES, 3, **shape).double()
-        torch.testing.assert_close(readout(nodes, present), readout(nodes[:, ~self.MISSING]))
 
 
 class TestVirtualWormsLackNeurons:

@@ -39,10 +39,10 @@ VIRTUAL = VirtualWorms(n_groups=4, mixing=0.1, neuron_dropout=0.2)
 
 NEURAL = [
     MLPStateClassifier(**FAST),
-    MLPStateClassifier(readout="mean", **FAST),
-    MLPStateClassifier(readout="attention", augmentation=VIRTUAL, **FAST),
+    MLPStateClassifier(readout="sum", **FAST),
+    MLPStateClassifier(augmentation=VIRTUAL, **FAST),
     GNNStateClassifier(augmentation=VIRTUAL, **FAST),
-    GNNStateClassifier(readout="attention", **FAST),
+    GNNStateClassifier(**FAST),
     GNNStateClassifier(graph=InferredGraph(per="frame"), messages=Messages(normalization="row"), readout="sum", **FAST),
     GNNStateClassifier(graph="learned", **FAST),
     published("gnn", **FAST),
@@ -201,7 +201,7 @@ def test_a_training_worm_without_any_neuron_is_an_error(frames):
 
 
 def test_the_graph_of_a_worm_says_nothing_of_a_neuron_that_it_lacks(fitted):
-    model = fitted(GNNStateClassifier(readout="attention", **FAST))
+    model = fitted(GNNStateClassifier(**FAST))
     assert model.graphs_["simulated-1"].loc["RID"].isna().all()
     assert model.graphs_["simulated-1"]["RID"].isna().all()
     assert model.graphs_["simulated-1"].drop(index="RID", columns="RID").notna().all(axis=None)

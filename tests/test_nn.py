@@ -163,9 +163,8 @@ def test_residual_and_self_edges(frames, group):
     torch.testing.assert_close(doubled.messages(nodes, group), 4 * nodes)
 
 
-@pytest.mark.parametrize("aggregation", ["sum", "mean"])
-def test_symmetric_aggregations_do_not_depend_on_the_order_of_neurons(aggregation, frames):
-    module, order = readout(aggregation), torch.tensor(np.random.default_rng(0).permutation(N_NEURONS))
+def test_a_sum_does_not_depend_on_the_order_of_neurons(frames):
+    module, order = readout("sum"), torch.tensor(np.random.default_rng(0).permutation(N_NEURONS))
     nodes = frames.unflatten(1, (N_NEURONS, -1))
     torch.testing.assert_close(module(nodes), module(nodes[:, order]))
     assert not torch.allclose(readout()(nodes), readout()(nodes[:, order]))

@@ -68,9 +68,7 @@ PICTURES = {
     "neuron_curve": Picture(
         (
             benchmark("missing_neurons", *UNION, "--models", "MLP", "--dropouts", "0.2", "0.5"),
-            benchmark(
-                "missing_neurons", *UNION, "--models", "GNN", "--dropouts", "0.2", "--aggregations", "concatenate"
-            ),
+            benchmark("missing_neurons", *UNION, "--models", "GNN", "--dropouts", "0.2"),
         ),
         long=True,
     ),

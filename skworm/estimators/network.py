@@ -107,7 +107,7 @@ class NeuralEstimator(DocumentedEstimator):
     ----------
     n_hidden : int, default={n_hidden}
         Hidden features of a layer of the readout.
-    readout : {"concatenate", "sum", "mean", "attention"} or Readout, default={readout!r}
+    readout : {"concatenate", "sum"} or Readout, default={readout!r}
         How outputs are read out of the neurons; a name is :class:`Readout` with this `aggregation`.
     augmentation : VirtualWorms, "auto" or None, default={augmentation!r}
         Augmentation of the training data. ``"auto"`` is ``VirtualWorms()``.
@@ -153,7 +153,7 @@ class NeuralEstimator(DocumentedEstimator):
     """
 
     n_hidden: Count = 16
-    readout: Literal["concatenate", "sum", "mean", "attention"] | Readout = "concatenate"
+    readout: Literal["concatenate", "sum"] | Readout = "concatenate"
     augmentation: VirtualWorms | Literal["auto"] | None = "auto"
     max_epochs: Count = 300
     learning_rate: Positive = 0.005

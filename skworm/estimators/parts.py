@@ -258,12 +258,10 @@ class Readout(ParameterObject):
 
     Parameters
     ----------
-    aggregation : {"concatenate", "sum", "mean", "attention"}, default="concatenate"
-        How the neurons' features come together before the perceptron. ``"attention"`` gives each neuron a learned map
-        of its own, and takes a learned weighted mean of those that are there; it needs virtual worms with
-        `neuron_dropout` where neurons may be missing. With ``"concatenate"``, what is typical of a missing neuron, its
-        mean in training, stands in for it, with a learned shift where neurons are missing in training. Trajectories
-        are read out of ``"concatenate"`` only.
+    aggregation : {"concatenate", "sum"}, default="concatenate"
+        How the neurons' features come together before the perceptron. With ``"concatenate"``, what is typical of a
+        missing neuron, its mean in training, stands in for it, with a learned shift where neurons are missing in
+        training. Trajectories are read out of ``"concatenate"`` only.
     n_layers : int, default=1
         Hidden layers of the perceptron; a linear map to the outputs follows.
     batch_norm : {"auto", "output", "before_activation"} or None, default="auto"
@@ -278,7 +276,7 @@ class Readout(ParameterObject):
     2
     """
 
-    aggregation: Literal["concatenate", "sum", "mean", "attention"] = "concatenate"
+    aggregation: Literal["concatenate", "sum"] = "concatenate"
     n_layers: Count = 1
     batch_norm: Literal["auto", "output", "before_activation"] | None = "auto"
 

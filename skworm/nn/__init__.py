@@ -1,7 +1,7 @@
 """Torch modules: perceptrons, graphs between neurons, convolutions, memories, and the networks built of them."""
 
 from skworm.nn.blocks import Groups
-from skworm.nn.frames import AttentionPooling, FrameModule, ReadoutModule
+from skworm.nn.frames import FrameModule, ReadoutModule
 from skworm.nn.graphs import DynamicGraph, EdgeEncoder, FixedGraph, FreeGraph, StaticGraph
 from skworm.nn.messages import (
     AttentionConvolution,
@@ -16,7 +16,6 @@ from skworm.nn.rollout import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout, S
 
 __all__ = [
     "AttentionConvolution",
-    "AttentionPooling",
     "DynamicGraph",
     "EdgeEncoder",
     "FixedGraph",

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from skworm.nn.blocks import Groups, perceptron
 from skworm.nn.messages import GraphConvolution, MessagePassing
-from skworm.nn.rollout import NeuronLinear
 
 
 class ReadoutModule(nn.Module):
@@ -21,7 +20,7 @@ class ReadoutModule(nn.Module):
         Outputs a frame, such as one logit a state.
     n_hidden, n_layers, batch_norm
         Shape of the perceptron, see :class:`skworm.MLPStateClassifier`.
-    aggregation : {"concatenate", "sum", "mean", "attention"}
+    aggregation : {"concatenate", "sum"}
         How the neurons' features come together before the perceptron.
     fill_missing : bool, default=False
         Whether neurons may be missing, so that what is typical of each has to be known where they are concatenated.
@@ -40,12 +39,10 @@ class ReadoutModule(nn.Module):
         fill_missing: bool = False,
     ) -> None:
         super().__init__()
-        self.aggregation = aggregation
-        n_inputs = {"concatenate": n_neurons * n_node_features, "attention": n_hidden}
-        if aggregation == "attention":
-            self.pooling = AttentionPooling(n_neurons, n_node_features, n_hidden)
-        self.fill = MissingNodes(n_neurons, n_node_features) if fill_missing and aggregation == "concatenate" else None
-        self.hidden = perceptron(n_inputs.get(aggregation, n_node_features), n_hidden, n_layers, batch_norm)
+        self.is_sum = aggregation == "sum"
+        self.fill = MissingNodes(n_neurons, n_node_features) if fill_missing and not self.is_sum else None
+        n_inputs = n_node_features * (1 if self.is_sum else n_neurons)
+        self.hidden = perceptron(n_inputs, n_hidden, n_layers, batch_norm)
         self.output = nn.Linear(n_hidden, n_outputs)
 
     def forward(self, nodes: Tensor, present: Tensor | None = None) -> Tensor:
@@ -53,16 +50,9 @@ class ReadoutModule(nn.Module):
 
         Where a neuron is missing, `present` of shape (n_frames, n_neurons) is 0, otherwise 1, and the nodes are 0.
         """
-        return self.output(self.hidden(self._aggregated(nodes, present)))
-
-    def _aggregated(self, nodes: Tensor, present: Tensor | None) -> Tensor:
-        if self.aggregation == "attention":
-            return self.pooling(nodes, nodes.new_ones(nodes.shape[:2]) if present is None else present)
-        if self.aggregation == "sum":
-            return nodes.sum(1)
-        if self.aggregation == "mean":
-            return nodes.mean(1) if present is None else nodes.sum(1) / present.sum(1, keepdim=True).clamp(min=1)
-        return (nodes if self.fill is None else self.fill(nodes, present)).flatten(1)
+        if self.fill is not None:
+            nodes = self.fill(nodes, present)
+        return self.output(self.hidden(nodes.sum(1) if self.is_sum else nodes.flatten(1)))
 
 
 class TypicalNodes(nn.Module):
@@ -108,47 +98,6 @@ class MissingNodes(nn.Module):
         """Fill nodes of shape (n_frames, n_neurons, n_node_features), 0 where `present` is 0; by None all are there."""
         typical = self.typical(nodes, present)
         return nodes if present is None else torch.where(present.unsqueeze(-1) > 0, nodes, typical + self.shift)
-
-
-class AttentionPooling(nn.Module):
-    r"""Pool the neurons that are there: :math:`n \sum_i \alpha_i (W_i x_i + b_i)`, in no order, each known by its name.
-
-    :math:`x_i` is measured from what is typical of neuron i, its mean in training, and :math:`\alpha` is the softmax
-    of :math:`w_i \cdot x_i + c_i` over the neurons that are there. :math:`W_i, b_i, w_i` and :math:`c_i` are learned; n
-    is the number of all neurons. With equal attention and no neuron missing this is the first layer of a perceptron on
-    concatenated neurons; where some are missing, the others count for more.
-
-    Parameters
-    ----------
-    n_neurons, n_inputs, n_outputs : int
-        Neurons, their features, and the features of its outputs.
-    """
-
-    def __init__(self, n_neurons: int, n_inputs: int, n_outputs: int) -> None:
-        super().__init__()
-        self.n_neurons = n_neurons
-        self.typical = TypicalNodes(n_neurons, n_inputs)
-        self.value = NeuronLinear(n_neurons, n_inputs, n_outputs)
-        self.score = NeuronLinear(n_neurons, n_inputs, 1)
-        with torch.no_grad():
-            # As the layer of a perceptron on all neurons begins, with equal attention.
-            for parameter in self.value.parameters():
-                parameter.mul_(n_neurons**-0.5)
-            for parameter in self.score.parameters():
-                parameter.zero_()
-
-    def forward(self, nodes: Tensor, present: Tensor) -> Tensor:
-        """Map (n_frames, n_neurons, n_inputs), with `present` of (n_frames, n_neurons), to (n_frames, n_outputs)."""
-        nodes = (nodes - self.typical(nodes, present)) * present.unsqueeze(-1)
-        attention = self.attention(nodes, present)
-        return self.n_neurons * (attention.unsqueeze(1) @ self.value(nodes)).squeeze(1)
-
-    def attention(self, nodes: Tensor, present: Tensor) -> Tensor:
-        """Return the attention of shape (n_frames, n_neurons): its rows sum to 1, or to 0 where no neuron is there."""
-        scores = self.score(nodes).squeeze(-1)
-        # Not -inf, of which a softmax over nothing else would make NaN.
-        lowest = torch.finfo(scores.dtype).min
-        return scores.masked_fill(present == 0, lowest).softmax(-1) * present
 
 
 def neurons_of(X: Tensor, frame_shape: tuple[int, int], group: Groups) -> tuple[Tensor, Tensor | None]:

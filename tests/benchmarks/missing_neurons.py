@@ -26,20 +26,13 @@ CLASSES = {"GNN": GNNStateClassifier, "MLP": MLPStateClassifier}
 N_DRAWS = 5
 
 
-def models_of(options, dropouts, aggregations=("concatenate",)):
-    models = {}
-    for name in options.models:
-        for dropout in dropouts:
-            for aggregation in aggregations:
-                label = ", ".join([name, *(["attention"] * (aggregation == "attention")), f"dropout {dropout}"])
-                models[label] = CLASSES[name](
-                    augmentation=VirtualWorms(neuron_dropout=dropout),
-                    readout=aggregation,
-                    max_epochs=options.epochs,
-                    random_state=0,
-                    device="cpu",
-                )
-    return models
+def models_of(options, dropouts):
+    shared = {"max_epochs": options.epochs, "random_state": 0, "device": "cpu"}
+    return {
+        f"{name}, dropout {dropout}": CLASSES[name](augmentation=VirtualWorms(neuron_dropout=dropout), **shared)
+        for name in options.models
+        for dropout in dropouts
+    }
 
 
 def score_paper_neurons(recordings, options):
@@ -64,9 +57,7 @@ def score_left_out_worms(recordings, options):
     for choice, neurons in (("shared", shared), ("union", "union")):
         X, y = make_frames(recordings, neurons=neurons, missing="nan", states="4")
         worm = X.index.get_level_values("worm")
-        of_shared = [0.0], ["concatenate"]
-        of_union = options.dropouts, options.aggregations
-        for name, model in models_of(options, *(of_shared if choice == "shared" else of_union)).items():
+        for name, model in models_of(options, [0.0] if choice == "shared" else options.dropouts).items():
             for left_out in worm.unique():
                 unseen = worm == left_out
                 model.fit(X[~unseen][:: options.thin], y[~unseen][:: options.thin])
@@ -130,7 +121,6 @@ def main():
     parser.add_argument("--thin", type=int, default=1, help="train the second part on each n-th frame")
     parser.add_argument("--folds", type=int, default=1)
     parser.add_argument("--dropouts", type=float, nargs="+", default=[0.0, 0.2])
-    parser.add_argument("--aggregations", nargs="+", default=["concatenate", "attention"])
     parser.add_argument("--figure", type=Path, default=Path("docs/neuron_curve.png"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
