@@ -28,7 +28,7 @@ FEW = {"max_epochs": 60, "learning_rate": 0.03, "random_state": 0, "device": "cp
 ESTIMATORS = [
     SVMStateClassifier(),
     MLPStateClassifier(**FEW),
-    MLPStateClassifier(readout="sum", augmentation=None, **FEW),
+    MLPStateClassifier(augmentation=None, **FEW),
     GNNStateClassifier(**FEW),
     GNNStateClassifier(graph="learned", augmentation=None, **FEW),
     GNNStateClassifier(messages="gatv2", **FEW),

@@ -66,8 +66,8 @@ OTHER = {
     "messages__residual": False,
     "messages__self_edges": False,
     "messages__n_steps": 2,
-    "readout": Readout("mean"),
-    "readout__aggregation": "attention",
+    "readout": Readout("sum"),
+    "readout__aggregation": "sum",
     "readout__n_layers": 2,
     "readout__batch_norm": None,
     "augmentation": None,
@@ -173,7 +173,7 @@ def test_another_value_changes_the_model(name, parameter, data):
         other = Readout(n_layers=2)
     elif parameter == "readout__aggregation" and "trajectory" in name:
         with pytest.raises(ValueError, match="aggregation"):
-            clone(ALL[name]).set_params(readout__aggregation="mean").fit(X, y)
+            clone(ALL[name]).set_params(readout__aggregation="sum").fit(X, y)
         return
     else:
         other = copy.deepcopy(OTHER[parameter])
