@@ -220,9 +220,9 @@ def test_every_neuron_of_the_real_worms_has_a_place(recordings_kato2015):
 
 
 def test_the_tables_are_part_of_the_package():
-    shipped = {entry.name for entry in files("skworm.datasets.connectomes").iterdir()}
+    shipped = {entry.name for entry in files("skworm.datasets").joinpath("connectomes").iterdir()}
     assert set(TABLES) <= shipped
-    assert "OpenWorm" in files("skworm.datasets.connectomes").joinpath("LICENSE").read_text(encoding="utf-8")
+    assert "OpenWorm" in files("skworm.datasets").joinpath("connectomes", "LICENSE").read_text(encoding="utf-8")
 
 
 def test_a_wheel_holds_the_tables(tmp_path):
@@ -237,7 +237,7 @@ def test_a_wheel_holds_the_tables(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         held = archive.namelist()
     folder = "skworm/datasets/connectomes/"
-    assert {name for name in held if name.startswith(folder)} == {folder + name for name in (*TABLES, "__init__.py")}
+    assert {name for name in held if name.startswith(folder)} == {folder + name for name in TABLES}
     assert fnmatch.filter(held, "*.dist-info/licenses/skworm/datasets/connectomes/LICENSE")
 
 

@@ -264,7 +264,7 @@ def test_a_small_file_that_asks_for_much_is_refused(small, which, change, proble
 
 @pytest.mark.parametrize("messages", [skworm.SAGE(n_hidden=1), skworm.GATv2(n_hidden=1)])
 def test_few_weights_that_would_fill_memory_are_refused(messages, tmp_path, monkeypatch):
-    model = skworm.GNNStateClassifier(n_hidden=1, max_epochs=1, device="cpu", messages=messages, readout="mean")
+    model = skworm.GNNStateClassifier(n_hidden=1, max_epochs=1, device="cpu", messages=messages, readout="sum")
     model.fit(np.random.default_rng(0).random((8, 200)), np.arange(8) % 2)
     model.set_params(messages__n_hidden=50_000)
     model.net_.module_ = model._build_module().double().eval()

@@ -16,7 +16,7 @@ from skworm.datasets.hdf5 import open_hdf5, read_dataset, read_texts
 from skworm.parameters import check_choice
 from skworm.recording import neuron_name, repeated
 
-_TABLES = "skworm.datasets.connectomes"
+_TABLES = files("skworm.datasets") / "connectomes"
 _DOI = "10.1038/s41586-023-06683-4"
 _WANTED = "pass the file funatlas.h5 of Randi et al. 2023, as the package wormneuroatlas has it"
 
@@ -128,7 +128,7 @@ def load_connectome(
 
 
 def _read(name: str, index: str | None = None) -> pd.DataFrame:
-    with files(_TABLES).joinpath(name).open("rb") as stream:
+    with (_TABLES / name).open("rb") as stream:
         return pd.read_csv(stream, index_col=index, compression="gzip" if name.endswith(".gz") else None)
 
 

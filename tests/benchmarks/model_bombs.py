@@ -163,7 +163,7 @@ def craft(whole, folder):
 
     def wide(messages, n_hidden):
         """Write a network whose few weights would fill memory with one row for each neuron, or pair of neurons."""
-        model = skworm.GNNStateClassifier(n_hidden=1, max_epochs=1, device="cpu", messages=messages, readout="mean")
+        model = skworm.GNNStateClassifier(n_hidden=1, max_epochs=1, device="cpu", messages=messages, readout="sum")
         model.fit(np.random.default_rng(0).random((16, 500)), np.arange(16) % 2)
         model.set_params(messages__n_hidden=n_hidden)
         # The weights of the wide network are made here, since training it would be the bomb itself.
