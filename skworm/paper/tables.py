@@ -291,7 +291,7 @@ def _difference(row: Mapping[Any, Any] | None) -> str:
     change, low, high = (100 * row[name] for name in ("difference", "difference_low", "difference_high"))
     return (
         f"{change:+.1f} ({low:+.1f} to {high:+.1f})\n"
-        f"{row['wins']}/{row['n_worms']} worms, p {row['p_sign_flip']:.2g} (Holm {row['p_adjusted']:.2g})"
+        f"{row['wins']:.0f}/{row['n_worms']:.0f} worms, p {row['p_sign_flip']:.2g} (Holm {row['p_adjusted']:.2g})"
     )
 
 
