@@ -12,6 +12,8 @@ from skworm.paper.models import Spec
 if TYPE_CHECKING:
     from skworm.paper.study import Study
 
+_NO_ENCODER_NORM = {"graph__batch_norm": False}
+
 READINGS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "gnn-published": {
@@ -19,7 +21,9 @@ READINGS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "residual": {"messages__residual": True},
             "neuron embedding": {"graph__embedding": 8},
             "no batch norm in the readout": {"readout": Spec("skworm:Readout", {"batch_norm": None})},
-            "dynamic edges": {"graph__per": "frame", "graph__batch_norm": False},
+            "no batch norm in the encoder": _NO_ENCODER_NORM,
+            "residual, no batch norm in the encoder": {"messages__residual": True, **_NO_ENCODER_NORM},
+            "dynamic edges, no batch norm in the encoder": {"graph__per": "frame", **_NO_ENCODER_NORM},
             "one-hot edges": {"graph__temperature": 0.1},
             "free adjacency": {"graph": "learned"},
             "virtual worms": {"augmentation": "auto"},
