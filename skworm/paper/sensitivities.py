@@ -34,8 +34,6 @@ READINGS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "no residual": {"messages__residual": False},
             "no neuron embedding": {"graph__embedding": 0},
             "hidden features averaged": {"graph__average": "hidden_neurons"},
-            "no weight decay": {"weight_decay": 0.0},
-            "batch norm always": {"readout": Spec("skworm:Readout", {"batch_norm": "output"})},
             "dynamic edges": {"graph__per": "frame"},
             "one-hot edges": {"graph__temperature": 0.1},
             "free adjacency": {"graph": "learned"},
