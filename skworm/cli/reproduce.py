@@ -179,14 +179,15 @@ def everything(
             start = time.monotonic()
             max_epochs = forecast_epochs if TARGETS[name].forecasts else epochs
             error = _run_one(name, out, quick, {**given, "max_epochs": max_epochs}, n_jobs, int(not quiet))
-            failed |= {name: error} if error else {}
+            if error:
+                failed[name] = error
             say(f"{name}: {error or 'done'} ({time.monotonic() - start:.0f} s)")
         warnings = [_QUICK] if quick else []
         warnings += [f"{name} failed: {error}" for name, error in failed.items()]
         if result_folders(out):
             say(write_report(out, out / "index.html", command=this_call()[0], warnings=warnings))
     if failed:
-        raise click.ClickException(f"{len(failed)} of {len(targets)} targets failed: {', '.join(failed)}")
+        raise click.ClickException(f"{len(failed)} of {len(set(targets))} targets failed: {', '.join(failed)}")
 
 
 def _run_one(name: str, out: Path, quick: bool, given: dict[str, Any], n_jobs: int, verbose: int) -> str:

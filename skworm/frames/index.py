@@ -271,11 +271,11 @@ def _how_to_fit_columns(estimator: Any, X: Any) -> str | None:
     name = type(estimator).__name__
     if set(expected) <= set(found):
         return f"All columns that {name} was trained on are there; pass X[list(model.feature_names_in_)]."
-    neurons, features = _neurons_and_features(expected)
+    neurons, features = neurons_and_features(expected)
     if not neurons:
         return f"{name} was trained on the columns {expected}; X has {found}."
     problem, advice = f"X has the columns {found[:4]} ...", "see feature_names_in_"
-    if lacking := [neuron for neuron in neurons if neuron not in _neurons_and_features(found)[0]]:
+    if lacking := [neuron for neuron in neurons if neuron not in neurons_and_features(found)[0]]:
         problem = f"X has no neurons {lacking}"
         advice = "without them, train another model on neurons that all recordings share"
     return (
@@ -284,7 +284,7 @@ def _how_to_fit_columns(estimator: Any, X: Any) -> str | None:
     )
 
 
-def _neurons_and_features(columns: list[str]) -> tuple[list[str], list[str]]:
+def neurons_and_features(columns: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the neurons and node features of columns of frames or of trajectories; none where they name none."""
     try:
         steps = parse_step_column_names(columns)

@@ -91,7 +91,7 @@ def make_state_scorer(metric: str, **options: Any) -> Callable[[Any, Any, Any], 
     Raises
     ------
     ValueError
-        If there is no such metric, or it lacks or does not take an option. The scorer itself raises it where `X` names
+        If the metric is unknown, or lacks or does not take an option. The scorer itself raises it where `X` names
         no worms.
 
     Examples
@@ -194,7 +194,7 @@ def mse_by_step(y_true: Any, y_pred: Any, *, horizon: int | None = None, node_fe
     Raises
     ------
     ValueError
-        If shapes differ, the number of steps is not known or does not fit, or there is no such node feature.
+        If shapes differ, the number of steps is not known or does not fit, or the node feature is unknown.
 
     References
     ----------
@@ -239,8 +239,8 @@ def skill_by_step(
     Returns
     -------
     pandas.Series of float, shape (horizon,)
-        1 - MSE / MSE of persistence: 1 for a perfect forecast, 0 for one that is no better than repeating the last
-        observed frame, negative for a worse one. NaN where persistence makes no error.
+        1 - MSE / MSE of persistence: 1 for a perfect forecast, 0 for one as good as repeating the last observed
+        frame, negative for a worse one. NaN where persistence makes no error.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from skworm.atomic import write_whole
-from skworm.frames.index import parse_column_names, parse_step_column_names
+from skworm.frames.index import neurons_and_features
 from skworm.model_selection import WormScores, describe_comparison, read_runs, read_scores
 from skworm.model_selection.comparison import few_worms_notes
 from skworm.model_selection.results import read_json
@@ -341,15 +341,10 @@ def _describe_set(part: Mapping[str, Any], recorded: Mapping[str, int], task: st
 
 
 def _columns(columns: Sequence[str]) -> str:
-    try:
-        stepped = parse_step_column_names(columns)
-        names = parse_column_names(columns if stepped is None else stepped[0])
-    except ValueError:
-        names = None
-    if names is None:
+    neurons, features = neurons_and_features(columns)
+    if not neurons:
         shown = ", ".join(columns[:_MOST_NAMES]) + (" and more" if len(columns) > _MOST_NAMES else "")
         return f"{len(columns)} columns: {shown}."
-    neurons, features = names
     return f"{len(neurons)} neurons: {', '.join(neurons)}; of each {', '.join(features)}."
 
 

@@ -54,8 +54,8 @@ class ResultsDisplay(base.Display):
         score : str, optional
             Column with the score or error; by default ``"accuracy"``, and ``"mse"`` for errors by step.
         x : str, optional
-            Column with the number that scores are drawn against, such as one of labelled seconds that you added, with
-            its name in ``xlabel``. By default training worms are counted, and errors are drawn by step.
+            Column with the number that scores are drawn against, such as one that you added, with its name in
+            ``xlabel``. By default training worms are counted, and errors are drawn by step.
         panels : mapping of str to mapping, optional
             Title of each panel to the values that columns have in its rows, such as ``{"unseen worms": {"evaluation":
             "unseen_worms"}}``; by default a panel for each evaluation.
