@@ -134,9 +134,10 @@ def claims_table() -> str:
             "The same, MLP / GNN as published, read literally",
             "93.9 / 97.7",
             scores_of("table1", "mlp-published", "gnn-published"),
-            "MLP holds; the graph that this GNN infers for a new worm does not carry over. Without batch normalisation "
-            f"in its encoder, own features added: {other('residual, no batch norm in the encoder')}; a graph of each "
-            f"frame: {other('dynamic edges, no batch norm in the encoder')}; one for all: {other('free adjacency')}",
+            "MLP holds; the graph that this GNN infers for a new worm does not carry over. With one fold, own features "
+            f"added and no batch normalisation in its encoder: {other('residual, no batch norm in the encoder')}; "
+            f"a graph of each frame: {other('dynamic edges, no batch norm in the encoder')}; "
+            f"one for all: {other('free adjacency')}",
         ),
         (
             "A diffusion map is behind (2 states)",
