@@ -724,9 +724,9 @@ def figure4b():
     return {"counts": counts, "table": tables[1]}
 
 
-def forecasts(target, *options, n_worms=3):
+def forecasts(*options, n_worms=3):
     """Freeze the errors of each fit at two steps, and the table of another step."""
-    written = reproduce(target, *ON_THREE_NEURONS, "--train-worms", "1", *options, n_worms=n_worms)
+    written = reproduce("figure4cd", *ON_THREE_NEURONS, "--train-worms", "1", *options, n_worms=n_worms)
     scores, table = (
         written["scores"],
         written["table"].rename(columns={"mse_mean": "mse", "mse_transition_mean": "mse_transition"}),
@@ -741,8 +741,8 @@ def forecasts(target, *options, n_worms=3):
 
 NETWORKS = "mlp,node-mlp,gnn,gnn-static,mlp-plain,mlp-uncentred,mlp-lags,mlp-lstm,node-mlp-lstm,gnn-gated"
 CASES |= {
-    "figure4c": partial(forecasts, "figure4c", "--models", "mlp", "--external", "other"),
-    "figure4d": partial(forecasts, "figure4d", "--models", NETWORKS, n_worms=2),
+    "figure4cd": partial(forecasts, "--models", "mlp", "--external", "other"),
+    "figure4cd-models": partial(forecasts, "--models", NETWORKS, n_worms=2),
 }
 
 

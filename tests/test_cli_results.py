@@ -144,7 +144,7 @@ def completions(*words):
     ("words", "names", "types"),
     [
         (("re",), ["report", "reproduce"], set()),
-        (("reproduce", "figure4"), ["figure4a", "figure4b", "figure4c", "figure4d"], set()),
+        (("reproduce", "figure4"), ["figure4a", "figure4b", "figure4cd"], set()),
         (("reproduce", "table1", "--fold"), ["--folds", "--fold-by"], set()),
         (("reproduce", "modules", "--out", ""), [], {"dir"}),
         (("train", "--data", "rec"), [], {"file"}),

@@ -14,7 +14,7 @@ import skworm.atomic
 from skworm.cli import main
 from skworm.datasets import make_worms, save_recordings
 from skworm.model_selection import WormScores, read_scores
-from skworm.paper.outcome import Outcome, keep_outcome, kept_outcomes, save_figure, write_outcome
+from skworm.paper.outcome import Outcome, kept_outcome, save_figure, write_outcome
 from skworm.paper.report import write_report
 
 pytestmark = pytest.mark.slow
@@ -31,10 +31,10 @@ def write_all(folder, number=0):
     table = pd.DataFrame({"GNN": [f"{number}"]}, index=pd.Index(["a"], name="worm"))
     figure = Figure()
     figure.subplots().plot([number, 1])
-    outcome = Outcome(f"Title {number}", f"seed: {number}", {"scores": table}, "A sentence.", "1 of 10 folds")
+    texts = f"Title {number}", f"seed: {number}", {"scores": table}, "A sentence.", "1 of 10 folds"
+    outcome = Outcome(*texts, command="skworm reproduce made", began="2026")
     data = {"numbers": pd.DataFrame({"x": [number]})}
     outcome = write_outcome(folder, outcome, record={"seed": number}, data=data, figures={"dots": figure})
-    outcome = keep_outcome(folder, "made", outcome, "skworm reproduce made", "2026")
     write_report(folder, folder / "report.html")
     return outcome
 
@@ -77,7 +77,7 @@ def full_disk(monkeypatch):
     ("write", "ending"),
     [
         *((write_all, ending) for ending in ("numbers.csv", "table.md", "settings.json", "dots.png", "dots.pdf")),
-        *((write_all, ending) for ending in ("made.outcome.json", "report.html")),
+        *((write_all, ending) for ending in ("outcome.json", "report.html")),
         *((write_scores, ending) for ending in ("scores.csv", "summary.csv", "confusion.csv", "run.json")),
     ],
 )
@@ -129,7 +129,7 @@ def test_an_error_while_a_figure_is_drawn_leaves_the_one_before(tmp_path):
 
 def test_what_is_kept_is_what_is_read(tmp_path):
     outcome = write_all(tmp_path, 3)
-    (read,) = kept_outcomes(tmp_path).values()
+    read = kept_outcome(tmp_path)
     for name in ("title", "settings", "reading", "departure", "command", "began", "figures", "files"):
         assert getattr(read, name) == getattr(outcome, name)
     pd.testing.assert_frame_equal(read.tables["scores"], outcome.tables["scores"])
@@ -142,7 +142,7 @@ def test_what_is_kept_is_what_is_read(tmp_path):
 
 
 def change(folder, **changes):
-    path = folder / "made.outcome.json"
+    path = folder / "outcome.json"
     path.write_text(json.dumps({**json.loads(path.read_bytes()), **changes}))
 
 
@@ -159,7 +159,7 @@ def test_a_report_shows_no_file_of_elsewhere(kind, name, tmp_path):
     change(folder, **{kind: [name if name != "{absolute}" else str(tmp_path / "secret")]})
     result = call("report", folder)
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"Error: {folder / 'made.outcome.json'} is damaged; repeat the command")
+    assert result.stderr.startswith(f"Error: {folder / 'outcome.json'} is damaged; repeat the command")
     assert result.stderr.count("\n") == 1
     assert not (folder / "report.html").exists()
 
@@ -169,7 +169,7 @@ def test_a_report_shows_no_file_of_elsewhere(kind, name, tmp_path):
     [b"", b"{", b"5", b"[1]", b"\xff\xfe", b"[" * 100_000],
     ids=["empty", "cut", "number", "list", "bytes", "deep"],
 )
-@pytest.mark.parametrize("name", ["made.outcome.json", "settings.json", "run.json"])
+@pytest.mark.parametrize("name", ["outcome.json", "settings.json", "run.json"])
 def test_damaged_json_is_named_in_one_line(name, content, tmp_path):
     write_all(tmp_path)
     write_scores(tmp_path)
@@ -184,11 +184,11 @@ def test_damaged_json_is_named_in_one_line(name, content, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tables": {"a": {"columns": ["x"], "index": [1, 2], "data": [["y"]]}}}, "made.outcome.json is damaged"),
-        ({"tables": []}, "made.outcome.json is damaged"),
-        ({"corners": {}}, "made.outcome.json is damaged"),
-        ({"title": 5}, "made.outcome.json is damaged"),
-        ({"surplus": 5}, "made.outcome.json is damaged"),
+        ({"tables": {"a": {"columns": ["x"], "index": [1, 2], "data": [["y"]]}}}, "outcome.json is damaged"),
+        ({"tables": []}, "outcome.json is damaged"),
+        ({"corners": {}}, "outcome.json is damaged"),
+        ({"title": 5}, "outcome.json is damaged"),
+        ({"surplus": 5}, "outcome.json is damaged"),
         ({"sentences": 5}, "is damaged; repeat the command"),
     ],
 )

@@ -21,7 +21,7 @@ from skworm.cli import main
 from skworm.datasets import make_worms, save_recordings
 from skworm.frames import make_frames, make_trajectories
 from skworm.model_selection import cross_validate_worms, read_runs
-from skworm.paper.outcome import kept_outcomes
+from skworm.paper.outcome import kept_outcome
 from skworm.paper.report import citations, write_report
 from skworm.paper.tables import lay_out, score_text
 
@@ -172,7 +172,7 @@ def test_trajectories_and_behaviour_have_pages_too(tmp_path):
 
 def test_reproduce_keeps_what_a_report_shows(reproduced, tmp_path):
     folder = reproduced / "table1"
-    (outcome,) = kept_outcomes(folder).values()
+    outcome = kept_outcome(folder)
     assert outcome.command.startswith("skworm reproduce table1 --data ")
     assert outcome.text.startswith("2 states\n")
     assert lay_out(outcome.tables["2 states"]) in outcome.text
@@ -210,12 +210,12 @@ def test_what_is_no_result_is_refused_in_one_line(run, reproduced, tmp_path):
     (tmp_path / "empty").mkdir()
     damaged = tmp_path / "damaged"
     damaged.mkdir()
-    (damaged / "table1.outcome.json").write_text('{"title": 1}')
+    (damaged / "outcome.json").write_text('{"title": 1}')
     for arguments, message in [
         ((tmp_path / "none",), "does not exist; pass the folder"),
         ((tmp_path / "empty",), "holds no scores: neither scores.csv nor finished fits"),
         ((reproduced / "table1" / "scores.csv",), "is a file; pass the folder"),
-        ((damaged,), "table1.outcome.json is damaged; repeat the command that made it"),
+        ((damaged,), "outcome.json is damaged; repeat the command that made it"),
         ((run[0], "--out", tmp_path / "page.txt"), "let it end in .html"),
     ]:
         result = call("report", *arguments)

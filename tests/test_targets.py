@@ -79,7 +79,7 @@ def reproduce(name, folder, out, *options):
 
 def check_files(out, name):
     files = {path.name for path in out.iterdir()}
-    assert {"scores.csv", "table.csv", "table.md", "settings.json", f"{name}.outcome.json"} <= files
+    assert {"scores.csv", "table.csv", "table.md", "settings.json", "outcome.json"} <= files
     assert not [name for name in files if name.startswith(".")]
     assert all(path.stat().st_size > 0 for path in out.iterdir())
     settings = json.loads((out / "settings.json").read_text())
@@ -151,11 +151,11 @@ def test_defaults_follow_the_data_and_quick_runs():
     assert table_1.settings(data="worms").departure == ""
     assert table_1.settings(data="worms", quick=True).n_folds == 2
     assert table_1.settings(models=("gnn-plain", "svm")).models == ("svm", "gnn-plain")
-    assert TARGETS["figure4d"].settings(models=("mlp-lstm", "gnn", "mlp")).models == ("mlp", "gnn", "mlp-lstm")
+    assert TARGETS["figure4cd"].settings(models=("mlp-lstm", "gnn", "mlp")).models == ("mlp", "gnn", "mlp-lstm")
     figure = TARGETS["figure4a"].settings(data="worms", quick=True)
     assert (figure.n_folds, figure.few_combinations, figure.max_epochs) == (1, True, QUICK_EPOCHS)
     assert TARGETS["figure4a"].settings(data="worms").departure == ""
-    trajectories = TARGETS["figure4d"]
+    trajectories = TARGETS["figure4cd"]
     assert trajectories.settings(data="worms").departure == ""
     assert trajectories.settings(quick=True).departure == f"{QUICK_FORECAST_EPOCHS} of 800 epochs"
     assert trajectories.settings(quick=True, max_epochs=5).departure == "5 of 800 epochs"
@@ -377,12 +377,14 @@ def test_graph_ablation_counts_parameters_and_pairs_with_the_inferred_graph(fold
     assert "3 worms allow no p below 0.25" in text
 
 
-def test_figure4d_tabulates_and_figure4c_draws_the_same_fits(short, other_lab, tmp_path):
+def test_figure4cd_tabulates_and_draws_errors_of_trajectories(short, other_lab, tmp_path):
     options = ("--models", "mlp,mlp-lstm", "--external", other_lab, "--neurons", "AVAL,RID")
-    first, table = reproduce("figure4d", short, tmp_path, *options)
-    check_files(tmp_path, "figure4d")
-    assert json.loads((tmp_path / "figure4d.outcome.json").read_text())["departure"] == "2 of 800 epochs"
-    assert "unseen worms, 1 training worm, 1 observed frame, 3 scored" in first.stdout
+    result, table = reproduce("figure4cd", short, tmp_path, *options)
+    check_files(tmp_path, "figure4cd")
+    check_figures(tmp_path, "figure4cd")
+    check_figures(tmp_path, "example")
+    assert json.loads((tmp_path / "outcome.json").read_text())["departure"] == "2 of 800 epochs"
+    assert "unseen worms, 1 training worm, 1 observed frame, 3 scored" in result.stdout
     baselines = {"persistence", "mean", "linear", "linear-uncentred", "linear-direct"}
     by_burn_in = table.groupby("burn_in")["model"].unique().map(set)
     assert by_burn_in[1] == baselines | {"mlp"}
@@ -395,17 +397,11 @@ def test_figure4d_tabulates_and_figure4c_draws_the_same_fits(short, other_lab, t
     assert table.query(where)["mse_mean"].item() == pytest.approx(
         scores.query(where).groupby("worm")["mse"].mean().mean()
     )
-    before = stored(tmp_path)
-    result, _ = reproduce("figure4c", short, tmp_path, *options)
-    assert stored(tmp_path) == before
-    check_figures(tmp_path, "figure4c")
-    check_figures(tmp_path, "example")
-    assert result.stdout.startswith("data:")
 
 
 @pytest.fixture(scope="module")
 def forecast(short):
-    declared = TARGETS["figure4c"]
+    declared = TARGETS["figure4cd"]
     given = {"data": str(short), "external": "none", "neurons": ("AVAL", "RID"), "models": ("mlp", "mlp-lstm")}
     settings = declared.settings(max_epochs=1, **given)
     return Study(settings, load_material(settings))
@@ -421,7 +417,7 @@ def test_pictures_of_errors_have_persistence_and_linear_maps_in_every_panel(fore
         "from_results",
         classmethod(lambda cls, *arguments, **options: drawn.append(original(cls, *arguments, **options)) or drawn[-1]),
     )
-    plan = TARGETS["figure4c"].plan(forecast)
+    plan = TARGETS["figure4cd"].plan(forecast)
     scores = forecast.run(plan.arms, tmp_path, n_jobs=1, verbose=0)
     plan.figures(scores, None)
     (display,) = drawn
@@ -450,7 +446,7 @@ def test_the_example_shows_an_unseen_worm_through_a_transition(forecast, monkeyp
 
 def test_trajectories_of_worms_that_lack_neurons_have_fits_of_their_own(short, lab_without_neurons, tmp_path):
     options = ("--models", "mlp", "--train-worms", 1, "--external", lab_without_neurons)
-    _, table = reproduce("figure4d", short, tmp_path, *options)
+    _, table = reproduce("figure4cd", short, tmp_path, *options)
     n_neurons = table.query("model == 'mlp'").groupby("evaluation")["n_neurons"].unique().map(list)
     assert n_neurons.to_dict() == {"held_out_windows": [5], "unseen_worms": [5], "theirs": [3]}
 
@@ -490,8 +486,8 @@ def test_pipeline_sensitivity_changes_frames_and_networks_one_at_a_time(folder, 
         (("without-ava", "--neurons", "RID,VB02"), "leaves all of them; name AVAL or AVAR"),
         (("without-ava", "--neurons", "AVAL,AVAR"), "leaves none; name AVAL or AVAR and others"),
         (("three-neurons", "--neurons", "AVAL,RID"), "must hold AIBR, AVAL, VB02 and others"),
-        (("figure4d", "--models", "rnn"), "models has the unknown name 'rnn'"),
-        (("figure4d", "--train-worms", "4"), "3 worms with 4 for training leave none unseen"),
+        (("figure4cd", "--models", "rnn"), "models has the unknown name 'rnn'"),
+        (("figure4cd", "--train-worms", "4"), "3 worms with 4 for training leave none unseen"),
         (("all", "--targets", "figure5"), "targets has the unknown name 'figure5'; choose one or several of table1"),
         (("all", "--targets", ","), "targets is empty; choose"),
     ],
@@ -514,8 +510,7 @@ def small_targets(monkeypatch):
     """Leave Table 1 and the trajectories one cheap model each."""
     for name, changes in {
         "table1": {"models": ("svm",), "fold_by": ("shuffled_windows",)},
-        "figure4c": {"models": ("mlp",), "n_train_worms": (1,)},
-        "figure4d": {"models": ("mlp",), "n_train_worms": (1,)},
+        "figure4cd": {"models": ("mlp",), "n_train_worms": (1,)},
     }.items():
         own = TARGETS[name]
         monkeypatch.setitem(TARGETS, name, replace(own, defaults={**own.defaults, **changes}))
@@ -523,7 +518,7 @@ def small_targets(monkeypatch):
 
 
 def test_all_writes_one_page_with_every_table_and_figure(folder, tmp_path, small_targets, one_network):
-    names = ("table1", "figure4b", "figure4c", "figure4d")
+    names = ("table1", "figure4b", "figure4cd")
     options = ("--targets", ",".join(names))
     result = run_all(folder, tmp_path, *options)
     assert result.exit_code == 0, result.output

@@ -72,9 +72,9 @@ PICTURES = {
         ),
         long=True,
     ),
-    "figure4c": Picture(
-        ((*REPRODUCE, "figure4c", "--data", "{data}", "--out", "out"),),
-        "out/figure4c.png",
+    "figure4cd": Picture(
+        ((*REPRODUCE, "figure4cd", "--data", "{data}", "--out", "out"),),
+        "out/figure4cd.png",
         long=True,
     ),
 }

@@ -18,7 +18,7 @@ import pandas as pd
 
 from skworm.model_selection import read_scores
 from skworm.model_selection.results import FIT
-from skworm.paper.outcome import kept_outcomes
+from skworm.paper.outcome import kept_outcome
 from skworm.paper.tables import markdown, paper_text, score_text, texts_of_scores, texts_of_trajectories
 from skworm.paper.targets import TARGETS
 from skworm.pretrained import NAMES, card
@@ -52,7 +52,9 @@ def command_for_readers(command: str) -> str:
 def write_results(folder: Path) -> Path:
     """Write the table of one experiment, with its command, version, date and seconds."""
     record = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    outcome = kept_outcomes(folder)[record["target"]]
+    outcome = kept_outcome(folder)
+    if outcome is None:
+        raise FileNotFoundError(f"{folder} has no results of skworm reproduce")
     fits = read_scores(folder).table.drop_duplicates(["block", "model", "fold_by", *FIT])
     first = {
         "command": command_for_readers(outcome.command),

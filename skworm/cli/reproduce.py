@@ -47,11 +47,12 @@ def command_of(target: Target) -> click.Command:
     """Make the command of a declared experiment."""
 
     def command(out: Path, n_jobs: int, quiet: bool, **given: Any) -> None:
-        from skworm.paper.outcome import keep_outcome, run_target
+        from skworm.paper.outcome import run_target
 
         with one_line_errors(out):
-            outcome = run_target(target, target.settings(**given), out, n_jobs=n_jobs, verbose=int(not quiet))
-            outcome = keep_outcome(out, target.name, outcome, *this_call())
+            settings, (command, began) = target.settings(**given), this_call()
+            verbose = int(not quiet)
+            outcome = run_target(target, settings, out, command=command, began=began, n_jobs=n_jobs, verbose=verbose)
             if not quiet:
                 say(f"{outcome.settings}\n")
             say(outcome.text)
@@ -114,7 +115,7 @@ def _options(target: Target) -> tuple[Any, ...]:
             help=f"Training epochs of networks.  {_default(target, 'max_epochs', 'their own')}",
         ),
         *RUN_OPTIONS,
-        out_option(target.folder or target.name),
+        out_option(target.name),
     )
     return tuple(filter(None, options))
 
@@ -178,7 +179,8 @@ def everything(
                 say(f"{name} ...", err=True)
             start = time.monotonic()
             max_epochs = forecast_epochs if TARGETS[name].forecasts else epochs
-            error = _run_one(name, out, quick, {**given, "max_epochs": max_epochs}, n_jobs, int(not quiet))
+            run = {"n_jobs": n_jobs, "verbose": int(not quiet)}
+            error = _run_one(name, out / name, quick, {**given, "max_epochs": max_epochs}, run)
             if error:
                 failed[name] = error
             say(f"{name}: {error or 'done'} ({time.monotonic() - start:.0f} s)")
@@ -190,17 +192,15 @@ def everything(
         raise click.ClickException(f"{len(failed)} of {len(set(targets))} targets failed: {', '.join(failed)}")
 
 
-def _run_one(name: str, out: Path, quick: bool, given: dict[str, Any], n_jobs: int, verbose: int) -> str:
+def _run_one(name: str, out: Path, quick: bool, given: dict[str, Any], run: dict[str, Any]) -> str:
     """Run an experiment; return what went wrong, nothing where all went well."""
     from skworm.model_selection.store import now
-    from skworm.paper.outcome import keep_outcome, run_target
+    from skworm.paper.outcome import run_target
 
-    target, began = TARGETS[name], now()
-    folder = out / (target.folder or name)
+    target = TARGETS[name]
     try:
         settings = target.settings(quick=quick, **given)
-        outcome = run_target(target, settings, folder, n_jobs=n_jobs, verbose=verbose)
-        keep_outcome(folder, name, outcome, target.command(settings, str(folder)), began)
+        run_target(target, settings, out, command=target.command(settings, str(out)), began=now(), **run)
     except Exception as problem:
         return in_a_line("".join(traceback.format_exception_only(problem)))
     return ""

@@ -70,7 +70,6 @@ class Target:
     quick: Mapping[str, Any] = field(default_factory=dict)
     train_worms: str = "1"  # The default number of training worms, in words
     models: Sequence[str] = ()  # Models to choose among; empty where the experiment leaves no choice
-    folder: str = ""  # Folder of results, where targets share fits
     forecasts: bool = False  # Whether trajectories are predicted, not states
     in_all: bool = True  # Whether ``skworm reproduce all`` runs it
 

@@ -30,7 +30,7 @@ from skworm.paper.tables import (
     texts_of_trajectories,
 )
 
-_KEPT = ".outcome.json"
+_KEPT = "outcome.json"
 _PACKAGES = ("skworm", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "skorch", "matplotlib")
 _WORDS = ("title", "settings", "reading", "departure", "command", "began")
 _TURNS = {"dorsal_turn", "ventral_turn"}
@@ -57,7 +57,16 @@ class Outcome:
         return "\n\n".join(f"{heading}\n{lay_out(table)}" for heading, table in self.tables.items())
 
 
-def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | None = -1, verbose: int = 1) -> Outcome:
+def run_target(
+    target: Target,
+    settings: Settings,
+    out: Path,
+    *,
+    command: str = "",
+    began: str = "",
+    n_jobs: int | None = -1,
+    verbose: int = 1,
+) -> Outcome:
     """Run an experiment, and write its files."""
     study = Study(settings, load_material(settings))
     plan = target.plan(study)
@@ -87,6 +96,8 @@ def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | N
         "\n".join(reading_of(target, study, plan, table)),
         settings.departure,
         sentences_of(compared, plan.arms),
+        command=command,
+        began=began,
     )
     return write_outcome(out, outcome, record=record, data=data, figures=figures)
 
@@ -192,7 +203,7 @@ def write_outcome(
     data: Mapping[str, pd.DataFrame],
     figures: Mapping[str, Any],
 ) -> Outcome:
-    """Write all files of an experiment, each whole; return the outcome with its files."""
+    """Write all files of an experiment, each whole, and the outcome for a report; return it with its files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [write_csv(folder / f"{name}.csv", table) for name, table in data.items()]
     blocks = [f"## {heading}\n\n{markdown(table)}" for heading, table in outcome.tables.items()]
@@ -212,7 +223,14 @@ def write_outcome(
         saved = save_figure(figure, folder / name)
         pictures.append(saved[0])
         files += saved
-    return replace(outcome, figures=pictures, files=files)
+    outcome = replace(outcome, figures=pictures, files=files)
+    kept = dict(vars(outcome))
+    kept["tables"] = {heading: table.to_dict("split") for heading, table in outcome.tables.items()}
+    kept["corners"] = {heading: table.index.name for heading, table in outcome.tables.items()}
+    for key in ("figures", "files"):
+        kept[key] = [path.name for path in kept[key]]
+    write_whole(folder / _KEPT, json.dumps(kept, indent=1) + "\n")
+    return outcome
 
 
 def save_figure(figure: Any, path: Path) -> list[Path]:
@@ -227,38 +245,25 @@ def save_figure(figure: Any, path: Path) -> list[Path]:
     return paths
 
 
-def keep_outcome(folder: Path, name: str, outcome: Outcome, command: str, began: str) -> Outcome:
-    """Write an outcome into its folder, so that a report can show it later."""
-    outcome = replace(outcome, command=command, began=began)
-    kept = dict(vars(outcome))
-    kept["tables"] = {heading: table.to_dict("split") for heading, table in outcome.tables.items()}
-    kept["corners"] = {heading: table.index.name for heading, table in outcome.tables.items()}
-    for key in ("figures", "files"):
-        kept[key] = [path.name for path in kept[key]]
-    write_whole(folder / f"{name}{_KEPT}", json.dumps(kept, indent=1) + "\n")
+def kept_outcome(folder: Path) -> Outcome | None:
+    """Read the outcome that a folder keeps; None where there is none."""
+    path = folder / _KEPT
+    if not path.is_file():
+        return None
+    try:
+        kept = json.loads(path.read_bytes())
+        corners = kept.pop("corners")
+        kept["tables"] = {
+            heading: pd.DataFrame(**table).rename_axis(corners[heading]) for heading, table in kept["tables"].items()
+        }
+        for key in ("figures", "files"):
+            kept[key] = [_file_in(folder, name) for name in kept[key]]
+        outcome = Outcome(**kept)
+        if not all(isinstance(getattr(outcome, key), str) for key in _WORDS):
+            raise TypeError("a text is not one")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
     return outcome
-
-
-def kept_outcomes(folder: Path) -> dict[str, Outcome]:
-    """Read the outcomes that a folder keeps."""
-    outcomes = {}
-    for path in sorted(folder.glob(f"*{_KEPT}")):
-        try:
-            kept = json.loads(path.read_bytes())
-            corners = kept.pop("corners")
-            kept["tables"] = {
-                heading: pd.DataFrame(**table).rename_axis(corners[heading])
-                for heading, table in kept["tables"].items()
-            }
-            for key in ("figures", "files"):
-                kept[key] = [_file_in(folder, name) for name in kept[key]]
-            outcome = Outcome(**kept)
-            if not all(isinstance(getattr(outcome, key), str) for key in _WORDS):
-                raise TypeError("a text is not one")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
-        outcomes[path.name.removesuffix(_KEPT)] = outcome
-    return outcomes
 
 
 def _file_in(folder: Path, name: str) -> Path:

@@ -18,7 +18,7 @@ from skworm.model_selection import WormScores, describe_comparison, read_runs, r
 from skworm.model_selection.comparison import few_worms_notes
 from skworm.model_selection.results import read_json
 from skworm.model_selection.store import FitStore
-from skworm.paper.outcome import Outcome, kept_outcomes
+from skworm.paper.outcome import Outcome, kept_outcome
 from skworm.paper.tables import (
     at_shown_steps,
     comparison_texts,
@@ -171,23 +171,22 @@ def without_naive(scores: WormScores, kept: str | None = None) -> tuple[WormScor
 
 
 def _holds_results(folder: Path) -> bool:
-    return (folder / "scores.csv").is_file() or bool(FitStore(folder)) or any(folder.glob("*.outcome.json"))
+    return any((folder / name).is_file() for name in ("scores.csv", "outcome.json")) or bool(FitStore(folder))
 
 
 def _in_order(folders: Sequence[Path]) -> list[Path]:
-    names = [target.folder or name for name, target in TARGETS.items()]
+    names = list(TARGETS)
     return sorted(folders, key=lambda folder: names.index(folder.name) if folder.name in names else len(names))
 
 
 def _sections_of_folder(folder: Path, baseline: str | None) -> list[Section]:
     record = read_json(folder / "settings.json") if (folder / "settings.json").is_file() else {}
-    outcomes = kept_outcomes(folder)
+    outcome = kept_outcome(folder)
     scores = read_scores(folder) if (folder / "scores.csv").is_file() else None
-    if outcomes:
-        sections = [_section_of_target(outcome, scores, baseline, record) for outcome in outcomes.values()]
+    if outcome is not None:
+        sections = [_section_of_target(outcome, scores, baseline, record)]
         runs = [run for path in sorted(folder.rglob("runs")) for run in read_runs(path.parent) if run.record]
-        for section, outcome in zip(sections, outcomes.values(), strict=True):
-            section.runs = [run for run in runs if run.record["called"] >= outcome.began]
+        sections[0].runs = [run for run in runs if run.record["called"] >= outcome.began]
     else:
         runs = [scores] if scores is not None else [run for run in reversed(read_runs(folder)) if len(run.table)]
         known = sorted({name for run in runs for name in run.models})

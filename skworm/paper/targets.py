@@ -175,50 +175,27 @@ def figure_4b(study: Study) -> Plan:
     return Plan(arms, notes, figures=lambda scores, table: {}, more=more)
 
 
-_FORECASTS: Mapping[str, Any] = {
-    "paper": "Figures 4C and 4D show errors of MLP, Node MLP and GNN by step; the values are not printed. Neither "
-    "persistence nor a linear map is shown.",
-    "defaults": {
+@target(
+    "figure4cd",
+    "Figures 4C and 4D: errors of predicted trajectories",
+    "Tabulate errors of predicted trajectories at 1, 8 and 16 steps, and draw them at all steps, with an example.",
+    "Figures 4C and 4D show errors of MLP, Node MLP and GNN by step; the values are not printed. Neither persistence "
+    "nor a linear map is shown.",
+    defaults={
         "states": ("4",),
         "fold_by": ("contiguous_blocks",),
         "paper_folds": 1,
         "models": ("mlp", "node-mlp", "gnn", "mlp-lstm"),
     },
-    "quick": {"max_epochs": QUICK_FORECAST_EPOCHS},
-    "forecasts": True,
-    "train_worms": "one, all but one, and all beside external recordings",
-    "models": tuple(name for name in TRAJECTORY_MODELS if not name.startswith("linear")),
-    "folder": "figure4cd",
-}
-
-
-@target(
-    "figure4c",
-    "Figure 4C: errors of predicted trajectories against the prediction step",
-    "Draw the errors of predicted trajectories against the prediction step, and an example beside the truth.",
-    **_FORECASTS,
+    quick={"max_epochs": QUICK_FORECAST_EPOCHS},
+    forecasts=True,
+    train_worms="one, all but one, and all beside external recordings",
+    models=tuple(name for name in TRAJECTORY_MODELS if not name.startswith("linear")),
 )
-def figure_4c(study: Study) -> Plan:
-    """Draw the errors of Figure 4D, and an example."""
+def figure_4cd(study: Study) -> Plan:
+    """Score trajectory regressors from one observed frame and, where they have a memory, from four."""
     from skworm.paper.figures import error_figure, example_figure
 
-    plan = figure_4d(study)
-
-    def figures(scores: Any, table: Any) -> dict[str, Any]:
-        example = example_figure(study, study.settings.models)
-        return {"figure4c": error_figure(plan.arms, scores), **({"example": example} if example is not None else {})}
-
-    return replace(plan, figures=figures)
-
-
-@target(
-    "figure4d",
-    "Figure 4D: errors of predicted trajectories at 1, 8 and 16 steps",
-    "Tabulate the errors of predicted trajectories at 1, 8 and 16 steps, and the skill over persistence.",
-    **_FORECASTS,
-)
-def figure_4d(study: Study) -> Plan:
-    """Score trajectory regressors from one observed frame and, where they have a memory, from four."""
     n_worms = len(study.material.recordings)
     networks = [TRAJECTORY_MODELS[name] for name in study.settings.models]
     linear = [TRAJECTORY_MODELS["linear-uncentred"], TRAJECTORY_MODELS["linear-direct"]]
@@ -233,7 +210,12 @@ def figure_4d(study: Study) -> Plan:
         "Every model but the training mean and those 'not centred' or 'as published' measures each column from the "
         "worm's own mean, which for a worm that it has not seen is that of all its observed frames together."
     ]
-    return Plan(arms, notes, figures=lambda scores, table: {})
+
+    def figures(scores: Any, table: Any) -> dict[str, Any]:
+        example = example_figure(study, study.settings.models)
+        return {"figure4cd": error_figure(arms, scores), **({"example": example} if example is not None else {})}
+
+    return Plan(arms, notes, figures)
 
 
 @target(
