@@ -10,7 +10,7 @@ from functools import reduce
 from numbers import Integral, Real
 from operator import or_
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, dataclass_transform, get_args, get_origin
 
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
@@ -152,6 +152,34 @@ class Declared(BaseEstimator):
         cls._parameter_constraints = reduce(or_, inherited) | own
         documented(cls)
 
+    def set_params(self, **parameters: Any) -> Self:
+        """Set parameters, and with ``part__parameter`` those of a part that is an object.
+
+        Parameters
+        ----------
+        **parameters : object
+            New values by name.
+
+        Returns
+        -------
+        self
+            The object itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or a part is not an object but the name of one, or None.
+        """
+        for key in parameters:
+            name, _, of_part = key.partition("__")
+            part = parameters.get(name, getattr(self, name, None))
+            kinds = [kind for kind in self._parameter_constraints.get(name, ()) if _is_part(kind)]
+            if of_part and kinds and not hasattr(part, "set_params"):
+                fitting = [kind for kind in kinds if of_part in inspect.signature(kind).parameters] or kinds
+                objects = " or ".join(f"{name}={kind.__name__}(...)" for kind in fitting)
+                raise ValueError(f"{name}={part!r} has no parameter {of_part!r}; pass an object, {objects}")
+        return super().set_params(**parameters)
+
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
 class DocumentedEstimator(Declared):
@@ -176,6 +204,10 @@ class ParameterObject(Declared):
     def check(self) -> None:
         """Raise ValueError if a parameter cannot be used."""
         validate_parameter_constraints(self._parameter_constraints, self.get_params(deep=False), type(self).__name__)
+
+
+def _is_part(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, ParameterObject)
 
 
 def resolved(value: Any, by_name: Mapping[str, type[ParameterObject]]) -> Any:

@@ -214,7 +214,7 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
             raise TypeError(f"a {type(model).__name__} is not a model")
         check_is_fitted(model)
         probe, answer = (np.asarray(decoder(document[name])) for name in ("probe", "answer"))
-        if probe.shape != (_PROBE_ROWS, model.n_features_in_):
+        if probe.shape != (_PROBE_ROWS, _n_features(model)):
             raise ValueError(f"the probe has the shape {probe.shape}")
         if hasattr(model, "horizon_") and answer.shape[1:] != (model.horizon_ * model.n_columns_,):
             raise ValueError(f"horizon_={model.horizon_!r} does not fit the answer that the file holds")
@@ -540,13 +540,19 @@ def _check(model: Any, fitted: bool = True) -> None:
 
 def _probe(estimator: Any) -> dict[str, np.ndarray]:
     """Return a few random frames, in some of which a neuron is missing if it may be, and what is answered to them."""
-    probe = np.random.default_rng(0).random((_PROBE_ROWS, estimator.n_features_in_))
+    probe = np.random.default_rng(0).random((_PROBE_ROWS, _n_features(estimator)))
     gaps = probe.copy()
     gaps[-2, 0] = gaps[-1, -1] = np.nan
     try:
         return {"probe": gaps, "answer": _answer(estimator, gaps)}
     except ValueError:
         return {"probe": probe, "answer": _answer(estimator, probe)}
+
+
+def _n_features(model: Any) -> int:
+    """Return the number of columns of a model; a pipeline may begin with steps that pass all on."""
+    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
+    return int(next(step.n_features_in_ for step in steps if hasattr(step, "n_features_in_")))
 
 
 def _answer(model: Any, probe: np.ndarray, *, bounded: bool = True) -> np.ndarray:

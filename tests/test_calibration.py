@@ -5,11 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy.special import log_softmax, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import Perceptron
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import RadiusNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skworm import ConformalStateClassifier, MLPStateClassifier, TemperatureScaledClassifier
 from skworm.datasets import make_worms
@@ -288,3 +290,20 @@ def test_temperature_and_sets_on_real_worms(recordings_kato2015):
     )
     assert after["log_loss"] < before["log_loss"]
     assert after["expected_calibration_error"] < before["expected_calibration_error"]
+
+
+def test_steps_of_a_pipeline_take_their_arguments(worms):
+    X, y = worms
+    model = TemperatureScaledClassifier(make_pipeline(StandardScaler(), GaussianNB()))
+    weight = np.where(np.arange(len(X)) % 2, 1.0, 0.0)
+    weighted = clone(model).fit(X, y, gaussiannb__sample_weight=weight)
+    assert not np.allclose(weighted.predict_proba(X), clone(model).fit(X, y).predict_proba(X))
+    for wrong in ("sample_weight", "gaussiannb__weight", "svc__sample_weight"):
+        with pytest.raises(TypeError, match=f"takes no {wrong} in fit"):
+            clone(model).fit(X, y, **{wrong: weight})
+
+
+def test_sets_of_a_list_of_frames(worms):
+    X, y = worms
+    model = ConformalStateClassifier(GaussianNB()).fit(X.to_numpy(), y.to_numpy())
+    pd.testing.assert_frame_equal(model.predict_set(X.to_numpy().tolist()), model.predict_set(X.to_numpy()))

@@ -286,3 +286,12 @@ class TestInterrupts:
         assert b"never a finite" not in errors
         assert b"a model" not in out
         assert sorted(path.name for path in tmp_path.iterdir()) == ["worms"]
+
+
+def test_training_of_a_fitted_net_goes_on(frames):
+    model = skworm.MLPStateClassifier(max_epochs=5, device="cpu", random_state=0).fit(*frames)
+    rows, codes = frames[0].to_numpy(), np.searchsorted(model.classes_, frames[1])
+    before = model.net_.history[-1]["train_loss"]
+    model.net_.partial_fit(rows, codes)
+    assert len(model.net_.history) == 10
+    assert model.net_.history[-1]["train_loss"] < before

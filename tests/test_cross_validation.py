@@ -371,3 +371,22 @@ def test_bad_input_is_refused_with_its_remedy(changes, message):
     call = {"estimators": {"dummy": DummyClassifier()}, "X": X, "y": y, **changes}
     with pytest.raises((ValueError, TypeError), match=message):
         cross_validate(**call)
+
+
+def test_recordings_of_one_animal_are_split_and_scored_as_one():
+    X, y = make_data(("a", "b", "c", "d"))
+    animal = np.where(np.isin(X.index.get_level_values("worm"), ["a", "b"]), "ab", X.index.get_level_values("worm"))
+    scores = cross_validate({"forest": RandomForestClassifier(5, random_state=0)}, X, y, groups=animal)
+    assert set(scores["worm"]) == {"ab", "c", "d"} == {worm for worms in scores["train_worms"] for worm in worms}
+    of_two = scores[(scores["evaluation"] == "unseen_worms") & (scores["worm"] == "ab")]
+    assert (of_two["n_frames"] == 160).all()
+    cross_validate({"spy": Spy()}, X, y, groups=animal)
+    assert {"a", "b", "c", "d"} == {worm for call in CALLS for worm in call[1].unique("worm")}
+
+
+def test_empty_names_are_refused():
+    X, y = make_data(("", "b"))
+    with pytest.raises(ValueError, match="name is empty"):
+        cross_validate({"spy": Spy()}, X, y)
+    with pytest.raises(ValueError, match="name of a model is empty"):
+        cross_validate({"": Spy()}, *make_data(("a", "b")))

@@ -10,7 +10,14 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skworm.frames import PAPER_NEURONS, SHARED_WITH_NICHOLS, WormMinMaxScaler, make_frames
+from skworm.frames import (
+    PAPER_NEURONS,
+    SHARED_WITH_NICHOLS,
+    WormMinMaxScaler,
+    make_behavior,
+    make_frames,
+    make_trajectories,
+)
 from skworm.frames.features import slopes
 from skworm.frames.index import parse_column_names, window_of_rows
 from skworm.recording import Recording
@@ -336,3 +343,18 @@ def test_shared_neurons_of_the_real_worms_hold_those_of_the_paper(recordings_kat
     neurons, _ = parse_column_names(make_frames(recordings_kato2015)[0].columns)
     assert set(PAPER_NEURONS) - set(neurons) == {"VB01"}
     assert neurons == sorted(neurons)
+
+
+def test_frames_that_were_lost_in_a_gap_have_numbers_too():
+    time = np.arange(24) / 3.0
+    time[10:] += 5.0
+    velocity = np.arange(24.0)
+    worm = record(time=time, fps=3.0, behavior={"velocity": velocity}, states=np.repeat("forward", 24))
+    X, _ = make_frames(worm, states=None)
+    numbers = X.index.get_level_values("frame")
+    assert numbers.tolist() == [*range(10), *range(25, 39)]
+    np.testing.assert_array_equal(make_behavior(worm, X), velocity)
+    with pytest.raises(ValueError, match="has frame 10 of worm"):
+        make_behavior(worm, X.rename(index={25: 10}, level="frame"))
+    with pytest.raises(ValueError, match="consecutive"):
+        make_trajectories(X, burn_in=8, horizon=8, allow_lookahead=True)

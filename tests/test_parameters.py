@@ -198,6 +198,20 @@ def test_limits_of_the_numbers_of_parameters():
     assert len(skworm.GNNTrajectoryRegressor().get_params(deep=False)) <= 18
 
 
+@pytest.mark.parametrize(
+    ("model", "key", "remedy"),
+    [
+        (skworm.GNNStateClassifier(), "graph__temperature", r"graph='auto' .* graph=InferredGraph\(\.\.\.\)"),
+        (skworm.MLPStateClassifier(), "augmentation__gain", r"augmentation=VirtualWorms\(\.\.\.\)"),
+        (skworm.MLPTrajectoryRegressor(), "rollout__train_horizon", r"rollout=None .* rollout=Rollout\(\.\.\.\)"),
+    ],
+)
+def test_a_name_for_an_object_has_no_parameters(model, key, remedy):
+    with pytest.raises(ValueError, match=remedy):
+        model.set_params(**{key: 2})
+    model.set_params(**{key.partition("__")[0]: None})
+
+
 def test_searches_reach_into_objects(data):
     X, y = data["states"]
     model = skworm.GNNStateClassifier(**FEW, **GRAPH)

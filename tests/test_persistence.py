@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, LeaveOneGroupOut
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 import skworm
@@ -321,3 +321,10 @@ def test_a_model_warns_of_another_frame_rate(frames, trajectories):
 def test_importing_skworm_brings_no_model_files():
     code = "import sys, skworm; sys.exit(any(m in sys.modules for m in ('torch', 'safetensors', 'skworm.persistence')))"
     assert subprocess.run([sys.executable, "-c", code], check=False, env=dict(os.environ)).returncode == 0
+
+
+def test_a_pipeline_may_begin_with_a_step_that_passes_all_on(frames, tmp_path):
+    X, y, _ = frames
+    model = Pipeline([("scale", "passthrough"), ("model", skworm.SVMStateClassifier())]).fit(X, y)
+    loaded = skworm.load(skworm.save(model, tmp_path / "model.skworm"))
+    np.testing.assert_allclose(loaded.decision_function(X), model.decision_function(X))

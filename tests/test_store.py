@@ -7,7 +7,11 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 
+from skworm.model_selection import WormGroupKFold, cross_validate_worms
 from skworm.model_selection.store import FitStore
 
 SCRIPT = """
@@ -118,3 +122,17 @@ def test_a_run_is_kept_once_with_its_start_and_without_those_it_holds(tmp_path):
     store.write_run({"called": "3", "fits": ["a", "b"]})
     store.write_run({"called": "4", "fits": ["c"]})
     assert [run["fits"] for run in store.runs()] == [["a", "b"], ["c"]]
+
+
+def test_what_a_frozen_estimator_has_learnt_counts(tmp_path):
+    index = pd.MultiIndex.from_product([["a", "b"], range(80)], names=["worm", "frame"])
+    y = pd.Series(np.tile(np.repeat(["forward", "reverse"], 8), 10), index=index)
+    X = pd.DataFrame({"AVAL:trace": (y == "forward").astype(float)}, index=index)
+    models = [KNeighborsClassifier(1).fit(X, states) for states in (y, y.map({"forward": "reverse"}).fillna("forward"))]
+    cv = WormGroupKFold(3, random_state=0)
+    for model, expected in zip([*models, models[0]], (1.0, 0.0, 1.0), strict=True):
+        model = make_pipeline(FrozenEstimator(model))
+        options = {"cv": cv, "memory": tmp_path, "baselines": False, "verbose": 0}
+        scores = cross_validate_worms({"frozen": model}, X, y, **options)
+        assert (scores.table["accuracy"] == expected).all()
+    assert n_kept(tmp_path) == 12

@@ -5,8 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
 
-from skworm import GNNStateClassifier, HiddenMarkovStateClassifier, InferredGraph, MLPStateClassifier, StateStream
+from skworm import (
+    GNNStateClassifier,
+    HiddenMarkovStateClassifier,
+    InferredGraph,
+    MLPStateClassifier,
+    StateStream,
+    TemperatureScaledClassifier,
+)
 from skworm.datasets import make_worms
 from skworm.estimators.prediction import decode_states
 from skworm.frames import make_frames
@@ -71,11 +79,24 @@ def test_a_gap_in_time_begins_a_new_sequence(worms, frames):
     new = worms[1]
     time = new.time + np.where(np.arange(new.n_frames) >= 60, 60.0, 0.0)
     new = replace(new, time=time)
-    model = MLPStateClassifier(max_epochs=20, device="cpu", random_state=0).fit(*frames)
-    _, expected = offline(model, new)
-    stream = StateStream(model, fps=new.fps, calibration=new, scaling="fixed", neurons=new.neurons)
-    said = [stream.push(frame, time) for frame, time in zip(new.traces[:70], time, strict=False)]
-    np.testing.assert_allclose(said, expected[:70], atol=1e-8)
+    mlp = MLPStateClassifier(max_epochs=20, device="cpu", random_state=0)
+    for model in (mlp, HiddenMarkovStateClassifier(mlp, decoding="filtering")):
+        _, expected = offline(model.fit(*frames), new)
+        stream = StateStream(model, fps=new.fps, calibration=new, scaling="fixed", neurons=new.neurons)
+        said = [stream.push(frame, time) for frame, time in zip(new.traces[:70], time, strict=False)]
+        np.testing.assert_allclose(said, expected[:70], atol=1e-8)
+
+
+def test_frames_without_any_value_begin_a_new_sequence(worms, frames):
+    new = worms[1]
+    lost = replace(new, traces=np.where((np.arange(new.n_frames) // 10 == 4)[:, None], np.nan, new.traces))
+    mlp = MLPStateClassifier(max_epochs=20, device="cpu", random_state=0)
+    model = HiddenMarkovStateClassifier(mlp, decoding="filtering").fit(*frames)
+    expected = decode_states(model, [lost]).filter(like="probability:").to_numpy()
+    stream = StateStream(model, fps=lost.fps, calibration=lost, scaling="fixed", neurons=lost.neurons)
+    said = np.array([stream.push(frame) for frame in lost.traces[:90]])
+    assert np.isnan(said[40:50]).all()
+    np.testing.assert_allclose(said[50:], expected[50:90], atol=1e-6)
 
 
 def test_running_ranges_are_those_of_the_frames_so_far(worms, mlp):
@@ -108,6 +129,10 @@ def test_what_looks_ahead_or_is_not_known_is_refused(worms, frames, mlp):
     viterbi = HiddenMarkovStateClassifier(LogisticRegression(max_iter=300)).fit(*frames)
     with pytest.raises(ValueError, match=r"set_params\(decoding='filtering'\)"):
         StateStream(viterbi, fps=3.0)
+    filtering = HiddenMarkovStateClassifier(LogisticRegression(max_iter=300), decoding="filtering")
+    for outer in (TemperatureScaledClassifier(filtering), Pipeline([("hidden", filtering)])):
+        with pytest.raises(ValueError, match=f"{type(outer).__name__} holds a HiddenMarkov.*; put .* outermost"):
+            StateStream(outer.fit(*frames), fps=3.0)
     with pytest.raises(ValueError, match="does not know its columns"):
         StateStream(LogisticRegression(max_iter=300).fit(X.to_numpy(), y), fps=3.0)
     with pytest.raises(ValueError, match=r"neurons lacks .*that the model reads"):

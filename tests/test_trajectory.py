@@ -370,3 +370,26 @@ def test_a_thousand_steps_stay_finite_on_every_real_worm(name, one_real_worm_uns
     model = clone(EVERY[name]).fit(X.iloc[::4], Y.iloc[::4])
     for table in (X.groupby(level="worm").head(10), X_unseen.head(10)):
         assert np.isfinite(model.predict(table, horizon=1000)).all()
+
+
+def test_names_of_the_future_tell_the_shape_of_observed_frames_that_lost_theirs():
+    X, Y = trajectories(burn_in=4)
+    persistence = make_pipeline(StandardScaler(), PersistenceRegressor()).fit(X, Y)
+    assert (persistence[-1].burn_in_, persistence[-1].horizon_) == (4, 12)
+    np.testing.assert_allclose(persistence[-1].predict(X.to_numpy())[:, -6:], X.to_numpy()[:, -6:])
+    with pytest.raises(ValueError, match="23 columns, which are not 3 frames of the 6 columns that y names"):
+        PersistenceRegressor().fit(X.to_numpy()[:, 1:], Y)
+    with pytest.raises(ValueError, match="24 columns, which are not 3 frames of the 6 columns"):
+        PersistenceRegressor(burn_in=3).fit(X.to_numpy(), Y)
+
+
+def test_trajectories_without_weight_are_not_there():
+    X, Y = trajectories()
+    kept = np.random.default_rng(0).random(len(X)) < 0.7
+    wild_X, wild_Y = X.where(kept[:, None], 50.0), Y.where(kept[:, None], -50.0)
+    model = MLPTrajectoryRegressor(**FEW)
+    weighted = clone(model).fit(wild_X, wild_Y, sample_weight=2.0 * kept)
+    np.testing.assert_allclose(weighted.level_, clone(model).fit(X[kept], Y[kept]).level_)
+    np.testing.assert_allclose(weighted.predict(X), clone(model).fit(X[kept], Y[kept]).predict(X), atol=1e-5)
+    heavy = clone(model).fit(X, Y, sample_weight=np.where(kept, 1.0, 100.0))
+    assert not np.allclose(heavy._ridge.coef_, clone(model).fit(X, Y)._ridge.coef_)

@@ -115,3 +115,15 @@ def test_rows_in_another_order_are_refused(model, frames):
     X, y = frames
     with pytest.raises(ValueError, match=r"another order.*y\.loc\[X\.index\]"):
         clone(model).fit(X, y.sample(frac=1, random_state=0))
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_a_row_without_a_worm_is_named(missing, frames, trajectories):
+    for model, (X, y) in ((GNNStateClassifier(**FEW), frames), (LinearTrajectoryRegressor(), trajectories)):
+        worm = np.asarray(X.index.get_level_values("worm"), dtype=object)
+        fitted = clone(model).fit(X, y)
+        worm[7] = missing
+        with pytest.raises(ValueError, match="row 7 has no worm"):
+            fitted.predict(X, worm=worm)
+        with pytest.raises(ValueError, match="row 7 has no worm"):
+            clone(model).fit(X, y, worm=worm)

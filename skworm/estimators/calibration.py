@@ -15,6 +15,7 @@ from sklearn import get_config
 from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import get_routing_for_object
@@ -192,6 +193,9 @@ def takes(estimator: Any, argument: str) -> bool:
     """Return whether the fit of an estimator, or of what it searches, wraps or routes to, takes an argument."""
     if isinstance(estimator, WrappingStateClassifier | BaseSearchCV):
         return takes(estimator.estimator, argument)
+    if isinstance(estimator, Pipeline) and not get_config()["enable_metadata_routing"]:
+        step, _, of_step = argument.partition("__")
+        return bool(of_step) and step in estimator.named_steps and takes(estimator.named_steps[step], of_step)
     routed = get_routing_for_object(estimator).consumes("fit", [argument])
     return has_fit_parameter(estimator, argument) or bool(routed)
 
@@ -367,7 +371,7 @@ class ConformalStateClassifier(InnerWormsClassifier):
     def predict_set(self, X: Any, worm: Any = None) -> pd.DataFrame:
         """Predict a set of states for every frame."""
         held = states_within(self.predict_proba(X, worm=worm), self.threshold_)
-        return pd.DataFrame(held, columns=self.classes_, index=getattr(X, "index", None))
+        return pd.DataFrame(held, columns=self.classes_, index=X.index if isinstance(X, pd.DataFrame) else None)
 
     def _learn(self, left_out: LeftOut) -> None:
         logs = left_out.log_probabilities

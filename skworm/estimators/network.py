@@ -202,6 +202,8 @@ class NeuralEstimator(DocumentedEstimator):
         self.net_ = net
         # In single precision a row's prediction would depend, if slightly, on the rows that come with it.
         net.module_.double()
+        # What the optimizer keeps is in single precision: `partial_fit` begins with another one.
+        net.has_optimizer_ = False
         self.n_iter_ = len(net.history)
         self.best_epoch_ = dict(net.callbacks_)["best_epoch"].best_epoch_
         return self

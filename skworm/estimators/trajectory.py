@@ -102,15 +102,18 @@ float
         """Return the coefficient of determination, averaged over all columns of all steps."""
         return r2_score(y, self.predict(X, worm=worm), sample_weight=sample_weight)
 
-    def _training_frames(self, X: Any, y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None]:
-        """Learn shapes and levels, and give frames measured from them, with their worms."""
+    def _training_frames(
+        self, X: Any, y: Any, worm: Any, kept: np.ndarray | slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Learn shapes and levels, and give frames measured from them, with their worms; of the rows that are kept."""
         self._validate_params()
         check_same_order(X, y)
         observed, future = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         self.frame_settings_ = frame_settings(X)
         self._read_shapes(X, y, observed, future)
         worms = worm_of_rows(X, worm)
-        frames = np.concatenate([observed, future.reshape(len(future), -1)], axis=1)
+        worms = None if worms is None else worms[kept]
+        frames = np.concatenate([observed, future.reshape(len(future), -1)], axis=1)[kept]
         frames = frames.reshape(len(frames), self.burn_in_ + self.horizon_, self.n_columns_)
         self._learn_levels(frames, worms)
         return frames - self._levels_of_rows(frames, worms)[:, None], worms
@@ -139,14 +142,22 @@ float
         return int(horizon)
 
     def _read_shapes(self, X: Any, y: Any, observed: np.ndarray, future: np.ndarray) -> None:
-        named = parse_step_column_names(X.columns) if hasattr(X, "columns") else None
+        named, named_y = (parse_step_column_names(t.columns) if hasattr(t, "columns") else None for t in (X, y))
         n_steps = None if named is None else len(named[1])
+        if named is None and named_y is not None and self.burn_in is None:
+            # A step of a pipeline took the names of X, and those of y still tell the columns of a frame.
+            n_steps = max(1, observed.shape[1] // len(named_y[0]))
         if self.burn_in is not None and n_steps not in (None, self.burn_in):
             raise ValueError(
                 f"burn_in={self.burn_in}, but the columns of X name {n_steps} observed frames; leave burn_in=None, or "
                 f"make trajectories with burn_in={self.burn_in}"
             )
         self.burn_in_ = n_steps or self.burn_in or 1
+        if named is None and named_y is not None and observed.shape[1] != self.burn_in_ * len(named_y[0]):
+            raise ValueError(
+                f"X has {observed.shape[1]} columns, which are not {self.burn_in_} frames of the {len(named_y[0])} "
+                "columns that y names; keep all columns of each frame, and pass the right burn_in="
+            )
         if observed.shape[1] % self.burn_in_:
             raise ValueError(
                 f"X has {observed.shape[1]} columns, not a multiple of burn_in={self.burn_in_}; it holds "
@@ -160,7 +171,7 @@ float
                 f"frames after those of X, time-major. If X holds several frames a row, pass burn_in="
             )
         self.horizon_ = n_outputs // self.n_columns_
-        if named and hasattr(y, "columns") and (named_y := parse_step_column_names(y.columns)):
+        if named is not None and named_y is not None:
             _check_names(*named, *named_y)
         self._frame_columns = None if named is None else named[0]
 
@@ -359,7 +370,9 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
         self._check_parts()
         weight = check_weights(sample_weight, X)
-        frames, worms = self._training_frames(X, y, worm)
+        weighing = slice(None) if weight is None else weight > 0
+        frames, _ = self._training_frames(X, y, worm, weighing)
+        weight = None if weight is None else weight[weighing]
         train_horizon = self._rollout().train_horizon
         if train_horizon > self.horizon_:
             raise ValueError(
@@ -367,13 +380,14 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
                 f"rollout=Rollout(train_horizon=...), or make trajectories with horizon={train_horizon} or more"
             )
         self._name_columns(self._frame_columns, self.n_columns_)
-        group, held_out, seed = self._judges(X, worms, np.ones(len(frames), dtype=bool))
-        self._learn_linear_part(frames[~held_out])
+        known = np.ones(len(frames), dtype=bool) if weight is None else weighing
+        group, held_out, seed = self._judges(X, worm_of_rows(X, worm), known)
+        self._learn_linear_part(frames[~held_out], None if weight is None else weight[~held_out])
         flat = frames.reshape(len(frames), -1).astype(np.float32)
         observed, future = np.split(flat, [self.burn_in_ * self.n_columns_], axis=1)
         return self._job(observed, group, future, held_out, seed, self._preparation(), weight)
 
-    def _learn_linear_part(self, frames: np.ndarray) -> None:
+    def _learn_linear_part(self, frames: np.ndarray, weight: np.ndarray | None) -> None:
         before, after = steps_of_pairs(frames, self.burn_in_)
         self._bounds = None
         clip_margin = self._rollout().clip_margin
@@ -383,7 +397,9 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
             self._bounds = np.stack([low - margin, high + margin])
         self._ridge = None
         if self.linear:
-            self._ridge = Ridge(alpha=_RIDGE).fit(before, after - before[:, -self.n_columns_ :])
+            # As many pairs of each trajectory as there are starts, one start after the other.
+            weight = None if weight is None else np.tile(weight, len(before) // len(frames))
+            self._ridge = Ridge(alpha=_RIDGE).fit(before, after - before[:, -self.n_columns_ :], weight)
 
     def _build_module(self) -> TrajectoryModule:
         step, linear = self._build_step(), None

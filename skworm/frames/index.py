@@ -118,12 +118,12 @@ def warn_unnamed(model: Any, what: str) -> None:
 
 def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:
     """Return the worm of each row, as given or from the index level ``"worm"``; None where neither says."""
-    if worm is not None:
-        ids = np.asarray(worm)
-        if ids.ndim != 1 or len(ids) != len(X):
-            raise ValueError(f"worm has shape {ids.shape}, but X has {len(X)} rows; pass one worm name a row")
-        return ids
-    return _level_of_rows(X, WORM_LEVEL)
+    ids = _level_of_rows(X, WORM_LEVEL) if worm is None else np.asarray(worm)
+    if worm is not None and (ids.ndim != 1 or len(ids) != len(X)):
+        raise ValueError(f"worm has shape {ids.shape}, but X has {len(X)} rows; pass one worm name a row")
+    if ids is not None and (missing := pd.isna(ids)).any():
+        raise ValueError(f"row {missing.argmax()} has no worm; name the worm of each row, or drop the row")
+    return ids
 
 
 def frame_of_rows(X: Any, worm: np.ndarray) -> np.ndarray:

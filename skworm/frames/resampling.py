@@ -33,6 +33,15 @@ def follows_a_gap(time: np.ndarray, longest: float = GAP_STEPS) -> np.ndarray:
     return steps > longest * (np.median(steps[1:]) if len(steps) > 1 else 1.0)
 
 
+def frame_numbers(time: np.ndarray) -> np.ndarray:
+    """Return the number of each frame, from 0: frames that were lost in a gap have numbers too."""
+    steps = np.diff(time, prepend=time[0])
+    lost = np.zeros(len(time))
+    gap = follows_a_gap(time)
+    lost[gap] = np.round(steps[gap] / np.median(steps[1:])) - 1
+    return np.arange(len(time)) + np.cumsum(lost).astype(np.int64)
+
+
 def rate_of_stamps(worm: Recording) -> float:
     """Return the frames a second that the time stamps of a recording tell: one over the median step."""
     return 1 / float(np.median(np.diff(worm.time))) if worm.n_frames > 1 else worm.fps

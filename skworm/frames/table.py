@@ -23,7 +23,7 @@ from skworm.frames.features import (
     scale,
 )
 from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL, column_names, context_feature_names, is_same_rate
-from skworm.frames.resampling import NO_CONTEXT, check_context, check_times, context_rows, resample
+from skworm.frames.resampling import NO_CONTEXT, check_context, check_times, context_rows, frame_numbers, resample
 from skworm.frames.resampling import detrend as remove_baseline
 from skworm.parameters import check_choice
 from skworm.recording import UNKNOWN, Recording, map_states, repeated
@@ -121,7 +121,8 @@ def make_frames(
     Returns
     -------
     X : pandas.DataFrame of shape (n_frames, n_neurons * n_node_features)
-        One row a frame, index levels ``("worm", "frame")``, columns ``"AVAL:trace", "AVAL:derivative", ...``.
+        One row a frame, index levels ``("worm", "frame")``, columns ``"AVAL:trace", "AVAL:derivative", ...``. Frames
+        count from 0; those that were lost in a gap of the time stamps have numbers too, so that nothing crosses it.
         ``X.attrs`` tells ``"derivative"``, ``"derivative_width"``, ``"derivative_looks_ahead"``, ``"fit_scope"``,
         ``"percentiles"``, ``"detrend"``, ``"context"``, and the frames a second of each worm, ``"fps"``.
     y : pandas.Series of shape (n_frames,) or None
@@ -335,7 +336,7 @@ def _table_of(
     values[:, [neuron in worm.neurons for neuron in chosen]] = np.stack(list(signals.values()), axis=-1)
     # (n_frames, n_context, n_neurons, n_node_features), of which neurons come first in a row.
     values = values[context_rows(worm.time, context)].transpose(0, 2, 1, 3)
-    index = pd.MultiIndex.from_product([[worm.worm], range(worm.n_frames)], names=[WORM_LEVEL, FRAME_LEVEL])
+    index = pd.MultiIndex.from_product([[worm.worm], frame_numbers(worm.time)], names=[WORM_LEVEL, FRAME_LEVEL])
     columns = column_names(chosen, context_feature_names(list(signals), context))
     return pd.DataFrame(values.reshape(worm.n_frames, -1), index=index, columns=columns)
 
@@ -439,10 +440,12 @@ def _values(worm: Recording, signals: list[str], frames: np.ndarray, rates: Any)
             f"X has {rate:.3g} frames a second of worm {worm.worm!r}, and its recording {worm.fps:.3g}; pass the "
             "recordings that X was made of, after skworm.frames.resample"
         )
-    beyond = frames[(frames < 0) | (frames >= worm.n_frames)]
-    if len(beyond):
+    numbers = frame_numbers(worm.time)
+    absent = frames[~np.isin(frames, numbers)]
+    if len(absent):
         raise ValueError(
-            f"X has frame {beyond[0]} of worm {worm.worm!r}, whose recording has {worm.n_frames} frames; pass the "
-            "recordings that X was made of"
+            f"X has frame {absent[0]} of worm {worm.worm!r}, whose recording has {worm.n_frames} frames, the "
+            f"last of the number {numbers[-1]}; pass the recordings that X was made of"
         )
-    return np.stack([worm.behavior[name][frames] for name in signals], axis=1)
+    rows = np.searchsorted(numbers, frames)
+    return np.stack([worm.behavior[name][rows] for name in signals], axis=1)

@@ -64,7 +64,8 @@ def cross_validate_worms(
         held-out windows of behaviour and trajectories want ``fold_by="contiguous_blocks"`` and a `gap`: of
         ``burn_in + horizon`` for trajectories, which otherwise share frames with training ones.
     groups : array-like of shape (n_frames,), optional
-        Worm of each row; from the index level ``"worm"`` of `X` where absent.
+        Worm of each row, or its animal where several recordings are of one: it splits, and is scored, as one. By
+        default the index level ``"worm"`` of `X`.
     external : mapping of str to (X, y), optional
         Further data sets by name, each with the index level ``"worm"`` and the columns of `X`, in any order. Where one
         of the two sides has ``"turn"`` only, the other's dorsal and ventral turns count as ``"turn"``.
@@ -132,6 +133,8 @@ def cross_validate_worms(
     if not isinstance(estimators, Mapping):
         raise TypeError(f"estimators is a {type(estimators).__name__}; pass a mapping such as {{'svm': SVC()}}")
     for name, estimator in estimators.items():
+        if name == "":
+            raise ValueError("the name of a model is empty; pass a name such as 'svm'")
         if not hasattr(estimator, "fit") or not hasattr(estimator, "predict") or isinstance(estimator, type):
             raise TypeError(f"model {name!r} is {estimator!r}; pass an estimator with fit and predict, such as SVC()")
     train, sets = make_samples(estimators, X, y, groups, external=external, transition=transition)

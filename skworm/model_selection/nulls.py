@@ -73,7 +73,7 @@ def null_score(
     y : Series or array-like of str, shape (n_frames,)
         State of each frame.
     groups : array-like of shape (n_frames,), optional
-        Worm of each row; from the index level ``"worm"`` of `X` where absent.
+        Worm of each row, or its animal where several recordings are of one; by default the index level ``"worm"``.
     cv : WormGroupKFold or other splitter
         The splits, made with the worms as groups.
     null : {"circular_shift"} or callable, default="circular_shift"

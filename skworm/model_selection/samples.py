@@ -41,10 +41,14 @@ _SIDED_TURNS = ("dorsal_turn", "ventral_turn")
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples of one task, what models see and what they predict, indexed by worm and frame."""
+    """Samples of one task, what models see and what they predict, indexed by worm and frame.
+
+    Where an animal has several recordings, `animal` names that of each sample, and the index names the recording.
+    """
 
     X: pd.DataFrame
     y: Any
+    animal: np.ndarray | None = None
 
     task: ClassVar[str]
 
@@ -60,8 +64,8 @@ class Samples:
 
     @property
     def worm(self) -> np.ndarray:
-        """Worm of each sample, shape (n_samples,)."""
-        return np.asarray(self.X.index.get_level_values(WORM_LEVEL))
+        """Worm of each sample, by which samples are split and scored, shape (n_samples,)."""
+        return np.asarray(self.X.index.get_level_values(WORM_LEVEL)) if self.animal is None else self.animal
 
     def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, Any]:
         """Return X and y of those of the rows that a model can learn from."""
@@ -73,7 +77,8 @@ class Samples:
 
     def arrays(self) -> list[np.ndarray]:
         """Return all that a score depends on, for a digest."""
-        return [*_arrays_of_table(self.X), *_arrays_of_table(self.y)]
+        animal = [] if self.animal is None else [self.animal.astype(str)]
+        return [*_arrays_of_table(self.X), *_arrays_of_table(self.y), *animal]
 
     def check_split(self, split: WormSplit) -> None:
         """Raise a ValueError where the training rows of a split are too few to learn from."""
@@ -99,11 +104,11 @@ class StateSamples(Samples):
     @classmethod
     def checked(cls, name: str, X: Any, y: Any, groups: Any = None, transition: pd.Series | None = None) -> Self:
         """Check frames and their states."""
-        table = _indexed(name, X, y, groups, 1, "one state a row")
+        table, animal = _indexed(name, X, y, groups, 1, "one state a row")
         missing = np.flatnonzero(pd.isna(np.asarray(y, dtype=object)))
         if len(missing):
             raise ValueError(f"{name} has no state at row {missing[0]} of its y; write 'unknown' where none is known")
-        return cls(table, np.asarray(y, dtype=str))
+        return cls(table, np.asarray(y, dtype=str), animal)
 
     @classmethod
     def baselines(cls) -> dict[str, Any]:
@@ -158,13 +163,13 @@ class BehaviorSamples(Samples):
     @classmethod
     def checked(cls, name: str, X: Any, y: Any, groups: Any, transition: pd.Series | None = None) -> Self:
         """Check frames and their signals."""
-        table = _indexed(name, X, y, groups, 2, "one value a row, or one column a signal")
+        table, animal = _indexed(name, X, y, groups, 2, "one value a row, or one column a signal")
         values = np.asarray(y, dtype=float)
         if np.isinf(values).any():
             row = np.argwhere(np.isinf(values))[0, 0]
             raise ValueError(f"the y of {name} is infinite at row {row}; write NaN there")
         signals = pd.DataFrame(values.reshape(len(table), -1), index=table.index, columns=signal_names(y))
-        return cls(table, signals, one_column=values.ndim == 1)
+        return cls(table, signals, animal, one_column=values.ndim == 1)
 
     @classmethod
     def baselines(cls) -> dict[str, Any]:
@@ -234,7 +239,7 @@ class TrajectorySamples(Samples):
                     "contains_transition of the same y"
                 )
             changes = transition.reindex(X.index).to_numpy(dtype=bool)
-        return cls(X, y, len(columns), tuple(node_features), changes)
+        return cls(X, y, n_columns=len(columns), node_features=tuple(node_features), transition=changes)
 
     @classmethod
     def baselines(cls) -> dict[str, Any]:
@@ -395,16 +400,19 @@ def _turns_to_merge(name: str, part: StateSamples, train: StateSamples) -> bool:
     return merge
 
 
-def _indexed(name: str, X: Any, y: Any, groups: Any, most_axes: int, wanted: str) -> pd.DataFrame:
-    """Return X as a table indexed by worm and frame, if y has such rows."""
-    worm = worm_of_rows(X, groups)
-    if worm is None:
+def _indexed(
+    name: str, X: Any, y: Any, groups: Any, most_axes: int, wanted: str
+) -> tuple[pd.DataFrame, np.ndarray | None]:
+    """Return X as a table indexed by worm and frame, if y has such rows, and the animals of which it has recordings."""
+    worm, animal = worm_of_rows(X), worm_of_rows(X, groups)
+    worm = animal if worm is None else worm
+    if worm is None or animal is None:
         remedy = "pass groups=, or give X" if name == "X" else "give it"
         raise ValueError(
             f"{name} does not say to which worm a row belongs; {remedy} the index level 'worm', as make_frames does"
         )
-    if pd.isna(worm).any():
-        raise ValueError(f"{name} has no worm at row {np.flatnonzero(pd.isna(worm))[0]}; name it, or drop the row")
+    if "" in set(map(str, animal)):
+        raise ValueError(f"{name} has a worm whose name is empty; name it")
     index = pd.MultiIndex.from_arrays([worm, frame_of_rows(X, worm)], names=[WORM_LEVEL, FRAME_LEVEL])
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
     if table.columns.has_duplicates:
@@ -418,7 +426,7 @@ def _indexed(name: str, X: Any, y: Any, groups: Any, most_axes: int, wanted: str
             f"{name} and its y have different indices, so their rows may not belong together; align them with "
             "y.loc[X.index], or pass y.to_numpy() where the rows do line up"
         )
-    return table.set_axis(index, axis=0)
+    return table.set_axis(index, axis=0), None if np.array_equal(worm, animal) else animal
 
 
 def _confusion(true: np.ndarray, predicted: np.ndarray) -> dict[str, dict[str, int]]:

@@ -17,6 +17,7 @@ from typing import Any
 import joblib
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 
 from skworm.atomic import atomic_path
 from skworm.model_selection.samples import Samples
@@ -134,16 +135,18 @@ def digest_of_fit(inputs: str, name: str, estimator: Any, split: WormSplit) -> s
     The class of a model counts by name, so a change of its code goes unnoticed.
     """
     parameters = sorted(estimator.get_params(deep=True).items())
+    parameters += [("", estimator)] if isinstance(estimator, FrozenEstimator) else []
     values = [(key, _digest_of_parameter(name, key, value)) for key, value in parameters]
     rows = [joblib.hash(np.asarray(rows, dtype=np.int64)) for rows in (split.train, split.held_out, split.unseen)]
     return joblib.hash([inputs, name, _class_name(estimator), values, rows])
 
 
 def _digest_of_parameter(model: str, key: str, value: Any) -> str:
-    if isinstance(value, BaseEstimator):
+    if isinstance(value, BaseEstimator) and not isinstance(value, FrozenEstimator):
         return _class_name(value)
     try:
-        return joblib.hash(value)
+        # What a frozen estimator has learnt counts, too; joblib's hash sorts dictionaries, and trips over tensors.
+        return joblib.hash(pickle.dumps(value) if isinstance(value, FrozenEstimator) else value)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise TypeError(
             f"model {model!r} has the parameter {key}={value!r}, which cannot be pickled, so that its fits cannot be "
