@@ -307,3 +307,13 @@ def test_sets_of_a_list_of_frames(worms):
     X, y = worms
     model = ConformalStateClassifier(GaussianNB()).fit(X.to_numpy(), y.to_numpy())
     pd.testing.assert_frame_equal(model.predict_set(X.to_numpy().tolist()), model.predict_set(X.to_numpy()))
+
+
+def test_frames_that_are_equally_sure_share_a_bin():
+    states = np.repeat(["forward", "reverse"], [300, 100])
+    constant = np.tile([0.75, 0.25], (400, 1))
+    report = calibration_report(states, constant, classes=["forward", "reverse"], worm=["a"] * 400)
+    assert report["expected_calibration_error"].item() == pytest.approx(0, abs=1e-12)
+    half = np.where(np.arange(400)[:, None] % 2, constant, [0.6, 0.4])
+    curve = reliability_curve(states, half, classes=["forward", "reverse"], binning="equal_mass")
+    assert curve["n_frames"].tolist() == [200, 200]

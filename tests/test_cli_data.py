@@ -1,5 +1,7 @@
 import json
+import os
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -12,9 +14,9 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 import skworm
 from skworm.cli import main
 from skworm.datasets import load_recordings, make_worms, save_recordings
-from skworm.estimators.prediction import bouts_in_seconds, decode_states, frames_for_model
+from skworm.estimators.prediction import accuracy_on_annotated, bouts_in_seconds, decode_states, frames_for_model
 from skworm.frames import WormMinMaxScaler, make_frames
-from skworm.recording import Recording
+from skworm.recording import Recording, map_states
 
 NEURONS = ("AVAL", "RID", "VB02")
 
@@ -285,3 +287,51 @@ def test_a_worm_that_lacks_a_neuron_is_decoded_by_a_model_that_takes_it():
     lacking = replace(new, neurons=("1", *new.neurons[1:]))
     with pytest.warns(UserWarning, match=new.neurons[0]):
         assert len(decode_states(model, [lacking])) == new.n_frames
+
+
+@pytest.mark.parametrize("vocabulary", ["4", "2", "nichols"])
+def test_accuracy_is_of_the_states_that_worms_are_annotated_with(vocabulary):
+    fine = worms(1, 900, seed=3)
+    model = skworm.SVMStateClassifier().fit(*make_frames(fine, states="7"))
+    coarse = [replace(worm, states=map_states(worm.states, vocabulary)) for worm in fine]
+    table = decode_states(model, coarse)
+    predicted = map_states(table["state"], vocabulary)
+    known = table["annotated"] != "unknown"
+    accuracy = accuracy_on_annotated(table, list(model.classes_))
+    assert accuracy == pytest.approx((predicted == table["annotated"])[known].mean())
+    assert accuracy > 0.6
+    own = [replace(worm, states=np.where(worm.states == "unknown", "unknown", "fed")) for worm in fine]
+    assert accuracy_on_annotated(decode_states(model, own), list(model.classes_)) is None
+
+
+def test_what_cannot_be_written_is_told_before_any_work(folder, model_file, tmp_path):
+    (tmp_path / "taken.skworm").mkdir()
+    train = ("train", "--data", folder, "--model", "svm", "--overwrite", "--out")
+    predict = ("predict", model_file, folder, "--overwrite", "--out")
+    for command in (train, predict):
+        result = call(*command, tmp_path / "taken.skworm")
+        assert (result.exit_code, "taken.skworm is a folder; pass the name of a file" in result.stderr) == (2, True)
+    with mock.patch("os.access", side_effect=lambda path, mode: mode != os.W_OK):
+        for command in (train, predict, ("report", folder, "--out")):
+            result = call(*command, tmp_path / "new.html")
+            assert (result.exit_code, f"the folder {tmp_path} cannot be written to" in result.stderr) == (2, True)
+
+
+def test_options_about_files_mean_nothing_for_a_data_set(tmp_path):
+    result = call("train", "--rename-state", "fwd=forward", "--model", "svm", "--out", tmp_path / "svm.skworm")
+    assert result.exit_code == 2
+    assert "--rename-state 'fwd=forward' is about files, and simulated is a data set" in result.stderr
+
+
+def test_neurons_are_named_as_recordings_name_them(folder):
+    found = json.loads(call("inspect", folder, "--neurons", "aval,VB2", "--json").stdout)
+    assert not any("expected neurons" in problem for worm in found["worms"] for problem in worm["problems"])
+
+
+def test_states_are_renamed_in_all_files_of_a_folder(tmp_path):
+    for name, states in (("a", ["go", "Omega"]), ("b", ["go", "rest"])):
+        save_recordings(replace(worms(1)[0], worm=name, states=states * 100), tmp_path)
+    result = call("inspect", tmp_path, "--rename-state", "go=forward", "--rename-state", "Omega=ventral_turn")
+    assert (result.exit_code, "2 worms" in result.stdout) == (0, True)
+    result = call("inspect", tmp_path, "--rename-state", "gone=forward")
+    assert (result.exit_code, "names ['gone'], which no recording has" in result.stdout) == (1, True)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import h5py
@@ -294,7 +295,9 @@ def test_cells_far_apart_are_refused(tmp_path):
 @pytest.mark.parametrize("worm", ["2022-07-26-31", "2022-07-27-31", "2022-08-02-31", "2022-05-02-01"])
 def test_real_hdf5(worm):
     folder = Path(os.environ["SKWORM_FIELD"], "flavell_h5")
-    (found,) = load_recordings(folder / f"{worm}-data.h5", neuron_names=folder / "neuropal_labels.json")
+    unnamed = pytest.warns(UserWarning, match="no entry") if worm == "2022-05-02-01" else nullcontext()
+    with unnamed:
+        (found,) = load_recordings(folder / f"{worm}-data.h5", neuron_names=folder / "neuropal_labels.json")
     with h5py.File(folder / f"{worm}-data.h5") as file:
         np.testing.assert_array_equal(found.traces, file["gcamp/trace_array_original"])
         np.testing.assert_array_equal(found.states == "reverse", file["behavior/reversal_vec"][()] == 1)
@@ -360,3 +363,22 @@ def test_real_tables_hold_twenty_neurons(name):
     (worm,) = read_field("tables", name)
     assert len(worm.neurons) == len(worm.identified) == 20
     assert worm.fps == pytest.approx(2.832, rel=1e-3)
+
+
+def test_nwb_intervals_of_a_stimulus_are_no_states(nwb):
+    file, _ = nwb
+    series(file, "processing/ophys/DfOverF/dff", TRACES)
+    intervals(file, [(TIME[0], TIME[-1] + 1, "fwd")])
+    stimulus = typed(file, "intervals/stimulus", "TimeIntervals")
+    stimulus["start_time"], stimulus["stop_time"] = TIME[:1], TIME[-1:]
+    stimulus["label"] = np.array(["O2 21 %"], dtype="S")
+    with pytest.warns(UserWarning, match=r"intervals \['/intervals/stimulus'\] name no states"):
+        worm = read(nwb)
+    assert set(worm.states) == {"forward"}
+
+
+def test_names_of_other_recordings_are_pointed_at(tmp_path):
+    path = tmp_path / "worm-a.json"
+    path.write_text(json.dumps({"trace_original": TRACES.T.tolist(), "avg_timestep": 0.5}))
+    with pytest.warns(UserWarning, match=r"no entry 'worm-a', .* it has \['worm-b'\]"):
+        load_recordings(path, neuron_names={"worm-b": {"1": "AVAL"}})

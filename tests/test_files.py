@@ -270,3 +270,17 @@ def test_worm_occurs_once_in_a_data_set(tmp_path):
     assert len(load_recordings([tmp_path / "first", tmp_path / "second"])) == 2
     with pytest.raises(ValueError, match=r"worm-a\.npz.*both hold a worm 'worm-a'.*rename one"):
         load_recordings([tmp_path / "first", tmp_path / "first"])
+
+
+def test_a_worm_of_which_little_was_measured_is_written_and_read(tmp_path):
+    traces = np.full((8000, 300), np.nan)
+    traces[:, :5] = np.random.default_rng(0).random((8000, 5))
+    save_recordings(Recording("sparse", traces, [str(number) for number in range(300)], fps=3.0), tmp_path)
+    np.testing.assert_array_equal(load_recordings(tmp_path)[0].traces, traces)
+
+
+def test_shapes_of_names_and_rate_are_checked(tmp_path):
+    for names, fps in (([["AVAL"]], 3.0), (["AVAL"], [3.0, 3.0])):
+        np.savez(tmp_path / "a.npz", traces=np.zeros((5, 1)), neuron_names=np.array(names), fps=fps)
+        with pytest.raises(ValueError, match="write one name for each neuron"):
+            load_recordings(tmp_path)

@@ -292,6 +292,9 @@ def test_frames_without_state_are_unknown(tmp_path, version):
     assert worm.states.tolist() == ["forward"] * 2 + ["unknown"] + ["sustained_reverse"] * 3
     (worm,) = load_recordings(write(tmp_path / "b.mat", version, small(FourStates=column([1, np.nan, 2, 3, 4, 4]))))
     assert worm.states.tolist() == ["reverse", "unknown", "forward", "quiescence", "turn", "turn"]
+    one = {"REV": column([1, 1, np.nan, 0, 0, 0])}
+    (worm,) = load_recordings(write(tmp_path / "d.mat", version, small(States=one)))
+    assert worm.states.tolist() == ["reverse"] * 2 + ["unknown"] * 4
     codes = {"fwd": np.array([[3.0]]), "rev1": np.array([[0.0]])}
     variables = small(States=column([0, 0, 3, 3, 3, 3]), States_key=codes)
     (worm,) = load_recordings(write(tmp_path / "c.mat", version, variables))

@@ -1,5 +1,6 @@
 """Models that come with the package, and what they say of a recording."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 
 import skworm
 from skworm.cli import main
-from skworm.datasets import load_recordings, save_recordings
+from skworm.datasets import load_recordings, make_worms, save_recordings
 from skworm.estimators.prediction import decode_states, expected_accuracy, sets_of_states
 from skworm.pretrained import NAMES, card, path_of
 from skworm.recording import map_states
@@ -133,3 +134,17 @@ def test_states_of_a_left_out_worm_are_those_of_the_card():
     assert set(about["scores"]) == {f"worm_{number}" for number in range(5)}
     assert about["accuracy"][2] == min(row["accuracy"] for row in about["scores"].values())
     assert set(map_states(np.array(["slowing", "reverse_2"]), "4")) <= set(about["states"])
+
+
+def test_the_command_says_which_worms_look_unlike(tmp_path):
+    # Worms of a simulation have the names of neurons, and neither their levels nor their correlations.
+    names = card("kato2015-4-states")["neurons"][:40]
+    save_recordings(make_worms(1, 600, neurons=names, n_unidentified=0, random_state=0), tmp_path)
+    out, model = tmp_path / "states.csv", "kato2015-4-states"
+    result = CliRunner().invoke(main, ["predict", model, str(tmp_path / "simulated-0.npz"), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "it looks unlike them, so fewer frames will be right" in result.stdout
+    words = ["predict", model, str(tmp_path / "simulated-0.npz"), "--out", str(out), "--overwrite", "--json"]
+    found = json.loads(CliRunner().invoke(main, words).stdout)["expected"]["simulated-0"]
+    assert (found["unlike"], found["n_present"]) == (True, 40)
+    assert found["low"] < found["accuracy"] < found["high"]

@@ -312,3 +312,10 @@ def test_a_browser_shows_every_table_and_picture_and_asks_for_nothing(browser, p
     assert facts["text"] > 1000
     assert facts["fetched"] == []
     assert asked == ["/page.html"]
+
+
+def test_a_baseline_that_no_experiment_has_is_refused(reproduced):
+    for folder in (reproduced, reproduced / "table1"):
+        result = call("report", folder, "--baseline", "nobody")
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+        assert "the model 'nobody'; choose one" in result.stderr or "no model 'nobody'; choose one" in result.stderr

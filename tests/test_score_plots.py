@@ -6,7 +6,13 @@ from matplotlib.figure import Figure
 from sklearn.dummy import DummyClassifier
 
 from skworm.paper.figures import mark_departure
-from skworm.plotting import ConfusionDisplay, LeakageDisplay, ScoreCurveDisplay, WormScoresDisplay
+from skworm.plotting import (
+    ConfusionDisplay,
+    LeakageDisplay,
+    ScoreCurveDisplay,
+    TrajectoryErrorDisplay,
+    WormScoresDisplay,
+)
 
 
 @pytest.fixture
@@ -183,3 +189,13 @@ def test_leakage_goes_into_given_axes_and_without_an_estimator(report):
         display.plot(ax=axes[0])
     with pytest.raises(ValueError, match=r"lacks the columns \['share_touching'\]; pass what leakage_report"):
         LeakageDisplay(report.drop(columns="share_touching")).plot()
+
+
+def test_no_panel_of_errors_cuts_off_what_another_one_shows():
+    rows = [("a", 1, 0.01), ("a", 2, 0.02), ("b", 1, 0.5), ("b", 2, 0.9)]
+    results = pd.DataFrame(rows, columns=["evaluation", "step", "mse"]).assign(model="gnn", worm="w")
+    display = TrajectoryErrorDisplay.from_results(results)
+    for axes in display.axes_:
+        low, high = axes.get_ylim()
+        assert low == 0
+        assert high > 0.9

@@ -100,9 +100,10 @@ def test_names_of_columns_may_be_capital(tmp_path):
 def test_a_missing_cell_leaves_numbers_of_states_whole(tmp_path):
     states = pd.Series([1.0, 2.0] * (N_FRAMES // 2))
     states.iloc[3] = np.nan
-    worm = as_recording(table(state=states), "a")
-    assert set(worm.states) == {"1", "2", "unknown"}
-    assert worm.states[3] == "unknown"
+    table(state=states).to_csv(tmp_path / "a.csv", index=False)
+    for worm in (as_recording(table(state=states), "a"), *load_recordings(tmp_path)):
+        assert set(worm.states) == {"1", "2", "unknown"}
+        assert worm.states[3] == "unknown"
 
 
 @pytest.mark.parametrize(("unit", "word"), [(1000, "milliseconds"), (1 / 60, "minutes")])
@@ -111,6 +112,59 @@ def test_other_units_of_time_are_refused(unit, word):
     frames["time"] = frames["time"] * unit
     with pytest.raises(ValueError, match=word):
         as_recording(frames, "a")
+
+
+@pytest.mark.parametrize("fps", [0.9, 1.7])
+def test_minutes_of_a_slow_recording_are_told(fps):
+    frames = table()
+    frames["time"] = np.arange(N_FRAMES) / fps / 60
+    with pytest.warns(UserWarning, match="if they are minutes, multiply them by 60"):
+        as_recording(frames, "a")
+
+
+def test_a_clock_and_states_under_other_names_are_pointed_at():
+    frames = table(behaviour=["forward", "slow"] * (N_FRAMES // 2))
+    with pytest.raises(ValueError, match=r"columns=\{'state': 'behaviour'\}"):
+        as_recording(frames, "a")
+    frames = frames.rename(columns={"time": "Time (s)"})
+    with pytest.raises(ValueError, match=r"one of \['Time \(s\)', "):
+        as_recording(frames, "a")
+
+
+def test_flags_of_states_contradict_each_other_or_are_not_there():
+    first = np.arange(N_FRAMES) < N_FRAMES // 2
+    with pytest.raises(ValueError, match=r"frame 20 is in the states \['forward', 'reverse'\] at once"):
+        as_recording(table(forward=1, reverse=(~first).astype(int)), "a")
+    flags = pd.DataFrame({"forward": first, "reverse": ~first}, dtype=float)
+    flags.iloc[5:9] = np.nan
+    worm = as_recording(table(**flags), "a")
+    assert worm.neurons == ("AVAL", "RID")
+    assert (worm.states == np.where(flags["forward"].isna(), "unknown", np.where(first, "forward", "reverse"))).all()
+
+
+@pytest.mark.parametrize(("separator", "ending"), [("\t", "tsv"), (";", "csv")])
+def test_decimal_commas_wherever_the_first_is(separator, ending, tmp_path):
+    frames = table()
+    frames.iloc[0] = 0
+    text = frames.to_csv(sep=separator, decimal=",", index=False).replace("0,0", "0", 3)
+    (tmp_path / f"a.{ending}").write_text(text)
+    (worm,) = load_recordings(tmp_path)
+    np.testing.assert_allclose(worm.traces, frames[["AVAL", "RID"]])
+
+
+def test_an_index_with_a_name_is_a_column(tmp_path):
+    pytest.importorskip("pyarrow")
+    table().set_index("time").to_parquet(tmp_path / "a.parquet")
+    np.testing.assert_allclose(load_recordings(tmp_path)[0].time, table()["time"])
+
+
+def test_a_neuron_twice_is_refused_in_a_workbook_too(tmp_path):
+    pytest.importorskip("openpyxl")
+    frames = table()
+    frames.insert(1, "AVAL", frames["AVAL"], allow_duplicates=True)
+    frames.to_excel(tmp_path / "a.xlsx", index=False)
+    with pytest.raises(ValueError, match=r"columns \['AVAL'\] repeat"):
+        load_recordings(tmp_path)
 
 
 def test_frame_numbers_as_time_are_told():

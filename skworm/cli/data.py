@@ -17,6 +17,7 @@ from skworm.cli.options import (
     STATES,
     STATES_HELP,
     KeyValue,
+    check_out,
     in_a_line,
     lines_of,
     neurons_option,
@@ -129,8 +130,7 @@ def train(
     Its accuracy on the frames that it was trained on is printed, which says little: `skworm reproduce table1` scores
     models on worms that they have not seen.
     """
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{out} exists; pass --overwrite to replace it, or another --out")
+    check_out(out, overwrite)
     if not out.absolute().parent.is_dir():
         raise FileNotFoundError(f"the folder {out.parent} of --out does not exist; make it first")
     from skworm.datasets import load_recordings
@@ -139,6 +139,8 @@ def train(
     from skworm.persistence import describe, save
 
     named = data in ("simulated", *_FETCHERS)
+    if named and (given := [name for name, value in reading.items() if value]):
+        raise ValueError(f"{given[0]}={reading[given[0]]!r} is about files, and {data} is a data set; leave it out")
     worms = load_worms(data, random_state) if named else load_recordings(data, **reading)
     if neurons == "paper":
         neurons = tuple(name for name in PAPER_NEURONS if all(name in worm.neurons for worm in worms))
@@ -187,11 +189,10 @@ def predict(
     """
     paths = [out, out.with_name(f"{out.stem}_bouts.csv"), out.with_name(f"{out.stem}_ethogram.png")]
     for path in paths:
-        if path.exists() and not overwrite:
-            raise FileExistsError(f"{path} exists; pass --overwrite to replace it, or another --out")
+        check_out(path, overwrite)
     from skworm.atomic import atomic_path
     from skworm.datasets import load_recordings
-    from skworm.estimators.prediction import bouts_in_seconds, decode_states
+    from skworm.estimators.prediction import accuracy_on_annotated, bouts_in_seconds, decode_states
     from skworm.persistence import load
     from skworm.plotting import EthogramDisplay
     from skworm.plotting.base import write_above
@@ -199,10 +200,9 @@ def predict(
     worms = load_recordings(recordings, **reading)
     classifier = load(model, device=device)
     table = decode_states(classifier, worms, coverage=coverage)
-    expected = dict(table.attrs.get("expected", {}))
-    for worm in set(table.attrs.get("unlike", ())) & set(expected):
-        expected[worm] += "; it looks unlike them, so fewer frames will be right"
-    words = [f"{worm}: {text}" for worm, text in expected.items()]
+    expected, unlike = table.attrs.get("expected", {}), table.attrs.get("unlike", ())
+    less = "; it looks unlike them, so fewer frames will be right"
+    words = [f"{worm}: {own}{less * (worm in unlike)}" for worm, own in expected.items()]
     bouts = bouts_in_seconds(table)
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     for path, own in zip(paths, (table, bouts), strict=False):
@@ -218,13 +218,14 @@ def predict(
         for worm, own in table.groupby("worm", sort=False)["state"]
     }
     about: dict[str, Any] = {"files": list(map(str, paths)), "percent_of_frames": shares}
-    about |= {"expected": expected} if expected else {}
-    if "annotated" in table:
-        known = table[table["annotated"].isin(list(classifier.classes_))]
-        if len(known):
-            accuracy = round(float((known["state"] == known["annotated"]).mean()), 4)
-            about["accuracy_on_annotated_frames"] = accuracy
-            words.insert(0, f"accuracy on annotated frames: {accuracy}")
+    if expected:
+        about["expected"] = {worm: own._asdict() | {"unlike": worm in unlike} for worm, own in expected.items()}
+    accuracy = accuracy_on_annotated(table, list(map(str, classifier.classes_)))
+    if accuracy is not None:
+        about["accuracy_on_annotated_frames"] = round(accuracy, 4)
+        words.insert(0, f"accuracy on annotated frames: {accuracy:.4f}")
+    elif "annotated" in table:
+        words.insert(0, "no accuracy: the annotated states cannot be compared with those of the model")
     for name, percent in shares.items():
         words.append(f"{name}: {', '.join(f'{state} {share:.1f} %' for state, share in percent.items())}")
     show(about, as_json, "\n".join([*map(str, paths), *words]))
@@ -267,7 +268,7 @@ def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
 @click.option(
     "--baseline",
     metavar="MODEL",
-    help="Model that the others are compared with, in the results of a script.  [default: the first of the run]",
+    help="Model that the others are compared with.  [default: the first of the run]",
 )
 @JSON
 @one_line_errors()
@@ -279,6 +280,7 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
     figures, what remembering the moment is worth, versions and what to cite. It needs no other file and no network.
     """
     page = results / "report.html" if out is None else out
+    check_out(page, overwrite=True)
     if page.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--out {page} is not the name of a page; let it end in .html")
     from skworm.paper.report import write_report

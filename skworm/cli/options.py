@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+import os
 import re
 import signal
 import unicodedata
@@ -61,7 +62,7 @@ class KeyValue(click.ParamType):
 
 
 class NeuronList(NameList):
-    """A preset of neurons by name, or a list of neurons."""
+    """A preset of neurons by name, or a list of neurons, as recordings write them: VB1 is VB01."""
 
     def __init__(self, *presets: str) -> None:
         super().__init__()
@@ -69,7 +70,9 @@ class NeuronList(NameList):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Leave the name of a preset as it is."""
-        return value if value in self.presets else super().convert(value, param, ctx)
+        from skworm.recording import neuron_name
+
+        return value if value in self.presets else tuple(map(neuron_name, super().convert(value, param, ctx)))
 
 
 STATES_HELP = (
@@ -203,6 +206,17 @@ def this_call() -> tuple[str, str]:
     return click.get_current_context().meta.get(COMMAND, ("", ""))
 
 
+def check_out(path: Path, overwrite: bool) -> None:
+    """Raise an OSError where a file of results cannot be written, before any work is done for it."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; pass the name of a file to --out")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; pass --overwrite to replace it, or another --out")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"the folder {folder} cannot be written to; pass another --out")
+
+
 class UserError(click.ClickException):
     """What was asked for is wrong."""
 
@@ -294,7 +308,9 @@ def in_options(text: str) -> str:
         text = re.sub(pattern, remedy, text)
     options = _options()
     names = "|".join(sorted(options, key=len, reverse=True)) or "(?!)"
-    text = re.sub(rf"(?<![\w.-])({names})=({_VALUE})", lambda found: _spelt(options[found[1]], found[2]), text)
+    text = re.sub(
+        rf"(?<![\w./\\-])({names})=({_VALUE})(?!\S*[/\\])", lambda found: _spelt(options[found[1]], found[2]), text
+    )
     # A name of several words has no other meaning, but in the name of a file.
     several = "|".join(name for name in names.split("|") if "_" in name) or "(?!)"
     return re.sub(rf"(?<![\w.'/-])({several})(?![\w='./-])", lambda found: options[found[1]], text)

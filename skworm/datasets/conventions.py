@@ -26,6 +26,8 @@ _NAMES_IN_FILES = {name: name for name in STATES} | {
 }
 # Seconds from frame to frame that a worm may be filmed at; beyond lie other units.
 _FASTEST, _SLOWEST = 1 / 150, 20.0
+# Whole brains are filmed more slowly than this; in minutes, their steps are shorter.
+_FAST = 1 / 25
 _SMALLEST_LIMIT = 10_000_000
 # Traces pack to about a third, and text to a tenth.
 _MOST_EXPANSION = 30
@@ -58,6 +60,10 @@ def states_of_codes(codes: np.ndarray, name_of: Mapping[int, str], remedy: str) 
 def states_of_flags(names: Sequence[str], flags: np.ndarray) -> np.ndarray:
     """Return the state of each frame from its flags, (n_frames, n_states) of 0 or 1; without any it is unknown."""
     check_names(names, len(flags))
+    several = np.flatnonzero(flags.sum(axis=1) > 1)
+    if len(several):
+        both = [name for name, flag in zip(names, flags[several[0]], strict=True) if flag]
+        raise ValueError(f"frame {several[0]} is in the states {both} at once; leave one flag a frame")
     return np.array([*names, UNKNOWN])[np.where(flags.any(axis=1), flags.argmax(axis=1), len(names))]
 
 
@@ -95,6 +101,12 @@ def frame_rate(time: np.ndarray) -> float:
         raise ValueError(
             f"time goes on by {step:.3g} from frame to frame, and no worm is filmed at {1 / step:.3g} frames a second; "
             f"it has to be in seconds, and may be in {unit}"
+        )
+    if step < _FAST:
+        warnings.warn(
+            f"time goes on by {step:.3g} from frame to frame, {1 / step:.3g} frames a second if these are seconds; if "
+            "they are minutes, multiply them by 60",
+            stacklevel=3,
         )
     if step == 1 and (steps == 1).all() and np.array_equal(time, np.round(time)):
         warnings.warn(

@@ -7,6 +7,7 @@ import os
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -87,12 +88,22 @@ def load_recordings(
     paths = [path_or_paths] if isinstance(path_or_paths, str | os.PathLike) else list(path_or_paths)
     if not paths:
         raise ValueError("there are no paths to read; pass a file, a folder, or several of them")
+    files = [file for entry in paths for file in recording_files(Path(entry).expanduser())]
+    recordings, found = read_recordings(files, rename_states, neuron_names, dataset=dataset, fps=fps, columns=columns)
+    check_renamed(rename_states, found)
+    return recordings
+
+
+def read_recordings(
+    files: Iterable[Path], rename_states: Mapping[str, str] | None = None, neuron_names: Any = None, **reading: Any
+) -> tuple[list[Recording], set[str]]:
+    """Return the worms of some files, and the names of states that the files use; see :func:`load_recordings`."""
     names = read_neuron_names(neuron_names)
     recordings: list[Recording] = []
     origin: dict[tuple[str, str], Path] = {}
     found: set[str] = set()
-    for path in (file for entry in paths for file in recording_files(Path(entry).expanduser())):
-        for recording in _read_file(path, dataset, fps, columns, names):
+    for path in files:
+        for recording in _read_file(path, names, **reading):
             key = (recording.dataset, recording.worm)
             if key in origin:
                 raise ValueError(
@@ -104,15 +115,18 @@ def load_recordings(
                 found.update(recording.states.tolist())
                 recording = replace(recording, states=translate_states(recording.states, rename_states))
             recordings.append(recording)
+    return recordings, found
+
+
+def check_renamed(rename_states: Mapping[str, str] | None, found: set[str]) -> None:
+    """Raise ValueError where a state is to be renamed that is not there, and another is left that nobody knows."""
     unused = [name for name in rename_states or {} if name not in found]
     left = sorted(name for name in found - set(rename_states or {}) if translate_states([name])[0] not in STATES)
-    # A name is left that nobody knows, and one was to be renamed that is not there.
     if unused and (left or not all(isinstance(name, str) for name in unused)):
         raise ValueError(
             f"rename_states names {unused}, which no recording has, and the states {left or sorted(found)} are not "
             "renamed; correct the names, which are texts"
         )
-    return recordings
 
 
 def save_recordings(
@@ -166,8 +180,14 @@ def save_recordings(
             raise FileExistsError(f"{path} exists; pass overwrite=True to replace it, or another folder")
     target.mkdir(parents=True, exist_ok=True)
     for worm, path in zip(worms, paths, strict=True):
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **_arrays_of(worm))
+        with atomic_path(path) as temporary:
+            for write in (np.savez_compressed, np.savez):
+                with temporary.open("wb") as file:
+                    write(file, **_arrays_of(worm))
+                # Traces that are NaN for the most part pack to so little that the file would pass for a bomb.
+                with temporary.open("rb") as file, suppress(ValueError):
+                    _check_sizes(file)
+                    break
     return paths
 
 
@@ -182,6 +202,11 @@ def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
         )
     if arrays["traces"].dtype.kind not in "biuf":
         raise ValueError(f"the traces are {arrays['traces'].dtype}; write numbers")
+    if arrays["neuron_names"].ndim != 1 or arrays["fps"].size != 1:
+        raise ValueError(
+            f"the names of neurons have the shape {arrays['neuron_names'].shape}, fps {arrays['fps'].shape}; write "
+            "one name for each neuron, (n_neurons,), and one number"
+        )
     texts = {"worm": path.stem, "source": str(path)}
     texts |= {name: str(arrays[name].item()) for name in ("worm", "dataset", "source") if name in arrays}
     if not texts.get("dataset") and (dataset is not None or "dataset" not in texts):
@@ -223,10 +248,10 @@ def _format_of(path: Path) -> str | None:
 
 def _read_file(
     path: Path,
-    dataset: str | None,
-    fps: float | None,
-    columns: Mapping[str, str] | None,
     names: Mapping[str, Any] | None,
+    dataset: str | None = None,
+    fps: float | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> list[Recording]:
     suffix = _format_of(path)
     if not path.is_file():

@@ -73,6 +73,12 @@ def read_wormwideweb(
     labels = content.get("labeled")
     if labels is None and neuron_names is not None:
         labels = neuron_names.get(name, {})
+        if name not in neuron_names:
+            warnings.warn(
+                f"worm {name!r}: neuron_names has no entry {name!r}, so none of its neurons is identified; it has "
+                f"{sorted(map(str, neuron_names))[:5]}",
+                stacklevel=3,
+            )
     if labels is None:
         warnings.warn(
             f"worm {name!r}: the file has no names of neurons, so none is identified; pass neuron_names=... if they "

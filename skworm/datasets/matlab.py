@@ -18,9 +18,10 @@ from skworm.datasets.conventions import (
     one_name_each,
     states_of_codes,
     states_of_flags,
+    translate_states,
 )
 from skworm.datasets.hdf5 import open_hdf5, read_dataset, text_of
-from skworm.recording import Recording
+from skworm.recording import STATES, Recording
 
 _FIELDS = {
     "traces": ("deltaFOverF_bc", "traces_bleach_corrected", "traces"),
@@ -203,7 +204,10 @@ def _derivatives(value: Any, shape: tuple[int, ...], steps: np.ndarray) -> np.nd
 
 
 def _states(worm: Mapping[str, Any], n_frames: int) -> np.ndarray:
-    value = _only_item(worm["states"])
+    value = worm["states"]
+    # A struct of one field holds the codes of all states, unless it is named after a state.
+    while isinstance(value, (list, dict)) and len(value) == 1 and not _is_of_a_state(value):
+        value = value[0] if isinstance(value, list) else next(iter(value.values()))
     if isinstance(value, dict):
         return _states_from_flags(value, n_frames)
     codes = _numbers(value, worm["states_field"]).ravel()
@@ -211,6 +215,10 @@ def _states(worm: Mapping[str, Any], n_frames: int) -> np.ndarray:
         raise ValueError(f"{worm['states_field']} have {len(codes)} values for {n_frames} frames; save one a frame")
     remedy = f"save its name in one of {_FIELDS['state_names']}, or NaN where no state is known"
     return states_of_codes(codes, _state_names(worm), remedy)
+
+
+def _is_of_a_state(value: Any) -> bool:
+    return isinstance(value, dict) and translate_states(list(value))[0] in STATES
 
 
 def _state_names(worm: Mapping[str, Any]) -> dict[int, str]:
@@ -231,18 +239,14 @@ def _state_names(worm: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _states_from_flags(flags: Mapping[str, Any], n_frames: int) -> np.ndarray:
-    columns = {name: _numbers(flag, f"flags of state {name!r}").ravel() for name, flag in flags.items()}
+    # Where nobody has scored a frame, NaN is as good as no flag.
+    columns = {name: np.nan_to_num(_numbers(flag, f"flags of state {name!r}").ravel()) for name, flag in flags.items()}
     for name, column in columns.items():
         if len(column) != n_frames or not np.isin(column, (0, 1)).all():
             raise ValueError(
                 f"the flags of state {name!r} are {len(column)} values for {n_frames} frames; save a 0 or 1 a frame"
             )
-    table = np.column_stack(list(columns.values()))
-    several = np.flatnonzero(table.sum(axis=1) > 1)
-    if len(several):
-        both = [name for name, column in columns.items() if column[several[0]]]
-        raise ValueError(f"frame {several[0]} is in the states {both} at once; leave one flag a frame")
-    return states_of_flags(list(columns), table)
+    return states_of_flags(list(columns), np.column_stack(list(columns.values())))
 
 
 def read_matlab_values(path: Path, fields: Collection[str]) -> dict[str, Any]:

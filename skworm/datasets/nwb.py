@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -190,9 +190,14 @@ def _read_behavior(groups: list[Any], time: np.ndarray) -> dict[str, np.ndarray]
 
 def _read_states(groups: list[Any], time: np.ndarray, velocity: np.ndarray | None) -> np.ndarray | None:
     """Return the state of every frame, as the file names it, or None where it has none."""
-    intervals = [interval for table in groups if _is_kind(table, "TimeIntervals") for interval in _intervals(table)]
-    if intervals:
-        return _states_of(intervals, time)
+    tables = {table.name: _intervals(table) for table in groups if _is_kind(table, "TimeIntervals")}
+    tables = {name: intervals for name, intervals in tables.items() if intervals}
+    # A stimulus or an epoch has a label too; what names no state counts as one only where nothing else does.
+    known = {name: own for name, own in tables.items() if _name_states(text for _, _, text in own)}
+    if chosen := known or tables:
+        if left := sorted(set(tables) - set(chosen)):
+            warnings.warn(f"the intervals {left} name no states that are known, and are not read", stacklevel=2)
+        return _states_of([interval for own in chosen.values() for interval in own], time)
     for node in _behavioral_series(groups):
         texts = read_texts(node["data"])
         own_time = None if texts is None else _times_of(node, len(texts))
@@ -206,6 +211,10 @@ def _read_states(groups: list[Any], time: np.ndarray, velocity: np.ndarray | Non
             pairs = read_dataset(node["data"])
             return states_of_reversals(pairs if pairs.shape[-1] == 2 else pairs.T, len(time), velocity)
     return None
+
+
+def _name_states(texts: Iterable[str]) -> bool:
+    return not set(STATES[:-1]).isdisjoint(translate_states(list(texts)).tolist())
 
 
 def _intervals(table: Any) -> list[tuple[float, float, str]]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skworm.datasets.files import load_recordings, recording_files
+from skworm.datasets.files import check_renamed, read_recordings, recording_files
 from skworm.datasets.tables import columns_of_roles
 from skworm.frames.resampling import GAP_STEPS, follows_a_gap, rate_of_stamps
 from skworm.frames.table import IMPOSSIBLE
@@ -86,11 +86,12 @@ def inspect_recordings(
     ([300, 300], ['expected neurons are not identified: ASEL'])
     """
     worms, problems, recordings = [], [], []
+    names: set[str] = set()
     for file in recording_files(Path(path).expanduser()):
         with warnings.catch_warnings(record=True) as noticed:
             warnings.simplefilter("always")
             try:
-                found = load_recordings(file, **options)
+                found, own_names = read_recordings([file], **options)
             except FileNotFoundError:
                 raise
             except (ValueError, OSError, ImportError) as error:
@@ -99,7 +100,12 @@ def inspect_recordings(
             roles = columns_of_roles(file, options.get("columns")) if file.name.lower().endswith(_TABLES) else {}
         problems += [f"{file}: {text}" for text in dict.fromkeys(str(warning.message) for warning in noticed)]
         recordings += found
+        names |= own_names
         worms += [{**summarize_recording(worm, expected_neurons, states), "columns": roles} for worm in found]
+    try:
+        check_renamed(options.get("rename_states"), names)
+    except ValueError as error:
+        problems.append(f"cannot be read: {error}")
     counts = Counter((worm.dataset, worm.worm) for worm in recordings)
     if several := sorted({worm for (_, worm), count in counts.items() if count > 1}):
         problems.append(f"several recordings are of worms named {_some(several)}; rename them")

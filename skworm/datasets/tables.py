@@ -80,7 +80,7 @@ def recording_of_table(
     source: str = "",
 ) -> Recording:
     """Return the recording of a table with one row a frame and the columns of :func:`read_table`."""
-    table, _ = _with_roles(_renamed(table, columns or {}))
+    table, roles = _with_roles(_renamed(table, columns or {}))
     behavior = [name for name in table.columns if name.startswith(_BEHAVIOR_PREFIX)]
     neurons = [name for name in table.columns if name not in (_TIME, _STATE, *behavior)]
     if table.empty or not neurons:
@@ -100,7 +100,7 @@ def recording_of_table(
     elif fps is None:
         raise ValueError(
             f"there is no column 'time', so the frame rate is unknown; pass fps=... in frames a second, or name the "
-            f"column by columns={{'time': ...}}, one of {list(table.columns[:4])} ..."
+            f"column by columns={{'time': ...}}, one of {[*roles['ignored'], *table.columns[:4]]} ..."
         )
     return Recording(
         worm=worm,
@@ -129,7 +129,7 @@ def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]
     flags = [name for name in table.columns if _is_flag(table[name], name)]
     states = [name for name in flags if words[name] != _STATE and translate_states([words[name]])[0] in STATES]
     if len(states) > 1 and _STATE not in table.columns:
-        found = states_of_flags(states, table[states].to_numpy(dtype=float))
+        found = states_of_flags(states, table[states].fillna(0).to_numpy(dtype=float))
         table = table.assign(**{_STATE: found.astype(object)}).drop(columns=states)
         own_states, states = states, []
     others = [name for name in table.columns if name not in (_TIME, _STATE)]
@@ -148,9 +148,10 @@ def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]
 
 
 def _is_flag(column: pd.Series, name: str) -> bool:
-    """Return whether a column holds nothing but 0 and 1, and is called neither a neuron nor a number."""
+    """Return whether a column holds nothing but 0, 1 and empty cells, and is called neither a neuron nor a number."""
     is_trace = is_neuron(neuron_name(name)) or name.strip().isdecimal()
-    return not is_trace and pd.api.types.is_numeric_dtype(column) and bool(column.isin([0, 1]).all())
+    known = column.dropna()
+    return not is_trace and pd.api.types.is_numeric_dtype(column) and len(known) > 0 and bool(known.isin([0, 1]).all())
 
 
 def _is_signal(word: str) -> bool:
@@ -162,6 +163,8 @@ def _texts(column: pd.Series) -> np.ndarray:
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     texts = column.astype(object).where(column.notna(), UNKNOWN)
+    if all(re.fullmatch(r"-?\d+(\.0*)?", str(text)) for text in texts if text != UNKNOWN):
+        texts = texts.map(lambda text: str(text).partition(".")[0])
     check_names(map(str, texts), len(texts))
     return texts.to_numpy(dtype=str)
 
@@ -183,9 +186,10 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 def _read_text(path: Path, state: str) -> pd.DataFrame:
     try:
         text = _content_of(path).decode("utf-8-sig")
-        first, _, second = text.partition("\n")
+        first, _, rows = text.partition("\n")
         separator = next((mark for mark in "\t;" if mark in first and (mark == "\t" or "," not in first)), ",")
-        decimal = "," if separator == ";" and "," in second.partition("\n")[0] else "."
+        number = rf"(?:^|[{separator}\n])-?\d+,\d+(?=[{separator}\r\n]|$)"
+        decimal = "," if separator != "," and re.search(number, rows) else "."
         header = _check_rows(text, separator)
         return pd.read_csv(
             io.StringIO(text),
@@ -264,7 +268,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     # A text that repeats stays one text.
     kinds = (pyarrow.string(), pyarrow.large_string())
     texts = [field.name for field in parquet.read_schema(path) if field.type in kinds]
-    return parquet.read_table(path, read_dictionary=texts).to_pandas()
+    table = parquet.read_table(path, read_dictionary=texts).to_pandas()
+    # An index with a name was a column: of times, most often.
+    return table if table.index.name is None else table.reset_index()
 
 
 def _read_workbook(path: Path) -> pd.DataFrame:
@@ -273,7 +279,10 @@ def _read_workbook(path: Path) -> pd.DataFrame:
 
     _check_cells(path)
     (name, table), *others = pd.read_excel(path, engine="openpyxl", sheet_name=None).items()
-    table.columns = table.columns.map(str)
+    header = pd.read_excel(path, engine="openpyxl", header=None, nrows=1)
+    # pandas calls the second of two columns AVAL.1.
+    names = header.iloc[0].tolist() if len(header) else []
+    table.columns = [str(called if pd.isna(own) else own) for own, called in zip(names, table.columns, strict=False)]
     for other, sheet in others:
         sheet.columns = sheet.columns.map(str)
         wanted = [
@@ -335,7 +344,8 @@ def _numbers(column: pd.Series) -> np.ndarray:
     if len(wrong):
         raise ValueError(
             f"column {column.name!r}, row {wrong[0] + 1} below the header, holds {texts.iloc[wrong[0]]!r}, which is "
-            "not a number; correct it, leave the cell empty, or name a behavioural signal 'behavior:...'"
+            "not a number; correct it, leave the cell empty, or, where the column holds states, pass "
+            f"columns={{'state': {str(column.name).removeprefix(_BEHAVIOR_PREFIX)!r}}}"
         )
     return numbers.to_numpy(dtype=float, na_value=np.nan)
 

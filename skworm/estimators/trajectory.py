@@ -103,7 +103,7 @@ float
         return r2_score(y, self.predict(X, worm=worm), sample_weight=sample_weight)
 
     def _training_frames(
-        self, X: Any, y: Any, worm: Any, kept: np.ndarray | slice = slice(None)
+        self, X: Any, y: Any, worm: Any, kept: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Learn shapes and levels, and give frames measured from them, with their worms; of the rows that are kept."""
         self._validate_params()
@@ -112,8 +112,9 @@ float
         self.frame_settings_ = frame_settings(X)
         self._read_shapes(X, y, observed, future)
         worms = worm_of_rows(X, worm)
-        worms = None if worms is None else worms[kept]
-        frames = np.concatenate([observed, future.reshape(len(future), -1)], axis=1)[kept]
+        frames = np.concatenate([observed, future.reshape(len(future), -1)], axis=1)
+        if kept is not None:
+            frames, worms = frames[kept], None if worms is None else worms[kept]
         frames = frames.reshape(len(frames), self.burn_in_ + self.horizon_, self.n_columns_)
         self._learn_levels(frames, worms)
         return frames - self._levels_of_rows(frames, worms)[:, None], worms
@@ -370,7 +371,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
         self._check_parts()
         weight = check_weights(sample_weight, X)
-        weighing = slice(None) if weight is None else weight > 0
+        weighing = None if weight is None else weight > 0
         frames, _ = self._training_frames(X, y, worm, weighing)
         weight = None if weight is None else weight[weighing]
         train_horizon = self._rollout().train_horizon
@@ -380,7 +381,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
                 f"rollout=Rollout(train_horizon=...), or make trajectories with horizon={train_horizon} or more"
             )
         self._name_columns(self._frame_columns, self.n_columns_)
-        known = np.ones(len(frames), dtype=bool) if weight is None else weighing
+        known = np.ones(len(frames), dtype=bool) if weighing is None else weighing
         group, held_out, seed = self._judges(X, worm_of_rows(X, worm), known)
         self._learn_linear_part(frames[~held_out], None if weight is None else weight[~held_out])
         flat = frames.reshape(len(frames), -1).astype(np.float32)

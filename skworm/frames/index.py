@@ -119,9 +119,11 @@ def warn_unnamed(model: Any, what: str) -> None:
 def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:
     """Return the worm of each row, as given or from the index level ``"worm"``; None where neither says."""
     ids = _level_of_rows(X, WORM_LEVEL) if worm is None else np.asarray(worm)
-    if worm is not None and (ids.ndim != 1 or len(ids) != len(X)):
+    if ids is None:
+        return None
+    if ids.ndim != 1 or len(ids) != len(X):
         raise ValueError(f"worm has shape {ids.shape}, but X has {len(X)} rows; pass one worm name a row")
-    if ids is not None and (missing := pd.isna(ids)).any():
+    if (missing := pd.isna(ids)).any():
         raise ValueError(f"row {missing.argmax()} has no worm; name the worm of each row, or drop the row")
     return ids
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from skworm.metrics.bouts import worms_of
 from skworm.parameters import check_choice, check_whole
@@ -187,7 +188,8 @@ def _curve(frames: pd.DataFrame, n_bins: int, binning: str) -> pd.DataFrame:
     if binning == "equal_width":
         number = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
     else:
-        number = np.empty(len(frames), dtype=int)
-        number[np.argsort(confidence, kind="stable")] = np.arange(len(frames)) * n_bins // max(len(frames), 1)
+        # Equal confidences share a bin: divided in the order of rows, each would hold a bout.
+        first = rankdata(confidence, method="min").astype(int) - 1
+        number = first * n_bins // max(len(frames), 1)
     by_bin = frames[["confidence", "accuracy"]].groupby(pd.Index(number, name="bin"))
     return pd.concat([by_bin.mean(), by_bin.size().rename("n_frames")], axis=1)

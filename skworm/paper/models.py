@@ -126,7 +126,7 @@ def published(name: str, task: str = "states", **changes: Any) -> Any:
 
     References
     ----------
-    Wang et al. 2021, "Methods" and Supplementary Information, "Model Implementation".
+    Wang et al. 2021, "Model" and Supplementary Information, "Model Implementation".
 
     Examples
     --------

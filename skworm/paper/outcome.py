@@ -181,8 +181,9 @@ def _reading_of_trajectories(settings: Settings) -> list[str]:
         "'MSE 8' is the mean squared error at step 8, times 1000, over traces and derivatives, each scaled to [0, 1] "
         "over the worm's recording; mean ± standard deviation over worms, each worm's error averaged over the fits "
         "that score it first.",
-        "Skill is 1 - MSE / MSE of persistence, of the mean errors; 'worst' is the lowest of any worm. In round "
-        "brackets the 95 % interval of a bootstrap over worms and fits.",
+        "Skill is 1 - MSE / MSE of persistence, of the mean errors; 'worst' is the lowest of any worm, 'trace' that of "
+        "the traces alone: persistence repeats the derivative, too, which even the training mean predicts better. In "
+        "round brackets the 95 % interval of a bootstrap over worms and fits.",
         "Networks are trained on rollouts of 8 frames, and predict 16. 'Transition' is the skill in trajectories with "
         f"a change of state ({settings.states[0]} states) between the last observed and the last predicted frame, "
         "'steady' that in all others.",

@@ -122,9 +122,13 @@ def write_report(
 
 
 def _page_of(folder: Path, command: str, baseline: str | None, warnings: Sequence[str]) -> str:
-    sections = _sections_of_folder(folder, baseline) or [
-        section for below in _in_order(result_folders(folder)) for section in _sections_of_folder(below, baseline)
-    ]
+    sections = _sections_of_folder(folder, baseline)
+    if not sections:
+        below = _in_order(result_folders(folder))
+        having = [path for path in below if baseline in _models_in(path)]
+        if below and baseline is not None and not having:
+            raise ValueError(f"no results in {folder} have the model {baseline!r}; choose one that they compare")
+        sections = [each for path in below for each in _sections_of_folder(path, baseline if path in having else None)]
     if not sections:
         raise no_results(folder)
     title, collected = f"Results of {folder.resolve().name}", _collected(sections)
@@ -174,6 +178,11 @@ def _holds_results(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("scores.csv", "outcome.json")) or bool(FitStore(folder))
 
 
+def _models_in(folder: Path) -> set[str]:
+    scores = [read_scores(folder)] if (folder / "scores.csv").is_file() else read_runs(folder)
+    return {name for each in scores for name in each.models}
+
+
 def _in_order(folders: Sequence[Path]) -> list[Path]:
     names = list(TARGETS)
     return sorted(folders, key=lambda folder: names.index(folder.name) if folder.name in names else len(names))
@@ -213,7 +222,9 @@ def _section_of_target(
     if scores is None:
         return section
     if not any("difference" in str(column) for table in outcome.tables.values() for column in table):
-        tables, sentences, _ = _comparisons(scores, baseline if baseline in scores.models else None)
+        if baseline is not None and baseline not in scores.models:
+            raise ValueError(f"the results have no model {baseline!r}; choose one of {', '.join(scores.models)}")
+        tables, sentences, _ = _comparisons(scores, baseline)
         reading = "\n".join([outcome.reading, *_READING[1:]])
         section.outcome = replace(outcome, tables={**outcome.tables, **tables}, sentences=sentences, reading=reading)
     section.warnings += _few_worms(scores)

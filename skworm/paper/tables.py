@@ -191,6 +191,8 @@ def texts_of_trajectories(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
             ends = zip(own["skill"], own["skill_low"], own["skill_high"], strict=True)
             cells[f"skill {step}"] = [score_text(skill, np.nan, low, high, digits=3) for skill, low, high in ends]
             cells[f"worst {step}"] = [_number(skill) for skill in own["skill_worst"]]
+            if "skill_trace" in own:
+                cells[f"trace {step}"] = [_number(skill) for skill in own["skill_trace"]]
         for name in ("transition", "steady"):
             if f"skill_{name}" in own:
                 cells[f"{name} {step}"] = list(map(_number, own[f"skill_{name}"]))

@@ -284,8 +284,8 @@ def one_hot_edges(study: Study) -> Plan:
     "three-neurons",
     "Three neurons against all",
     "Compare classifiers on AIBR, AVAL and VB02 alone with those on all neurons.",
-    '"Performance was not significantly impacted by using 3 neurons instead of 15". Table 1 has 15 neurons on unseen '
-    "worms and, as the external worms have no others, 3 on those.",
+    '"Performance was not significantly impacted by using 3 neurons (...) instead of 15". Table 1 has 15 neurons on '
+    "unseen worms and, as the external worms have no others, 3 on those.",
     defaults=STUDY,
     quick=QUICK,
 )

@@ -336,11 +336,16 @@ class TrajectoryErrorDisplay(ScoreCurveDisplay, kw_only=True):
             band: dict[str, Any] = {"color": color, "alpha": 0.1, "linewidth": 0}
             self.bands_[key] = axes.fill_between(mean.index, mean - deviation, mean + deviation, **band)
 
+    def _draw(self, ax: Any) -> None:
+        super()._draw(ax)
+        # Once all are drawn, since panels share an axis that a limit keeps from growing.
+        for axes in self.axes_:
+            axes.set_ylim(0, None)
+
     def _set_axes(self, axes: Axes, numbers: np.ndarray) -> None:
         from matplotlib.ticker import MaxNLocator
 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylim(0, None)
         base.tidy(axes)
 
 

@@ -39,7 +39,8 @@ class VirtualWorms(ParameterObject):
 
     References
     ----------
-    Wang et al. 2021, "Discussion": individuals are "loosely related by linear transformations of node features".
+    Wang et al. 2021, "Discussion": "relevant topological structures in latent space are loosely related by linear
+    transformations of node features".
 
     Examples
     --------
