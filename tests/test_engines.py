@@ -1,7 +1,9 @@
 """Fits that are trained as a stack give the table of fits that are trained one by one."""
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -20,7 +22,9 @@ from skworm.datasets import make_worms
 from skworm.frames import make_frames, make_trajectories
 from skworm.model_selection import cross_validate_worms
 from skworm.model_selection import stacks as stacking
-from skworm.training import support_vectors
+from skworm.nn.blocks import FeatureBatchNorm
+from skworm.paper import published
+from skworm.training import support_vectors, train_together
 
 
 class SolvedInTorch(SVMStateClassifier):
@@ -156,3 +160,19 @@ def test_a_fit_of_a_stack_that_fails_is_named_and_the_others_are_kept(frames, st
     ):
         cross_validate_worms({"shy": shy}, X, y, cv=CV, baselines=False, memory=tmp_path, verbose=0)
     assert len(list((tmp_path / "fits").glob("*.json"))) == 4
+
+
+def test_batch_normalisation_ends_with_the_statistics_of_the_last_weights():
+    X, y = make_frames(make_worms(2, n_frames=300, random_state=0), states="2")
+    model = published("gnn", max_epochs=40, random_state=0)
+    alone, job = clone(model).fit(X, y), clone(model).training_job(X, y)
+    (together,) = train_together([clone(model).training_job(X, y)] * 2)[:1]
+    rows = job.tensors(np.ones(len(X), dtype=bool))
+    for net in (alone.net_, together):
+        module = net.module_.double()
+        inputs = {"X": rows.X.double(), "group": rows.group}
+        with torch.no_grad():
+            predicted = module.eval()(**inputs)
+            for part in module.modules():
+                part.training = isinstance(part, FeatureBatchNorm)
+            np.testing.assert_allclose(predicted, module(**inputs), atol=0.02)

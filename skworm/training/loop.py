@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from skworm.nn.blocks import Groups
+from skworm.nn.blocks import MOMENTUM, FeatureBatchNorm, Groups
 from skworm.training.process import interrupts, one_thread
 
 
@@ -344,10 +344,30 @@ def train(job: TrainingJob) -> NeuralNet:
         training = partial(WholeBatch, prepare=job.prepare, generator=job.generator)
         net = make_net(job, iterator_train=training, train_split=validation)
         net.fit(job.tensors(~job.held_out), None)
+        settle_norms(net.module_, job)
     # A fitted net travels: it must not take the frames or a generator bound to a device along.
     net.train_split = None
     net.iterator_train = WholeBatch
     return net
+
+
+def settle_norms(module: nn.Module, job: TrainingJob) -> None:
+    """Give batch normalisation the statistics of all rows under the weights that training ended with.
+
+    In training they follow the weights by some ten epochs, and a static graph that they help to infer would be another
+    one than the readout was trained with. Where batches are prepared, running means average over what was drawn.
+    """
+    norms = [part for part in module.modules() if isinstance(part, FeatureBatchNorm)]
+    if not norms or job.prepare is not None:
+        return
+    samples = job.tensors(np.ones(len(job.X), dtype=bool))
+    module.eval()
+    for norm in norms:
+        norm.train().momentum = 1.0
+    with torch.no_grad():
+        module(X=samples.X, group=samples.group)
+    for norm in norms:
+        norm.eval().momentum = MOMENTUM
 
 
 def make_net(job: TrainingJob, **others: Any) -> WholeTensorNet:
