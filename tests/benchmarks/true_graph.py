@@ -156,7 +156,7 @@ def draw(path, recordings):
     left.axvspan(0.4, chance, color="0.92", zorder=0)
     left.text(chance - 0.005, len(methods) - 0.45, "chance", ha="right", va="bottom", fontsize="x-small", color="0.4")
     left.set_yticks(range(len(methods)), methods, fontsize="small")
-    left.set_xlabel("AUROC of the true edges (simulated worms)", fontsize="small")
+    left.set_xlabel("AUROC of the true edges\n(simulated worms)", fontsize="small")
     left.set_xlim(0.4, 1)
     left.invert_yaxis()
     left.spines[["top", "right"]].set_visible(False)
