@@ -35,11 +35,10 @@ def follows_a_gap(time: np.ndarray, longest: float = GAP_STEPS) -> np.ndarray:
 
 def frame_numbers(time: np.ndarray) -> np.ndarray:
     """Return the number of each frame, from 0: frames that were lost in a gap have numbers too."""
-    steps = np.diff(time, prepend=time[0])
-    lost = np.zeros(len(time))
-    gap = follows_a_gap(time)
-    lost[gap] = np.round(steps[gap] / np.median(steps[1:])) - 1
-    return np.arange(len(time)) + np.cumsum(lost).astype(np.int64)
+    numbers, gaps = np.arange(len(time)), np.flatnonzero(follows_a_gap(time))
+    for frame in gaps:
+        numbers[frame:] += round((time[frame] - time[frame - 1]) / np.median(np.diff(time))) - 1
+    return numbers
 
 
 def rate_of_stamps(worm: Recording) -> float:
