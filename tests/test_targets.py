@@ -307,7 +307,7 @@ def test_one_hot_edges_are_scored_at_every_temperature(folder, tmp_path):
     networks = table.dropna(subset=["temperature"])
     temperatures = targets._ONE_HOT_TEMPERATURES
     assert set(networks["temperature"]) == set(temperatures)
-    assert len(networks) == 2 * len(temperatures) * 2
+    assert len(networks) == len(temperatures) * 2
     assert networks.query("temperature < 1")["difference"].notna().all()
 
 

@@ -250,11 +250,11 @@ def without_ava(study: Study) -> Plan:
     quick=QUICK,
 )
 def one_hot_edges(study: Study) -> Plan:
-    """Score the GNN, as it is by default and as published, against the temperature of its edges."""
+    """Score the GNN against the temperature of its edges."""
     from skworm.paper.figures import curve_figure
 
     arms = []
-    for arm in study.arms("gnn", "gnn-published"):
+    for arm in study.arms("gnn"):
         soft, *_ = names = [f"{arm.label}, temperature {temperature:g}" for temperature in _ONE_HOT_TEMPERATURES]
         for name, temperature in zip(names, _ONE_HOT_TEMPERATURES, strict=True):
             model = study.model(arm.name, graph__temperature=temperature)
