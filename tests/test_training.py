@@ -80,8 +80,8 @@ def test_training_equals_a_bare_loop_and_keeps_the_best_epoch():
     net = train(job_of(module, X, group, y, held_out))
     losses = bare_loop(twin, X, y, held_out, SETTINGS)
     np.testing.assert_allclose(net.history[:, ("train_loss", "valid_loss")], losses, rtol=1e-5)
-    for name, value in twin.state_dict().items():
-        torch.testing.assert_close(net.module_.state_dict()[name], value)
+    for name, value in twin.named_parameters():
+        torch.testing.assert_close(net.module_.get_parameter(name), value)
 
 
 def test_without_held_out_samples_the_training_loss_judges():

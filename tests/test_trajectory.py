@@ -386,7 +386,8 @@ def test_names_of_the_future_tell_the_shape_of_observed_frames_that_lost_theirs(
 def test_trajectories_without_weight_are_not_there():
     X, Y = trajectories()
     kept = np.random.default_rng(0).random(len(X)) < 0.7
-    wild_X, wild_Y = X.where(kept[:, None], 50.0), Y.where(kept[:, None], -50.0)
+    wild_X, wild_Y = X.copy(), Y.copy()
+    wild_X[~kept], wild_Y[~kept] = 50.0, -50.0
     model = MLPTrajectoryRegressor(**FEW)
     weighted = clone(model).fit(wild_X, wild_Y, sample_weight=2.0 * kept)
     np.testing.assert_allclose(weighted.level_, clone(model).fit(X[kept], Y[kept]).level_)

@@ -143,20 +143,21 @@ float
         return int(horizon)
 
     def _read_shapes(self, X: Any, y: Any, observed: np.ndarray, future: np.ndarray) -> None:
-        named, named_y = (parse_step_column_names(t.columns) if hasattr(t, "columns") else None for t in (X, y))
+        named = parse_step_column_names(X.columns) if hasattr(X, "columns") else None
         n_steps = None if named is None else len(named[1])
-        if named is None and named_y is not None and self.burn_in is None:
-            # A step of a pipeline took the names of X, and those of y still tell the columns of a frame.
-            n_steps = max(1, observed.shape[1] // len(named_y[0]))
+        # A step of a pipeline may take the names of X, and those of y still tell the columns of a frame.
+        of_y = parse_step_column_names(y.columns) if named is None and hasattr(y, "columns") else None
+        if of_y is not None and self.burn_in is None:
+            n_steps = max(1, observed.shape[1] // len(of_y[0]))
         if self.burn_in is not None and n_steps not in (None, self.burn_in):
             raise ValueError(
                 f"burn_in={self.burn_in}, but the columns of X name {n_steps} observed frames; leave burn_in=None, or "
                 f"make trajectories with burn_in={self.burn_in}"
             )
         self.burn_in_ = n_steps or self.burn_in or 1
-        if named is None and named_y is not None and observed.shape[1] != self.burn_in_ * len(named_y[0]):
+        if of_y is not None and observed.shape[1] != self.burn_in_ * len(of_y[0]):
             raise ValueError(
-                f"X has {observed.shape[1]} columns, which are not {self.burn_in_} frames of the {len(named_y[0])} "
+                f"X has {observed.shape[1]} columns, which are not {self.burn_in_} frames of the {len(of_y[0])} "
                 "columns that y names; keep all columns of each frame, and pass the right burn_in="
             )
         if observed.shape[1] % self.burn_in_:
@@ -172,7 +173,7 @@ float
                 f"frames after those of X, time-major. If X holds several frames a row, pass burn_in="
             )
         self.horizon_ = n_outputs // self.n_columns_
-        if named is not None and named_y is not None:
+        if named and hasattr(y, "columns") and (named_y := parse_step_column_names(y.columns)):
             _check_names(*named, *named_y)
         self._frame_columns = None if named is None else named[0]
 
@@ -399,7 +400,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         self._ridge = None
         if self.linear:
             # As many pairs of each trajectory as there are starts, one start after the other.
-            weight = None if weight is None else np.tile(weight, len(before) // len(frames))
+            weight = None if weight is None else np.tile(weight / weight.mean(), len(before) // len(frames))
             self._ridge = Ridge(alpha=_RIDGE).fit(before, after - before[:, -self.n_columns_ :], weight)
 
     def _build_module(self) -> TrajectoryModule:

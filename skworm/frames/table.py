@@ -336,7 +336,10 @@ def _table_of(
     values[:, [neuron in worm.neurons for neuron in chosen]] = np.stack(list(signals.values()), axis=-1)
     # (n_frames, n_context, n_neurons, n_node_features), of which neurons come first in a row.
     values = values[context_rows(worm.time, context)].transpose(0, 2, 1, 3)
-    index = pd.MultiIndex.from_product([[worm.worm], frame_numbers(worm.time)], names=[WORM_LEVEL, FRAME_LEVEL])
+    numbers = frame_numbers(worm.time)
+    # Those of a range are Python's own, as messages want them.
+    whole = range(worm.n_frames) if numbers[-1] == worm.n_frames - 1 else numbers
+    index = pd.MultiIndex.from_product([[worm.worm], whole], names=[WORM_LEVEL, FRAME_LEVEL])
     columns = column_names(chosen, context_feature_names(list(signals), context))
     return pd.DataFrame(values.reshape(worm.n_frames, -1), index=index, columns=columns)
 

@@ -145,8 +145,10 @@ def _digest_of_parameter(model: str, key: str, value: Any) -> str:
     if isinstance(value, BaseEstimator) and not isinstance(value, FrozenEstimator):
         return _class_name(value)
     try:
-        # What a frozen estimator has learnt counts, too; joblib's hash sorts dictionaries, and trips over tensors.
-        return joblib.hash(pickle.dumps(value) if isinstance(value, FrozenEstimator) else value)
+        return joblib.hash(value)
+    except RuntimeError:
+        # joblib sorts what dictionaries hold, which fails for the tensors of a frozen network.
+        return joblib.hash(pickle.dumps(value))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise TypeError(
             f"model {model!r} has the parameter {key}={value!r}, which cannot be pickled, so that its fits cannot be "

@@ -107,6 +107,7 @@ class ConfusionDisplay(base.ClassifierDisplay):
             place = {"ax": self.axes_, "fraction": 0.05, "aspect": 30, "pad": 0.02}
             self.colorbar_ = self.figure_.colorbar(self.images_[panels[-1]], **place)
             self.colorbar_.set_label("Frames of labelled state (%)", fontsize="small")
+        if self._own_figure and self._width is not None:
             # Square panels are as high as the width leaves them wide, which the layout alone knows.
             self.figure_.draw_without_rendering()
             self.figure_.set_figheight(self.figure_.get_tightbbox().height)
