@@ -110,7 +110,8 @@ def test_an_interrupt_says_what_is_kept_and_shows_no_inside(tmp_path, n_jobs):
     _, errors = process.communicate(timeout=30)
     assert process.returncode == -signal.SIGINT
     last = errors.splitlines()[-1]
-    kept = re.fullmatch(r"KeyboardInterrupt: interrupted; (\d) of 8 fits are kept in (.*); call again to go on", last)
+    form = r"KeyboardInterrupt: interrupted; (\d) of 8 fits are kept in (.*); call again to go on"
+    assert (kept := re.fullmatch(form, last)), errors
     assert kept[2] == str(tmp_path)
     assert 2 <= int(kept[1]) == n_kept(tmp_path) < N_FITS
     assert errors.count("Traceback") == 1
