@@ -109,6 +109,8 @@ def test_an_interrupt_says_what_is_kept_and_shows_no_inside(tmp_path, n_jobs):
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == -signal.SIGINT
+    # joblib's tracker is a process of its own, and may still warn of a lock that is let go while this one ends.
+    errors = re.sub(r"^.*resource_tracker.*\n(  warnings\.warn.*\n)?", "", errors, flags=re.MULTILINE)
     last = errors.splitlines()[-1]
     form = r"KeyboardInterrupt: interrupted; (\d) of 8 fits are kept in (.*); call again to go on"
     assert (kept := re.fullmatch(form, last)), errors
