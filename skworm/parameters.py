@@ -168,7 +168,7 @@ class Declared(BaseEstimator):
         Raises
         ------
         ValueError
-            If there is no such parameter, or a part is not an object but the name of one, or None.
+            If a parameter does not exist, or a part is not an object but the name of one, or None.
         """
         for key in parameters:
             name, _, of_part = key.partition("__")

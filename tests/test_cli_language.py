@@ -84,8 +84,9 @@ def test_errors_speak_of_options(change, arguments, remedy, tmp_path):
 
 
 def test_names_of_files_stay_as_they_are(tmp_path):
-    result = train(tmp_path / "neuron_names.csv", tmp_path)
-    assert f"{tmp_path / 'neuron_names.csv'} does not exist" in result.stderr
+    for name in ("neuron_names.csv", "fps=3/worm.csv"):
+        result = train(tmp_path / name, tmp_path)
+        assert f"{tmp_path / name} does not exist" in result.stderr
 
 
 def test_tables_are_read_with_options(table, tmp_path):

@@ -274,7 +274,7 @@ def test_worm_occurs_once_in_a_data_set(tmp_path):
 
 def test_a_worm_of_which_little_was_measured_is_written_and_read(tmp_path):
     traces = np.full((8000, 300), np.nan)
-    traces[:, :5] = np.random.default_rng(0).random((8000, 5))
+    traces[:, :2] = np.random.default_rng(0).random((8000, 2))
     save_recordings(Recording("sparse", traces, [str(number) for number in range(300)], fps=3.0), tmp_path)
     np.testing.assert_array_equal(load_recordings(tmp_path)[0].traces, traces)
 

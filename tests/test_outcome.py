@@ -232,3 +232,12 @@ def test_a_damaged_table_is_named_in_one_line(command, damage, message, tmp_path
     assert str(path) in result.stderr
     assert message in result.stderr
     assert (result.stderr.count("\n"), result.stdout) == (1, "")
+
+
+def test_a_path_that_cannot_be_written_is_named_and_not_its_temporary_file(tmp_path):
+    (tmp_path / "taken").mkdir()
+    for path in (tmp_path / "taken", tmp_path / "absent" / "a.txt"):
+        with pytest.raises((IsADirectoryError, FileNotFoundError)) as caught:
+            skworm.atomic.write_whole(path, "text")
+        assert caught.value.filename == str(path)
+        assert not list(tmp_path.glob(".*"))

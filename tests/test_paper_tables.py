@@ -187,6 +187,7 @@ def trajectories():
             for step in (1, 2, 8, 16):
                 rows.append({"model": model, "train_worms": (train,), "worm": worm, "step": step, "mse": own})
     shared = {"fold": 0, "evaluation": "unseen_worms", "persistence_mse": 1.0, "n_trajectories": 5, "block": "b"}
+    shared |= {"mse_trace": 0.25, "persistence_mse_trace": 0.5}
     place = {"states": "4", "fold_by": "contiguous_blocks", "n_train_worms": 1, "n_neurons": 2, "burn_in": 1}
     return WormScores(pd.DataFrame(rows).assign(**shared, **place))
 
@@ -208,6 +209,7 @@ def test_the_table_of_trajectories_is_the_skill_on_unseen_worms(trajectories):
     assert texts.loc["default", "MSE 1"] == "600.0 ± 0.0\n(600.0 to 600.0)"
     assert texts.loc["two layers", "skill 8"].startswith("0.367\n(0.1")
     assert texts.loc["two layers", "worst 1"] == "0.100"
+    assert texts.loc["default", "trace 8"] == "0.500"
 
 
 def test_confusion_is_the_mean_over_worms_that_show_a_state():

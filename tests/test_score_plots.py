@@ -199,3 +199,11 @@ def test_no_panel_of_errors_cuts_off_what_another_one_shows():
         low, high = axes.get_ylim()
         assert low == 0
         assert high > 0.9
+
+
+def test_narrow_confusion_matrices_leave_no_empty_page():
+    states = ["forward", "reverse", "dorsal_turn", "ventral_turn"] * 5
+    display = ConfusionDisplay.from_predictions(states, dict.fromkeys(("svm", "mlp", "gnn"), states))
+    display.plot(width=3.35)
+    FigureCanvasAgg(display.figure_).draw()
+    assert display.figure_.get_tightbbox().height > 0.9 * display.figure_.get_figheight()

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.naive_bayes import GaussianNB
-from sklearn.pipeline import make_pipeline
 
 from skworm.model_selection import WormGroupKFold, cross_validate_worms
 from skworm.model_selection.store import FitStore
@@ -131,7 +130,7 @@ def test_what_a_frozen_estimator_has_learnt_counts(tmp_path):
     models = [GaussianNB().fit(X, states) for states in (y, y.map({"forward": "reverse"}).fillna("forward"))]
     cv = WormGroupKFold(3, random_state=0)
     for model, expected in zip([*models, models[0]], (1.0, 0.0, 1.0), strict=True):
-        model = make_pipeline(FrozenEstimator(model))
+        model = FrozenEstimator(model)
         options = {"cv": cv, "memory": tmp_path, "baselines": False, "verbose": 0}
         scores = cross_validate_worms({"frozen": model}, X, y, **options)
         assert (scores.table["accuracy"] == expected).all()

@@ -50,9 +50,9 @@ def command_of(target: Target) -> click.Command:
         from skworm.paper.outcome import run_target
 
         with one_line_errors(out):
-            settings, (command, began) = target.settings(**given), this_call()
+            settings, (typed, began) = target.settings(**given), this_call()
             verbose = int(not quiet)
-            outcome = run_target(target, settings, out, command=command, began=began, n_jobs=n_jobs, verbose=verbose)
+            outcome = run_target(target, settings, out, command=typed, began=began, n_jobs=n_jobs, verbose=verbose)
             if not quiet:
                 say(f"{outcome.settings}\n")
             say(outcome.text)

@@ -278,8 +278,9 @@ def _read_workbook(path: Path) -> pd.DataFrame:
     import openpyxl  # noqa: F401  # absent, it is missed before the file is looked at
 
     _check_cells(path)
-    (name, table), *others = pd.read_excel(path, engine="openpyxl", sheet_name=None).items()
-    header = pd.read_excel(path, engine="openpyxl", header=None, nrows=1)
+    with pd.ExcelFile(path, engine="openpyxl") as book:
+        (name, table), *others = pd.read_excel(book, sheet_name=None).items()
+        header = pd.read_excel(book, header=None, nrows=1)
     # pandas calls the second of two columns AVAL.1.
     names = header.iloc[0].tolist() if len(header) else []
     table.columns = [str(called if pd.isna(own) else own) for own, called in zip(names, table.columns, strict=False)]

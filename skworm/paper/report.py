@@ -125,7 +125,7 @@ def _page_of(folder: Path, command: str, baseline: str | None, warnings: Sequenc
     sections = _sections_of_folder(folder, baseline)
     if not sections:
         below = _in_order(result_folders(folder))
-        having = [path for path in below if baseline in _models_in(path)]
+        having = [] if baseline is None else [path for path in below if baseline in _models_in(path)]
         if below and baseline is not None and not having:
             raise ValueError(f"no results in {folder} have the model {baseline!r}; choose one that they compare")
         sections = [each for path in below for each in _sections_of_folder(path, baseline if path in having else None)]

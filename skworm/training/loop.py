@@ -344,15 +344,15 @@ def train(job: TrainingJob) -> NeuralNet:
         training = partial(WholeBatch, prepare=job.prepare, generator=job.generator)
         net = make_net(job, iterator_train=training, train_split=validation)
         net.fit(job.tensors(~job.held_out), None)
-        settle_norms(net.module_, job)
+        update_batch_norm(net.module_, job)
     # A fitted net travels: it must not take the frames or a generator bound to a device along.
     net.train_split = None
     net.iterator_train = WholeBatch
     return net
 
 
-def settle_norms(module: nn.Module, job: TrainingJob) -> None:
-    """Give batch normalisation the statistics of all rows under the weights that training ended with.
+def update_batch_norm(module: nn.Module, job: TrainingJob) -> None:
+    """Set the statistics of batch normalisation to those of all rows under the weights that training ended with.
 
     In training they follow the weights by some ten epochs, and a static graph that they help to infer would be another
     one than the readout was trained with. Where batches are prepared, running means average over what was drawn.

@@ -28,8 +28,8 @@ from skworm.training.loop import (
     WholeBatch,
     net_of_losses,
     never_finite,
-    settle_norms,
     train,
+    update_batch_norm,
 )
 from skworm.training.process import one_thread
 from skworm.training.support_vectors import SupportVectorJob, fit_support_vectors
@@ -388,7 +388,7 @@ class _Stack:
         best = self._unflattened(self.best_flat) | self.best_constants
         net = net_of_losses(self.jobs[model], losses, best_epoch)
         net.module_.load_state_dict({name: value[model] for name, value in best.items()})
-        settle_norms(net.module_, self.jobs[model])
+        update_batch_norm(net.module_, self.jobs[model])
         return net
 
 
