@@ -173,11 +173,13 @@ class Declared(BaseEstimator):
         for key in parameters:
             name, _, of_part = key.partition("__")
             part = parameters.get(name, getattr(self, name, None))
-            kinds = [kind for kind in self._parameter_constraints.get(name, ()) if _is_part(kind)]
-            if of_part and kinds and not hasattr(part, "set_params"):
+            parts = [kind for kind in self._parameter_constraints.get(name, ()) if _is_part(kind)]
+            if of_part and parts and not hasattr(part, "set_params"):
+                kinds = [kind for each in parts for kind in each.__subclasses__() or [each]]
                 fitting = [kind for kind in kinds if of_part in inspect.signature(kind).parameters] or kinds
                 objects = " or ".join(f"{name}={kind.__name__}(...)" for kind in fitting)
-                raise ValueError(f"{name}={part!r} has no parameter {of_part!r}; pass an object, {objects}")
+                given = f"a {type(part).__name__}" if hasattr(part, "shape") else repr(part)
+                raise ValueError(f"{name}={given} has no parameter {of_part!r}; pass an object, {objects}")
         return super().set_params(**parameters)
 
 

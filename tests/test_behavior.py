@@ -308,6 +308,19 @@ class TestDisplay:
         assert display.ethogram_ax_.get_xlabel() == "Time (s)"
         assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["true", "mlp"]
 
+    def test_frames_after_a_gap_are_drawn_when_they_were_taken(self, worms):
+        time = worms[1].time + np.where(np.arange(len(worms[1].time)) < 200, 0.0, 20.0)
+        worm = replace(worms[1], time=time, behavior={"clock": time})
+        X, _ = make_frames(worm, states=None)
+        clock = make_behavior(worm, X, "clock")
+        for part in (clock, clock.iloc[:250], clock.iloc[150:]):
+            shown, values = BehaviorDisplay(worm, part, {"mlp": part}).plot().lines_["mlp"].get_data()
+            there = ~np.isnan(values)
+            assert there.sum() == len(part)
+            np.testing.assert_allclose(values[there], shown[there])
+        with pytest.raises(ValueError, match="y has frame 200, but the recording"):
+            BehaviorDisplay(worm, clock.rename(index={clock.index[200][1]: 200}, level="frame"), {}).plot()
+
     def test_into_given_axes_and_without_states(self, worms, velocity):
         from matplotlib.figure import Figure
 

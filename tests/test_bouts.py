@@ -160,8 +160,10 @@ def test_bad_input_is_named():
         find_bouts(["forward", "forward"], worm=["a", "a"], frame=[0, 0])
     with pytest.raises(ValueError, match=r"y_true has shape \(4,\) and y_pred \(3,\)"):
         segment_f1(true, true[:3])
-    with pytest.raises(ValueError, match="different indices"):
+    with pytest.raises(ValueError, match="the same rows in another order"):
         segment_f1(true, true[::-1])
+    with pytest.raises(ValueError, match="different indices"):
+        segment_f1(true, series(b="ffrr"))
     with pytest.raises(ValueError, match="threshold=0 must be a number above 0"):
         segment_f1(true, true, threshold=0)
     with pytest.raises(ValueError, match="tolerance=-1 must be"):

@@ -272,7 +272,7 @@ NAMES = ["AVAL", "AVAR", "RID", "RIML", "AVBL"]
         (
             GNNStateClassifier(graph=pd.DataFrame(1.0, index=[*NAMES, "RID"], columns=NAMES)),
             lambda X, y: (X, y),
-            r"graph names a neuron more than once",
+            r"graph names \[.*\] more than once",
         ),
     ],
 )

@@ -16,7 +16,7 @@ from skworm.cli import main
 from skworm.datasets import load_recordings, make_worms, save_recordings
 from skworm.estimators.prediction import accuracy_on_annotated, bouts_in_seconds, decode_states, frames_for_model
 from skworm.frames import WormMinMaxScaler, make_frames
-from skworm.recording import Recording, map_states
+from skworm.recording import VOCABULARIES, Recording, map_states
 
 NEURONS = ("AVAL", "RID", "VB02")
 
@@ -214,7 +214,7 @@ def test_inspect_tells_what_is_there_and_what_is_wrong(tmp_path):
     expected = [
         "1 traces hold NaN (0 nothing else): AVAL",
         "1 traces are constant: RID",
-        "time has 1 gaps, steps over 2 times the median of 1 s, the longest 6 s after frame 5",
+        "time has 1 gaps, steps over 1.5 times the median of 1 s, the longest 6 s after frame 5",
         "behaviour 'velocity' is NaN in 1 frames",
         "skworm does not know the states roaming",
         "expected neurons are not identified: AIBL, AIBR",
@@ -304,13 +304,41 @@ def test_accuracy_is_of_the_states_that_worms_are_annotated_with(vocabulary):
     assert accuracy_on_annotated(decode_states(model, own), list(model.classes_)) is None
 
 
+@pytest.mark.parametrize(
+    ("classes", "annotated", "predicted", "expected"),
+    [
+        (
+            ["forward", "reverse"],
+            ["forward", "forward", "reverse", "egg"],
+            ["forward", "reverse", "reverse", "x"],
+            2 / 3,
+        ),
+        (["roam", "dwell"], ["roam", "dwell", "egg", "unknown"], ["roam", "roam", "roam", "roam"], 1 / 2),
+        # A worm that only goes forward tells no level of its own.
+        (
+            [state for state, own in VOCABULARIES["7"].items() if own != "unknown"],
+            ["forward", "forward", "forward", "reverse"],
+            ["slowing", "forward", "reverse_1", "reverse_2"],
+            3 / 4,
+        ),
+        (["forward", "reverse"], ["unknown"] * 4, ["forward"] * 4, None),
+    ],
+)
+def test_frames_whose_annotation_has_no_counterpart_are_left_out(classes, annotated, predicted, expected):
+    table = pd.DataFrame({"worm": list("aabb"), "state": predicted, "annotated": annotated})
+    assert accuracy_on_annotated(table, classes) == (None if expected is None else pytest.approx(expected))
+
+
 def test_what_cannot_be_written_is_told_before_any_work(folder, model_file, tmp_path):
     (tmp_path / "taken.skworm").mkdir()
+    (tmp_path / "file.txt").touch()
     train = ("train", "--data", folder, "--model", "svm", "--overwrite", "--out")
     predict = ("predict", model_file, folder, "--overwrite", "--out")
     for command in (train, predict):
         result = call(*command, tmp_path / "taken.skworm")
         assert (result.exit_code, "taken.skworm is a folder; pass the name of a file" in result.stderr) == (2, True)
+        result = call(*command, tmp_path / "file.txt" / "x.csv")
+        assert (result.exit_code, "file.txt is a file, where --out needs a folder" in result.stderr) == (2, True)
     with mock.patch("os.access", side_effect=lambda path, mode: mode != os.W_OK):
         for command in (train, predict, ("report", folder, "--out")):
             result = call(*command, tmp_path / "new.html")

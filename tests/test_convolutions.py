@@ -232,8 +232,10 @@ def test_given_graphs_are_aligned_by_name_and_point_from_pre_to_post(name, frame
     model = GNNStateClassifier(messages=CONVOLUTIONS[name], graph=graph, **FEW).fit(*frames)
     off_diagonal = model.graph_.to_numpy() * (1 - np.eye(len(NEURONS)))
     assert np.argwhere(off_diagonal).tolist() == [[NEURONS.index("AVAL"), NEURONS.index("RID")]]
-    shuffled = GNNStateClassifier(messages=CONVOLUTIONS[name], graph=graph.iloc[::-1, ::-1], **FEW).fit(*frames)
-    np.testing.assert_array_equal(model.predict_proba(frames[0]), shuffled.predict_proba(frames[0]))
+    named = graph.rename_axis(index="pre", columns="post")
+    for same in (graph.iloc[::-1, ::-1], named.T, graph.astype(object), graph.rename(index=str.lower)):
+        again = GNNStateClassifier(messages=CONVOLUTIONS[name], graph=same, **FEW).fit(*frames)
+        np.testing.assert_array_equal(model.predict_proba(frames[0]), again.predict_proba(frames[0]))
 
 
 @pytest.mark.parametrize("memory", [None, "lstm", "gated"])

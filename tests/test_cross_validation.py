@@ -1,3 +1,6 @@
+import contextlib
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skworm import ConformalStateClassifier
 from skworm.frames import make_frames
 from skworm.model_selection import WormGroupKFold, cross_validate_worms, read_scores
 
@@ -382,6 +386,22 @@ def test_recordings_of_one_animal_are_split_and_scored_as_one():
     assert (of_two["n_frames"] == 160).all()
     cross_validate({"spy": Spy()}, X, y, groups=animal)
     assert {"a", "b", "c", "d"} == {worm for call in CALLS for worm in call[1].unique("worm")}
+
+
+def test_what_splits_once_more_splits_by_animal():
+    X, y = make_data(("a", "b", "c", "d", "e", "f"))
+    animal = X.index.get_level_values("worm").map(dict(zip("abcdef", "112233", strict=True))).to_numpy()
+    # The recordings of an animal are the same, which a nearest neighbour remembers.
+    X[:] = np.random.default_rng(0).random((3, len(X) // 6, X.shape[1])).repeat(2, axis=0).reshape(X.shape)
+    conformal = ConformalStateClassifier(KNeighborsClassifier(1), cv=5)
+    seen = []
+    with mock.patch.object(ConformalStateClassifier, "_learn", lambda self, left_out: seen.append(left_out)):
+        with contextlib.suppress(RuntimeError):
+            cross_validate({"conformal": conformal}, X, y, groups=animal, n_jobs=1)
+        conformal.fit(X, y, groups=animal)
+    shares = [np.mean(each.log_probabilities.argmax(1) == each.state) for each in seen]
+    assert len(shares) > 1
+    assert max(shares) < 0.9
 
 
 def test_empty_names_are_refused():

@@ -44,6 +44,9 @@ def test_predicted_states_stand_below_those_labelled():
 
 
 def test_without_a_frame_rate_frames_are_counted():
+    far = pd.MultiIndex.from_product([["a"], [0, 1, 10**9]], names=["worm", "frame"])
+    y = pd.Series(["forward", "reverse", "reverse"], index=far)
+    assert EthogramDisplay.from_predictions(y, y.to_numpy()).ax_.get_xlim()[1] >= 10**9
     display = EthogramDisplay.from_predictions(["forward", "reverse"], ["reverse", "reverse"])
     assert (labels(display), display.ax_.get_xlabel()) == (["labelled", "predicted"], "Time (frames)")
     assert not display.ax_.texts
@@ -120,7 +123,7 @@ def test_nothing_is_drawn_where_no_frame_was_recorded(worm):
         np.testing.assert_array_equal(np.ma.getmaskarray(values).all(axis=0), np.arange(worm.n_frames + 1) == 80)
         edges = mesh.get_coordinates()[0, :, 0]
         np.testing.assert_allclose(edges[[80, 81]], gap.time[[79, 80]] + np.array([0.5, -0.5]) / worm.fps)
-    frames = pd.MultiIndex.from_product([[worm.worm], range(worm.n_frames)], names=["worm", "frame"])
+    frames = make_frames(gap, states=None)[0].index
     line = BehaviorDisplay(gap, pd.Series(1.0, index=frames), {}).plot().lines_["true"]
     assert np.isnan(line.get_ydata()).sum() == 1
     assert gap.time[79] < line.get_xdata()[np.isnan(line.get_ydata())] < gap.time[80]

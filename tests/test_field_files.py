@@ -38,8 +38,8 @@ def series(group, name, data, kind="RoiResponseSeries", conversion=1.0, offset=0
     return child
 
 
-def intervals(file, rows):
-    table = typed(file, "intervals/states", "TimeIntervals")
+def intervals(file, rows, name="states"):
+    table = typed(file, f"intervals/{name}", "TimeIntervals")
     starts, stops, states = zip(*rows, strict=True)
     table["start_time"], table["stop_time"] = np.array(starts, float), np.array(stops, float)
     table["state"] = np.array(states, dtype="S")
@@ -97,6 +97,18 @@ def test_nwb_one_series_for_each_neuron(nwb):
     assert worm.neurons == ("AVAL", "2", "RID")
     np.testing.assert_array_equal(worm.traces, TRACES)
     np.testing.assert_array_equal(worm.derivatives, -TRACES)
+
+
+def test_nwb_states_of_a_lab_are_told_by_their_translation(nwb):
+    file, path = nwb
+    series(file, "processing/ophys/DfOverF/dff", TRACES)
+    intervals(file, [(0, 5, "run"), (5, 20, "pirouette")], name="behaviour")
+    intervals(file, [(0, 20, "light on")], name="light")
+    file.close()
+    names = {"run": "forward", "pirouette": "reverse"}
+    with pytest.warns(UserWarning, match="light.* name no states that are known"):
+        (worm,) = load_recordings(path, rename_states=names)
+    assert worm.states.tolist() == ["forward"] * 10 + ["reverse"] * 30
 
 
 def test_nwb_interval_without_an_end_lasts_until_the_next(nwb):

@@ -20,6 +20,7 @@ from skworm.frames import (
 )
 from skworm.frames.features import slopes
 from skworm.frames.index import parse_column_names, window_of_rows
+from skworm.frames.resampling import frame_numbers
 from skworm.recording import Recording
 
 METHODS = ("backward", "central", "smooth", "causal")
@@ -177,7 +178,7 @@ def test_the_derivative_of_the_file_is_preferred_where_every_worm_has_one():
     own = record("a", derivatives=derivatives)
     X, _ = make_frames(own, fit_scope="train")
     np.testing.assert_array_equal(X["RID:derivative"], derivatives[:, 1])
-    expected = {"fps": {"a": 3.0}, "context": (0,), "detrend": None}
+    expected = {"fps": {"a": 3.0}, "context": (0,), "detrend": None, "resampled_to": None}
     made = {"derivative": "file", "derivative_width": None, "derivative_looks_ahead": True, "fit_scope": "train"}
     made["percentiles"] = (1.0, 99.0)
     assert X.attrs == made | expected
@@ -358,3 +359,13 @@ def test_frames_that_were_lost_in_a_gap_have_numbers_too():
         make_behavior(worm, X.rename(index={25: 10}, level="frame"))
     with pytest.raises(ValueError, match="consecutive"):
         make_trajectories(X, burn_in=8, horizon=8, allow_lookahead=True)
+
+
+@given(
+    lost=st.sets(st.integers(1, 298), max_size=20),
+    fps=st.sampled_from([2.0, 2.9, 3.0, 7.7]),
+    start=st.floats(-1e4, 1e4),
+)
+def test_frame_numbers_are_those_of_the_camera_whichever_frames_are_lost(lost, fps, start):
+    kept = np.delete(np.arange(300), sorted(lost))
+    np.testing.assert_array_equal(frame_numbers(start + kept / fps), kept)

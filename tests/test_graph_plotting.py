@@ -39,6 +39,18 @@ def test_a_matrix_has_senders_in_rows(graph):
     assert chosen.image_.get_array().tolist() == [[9, 7], [2, 9]]
 
 
+def test_a_table_that_is_turned_round_is_the_same_graph(graph):
+    images = [GraphDisplay(each).plot().image_.get_array() for each in (graph, graph.T, graph.astype("Int64"))]
+    np.testing.assert_array_equal(images[0], images[1])
+    np.testing.assert_array_equal(images[0], images[2])
+    marked = [GraphDisplay(graph, reference=each).plot().reference_.get_data() for each in (graph, graph.T)]
+    np.testing.assert_array_equal(*marked)
+    assert GraphDisplay(graph, neurons=["VB1", "RID"]).plot().image_.get_array().shape == (2, 2)
+    twice = graph.rename(index={"RID": "AVAR"}, columns={"RID": "AVAR"})
+    with pytest.raises(ValueError, match=r"names \['AVAR'\] more than once"):
+        GraphDisplay(twice).plot()
+
+
 def test_colours_begin_at_zero_and_signed_weights_have_white_there(graph):
     assert GraphDisplay(graph).plot().image_.get_clim() == (0, 12)
     assert GraphDisplay(graph * 0).plot().image_.get_clim() == (0, 1)

@@ -160,6 +160,24 @@ def test_a_pipeline_hands_its_rows_on(frames):
     np.testing.assert_allclose(inferred_graph(pipeline, X), inferred_graph(pipeline[-1], scaled, worm=worm))
 
 
+def test_a_pipeline_that_loses_the_worms_uses_one_graph(frames):
+    X, y = map(of_training, frames)
+    gnn = GNNStateClassifier(max_epochs=2, random_state=0, device="cpu")
+    pipeline = make_pipeline(MinMaxScaler(), gnn).fit(X, y)
+    np.testing.assert_array_equal(inferred_graph(pipeline, X, by="worm")["population"], pipeline[-1].graph_)
+    assert set(inferred_graph(pipeline, X, by="worm", reinfer=True)) == set(X.index.unique("worm"))
+
+
+def test_a_worm_without_a_neuron_does_not_count_for_its_edges(frames):
+    X, y = map(of_training, frames)
+    first = X.index.unique("worm")[0]
+    X.loc[first, X.columns[:2]] = np.nan
+    gnn = GNNStateClassifier(max_epochs=2, random_state=0, device="cpu").fit(X, y)
+    mean, others = inferred_graph(gnn, X), [graph for worm, graph in gnn.graphs_.items() if worm != first]
+    assert np.isfinite(mean.to_numpy()).all()
+    np.testing.assert_allclose(mean.iloc[0], np.mean([graph.iloc[0] for graph in others], axis=0))
+
+
 @pytest.mark.parametrize("per", ["frame", "worm"])
 def test_graphs_of_a_trajectory_regressor(trajectories, per):
     X, Y = map(of_training, trajectories)

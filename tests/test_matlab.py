@@ -299,6 +299,9 @@ def test_frames_without_state_are_unknown(tmp_path, version):
     variables = small(States=column([0, 0, 3, 3, 3, 3]), States_key=codes)
     (worm,) = load_recordings(write(tmp_path / "c.mat", version, variables))
     assert worm.states.tolist() == ["reverse_1"] * 2 + ["forward"] * 4
+    variables = small(States=column([0, 0, 0, 0, 0, np.nan]), States_key={"fwd": np.array([[0.0]])})
+    (worm,) = load_recordings(write(tmp_path / "e.mat", version, variables))
+    assert worm.states.tolist() == ["forward"] * 5 + ["unknown"]
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -1,10 +1,14 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from skworm.metrics import score_states
+from skworm import LinearTrajectoryRegressor, SVMStateClassifier
+from skworm.datasets import make_worms
+from skworm.frames import make_frames, make_trajectories
+from skworm.metrics import mse_by_step, score_behavior, score_states, skill_by_step
 
 STATES = ["forward", "reverse", "dorsal_turn", "unknown"]
 
@@ -19,6 +23,25 @@ def test_scores_are_those_of_scikit_learn_on_frames_with_a_known_state(pairs):
     assert scores["accuracy"] == pytest.approx(accuracy_score(true[known], predicted[known]))
     assert scores["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(true[known], predicted[known]))
     assert scores["macro_f1"] == pytest.approx(f1_score(true[known], predicted[known], average="macro"))
+
+
+def test_tables_in_another_order_are_refused():
+    frames, _ = make_frames(make_worms(2, n_frames=60, random_state=0), states=None, derivative="backward")
+    X, Y = make_trajectories(frames)
+    index = Y.index.tolist()[::-1]
+    states = pd.Series(["forward"] * (len(Y) - 1) + ["reverse"], index=Y.index)
+    regressor, classifier = LinearTrajectoryRegressor().fit(X, Y), SVMStateClassifier().fit(X, states)
+    calls = [
+        *(lambda: mse_by_step(Y, Y.loc[index]), lambda: skill_by_step(Y, Y, X.loc[index])),
+        *(
+            lambda: score_states(states, states.loc[index]),
+            lambda: score_behavior(Y.iloc[:, 0], Y.loc[index].iloc[:, 0]),
+        ),
+        *(lambda: regressor.score(X, Y.loc[index]), lambda: classifier.score(X, states.loc[index])),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="the same rows in another order"):
+            call()
 
 
 def test_unknown_frames_do_not_count():

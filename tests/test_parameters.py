@@ -5,6 +5,7 @@ import inspect
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -203,6 +204,12 @@ def test_limits_of_the_numbers_of_parameters():
     [
         (skworm.GNNStateClassifier(), "graph__temperature", r"graph='auto' .* graph=InferredGraph\(\.\.\.\)"),
         (skworm.MLPStateClassifier(), "augmentation__gain", r"augmentation=VirtualWorms\(\.\.\.\)"),
+        (skworm.GNNStateClassifier(messages="gat"), "messages__n_heads", r"object, messages=GAT\(\.\.\.\)$"),
+        (
+            skworm.GNNStateClassifier(graph=pd.DataFrame()),
+            "graph__temperature",
+            r"graph=a DataFrame has no .* graph=Inf",
+        ),
         (skworm.MLPTrajectoryRegressor(), "rollout__train_horizon", r"rollout=None .* rollout=Rollout\(\.\.\.\)"),
     ],
 )

@@ -66,6 +66,16 @@ def reproduced(tmp_path_factory):
     return folder / "all"
 
 
+@pytest.fixture(scope="module")
+def three_neurons(reproduced):
+    """A folder of an experiment that compares pairs of its own."""
+    few = ("--folds", 1, "--epochs", 2, "--few-combinations", "--n-jobs", 1, "--quiet")
+    out = reproduced.parent / "three-neurons"
+    result = call("reproduce", "three-neurons", "--data", reproduced.parent / "worms", "--out", out, *few)
+    assert result.exit_code == 0, result.output
+    return out
+
+
 def page_of(folder, tmp_path, **options):
     return write_report(folder, tmp_path / "page.html", **options).read_text(encoding="utf-8")
 
@@ -319,3 +329,13 @@ def test_a_baseline_that_no_experiment_has_is_refused(reproduced):
         result = call("report", folder, "--baseline", "nobody")
         assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
         assert "the model 'nobody'; choose one" in result.stderr or "no model 'nobody'; choose one" in result.stderr
+
+
+def test_a_baseline_is_used_where_an_experiment_compares_models_itself(three_neurons, tmp_path):
+    assert call("report", three_neurons, "--baseline", "nobody").exit_code == 2
+    pages = []
+    for number, options in enumerate([(), ("--baseline", "mlp")]):
+        out = tmp_path / f"{number}.html"
+        assert call("report", three_neurons, *options, "--out", out).exit_code == 0
+        pages.append(out.read_text())
+    assert pages[1].count("<table") > pages[0].count("<table")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from skworm import MLPStateClassifier, SVMStateClassifier
 from skworm.datasets import make_worms
 from skworm.estimators.prediction import frames_for_model
 from skworm.estimators.stream import StateStream
-from skworm.frames import make_frames, make_trajectories, resample
+from skworm.frames import make_behavior, make_frames, make_trajectories, resample
 from skworm.recording import Recording
 
 
@@ -122,6 +124,29 @@ def test_detrended_frames_are_not_for_forecasts_or_closed_loop():
         make_trajectories(X, burn_in=1)
     with pytest.raises(ValueError, match="baseline looks at later ones"):
         StateStream(MLPStateClassifier(max_epochs=1, device="cpu").fit(X, y), fps=3.0)
+
+
+def test_resampled_frames_are_not_for_forecasts():
+    (worm,) = make_worms(1, n_frames=200, fps=3.0, random_state=0)
+    for fps in (2.9, 3.0, 6.0):
+        X, _ = make_frames(worm, states=None, derivative="backward", resample_to=fps)
+        assert X.attrs["resampled_to"] == (None if fps == 3.0 else fps)
+        if fps != 3.0:
+            with pytest.raises(ValueError, match="mixes each with later ones"):
+                make_trajectories(X)
+        assert len(make_trajectories(X, allow_lookahead=True)[0])
+
+
+def test_behaviour_of_resampled_frames_is_that_of_resampled_recordings():
+    (worm,) = make_worms(1, n_frames=300, random_state=0)
+    # Files give the rate that was asked for, and time stamps are those of the camera.
+    time = np.arange(300) / 3.1
+    worm = replace(worm, fps=3.0, time=time, behavior={"clock": time})
+    X, _ = make_frames(worm, states=None, resample_to=3.0)
+    with pytest.raises(ValueError, match=r"after skworm\.frames\.resample"):
+        make_behavior(worm, X.iloc[:200], "clock")
+    frames = X.index.get_level_values("frame")
+    np.testing.assert_allclose(make_behavior(resample(worm, 3.0), X, "clock"), frames / 3.0, atol=0.02)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, True, "auto", 1.0])

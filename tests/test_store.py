@@ -1,3 +1,4 @@
+import copy
 import os
 import signal
 import subprocess
@@ -7,9 +8,14 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.naive_bayes import GaussianNB
 
+import skworm
+from skworm import MLPStateClassifier
+from skworm.datasets import make_worms
+from skworm.frames import make_frames
 from skworm.model_selection import WormGroupKFold, cross_validate_worms
 from skworm.model_selection.store import FitStore
 
@@ -135,3 +141,15 @@ def test_what_a_frozen_estimator_has_learnt_counts(tmp_path):
         scores = cross_validate_worms({"frozen": model}, X, y, **options)
         assert (scores.table["accuracy"] == expected).all()
     assert n_kept(tmp_path) == 12
+
+
+def test_a_frozen_network_is_found_again_however_it_came(tmp_path):
+    X, y = make_frames(make_worms(2, n_frames=200, random_state=0), states="2")
+    network = MLPStateClassifier(max_epochs=2, random_state=0, device="cpu")
+    path = skworm.save(network.fit(X, y), tmp_path / "a.skworm")
+    cv = WormGroupKFold(3, random_state=0)
+    options = {"cv": cv, "memory": tmp_path / "fits", "baselines": False, "verbose": 0}
+    models = [network, copy.deepcopy(network), skworm.load(path), skworm.load(path), clone(network).fit(X, y)]
+    for model in (*models, network.set_params(max_epochs=3).fit(X, y)):
+        cross_validate_worms({"frozen": FrozenEstimator(model)}, X, y, **options)
+    assert n_kept(tmp_path / "fits") == 12

@@ -4,6 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import VotingClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
@@ -130,9 +134,14 @@ def test_what_looks_ahead_or_is_not_known_is_refused(worms, frames, mlp):
     with pytest.raises(ValueError, match=r"set_params\(decoding='filtering'\)"):
         StateStream(viterbi, fps=3.0)
     filtering = HiddenMarkovStateClassifier(LogisticRegression(max_iter=300), decoding="filtering")
-    for outer in (TemperatureScaledClassifier(filtering), Pipeline([("hidden", filtering)])):
+    frozen = FrozenEstimator(clone(filtering).fit(*frames))
+    voting = VotingClassifier([("hidden", filtering)], voting="soft")
+    for outer in (
+        *(TemperatureScaledClassifier(filtering), Pipeline([("hidden", filtering)])),
+        *(frozen, voting, CalibratedClassifierCV(frozen)),
+    ):
         with pytest.raises(ValueError, match=f"{type(outer).__name__} holds a HiddenMarkov.*; put .* outermost"):
-            StateStream(outer.fit(*frames), fps=3.0)
+            StateStream(outer.fit(*frames), fps=3.0, settings=frames[0].attrs)
     with pytest.raises(ValueError, match="does not know its columns"):
         StateStream(LogisticRegression(max_iter=300).fit(X.to_numpy(), y), fps=3.0)
     with pytest.raises(ValueError, match=r"neurons lacks .*that the model reads"):

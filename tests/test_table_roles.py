@@ -126,6 +126,9 @@ def test_a_clock_and_states_under_other_names_are_pointed_at():
     frames = table(behaviour=["forward", "slow"] * (N_FRAMES // 2))
     with pytest.raises(ValueError, match=r"columns=\{'state': 'behaviour'\}"):
         as_recording(frames, "a")
+    for name in ("time", "AVAL"):
+        with pytest.raises(ValueError, match=rf"column '{name}'.* holds 'no'.*leave the cell empty$"):
+            as_recording(table(**{name: ["no"] * N_FRAMES}), "a")
     frames = frames.rename(columns={"time": "Time (s)"})
     with pytest.raises(ValueError, match=r"one of \['Time \(s\)', "):
         as_recording(frames, "a")
@@ -139,7 +142,11 @@ def test_flags_of_states_contradict_each_other_or_are_not_there():
     flags.iloc[5:9] = np.nan
     worm = as_recording(table(**flags), "a")
     assert worm.neurons == ("AVAL", "RID")
-    assert (worm.states == np.where(flags["forward"].isna(), "unknown", np.where(first, "forward", "reverse"))).all()
+    states = np.where(flags["forward"].isna(), "unknown", np.where(first, "forward", "reverse"))
+    assert (worm.states == states).all()
+    for kind in ("boolean", "Int64", object, "float32"):
+        own = flags.astype("boolean").astype(kind)
+        assert (as_recording(table(**own), "a").states == states).all()
 
 
 @pytest.mark.parametrize(("separator", "ending"), [("\t", "tsv"), (";", "csv")])
@@ -152,10 +159,46 @@ def test_decimal_commas_wherever_the_first_is(separator, ending, tmp_path):
     np.testing.assert_allclose(worm.traces, frames[["AVAL", "RID"]])
 
 
-def test_an_index_with_a_name_is_a_column(tmp_path):
+@pytest.mark.parametrize(
+    "first", ['"0,5";"0,1";"0,2"', "5,0E-1;1,0E-01;2E-1", "0,5; 0,1; 0,2", "+0,5;+0,1;0,2", "0,5;,1;,2"]
+)
+def test_decimal_commas_of_all_forms(first, tmp_path):
+    (tmp_path / "a.csv").write_text(f"time;AVAL;RID\n0;0;0\n{first}\n1;1;1\n")
+    np.testing.assert_allclose(load_recordings(tmp_path)[0].traces, [[0, 0], [0.1, 0.2], [1, 1]])
+
+
+@pytest.mark.parametrize("name", ["time", "Time"])
+def test_an_index_of_times_is_a_column(name, tmp_path):
     pytest.importorskip("pyarrow")
-    table().set_index("time").to_parquet(tmp_path / "a.parquet")
-    np.testing.assert_allclose(load_recordings(tmp_path)[0].time, table()["time"])
+    frames = table().rename(columns={"time": name}).set_index(name)
+    frames.to_parquet(tmp_path / "a.parquet")
+    for worm in (load_recordings(tmp_path)[0], as_recording(frames, "a")):
+        np.testing.assert_allclose(worm.time, table()["time"])
+        assert worm.neurons == ("AVAL", "RID")
+
+
+@pytest.mark.parametrize("index", [pd.RangeIndex(N_FRAMES, name="volume"), pd.Index(table()["time"])])
+def test_another_index_is_none(index, tmp_path):
+    pytest.importorskip("pyarrow")
+    table().set_axis(index).to_parquet(tmp_path / "a.parquet")
+    assert load_recordings(tmp_path)[0].neurons == ("AVAL", "RID")
+
+
+def test_a_workbook_is_read_as_it_stands(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+
+    def read(*rows):
+        book = openpyxl.Workbook()
+        for row in rows:
+            book.active.append(row)
+        book.save(tmp_path / "a.xlsx")
+        return load_recordings(tmp_path)[0]
+
+    worm = read(["time", "001", "1E5", "AVAL.1", 12], [0, 0.1, 0.2, 1, 2], [0.5, 0.3, None, 3, 4])
+    assert worm.neurons == ("001", "1E5", "AVAL.1", "12")
+    np.testing.assert_array_equal(worm.traces, [[0.1, 0.2, 1, 2], [0.3, np.nan, 3, 4]])
+    with pytest.raises(ValueError, match="column 3 has no name"):
+        read(["time", "AVAL"], [0, 0.1], [0.5, 0.2, "bad focus"])
 
 
 def test_a_neuron_twice_is_refused_in_a_workbook_too(tmp_path):

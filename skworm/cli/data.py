@@ -280,7 +280,8 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
     figures, what remembering the moment is worth, versions and what to cite. It needs no other file and no network.
     """
     page = results / "report.html" if out is None else out
-    check_out(page, overwrite=True)
+    if not results.is_file():
+        check_out(page, overwrite=True)
     if page.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--out {page} is not the name of a page; let it end in .html")
     from skworm.paper.report import write_report

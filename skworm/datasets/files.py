@@ -103,7 +103,7 @@ def read_recordings(
     origin: dict[tuple[str, str], Path] = {}
     found: set[str] = set()
     for path in files:
-        for recording in _read_file(path, names, **reading):
+        for recording in _read_file(path, names, rename_states or {}, **reading):
             key = (recording.dataset, recording.worm)
             if key in origin:
                 raise ValueError(
@@ -249,6 +249,7 @@ def _format_of(path: Path) -> str | None:
 def _read_file(
     path: Path,
     names: Mapping[str, Any] | None,
+    renamed: Mapping[str, str],
     dataset: str | None = None,
     fps: float | None = None,
     columns: Mapping[str, str] | None = None,
@@ -267,7 +268,7 @@ def _read_file(
         if suffix == ".mat":
             return read_matlab(path, dataset=folder)
         if suffix == ".nwb":
-            return [read_nwb(path, dataset=folder)]
+            return [read_nwb(path, dataset=folder, renamed=renamed)]
         if suffix in (".json", ".h5"):
             return [read_wormwideweb(path, dataset=folder, fps=fps, neuron_names=names)]
         return [read_table(path, dataset=folder, fps=fps, columns=columns)]

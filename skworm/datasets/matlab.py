@@ -223,7 +223,7 @@ def _is_of_a_state(value: Any) -> bool:
 
 def _state_names(worm: Mapping[str, Any]) -> dict[int, str]:
     key = worm.get("state_names")
-    if isinstance(key, dict) and len(key) > 1:
+    if isinstance(key, dict) and all(isinstance(number, np.ndarray) for number in key.values()):
         return {int(_numbers(number, "states key").item()): name for name, number in key.items()}
     if not _is_empty(key):
         names = _only_item(key)

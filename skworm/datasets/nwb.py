@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ _LABEL_COLUMNS = (
 )
 
 
-def read_nwb(path: Path, *, dataset: str) -> Recording:
-    """Read one worm from an NWB file.
+def read_nwb(path: Path, *, dataset: str, renamed: Collection[str] = ()) -> Recording:
+    """Read one worm from an NWB file; `renamed` are names of states, beside those of skworm, that the user knows.
 
     What is looked for is found by type, wherever it stands:
 
@@ -82,7 +82,7 @@ def read_nwb(path: Path, *, dataset: str) -> Recording:
             fps=frame_rate(time),
             dataset=dataset,
             time=time - time[0],
-            states=_read_states(groups, time, behavior.get("velocity")),
+            states=_read_states(groups, time, behavior.get("velocity"), renamed),
             derivatives=derivatives,
             behavior=behavior,
             source=str(path),
@@ -188,12 +188,14 @@ def _read_behavior(groups: list[Any], time: np.ndarray) -> dict[str, np.ndarray]
     return signals
 
 
-def _read_states(groups: list[Any], time: np.ndarray, velocity: np.ndarray | None) -> np.ndarray | None:
+def _read_states(
+    groups: list[Any], time: np.ndarray, velocity: np.ndarray | None, renamed: Collection[str]
+) -> np.ndarray | None:
     """Return the state of every frame, as the file names it, or None where it has none."""
     tables = {table.name: _intervals(table) for table in groups if _is_kind(table, "TimeIntervals")}
     tables = {name: intervals for name, intervals in tables.items() if intervals}
     # A stimulus or an epoch has a label too; what names no state counts as one only where nothing else does.
-    known = {name: own for name, own in tables.items() if _name_states(text for _, _, text in own)}
+    known = {name: own for name, own in tables.items() if _name_states({text for _, _, text in own}, renamed)}
     if chosen := known or tables:
         if left := sorted(set(tables) - set(chosen)):
             warnings.warn(f"the intervals {left} name no states that are known, and are not read", stacklevel=2)
@@ -213,8 +215,9 @@ def _read_states(groups: list[Any], time: np.ndarray, velocity: np.ndarray | Non
     return None
 
 
-def _name_states(texts: Iterable[str]) -> bool:
-    return not set(STATES[:-1]).isdisjoint(translate_states(list(texts)).tolist())
+def _name_states(texts: set[str], renamed: Collection[str]) -> bool:
+    known = set(STATES[:-1]).intersection(translate_states(list(texts)).tolist())
+    return bool(known) or not texts.isdisjoint(renamed)
 
 
 def _intervals(table: Any) -> list[tuple[float, float, str]]:

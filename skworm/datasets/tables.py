@@ -49,14 +49,14 @@ def read_table(
     as ``velocity`` and columns of nothing but 0 and 1 are behaviour or, named after states, states; every other column
     beside ``time`` (seconds), ``state`` and ``behavior:<name>`` is a trace.
     """
-    table = _read(path, columns or {})
+    table = _with_time(_read(path, columns or {}), columns or {})
     worm = path.stem if _is_binary(path) else re.sub(r"(\.[ct]sv)?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
     return recording_of_table(table, worm=worm, dataset=dataset, fps=fps, columns=columns, source=str(path))
 
 
 def columns_of_roles(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, list[str]]:
     """Return the columns of a table that are no trace, by what they are read as; names are those of the file."""
-    table = _read(path, columns or {})
+    table = _with_time(_read(path, columns or {}), columns or {})
     renamed = _renamed(table, columns or {})
     found = dict(zip(renamed.columns, table.columns, strict=True))
     return {role: [found[name] for name in names] for role, names in _with_roles(renamed)[1].items()}
@@ -129,7 +129,7 @@ def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]
     flags = [name for name in table.columns if _is_flag(table[name], name)]
     states = [name for name in flags if words[name] != _STATE and translate_states([words[name]])[0] in STATES]
     if len(states) > 1 and _STATE not in table.columns:
-        found = states_of_flags(states, table[states].fillna(0).to_numpy(dtype=float))
+        found = states_of_flags(states, table[states].astype(object).fillna(0).to_numpy(dtype=float))
         table = table.assign(**{_STATE: found.astype(object)}).drop(columns=states)
         own_states, states = states, []
     others = [name for name in table.columns if name not in (_TIME, _STATE)]
@@ -150,8 +150,9 @@ def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]
 def _is_flag(column: pd.Series, name: str) -> bool:
     """Return whether a column holds nothing but 0, 1 and empty cells, and is called neither a neuron nor a number."""
     is_trace = is_neuron(neuron_name(name)) or name.strip().isdecimal()
-    known = column.dropna()
-    return not is_trace and pd.api.types.is_numeric_dtype(column) and len(known) > 0 and bool(known.isin([0, 1]).all())
+    # Where a cell is empty, pandas leaves True and False as objects.
+    known = column.dropna().astype(object)
+    return not is_trace and len(known) > 0 and bool(known.isin([0, 1]).all())
 
 
 def _is_signal(word: str) -> bool:
@@ -160,13 +161,18 @@ def _is_signal(word: str) -> bool:
 
 def _texts(column: pd.Series) -> np.ndarray:
     """Return states as text; where a cell is empty, pandas has made 1.0 of every 1."""
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
     texts = column.astype(object).where(column.notna(), UNKNOWN)
     if all(re.fullmatch(r"-?\d+(\.0*)?", str(text)) for text in texts if text != UNKNOWN):
         texts = texts.map(lambda text: str(text).partition(".")[0])
     check_names(map(str, texts), len(texts))
     return texts.to_numpy(dtype=str)
+
+
+def _with_time(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return a table with its index as a column where that is called as the time is."""
+    wanted = columns.get(_TIME, _TIME).strip().lower()
+    levels = [name for name in table.index.names if str(name).strip().lower() == wanted and name not in table.columns]
+    return table.reset_index(levels) if levels else table
 
 
 def _renamed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -188,7 +194,7 @@ def _read_text(path: Path, state: str) -> pd.DataFrame:
         text = _content_of(path).decode("utf-8-sig")
         first, _, rows = text.partition("\n")
         separator = next((mark for mark in "\t;" if mark in first and (mark == "\t" or "," not in first)), ",")
-        number = rf"(?:^|[{separator}\n])-?\d+,\d+(?=[{separator}\r\n]|$)"
+        number = rf"(?:^|[{separator}\n])[ \"]*[+-]?\d*,\d+(?:[eE][+-]?\d+)?[ \"]*(?=[{separator}\r\n]|$)"
         decimal = "," if separator != "," and re.search(number, rows) else "."
         header = _check_rows(text, separator)
         return pd.read_csv(
@@ -268,9 +274,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     # A text that repeats stays one text.
     kinds = (pyarrow.string(), pyarrow.large_string())
     texts = [field.name for field in parquet.read_schema(path) if field.type in kinds]
-    table = parquet.read_table(path, read_dictionary=texts).to_pandas()
-    # An index with a name was a column: of times, most often.
-    return table if table.index.name is None else table.reset_index()
+    return parquet.read_table(path, read_dictionary=texts).to_pandas()
 
 
 def _read_workbook(path: Path) -> pd.DataFrame:
@@ -279,13 +283,9 @@ def _read_workbook(path: Path) -> pd.DataFrame:
 
     _check_cells(path)
     with pd.ExcelFile(path, engine="openpyxl") as book:
-        (name, table), *others = pd.read_excel(book, sheet_name=None).items()
-        header = pd.read_excel(book, header=None, nrows=1)
-    # pandas calls the second of two columns AVAL.1.
-    names = header.iloc[0].tolist() if len(header) else []
-    table.columns = [str(called if pd.isna(own) else own) for own, called in zip(names, table.columns, strict=False)]
+        sheets = pd.read_excel(book, sheet_name=None, header=None, dtype=object)
+    (name, table), *others = ((title, _with_header(sheet)) for title, sheet in sheets.items())
     for other, sheet in others:
-        sheet.columns = sheet.columns.map(str)
         wanted = [
             column
             for column in map(str, sheet)
@@ -301,6 +301,13 @@ def _read_workbook(path: Path) -> pd.DataFrame:
                 stacklevel=2,
             )
     return table
+
+
+def _with_header(sheet: pd.DataFrame) -> pd.DataFrame:
+    """Return a sheet under the names in its first row; pandas' own would make AVAL.1 of the second of two columns."""
+    header = enumerate(sheet.iloc[:1].to_numpy().ravel())
+    names = [f"Unnamed: {place}" if pd.isna(name) else str(name) for place, name in header]
+    return sheet.iloc[1:].set_axis(names, axis="columns").infer_objects().reset_index(drop=True)
 
 
 def _check_cells(path: Path) -> None:
@@ -343,10 +350,12 @@ def _numbers(column: pd.Series) -> np.ndarray:
     numbers = pd.to_numeric(texts, errors="coerce")
     wrong = np.flatnonzero(numbers.isna() & column.notna())
     if len(wrong):
+        name = str(column.name).removeprefix(_BEHAVIOR_PREFIX)
+        is_text = len(wrong) == column.notna().sum() and name != _TIME and not is_neuron(neuron_name(name))
+        states = f"; where the column holds states, pass columns={{'state': {name!r}}}" if is_text else ""
         raise ValueError(
             f"column {column.name!r}, row {wrong[0] + 1} below the header, holds {texts.iloc[wrong[0]]!r}, which is "
-            "not a number; correct it, leave the cell empty, or, where the column holds states, pass "
-            f"columns={{'state': {str(column.name).removeprefix(_BEHAVIOR_PREFIX)!r}}}"
+            f"not a number; correct it, or leave the cell empty{states}"
         )
     return numbers.to_numpy(dtype=float, na_value=np.nan)
 
@@ -396,7 +405,5 @@ def as_recording(
         raise TypeError(
             f"table is a {type(table).__name__}; pass a pandas DataFrame, or make a Recording of arrays yourself"
         )
-    wanted = {_TIME, (columns or {}).get(_TIME)} - {None}
-    if table.index.name in wanted and table.index.name not in table.columns:
-        table = table.reset_index()
-    return recording_of_table(table, worm=worm, dataset=dataset, fps=fps, columns=columns, source=type(table).__name__)
+    source, table = type(table).__name__, _with_time(table, columns or {})
+    return recording_of_table(table, worm=worm, dataset=dataset, fps=fps, columns=columns, source=source)

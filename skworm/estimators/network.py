@@ -28,6 +28,7 @@ from skworm.frames.index import (
     check_same_order,
     frame_of_rows,
     frame_settings,
+    from_pre_to_post,
     parse_column_names,
     parse_context_feature_names,
     validate_like_training,
@@ -44,6 +45,7 @@ from skworm.nn import (
     ReadoutModule,
 )
 from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive, resolved, words_of
+from skworm.recording import neuron_name
 from skworm.training import (
     Batch,
     Draws,
@@ -338,7 +340,8 @@ class GraphEstimator(NeuralEstimator):
         Where messages pass. ``"auto"`` infers a weighted graph, one for each {unit}, or is the graph of all pairs of
         neurons where `messages` is a convolution; ``"inferred"`` and ``"learned"`` are the objects with their defaults.
         A DataFrame of shape (n_neurons, n_neurons) is a given graph, such as a connectome: weights from the neuron of
-        the row (pre) to the neuron of the column (post), aligned by name; further neurons are ignored.
+        the row (pre) to the neuron of the column (post), or the other way round where its axes are named so, aligned by
+        name; further neurons are ignored.
     messages : {"weighted", "gin", "sage", "gat", "gatv2", "attention"} or object, default={messages!r}
         What neurons send each other: the paper's weighted sums (``"weighted"``, :class:`Messages`), or an established
         convolution in their place (:class:`GIN`, :class:`SAGE`, :class:`GAT`, :class:`GATv2`,
@@ -419,16 +422,16 @@ dict of DataFrame
         return messages.build(resolved(self.graph, GRAPHS).build(n_neurons, n_node_features, self._graph_per))
 
     def _aligned(self, graph: pd.DataFrame) -> pd.DataFrame:
-        missing = [name for name in self.neurons_ if name not in graph.index or name not in graph.columns]
+        graph = from_pre_to_post(graph)
+        usual = [neuron_name(neuron) for neuron in self.neurons_]
+        missing = [name for name in usual if name not in graph.index or name not in graph.columns]
         if missing:
             raise ValueError(
                 f"graph has no row or no column for neurons {missing}; it needs one of each for every neuron of X, "
                 "named as in the columns of X ('AVAL:trace')"
             )
-        aligned = graph.loc[self.neurons_, self.neurons_]
-        if aligned.shape != (len(self.neurons_), len(self.neurons_)):
-            raise ValueError("graph names a neuron more than once; give each neuron one row and one column")
-        if not np.isfinite(aligned.to_numpy(dtype=float)).all():
+        aligned = graph.loc[usual, usual]
+        if not np.isfinite(aligned.to_numpy()).all():
             raise ValueError(
                 "graph holds NaN or infinite weights between the neurons of X; NaN is unknown, which is not 0: leave "
                 "out neurons, or decide what an unknown weight counts as, and fill it in with graph.fillna(...)"

@@ -110,7 +110,8 @@ class Messages(ParameterObject):
     Parameters
     ----------
     normalization : {"row", "mean"} or None, default="mean"
-        Divide a neuron's messages by the sum of its incoming weights, by the number of neurons, or not.
+        Divide a neuron's messages by the sum of its incoming weights, where that is above 0, by the number of neurons,
+        or not.
     residual : bool, default=True
         Add a neuron's own features to its messages.
     self_edges : bool, default=True

@@ -197,23 +197,18 @@ def decode_states(
 def accuracy_on_annotated(table: pd.DataFrame, classes: Sequence[str]) -> float | None:
     """Return the share of annotated frames that a table of :func:`decode_states` has right, None where none compares.
 
-    Where a worm is annotated with coarser states than the model's `classes`, predictions are mapped to these first.
+    Where worms are annotated with coarser states than the model's `classes`, both are compared in these: in the states
+    in which most frames can be.
     """
-    right: list[np.ndarray] = []
-    for _, own in table.groupby("worm", sort=False) if "annotated" in table else ():
-        own = own[own["annotated"] != UNKNOWN]
-        present = set(own["annotated"])
-        if present <= set(classes):
-            right.append((own["state"] == own["annotated"]).to_numpy())
-            continue
-        # The coarsest that leaves the annotated states as they are.
-        for translation in (VOCABULARIES[name] for name in ("2", "nichols", "4", "7")):
-            is_level = all(translation.get(state) == state for state in present)
-            if is_level and {*classes, UNKNOWN} <= translation.keys():
-                right.append((own["state"].map(translation) == own["annotated"]).to_numpy())
-                break
-    values = np.concatenate(right) if right else np.empty(0)
-    return float(values.mean()) if len(values) else None
+    if "annotated" not in table:
+        return None
+    coarser = [VOCABULARIES[name] for name in ("2", "nichols", "4", "7")]
+    levels = [dict(zip(classes, classes, strict=True)), *(own for own in coarser if {*classes, UNKNOWN} <= own.keys())]
+    annotated = [table["annotated"].map(level).where(lambda own: own != UNKNOWN) for level in levels]
+    best = max(range(len(levels)), key=lambda number: annotated[number].notna().sum())
+    known = annotated[best].notna()
+    right = table["state"].map(levels[best]) == annotated[best]
+    return float(right[known].mean()) if known.any() else None
 
 
 def readable_frames(frames: np.ndarray, n_neurons: int, takes_missing: bool) -> np.ndarray:

@@ -71,6 +71,7 @@ class StateClassifierMixin(ClassifierMixin):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, worm: Any = None) -> float:
         """Return the accuracy over the frames whose state is known."""
+        check_same_order(X, y)
         true = column_or_1d(y, warn=False)
         check_consistent_length(X, true, sample_weight)
         known = known_states(true)

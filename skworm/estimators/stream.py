@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
@@ -280,13 +279,11 @@ class StateStream:
 
 
 def _filter_of(estimator: Any) -> tuple[np.ndarray, np.ndarray] | None:
-    inner = estimator
-    while (inner := _within(inner)) is not None:
-        if isinstance(inner, HiddenMarkovStateClassifier):
-            raise ValueError(
-                f"the {type(estimator).__name__} holds a HiddenMarkovStateClassifier, and would read each frame of a "
-                "stream as a sequence of its own; put the hidden Markov model outermost, around all else"
-            )
+    if any(isinstance(part, HiddenMarkovStateClassifier) for part in estimator.get_params(deep=True).values()):
+        raise ValueError(
+            f"the {type(estimator).__name__} holds a HiddenMarkovStateClassifier, and would read each frame of a "
+            "stream as a sequence of its own; put the hidden Markov model outermost, around all else"
+        )
     if not isinstance(estimator, HiddenMarkovStateClassifier):
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(
@@ -298,10 +295,3 @@ def _filter_of(estimator: Any) -> tuple[np.ndarray, np.ndarray] | None:
             f"decoding={estimator.decoding!r} looks at later frames; call set_params(decoding='filtering') first"
         )
     return estimator.log_chain()
-
-
-def _within(estimator: Any) -> Any:
-    """Return the fitted estimator that another one asks, None where there is none."""
-    if isinstance(estimator, Pipeline):
-        return estimator.steps[-1][1]
-    return getattr(estimator, "estimator_", getattr(estimator, "best_estimator_", None))

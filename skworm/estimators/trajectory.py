@@ -100,6 +100,7 @@ float
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, worm: Any = None) -> float:
         """Return the coefficient of determination, averaged over all columns of all steps."""
+        check_same_order(X, y)
         return r2_score(y, self.predict(X, worm=worm), sample_weight=sample_weight)
 
     def _training_frames(
@@ -175,7 +176,7 @@ float
         self.horizon_ = n_outputs // self.n_columns_
         if named and hasattr(y, "columns") and (named_y := parse_step_column_names(y.columns)):
             _check_names(*named, *named_y)
-        self._frame_columns = None if named is None else named[0]
+        self._frame_columns = (named or of_y or (None,))[0]
 
     def _learn_levels(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
         self.levels_: dict[Any, np.ndarray] = {}
@@ -478,7 +479,7 @@ class MLPTrajectoryRegressor(NeuralTrajectoryRegressor):
 
 
 class NodeMLPTrajectoryRegressor(NeuralTrajectoryRegressor):
-    """Predict trajectories with a small perceptron for each neuron, which sees that neuron alone.
+    """Predict trajectories with a small perceptron for each neuron, which sees that neuron alone; `linear` sees all.
 
     Parameters
     ----------

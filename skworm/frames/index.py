@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import validate_data
 
 from skworm.parameters import check_whole
+from skworm.recording import neuron_name, repeated
 
 WORM_LEVEL = "worm"
 FRAME_LEVEL = "frame"
@@ -201,14 +202,31 @@ def frame_settings(X: Any) -> dict[str, Any]:
     return {name: attrs[name] for name in _PASSED_ON if name in attrs and (name, attrs[name]) != ("fps", None)}
 
 
-def check_same_order(X: Any, y: Any) -> None:
-    """Raise ValueError where X and y are tables whose indices hold the same labels in another order."""
-    if not isinstance(X, pd.DataFrame) or not isinstance(y, pd.Series | pd.DataFrame) or X.index.equals(y.index):
+def check_same_order(X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> None:
+    """Raise ValueError where two tables have indices of the same labels in another order; the error uses `names`."""
+    tables = all(isinstance(table, pd.Series | pd.DataFrame) for table in (X, y))
+    if not tables or len(X) != len(y) or X.index.equals(y.index):
         return
-    if len(X) == len(y) and X.index.is_unique and y.index.isin(X.index).all():
+    if X.index.is_unique and y.index.isin(X.index).all():
+        first, second = names
         raise ValueError(
-            "X and y have the same rows in another order, and are matched by place; pass y.loc[X.index] in place of y"
+            f"{first} and {second} have the same rows in another order, and are matched by place; pass "
+            f"{second}.loc[{first}.index] in place of {second}"
         )
+
+
+def from_pre_to_post(graph: pd.DataFrame, name: str = "graph") -> pd.DataFrame:
+    """Return a graph as numbers [pre, post] under the usual names of neurons.
+
+    One whose axes are named [post, pre] or [response, stimulated] is turned round.
+    """
+    if (graph.index.name, graph.columns.name) in (("post", "pre"), ("response", "stimulated")):
+        graph = graph.T
+    usual = graph.set_axis([neuron_name(str(row)) for row in graph.index], axis="index")
+    usual = usual.set_axis([neuron_name(str(column)) for column in graph.columns], axis="columns")
+    if several := repeated(usual.index) or repeated(usual.columns):
+        raise ValueError(f"{name} names {several} more than once ('VB1' and 'VB01' are the same); name each one once")
+    return usual.rename_axis(index="pre", columns="post").astype(float)
 
 
 def settings_for(model: Any, given: Any = None) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from skworm.frames.index import is_same_rate
 from skworm.recording import Recording
 
 NO_CONTEXT = (0,)
-# A recording whose time stamps jump by more than this many usual steps has lost frames there.
-GAP_STEPS = 2.0
+# Frames are lost where time stamps jump by more than this many usual steps: a frame that is lost makes a step of two.
+GAP_STEPS = 1.5
 # Seconds without frames after which a worm may be another: refocused, bleached, or with a wrong time stamp.
 LONG_GAP = 300.0
 _LONGEST_GAP_FRAMES = 3
@@ -27,18 +27,21 @@ _ALIKE = 1e-9
 _BASELINE_PERCENTILE, _FEWEST_FRAMES = 10, 10
 
 
-def follows_a_gap(time: np.ndarray, longest: float = GAP_STEPS) -> np.ndarray:
-    """Return which frames follow a step longer than `longest` usual ones, (n_frames,) of bool; the first does not."""
-    steps = np.diff(time, prepend=time[0])
-    return steps > longest * (np.median(steps[1:]) if len(steps) > 1 else 1.0)
+def follows_a_gap(time: np.ndarray) -> np.ndarray:
+    """Return which frames follow a gap, (n_frames,) of bool; the first does not."""
+    return _usual_steps(time) > GAP_STEPS
 
 
 def frame_numbers(time: np.ndarray) -> np.ndarray:
     """Return the number of each frame, from 0: frames that were lost in a gap have numbers too."""
-    numbers, gaps = np.arange(len(time)), np.flatnonzero(follows_a_gap(time))
-    for frame in gaps:
-        numbers[frame:] += round((time[frame] - time[frame - 1]) / np.median(np.diff(time))) - 1
-    return numbers
+    lost = np.where(follows_a_gap(time), np.rint(_usual_steps(time)) - 1, 0)
+    return np.arange(len(time)) + np.cumsum(lost).astype(int)
+
+
+def _usual_steps(time: np.ndarray) -> np.ndarray:
+    """Return the step to each frame in usual ones, (n_frames,): 0 to the first."""
+    steps = np.diff(time, prepend=time[0])
+    return steps / np.median(steps[1:]) if len(steps) > 1 else steps
 
 
 def rate_of_stamps(worm: Recording) -> float:
@@ -96,7 +99,8 @@ def resample(recording: Recording, fps: float) -> Recording:
     Traces and behaviour are interpolated linearly between frames. Where the new rate is lower, each new frame is the
     mean of the frames within one new frame's time, weighed by a triangle, which keeps faster changes from showing up
     as slow ones. A state is that of the nearest frame, or with a lower rate that of most frames around. Derivatives
-    that the file brought are dropped, since :func:`make_frames` computes them anew from the new traces.
+    that the file brought are dropped, since :func:`make_frames` computes them anew from the new traces. New frames are
+    mixed with later ones, so that forecasts of them see part of their answer.
 
     Parameters
     ----------

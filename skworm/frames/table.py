@@ -107,7 +107,8 @@ def make_frames(
     node_features : sequence of {"trace", "derivative"}, default=("trace", "derivative")
         Features of each neuron, in this order.
     resample_to : float, optional
-        Frames a second to bring all recordings to first, see :func:`resample`; by default each keeps its own rate.
+        Frames a second to bring all recordings to first, see :func:`resample`; by default each keeps its own rate. It
+        looks at later frames: not for forecasts.
     detrend : float, optional
         Seconds of the window in which a slow baseline of each trace, its 10th percentile, is found and removed. For
         recordings that bleach and are not corrected yet: let it be several times the longest bout, such as 300, or the
@@ -124,7 +125,8 @@ def make_frames(
         One row a frame, index levels ``("worm", "frame")``, columns ``"AVAL:trace", "AVAL:derivative", ...``. Frames
         count from 0; those that were lost in a gap of the time stamps have numbers too, so that nothing crosses it.
         ``X.attrs`` tells ``"derivative"``, ``"derivative_width"``, ``"derivative_looks_ahead"``, ``"fit_scope"``,
-        ``"percentiles"``, ``"detrend"``, ``"context"``, and the frames a second of each worm, ``"fps"``.
+        ``"percentiles"``, ``"detrend"``, ``"resampled_to"`` (None where no worm had to be), ``"context"``, and the
+        frames a second of each worm, ``"fps"``.
     y : pandas.Series of shape (n_frames,) or None
         State names, with the same index.
 
@@ -159,8 +161,10 @@ def make_frames(
     """
     worms = list_recordings(recordings)
     check_times(worms)
+    stamps = [worm.time for worm in worms]
     if resample_to is not None:
         worms = [resample(worm, resample_to) for worm in worms]
+    as_recorded = all(np.array_equal(own, worm.time) for own, worm in zip(stamps, worms, strict=True))
     if detrend is not None:
         worms = [remove_baseline(worm, detrend) for worm in worms]
     _check_rates_alike(worms)
@@ -200,6 +204,7 @@ def make_frames(
         "derivative_width": width if has_derivative and method in ("smooth", "causal") else None,
         "derivative_looks_ahead": has_derivative and DERIVATIVE_LOOKS_AHEAD[method],
         "detrend": detrend,
+        "resampled_to": None if as_recorded else resample_to,
         "fit_scope": fit_scope,
         "percentiles": low_and_high,
         "fps": {worm.worm: worm.fps for worm in worms},
@@ -431,14 +436,16 @@ def make_behavior(
     values = np.full((len(X), len(signals)), np.nan)
     for name in present:
         rows = worm == name
-        values[rows] = _values(by_name[name], signals, frame[rows], X.attrs.get("fps"))
+        values[rows] = _values(by_name[name], signals, frame[rows], X.attrs)
     table = pd.DataFrame(values, index=X.index, columns=signals)
     return table[signal] if isinstance(signal, str) else table
 
 
-def _values(worm: Recording, signals: list[str], frames: np.ndarray, rates: Any) -> np.ndarray:
+def _values(worm: Recording, signals: list[str], frames: np.ndarray, attrs: Mapping[Any, Any]) -> np.ndarray:
+    rates, even = attrs.get("fps"), attrs.get("resampled_to")
     rate = rates.get(worm.worm, worm.fps) if isinstance(rates, Mapping) else worm.fps
-    if not np.isclose(rate, worm.fps):
+    # The rate that a file gives may be that of its time stamps only nearly.
+    if not np.isclose(rate, worm.fps) or (even is not None and not np.allclose(np.diff(worm.time) * even, 1)):
         raise ValueError(
             f"X has {rate:.3g} frames a second of worm {worm.worm!r}, and its recording {worm.fps:.3g}; pass the "
             "recordings that X was made of, after skworm.frames.resample"

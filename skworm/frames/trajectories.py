@@ -169,6 +169,11 @@ def _check_frames(frames: Any) -> None:
 
 
 def _check_causal(frames: pd.DataFrame) -> None:
+    if frames.attrs.get("resampled_to") is not None:
+        raise ValueError(
+            "frames were brought to another frame rate, which mixes each with later ones, so that a forecast would see "
+            "part of its answer; make them with make_frames(..., resample_to=None), or pass allow_lookahead=True"
+        )
     if frames.attrs.get("detrend") is not None:
         raise ValueError(
             "frames have lost a baseline that depends on later frames, so that a forecast would see part of its "

@@ -11,9 +11,9 @@ from scipy.stats import rankdata
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
-from skworm.frames.index import worm_of_rows
+from skworm.frames.index import from_pre_to_post, worm_of_rows
 from skworm.parameters import check_whole
-from skworm.recording import UNKNOWN, neuron_name, repeated
+from skworm.recording import UNKNOWN
 
 _SWAPS_AN_EDGE = 10
 
@@ -228,16 +228,12 @@ def _oriented(graph: pd.DataFrame, name: str, *, finite: bool = True) -> pd.Data
     if finite and not np.isfinite(graph.to_numpy(dtype=float)).all():
         raise ValueError(f"{name} holds NaN or infinite weights; leave out the neurons that have them")
     axes = (graph.index.name, graph.columns.name)
-    if axes in (("post", "pre"), ("response", "stimulated")):
-        graph = graph.T
-    elif axes not in (("pre", "post"), ("stimulated", "response")):
+    if set(axes) not in ({"pre", "post"}, {"stimulated", "response"}):
         raise ValueError(
             f"the axes of {name} are named {axes}, which does not tell who sends; where rows send and columns receive, "
             f"pass {name}.rename_axis(index='pre', columns='post')"
         )
-    if several := repeated(map(neuron_name, graph.index)):
-        raise ValueError(f"{name} names {several} more than once ('VB1' and 'VB01' are the same); name each one once")
-    return graph.rename(index=neuron_name, columns=neuron_name).rename_axis(index="pre", columns="post").astype(float)
+    return from_pre_to_post(graph, name)
 
 
 def inferred_graph(
@@ -266,12 +262,12 @@ def inferred_graph(
           one inferred from the rows of another worm; dynamic edges are averaged over its rows;
         - ``"state"``: dynamic edges averaged over the rows of each known state, first within a worm and then over the
           worms that show it;
-        - None: the mean of the graphs of all worms, every worm weighing the same.
+        - None: the mean of the graphs of all worms, every worm that has the two neurons of an edge weighing the same.
     y : Series or array-like of str, shape (n_rows,), optional
         State of each row, for ``by="state"``. A Series indexed by worm and frame may have further rows.
     worm : array-like of shape (n_rows,), optional
-        Worm of each row; by default the index level ``"worm"`` of `X`. Without either, all rows are one population,
-        whose static graph is ``graph_``.
+        Worm of each row; by default the index level ``"worm"`` of `X`. Without either, or where a pipeline loses the
+        index, all rows are one population, whose static graph is ``graph_``.
     reinfer : bool, default=False
         Infer static graphs from the rows of each worm, or of each state, even where the network uses a stored one.
 
@@ -310,6 +306,9 @@ def inferred_graph(
     worms = worm_of_rows(X, worm)
     states = _states_of_rows(X, y) if by == "state" else None
     model, X = _last_step(estimator, X)
+    if model.has_static_graph and not reinfer:
+        # Steps of a pipeline may have lost the worms, and `predict` uses the graph of all training rows then.
+        worms = worm_of_rows(X, worm)
     if states is not None:
         if model.has_static_graph and not reinfer:
             raise ValueError(
@@ -354,8 +353,8 @@ def _graphs_by_state(model: Any, X: Any, worms: np.ndarray | None, states: np.nd
 
 
 def _mean(graphs: list[pd.DataFrame]) -> pd.DataFrame:
-    mean = np.mean([graph.to_numpy() for graph in graphs], axis=0)
-    return pd.DataFrame(mean, index=graphs[0].index, columns=graphs[0].columns)
+    """Average graphs; an edge is NaN in that of a worm that lacks one of its neurons."""
+    return pd.concat(graphs).groupby(level="pre", sort=False).mean()
 
 
 def _states_of_rows(X: Any, y: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wasserstein_distance
 
-from skworm.frames.index import frame_of_rows, worm_of_rows
+from skworm.frames.index import check_same_order, frame_of_rows, worm_of_rows
 from skworm.recording import UNKNOWN
 
 
@@ -67,6 +67,7 @@ def same_frames(y_true: Any, y_pred: Any, what: str, dtype: type) -> tuple[np.nd
         raise ValueError(
             f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass one {what} a frame, (n_frames,), in both"
         )
+    check_same_order(y_true, y_pred, ("y_true", "y_pred"))
     return true, predicted
 
 

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skworm.frames.index import frame_of_rows, parse_column_names, parse_step_column_names, worm_of_rows
+from skworm.frames.index import (
+    check_same_order,
+    frame_of_rows,
+    parse_column_names,
+    parse_step_column_names,
+    worm_of_rows,
+)
 from skworm.metrics import bouts
 from skworm.metrics.bouts import same_frames
 from skworm.parameters import check_choice
@@ -254,6 +260,7 @@ def skill_by_step(
     [0.75, 1.0]
     """
     true, _, _ = _steps(y_true, y_pred, horizon)
+    check_same_order(y_true, X, ("y_true", "X"))
     observed = np.asarray(X, dtype=float)
     n_columns = true.shape[2]
     if observed.ndim != 2 or len(observed) != len(true) or observed.shape[1] % n_columns:
@@ -274,6 +281,7 @@ def _steps(y_true: Any, y_pred: Any, horizon: int | None) -> tuple[np.ndarray, n
             f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass trajectories of shape "
             "(n_trajectories, horizon * n_columns) in both"
         )
+    check_same_order(y_true, y_pred, ("y_true", "y_pred"))
     columns, steps = parse_step_column_names(getattr(y_true, "columns", [])) or ([], [])
     if horizon is None and not steps:
         raise ValueError("the number of steps is not known: y_true has no columns named 'AVAL:trace@1'; pass horizon=")

@@ -285,17 +285,29 @@ def _fit_and_score(
     samples = [data[0].training_samples(task.split.train) for task in tasks]
     with one_torch_thread(estimator):
         start = time.perf_counter()
-        models = _fitted(estimator, samples, n_processes)
+        groups = _groups_of(estimator, data[0], tasks[0].split.train)
+        models = _fitted(estimator, samples, groups, n_processes)
         seconds = (time.perf_counter() - start) / len(tasks)
         return number, [_scored(task, model, seconds, data) for task, model in zip(tasks, models, strict=True)]
 
 
-def _fitted(estimator: Any, samples: list[tuple[Any, Any]], n_processes: int) -> Sequence[Any]:
+def _groups_of(estimator: Any, train: Samples, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the animals of training rows, for an estimator that splits them once more."""
+    if train.animal is None:
+        return {}
+    from skworm.estimators.calibration import takes_groups
+
+    return {"groups": train.animal[train.training_rows(rows)]} if takes_groups(estimator) else {}
+
+
+def _fitted(
+    estimator: Any, samples: list[tuple[Any, Any]], groups: Mapping[str, np.ndarray], n_processes: int
+) -> Sequence[Any]:
     # An exception would end the run before the parent has kept what other workers have finished.
     try:
         if len(samples) > 1:
             return fit_together(estimator, samples, n_processes)
-        return [clone(estimator).fit(*samples[0])]
+        return [clone(estimator).fit(*samples[0], **groups)]
     except Exception as error:
         return [error] * len(samples)
 

@@ -67,9 +67,14 @@ class Samples:
         """Worm of each sample, by which samples are split and scored, shape (n_samples,)."""
         return np.asarray(self.X.index.get_level_values(WORM_LEVEL)) if self.animal is None else self.animal
 
+    def training_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return those of the rows that a model can learn from."""
+        return rows
+
     def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, Any]:
         """Return X and y of those of the rows that a model can learn from."""
-        return self.X.iloc[rows], self.y.iloc[rows]
+        known = self.training_rows(rows)
+        return self.X.iloc[known], self.y.iloc[known]
 
     def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:
         """Score the predictions for `rows`: a dictionary or several for each worm, with its name as ``"worm"``."""
@@ -119,9 +124,13 @@ class StateSamples(Samples):
         """Return the known states among the rows, in alphabetical order."""
         return [str(state) for state in np.unique(self.y[rows]) if state != UNKNOWN]
 
-    def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+    def training_rows(self, rows: np.ndarray) -> np.ndarray:
         """Return the frames whose state is known."""
-        known = rows[self.y[rows] != UNKNOWN]
+        return rows[self.y[rows] != UNKNOWN]
+
+    def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+        """Return the frames whose state is known, and their states."""
+        known = self.training_rows(rows)
         return self.X.iloc[known], self.y[known]
 
     def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:
@@ -176,9 +185,13 @@ class BehaviorSamples(Samples):
         """Return ``"mean"`` over training frames, ``"clock"``, and ``"linear"``, a ridge regression."""
         return {"mean": DummyRegressor(), "clock": _clock(KNeighborsRegressor), "linear": Ridge(alpha=1.0)}
 
-    def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, Any]:
+    def training_rows(self, rows: np.ndarray) -> np.ndarray:
         """Return the frames whose signals are all known."""
-        X, signals = super().training_samples(rows[self.y.iloc[rows].notna().all(axis=1).to_numpy()])
+        return rows[self.y.iloc[rows].notna().all(axis=1).to_numpy()]
+
+    def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, Any]:
+        """Return the frames whose signals are all known, and their signals."""
+        X, signals = super().training_samples(rows)
         return X, signals.iloc[:, 0] if self.one_column else signals
 
     def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+from joblib.hashing import NumpyHasher
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
@@ -145,15 +146,23 @@ def _digest_of_parameter(model: str, key: str, value: Any) -> str:
     if isinstance(value, BaseEstimator) and not isinstance(value, FrozenEstimator):
         return _class_name(value)
     try:
-        return joblib.hash(value)
-    except RuntimeError:
-        # joblib sorts what dictionaries hold, which fails for the tensors of a frozen network.
-        return joblib.hash(pickle.dumps(value))
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        return _Hasher(hash_name="md5").hash(value)
+    except (pickle.PicklingError, AttributeError, TypeError, RuntimeError) as error:
         raise TypeError(
             f"model {model!r} has the parameter {key}={value!r}, which cannot be pickled, so that its fits cannot be "
             "looked up; define its functions and classes at the top of a module, or leave out memory="
         ) from error
+
+
+class _Hasher(NumpyHasher):
+    """joblib's, for which a network is its weights: it is pickled otherwise each time that it is loaded or copied."""
+
+    def save(self, value: Any) -> None:
+        """Take in a value."""
+        if hasattr(value, "module_") and hasattr(value, "history_"):
+            weights = value.module_.state_dict()
+            value = {name: tensor.cpu().numpy() for name, tensor in weights.items()}
+        super().save(value)
 
 
 def record_of_run(

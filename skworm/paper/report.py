@@ -221,9 +221,10 @@ def _section_of_target(
         section.warnings.append("These worms are simulated.")
     if scores is None:
         return section
-    if not any("difference" in str(column) for table in outcome.tables.values() for column in table):
-        if baseline is not None and baseline not in scores.models:
-            raise ValueError(f"the results have no model {baseline!r}; choose one of {', '.join(scores.models)}")
+    if baseline is not None and baseline not in scores.models:
+        raise ValueError(f"the results have no model {baseline!r}; choose one of {', '.join(scores.models)}")
+    compares = any("difference" in str(column) for table in outcome.tables.values() for column in table)
+    if baseline is not None or not compares:
         tables, sentences, _ = _comparisons(scores, baseline)
         reading = "\n".join([outcome.reading, *_READING[1:]])
         section.outcome = replace(outcome, tables={**outcome.tables, **tables}, sentences=sentences, reading=reading)

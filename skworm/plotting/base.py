@@ -122,7 +122,7 @@ def style_of_model(model: str, models: Iterable[str]) -> tuple[str, str]:
 
 _BELOW = "outside lower center"
 _LETTERS_AN_INCH, _INCHES_A_LINE = 13, 0.2
-LONGEST_STEP, _LONGEST_IN_SECONDS = 1.5, 300.0
+_LONGEST_IN_SECONDS = 300.0
 _INCHES_OF_HANDLE, _INCHES_A_LETTER, _LEAST_INCHES_OF_PANEL = 0.56, 0.065, 1.7
 
 _AX = "ax : matplotlib Axes or sequence of them, optional\n    One for each panel; by default a new figure."
@@ -365,7 +365,7 @@ def cells_of_frames(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     steps = np.diff(time)
     half = np.median(steps) / 2 if len(steps) else 0.5
-    gaps = np.flatnonzero(follows_a_gap(time, LONGEST_STEP)[1:])
+    gaps = np.flatnonzero(follows_a_gap(time)[1:])
     edges = np.concatenate([[time[0] - half], (time[1:] + time[:-1]) / 2, [time[-1] + half]])
     edges[gaps + 1] = time[gaps] + half
     edges = np.insert(edges, gaps + 2, time[gaps + 1] - half)

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from skworm.frames.index import from_pre_to_post
 from skworm.plotting import base
 from skworm.recording import neuron_name
 
@@ -106,16 +107,16 @@ class GraphDisplay(base.Display):
             self.legend_ = self._add_legend({name: self.reference_}, given=given)
 
     def _weights(self) -> pd.DataFrame:
-        neurons = sorted(map(str, self.graph.index)) if self.neurons is None else list(self.neurons)
-        known = sorted(set(self.graph.index) & set(self.graph.columns), key=str)
+        graph = from_pre_to_post(self.graph)
+        neurons = sorted(graph.index) if self.neurons is None else [neuron_name(name) for name in self.neurons]
+        known = sorted(set(graph.index) & set(graph.columns))
         neurons = base.chosen_neurons(neurons, known, "graph", "no row or no column for")
-        return self.graph.loc[neurons, neurons].astype(float)
+        return graph.loc[neurons, neurons]
 
     @staticmethod
     def _marked(reference: pd.DataFrame, neurons: list[str]) -> np.ndarray:
-        names = [neuron_name(neuron) for neuron in neurons]
-        aligned = reference.rename(index=neuron_name, columns=neuron_name).reindex(index=names, columns=names)
-        return (aligned.fillna(0).to_numpy() != 0) & ~np.eye(len(names), dtype=bool)
+        aligned = from_pre_to_post(reference, "reference").reindex(index=neurons, columns=neurons)
+        return (aligned.fillna(0).to_numpy() != 0) & ~np.eye(len(neurons), dtype=bool)
 
     def _label(self) -> str:
         source = f", {base.connectome_label(self.graph)}" if "reference" in self.graph.attrs else ""

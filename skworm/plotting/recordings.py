@@ -120,7 +120,7 @@ class TraceDisplay(base.Display):
         self.lines_: dict[tuple[str, str], Any] = {}
         edges, _ = base.cells_of_frames(worm.time)
         # A line over frames that are absent would be drawn where nothing was measured.
-        joined = ~follows_a_gap(worm.time, base.LONGEST_STEP)[1:]
+        joined = ~follows_a_gap(worm.time)[1:]
         states = np.full(worm.n_frames, "trace") if worm.states is None else worm.states
         shown = colors or {"trace": base.ink()}
         for axes, neuron in zip(self.axes_, neurons, strict=True):
@@ -209,9 +209,8 @@ class EthogramDisplay(base.ClassifierDisplay):
             table[f"states of {name}"] = array
         check_frames_differ(worms, table["time"].to_numpy(), "give each recording its own worm name")
         strips = {f"states of {name}": name for name in states}
-        # A gap is a frame without a state: the frames at its ends would else be drawn across it.
         whole = [
-            own.set_index("time").reindex(range(own["time"].min(), own["time"].max() + 1)).assign(worm=name)
+            own.set_index("time").reindex(_with_ends_of_gaps(own["time"])).assign(worm=name)
             for name, own in table.groupby("worm", sort=False)
         ]
         table = pd.concat(whole).reset_index()
@@ -251,6 +250,12 @@ class EthogramDisplay(base.ClassifierDisplay):
         else:
             self.ax_.set_xlabel(f"Time ({self.unit})")
         self._add_legend_above(self.ax_, base.patches_of_states(colors))
+
+
+def _with_ends_of_gaps(frames: pd.Series) -> pd.Index:
+    """Return frame numbers with the first and the last of each gap, or the frames around would be drawn across it."""
+    around = np.concatenate([frames - 1, frames, frames + 1])
+    return pd.Index(np.unique(np.clip(around, frames.min(), frames.max())), name="time")
 
 
 class ManifoldDisplay(base.Display):

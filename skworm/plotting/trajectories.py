@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from skworm.frames.index import FRAME_LEVEL, SEPARATOR, WORM_LEVEL, parse_column_names
+from skworm.frames.resampling import frame_numbers
 from skworm.plotting import base
 from skworm.recording import UNKNOWN, Recording
 
@@ -167,10 +168,12 @@ class BehaviorDisplay(base.Display):
             found = ", ".join(map(repr, y.index.unique(WORM_LEVEL)))
             raise ValueError(f"y has no frame of worm {worm.worm!r}, only of {found}; pass the recording of one")
         frames = y.index.get_level_values(FRAME_LEVEL)[rows]
-        if frames.max() >= worm.n_frames:
+        numbers = frame_numbers(worm.time)
+        absent = frames[~np.isin(frames, numbers)]
+        if len(absent):
             raise ValueError(
-                f"y has frame {frames.max()}, but the recording of {worm.worm!r} has {worm.n_frames} frames; "
-                "pass the recording that the frames were made of"
+                f"y has frame {absent[0]}, but the recording of {worm.worm!r} has {worm.n_frames} frames, the last of "
+                f"the number {numbers[-1]}; pass the recording that the frames were made of"
             )
         signals = {base.TRUE: y.to_numpy(dtype=float), **base.checked_predictions(self.predicted, y.shape, "y")}
         self._make_axes(ax, 1, (7.0, 3.4))
@@ -181,14 +184,14 @@ class BehaviorDisplay(base.Display):
         for name, values in signals.items():
             color, style = base.style_of_model(name, self.models or self.predicted)
             zorder = 1.9 if name == base.TRUE else 2
-            whole = pd.Series(values[rows], index=frames).reindex(places)
+            whole = pd.Series(values[rows], index=frames).reindex(np.where(places < 0, -1, numbers[places]))
             line = self.ax_.plot(time, whole, color=color, linestyle=style, linewidth=1.0, zorder=zorder)
             self.lines_[name] = line[0]
         self.ax_.axhline(0, color="#BBBBBB", linewidth=0.8, zorder=0)
         label = "signal" if y.name is None else str(y.name)
         self.ax_.set_ylabel(f"{label} ({self.unit})" if self.unit else label)
         base.tidy(self.ax_)
-        edges, _ = base.cells_of_frames(worm.time[frames.min() : frames.max() + 1])
+        edges, _ = base.cells_of_frames(worm.time[(numbers >= frames.min()) & (numbers <= frames.max())])
         self.ax_.set_xlim(edges[0], edges[-1])
         self.ethogram_ax_ = base.add_strip(self.ax_, worm)
         self._add_legend_above(self.ax_, _labelled(self.lines_, self.models), worm.worm)
