@@ -63,7 +63,7 @@ _PARTS = [kind for kind in vars(parts).values() if isinstance(kind, type) and is
 _CLASSES: Mapping[str, type] = {kind.__name__: kind for kind in (*MODELS.values(), *_PARTS, *_OTHERS)}
 
 _KEY, _LAYOUT = "skworm", "2"
-_DTYPES = ("float64", "float32", "int64", "int32", "bool")
+_DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "bool")
 _PACKAGES = ("skworm", "torch", "scikit-learn", "numpy")
 # What `fit` needs and a loaded model does without, or what depends on the machine.
 _NOT_KEPT = ("callbacks", "n_jobs")
@@ -205,7 +205,7 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
     >>> import skworm
     >>> skworm.load("nowhere.skworm")
     Traceback (most recent call last):
-    FileNotFoundError: nowhere.skworm does not exist; check the path
+    FileNotFoundError: nowhere.skworm does not exist; check the path, or name a model of the package: ...
     """
     shipped = str(path) in NAMES
     with _reading(path_of(str(path)) if shipped else path) as (document, decoder):
@@ -270,7 +270,8 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[tuple[dict[str, Any], _De
     source = Path(path).expanduser()
     versions: Any = "unknown versions"
     if not source.is_file():
-        raise FileNotFoundError(f"{source} does not exist; check the path")
+        names = ", ".join(NAMES)
+        raise FileNotFoundError(f"{source} does not exist; check the path, or name a model of the package: {names}")
     try:
         document, arrays = _contents(source)
         versions = document.get("versions")
@@ -368,7 +369,10 @@ class _Encoder(dict[str, np.ndarray]):
 
     def _object(self, value: Any, where: str, fitted: bool) -> dict[str, Any]:
         if type(value) not in _CLASSES.values():
-            raise TypeError(f"{where} is a {type(value).__name__}, which a model file cannot hold")
+            raise TypeError(
+                f"{where} is a {type(value).__name__}, which a model file cannot hold: it holds numbers, text and "
+                "objects of skworm; pickle the model instead"
+            )
         encoded: dict[str, Any] = {"class": type(value).__name__}
         if isinstance(value, Pipeline):
             # The steps are parameters of a pipeline, and are fitted themselves.

@@ -10,7 +10,15 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, LRScheduler, ProgressBar
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    LRScheduler,
+    PassthroughScoring,
+    ProgressBar,
+)
 
 import skworm
 from skworm import (
@@ -102,6 +110,18 @@ class TestNet:
         np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
         assert other.net_.history[:, "valid_loss"] == model.net_.history[:, "valid_loss"]
 
+    def test_a_graph_of_other_weights_is_not_used(self, frames, tmp_path):
+        X, y = frames
+        model, other = (GNNStateClassifier(**FEW | {"random_state": seed}).fit(X, y) for seed in (0, 1))
+        files = {"f_params": tmp_path / "weights.pt", "f_history": tmp_path / "history.json"}
+        model.net_.save_params(**files)
+        other.net_.load_params(**files)
+        new = X.rename(index=lambda name: f"new {name}", level="worm")
+        with pytest.warns(UserWarning, match="has other weights than after fit"):
+            np.testing.assert_allclose(other.predict_proba(X), model.predict_proba(new), atol=1e-9)
+        copied = skworm.load(skworm.save(model, tmp_path / "model.skworm"))
+        np.testing.assert_allclose(copied.predict_proba(X), model.predict_proba(X), atol=1e-9)
+
     def test_a_loaded_net_trains_on(self, frames, tmp_path):
         X, y = frames
         model = skworm.load(skworm.save(MLPStateClassifier(**FEW).fit(X, y), tmp_path / "model.skworm"))
@@ -134,6 +154,11 @@ class TestCallbacks:
         assert np.abs(model.predict_proba(X) - expected).max() > 0.01
         model.net_.load_params(checkpoint=checkpoint)
         np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-6)
+
+    def test_what_averages_over_batches_knows_their_size(self, frames):
+        callback = PassthroughScoring("train_loss", on_train=True)
+        model = MLPStateClassifier(**FEW, callbacks=[("again", callback)]).fit(*frames)
+        assert len(model.net_.history[:, "train_loss"]) == FEW["max_epochs"]
 
     @pytest.mark.parametrize("class_weight", [None, "balanced"])
     @pytest.mark.parametrize("use_caching", [True, False])

@@ -170,6 +170,22 @@ def test_the_clock_knows_shuffled_windows_and_not_contiguous_blocks():
     assert accuracy["shuffled_windows"]["majority", "held_out_windows"] < 0.6
 
 
+@pytest.mark.parametrize("task", ["states", "behaviour"])
+def test_the_clock_is_that_of_the_same_worm_however_many_are_trained_on(task):
+    X, y = make_data(("a", "b", "c"), n_frames=400, dwell=40)
+    if task == "behaviour":
+        walks = np.cumsum(np.random.default_rng(0).normal(size=(3, 400)), axis=1)
+        y = pd.Series(walks.ravel(), index=X.index)
+    score, clocks = {"states": "accuracy", "behaviour": "r2"}[task], []
+    for n_train_worms, order in ((1, 1), (2, 1), (2, -1)):
+        cv = WormGroupKFold(4, n_train_worms=n_train_worms, window=8, random_state=0)
+        table = cross_validate_worms({}, X[::order], y[::order], cv=cv, verbose=0).table
+        clock = table[(table["model"] == "clock") & (table["evaluation"] == "held_out_windows")]
+        clocks.append(clock.groupby("worm")[score].mean())
+        assert clocks[-1].between(clocks[0] - 0.05, clocks[0] + 0.05).all()
+    assert (clocks[0] > 0.6).all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("fold_by", "lowest", "highest"), [("shuffled_windows", 0.97, 0.98), ("contiguous_blocks", 0.57, 0.74)]

@@ -258,7 +258,7 @@ def test_dates_in_parquet_are_no_seconds(tmp_path):
 
 
 def test_nothing_to_read(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds no recordings; put files ending in \.npz"):
+    with pytest.raises(FileNotFoundError, match=r"holds no recordings, which are files ending in \.npz"):
         load_recordings(tmp_path)
     with pytest.raises(ValueError, match="no paths to read; pass a file"):
         load_recordings([])

@@ -42,6 +42,11 @@ def results():
 
 
 @pytest.fixture
+def shuffled(results):
+    return results[results["fold_by"] == "shuffled_windows"]
+
+
+@pytest.fixture
 def worm():
     return make_worms(1, n_frames=120, n_unidentified=2, random_state=0)[0]
 
@@ -58,8 +63,8 @@ def test_plotting_leaves_matplotlib_for_later():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_scores_are_averaged_over_fits_and_drawn_in_per_cent(results):
-    display = WormScoresDisplay.from_results(results[results["fold_by"] == "shuffled_windows"])
+def test_scores_are_averaged_over_fits_and_drawn_in_per_cent(shuffled):
+    display = WormScoresDisplay.from_results(shuffled)
     assert [axes.get_title() for axes in display.axes_] == ["held-out windows", "unseen worms"]
     np.testing.assert_allclose(display.dots_["unseen worms", "svm"].get_xdata(), [91, 93])
     line, _, (bar,) = display.means_["unseen worms", "svm"].lines
@@ -98,9 +103,9 @@ def test_panels_models_and_references_are_as_asked(results):
     assert not display.baselines_
 
 
-def test_labels_do_not_overlap(results):
+def test_labels_do_not_overlap(shuffled):
     names = {"svm": "Support vector machine", "mlp": "Multi-layer perceptron, virtual worms"}
-    display = WormScoresDisplay.from_results(results, models=names)
+    display = WormScoresDisplay.from_results(shuffled, models=names)
     renderer = draw(display)
     texts = [*display.axes_[0].get_yticklabels(), *(axes.title for axes in display.axes_)]
     boxes = [text.get_window_extent(renderer) for text in texts]
@@ -110,29 +115,31 @@ def test_labels_do_not_overlap(results):
     assert all(box.x0 >= 0 and box.x1 <= display.figure_.bbox.x1 and box.y0 >= 0 for box in boxes)
 
 
-def test_one_worm_has_no_spread(results):
-    display = WormScoresDisplay.from_results(results[results["worm"] == "a"])
+def test_one_worm_has_no_spread(shuffled):
+    display = WormScoresDisplay.from_results(shuffled[shuffled["worm"] == "a"])
     assert display.means_["unseen worms", "svm"].has_xerr is False
 
 
-def test_scores_go_into_given_axes(results):
+def test_scores_go_into_given_axes(shuffled):
     figure = Figure()
     axes = figure.subplots(1, 2)
-    display = WormScoresDisplay.from_results(results, ax=axes)
+    display = WormScoresDisplay.from_results(shuffled, ax=axes)
     assert display.figure_ is figure
     assert display.axes_ == list(axes)
     assert axes[1].get_legend() is not None
 
 
-def test_bad_results_are_refused(results):
+def test_bad_results_are_refused(results, shuffled):
+    with pytest.raises(ValueError, match="several ways to make folds"):
+        WormScoresDisplay.from_results(results)
     with pytest.raises(ValueError, match=r"lacks the columns \['accuracy'\]; pass that of cross_validate_worms"):
-        WormScoresDisplay.from_results(results.drop(columns="accuracy"))
+        WormScoresDisplay.from_results(shuffled.drop(columns="accuracy"))
     with pytest.raises(ValueError, match=r"panel 'elsewhere' has no rows.*evaluation='nichols'; drop the panel"):
-        WormScoresDisplay.from_results(results, panels={"elsewhere": {"evaluation": "nichols"}})
+        WormScoresDisplay.from_results(shuffled, panels={"elsewhere": {"evaluation": "nichols"}})
     with pytest.raises(ValueError, match="no model 'gnn'; choose among clock, mlp, svm"):
-        WormScoresDisplay.from_results(results, models={"gnn": "GNN"})
+        WormScoresDisplay.from_results(shuffled, models={"gnn": "GNN"})
     with pytest.raises(ValueError, match="ax holds 1 axes for 2 panels; pass one for each"):
-        WormScoresDisplay.from_results(results, ax=Figure().subplots())
+        WormScoresDisplay.from_results(shuffled, ax=Figure().subplots())
 
 
 def test_a_recording_shows_its_traces_in_seconds(worm):
@@ -219,10 +226,10 @@ def trajectories():
     return frames, states, *make_trajectories(frames, burn_in=2, horizon=6)
 
 
-def test_errors_are_drawn_by_step_with_persistence(results):
+def test_errors_are_drawn_by_step_with_persistence(shuffled):
     steps = pd.concat(
         [
-            results.rename(columns={"accuracy": "mse"}).assign(step=step, persistence_mse=step * results["macro_f1"])
+            shuffled.rename(columns={"accuracy": "mse"}).assign(step=step, persistence_mse=step * shuffled["macro_f1"])
             for step in (1, 2, 3)
         ]
     )

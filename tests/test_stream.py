@@ -1,5 +1,6 @@
 """States while a worm is recorded."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -113,6 +114,18 @@ def test_running_ranges_are_those_of_the_frames_so_far(worms, mlp):
     begun = first_frames(new, 80)
     _, expected = offline(mlp, begun)
     np.testing.assert_allclose(said, expected[-1], atol=1e-8)
+
+
+def test_a_network_with_a_static_graph_reads_along_that_of_all_training_worms(worms, frames):
+    gnn = GNNStateClassifier(max_epochs=3, device="cpu", random_state=0).fit(*frames)
+    whole = worms[1]
+    stream = StateStream(gnn, fps=whole.fps, calibration=whole, scaling="fixed", neurons=whole.neurons)
+    with warnings.catch_warnings(action="error"):
+        streamed = np.array([stream.push(frame, time) for frame, time in zip(whole.traces, whole.time, strict=True)])
+    X, _ = make_frames(whole, neurons=estimator_neurons(gnn), **{**CAUSAL, "states": None})
+    with pytest.warns(UserWarning, match="graph for each worm"):
+        expected = gnn.predict_proba(X.reset_index(drop=True))
+    np.testing.assert_allclose(streamed, expected, atol=1e-8)
 
 
 def test_a_calibration_may_widen(worms, mlp):

@@ -359,8 +359,8 @@ def test_edges_are_compared_with_connectomes(folder, tmp_path, monkeypatch):
 def test_graph_ablation_counts_parameters_and_pairs_with_the_inferred_graph(folder, tmp_path):
     _, table = reproduce("graph-ablation", folder, tmp_path, "--states", "2")
     check_files(tmp_path, "graph-ablation")
-    assert set(table["block"]) == {"2 states", "2 states, virtual worms"}
-    unseen = table.query("block == '2 states' and evaluation == 'unseen_worms'").set_index("label")
+    assert set(table["block"]) == {"2 states, no virtual worms", "2 states, virtual worms"}
+    unseen = table.query("block == '2 states, no virtual worms' and evaluation == 'unseen_worms'").set_index("label")
     inferred_graph = "GNN, inferred graph"
     assert unseen.loc[unseen["against"].notna(), "against"].unique().tolist() == ["gnn"]
     assert unseen.loc[inferred_graph, "model"] == "gnn"

@@ -20,6 +20,7 @@ from skworm import (
     MLPStateClassifier,
     NodeMLPTrajectoryRegressor,
     Rollout,
+    SVMStateClassifier,
 )
 from skworm.training import one_thread, seeded
 
@@ -68,6 +69,7 @@ def test_a_context_of_its_own_draws_what_a_seeded_generator_draws():
 def test_a_fit_leaves_all_global_random_states_alone(name):
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
     NETWORKS[name].fit(*samples(name))
+    SVMStateClassifier(device="cpu").fit(*samples("mlp"))
     assert torch.equal(torch.get_rng_state(), states[0])
     assert np.array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
     assert random.getstate() == states[2]

@@ -12,6 +12,7 @@ from skworm import (
     NodeMLPTrajectoryRegressor,
     Readout,
     Rollout,
+    SVMStateClassifier,
 )
 from skworm.training import train_together
 
@@ -74,6 +75,14 @@ def test_weights_of_states_move_predictions_towards_them(network):
         for weight in (None, "balanced", {0: 1.0, 1: 30.0})
     ]
     assert shares[0] < shares[1] < shares[2]
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
+@pytest.mark.parametrize("kind", [MLPStateClassifier, GNNStateClassifier, SVMStateClassifier])
+def test_weights_of_states_are_no_less_than_0(kind, weight):
+    X, y = samples("mlp", 60)
+    with pytest.raises(ValueError, match=rf"class_weight gives {weight} to 1; weights must be"):
+        kind(class_weight={0: 1.0, 1: weight}).fit(X, y)
 
 
 def test_weights_judge_the_epochs_too():

@@ -108,8 +108,8 @@ def section_of(path: Path) -> str:
             for block, text in texts_of_scores(table).items()
         }
     lines = [f"## {TARGETS[target_of(table)].title}", f"```sh\n{command}\n```"]
-    hours = f"{seconds / 3600:.1f} hours of one core"
-    lines.append(f"skworm {version}, {dates_of(table)}, {hours}: [{path.name}](results/{path.name}).")
+    spent = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
+    lines.append(f"skworm {version}, {dates_of(table)}, {spent} of one core: [{path.name}](results/{path.name}).")
     for block, text in texts.items():
         lines += [f"**{block}**", markdown(text)]
     return "\n\n".join(lines)

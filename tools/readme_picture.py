@@ -22,8 +22,8 @@ def main(folder, out):
     X, y = make_frames([*others, unseen], states="4", unknown="keep")
     own = X.index.get_level_values("worm") == unseen.worm
     predicted = GNNStateClassifier(random_state=0).fit(X[~own], y[~own]).predict(X[own])
-    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
-    heat, read = figure.subplots(2, 1, height_ratios=(12, 1))
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    heat, read = figure.subplots(2, 1, height_ratios=(15, 1))
     RecordingDisplay(replace(unseen, states=map_states(unseen.states, "4"))).plot(ax=heat)
     minutes = (unseen.time - unseen.time[0]) / 60
     first = [0, *(frame for frame in range(1, len(minutes)) if predicted[frame] != predicted[frame - 1])]

@@ -230,7 +230,11 @@ def recording_files(path: Path) -> list[Path]:
         return [path]
     files = [file for file in path.iterdir() if not file.name.startswith(".") and file.is_file() and _is_data(file)]
     if not files:
-        raise FileNotFoundError(f"folder {path} holds no recordings; put files ending in {', '.join(_SUFFIXES)} there")
+        below = sorted(file.parent.name for file in path.glob("*/*") if file.is_file() and _format_of(file) is not None)
+        remedy = f"pass one of the folders in it, {below[0]!r} or another" if below else "put some there"
+        raise FileNotFoundError(
+            f"folder {path} holds no recordings, which are files ending in {', '.join(_SUFFIXES)}; {remedy}"
+        )
     return sorted(files, key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", file.name)])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import warnings
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -444,7 +446,23 @@ dict of DataFrame
         rows = self._tensor(job.X.astype(np.float64))
         self.graph_ = self._infer_one(rows)
         self.graphs_ = self._infer(rows, job.group, self.worms_) if self._has_worms else {}
+        self._weights = self._digest_of_weights()
         return self
+
+    def _digest_of_weights(self) -> str:
+        weights = self.net_.module_.state_dict().items()
+        return hashlib.sha256(b"".join(value.cpu().numpy().tobytes() for _, value in weights)).hexdigest()
+
+    def kept_graphs(self) -> dict[Any, pd.DataFrame]:
+        """Return the graph of each training worm, that of all as None; nothing where ``net_`` has other weights now."""
+        if getattr(self, "_weights", None) in (None, self._digest_of_weights()):
+            return {None: self.graph_, **self.graphs_}
+        warnings.warn(
+            f"net_ of the {type(self).__name__} has other weights than after fit, and graphs_ are those of fit: graphs "
+            "are inferred from the rows of X, also for training worms",
+            stacklevel=5,
+        )
+        return {}
 
     def _apply(self, X: Tensor, worms: np.ndarray | None, **others: Any) -> Tensor:
         if not self.net_.module_.messages.takes_group_graphs:
@@ -458,17 +476,16 @@ dict of DataFrame
         A training worm has the graph that was kept, a new worm one that is inferred from its rows, and rows without a
         worm that of all training rows.
         """
-        if worms is None:
-            if self.graphs_:
-                warn_unnamed(self, "has a graph for each worm")
-            graphs = [self.graph_]
-            codes = np.zeros(len(X), dtype=int)
-        else:
+        if worms is None and self.graphs_:
+            warn_unnamed(self, "has a graph for each worm")
+        names, codes = np.array([None]), np.zeros(len(X), dtype=int)
+        if worms is not None:
             names, codes = np.unique(worms, return_inverse=True)
-            graphs = [
-                self.graphs_[name] if name in self.graphs_ else self._infer_one(X[self._tensor(codes == code)])
-                for code, name in enumerate(names)
-            ]
+        kept = self.kept_graphs()
+        graphs = [
+            kept[name] if name in kept else self._infer_one(X[self._tensor(codes == code)])
+            for code, name in enumerate(names)
+        ]
         # Between neurons that were never there together nothing was inferred, and nothing is sent.
         stacked = self._tensor(np.nan_to_num(np.stack([graph.to_numpy().T for graph in graphs])))
         return stacked, Groups(self._tensor(codes), len(graphs))

@@ -372,7 +372,7 @@ def warn_unfamiliar(
         frames = X[X.index.get_level_values(WORM_LEVEL) == worm.worm]
         states = table.loc[table["worm"] == worm.worm, "state"].to_numpy()
         odd = [
-            f"{name} {value:.2f} (trained on {low:.2f} to {high:.2f})"
+            f"{name} {value:.3g} (trained on {low:.3g} to {high:.3g})"
             for name, value, (low, high) in measures_of(card, frames, states, worm)
             if not low <= value <= high
         ]

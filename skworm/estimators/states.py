@@ -58,6 +58,7 @@ class StateClassifierMixin(ClassifierMixin):
     def _learn_states(self, X: Any, y: Any, **options: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Check training data; return frames, which of them have a known state, and these states and their codes."""
         check_same_order(X, y)
+        _check_weights(getattr(self, "class_weight", None))
         frames, states = validate_data(self, X, y, **options)
         self.frame_settings_ = frame_settings(X)
         known = known_states(states)
@@ -78,6 +79,12 @@ class StateClassifierMixin(ClassifierMixin):
         weights = None if sample_weight is None else np.asarray(sample_weight)[known]
         predicted = self.predict(X) if worm is None else self.predict(X, worm=worm)
         return accuracy_score(true[known], predicted[known], sample_weight=weights)
+
+
+def _check_weights(class_weight: Any) -> None:
+    for state, weight in class_weight.items() if isinstance(class_weight, dict) else ():
+        if not 0 <= weight < np.inf:
+            raise ValueError(f"class_weight gives {weight!r} to {state!r}; weights must be numbers, 0 or greater")
 
 
 class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
@@ -118,6 +125,7 @@ Scaled frames, neuron-major, NaN where a neuron is missing; one that is missing 
         self.classes_, targets = encode_states(self, y, weighted)
         if self.class_weight is None:
             return targets, weight
+        _check_weights(self.class_weight)
         by_state = compute_sample_weight(self.class_weight, y).astype(np.float32)
         return targets, by_state if weight is None else weight * by_state
 

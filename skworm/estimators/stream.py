@@ -16,7 +16,7 @@ from skworm.estimators.hidden_markov import HiddenMarkovStateClassifier, filter_
 from skworm.estimators.prediction import check_present, columns_of, readable_frames
 from skworm.frames import NODE_FEATURES, make_frames
 from skworm.frames.features import DERIVATIVE_LOOKS_AHEAD, REACH, SMOOTH_SECONDS, is_constant, range_of, scale, slopes
-from skworm.frames.index import is_same_rate, parse_context_feature_names, settings_for
+from skworm.frames.index import UnnamedWormsWarning, is_same_rate, parse_context_feature_names, settings_for
 from skworm.frames.resampling import GAP_STEPS
 from skworm.parameters import check_choice
 from skworm.recording import UNKNOWN, Recording, neuron_name
@@ -165,9 +165,11 @@ class StateStream:
         return probabilities
 
     def _probabilities(self, row: pd.DataFrame) -> np.ndarray:
-        if self._filter is None:
-            return np.asarray(self.estimator.predict_proba(row))[0]
-        self._log_state = filter_step(self._log_state, self.estimator.log_emission(row)[0], *self._filter)
+        # A stream is of a new worm, of which one row tells no graph.
+        with warnings.catch_warnings(action="ignore", category=UnnamedWormsWarning):
+            if self._filter is None:
+                return np.asarray(self.estimator.predict_proba(row))[0]
+            self._log_state = filter_step(self._log_state, self.estimator.log_emission(row)[0], *self._filter)
         return np.exp(self._log_state)
 
     def _read_settings(self, settings: Mapping[str, Any]) -> None:

@@ -211,7 +211,7 @@ def check_same_order(X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> Non
         first, second = names
         raise ValueError(
             f"{first} and {second} have the same rows in another order, and are matched by place; pass "
-            f"{second}.loc[{first}.index] in place of {second}"
+            f"{second}.loc[{first}.index], or {second}.to_numpy() where the places are meant, as for permutations"
         )
 
 

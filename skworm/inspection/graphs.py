@@ -333,9 +333,9 @@ def _last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
 
 
 def _graphs_by_worm(model: Any, X: Any, worms: np.ndarray | None, reinfer: bool) -> dict[Any, pd.DataFrame]:
-    stored = model.graphs_ if model.has_static_graph and not reinfer else {}
+    stored = model.kept_graphs() if model.has_static_graph and not reinfer else {}
     if worms is None:
-        return {"population": model.graph_ if model.has_static_graph and not reinfer else model.infer_graphs(X)[0]}
+        return {"population": stored[None] if stored else model.infer_graphs(X)[0]}
     names = pd.unique(worms)
     inferred = {} if all(name in stored for name in names) else model.infer_graphs(X, worm=worms)
     return {name: stored[name].copy() if name in stored else inferred[name] for name in names}

@@ -11,11 +11,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier, is_regressor
+from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.feature_selection import VarianceThreshold
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from skworm.frames.index import (
     FRAME_LEVEL,
@@ -37,6 +39,8 @@ PERSISTENCE = "persistence_"
 """Begins the names of the errors of persistence, which stand beside those of each model."""
 
 _SIDED_TURNS = ("dorsal_turn", "ventral_turn")
+# More frames than any recording has.
+_FAR = 1e7
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,9 +331,9 @@ def make_samples(
     return train, sets
 
 
-def frame_number(X: pd.DataFrame) -> np.ndarray:
-    """Return the frame number of each row as a column, all that a clock sees."""
-    return np.asarray(X.index.get_level_values(FRAME_LEVEL), dtype=np.float64)[:, None]
+def moments(X: pd.DataFrame) -> pd.DataFrame:
+    """Return the worm and the frame number of each row, all that a clock sees."""
+    return X.index.to_frame(index=False)[[WORM_LEVEL, FRAME_LEVEL]].astype({WORM_LEVEL: str})
 
 
 def _task_of(estimators: Mapping[str, Any], y: Any) -> type[Samples]:
@@ -451,7 +455,12 @@ def _confusion(true: np.ndarray, predicted: np.ndarray) -> dict[str, dict[str, i
 
 
 def _clock(neighbors: Any) -> Any:
-    return make_pipeline(FunctionTransformer(frame_number), neighbors(n_neighbors=1))
+    # Frames of the same worm are nearer than any of another, and an unseen worm is as far from each.
+    apart = ("worm", OneHotEncoder(handle_unknown="ignore", sparse_output=False), [WORM_LEVEL])
+    number = ("frame", "passthrough", [FRAME_LEVEL])
+    place = ColumnTransformer([apart, number], transformer_weights={"worm": _FAR})
+    # With one worm to train on the frame number alone is left.
+    return make_pipeline(FunctionTransformer(moments), place, VarianceThreshold(), neighbors(n_neighbors=1))
 
 
 def _arrays_of_table(table: pd.DataFrame | np.ndarray) -> list[np.ndarray]:

@@ -405,7 +405,8 @@ def graph_ablation(study: Study) -> Plan:
     """Compare the GNN on its inferred graph with the same network on other graphs."""
     arms: list[Arm] = []
     graphs = given_graphs(study.neurons, [study.seed + draw for draw in range(_N_DRAWS)])
-    for suffix, augmentation in {"": None, ", virtual worms": Spec("skworm:VirtualWorms").make()}.items():
+    kinds = {", no virtual worms": None, ", virtual worms": Spec("skworm:VirtualWorms").make()}
+    for suffix, augmentation in kinds.items():
         given = {
             f"GNN, {name}": study.model("gnn", graph=graph, augmentation=augmentation) for name, graph in graphs.items()
         }

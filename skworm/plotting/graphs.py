@@ -83,8 +83,10 @@ class GraphDisplay(base.Display):
         side = max(3.2, 1.4 + _INCHES_A_NEURON * len(weights))
         self._make_axes(ax, 1, (side + 1.2, side + 0.3), square=True)
         values = weights.to_numpy()
-        # From 0 on, so that differences too small to matter do not fill the scale.
-        limit = np.nanmax(np.abs(values)) or 1.0
+        # From 0 on, so that differences too small to matter do not fill the scale, and up to the largest weight between
+        # two neurons, which that of a neuron on itself may exceed many times.
+        between = np.where(np.eye(len(values), dtype=bool), 0.0, np.abs(values))
+        limit = np.nanmax(between) or np.nanmax(np.abs(values)) or 1.0
         low, colors = (-limit, "RdBu") if (values < 0).any() else (0, "Blues")
         self.image_ = self.ax_.imshow(values, interpolation="nearest", vmin=low, vmax=limit, cmap=colors)
         self.ax_.set_facecolor(base.LIGHT)
@@ -92,7 +94,8 @@ class GraphDisplay(base.Display):
         place: dict[str, Any] = {"ax": self.ax_, "fraction": 0.046, "pad": 0.03}
         if self._own_figure:
             place = {"cax": self.ax_.inset_axes((1.03, 0, min(0.045, 0.7 / len(weights)), 1))}
-        self.colorbar_ = self.figure_.colorbar(self.image_, label=self._label(), **place)
+        extend = ("both" if low else "max") if np.nanmax(np.abs(values)) > limit else "neither"
+        self.colorbar_ = self.figure_.colorbar(self.image_, label=self._label(), extend=extend, **place)
         self.ax_.set_xticks(range(len(weights)), list(weights.index), rotation=90, fontsize="x-small")
         self.ax_.set_yticks(range(len(weights)), list(weights.index), fontsize="x-small")
         self.ax_.tick_params(length=0)

@@ -74,7 +74,8 @@ class RecordingDisplay(base.Display):
         self.ax_.set_facecolor(base.LIGHT)
         beside = self.ax_.inset_axes((1.015, 0, 0.015, 1))
         self.colorbar_ = self.figure_.colorbar(self.image_, cax=beside, label="ΔF/F", extend="both")
-        base.name_rows(self.ax_, neurons, fontsize="x-small")
+        points = 72 * self.figure_.bbox.height / self.figure_.dpi * self.ax_.get_position().height / len(neurons)
+        base.name_rows(self.ax_, neurons, fontsize=min(7.0, 0.95 * points))
         self.ethogram_ax_ = base.add_strip(self.ax_, worm, _INCHES_STRIP / height)
         if worm.states is None:
             self.ax_.set_title(worm.worm, fontsize="medium")

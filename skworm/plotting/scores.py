@@ -355,7 +355,13 @@ def _draw_diamond(axes: Axes, x: float, y: float, color: str) -> Any:
 
 def _rows_of_panels(results: pd.DataFrame, panels: Mapping[str, Mapping[str, Any]] | None) -> pd.DataFrame:
     """Return the rows of each panel with its title in a column "panel"."""
-    panels = panels or {base.readable(name): {"evaluation": name} for name in results["evaluation"].unique()}
+    if panels is None:
+        if "fold_by" in results and results["fold_by"].nunique() > 1:
+            raise ValueError(
+                "results are of several ways to make folds, which would be averaged; choose one by "
+                "results[results['fold_by'] == 'shuffled_windows'], or give each panels of its own"
+            )
+        panels = {base.readable(name): {"evaluation": name} for name in results["evaluation"].unique()}
     parts = []
     for title, values in panels.items():
         rows = results[np.logical_and.reduce([results[column] == value for column, value in values.items()])]

@@ -81,6 +81,8 @@ class TrajectoryDisplay(base.Display):
         columns = list(self.frames.columns)
         neurons = _chosen_neurons(columns, self.neurons, self.node_feature)
         arrays = base.checked_predictions(self.predicted, self.Y.shape, "Y")
+        if not -len(self.Y) <= self.row < len(self.Y):
+            raise ValueError(f"row={self.row} is none of the {len(self.Y)} trajectories of Y; they count from 0")
         worm, frame = (self.Y.index.get_level_values(level)[self.row] for level in (WORM_LEVEL, FRAME_LEVEL))
         shown = range(frame - self.n_before, frame + self.Y.shape[1] // len(columns) + 1)
         true = self.frames.loc[worm].reindex(shown).to_numpy()

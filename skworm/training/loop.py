@@ -273,6 +273,8 @@ class WholeTensorNet(NeuralNet):
             loss = step["loss"].item()
             self.history.record_batch(f"{prefix}_loss", loss)
             self.history.record(f"{prefix}_loss", loss)
+            # For callbacks that average over batches.
+            self.history.record_batch(f"{prefix}_batch_size", len(batch[1]))
             self.notify("on_batch_end", batch=batch, training=training, **step)
 
 
