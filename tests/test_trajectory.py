@@ -374,6 +374,12 @@ def test_a_thousand_steps_stay_finite_on_every_real_worm(name, one_real_worm_uns
 
 def test_names_of_the_future_tell_the_shape_of_observed_frames_that_lost_theirs():
     X, Y = trajectories(burn_in=4)
+    for kind in (NodeMLPTrajectoryRegressor, GNNTrajectoryRegressor):
+        network = make_pipeline(StandardScaler(), kind(n_hidden=4, max_epochs=1, device="cpu")).fit(X, Y)[-1]
+        assert (len(network.neurons_), network.node_features_) == (
+            len(Y.columns) // 2 // network.horizon_,
+            ["trace", "derivative"],
+        )
     persistence = make_pipeline(StandardScaler(), PersistenceRegressor()).fit(X, Y)
     assert (persistence[-1].burn_in_, persistence[-1].horizon_) == (4, 12)
     np.testing.assert_allclose(persistence[-1].predict(X.to_numpy())[:, -6:], X.to_numpy()[:, -6:])

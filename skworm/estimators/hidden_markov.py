@@ -90,7 +90,9 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
 
     A prediction depends on the other frames of its sequence: rows of one worm whose frame numbers follow each other
     (index levels ``"worm"`` and ``"frame"``), in order of frame. Rows without a worm are one sequence, in the order
-    they come in. Pass frames whole: where frames of unknown state are left out, a sequence ends.
+    they come in. Pass frames whole: where frames of unknown state are left out, a sequence ends. scikit-learn's own
+    wrappers, such as ``CalibratedClassifierCV`` and ``StackingClassifier``, take ``"unknown"`` for a state: drop such
+    rows there.
 
     Parameters
     ----------

@@ -331,7 +331,10 @@ class TrajectoryErrorDisplay(ScoreCurveDisplay, kw_only=True):
     ) -> None:
         mean, deviation = by_worm.groupby(level="x").mean(), by_worm.groupby(level="x").std()
         color, style = base.style_of_model(key[1], models)
-        self.lines_[key] = axes.plot(mean.index, mean, color=color, linestyle=style, linewidth=1.5)[0]
+        # The first networks are wider: of several that err alike each is seen.
+        networks = [name for name in models if name not in base.BASELINE_STYLES]
+        width = max(1.2, 3.4 - 0.7 * networks.index(key[1])) if key[1] in networks else 1.5
+        self.lines_[key] = axes.plot(mean.index, mean, color=color, linestyle=style, linewidth=width)[0]
         if key[1] not in base.BASELINE_STYLES and deviation.notna().any():
             band: dict[str, Any] = {"color": color, "alpha": 0.1, "linewidth": 0}
             self.bands_[key] = axes.fill_between(mean.index, mean - deviation, mean + deviation, **band)
