@@ -217,7 +217,11 @@ def with_value(value, frames, **changes):
         (record(), {"exclude": "AVAL"}, r"exclude='AVAL' is one string.*exclude=\('AVAL',\)"),
         (record(), {"exclude": ["AVAR"]}, r"exclude names \['AVAR'\], which no worm has"),
         (record(), {"exclude": ["AVAL", "RID"]}, r"no neuron is left.*keep at least one"),
-        ([record(), record("b", ["AIBL"])], {}, r"no neuron is identified in all 2 recordings; name some"),
+        (
+            [record(), record("b", ["AIBL"])],
+            {},
+            r"no neuron is identified in all 2 recordings, in .* are; name",
+        ),
         (
             [record(), record("b", ["AIBL"])],
             {"neurons": ["AVAL", "RID", "AIBL"]},

@@ -278,7 +278,7 @@ class TestTables:
             ({"neurons": "union"}, r"worm 'simulated-0' has no 'AVBL'; .*missing='nan'"),
             ({"neurons": "union", "min_worms": 4}, r"min_worms=4 must be .* between 1 and the 3 recordings"),
             ({"min_worms": 2}, r"neurons='union' alone"),
-            ({"neurons": ["AVBL"], "missing": "nan"}, r"worm 'simulated-0' has none of the neurons \['AVBL'\]"),
+            ({"neurons": ["AVBL"], "missing": "nan"}, r"worm 'simulated-0' has none of the 1 neurons, AVBL"),
         ],
     )
     def test_errors_name_worm_and_neuron(self, worms, changes, match):

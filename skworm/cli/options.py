@@ -286,6 +286,7 @@ _SENTENCES = (
     (r"make_frames\(\.\.\., (resample_to=[\d.]+)\)", r"\1"),
     (r"pass states=None to make frames without them", "leave the worm out, or label its frames"),
     (r"; leave the worm out, or pass unknown='keep'", "; leave the worm out, or choose other --states"),
+    (r"leave the worm out\b", "move the worm's file elsewhere"),
     (r"or pass a mapping of your state names", "or pass --states as_recorded"),
     (r"leave the neuron out with exclude=\(.*?\)", "leave the neuron out of --neurons"),
     (

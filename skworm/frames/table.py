@@ -265,8 +265,12 @@ def _choose_neurons(worms: list[Recording], neurons: Any, min_worms: int, exclud
         if not candidates:
             which, remedy = f"{min_worms} of the", "lower min_worms"
             if not union:
-                which, remedy = "all", "name some with neurons=[...] and missing='nan', or leave worms out"
-            raise ValueError(f"no neuron is identified in {which} {len(worms)} recordings; {remedy}")
+                which, remedy = "all", "name some with neurons=[...] and missing='nan', or leave the worm out"
+            least = min(worms, key=lambda worm: len(worm.identified))
+            raise ValueError(
+                f"no neuron is identified in {which} {len(worms)} recordings, in that of {least.worm!r} "
+                f"{len(least.identified)} are; {remedy}"
+            )
     else:
         candidates = _check_names("neurons", neurons, "neurons=('AVAL', 'AVAR'), or neurons='shared'")
     chosen = [neuron for neuron in candidates if neuron not in excluded]
@@ -280,7 +284,10 @@ def _choose_neurons(worms: list[Recording], neurons: Any, min_worms: int, exclud
             raise ValueError(f"each of the neurons {sorted(absent)} is absent in some worm; name others")
     blank = [name for name, lacks in lacking if len(lacks) == len(chosen)]
     if blank and missing == "nan":
-        raise ValueError(f"worm {blank[0]!r} has none of the neurons {chosen}; leave it out, or choose other neurons")
+        raise ValueError(
+            f"worm {blank[0]!r} has none of the {len(chosen)} neurons, {', '.join(chosen[:4])} ...; leave the worm "
+            "out, or choose other neurons"
+        )
     if lacking and missing == "raise":
         raise ValueError(
             f"{_listed(lacking)}: drop them with exclude=(...), neurons='shared' or missing='drop', or pass "
