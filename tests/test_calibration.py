@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import Perceptron
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import RadiusNeighborsRegressor
+from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -181,6 +181,28 @@ def test_coverage_holds_on_average_over_the_worms_it_was_calibrated_on(coverage)
 
 
 @pytest.mark.parametrize("meta", [TemperatureScaledClassifier, ConformalStateClassifier])
+@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
+def test_coverage_holds_where_probabilities_repeat(coverage):
+    X, y = make_frames(make_worms(4, n_frames=300, random_state=0), neurons=["RID", "ALA", "AVBL"], states="2")
+    train = X.index.get_level_values("worm") == "simulated-0"
+    for neighbors in (3, 6, 7):
+        model = KNeighborsClassifier(neighbors).fit(X[train], y[train])
+        conformal = ConformalStateClassifier(model, coverage=coverage, cv="prefit").fit(X[~train], y[~train])
+        assert coverage_report(y[~train], conformal.predict_set(X[~train]))["coverage"].mean() >= coverage - 1e-9
+
+
+def test_states_that_are_missing_or_in_another_order_are_refused():
+    index = pd.MultiIndex.from_product([["a", "b"], range(2)], names=["worm", "frame"])
+    y = pd.Series(["forward", "forward", "reverse", "reverse"], index=index)
+    sets = pd.get_dummies(y)
+    reports = (coverage_report, lambda y, P: calibration_report(y, P.astype(float), classes=["forward", "reverse"]))
+    for report in reports:
+        with pytest.raises(ValueError, match="the same rows in another order"):
+            report(y, sets[::-1])
+        with pytest.raises(ValueError, match=r"y_true has no state at row 1; write 'unknown'"):
+            report(y.where(np.arange(4) != 1), sets)
+
+
 def test_worms_come_from_the_index_or_by_name_and_unknown_frames_are_left_out(worms, meta):
     X, y = worms
     worm = X.index.get_level_values("worm")

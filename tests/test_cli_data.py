@@ -184,6 +184,10 @@ def test_a_derivative_of_the_file_is_made_up_for(folder):
 def test_bouts_of_one_frame_and_of_gaps_in_time():
     table = pd.DataFrame({"worm": list("aabb"), "time": [0.0, 2.0, 0.0, 1.0], "state": list("xyzz")})
     bouts = bouts_in_seconds(table)
+    backwards = bouts_in_seconds(table[::-1])
+    pd.testing.assert_frame_equal(
+        *(each.sort_values(["worm", "start"], ignore_index=True) for each in (backwards, bouts))
+    )
     assert bouts["state"].tolist() == ["x", "y", "z"]
     assert bouts["duration"].tolist() == [2.0, 2.0, 2.0]
     assert bouts["worm"].tolist() == ["a", "a", "b"]

@@ -54,6 +54,13 @@ def test_all_numbers_against_a_calculation_by_hand():
     assert table.loc["svm", ["difference", "wins", "p_sign_flip", "p_adjusted"]].isna().all()
 
 
+def test_rounding_is_no_difference():
+    results = make_results(6, ("a", "b"), n_folds=3)
+    results["accuracy"] = np.where(results["model"] == "a", 0.1 * results["fold"], 0.1 * (2 - results["fold"])) + 0.6
+    row = compare(results, reference="b").loc["a"]
+    assert (row["wins"], row["p_sign_flip"], row["difference"]) == (0, 1.0, 0.0)
+
+
 def test_intervals_hold_their_means_and_grow_with_the_spread_over_worms():
     results = make_results()
     table = compare(results, reference="svm")

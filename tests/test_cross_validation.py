@@ -4,18 +4,21 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skworm import ConformalStateClassifier
+from skworm import ConformalStateClassifier, TemperatureScaledClassifier
 from skworm.frames import make_frames
-from skworm.model_selection import WormGroupKFold, cross_validate_worms, read_scores
+from skworm.inspection import leakage_report
+from skworm.model_selection import WormGroupKFold, cross_validate_worms, null_score, read_scores
+from skworm.model_selection.samples import BehaviorSamples, StateSamples
 
 CV = WormGroupKFold(n_splits=2, window=4, random_state=0)
 
@@ -184,6 +187,19 @@ def test_the_clock_is_that_of_the_same_worm_however_many_are_trained_on(task):
         clocks.append(clock.groupby("worm")[score].mean())
         assert clocks[-1].between(clocks[0] - 0.05, clocks[0] + 0.05).all()
     assert (clocks[0] > 0.6).all()
+
+
+@pytest.mark.parametrize("targets", [["forward", "reverse", "turn"], [0.0, 1.0, 5.0]])
+def test_the_clock_asks_every_training_worm_about_another_one(targets):
+    index = pd.MultiIndex.from_product([["a", "b", "c", "d"], range(8)], names=["worm", "frame"])
+    X = pd.DataFrame({"AVAL:trace": 0.0}, index=index)
+    y = pd.Series(np.resize([targets[0], targets[1], targets[1], targets[2]], (8, 4)).T.ravel(), index=index)
+    train = X.index.get_level_values("worm") != "d"
+    clock = {str: StateSamples, float: BehaviorSamples}[type(targets[0])].baselines()["clock"]
+    expected = targets[1] if isinstance(targets[0], str) else np.mean([0.0, 1.0, 1.0])
+    for order in (1, -1):
+        answers = clone(clock).fit(X[train][::order], y[train][::order]).predict(X[~train])
+        assert (answers == expected).all()
 
 
 @pytest.mark.slow
@@ -418,6 +434,26 @@ def test_what_splits_once_more_splits_by_animal():
     shares = [np.mean(each.log_probabilities.argmax(1) == each.state) for each in seen]
     assert len(shares) > 1
     assert max(shares) < 0.9
+
+
+@pytest.mark.parametrize("call", [null_score, leakage_report])
+def test_controls_hand_animals_on_to_what_splits_once_more(call):
+    X, y = make_data(("a", "b", "c", "d"))
+    animal = X.index.get_level_values("worm").map({"a": "1", "b": "1", "c": "2", "d": "2"}).to_numpy()
+    seen = []
+
+    class Spying(TemperatureScaledClassifier):
+        def fit(self, X, y, worm=None, groups=None):
+            seen.append(groups)
+            return super().fit(X, y, worm=worm, groups=groups)
+
+    options = {"cv": WormGroupKFold(2, n_train_worms=1, random_state=0)}
+    options |= {"n_repeats": 1, "min_lag": 5} if call is null_score else {}
+    model = Spying(GaussianNB(), cv=2)
+    spied = {"estimator": model} if call is leakage_report else {}
+    call(*([model] if call is null_score else []), X, y, animal, **spied, **options)
+    assert len(seen) > 1
+    assert all(set(groups) <= {"1", "2"} for groups in seen)
 
 
 def test_empty_names_are_refused():

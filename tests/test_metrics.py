@@ -44,6 +44,24 @@ def test_tables_in_another_order_are_refused():
             call()
 
 
+def test_columns_of_another_order_are_refused():
+    worms = make_worms(2, n_frames=60, random_state=0)
+    made = []
+    for neurons in (["AVAL", "RID"], ["RID", "AVAL"]):
+        frames, _ = make_frames(worms, neurons=neurons, states=None, derivative="backward")
+        made.append(make_trajectories(frames))
+    (_, Y), (other_X, other_Y) = made
+    for call in (lambda: mse_by_step(Y, other_Y), lambda: skill_by_step(Y, Y, other_X)):
+        with pytest.raises(ValueError, match=r"has the columns \['RID:trace', .* in a frame"):
+            call()
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_missing_states_are_no_state(missing):
+    with pytest.raises(ValueError, match=r"y_true has no state at row 1; write 'unknown'"):
+        score_states(pd.Series(["forward", missing], dtype=object), ["forward", "forward"])
+
+
 def test_unknown_frames_do_not_count():
     true, predicted = ["forward", "reverse", "reverse"], ["forward", "forward", "reverse"]
     assert score_states([*true, "unknown", "unknown"], [*predicted, "forward", "unknown"]) == score_states(

@@ -167,6 +167,20 @@ def test_gap_is_measured_from_the_window_even_where_its_edge_rows_were_dropped()
     assert X.index[split.train].get_level_values("frame").tolist() == list(range(9, 16))
 
 
+def test_recordings_of_an_animal_have_windows_of_their_own_without_frame_numbers():
+    recording, animal = np.repeat(["a", "b", "c", "d"], 200), np.repeat(["A", "B"], 400)
+    X = pd.DataFrame({"AVAL:trace": 0.0}, index=pd.Index(recording, name="worm"))
+    place = np.tile(np.arange(200), 4)
+    for gap in (0, 16):
+        cv = WormGroupKFold(5, fold_by="contiguous_blocks", gap=gap, random_state=0)
+        for split in cv.split_worms(X, groups=animal):
+            assert len(split.held_out) == 80
+            assert len(split.train) == 320 or gap
+            for name in np.unique(recording[split.train]):
+                held, train = (place[rows[recording[rows] == name]] for rows in (split.held_out, split.train))
+                assert np.abs(held[:, None] - train).min() > gap
+
+
 def test_windows_follow_row_order_within_each_worm_where_there_is_no_index():
     groups = np.array(["b", "a"] * 8)
     splitter = WormGroupKFold(2, window=4, test_on="held_out_windows", fold_by="contiguous_blocks")

@@ -8,7 +8,7 @@ from skworm import LinearTrajectoryRegressor, MLPTrajectoryRegressor, Persistenc
 from skworm.datasets import make_worms
 from skworm.frames import contains_transition, make_frames, make_trajectories
 from skworm.metrics import mse_by_step
-from skworm.model_selection import cross_validate_worms
+from skworm.model_selection import WormScores, cross_validate_worms
 
 CV = WormGroupKFold(2, n_train_worms=1, fold_by="contiguous_blocks", gap=9)
 
@@ -81,6 +81,18 @@ def test_persistence_stands_beside_every_error(scores):
         np.testing.assert_allclose(again[error], again[f"persistence_{error}"])
     summary = scores.summary(n_resamples=100).set_index("model")
     np.testing.assert_allclose(summary.loc["again", ["skill", "skill_trace", "skill_worst"]], 0, atol=1e-12)
+
+
+def test_a_fit_without_transitions_leaves_the_interval_to_the_others(scores):
+    table = scores.table.copy()
+    first = (table["model"] == "linear") & (table["evaluation"] == "unseen_worms") & (table["fold"] == 0)
+    first &= table["worm"] == table.loc[first, "worm"].iloc[0]
+    columns = ["mse_transition", "persistence_mse_transition"]
+    for rows in (first, table["worm"] == table.loc[first, "worm"].iloc[0]):
+        table.loc[rows, columns] = np.nan
+        summary = WormScores(table).summary(n_resamples=200)
+        row = summary.query("model == 'linear' and evaluation == 'unseen_worms'").iloc[0]
+        assert row["mse_transition_low"] <= row["mse_transition_mean"] <= row["mse_transition_high"]
 
 
 def test_the_worm_is_the_unit_of_the_summary(scores):

@@ -201,7 +201,7 @@ def claims_table() -> str:
             "no number",
             f"{scores_of('three-neurons', *map(three.format, ('svm', 'mlp', 'gnn')))}; "
             f"{scores_of('three-neurons', *map(three.format, ('svm', 'mlp', 'gnn')), states='4')}",
-            "Holds for 2 states; with 4 three points are lost",
+            "Holds for 2 states; with 4 three to four points are lost",
         ),
         (
             "One-hot edges do not generalise (2 states: GNN at temperature 1 / 0.01)",

@@ -375,7 +375,7 @@ class ConformalStateClassifier(InnerWormsClassifier):
 
     def _learn(self, left_out: LeftOut) -> None:
         logs = left_out.log_probabilities
-        shares = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
+        shares = np.exp(log_softmax(logs, axis=1))
         nonconformity = np.where(left_out.learnt, 1 - shares[np.arange(len(logs)), left_out.state], 1.0)
         by_worm = pd.Series(nonconformity).groupby(left_out.worm)
         self.worm_thresholds_ = by_worm.quantile(self.coverage, interpolation="higher").rename_axis("worm")
@@ -391,4 +391,5 @@ class ConformalStateClassifier(InnerWormsClassifier):
 
 def states_within(probabilities: np.ndarray, threshold: float) -> np.ndarray:
     """Return which states a set holds: those near enough, and the most probable one; none where NaN is all there is."""
-    return (1 - probabilities <= threshold) | (probabilities == probabilities.max(axis=1, keepdims=True))
+    # Probabilities that repeat, as those of trees do, must not miss a threshold that is one of them by rounding.
+    return (1 - probabilities <= threshold + 1e-9) | (probabilities == probabilities.max(axis=1, keepdims=True))

@@ -246,6 +246,7 @@ def bouts_in_seconds(table: pd.DataFrame) -> pd.DataFrame:
     """
     bouts = []
     for worm, rows in table.groupby("worm", sort=False):
+        rows = rows.sort_values("time")
         time, state = rows["time"].to_numpy(), rows["state"].to_numpy()
         step = np.median(np.diff(time)) if len(time) > 1 else 0.0
         gap = follows_a_gap(time)

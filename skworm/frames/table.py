@@ -116,8 +116,9 @@ def make_frames(
     context : int or sequence of int, default=(0,)
         Frames that a row shows of each neuron, counted from the one that is labelled: ``(-12, -6, -3, 0, 3, 6, 12)``
         looks to both sides, ``(-12, -6, -3, 0)`` is for use while a worm is recorded. Each is a further node feature,
-        ``"AVAL:trace@-12"``. No row is lost: beyond either end of a recording, and beyond a gap in its time stamps, the
-        last frame on this side is repeated. Frames without a known state serve as context.
+        ``"AVAL:trace@-12"``. No row is lost at the ends of a recording, or at a gap in its time stamps: the last frame
+        on this side is repeated. Rows that would show a frame without any value are left out. Frames without a
+        known state serve as context.
 
     Returns
     -------

@@ -100,7 +100,7 @@ def neuron_importance(
     score = _scorer(estimator, scoring)
     rng = check_random_state(random_state)
     rows = []
-    for worm in pd.unique(frames.worm):
+    for worm in np.unique(frames.worm):
         own = frames.worm == worm
         table, states = frames.X[own], frames.y[own]
         if (states == UNKNOWN).all():
@@ -203,7 +203,8 @@ def _accuracies(models: dict[str, Any], frames: StateSamples, splits: list[WormS
         for name, model in models.items():
             fitted = clone(model)
             with one_torch_thread(fitted):
-                fitted.fit(*frames.training_samples(split.train))
+                groups = frames.groups_of_fit(fitted, split.train)
+                fitted.fit(*frames.training_samples(split.train), **groups)
                 predicted = fitted.predict(frames.X.iloc[split.held_out])
             for scores in frames.scores(split.held_out, predicted):
                 rows.append({"worm": scores["worm"], "model": f"accuracy_{name}", "accuracy": scores["accuracy"]})

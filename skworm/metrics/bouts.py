@@ -59,10 +59,22 @@ def check_frames_differ(worm: np.ndarray, frame: np.ndarray, remedy: str) -> Non
         raise ValueError(f"worm {str(name)!r} has frame {frame[row]} more than once (row {row}); {remedy}")
 
 
+def states_as_text(states: Any, name: str = "y_true") -> np.ndarray:
+    """Return states as an array of text; raise ValueError where one is missing, which would become a state "nan"."""
+    values = np.asarray(states)
+    if values.dtype.kind not in "US" and (missing := pd.isna(values)).any():
+        row = np.argwhere(missing)[0, 0]
+        raise ValueError(f"{name} has no state at row {row}; write 'unknown' where none is known")
+    return values.astype(str)
+
+
 def same_frames(y_true: Any, y_pred: Any, what: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
     """Return what is true and what is predicted as arrays; raise ValueError unless both have a value a frame."""
-    true: np.ndarray = np.asarray(y_true, dtype=dtype)
-    predicted: np.ndarray = np.asarray(y_pred, dtype=dtype)
+    both = {"y_true": y_true, "y_pred": y_pred}
+    true, predicted = (
+        states_as_text(values, name) if dtype is str else np.asarray(values, dtype=dtype)
+        for name, values in both.items()
+    )
     if true.shape != predicted.shape or true.ndim != 1:
         raise ValueError(
             f"y_true has shape {true.shape} and y_pred {predicted.shape}; pass one {what} a frame, (n_frames,), in both"
@@ -76,7 +88,7 @@ def _table_of_frames(states: Any, worm: Any, frame: Any, **others: Any) -> pd.Da
 
     The column ``stretch`` counts runs of consecutive known frames of one worm.
     """
-    values = np.asarray(states, dtype=str)
+    values = states_as_text(states, "states")
     if values.ndim != 1:
         raise ValueError(f"states have shape {values.shape}; pass one state a frame, (n_frames,)")
     worms = worms_of(states, worm)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from skworm.metrics.bouts import worms_of
+from skworm.frames.index import check_same_order
+from skworm.metrics.bouts import states_as_text, worms_of
 from skworm.parameters import check_choice, check_whole
 from skworm.recording import UNKNOWN
 
@@ -148,7 +149,8 @@ def coverage_report(y_true: Any, sets: pd.DataFrame, *, worm: Any = None) -> pd.
     worm
     a            2       0.5       1.5        0.5
     """
-    worms, states = worms_of(y_true, worm), np.asarray(y_true, dtype=str)
+    worms, states = worms_of(y_true, worm), states_as_text(y_true)
+    check_same_order(y_true, sets, ("y_true", "sets"))
     if not isinstance(sets, pd.DataFrame) or len(sets) != len(states):
         raise ValueError(f"sets must be a DataFrame of {len(states)} rows and a column a state; pass predict_set(X)")
     held, names = sets.to_numpy(dtype=bool), np.asarray(sets.columns, dtype=str)
@@ -161,7 +163,8 @@ def coverage_report(y_true: Any, sets: pd.DataFrame, *, worm: Any = None) -> pd.
 
 def _frames(y_true: Any, probabilities: Any, classes: Any, **others: Any) -> pd.DataFrame:
     """Return a row for each frame of known state: confidence, whether it is right, and log loss, beside `others`."""
-    states, names = np.asarray(y_true, dtype=str), np.asarray(classes, dtype=str)
+    states, names = states_as_text(y_true), np.asarray(classes, dtype=str)
+    check_same_order(y_true, probabilities, ("y_true", "probabilities"))
     values = np.asarray(probabilities, dtype=float)
     if states.ndim != 1 or names.ndim != 1 or values.shape != (len(states), len(names)):
         raise ValueError(

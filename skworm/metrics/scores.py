@@ -148,7 +148,8 @@ class _StateScorer:
                 f"{self!r} scores worm by worm, but X does not say to which worm a row belongs; pass a DataFrame with "
                 "the index level 'worm', as make_frames returns it"
             )
-        true, predicted = (np.asarray(states, dtype=str) for states in (y, estimator.predict(X)))
+        check_same_order(X, y)
+        true, predicted = bouts.states_as_text(y, "y"), np.asarray(estimator.predict(X), dtype=str)
         if self.metric in _OF_FRAMES:
             rows = (worm == name for name in pd.unique(worm))
             return bouts.mean_of_worms(score_states(true[own], predicted[own])[self.metric] for own in rows)
@@ -261,6 +262,7 @@ def skill_by_step(
     """
     true, _, _ = _steps(y_true, y_pred, horizon)
     check_same_order(y_true, X, ("y_true", "X"))
+    _check_columns(y_true, X, "X")
     observed = np.asarray(X, dtype=float)
     n_columns = true.shape[2]
     if observed.ndim != 2 or len(observed) != len(true) or observed.shape[1] % n_columns:
@@ -282,6 +284,7 @@ def _steps(y_true: Any, y_pred: Any, horizon: int | None) -> tuple[np.ndarray, n
             "(n_trajectories, horizon * n_columns) in both"
         )
     check_same_order(y_true, y_pred, ("y_true", "y_pred"))
+    _check_columns(y_true, y_pred, "y_pred")
     columns, steps = parse_step_column_names(getattr(y_true, "columns", [])) or ([], [])
     if horizon is None and not steps:
         raise ValueError("the number of steps is not known: y_true has no columns named 'AVAL:trace@1'; pass horizon=")
@@ -290,6 +293,14 @@ def _steps(y_true: Any, y_pred: Any, horizon: int | None) -> tuple[np.ndarray, n
         found = f"{len(steps)} steps" if steps else f"{true.shape[1]} columns"
         raise ValueError(f"horizon={horizon} does not fit the {found} of y_true; leave it out, or correct it")
     return true.reshape(len(true), horizon, -1), predicted.reshape(len(true), horizon, -1), columns
+
+
+def _check_columns(y_true: Any, other: Any, name: str) -> None:
+    true, found = (parse_step_column_names(getattr(table, "columns", [])) for table in (y_true, other))
+    if true and found and true[0] != found[0]:
+        raise ValueError(
+            f"{name} has the columns {found[0][:4]} in a frame, and y_true {true[0][:4]}; make both of the same frames"
+        )
 
 
 def score_behavior(y_true: Any, y_pred: Any) -> dict[str, float]:

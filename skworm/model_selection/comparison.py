@@ -114,6 +114,7 @@ def interval(means: ArrayLike) -> tuple[float, float]:
     return float(low), float(high)
 
 
+_ROUNDING = 1e-12
 LEVEL = 0.05
 """The level at which people call a difference significant."""
 
@@ -152,6 +153,8 @@ def compare_models(
     worms = [of_worm.to_numpy() for _, of_worm in scores[models].groupby(level="worm")]
     means = pd.DataFrame(bootstrap_over_worms(worms, n_resamples=int(n_resamples), rng=rng), columns=models)
     differences = by_worm.sub(by_worm[reference], axis=0)
+    # What rounding alone makes of equal scores is no difference.
+    differences = differences.where(differences.abs() > _ROUNDING * by_worm.abs().to_numpy().max(), 0.0)
 
     compared = []
     for model in models:

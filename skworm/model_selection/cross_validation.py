@@ -285,19 +285,10 @@ def _fit_and_score(
     samples = [data[0].training_samples(task.split.train) for task in tasks]
     with one_torch_thread(estimator):
         start = time.perf_counter()
-        groups = _groups_of(estimator, data[0], tasks[0].split.train)
+        groups = data[0].groups_of_fit(estimator, tasks[0].split.train)
         models = _fitted(estimator, samples, groups, n_processes)
         seconds = (time.perf_counter() - start) / len(tasks)
         return number, [_scored(task, model, seconds, data) for task, model in zip(tasks, models, strict=True)]
-
-
-def _groups_of(estimator: Any, train: Samples, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the animals of training rows, for an estimator that splits them once more."""
-    if train.animal is None:
-        return {}
-    from skworm.estimators.calibration import takes_groups
-
-    return {"groups": train.animal[train.training_rows(rows)]} if takes_groups(estimator) else {}
 
 
 def _fitted(
@@ -335,7 +326,8 @@ def one_torch_thread(model: Any) -> Iterator[None]:
     """Let torch use one thread within the context, where the model may use torch at all."""
     # Small models are slower on two threads than on one, and a worker a core leaves no core for a second.
     nested = [model, *model.get_params(deep=True).values()]
-    own = any(isinstance(value, BaseEstimator) and type(value).__module__.startswith("skworm.") for value in nested)
+    kinds = [type(value) for value in nested if isinstance(value, BaseEstimator)]
+    own = any(kind.__module__.startswith("skworm.estimators.") for kind in kinds)
     if not own and "torch" not in sys.modules:
         yield
         return

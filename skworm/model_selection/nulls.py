@@ -128,7 +128,8 @@ def null_score(
     states = pd.Series(frames.y, index=frames.X.index, name="state")
     known = np.flatnonzero(frames.y != UNKNOWN)
     splitter = check_cv(cv, frames.y[known], classifier=is_classifier(estimator))
-    splits = list(splitter.split(frames.X.iloc[known], frames.y[known], frames.worm[known]))
+    parts = splitter.split(frames.X.iloc[known], frames.y[known], frames.worm[known])
+    splits = [(train, test, frames.groups_of_fit(estimator, known[train])) for train, test in parts]
     score = partial(_score, estimator, check_scoring(estimator, scoring=scoring), splits, known)
     seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_repeats)
     observed = score(frames.X, states)
@@ -144,10 +145,10 @@ def _score(
     estimator: Any, scorer: Callable[..., float], splits: list[Any], known: np.ndarray, X: pd.DataFrame, y: pd.Series
 ) -> float:
     X, y, scores = X.iloc[known], y.iloc[known], []
-    for train, test in splits:
+    for train, test, groups in splits:
         model = clone(estimator)
         with one_torch_thread(model):
-            model.fit(X.iloc[train], y.iloc[train])
+            model.fit(X.iloc[train], y.iloc[train], **groups)
             scores.append(scorer(model, X.iloc[test], y.iloc[test]))
     return float(np.mean(scores))
 

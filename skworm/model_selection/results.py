@@ -249,6 +249,12 @@ class WormScores:
             arrays = [own.to_numpy() for own in worms]
             rng = np.random.RandomState(random_state)
             resampled = pd.DataFrame(bootstrap_over_worms(arrays, n_resamples=n_resamples, rng=rng), columns=both)
+            for name in metrics if is_trajectories else ():
+                own = [name, PERSISTENCE + name]
+                if part[own].isna().any(axis=None):
+                    known = [fits[own].dropna().to_numpy() for fits in worms]
+                    known, rng = [array for array in known if len(array)], np.random.RandomState(random_state)
+                    resampled[own] = bootstrap_over_worms(known, n_resamples=n_resamples, rng=rng) if known else np.nan
             row = dict(zip(keys, values, strict=True))
             row |= {"n_worms": len(means), "n_fits": len(part.drop_duplicates(FIT))}
             if len(means) == 1:

@@ -10,14 +10,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import is_classifier, is_regressor
-from sklearn.compose import ColumnTransformer
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.feature_selection import VarianceThreshold
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from skworm.frames.index import (
     FRAME_LEVEL,
@@ -39,8 +35,6 @@ PERSISTENCE = "persistence_"
 """Begins the names of the errors of persistence, which stand beside those of each model."""
 
 _SIDED_TURNS = ("dorsal_turn", "ventral_turn")
-# More frames than any recording has.
-_FAR = 1e7
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +73,14 @@ class Samples:
         """Return X and y of those of the rows that a model can learn from."""
         known = self.training_rows(rows)
         return self.X.iloc[known], self.y.iloc[known]
+
+    def groups_of_fit(self, estimator: Any, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the animals of what is learned from `rows`, for an estimator that splits them once more."""
+        if self.animal is None:
+            return {}
+        from skworm.estimators.calibration import takes_groups
+
+        return {"groups": self.animal[self.training_rows(rows)]} if takes_groups(estimator) else {}
 
     def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:
         """Score the predictions for `rows`: a dictionary or several for each worm, with its name as ``"worm"``."""
@@ -122,7 +124,7 @@ class StateSamples(Samples):
     @classmethod
     def baselines(cls) -> dict[str, Any]:
         """Return ``"majority"``, the most frequent training state, and ``"clock"``, which sees frame numbers alone."""
-        return {"majority": DummyClassifier(strategy="most_frequent"), "clock": _clock(KNeighborsClassifier)}
+        return {"majority": DummyClassifier(strategy="most_frequent"), "clock": Clock(KNeighborsClassifier(1))}
 
     def states(self, rows: Any = slice(None)) -> list[str]:
         """Return the known states among the rows, in alphabetical order."""
@@ -187,7 +189,7 @@ class BehaviorSamples(Samples):
     @classmethod
     def baselines(cls) -> dict[str, Any]:
         """Return ``"mean"`` over training frames, ``"clock"``, and ``"linear"``, a ridge regression."""
-        return {"mean": DummyRegressor(), "clock": _clock(KNeighborsRegressor), "linear": Ridge(alpha=1.0)}
+        return {"mean": DummyRegressor(), "clock": Clock(KNeighborsRegressor(1)), "linear": Ridge(alpha=1.0)}
 
     def training_rows(self, rows: np.ndarray) -> np.ndarray:
         """Return the frames whose signals are all known."""
@@ -331,9 +333,44 @@ def make_samples(
     return train, sets
 
 
-def moments(X: pd.DataFrame) -> pd.DataFrame:
-    """Return the worm and the frame number of each row, all that a clock sees."""
-    return X.index.to_frame(index=False)[[WORM_LEVEL, FRAME_LEVEL]].astype({WORM_LEVEL: str})
+class Clock(BaseEstimator):
+    """Give a frame what the frame of the nearest number has, of the same worm.
+
+    For a worm that was not in training it asks each training worm, and takes the most frequent answer or the mean.
+    """
+
+    def __init__(self, nearest: Any) -> None:
+        self.nearest = nearest
+
+    def fit(self, X: pd.DataFrame, y: Any) -> Self:
+        """Remember the frames of each worm, of which `X` gives the number alone."""
+        worm, frame = _moments(X)
+        answers = np.asarray(y)
+        self.worms_ = {
+            name: clone(self.nearest).fit(frame[worm == name], answers[worm == name]) for name in np.unique(worm)
+        }
+        return self
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Return what the nearest frames have."""
+        worm, frame = _moments(X)
+        answers = np.stack([nearest.predict(frame) for nearest in self.worms_.values()])
+        predicted = _most_frequent(answers) if is_classifier(self.nearest) else answers.mean(axis=0)
+        for name, own in zip(self.worms_, answers, strict=True):
+            predicted[worm == name] = own[worm == name]
+        return predicted
+
+
+def _moments(X: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    frame = np.asarray(X.index.get_level_values(FRAME_LEVEL), dtype=np.float64)
+    return np.asarray(X.index.get_level_values(WORM_LEVEL), dtype=str), frame[:, None]
+
+
+def _most_frequent(answers: np.ndarray) -> np.ndarray:
+    """Return the most frequent answer of each column, the first in alphabetical order of several."""
+    names, codes = np.unique(answers, return_inverse=True)
+    counts = (codes.reshape(answers.shape)[:, :, None] == np.arange(len(names))).sum(axis=0)
+    return names[counts.argmax(axis=1)]
 
 
 def _task_of(estimators: Mapping[str, Any], y: Any) -> type[Samples]:
@@ -452,15 +489,6 @@ def _confusion(true: np.ndarray, predicted: np.ndarray) -> dict[str, dict[str, i
         if state != UNKNOWN:
             counts.setdefault(state, {})[guess] = n
     return counts
-
-
-def _clock(neighbors: Any) -> Any:
-    # Frames of the same worm are nearer than any of another, and an unseen worm is as far from each.
-    apart = ("worm", OneHotEncoder(handle_unknown="ignore", sparse_output=False), [WORM_LEVEL])
-    number = ("frame", "passthrough", [FRAME_LEVEL])
-    place = ColumnTransformer([apart, number], transformer_weights={"worm": _FAR})
-    # With one worm to train on the frame number alone is left.
-    return make_pipeline(FunctionTransformer(moments), place, VarianceThreshold(), neighbors(n_neighbors=1))
 
 
 def _arrays_of_table(table: pd.DataFrame | np.ndarray) -> list[np.ndarray]:

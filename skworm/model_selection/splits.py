@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
-from skworm.frames.index import frame_of_rows, window_of_rows, worm_of_rows
+from skworm.frames.index import frame_of_rows, worm_of_rows
 from skworm.metrics.bouts import check_frames_differ
 from skworm.parameters import check_choice, check_whole
 
@@ -241,7 +241,7 @@ class WormGroupKFold(BaseCrossValidator):
             "own and pass groups= of their animals"
         )
         check_frames_differ(worm if recording is None else recording, frame, remedy)
-        window = window_of_rows(X, worm, self.window)
+        window = frame // self.window
         folds = self._folds(names, worm_codes, frame, window)
         for combination in combinations(range(len(names)), self.n_train_worms):
             unseen = np.flatnonzero(~np.isin(worm_codes, combination))
