@@ -180,7 +180,6 @@ def test_coverage_holds_on_average_over_the_worms_it_was_calibrated_on(coverage)
     assert coverage_report(y, sets)["coverage"].mean() >= coverage - 1e-9
 
 
-@pytest.mark.parametrize("meta", [TemperatureScaledClassifier, ConformalStateClassifier])
 @pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
 def test_coverage_holds_where_probabilities_repeat(coverage):
     X, y = make_frames(make_worms(4, n_frames=300, random_state=0), neurons=["RID", "ALA", "AVBL"], states="2")
@@ -203,6 +202,7 @@ def test_states_that_are_missing_or_in_another_order_are_refused():
             report(y.where(np.arange(4) != 1), sets)
 
 
+@pytest.mark.parametrize("meta", [TemperatureScaledClassifier, ConformalStateClassifier])
 def test_worms_come_from_the_index_or_by_name_and_unknown_frames_are_left_out(worms, meta):
     X, y = worms
     worm = X.index.get_level_values("worm")

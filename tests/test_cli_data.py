@@ -333,19 +333,32 @@ def test_frames_whose_annotation_has_no_counterpart_are_left_out(classes, annota
     assert accuracy_on_annotated(table, classes) == (None if expected is None else pytest.approx(expected))
 
 
+def test_what_is_read_is_not_replaced(folder, model_file, tmp_path):
+    recording = tmp_path / "worm.csv"
+    pd.DataFrame({"time": np.arange(40) / 3, "AVAL": np.arange(40.0)}).to_csv(recording, index=False)
+    before = recording.read_bytes(), model_file.read_bytes()
+    for out, message in (
+        (recording, "worm.csv is read, and would be replaced"),
+        (tmp_path / "x.txt", "let it end in .csv"),
+    ):
+        result = call("predict", model_file, recording, "--out", out, "--overwrite")
+        assert (result.exit_code, message in result.stderr) == (2, True)
+    assert (recording.read_bytes(), model_file.read_bytes()) == before
+
+
 def test_what_cannot_be_written_is_told_before_any_work(folder, model_file, tmp_path):
-    (tmp_path / "taken.skworm").mkdir()
+    (tmp_path / "taken.csv").mkdir()
     (tmp_path / "file.txt").touch()
     train = ("train", "--data", folder, "--model", "svm", "--overwrite", "--out")
     predict = ("predict", model_file, folder, "--overwrite", "--out")
     for command in (train, predict):
-        result = call(*command, tmp_path / "taken.skworm")
-        assert (result.exit_code, "taken.skworm is a folder; pass the name of a file" in result.stderr) == (2, True)
+        result = call(*command, tmp_path / "taken.csv")
+        assert (result.exit_code, "taken.csv is a folder; pass the name of a file" in result.stderr) == (2, True)
         result = call(*command, tmp_path / "file.txt" / "x.csv")
         assert (result.exit_code, "file.txt is a file, where --out needs a folder" in result.stderr) == (2, True)
     with mock.patch("os.access", side_effect=lambda path, mode: mode != os.W_OK):
-        for command in (train, predict, ("report", folder, "--out")):
-            result = call(*command, tmp_path / "new.html")
+        for command, name in ((train, "new.skworm"), (predict, "new.csv"), (("report", folder, "--out"), "new.html")):
+            result = call(*command, tmp_path / name)
             assert (result.exit_code, f"the folder {tmp_path} cannot be written to" in result.stderr) == (2, True)
 
 

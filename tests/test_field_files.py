@@ -99,6 +99,24 @@ def test_nwb_one_series_for_each_neuron(nwb):
     np.testing.assert_array_equal(worm.derivatives, -TRACES)
 
 
+def test_nwb_of_one_neuron_and_of_a_plane_that_is_not_read(nwb):
+    file, path = nwb
+    for name, labels, traces in (("one", [b"AVAL", b"RID"], TRACES[:, :2]), ("two", [b"RIML"], TRACES[:, 2])):
+        plane = typed(file, f"processing/ophys/seg/{name}", "PlaneSegmentation")
+        plane["ID_labels"] = np.array(labels)
+        region = series(file, f"processing/ophys/DfOverF/{name}", traces)
+        region["rois"] = np.arange(len(labels))
+        region["rois"].attrs["table"] = plane.ref
+    file.close()
+    with pytest.warns(UserWarning, match=r"DfOverF/two is not read, and with it \['RIML'\]"):
+        (worm,) = load_recordings(path)
+    assert worm.neurons == ("AVAL", "RID")
+    with h5py.File(path, "a") as file:
+        del file["processing/ophys/DfOverF/one"]
+    (worm,) = load_recordings(path)
+    np.testing.assert_array_equal(worm.traces, TRACES[:, 2:3])
+
+
 def test_nwb_states_of_a_lab_are_told_by_their_translation(nwb):
     file, path = nwb
     series(file, "processing/ophys/DfOverF/dff", TRACES)

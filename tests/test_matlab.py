@@ -305,6 +305,17 @@ def test_frames_without_state_are_unknown(tmp_path, version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_structs_among_plain_variables(tmp_path, version):
+    flags = {"fwd": column([1, 1, 0, 0, 0, 0]), "rev": column([0, 0, 0, 1, 1, 1])}
+    (worm,) = load_recordings(write(tmp_path / "a.mat", version, small(States=flags)["worm"]))
+    assert worm.states.tolist() == ["forward"] * 2 + ["unknown"] + ["reverse"] * 3
+    key = {"fwd": np.array([[1.0]]), "rev1": np.array([[2.0]])}
+    variables = small(States=column([1, 1, 2, 2, 2, 2]), States_key=key)
+    (worm,) = load_recordings(write(tmp_path / "b.mat", version, variables["worm"]))
+    assert worm.states.tolist() == ["forward"] * 2 + ["reverse_1"] * 4
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_absent_and_empty_fields(tmp_path, version):
     variables = small(tv=np.empty((0, 0)), States=np.empty((0, 0)), tracesDif=[])
     (worm,) = load_recordings(write(tmp_path / "a.mat", version, variables))

@@ -89,10 +89,10 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(write, ending, tmp_
     with pytest.raises(DiskFull):
         write(tmp_path, 2)
     after = contents(tmp_path)
-    assert set(after) == set(before)
-    assert [after[name] for name in after if name.endswith(ending)] == [
-        before[name] for name in before if name.endswith(ending)
-    ]
+    # An outcome never stands beside files of another run.
+    gone = {"outcome.json"} if write is write_all and ending != "report.html" else set()
+    assert set(after) == set(before) - gone
+    assert all(after[name] == before[name] for name in after if name.endswith(ending))
 
 
 @pytest.mark.parametrize("ending", ["states.csv", "states_bouts.csv", "states_ethogram.png", ".skworm"])

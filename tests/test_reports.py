@@ -6,6 +6,7 @@ import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest import mock
 from urllib.parse import unquote
 
 import numpy as np
@@ -322,6 +323,21 @@ def test_a_browser_shows_every_table_and_picture_and_asks_for_nothing(browser, p
     assert facts["text"] > 1000
     assert facts["fetched"] == []
     assert asked == ["/page.html"]
+
+
+def test_a_report_is_of_the_runs_of_its_experiment(reproduced, tmp_path):
+    folder = tmp_path / "table1"
+    shutil.copytree(reproduced / "table1", folder)
+    assert "MLPStateClassifier" not in page_of(folder, tmp_path)
+    few = ("--models", "mlp-plain", "--folds", 1, "--epochs", 1, "--neurons", "AVAL,AVAR,RID", "--n-jobs", 1, "--quiet")
+    with mock.patch("skworm.paper.outcome.table_of_arms", side_effect=ValueError("an early end")):
+        result = call("reproduce", "table1", "--data", reproduced.parent / "worms", "--out", folder, *few)
+    assert result.exit_code == 2
+    assert "MLPStateClassifier" not in page_of(folder, tmp_path)
+    with mock.patch("skworm.paper.outcome.save_figure", side_effect=OSError("an early end")):
+        result = call("reproduce", "table1", "--data", reproduced.parent / "worms", "--out", folder, *few)
+    assert result.exit_code != 0
+    assert not (folder / "outcome.json").exists()
 
 
 def test_a_baseline_that_no_experiment_has_is_refused(reproduced):

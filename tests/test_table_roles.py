@@ -129,9 +129,17 @@ def test_a_clock_and_states_under_other_names_are_pointed_at():
     for name in ("time", "AVAL"):
         with pytest.raises(ValueError, match=rf"column '{name}'.* holds 'no'.*leave the cell empty$"):
             as_recording(table(**{name: ["no"] * N_FRAMES}), "a")
-    frames = frames.rename(columns={"time": "Time (s)"})
-    with pytest.raises(ValueError, match=r"one of \['Time \(s\)', "):
+    frames = frames.rename(columns={"time": "clock"})
+    with pytest.raises(ValueError, match=r"name the column by columns=\{'time': ...\}, one of \['clock', "):
         as_recording(frames, "a")
+
+
+@pytest.mark.parametrize("name", ["Time (s)", "time_s", "Time [s]", "TIME"])
+def test_seconds_are_the_time_however_they_are_written(name):
+    frames = table()
+    frames["time"] += np.where(np.arange(N_FRAMES) < 20, 0.0, 600.0)
+    worm = as_recording(frames.rename(columns={"time": name}), "a")
+    np.testing.assert_allclose(worm.time, frames["time"])
 
 
 def test_flags_of_states_contradict_each_other_or_are_not_there():
@@ -165,6 +173,45 @@ def test_decimal_commas_wherever_the_first_is(separator, ending, tmp_path):
 def test_decimal_commas_of_all_forms(first, tmp_path):
     (tmp_path / "a.csv").write_text(f"time;AVAL;RID\n0;0;0\n{first}\n1;1;1\n")
     np.testing.assert_allclose(load_recordings(tmp_path)[0].traces, [[0, 0], [0.1, 0.2], [1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("time\tAVAL\tRID\n0.0\t987\t1,021\n0.5\t1,043\t998\n", "one divides thousands"),
+        ("time;AVAL;RID\n0,0;987;1.021\n0,5;1.043;998\n", "one divides thousands"),
+        ("# Leica SP8\ntime,AVAL,RID\n0,1,2\n", "the first line, '# Leica SP8', names one column of 3"),
+    ],
+)
+def test_text_that_would_be_misread_is_refused(text, message, tmp_path):
+    (tmp_path / "a.csv").write_text(text)
+    (tmp_path / "a.csv").rename(tmp_path / f"a.{'tsv' if chr(9) in text else 'csv'}")
+    with pytest.raises(ValueError, match=message):
+        load_recordings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sep=;\ntime;AVAL\n0,0;1,5\n0,5;2,5\n", "time;AVAL\r0,0;1,5\r0,5;2,5\r", "sep=,\ntime,AVAL\n0,1.5\n0.5,2.5\n"],
+)
+def test_text_of_any_line_end_and_separator(text, tmp_path):
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    (tmp_path / "~$a.xlsx").write_bytes(b"lock")
+    np.testing.assert_allclose(load_recordings(tmp_path)[0].traces, [[1.5], [2.5]])
+
+
+def test_sheets_of_other_times_are_not_joined(tmp_path):
+    pytest.importorskip("openpyxl")
+    states = pd.DataFrame({"Time": table()["time"], "state": np.resize(["forward", "reverse"], N_FRAMES)})
+    for order, alike in ((1, True), (-1, False)):
+        with pd.ExcelWriter(tmp_path / "a.xlsx") as book:
+            table().to_excel(book, sheet_name="traces", index=False)
+            states[::order].to_excel(book, sheet_name="behaviour", index=False)
+        if alike:
+            assert (load_recordings(tmp_path)[0].states == states["state"]).all()
+        else:
+            with pytest.raises(ValueError, match="'traces' and 'behaviour' have other times"):
+                load_recordings(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["time", "Time"])

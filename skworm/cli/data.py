@@ -188,10 +188,17 @@ def predict(
     Recordings of another frame rate are resampled to that of training.
     """
     paths = [out, out.with_name(f"{out.stem}_bouts.csv"), out.with_name(f"{out.stem}_ethogram.png")]
-    for path in paths:
-        check_out(path, overwrite)
     from skworm.atomic import atomic_path
     from skworm.datasets import load_recordings
+    from skworm.datasets.files import recording_files
+
+    if out.suffix.lower() != ".csv":
+        raise ValueError(f"--out {out} is not the name of a table; let it end in .csv")
+    inputs = {Path(model).resolve(), *(file.resolve() for file in recording_files(recordings))}
+    for path in paths:
+        check_out(path, overwrite)
+        if path.resolve() in inputs:
+            raise FileExistsError(f"{path} is read, and would be replaced; pass another --out")
     from skworm.estimators.prediction import accuracy_on_annotated, bouts_in_seconds, decode_states
     from skworm.persistence import load
     from skworm.plotting import EthogramDisplay

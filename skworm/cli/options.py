@@ -301,13 +301,22 @@ _SENTENCES = (
     (r"leave the column out and pass fps\b", "leave the column out and pass --table-fps"),
     (r"pass fps=\.\.\. in frames a second", "pass --table-fps with the frames a second"),
 )
+# What `skworm reproduce` has not, unlike other commands.
+_NOT_IN_REPRODUCE = (
+    (r", or pass --states as_recorded", ""),
+    (r",? or pass --neurons union", ""),
+    (r" or --neurons union", ""),
+    (r"lower n_splits or window, or ", ""),
+)
 _VALUE = r"""'[^']*'|"[^"]*"|\{[^{}]*\}|\([^()]*\)|\[[^\[\]]*\]|\.\.\.|[\w+-]+(?:\.\w+)?"""
 _STEERING = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
 
 def in_options(text: str) -> str:
     """Return a text with parameters of Python as the options that the running command has for them."""
-    for pattern, remedy in _SENTENCES:
+    context = click.get_current_context(silent=True)
+    reproduces = context is not None and context.parent is not None and context.parent.info_name == "reproduce"
+    for pattern, remedy in (*_SENTENCES, *(_NOT_IN_REPRODUCE if reproduces else ())):
         text = re.sub(pattern, remedy, text)
     options = _options()
     names = "|".join(sorted(options, key=len, reverse=True)) or "(?!)"

@@ -228,7 +228,9 @@ def recording_files(path: Path) -> list[Path]:
     """Return the file itself, or the files of recordings in a folder, which must hold some, in natural order."""
     if not path.is_dir():
         return [path]
-    files = [file for file in path.iterdir() if not file.name.startswith(".") and file.is_file() and _is_data(file)]
+    files = [
+        file for file in path.iterdir() if not file.name.startswith((".", "~$")) and file.is_file() and _is_data(file)
+    ]
     if not files:
         below = sorted(file.parent.name for file in path.glob("*/*") if file.is_file() and _format_of(file) is not None)
         remedy = f"pass one of the folders in it, {below[0]!r} or another" if below else "put some there"

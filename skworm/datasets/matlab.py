@@ -298,7 +298,7 @@ class _HDF5Reader:
         """Return a variable, or None if neither it nor a field of it is among `fields`."""
         import h5py
 
-        if isinstance(node, h5py.Group):
+        if name not in fields and isinstance(node, h5py.Group):
             return {field: self.value(child) if field in fields else None for field, child in node.items()}
         return self.value(node) if name in fields else None
 
@@ -409,7 +409,8 @@ def _version_5_array(data: bytes, order: str, fields: Collection[str] | None = N
     _refuse(min(shape) < 0 or len(shape) < 2, f"an array has the shape {shape}")
     name, rest = elements[2][1].decode("latin-1"), elements[3:]
     if array_class in (_STRUCT, _OBJECT):
-        return name, _version_5_struct(rest[array_class == _OBJECT :], shape, order, fields, depth)
+        wanted = None if fields is not None and name in fields else fields
+        return name, _version_5_struct(rest[array_class == _OBJECT :], shape, order, wanted, depth)
     if fields is not None and name not in fields:
         return name, None
     if array_class in _NUMBERS:

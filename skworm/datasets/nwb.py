@@ -70,6 +70,8 @@ def read_nwb(path: Path, *, dataset: str, renamed: Collection[str] = ()) -> Reco
                 f"several series could be meant: {[series.node.name for series in best]}; copy the one that is wanted "
                 "into a file of its own, or into a CSV table"
             )
+        if best:
+            _warn_of_others(best[0], candidates)
         traces, time, labels, derivatives = best[0].read() if best else _traces_of_each_neuron(groups)
         subject = file.get("general/subject/subject_id")
         names = [] if subject is None else read_dataset(subject).ravel().tolist()
@@ -100,18 +102,21 @@ class _Series:
         shape = node["data"].shape
         region = next((name for name in _REGIONS if name in node), None)
         rois = None if region is None else read_dataset(node[region]).ravel()
-        self.n_neurons = shape[-1] if rois is None else len(rois)
+        self.n_neurons = (1 if len(shape) < 2 else shape[-1]) if rois is None else len(rois)
         # Frames come first by the standard, and some files have them last.
         self.n_frames = shape[0] if len(shape) < 2 or shape[1] == self.n_neurons else shape[1]
         self.labels = self._labels(groups, rois, None if region is None else node[region].attrs.get("table"))
         # Higher for what is more likely meant.
         is_dff = _is_kind(node.parent, "DfOverF") or node.parent.name.endswith("/DfOverF")
-        self.rank = is_dff, sum(is_neuron(neuron_name(label)) for label in self.labels)
+        self.identified = {name for label in self.labels if is_neuron(name := neuron_name(label))}
+        self.rank = is_dff, len(self.identified)
 
     def read(self) -> _Found:
         """Return traces, time and labels, and no derivatives."""
         time = _time_of_traces(self.node, self.n_frames)
-        return frames_first(_values(self.node), "traces", self.n_neurons, (len(time),)), time, self.labels, None
+        values = _values(self.node)
+        values = values[:, np.newaxis] if values.ndim == 1 else values
+        return frames_first(values, "traces", self.n_neurons, (len(time),)), time, self.labels, None
 
     def _labels(self, groups: list[Any], rois: np.ndarray | None, reference: Any) -> list[str]:
         if reference and rois is not None:
@@ -124,6 +129,16 @@ class _Series:
                 if column is not None and len(column) == self.n_neurons:
                     return column
         return [""] * self.n_neurons
+
+
+def _warn_of_others(chosen: _Series, candidates: list[_Series]) -> None:
+    for other in candidates:
+        if lost := sorted(other.identified - chosen.identified):
+            warnings.warn(
+                f"the series {other.node.name} is not read, and with it {lost[:6]}: {chosen.node.name} has more names; "
+                "write the traces of all planes into one series",
+                stacklevel=2,
+            )
 
 
 def _traces_of_each_neuron(groups: list[Any]) -> _Found:

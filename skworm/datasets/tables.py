@@ -27,6 +27,7 @@ from skworm.recording import STATES, UNKNOWN, Recording, is_neuron, neuron_name,
 _TIME = "time"
 _STATE = "state"
 _BEHAVIOR_PREFIX = "behavior:"
+_TIMES = (_TIME, "time_(s)", "time_[s]", "time_s", "time_(sec)")
 _CLOCKS = ("index", "frame", "frames", "frame_number", "frame_no", "t", "time_(s)", "time_s", "seconds", "timestamp")
 _SIGNALS = (
     *("velocity", "speed", "stimulus", "stim", "temperature", "temp", "x", "y", "z", "pos", "position", "curvature"),
@@ -122,8 +123,10 @@ def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]
     knows what the worm does.
     """
     words = {name: name.strip().lower().replace(" ", "_") for name in table.columns}
-    times, own_states = ([name for name, word in words.items() if word == role] for role in (_TIME, _STATE))
-    named = {name: words[name] for name in (*times, *own_states) if words[name] not in table.columns}
+    times = [name for word in _TIMES for name, own in words.items() if own == word][:1]
+    own_states = [name for name, word in words.items() if word == _STATE]
+    roles_of = {**dict.fromkeys(times, _TIME), **dict.fromkeys(own_states, _STATE)}
+    named = {name: role for name, role in roles_of.items() if role not in table.columns}
     table = table.rename(columns=named)
     words |= {_TIME: _TIME, _STATE: _STATE}
     flags = [name for name in table.columns if _is_flag(table[name], name)]
@@ -191,11 +194,21 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 
 def _read_text(path: Path, state: str) -> pd.DataFrame:
     try:
-        text = _content_of(path).decode("utf-8-sig")
+        text = re.sub("\r\n?", "\n", _content_of(path).decode("utf-8-sig"))
+        # Excel says so, where it writes another separator than is usual.
+        told = re.match('"?sep=(.)"?\n', text)
+        text = text[told.end() :] if told else text
         first, _, rows = text.partition("\n")
         separator = next((mark for mark in "\t;" if mark in first and (mark == "\t" or "," not in first)), ",")
-        number = rf"(?:^|[{separator}\n])[ \"]*[+-]?\d*,\d+(?:[eE][+-]?\d+)?[ \"]*(?=[{separator}\r\n]|$)"
+        separator = told[1] if told else separator
+        edge = rf"[{re.escape(separator)}\n]"
+        number = rf"(?:^|{edge})[ \"]*[+-]?\d*,\d+(?:[eE][+-]?\d+)?[ \"]*(?={edge}|$)"
         decimal = "," if separator != "," and re.search(number, rows) else "."
+        if decimal == "," and (point := re.search(number.replace("*,", r"*\."), rows)):
+            raise ValueError(
+                f"some numbers have a comma, and others a point, such as {point[0].strip(separator)!r}, so that one "
+                "divides thousands; export the table without marks between thousands"
+            )
         header = _check_rows(text, separator)
         return pd.read_csv(
             io.StringIO(text),
@@ -237,6 +250,10 @@ def _check_rows(text: str, separator: str) -> list[str]:
         raise ValueError(f"the columns {several} repeat; give each neuron one column")
     is_blank = False
     for row in rows:
+        if len(header) == 1 and len(row) > 1:
+            raise ValueError(
+                f"the first line, {header[0]!r}, names one column of {len(row)}; delete all above the header"
+            )
         if row and (is_blank or len(row) != len(header)):
             raise ValueError(
                 f"line {rows.line_num} has {len(row)} cells, the header {len(header)}"
@@ -292,6 +309,12 @@ def _read_workbook(path: Path) -> pd.DataFrame:
             if column not in table
             and (column.strip().lower() == _STATE or column.startswith(_BEHAVIOR_PREFIX) or _is_signal(column.lower()))
         ]
+        clocks = [*_times(table), *_times(sheet)] if wanted else []
+        if len(clocks) == 2 and not np.array_equal(clocks[0], clocks[1]):
+            raise ValueError(
+                f"the sheets {name!r} and {other!r} have other times, so that their rows do not belong together; write "
+                "a row for each frame into both, or one sheet"
+            )
         if wanted and len(sheet) == len(table):
             table = table.join(sheet[wanted])
         elif len(sheet):
@@ -301,6 +324,10 @@ def _read_workbook(path: Path) -> pd.DataFrame:
                 stacklevel=2,
             )
     return table
+
+
+def _times(sheet: pd.DataFrame) -> list[np.ndarray]:
+    return [_numbers(sheet[column]) for column in map(str, sheet) if column.strip().lower() == _TIME]
 
 
 def _with_header(sheet: pd.DataFrame) -> pd.DataFrame:

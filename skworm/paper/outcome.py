@@ -16,7 +16,7 @@ from skworm.atomic import atomic_path, write_whole
 from skworm.model_selection import WormScores
 from skworm.model_selection.comparison import few_worms_notes
 from skworm.model_selection.results import write_csv
-from skworm.model_selection.store import package_versions
+from skworm.model_selection.store import now, package_versions
 from skworm.paper.declaration import Plan, Target
 from skworm.paper.figures import dots_figure, mark_departure
 from skworm.paper.study import N_SPLITS, Settings, Study, load_material
@@ -32,7 +32,7 @@ from skworm.paper.tables import (
 
 _KEPT = "outcome.json"
 _PACKAGES = ("skworm", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "skorch", "matplotlib")
-_WORDS = ("title", "settings", "reading", "departure", "command", "began")
+_WORDS = ("title", "settings", "reading", "departure", "command", "began", "ended")
 _TURNS = {"dorsal_turn", "ventral_turn"}
 
 
@@ -50,6 +50,7 @@ class Outcome:
     files: Sequence[Path] = field(default_factory=list)  # All files, figures included
     command: str = ""  # The command that made it; empty where a script did
     began: str = ""  # When, in ISO 8601 with milliseconds, in UTC
+    ended: str = ""  # When its fits had ended
 
     @property
     def text(self) -> str:
@@ -71,6 +72,7 @@ def run_target(
     study = Study(settings, load_material(settings))
     plan = target.plan(study)
     scores = study.run(plan.arms, out, n_jobs=n_jobs, verbose=verbose)
+    ended = now()
     # External recordings that no score is of count as none; they still took part in choosing the derivative.
     record = {"target": target.name, **study.record()}
     if study.material.external_name not in scores.evaluations:
@@ -98,6 +100,7 @@ def run_target(
         sentences_of(compared, plan.arms),
         command=command,
         began=began,
+        ended=ended,
     )
     return write_outcome(out, outcome, record=record, data=data, figures=figures)
 
@@ -112,6 +115,7 @@ def describe_study(study: Study, scores: WormScores) -> str:
     external = f"{material.external_name}, {len(material.external)} worms" if material.external else "none"
     if material.external_apart:
         external += f", by fits on the neurons that they have: {', '.join(material.external_neurons)}"
+    rates = {f"{worm.fps:.3g}" for worm in (*material.recordings, *material.external)}
     counts = " or ".join(map(str, sorted(set(scores.table["n_train_worms"]))))
     combinations = "each in equally many combinations" if settings.few_combinations else "every combination"
     lines = {
@@ -122,6 +126,7 @@ def describe_study(study: Study, scores: WormScores) -> str:
         f"of windows of 8 frames held out ({', '.join(settings.fold_by).replace('_', ' ')})",
         "epochs": settings.max_epochs or "those of each network",
         "external": external,
+        "rate": f"{' to '.join(dict.fromkeys((min(rates, key=float), max(rates, key=float))))} frames a second",
         "seed": settings.random_state,
     }
     return "\n".join(f"{name + ':':<10}{value}" for name, value in lines.items())
@@ -169,9 +174,9 @@ def _reading_of_clock(table: pd.DataFrame) -> list[str]:
         for accuracy, fold_by in clock[["accuracy_mean", "fold_by"]].itertuples(index=False)
     )
     text = (
-        "Held-out windows come from the training worms. Clock is 1-nearest neighbour on the frame number alone, "
-        f"without any neural data: {' and '.join(values)}. Where a model comes near its clock, remembering the moment "
-        "explains it (leakage); other worms have no such shortcut."
+        "Held-out windows come from the training worms. Clock gives a frame the state of the training frame with the "
+        f"nearest number, of the same worm, without any neural data: {' and '.join(values)}. Where a model comes near "
+        "its clock, remembering the moment explains it (leakage); other worms have no such shortcut."
     )
     return [text] if values else []
 
@@ -206,6 +211,8 @@ def write_outcome(
 ) -> Outcome:
     """Write all files of an experiment, each whole, and the outcome for a report; return it with its files."""
     folder.mkdir(parents=True, exist_ok=True)
+    # Where this ends early, no outcome stands beside files of another run.
+    (folder / _KEPT).unlink(missing_ok=True)
     files = [write_csv(folder / f"{name}.csv", table) for name, table in data.items()]
     blocks = [f"## {heading}\n\n{markdown(table)}" for heading, table in outcome.tables.items()]
     page = [f"# {outcome.title}", outcome.settings.replace("\n", "  \n"), *blocks]

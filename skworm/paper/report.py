@@ -195,7 +195,7 @@ def _sections_of_folder(folder: Path, baseline: str | None) -> list[Section]:
     if outcome is not None:
         sections = [_section_of_target(outcome, scores, baseline, record)]
         runs = [run for path in sorted(folder.rglob("runs")) for run in read_runs(path.parent) if run.record]
-        sections[0].runs = [run for run in runs if run.record["called"] >= outcome.began]
+        sections[0].runs = [run for run in runs if outcome.began <= run.record["called"] <= outcome.ended]
     else:
         runs = [scores] if scores is not None else [run for run in reversed(read_runs(folder)) if len(run.table)]
         known = sorted({name for run in runs for name in run.models})
