@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.utils import _safe_indexing
 
 from skworm.frames.index import (
     FRAME_LEVEL,
@@ -72,7 +73,7 @@ class Samples:
     def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, Any]:
         """Return X and y of those of the rows that a model can learn from."""
         known = self.training_rows(rows)
-        return self.X.iloc[known], self.y.iloc[known]
+        return self.X.iloc[known], _safe_indexing(self.y, known)
 
     def groups_of_fit(self, estimator: Any, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Return the animals of what is learned from `rows`, for an estimator that splits them once more."""
@@ -133,11 +134,6 @@ class StateSamples(Samples):
     def training_rows(self, rows: np.ndarray) -> np.ndarray:
         """Return the frames whose state is known."""
         return rows[self.y[rows] != UNKNOWN]
-
-    def training_samples(self, rows: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
-        """Return the frames whose state is known, and their states."""
-        known = self.training_rows(rows)
-        return self.X.iloc[known], self.y[known]
 
     def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:
         """Score states worm by worm, and count how often each labelled state is predicted as which."""
