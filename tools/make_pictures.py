@@ -45,33 +45,11 @@ def benchmark(name: str, *options: str) -> tuple[str, ...]:
 
 
 REPRODUCE = ("-c", "from skworm.cli import main; main()", "reproduce")
-UNION = (
-    "--data",
-    "{data}",
-    "--out",
-    ".",
-    "--what",
-    "union",
-    "draw",
-    "--thin",
-    "2",
-    "--epochs",
-    "300",
-    "--figure",
-    "a.png",
-)
 PICTURES = {
     "readme": Picture(((str(ROOT / "tools" / "readme_picture.py"), "{data}", "a.png"),)),
     "velocity": Picture(((str(ROOT / "examples" / "velocity.py"),),), "velocity.png"),
     "leakage": Picture(((str(ROOT / "examples" / "choosing_a_split.py"), "{data}"),), "leakage.png"),
     "graphs": Picture((benchmark("true_graph", "--data", "{data}", "--methods", "functional", "--picture", "a.png"),)),
-    "neuron_curve": Picture(
-        (
-            benchmark("missing_neurons", *UNION, "--models", "MLP", "--dropouts", "0.2", "0.5"),
-            benchmark("missing_neurons", *UNION, "--models", "GNN", "--dropouts", "0.2"),
-        ),
-        long=True,
-    ),
     "figure4cd": Picture(
         ((*REPRODUCE, "figure4cd", "--data", "{data}", "--out", "out"),),
         "out/figure4cd.png",

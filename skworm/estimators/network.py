@@ -454,7 +454,7 @@ dict of DataFrame
         weights = self.net_.module_.state_dict().items()
         return hashlib.sha256(b"".join(value.cpu().numpy().tobytes() for _, value in weights)).hexdigest()
 
-    def kept_graphs(self) -> dict[Any, pd.DataFrame]:
+    def _kept_graphs(self) -> dict[Any, pd.DataFrame]:
         """Return the graph of each training worm, that of all as None; nothing where ``net_`` has other weights now."""
         if getattr(self, "_weights", None) in (None, self._digest_of_weights()):
             return {None: self.graph_, **self.graphs_}
@@ -482,7 +482,7 @@ dict of DataFrame
         names, codes = np.array([None]), np.zeros(len(X), dtype=int)
         if worms is not None:
             names, codes = np.unique(worms, return_inverse=True)
-        kept = self.kept_graphs()
+        kept = self._kept_graphs()
         graphs = [
             kept[name] if name in kept else self._infer_one(X[self._tensor(codes == code)])
             for code, name in enumerate(names)

@@ -333,7 +333,7 @@ def _last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
 
 
 def _graphs_by_worm(model: Any, X: Any, worms: np.ndarray | None, reinfer: bool) -> dict[Any, pd.DataFrame]:
-    stored = model.kept_graphs() if model.has_static_graph and not reinfer else {}
+    stored = model._kept_graphs() if model.has_static_graph and not reinfer else {}
     if worms is None:
         return {"population": stored[None] if stored else model.infer_graphs(X)[0]}
     names = pd.unique(worms)

@@ -121,7 +121,7 @@ def main():
     parser.add_argument("--thin", type=int, default=1, help="train the second part on each n-th frame")
     parser.add_argument("--folds", type=int, default=1)
     parser.add_argument("--dropouts", type=float, nargs="+", default=[0.0, 0.2])
-    parser.add_argument("--figure", type=Path, default=Path("docs/neuron_curve.png"))
+    parser.add_argument("--figure", type=Path, default=Path("neuron_curve.png"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     recordings = (
