@@ -166,12 +166,11 @@ def test_an_interrupted_run_says_how_to_continue(folder, tmp_path):
     assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_sigterm_ends_a_run_and_its_workers(folder, tmp_path, n_jobs):
-    process = started(folder, tmp_path, n_jobs=n_jobs)
+def test_sigterm_ends_a_run_and_its_workers(folder, tmp_path):
+    process = started(folder, tmp_path, n_jobs=2)
     try:
         workers = psutil.Process(process.pid).children(recursive=True)
-        assert n_jobs == 1 or len(workers) >= n_jobs
+        assert len(workers) >= 2
         os.kill(process.pid, signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
     finally:

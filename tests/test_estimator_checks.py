@@ -23,7 +23,7 @@ WEIGHTS_AND_ROWS = {
         "what is held out and drawn depends on the rows; without either, tests/test_weights.py compares them"
     )
 }
-FEW = {"max_epochs": 60, "learning_rate": 0.03, "random_state": 0, "device": "cpu"}
+FEW = {"max_epochs": 20, "learning_rate": 0.1, "random_state": 0, "device": "cpu"}
 
 ESTIMATORS = [
     SVMStateClassifier(),

@@ -462,7 +462,13 @@ def test_sensitivity_changes_one_reading_at_a_time(folder, tmp_path, monkeypatch
         assert unseen.loc[labels, "accuracy_mean"].nunique() > 1
 
 
-def test_pipeline_sensitivity_changes_frames_and_networks_one_at_a_time(folder, tmp_path):
+def test_pipeline_sensitivity_changes_frames_and_networks_one_at_a_time(folder, tmp_path, monkeypatch):
+    short = {
+        name: (frames, ours | {"max_epochs": 3})
+        for name, (frames, ours) in sensitivities.PIPELINE.items()
+        if "max_epochs" in ours
+    }
+    monkeypatch.setattr(sensitivities, "PIPELINE", {**sensitivities.PIPELINE, **short})
     _, table = reproduce("pipeline-sensitivity", folder, tmp_path, "--states", "2")
     unseen = table[table["evaluation"] == "unseen_worms"].set_index("label")
     for model in ("SVM", "MLP", "GNN"):
