@@ -14,14 +14,14 @@ GROUP = Groups.one(N_SAMPLES)
 
 def encoder():
     return EdgeEncoder(
-        N_NEURONS, N_NODE_FEATURES, n_hidden=6, neuron_embedding=2, edge_aggregation="concatenate", temperature=1.0,
+        N_NEURONS, N_NODE_FEATURES, n_hidden=6, embedding=2, aggregation="concatenate", temperature=1.0,
         batch_norm=False,
     )  # fmt: skip
 
 
-def passing(graph, n_message_steps=1):
-    options = {"self_edges": True, "message_normalization": "mean", "residual": True}
-    return MessagePassing(graph, n_message_steps=n_message_steps, **options)
+def passing(graph, n_steps=1):
+    options = {"self_edges": True, "normalization": "mean", "residual": True}
+    return MessagePassing(graph, n_steps=n_steps, **options)
 
 
 def readout(n_neurons=N_NEURONS, n_features=N_NODE_FEATURES):
@@ -85,9 +85,9 @@ def test_predicted_frames_stay_within_bounds():
     assert module(step, linear=linear, bounds=bounds).eval()(observed(), GROUP, n_steps=200).abs().max() <= 2
 
 
-@pytest.mark.parametrize("n_message_steps", [1, 2])
-def test_dynamic_edges_in_parts_give_the_same_messages_and_gradients(monkeypatch, n_message_steps):
-    messages = passing(DynamicGraph(encoder()), n_message_steps)
+@pytest.mark.parametrize("n_steps", [1, 2])
+def test_dynamic_edges_in_parts_give_the_same_messages_and_gradients(monkeypatch, n_steps):
+    messages = passing(DynamicGraph(encoder()), n_steps)
     nodes = torch.rand(N_SAMPLES, N_NEURONS, N_NODE_FEATURES)
 
     def run():

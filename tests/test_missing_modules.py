@@ -39,7 +39,7 @@ class TestModules:
 
     def encoder(self, neurons=None):
         torch.manual_seed(0)
-        options = {"n_hidden": 4, "neuron_embedding": 3, "edge_aggregation": "concatenate", "temperature": 1.0}
+        options = {"n_hidden": 4, "embedding": 3, "aggregation": "concatenate", "temperature": 1.0}
         encoder = EdgeEncoder(N_NEURONS, N_NODE_FEATURES, **options, batch_norm=False).double()
         if neurons is not None:
             encoder.embedding = torch.nn.Parameter(encoder.embedding[neurons])
@@ -58,7 +58,7 @@ class TestModules:
         "name", ["node_features", "hidden_neurons", "hidden_edges", "edge_weights", "dynamic", "fixed"]
     )
     def test_messages(self, name, normalization, nodes, present):
-        options = {"self_edges": True, "message_normalization": normalization, "residual": True, "n_message_steps": 2}
+        options = {"self_edges": True, "normalization": normalization, "residual": True, "n_steps": 2}
         there, group = ~self.MISSING, Groups(torch.arange(N_FRAMES) % 3, 3)
         whole = MessagePassing(self.graph(name), **options)
         part = MessagePassing(self.graph(name, there), **options)
@@ -91,7 +91,7 @@ class TestModules:
         shape = {"n_hidden": 4, "n_layers": 1, "batch_norm": None, "aggregation": aggregation, "fill_missing": True}
         outputs, states = [], []
         for complete in (False, True):
-            options = {"self_edges": True, "message_normalization": "row", "residual": True, "n_message_steps": 2}
+            options = {"self_edges": True, "normalization": "row", "residual": True, "n_steps": 2}
             messages = MessagePassing(self.graph(name), **options)
             torch.manual_seed(0)
             readout = ReadoutModule(N_NEURONS, N_NODE_FEATURES, 3, **shape)

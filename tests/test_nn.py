@@ -12,7 +12,7 @@ N_FRAMES, N_NEURONS, N_NODE_FEATURES, N_STATES = 30, 5, 2, 3
 
 
 def encoder(**changes):
-    options = {"n_hidden": 4, "neuron_embedding": 3, "edge_aggregation": "concatenate", "temperature": 1.0}
+    options = {"n_hidden": 4, "embedding": 3, "aggregation": "concatenate", "temperature": 1.0}
     return EdgeEncoder(N_NEURONS, N_NODE_FEATURES, **{**options, "batch_norm": False, **changes})
 
 
@@ -22,7 +22,7 @@ def readout(aggregation="concatenate"):
 
 
 def network(graph, aggregation="concatenate", **changes):
-    options = {"self_edges": True, "message_normalization": None, "residual": False, "n_message_steps": 1}
+    options = {"self_edges": True, "normalization": None, "residual": False, "n_steps": 1}
     messages = MessagePassing(graph, **{**options, **changes})
     return FrameModule(N_NEURONS, N_NODE_FEATURES, messages, readout(aggregation))
 
@@ -80,7 +80,7 @@ def test_messages_follow_equation_12(group):
 
 
 def test_edge_encoder_equals_a_perceptron_on_concatenated_pairs():
-    edges = encoder(neuron_embedding=0)
+    edges = encoder(embedding=0)
     neurons = edges.neuron(torch.rand(N_NEURONS, N_NODE_FEATURES))
     pairs = torch.cat([neurons[:, None].expand(-1, N_NEURONS, -1), neurons[None].expand(N_NEURONS, -1, -1)], dim=-1)
     first = torch.nn.functional.linear(
@@ -96,7 +96,7 @@ def test_edge_weight_is_the_second_of_two_softmax_probabilities():
 
 
 def test_summed_pairs_make_a_symmetric_graph(frames):
-    weights = DynamicGraph(encoder(edge_aggregation="sum"))(frames.unflatten(1, (N_NEURONS, -1)), None)
+    weights = DynamicGraph(encoder(aggregation="sum"))(frames.unflatten(1, (N_NEURONS, -1)), None)
     torch.testing.assert_close(weights, weights.transpose(1, 2))
 
 
@@ -149,7 +149,7 @@ def test_given_graphs_take_the_place_of_inferred_ones(graph, frames, group):
 def test_row_normalised_messages_of_an_isolated_neuron_are_zero(frames, group):
     weights = torch.ones(N_NEURONS, N_NEURONS)
     weights[2] = 0
-    module = network(FixedGraph(weights), message_normalization="row")
+    module = network(FixedGraph(weights), normalization="row")
     nodes = module.messages(frames.unflatten(1, (N_NEURONS, -1)), group)
     assert torch.equal(nodes[:, 2], torch.zeros(N_FRAMES, N_NODE_FEATURES))
     torch.testing.assert_close(nodes[:, 0], frames.unflatten(1, (N_NEURONS, -1)).mean(1))
@@ -159,7 +159,7 @@ def test_residual_and_self_edges(frames, group):
     nodes = frames.unflatten(1, (N_NEURONS, -1))
     without_edges = network(FixedGraph(torch.eye(N_NEURONS)), self_edges=False, residual=True)
     torch.testing.assert_close(without_edges.messages(nodes, group), nodes)
-    doubled = network(FixedGraph(torch.eye(N_NEURONS)), residual=True, n_message_steps=2)
+    doubled = network(FixedGraph(torch.eye(N_NEURONS)), residual=True, n_steps=2)
     torch.testing.assert_close(doubled.messages(nodes, group), 4 * nodes)
 
 

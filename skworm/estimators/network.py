@@ -297,17 +297,8 @@ class NeuralEstimator(DocumentedEstimator):
         return n_node_features
 
     def _build_readout(self, n_neurons: int, n_features: int) -> ReadoutModule:
-        readout = self._readout_of_neurons()
-        return ReadoutModule(
-            n_neurons,
-            n_features,
-            self._n_outputs,
-            n_hidden=self.n_hidden,
-            n_layers=readout.n_layers,
-            batch_norm=readout.batch_norm,
-            aggregation=readout.aggregation,
-            fill_missing=self._takes_missing_neurons,
-        )
+        about = {**self._readout_of_neurons().get_params(), "fill_missing": self._takes_missing_neurons}
+        return ReadoutModule(n_neurons, n_features, self._n_outputs, n_hidden=self.n_hidden, **about)
 
     def _rows_to_predict(self, X: Any, worm: Any) -> np.ndarray:
         """Check rows, and return them as the module takes them."""

@@ -69,15 +69,8 @@ class InferredGraph(ParameterObject):
 
     def build(self, n_neurons: int, n_node_features: int, per: str) -> Graph:
         """Return the module that infers the graph; `per` is what ``"auto"`` stands for."""
-        encoder = EdgeEncoder(
-            n_neurons,
-            n_node_features,
-            n_hidden=self.n_hidden,
-            neuron_embedding=self.embedding,
-            edge_aggregation=self.aggregation,
-            temperature=self.temperature,
-            batch_norm=self.batch_norm,
-        )
+        of_encoder = {name: value for name, value in self.get_params().items() if name not in ("per", "average")}
+        encoder = EdgeEncoder(n_neurons, n_node_features, **of_encoder)
         per_frame = (per if self.per == "auto" else self.per) == "frame"
         return DynamicGraph(encoder) if per_frame else StaticGraph(encoder, self.average)
 
@@ -137,13 +130,7 @@ class Messages(ParameterObject):
 
     def build(self, graph: Graph) -> MessagePassing:
         """Return the module that passes messages along a graph."""
-        return MessagePassing(
-            graph,
-            self_edges=self.self_edges,
-            message_normalization=self.normalization,
-            residual=self.residual,
-            n_message_steps=self.n_steps,
-        )
+        return MessagePassing(graph, **self.get_params())
 
     def n_features(self, n_node_features: int) -> int:
         """Return the number of features that a neuron has after messages."""

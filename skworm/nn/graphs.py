@@ -25,9 +25,9 @@ class EdgeEncoder(nn.Module):
         Shape of a frame.
     n_hidden : int
         Hidden features of a neuron and of an edge.
-    neuron_embedding : int
+    embedding : int
         Learned features that are appended to each neuron's hidden ones, and tell neurons apart; 0 for none.
-    edge_aggregation : {"concatenate", "sum"}
+    aggregation : {"concatenate", "sum"}
         How the hidden features of two neurons come together; their sum gives a symmetric graph.
     temperature : float
         Divides the two logits of an edge before the softmax; small values push weights to 0 or 1.
@@ -45,8 +45,8 @@ class EdgeEncoder(nn.Module):
         n_node_features: int,
         *,
         n_hidden: int,
-        neuron_embedding: int,
-        edge_aggregation: str,
+        embedding: int,
+        aggregation: str,
         temperature: float,
         batch_norm: bool,
     ) -> None:
@@ -54,11 +54,11 @@ class EdgeEncoder(nn.Module):
         norm = "output" if batch_norm else None
         self.n_hidden = n_hidden
         self.has_batch_norm = batch_norm
-        self.edge_aggregation = edge_aggregation
+        self.aggregation = aggregation
         self.temperature = temperature
         self.neuron = perceptron(n_node_features, n_hidden, 2, norm)  # equation 8
-        self.embedding = nn.Parameter(torch.randn(n_neurons, neuron_embedding))
-        n_inputs = n_hidden + neuron_embedding
+        self.embedding = nn.Parameter(torch.randn(n_neurons, embedding))
+        n_inputs = n_hidden + embedding
         self.receiver = nn.Linear(n_inputs, n_hidden)
         self.sender = nn.Linear(n_inputs, n_hidden, bias=False)
         self.edge = perceptron(n_hidden, n_hidden, 1, norm)
@@ -70,7 +70,7 @@ class EdgeEncoder(nn.Module):
         neurons = torch.cat([neurons, identity], dim=-1)
         # A linear layer on a concatenated pair is a sum of two linear maps, so no concatenated pair is ever stored.
         receiver = self.receiver(neurons)
-        sender = self.receiver(neurons) if self.edge_aggregation == "sum" else self.sender(neurons)
+        sender = self.receiver(neurons) if self.aggregation == "sum" else self.sender(neurons)
         return self.edge(torch.relu(receiver.unsqueeze(-2) + sender.unsqueeze(-3)))
 
     def weights(self, edges: Tensor) -> Tensor:

@@ -31,11 +31,11 @@ class MessagePassing(nn.Module):
         Gives the edge weights.
     self_edges : bool
         Whether a neuron sends a message to itself.
-    message_normalization : {"row", "mean"} or None
+    normalization : {"row", "mean"} or None
         Divide the messages that a neuron receives by the sum of its edge weights, or by the number of neurons.
     residual : bool
         Add a neuron's own features to the messages that it receives.
-    n_message_steps : int
+    n_steps : int
         How many times messages are passed along the same graph.
 
     References
@@ -50,16 +50,16 @@ class MessagePassing(nn.Module):
         graph: Graph,
         *,
         self_edges: bool,
-        message_normalization: str | None,
+        normalization: str | None,
         residual: bool,
-        n_message_steps: int,
+        n_steps: int,
     ) -> None:
         super().__init__()
         self.graph = graph
         self.self_edges = self_edges
-        self.message_normalization = message_normalization
+        self.normalization = normalization
         self.residual = residual
-        self.n_message_steps = n_message_steps
+        self.n_steps = n_steps
 
     @property
     def takes_group_graphs(self) -> bool:
@@ -123,16 +123,16 @@ class MessagePassing(nn.Module):
         if present is not None:
             # Which senders are missing differs from frame to frame, whereas frames may share their weights.
             present = present.unsqueeze(-1)
-            if self.message_normalization == "row":
+            if self.normalization == "row":
                 divisor = _one_for_zero(send(weights, present))
-            elif self.message_normalization == "mean":
+            elif self.normalization == "mean":
                 divisor = present.sum(1, keepdim=True).clamp(min=1)
-        elif self.message_normalization == "row":
+        elif self.normalization == "row":
             # A neuron without incoming edges gets no message, rather than NaN.
             weights = weights / _one_for_zero(weights.sum(-1, keepdim=True))
-        elif self.message_normalization == "mean":
+        elif self.normalization == "mean":
             weights = weights / weights.shape[-1]
-        for _ in range(self.n_message_steps):
+        for _ in range(self.n_steps):
             messages = send(weights, nodes)
             messages = messages if divisor is None else messages / divisor
             nodes = nodes + messages if self.residual else messages
