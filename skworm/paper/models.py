@@ -5,10 +5,11 @@ Nothing heavy is imported before a model is made, so that a command line can lis
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import skworm
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,30 +23,12 @@ MEAN_WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
-class Spec:
-    """An object to be made when it is needed."""
-
-    path: str  # ``"module:name"`` of a class, or ``"module:name.method"``
-    # What it is called with; values may be specs themselves
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-
-    def make(self, **others: Any) -> Any:
-        """Import and call it; other parameters take precedence."""
-        module, _, names = self.path.partition(":")
-        called: Any = import_module(module)
-        for name in names.split("."):
-            called = getattr(called, name)
-        values = {**self.parameters, **others}
-        return called(**{key: value.make() if isinstance(value, Spec) else value for key, value in values.items()})
-
-
-@dataclass(frozen=True)
 class Model:
     """A model that commands know by name."""
 
     name: str  # What a command line and a table call it
     label: str
-    spec: Spec  # How it is made
+    build: Callable[[], Any]  # Makes it, not fitted
     # Which of ``max_epochs``, ``device`` and ``random_state`` it takes
     takes: tuple[str, ...] = ("max_epochs", "device", "random_state")
     burn_in: int = 0  # Frames that a trajectory regressor observes; 0 for a state classifier
@@ -62,39 +45,7 @@ class Model:
         }
         if self.on_connectome:
             given.setdefault("graph", connectome_graph(neurons))
-        nested = {key: given.pop(key) for key in list(given) if "__" in key}
-        made = self.spec.make(**given)
-        return made.set_params(**nested) if nested else made
-
-
-_READOUT, _INFERRED = "skworm:Readout", "skworm:InferredGraph"
-_PUBLISHED_READOUT = {"readout": Spec(_READOUT, {"n_layers": 2, "batch_norm": "output"}), "augmentation": None}
-_PUBLISHED_MESSAGES = {"messages": Spec("skworm:Messages", {"normalization": None, "residual": False})}
-_FRAMES = {**_PUBLISHED_READOUT, "weight_decay": 0.0, "max_epochs": 800, "learning_rate": 1e-3}
-_TRAJECTORIES = {
-    **_PUBLISHED_READOUT,
-    "linear": False,
-    "center": "population",
-    "rollout": Spec("skworm:Rollout", {"random_start": False, "scheduled_sampling_end": 300, "clip_margin": None}),
-    "max_epochs": 800,
-}
-_PUBLISHED: Mapping[tuple[str, str], Spec] = {
-    ("states", "mlp"): Spec("skworm:MLPStateClassifier", _FRAMES),
-    ("states", "gnn"): Spec(
-        "skworm:GNNStateClassifier",
-        {
-            "graph": Spec(_INFERRED, {"average": "hidden_neurons", "embedding": 0, "batch_norm": True}),
-            **_PUBLISHED_MESSAGES,
-            **_FRAMES,
-        },
-    ),
-    ("trajectories", "mlp"): Spec("skworm:MLPTrajectoryRegressor", _TRAJECTORIES),
-    ("trajectories", "node-mlp"): Spec("skworm:NodeMLPTrajectoryRegressor", _TRAJECTORIES),
-    ("trajectories", "gnn"): Spec(
-        "skworm:GNNTrajectoryRegressor",
-        {"graph": Spec(_INFERRED, {"embedding": 0, "n_hidden": 256}), **_PUBLISHED_MESSAGES, **_TRAJECTORIES},
-    ),
-}
+        return self.build().set_params(**given)
 
 
 def published(name: str, task: str = "states", **changes: Any) -> Any:
@@ -135,70 +86,98 @@ def published(name: str, task: str = "states", **changes: Any) -> Any:
     >>> published("gnn", random_state=0).messages
     Messages(normalization=None, residual=False)
     """
-    if (task, name) not in _PUBLISHED:
-        known = [f"{name!r} for {task}" for task, name in _PUBLISHED]
-        raise ValueError(f"the paper has no network {name!r} for {task!r}; choose {', '.join(known)}")
-    return _PUBLISHED[task, name].make().set_params(**changes)
+    shared: dict[str, Any] = {"readout": skworm.Readout(n_layers=2, batch_norm="output"), "augmentation": None}
+    shared |= {"max_epochs": 800, "learning_rate": 1e-3}
+    messages = skworm.Messages(normalization=None, residual=False)
+    if task == "states":
+        shared["weight_decay"] = 0.0
+    else:
+        rollout = skworm.Rollout(random_start=False, scheduled_sampling_end=300, clip_margin=None)
+        shared |= {"linear": False, "center": "population", "rollout": rollout}
+    match task, name:
+        case "states", "mlp":
+            network: Any = skworm.MLPStateClassifier(**shared)
+        case "states", "gnn":
+            graph = skworm.InferredGraph(average="hidden_neurons", embedding=0, batch_norm=True)
+            network = skworm.GNNStateClassifier(graph=graph, messages=messages, **shared)
+        case "trajectories", "mlp":
+            network = skworm.MLPTrajectoryRegressor(**shared)
+        case "trajectories", "node-mlp":
+            network = skworm.NodeMLPTrajectoryRegressor(**shared)
+        case "trajectories", "gnn":
+            graph = skworm.InferredGraph(embedding=0, n_hidden=256)
+            network = skworm.GNNTrajectoryRegressor(graph=graph, messages=messages, **shared)
+        case _:
+            known = "'mlp' or 'gnn' for states, 'mlp', 'node-mlp' or 'gnn' for trajectories"
+            raise ValueError(f"the paper has no network {name!r} for {task!r}; choose {known}")
+    return network.set_params(**changes)
 
 
-_MLP, _GNN = "skworm:MLPStateClassifier", "skworm:GNNStateClassifier"
-_PLAIN = {"augmentation": None}
-_MESSAGES = {"messages": Spec("skworm:Messages")}
-_PARTS = {"graph": Spec(_INFERRED), **_MESSAGES}
-
-
-def _as_published(name: str, task: str) -> Spec:
-    return Spec("skworm.paper.models:published", {"name": name, "task": task})
+def _gnn(**parameters: Any) -> Any:
+    """Return the GNN of Table 1, whose parts are objects, so that what they are made of can be set."""
+    return skworm.GNNStateClassifier(graph=skworm.InferredGraph(), messages=skworm.Messages(), **parameters)
 
 
 _STATE_MODELS = (
     Model(
         "diffusion-map",
         "Asymmetric diffusion map",
-        Spec("skworm.paper.models:diffusion_map_classifier"),
+        lambda: diffusion_map_classifier(),
         takes=(),
         in_table_1="diffusion-map",
     ),
-    Model("svm", "SVM", Spec("skworm:SVMStateClassifier"), takes=("device",), in_table_1="svm"),
-    Model("mlp", "MLP", Spec(_MLP), in_table_1="mlp"),
-    Model("mlp-published", "MLP, as published", _as_published("mlp", "states"), in_table_1="mlp"),
+    Model("svm", "SVM", lambda: skworm.SVMStateClassifier(), takes=("device",), in_table_1="svm"),
+    Model("mlp", "MLP", lambda: skworm.MLPStateClassifier(), in_table_1="mlp"),
+    Model("mlp-published", "MLP, as published", lambda: published("mlp"), in_table_1="mlp"),
     Model(
         "gnn-connectome",
         "GNN (connectome)",
-        Spec(_GNN, {"messages": Spec("skworm:Messages")}),
+        lambda: skworm.GNNStateClassifier(messages=skworm.Messages()),
         in_table_1="gnn-connectome",
         on_connectome=True,
     ),
-    Model("gnn", "GNN", Spec(_GNN, _PARTS), in_table_1="gnn"),
-    Model("gnn-published", "GNN, as published", _as_published("gnn", "states"), in_table_1="gnn"),
-    Model("gnn-dynamic", "GNN, dynamic edges", Spec(_GNN, {"graph": Spec(_INFERRED, {"per": "frame"})})),
-    Model("gnn-free", "GNN, free graph", Spec(_GNN, {"graph": "learned"})),
-    Model("mlp-plain", "MLP, no virtual worms", Spec(_MLP, _PLAIN)),
-    Model("gnn-plain", "GNN, no virtual worms", Spec(_GNN, {**_PARTS, **_PLAIN})),
+    Model("gnn", "GNN", _gnn, in_table_1="gnn"),
+    Model("gnn-published", "GNN, as published", lambda: published("gnn"), in_table_1="gnn"),
+    Model(
+        "gnn-dynamic", "GNN, dynamic edges", lambda: skworm.GNNStateClassifier(graph=skworm.InferredGraph(per="frame"))
+    ),
+    Model("gnn-free", "GNN, free graph", lambda: skworm.GNNStateClassifier(graph="learned")),
+    Model("mlp-plain", "MLP, no virtual worms", lambda: skworm.MLPStateClassifier(augmentation=None)),
+    Model("gnn-plain", "GNN, no virtual worms", lambda: _gnn(augmentation=None)),
 )
 STATE_MODELS: Mapping[str, Model] = {model.name: model for model in _STATE_MODELS}
 """Every state classifier that can be compared, in the order of a table."""
 
-_MLP, _NODE, _GNN = (f"skworm:{name}TrajectoryRegressor" for name in ("MLP", "NodeMLP", "GNN"))
-_LINEAR = "skworm:LinearTrajectoryRegressor"
-_STATIC = Spec(_INFERRED, {"per": "worm"})
+
+def _regressor(kind: str, **parameters: Any) -> Callable[[], Any]:
+    return lambda: getattr(skworm, f"{kind}TrajectoryRegressor")(**parameters)
+
+
+def _published(name: str) -> Callable[[], Any]:
+    return lambda: published(name, "trajectories")
+
 
 _TRAJECTORY_MODELS = (
-    Model("linear-uncentred", "Linear, worms not centred", Spec(_LINEAR, {"center": "population"}), (), MARKOVIAN),
-    Model("linear-direct", "Linear, one map for each step", Spec(_LINEAR, {"strategy": "direct"}), (), MARKOVIAN),
-    Model("mlp", "MLP", Spec(_MLP), burn_in=MARKOVIAN),
-    Model("node-mlp", "Node MLP", Spec(_NODE), burn_in=MARKOVIAN),
-    Model("gnn", "GNN", Spec(_GNN), burn_in=MARKOVIAN),
-    Model("gnn-static", "GNN, static edges", Spec(_GNN, {"graph": _STATIC}), burn_in=MARKOVIAN),
-    Model("mlp-plain", "MLP, no virtual worms", Spec(_MLP, _PLAIN), burn_in=MARKOVIAN),
-    Model("mlp-uncentred", "MLP, worms not centred", Spec(_MLP, {"center": "population"}), burn_in=MARKOVIAN),
-    Model("mlp-published", "MLP, as published", _as_published("mlp", "trajectories"), burn_in=MARKOVIAN),
-    Model("node-mlp-published", "Node MLP, as published", _as_published("node-mlp", "trajectories"), burn_in=MARKOVIAN),
-    Model("gnn-published", "GNN, as published", _as_published("gnn", "trajectories"), burn_in=MARKOVIAN),
-    Model("mlp-lags", "MLP, 4 frames side by side", Spec(_MLP), burn_in=RECURRENT),
-    Model("mlp-lstm", "MLP, LSTM", Spec(_MLP, {"memory": "lstm"}), burn_in=RECURRENT),
-    Model("node-mlp-lstm", "Node MLP, LSTM", Spec(_NODE, {"memory": "lstm"}), burn_in=RECURRENT),
-    Model("gnn-gated", "GNN, gated memory", Spec(_GNN, {"memory": "gated"}), burn_in=RECURRENT),
+    Model("linear-uncentred", "Linear, worms not centred", _regressor("Linear", center="population"), (), MARKOVIAN),
+    Model("linear-direct", "Linear, one map for each step", _regressor("Linear", strategy="direct"), (), MARKOVIAN),
+    Model("mlp", "MLP", _regressor("MLP"), burn_in=MARKOVIAN),
+    Model("node-mlp", "Node MLP", _regressor("NodeMLP"), burn_in=MARKOVIAN),
+    Model("gnn", "GNN", _regressor("GNN"), burn_in=MARKOVIAN),
+    Model(
+        "gnn-static",
+        "GNN, static edges",
+        lambda: skworm.GNNTrajectoryRegressor(graph=skworm.InferredGraph(per="worm")),
+        burn_in=MARKOVIAN,
+    ),
+    Model("mlp-plain", "MLP, no virtual worms", _regressor("MLP", augmentation=None), burn_in=MARKOVIAN),
+    Model("mlp-uncentred", "MLP, worms not centred", _regressor("MLP", center="population"), burn_in=MARKOVIAN),
+    Model("mlp-published", "MLP, as published", _published("mlp"), burn_in=MARKOVIAN),
+    Model("node-mlp-published", "Node MLP, as published", _published("node-mlp"), burn_in=MARKOVIAN),
+    Model("gnn-published", "GNN, as published", _published("gnn"), burn_in=MARKOVIAN),
+    Model("mlp-lags", "MLP, 4 frames side by side", _regressor("MLP"), burn_in=RECURRENT),
+    Model("mlp-lstm", "MLP, LSTM", _regressor("MLP", memory="lstm"), burn_in=RECURRENT),
+    Model("node-mlp-lstm", "Node MLP, LSTM", _regressor("NodeMLP", memory="lstm"), burn_in=RECURRENT),
+    Model("gnn-gated", "GNN, gated memory", _regressor("GNN", memory="gated"), burn_in=RECURRENT),
 )
 TRAJECTORY_MODELS: Mapping[str, Model] = {model.name: model for model in _TRAJECTORY_MODELS}
 """Every trajectory regressor that can be compared, in the order of a table."""

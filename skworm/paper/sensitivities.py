@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from skworm.paper.declaration import CONTEXT, STUDY, Plan, target
-from skworm.paper.models import Spec
 
 if TYPE_CHECKING:
     from skworm.paper.study import Study
@@ -20,7 +19,7 @@ READINGS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "row-normalised messages": {"messages__normalization": "row"},
             "residual": {"messages__residual": True},
             "neuron embedding": {"graph__embedding": 8},
-            "no batch norm in the readout": {"readout": Spec("skworm:Readout", {"batch_norm": None})},
+            "no batch norm in the readout": {"readout__batch_norm": None},
             "no batch norm in the encoder": _NO_ENCODER_NORM,
             "residual, no batch norm in the encoder": {"messages__residual": True, **_NO_ENCODER_NORM},
             "dynamic edges, no batch norm in the encoder": {"graph__per": "frame", **_NO_ENCODER_NORM},

@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import skworm
 from skworm.paper.declaration import (
     CONTEXT,
     QUICK,
@@ -26,7 +27,6 @@ from skworm.paper.models import (
     MEAN_WEIGHT,
     STATE_MODELS,
     TRAJECTORY_MODELS,
-    Spec,
     connectome_graph,
     given_graphs,
     silent_neurons,
@@ -357,9 +357,9 @@ def edges_vs_connectome(study: Study) -> Plan:
     return Plan(arms, notes, more=lambda scores, folder: results_of_inferred_graphs(study, folder, _N_PERMUTATIONS))
 
 
-MODULES: Mapping[str, Spec | str] = MappingProxyType(
+MODULES: Mapping[str, str] = MappingProxyType(
     {
-        "GIN-0": Spec("skworm:GIN", {"learn_epsilon": False}),
+        "GIN-0": "gin",
         "GIN-ε": "gin",
         "GraphSAGE": "sage",
         "GAT": "gat",
@@ -367,7 +367,7 @@ MODULES: Mapping[str, Spec | str] = MappingProxyType(
         "Global attention": "attention",
     }
 )
-"""The supplement's modules, and GATv2: ``GNNStateClassifier(messages=...)`` by label."""
+"""The supplement's modules, and GATv2: ``GNNStateClassifier(messages=...)`` by label; GIN-0 learns no epsilon."""
 
 
 @target(
@@ -382,7 +382,8 @@ MODULES: Mapping[str, Spec | str] = MappingProxyType(
 def modules(study: Study) -> Plan:
     """Compare the GNN with established graph modules in place of its messages."""
     arms = study.arms("gnn")
-    for label, messages in MODULES.items():
+    for label, name in MODULES.items():
+        messages = skworm.GIN(learn_epsilon=False) if label == "GIN-0" else name
         model = study.model("gnn", graph="auto", messages=messages)
         arms += [arm.changed(label, model=model, against="gnn") for arm in study.arms("gnn")]
     notes = [
@@ -405,7 +406,7 @@ def graph_ablation(study: Study) -> Plan:
     """Compare the GNN on its inferred graph with the same network on other graphs."""
     arms: list[Arm] = []
     graphs = given_graphs(study.neurons, [study.seed + draw for draw in range(_N_DRAWS)])
-    kinds = {", no virtual worms": None, ", virtual worms": Spec("skworm:VirtualWorms").make()}
+    kinds = {", no virtual worms": None, ", virtual worms": skworm.VirtualWorms()}
     for suffix, augmentation in kinds.items():
         given = {
             f"GNN, {name}": study.model("gnn", graph=graph, augmentation=augmentation) for name, graph in graphs.items()
