@@ -34,35 +34,22 @@ if TYPE_CHECKING:
 
 # Estimators bring torch along, so each is imported when first asked for.
 _HOMES = {
-    "AsymmetricDiffusionMap": "skworm.estimators.manifold",
-    "ConformalStateClassifier": "skworm.estimators.calibration",
-    "GAT": "skworm.estimators.parts",
-    "GATv2": "skworm.estimators.parts",
-    "GIN": "skworm.estimators.parts",
-    "GNNBehaviorRegressor": "skworm.estimators.behavior",
-    "GNNStateClassifier": "skworm.estimators.states",
-    "GNNTrajectoryRegressor": "skworm.estimators.trajectory",
-    "GlobalAttention": "skworm.estimators.parts",
-    "HiddenMarkovStateClassifier": "skworm.estimators.hidden_markov",
-    "InferredGraph": "skworm.estimators.parts",
-    "LearnedGraph": "skworm.estimators.parts",
-    "LinearTrajectoryRegressor": "skworm.estimators.baselines",
-    "MLPBehaviorRegressor": "skworm.estimators.behavior",
-    "MLPStateClassifier": "skworm.estimators.states",
-    "MLPTrajectoryRegressor": "skworm.estimators.trajectory",
-    "Messages": "skworm.estimators.parts",
-    "NodeMLPTrajectoryRegressor": "skworm.estimators.trajectory",
-    "PersistenceRegressor": "skworm.estimators.baselines",
-    "Readout": "skworm.estimators.parts",
-    "Rollout": "skworm.estimators.parts",
-    "SAGE": "skworm.estimators.parts",
-    "SVMStateClassifier": "skworm.estimators.svm",
-    "StateStream": "skworm.estimators.stream",
-    "TemperatureScaledClassifier": "skworm.estimators.calibration",
-    "VirtualWorms": "skworm.training",
-    "WormGroupKFold": "skworm.model_selection",
-    "load": "skworm.persistence",
-    "save": "skworm.persistence",
+    "estimators.baselines": ("LinearTrajectoryRegressor", "PersistenceRegressor"),
+    "estimators.behavior": ("GNNBehaviorRegressor", "MLPBehaviorRegressor"),
+    "estimators.calibration": ("ConformalStateClassifier", "TemperatureScaledClassifier"),
+    "estimators.hidden_markov": ("HiddenMarkovStateClassifier",),
+    "estimators.manifold": ("AsymmetricDiffusionMap",),
+    "estimators.parts": (
+        *("InferredGraph", "LearnedGraph", "Messages", "Readout", "Rollout"),
+        *("GAT", "GATv2", "GIN", "GlobalAttention", "SAGE"),
+    ),
+    "estimators.states": ("GNNStateClassifier", "MLPStateClassifier"),
+    "estimators.stream": ("StateStream",),
+    "estimators.svm": ("SVMStateClassifier",),
+    "estimators.trajectory": ("GNNTrajectoryRegressor", "MLPTrajectoryRegressor", "NodeMLPTrajectoryRegressor"),
+    "model_selection": ("WormGroupKFold",),
+    "persistence": ("load", "save"),
+    "training": ("VirtualWorms",),
 }
 
 __all__ = [
@@ -100,9 +87,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'skworm' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"skworm.{module}"), name)
+    raise AttributeError(f"module 'skworm' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
