@@ -13,8 +13,9 @@ from sklearn.linear_model import LogisticRegression
 
 from skworm import HiddenMarkovStateClassifier
 from skworm.datasets import make_worms
-from skworm.estimators.hidden_markov import read_sequence, sequences_of, transition_probabilities
+from skworm.estimators.hidden_markov import read_sequence, transition_probabilities
 from skworm.frames import make_frames
+from skworm.frames.index import sequences_of
 from skworm.metrics import segment_f1
 
 

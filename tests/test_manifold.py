@@ -186,7 +186,11 @@ def test_constant_rows_give_finite_coordinates():
             table(np.ones((9, 1))),
             r"n_components=9 is too large for n_samples=9 rows; pass",
         ),
-        ({}, table(np.ones((5, 1)), frames=[0, 1, 2, 2, 3]), "worm 'a' has frame 2 more than once; drop repeated rows"),
+        (
+            {},
+            table(np.ones((5, 1)), frames=[0, 1, 2, 2, 3]),
+            r"worm 'a' has frame 2 more than once \(row 3\); drop",
+        ),
     ],
 )
 def test_bad_input_is_refused(parameters, X, message):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -10,16 +9,8 @@ from scipy.special import logsumexp
 from sklearn.utils.validation import check_is_fitted
 
 from skworm.estimators.calibration import WrappingStateClassifier
-from skworm.frames.index import frame_of_rows, worm_of_rows
+from skworm.frames.index import frame_of_rows, sequences_of, worm_of_rows
 from skworm.parameters import NotNegative, Positive
-
-
-def sequences_of(worm: np.ndarray, frame: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the rows of every run of consecutive frames of one worm, in order of time."""
-    _, codes = np.unique(worm, return_inverse=True)
-    order = np.lexsort((frame, codes))
-    breaks = (np.diff(frame[order]) != 1) | (np.diff(codes[order]) != 0)
-    yield from np.split(order, np.flatnonzero(breaks) + 1)
 
 
 def transition_probabilities(
@@ -184,4 +175,4 @@ log_transition, log_start : ndarray of shape (n_states, n_states), ndarray of sh
 
 def _sequences(X: Any, worms: np.ndarray | None, n_rows: int, kept: Any) -> list[np.ndarray]:
     population = np.zeros(n_rows, dtype=int) if worms is None else worms
-    return list(sequences_of(population[kept], frame_of_rows(X, population)[kept]))
+    return sequences_of(population[kept], frame_of_rows(X, population)[kept])

@@ -16,7 +16,14 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skworm.frames.index import frame_of_rows, frame_settings, validate_like_training, worm_of_rows
+from skworm.frames.index import (
+    check_frames_differ,
+    frame_of_rows,
+    frame_settings,
+    sequences_of,
+    validate_like_training,
+    worm_of_rows,
+)
 from skworm.parameters import Count, DocumentedEstimator
 
 _LARGEST_DENSE = 300
@@ -147,7 +154,10 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _phase_space(self, frames: np.ndarray, worms: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Embed frames by their past; give their points, and the points that follow them."""
-        order, start = _stretches(worms, numbers)
+        check_frames_differ(worms, numbers, "drop repeated rows")
+        sequences = sequences_of(worms, numbers)
+        order, lengths = np.concatenate(sequences), [len(rows) for rows in sequences]
+        start = np.repeat(np.cumsum(lengths) - lengths, lengths)
         place = np.arange(len(frames))
         past = [np.maximum(place - lag * self.delay, start) for lag in range(self.n_delays + 1)]
         points = np.concatenate([frames[order[rows]] for rows in past], axis=1)
@@ -213,19 +223,6 @@ def _moments(worms: np.ndarray, numbers: np.ndarray, separation: int) -> np.ndar
     """Put the frames of all worms on one axis of time, those of different worms at least so far apart."""
     since_start = numbers - numbers.min()
     return pd.factorize(worms)[0] * (since_start.max() + separation) + since_start
-
-
-def _stretches(worms: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Order rows by worm and frame, and give the place where the stretch of each begins."""
-    codes, names = pd.factorize(worms)
-    order = np.lexsort((numbers, codes))
-    step, same_worm = np.diff(numbers[order]), np.diff(codes[order]) == 0
-    repeated = np.flatnonzero(same_worm & (step == 0))
-    if len(repeated):
-        row = order[repeated[0]]
-        raise ValueError(f"worm {str(names[codes[row]])!r} has frame {numbers[row]} more than once; drop repeated rows")
-    begins = np.append(True, ~(same_worm & (step == 1)))
-    return order, np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
 
 
 def _slow_modes(transitions: csr_array, n_modes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

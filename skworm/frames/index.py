@@ -137,6 +137,22 @@ def frame_of_rows(X: Any, worm: np.ndarray) -> np.ndarray:
     return pd.Series(worm).groupby(worm, sort=False).cumcount().to_numpy()
 
 
+def check_frames_differ(worm: np.ndarray, frame: np.ndarray, remedy: str) -> None:
+    """Raise ValueError if a worm has a frame twice, and say what to do about it."""
+    repeated = np.flatnonzero(pd.DataFrame({"worm": worm, "frame": frame}).duplicated())
+    if len(repeated):
+        name, row = worm[repeated[0]], repeated[0]
+        raise ValueError(f"worm {str(name)!r} has frame {frame[row]} more than once (row {row}); {remedy}")
+
+
+def sequences_of(worm: np.ndarray, frame: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of every run of consecutive frames of one worm, in order of time."""
+    codes, _ = pd.factorize(worm, sort=True)
+    order = np.lexsort((frame, codes))
+    breaks = (np.diff(frame[order]) != 1) | (np.diff(codes[order]) != 0)
+    return np.split(order, np.flatnonzero(breaks) + 1)
+
+
 def _level_of_rows(X: Any, level: str) -> np.ndarray | None:
     index = getattr(X, "index", None)
     return np.asarray(index.get_level_values(level)) if isinstance(index, pd.Index) and level in index.names else None

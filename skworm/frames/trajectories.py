@@ -10,6 +10,7 @@ import pandas as pd
 from skworm.frames.index import (
     FRAME_LEVEL,
     WORM_LEVEL,
+    check_frames_differ,
     parse_column_names,
     parse_context_feature_names,
     parse_step_column_names,
@@ -162,10 +163,8 @@ def _check_frames(frames: Any) -> None:
             "frames hold other frames beside each one, which would stand among those to be predicted; make them with "
             "make_frames without context=, and let burn_in= show a model earlier frames"
         )
-    rows = pd.MultiIndex.from_arrays([frames.index.get_level_values(level) for level in (WORM_LEVEL, FRAME_LEVEL)])
-    if not rows.is_unique:
-        worm, frame = rows[rows.duplicated()][0]
-        raise ValueError(f"worm {worm!r} has frame {frame} more than once; drop repeated rows")
+    worm, frame = (np.asarray(frames.index.get_level_values(level)) for level in (WORM_LEVEL, FRAME_LEVEL))
+    check_frames_differ(worm, frame, "drop repeated rows")
 
 
 def _check_causal(frames: pd.DataFrame) -> None:

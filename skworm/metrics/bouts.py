@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wasserstein_distance
 
-from skworm.frames.index import check_same_order, frame_of_rows, worm_of_rows
+from skworm.frames.index import check_frames_differ, check_same_order, frame_of_rows, worm_of_rows
 from skworm.recording import UNKNOWN
 
 
@@ -49,14 +49,6 @@ def worms_of(states: Any, worm: Any) -> np.ndarray:
             "returns them"
         )
     return worms
-
-
-def check_frames_differ(worm: np.ndarray, frame: np.ndarray, remedy: str) -> None:
-    """Raise ValueError if a worm has a frame twice, and say what to do about it."""
-    repeated = np.flatnonzero(pd.DataFrame({"worm": worm, "frame": frame}).duplicated())
-    if len(repeated):
-        name, row = worm[repeated[0]], repeated[0]
-        raise ValueError(f"worm {str(name)!r} has frame {frame[row]} more than once (row {row}); {remedy}")
 
 
 def states_as_text(states: Any, name: str = "y_true") -> np.ndarray:

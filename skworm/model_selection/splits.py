@@ -13,8 +13,7 @@ import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
-from skworm.frames.index import frame_of_rows, worm_of_rows
-from skworm.metrics.bouts import check_frames_differ
+from skworm.frames.index import check_frames_differ, frame_of_rows, worm_of_rows
 from skworm.parameters import check_choice, check_whole
 
 _TEST_ON = ("unseen_worms", "held_out_windows")

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from skworm.frames.index import frame_of_rows, worm_of_rows
+from skworm.frames.index import check_frames_differ, frame_of_rows, worm_of_rows
 from skworm.frames.resampling import follows_a_gap
-from skworm.metrics.bouts import check_frames_differ, frames_a_second
+from skworm.metrics.bouts import frames_a_second
 from skworm.plotting import base
 from skworm.recording import UNKNOWN, Recording
 
