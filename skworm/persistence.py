@@ -69,7 +69,7 @@ _PACKAGES = ("skworm", "torch", "scikit-learn", "numpy")
 _NOT_KEPT = ("callbacks", "n_jobs")
 
 _PROBE_ROWS = 4
-# Other versions and other processors round otherwise; what differs by more is another model.
+# Other versions and other processors round differently; a larger difference means another model.
 _TOLERANCES = 1e-4, 1e-6
 # A file is refused before it takes more memory or time than any model needs.
 _MOST_TEXT, _MOST_NAMES, _MOST_ARRAYS, _MOST_OBJECTS = 2**23, 2**27, 10_000, 1000
@@ -98,7 +98,7 @@ _SHAPES: Mapping[Any, Mapping[str, str]] = {
     (StandardScaler, MinMaxScaler): {"mean_ min_ scale_": "n_features_in_"},
     WormMinMaxScaler: {"range_ worm_ranges_": "2 n_features_in_"},
 }
-# Others look at the covariance of all columns, which takes the square of their number.
+# Other metrics look at the covariance of all columns, which takes memory for the square of their number.
 _METRICS = ("minkowski", "euclidean", "manhattan", "chebyshev", "cosine")
 _FINITE = (PairwiseSVC, Ridge, skworm.LinearTrajectoryRegressor, skworm.AsymmetricDiffusionMap)
 
@@ -176,8 +176,8 @@ def save(
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
     """Read a model that :func:`skworm.save` wrote.
 
-    Predictions are those of the model that was saved: the file holds its answers to a few random frames, and what
-    answers otherwise is refused. Training cannot be continued; `fit` starts anew.
+    Predictions are those of the model that was saved: the file holds its answers to a few random frames, and a model
+    that answers otherwise is refused. Training cannot be continued; `fit` starts anew.
 
     Parameters
     ----------
@@ -402,7 +402,7 @@ class _Encoder(dict[str, np.ndarray]):
 
 
 class _Decoder(dict[str, np.ndarray]):
-    """Values of JSON and of arrays by name; the reverse of :class:`_Encoder`, which believes nothing."""
+    """Values of JSON and of arrays by name; the reverse of :class:`_Encoder`, which trusts nothing in a file."""
 
     n_objects, n_bytes = 0, 0
     networks: tuple[NeuralEstimator, ...] = ()
@@ -485,7 +485,7 @@ def _net(estimator: NeuralEstimator, network: Mapping[str, Any]) -> Any:
     weights = {name: torch.tensor(array) for name, array in network["weights"].items()}
     if broken := [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]:
         raise ValueError(f"the weights {broken[:4]} are not finite")
-    # Without memory of its own, a module of a size that the weights have not got costs nothing.
+    # Without memory of its own, a module whose size the weights do not have costs nothing.
     with torch.device("meta"):
         module = estimator._build_module().double()
     try:

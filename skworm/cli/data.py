@@ -50,7 +50,7 @@ def _states_option(default: str, text: str) -> Any:
 def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bool, **reading: Any) -> None:
     """Show what is in a file or folder of recordings, or in a model file, and what is wrong with it.
 
-    The exit code is 1 if a file cannot be read; problems of recordings that can be read are printed alone.
+    The exit code is 1 if a file cannot be read; problems of recordings that can be read do not change it.
     """
     if path.suffix == ".skworm":
         from skworm.persistence import describe
@@ -180,8 +180,8 @@ def predict(
 ) -> None:
     """Read the states of recordings with a MODEL: a file that `skworm train` wrote, or one that comes with skworm.
 
-    Those that come with skworm are kato2015-2-states, kato2015-4-states and kato2015-7-states, each with -causal behind
-    it for a model that looks at no later frame. They print the accuracy to expect from the neurons of each recording.
+    Those that come with skworm are kato2015-2-states, kato2015-4-states and kato2015-7-states, and the same with the
+    ending -causal, which look at no later frame. They print the accuracy to expect from the neurons of each recording.
 
     Beside --out states.csv, with the most probable state of every frame and the probabilities, it writes
     states_bouts.csv, with start, end and duration of every bout in seconds, and the picture states_ethogram.png.
@@ -388,7 +388,7 @@ def compare(
         "two-sided sign-flip test across worms."
     )
     if left_out:
-        closing += f"\nLeft out, since they see no neuron: {', '.join(left_out)}; --model or --baseline takes them in."
+        closing += f"\nLeft out, since they see no neuron: {', '.join(left_out)}; --model or --baseline includes them."
     facts = {"results": str(results), "evaluation": evaluation, "metric": table["metric"].iloc[0]}
     facts |= {"left_out": left_out, "comparisons": comparisons}
     show(facts, as_json, "\n\n".join([*blocks, closing]))

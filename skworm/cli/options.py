@@ -1,4 +1,4 @@
-"""Options of commands, and how they speak: in options, a line a warning, and no character that steers a terminal."""
+"""Options of commands, and the form of their messages: one line each, in options, without control characters."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ READING = (
         type=KeyValue("ROLE=COLUMN", "'time=t (s)'"),
         multiple=True,
         callback=_as_dict,
-        help="Which column of a table is what, where its name does not say: time=t, state=label, behavior:velocity=v, "
+        help="What a column of a table holds, if its name does not say so: time=t, state=label, behavior:velocity=v, "
         "or a neuron, 'AVAL=cell 3'. May be given several times.",
     ),
     click.option(
@@ -220,7 +220,7 @@ def check_out(path: Path, overwrite: bool) -> None:
 
 
 class UserError(click.ClickException):
-    """What was asked for is wrong."""
+    """An error in what the user asked for."""
 
     exit_code = 2
 
@@ -268,7 +268,7 @@ def _ending_on_sigterm() -> Iterator[None]:
 
 
 def _plain(value: Any) -> Any:
-    """Replace what JSON cannot say: a number that is NaN or infinite becomes null."""
+    """Replace what JSON cannot hold: a number that is NaN or infinite becomes null."""
     if isinstance(value, dict):
         return {str(key): _plain(own) for key, own in value.items()}
     if isinstance(value, list | tuple):
@@ -278,9 +278,9 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-# What functions call a thing that the options of commands call otherwise.
+# Parameters of functions whose option has another name.
 _OTHER_NAMES = {"reference": "baseline", "max_epochs": "epochs"}
-# Remedies that commands have in another form, or not at all.
+# Remedies that commands offer in another form, or not at all.
 _SENTENCES = (
     (r"load_recordings\(\.\.\., (rename_states=\{.*?\})\)", r"\1"),
     (r"make_frames\(\.\.\., (resample_to=[\d.]+)\)", r"\1"),
@@ -301,7 +301,7 @@ _SENTENCES = (
     (r"leave the column out and pass fps\b", "leave the column out and pass --table-fps"),
     (r"pass fps=\.\.\. in frames a second", "pass --table-fps with the frames a second"),
 )
-# What `skworm reproduce` has not, unlike other commands.
+# Remedies that other commands offer, and `skworm reproduce` does not.
 _NOT_IN_REPRODUCE = (
     (r", or pass --states as_recorded", ""),
     (r",? or pass --neurons union", ""),
@@ -323,13 +323,13 @@ def in_options(text: str) -> str:
     text = re.sub(
         rf"(?<![\w./\\-])({names})=({_VALUE})(?!\S*[/\\])", lambda found: _spelt(options[found[1]], found[2]), text
     )
-    # A name of several words has no other meaning, but in the name of a file.
+    # A name with an underscore is always a parameter, except in the name of a file.
     several = "|".join(name for name in names.split("|") if "_" in name) or "(?!)"
     return re.sub(rf"(?<![\w.'/-])({several})(?![\w='./-])", lambda found: options[found[1]], text)
 
 
 def _options() -> dict[str, str]:
-    """Return the option of the running command for each parameter of a function that it has one for."""
+    """Return the options of the running command by the parameters of functions that they stand for."""
     context = click.get_current_context(silent=True)
     own = {} if context is None else {str(each.name): each.opts[-1] for each in context.command.params}
     own = {name: option for name, option in own.items() if option.startswith("--")}
@@ -351,7 +351,7 @@ def _spelt(option: str, value: str) -> str:
 
 
 def printable(text: Any) -> str:
-    """Return a text in which characters that would steer a terminal are spelt out."""
+    """Return a text with control characters of a terminal written out as escapes."""
     return "".join(
         each if each in "\n\t" or unicodedata.category(each) not in _STEERING else ascii(each)[1:-1]
         for each in str(text)

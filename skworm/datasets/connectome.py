@@ -159,7 +159,7 @@ def _matrices(source: str, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     pre, post = (index.get_indexer(pd.Index(edges[end])) for end in ("pre", "post"))
     chemical, electrical = np.zeros((2, len(names), len(names)))
     chemical[pre, post], electrical[pre, post] = edges["chemical"], edges["electrical"]
-    # A gap junction stands once in the table.
+    # The table has each gap junction once.
     return chemical, _mirrored(electrical)
 
 

@@ -41,7 +41,7 @@ def load_recordings(
 ) -> list[Recording]:
     """Read recordings from files of any supported format.
 
-    What files of each format must hold is told in :doc:`/files`.
+    The page :doc:`/files` describes what files of each format must hold.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def save_recordings(
             for write in (np.savez_compressed, np.savez):
                 with temporary.open("wb") as file:
                     write(file, **_arrays_of(worm))
-                # Traces that are NaN for the most part pack to so little that the file would pass for a bomb.
+                # Mostly-NaN traces compress so much that the file would be refused as a decompression bomb.
                 with temporary.open("rb") as file, suppress(ValueError):
                     _check_sizes(file)
                     break

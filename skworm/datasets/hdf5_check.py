@@ -66,7 +66,7 @@ def _check_file(path: str, limit: int, seconds: int) -> None:
     try:
         file = h5py.File(path, "r")
     except OSError:
-        # Nor can the reader open it, which says why.
+        # The reader cannot open it either, and says why.
         return
     with file:
         seen, waiting = {file.id}, [file]
@@ -79,7 +79,7 @@ def _check_file(path: str, limit: int, seconds: int) -> None:
                     _check_dataset(node, limit)
             except RefusedError:
                 raise
-            # What is damaged matters to those who read it.
+            # Damage here matters only to those who read this node.
             except Exception:
                 children = []
             for child in children:

@@ -239,7 +239,7 @@ def _state_names(worm: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _states_from_flags(flags: Mapping[str, Any], n_frames: int) -> np.ndarray:
-    # Where nobody has scored a frame, NaN is as good as no flag.
+    # NaN, in a frame that nobody has scored, counts as no flag.
     columns = {name: np.nan_to_num(_numbers(flag, f"flags of state {name!r}").ravel()) for name, flag in flags.items()}
     for name, column in columns.items():
         if len(column) != n_frames or not np.isin(column, (0, 1)).all():
@@ -254,7 +254,7 @@ def read_matlab_values(path: Path, fields: Collection[str]) -> dict[str, Any]:
 
     A struct becomes a dict, a cell array or struct array a list in column-major order, text a str (several rows of
     text a list), numbers a 2-D array in MATLAB's orientation. Variables, and fields of structs, that are not among
-    `fields` become None. Version 7.3 stores a struct array as a struct of cells, and so it is read.
+    `fields` become None. Version 7.3 stores a struct array as a struct of cells, and it is read as such.
     """
     import h5py
 
@@ -368,7 +368,7 @@ def _version_5_variables(content: bytes, fields: Collection[str]) -> dict[str, A
         if kind == _MATRIX:
             name, value = _version_5_array(data, order, fields)
             variables[name] = value
-    # What has no name belongs to objects.
+    # Variables without a name belong to objects.
     return {name: value for name, value in variables.items() if name}
 
 

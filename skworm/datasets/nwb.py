@@ -49,9 +49,10 @@ def read_nwb(path: Path, *, dataset: str, renamed: Collection[str] = ()) -> Reco
       rows, first in the same module. A label with a question mark, or that occurs twice, does not identify a neuron.
     - Behaviour: every ``TimeSeries`` of one to three columns within ``BehavioralTimeSeries``, ``Position`` and the
       like, interpolated at the frames; NaN outside of its time.
-    - States: a ``TimeIntervals`` table with a column of states, such as ``state`` or ``label``, an interval without an
-      end lasting until the next one; or else tables that are named after a state, text, one a frame or each holding
-      until the next, or pairs of frames ``reversal_events``, the first of each reversal and the one after its last.
+    - States: a ``TimeIntervals`` table with a column of states, such as ``state`` or ``label``, where an interval
+      without an end lasts until the next one, or tables that are named after a state. Or else texts, one for each frame
+      or each valid until the next; or pairs of frames ``reversal_events``: the first of a reversal, and the one after
+      its last.
 
     Values are multiplied by the ``conversion`` of their series, and its ``offset`` is added.
 

@@ -199,7 +199,7 @@ def make_worms(
         states, velocity, activity = _live(rng, n_frames, setup, names, n_unidentified, weights.to_numpy())
         traces = _record(rng, activity, setup, mixing)
         columns = rng.permutation(traces.shape[1])
-        # What is not identified is called by its place, from 1.
+        # An unidentified neuron is named by its place, counted from 1.
         identified = rng.random(len(names)) < identification_rate
         called = {column: name for column, name in enumerate(names) if identified[column]}
         worm = Recording(

@@ -32,7 +32,7 @@ _OTHER_RATE = 1.05
 _NAMED = 6
 # A spike lies so many ranges of the trace, from the 1st to the 99th percentile, beyond it; recorded worms stay below 8.
 _SPIKE = 10
-# A jump is so many median steps of the trace; in recorded worms few traces do so in one frame.
+# A jump is so many median steps of the trace; in recorded worms few traces jump in the same frame.
 _JUMP = 15
 # The median trace falls by so much of its range from the first fifth to the last; in recorded worms by .23 at most.
 _DECLINE = 0.3

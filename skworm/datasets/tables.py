@@ -56,7 +56,7 @@ def read_table(
 
 
 def columns_of_roles(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, list[str]]:
-    """Return the columns of a table that are no trace, by what they are read as; names are those of the file."""
+    """Return the columns of a table that are not traces, by their role; names are those of the file."""
     table = _with_time(_read(path, columns or {}), columns or {})
     renamed = _renamed(table, columns or {})
     found = dict(zip(renamed.columns, table.columns, strict=True))
@@ -184,7 +184,7 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     if absent:
         raise ValueError(f"columns={dict(columns)} names {absent}, which the table has not; it has {found}")
     if twice := repeated(columns.values()):
-        raise ValueError(f"columns={dict(columns)} gives the columns {twice} two meanings; give each one")
+        raise ValueError(f"columns={dict(columns)} gives the columns {twice} two meanings; give each a single one")
     role_of = {column.strip(): role for role, column in columns.items()}
     names = [role_of.get(name, name) for name in found]
     if several := repeated(names):
@@ -195,7 +195,7 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 def _read_text(path: Path, state: str) -> pd.DataFrame:
     try:
         text = re.sub("\r\n?", "\n", _content_of(path).decode("utf-8-sig"))
-        # Excel says so, where it writes another separator than is usual.
+        # The first line of a file from Excel may name an unusual separator.
         told = re.match('"?sep=(.)"?\n', text)
         text = text[told.end() :] if told else text
         first, _, rows = text.partition("\n")

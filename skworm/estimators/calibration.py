@@ -37,7 +37,7 @@ _LOG_OF_ZERO = float(np.log(np.finfo(np.float32).tiny))
 
 
 class LeftOut(NamedTuple):
-    """What inner fits say of frames that they did not see.
+    """What inner fits predict for frames that they did not see.
 
     The logarithms, of shape (n_frames, n_states), hold up to a constant a row; `state` is the column of the true state
     of each frame, and `learnt` whether the fit had seen that state at all.
@@ -261,8 +261,8 @@ class TemperatureScaledClassifier(InnerWormsClassifier):
     scikit-learn's `CalibratedClassifierCV` scales by temperature too, from version 1.8 on, with folds of frames unless
     metadata routing brings it the worms.
 
-    With a single training worm the inner fits leave contiguous blocks of its frames out. That tells how sure one may be
-    on the same worm, and is too little on another.
+    With a single training worm the inner fits leave contiguous blocks of its frames out. This shows how sure the model
+    may be on the same worm, and is not enough for another worm.
 
     Attributes
     ----------

@@ -148,9 +148,9 @@ class NeuralEstimator(DocumentedEstimator):
         Training worms.
     net_ : skorch.NeuralNet
         Trained net. ``net_.history`` holds every epoch's losses; ``net_.save_params`` and ``net_.load_params`` write
-        and read weights; with others than after `fit` a graph network warns, and infers graphs from the rows that it is
-        asked about. ``net_.predict`` and ``net_.forward`` take an array or DataFrame of {rows} as those of one worm,
-        its columns in the order of training whatever their names, and return {net_outputs}.
+        and read weights; with weights other than those of `fit` a graph network warns, and infers graphs from the rows
+        that it predicts. ``net_.predict`` and ``net_.forward`` take an array or DataFrame of {rows} as those of one
+        worm, its columns in the order of training whatever their names, and return {net_outputs}.
     n_iter_ : int
         Epochs trained.
     best_epoch_ : int

@@ -76,12 +76,12 @@ def frames_for_model(
     worms = [worm if fps is None or is_same_rate(worm.fps, fps) else resample(worm, fps) for worm in recordings]
     derivative = settings.get("derivative") or "auto"
     if derivative == "file" and any(worm.derivatives is None for worm in worms):
-        # What the file of the training worms brought is taken to be smooth and two-sided, and so is this.
+        # The derivative in the file of the training worms is taken to be smooth and two-sided, as this one is.
         derivative = "smooth"
     if derivative not in ("auto", *DERIVATIVE_LOOKS_AHEAD):
         raise ValueError(f"the model was trained on the derivative {derivative!r}, which skworm cannot compute")
     signals, offsets = parse_context_feature_names(node_features)
-    # A card says what a recording without some neurons costs, and where that is too much.
+    # A card says how much accuracy missing neurons cost, and when that is too much.
     for worm in () if hasattr(model, "card_") else worms:
         check_present(f"worm {worm.worm!r}", worm.neurons, neurons, get_tags(model).input_tags.allow_nan)
     X, _ = make_frames(
@@ -279,7 +279,7 @@ def check_present(owner: str, present: Sequence[str], neurons: Sequence[str], ta
     problem = f"{owner} lacks {lacks}, {len(lacks)} of the {len(neurons)} neurons that the model reads"
     if 2 * len(lacks) > len(neurons) or not takes_missing:
         raise ValueError(f"{problem}; leave it out, record these neurons, or train a model on neurons that it has")
-    warnings.warn(f"{problem}, and is read without", UserWarning, stacklevel=4)
+    warnings.warn(f"{problem}, and is read without them", UserWarning, stacklevel=4)
 
 
 def _annotated(worm: Recording, classes: list[str]) -> np.ndarray:

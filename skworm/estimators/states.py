@@ -144,7 +144,7 @@ Scaled frames, neuron-major, NaN where a neuron is missing; one that is missing 
     def _masked(self, frames: np.ndarray) -> np.ndarray:
         unseen = np.isin(self.neurons_, self.neurons_without_data_)
         if unseen.any():
-            # What was drawn for a neuron at random and never learned must not speak.
+            # Weights that were drawn at random and never trained must not have an effect.
             frames = np.where(np.repeat(unseen, len(self.node_features_)), np.nan, frames).astype(frames.dtype)
         return frames
 

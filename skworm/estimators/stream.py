@@ -48,8 +48,8 @@ class StateStream:
         Whether ranges widen with the frames that are pushed, or stay those of `calibration`, as which they start in
         either case. Until a range is known, a feature stands in the middle of [0, 1].
     neurons : sequence of str, optional
-        Neurons of a pushed frame, in order; by default those of the estimator, in its order. Others are left out, and
-        an estimator that takes NaN reads without those that it lacks.
+        Neurons of a pushed frame, in order; by default those of the estimator, in its order. The estimator ignores
+        others, and one that takes NaN does without neurons that are not pushed.
     settings : mapping, optional
         ``X.attrs`` of the training frames, for an estimator that does not remember how they were made.
 
@@ -165,7 +165,7 @@ class StateStream:
         return probabilities
 
     def _probabilities(self, row: pd.DataFrame) -> np.ndarray:
-        # A stream is of a new worm, of which one row tells no graph.
+        # A stream is of a new worm, and one row is not enough to infer its graph.
         with warnings.catch_warnings(action="ignore", category=UnnamedWormsWarning):
             if self._filter is None:
                 return np.asarray(self.estimator.predict_proba(row))[0]

@@ -67,7 +67,7 @@ class PairwiseSVC:
         return SupportVectorJob(X, codes, self.C * weight[codes], self.gamma_, Kernel(self.kernel), self.device)
 
     def take(self, X: np.ndarray, machines: SupportVectors) -> PairwiseSVC:
-        """Keep the machines of a job, and of its samples those that they lean on."""
+        """Keep the machines of a job, and those of its samples that are support vectors."""
         used = machines.dual_coef.any(axis=0)
         self.support_vectors_, self.dual_coef_ = X[used], machines.dual_coef[:, used]
         self.rho_, self.n_iter_ = machines.rho, machines.n_iter
@@ -98,8 +98,8 @@ class PairwiseSVC:
 class SVMStateClassifier(StateClassifierMixin, DocumentedEstimator):
     """Read the behavioural state with a support vector machine.
 
-    NaN is filled with the mean of its column over the training frames, which look at no other worm. A column that is
-    NaN in all of them is never looked at.
+    NaN is filled with the mean of its column over the training frames, so that no other worm has a part in it. A column
+    that is NaN in all of them is ignored.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ array-like of shape (n_frames,), optional
             fitted = outcome_beforehand(job)
             return self.take_training(job, fit_support_vectors([job])[0] if fitted is None else fitted)
         frames, states = self._known_frames(X, y, worm)
-        # The seed is of probabilities alone, which are not asked for; without one, NumPy's global generator would move.
+        # The seed is for probabilities, which are not wanted; without one, NumPy's global generator would advance.
         self.svc_ = SVC(**self._parameters(), random_state=0).fit(frames, states)
         self.n_iter_ = self.svc_.n_iter_
         return self

@@ -32,8 +32,8 @@ def slopes(values: np.ndarray, time: np.ndarray, width: float, *, causal: bool =
     """Return the slope at each frame, (n_frames, n_columns), of the line that fits the frames around it best.
 
     Frames weigh by a normal density of their distance in time, `width` seconds wide, so that inside a recording of even
-    steps this is the derivative of a Gaussian. Unlike a filter, it follows the time stamps, skips NaN, and has nothing
-    to make up at the ends and at gaps. It is 0 where no other frame is near enough.
+    steps this is the derivative of a Gaussian. Unlike a filter, it follows the time stamps, skips NaN, and invents
+    no values at the ends and at gaps. It is 0 where no other frame is near enough.
     """
     n_frames = len(values)
     known = np.isfinite(values)

@@ -110,7 +110,7 @@ class UnnamedWormsWarning(UserWarning):
 def warn_unnamed(model: Any, what: str) -> None:
     """Warn that a model has learned something of each worm and takes what all worms share in its place."""
     warnings.warn(
-        f"{type(model).__name__} {what}, and X names no worms, so that it takes what the training worms have together; "
+        f"{type(model).__name__} {what}, and X names no worms, so that it uses what the training worms have in common; "
         "pass worm=, or X with the index level 'worm'",
         UnnamedWormsWarning,
         stacklevel=6,
@@ -234,7 +234,7 @@ def check_same_order(X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> Non
 def from_pre_to_post(graph: pd.DataFrame, name: str = "graph") -> pd.DataFrame:
     """Return a graph as numbers [pre, post] under the usual names of neurons.
 
-    One whose axes are named [post, pre] or [response, stimulated] is turned round.
+    One whose axes are named [post, pre] or [response, stimulated] is transposed.
     """
     if (graph.index.name, graph.columns.name) in (("post", "pre"), ("response", "stimulated")):
         graph = graph.T
@@ -255,7 +255,7 @@ def settings_for(model: Any, given: Any = None) -> dict[str, Any]:
     if "derivative" not in settings:
         raise ValueError(
             f"the {type(model).__name__} does not know how its training frames were made (derivative, scaling, frame "
-            "rate), and would be given others; pass settings=X.attrs of the X of make_frames that it was fitted to. "
+            "rate), and might be given others; pass settings=X.attrs of the X of make_frames that it was fitted to. "
             "Steps such as MinMaxScaler lose X.attrs, skworm.frames.WormMinMaxScaler keeps them"
         )
     return settings

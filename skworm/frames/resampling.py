@@ -45,7 +45,7 @@ def _usual_steps(time: np.ndarray) -> np.ndarray:
 
 
 def rate_of_stamps(worm: Recording) -> float:
-    """Return the frames a second that the time stamps of a recording tell: one over the median step."""
+    """Return the frames a second according to the time stamps of a recording: one over the median step."""
     return 1 / float(np.median(np.diff(worm.time))) if worm.n_frames > 1 else worm.fps
 
 

@@ -28,7 +28,7 @@ from skworm.frames.resampling import detrend as remove_baseline
 from skworm.parameters import check_choice
 from skworm.recording import UNKNOWN, Recording, map_states, repeated
 
-# No camera and no division yields a number as large as this.
+# Neither a camera nor a division yields a number as large as this.
 IMPOSSIBLE = 1e100
 
 
@@ -244,7 +244,7 @@ def _check_rates_alike(worms: list[Recording]) -> None:
     if not is_same_rate(fastest.fps, slowest.fps):
         warnings.warn(
             f"worm {slowest.worm!r} has {slowest.fps:.3g} frames a second and worm {fastest.worm!r} {fastest.fps:.3g}: "
-            f"windows and contexts of as many frames are other times; pass resample_to={slowest.fps:.3g}",
+            f"windows and contexts of the same number of frames last differently; pass resample_to={slowest.fps:.3g}",
             stacklevel=3,
         )
 
@@ -363,7 +363,7 @@ def _check_signal(worm: Recording, neurons: list[str], feature: str, values: np.
         frame, column = impossible[0]
         raise ValueError(
             f"worm {worm.worm!r}: the {feature} of neuron {neurons[column]!r} is {values[frame, column]:.3g} in frame "
-            f"{frame}, which nobody has measured; the file is damaged: copy it again, or make the value NaN"
+            f"{frame}, which cannot be a measurement; the file is damaged: copy it again, or make the value NaN"
         )
     is_nan = np.isnan(values) & ~may_lack[:, np.newaxis]
     if is_nan.any():

@@ -109,7 +109,7 @@ def contains_transition(states: pd.Series, Y: pd.DataFrame) -> pd.Series:
     ----------
     states : pandas.Series of str, shape (n_frames,)
         States of frames, index levels ``("worm", "frame")``, as :func:`make_frames` returns them. Frames that are
-        absent or ``"unknown"`` tell nothing.
+        absent or ``"unknown"`` are ignored.
     Y : pandas.DataFrame of shape (n_trajectories, horizon * n_columns)
         Frames to predict, of :func:`make_trajectories`.
 

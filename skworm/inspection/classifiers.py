@@ -1,4 +1,4 @@
-"""What a classifier reads: its neurons, or the moment."""
+"""What a classifier relies on: its neurons, or the moment in the recording."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def neuron_importance(
 ) -> pd.DataFrame:
     """Measure by how much each worm's score drops when the frames of one neuron are shuffled.
 
-    All columns of a neuron, trace and derivative, are shuffled together and by whole frames, so that what they tell of
-    each other stays, and within each worm, so that the worm's level and range stay. What is lost is when the neuron was
-    active, and how its activity runs on, which matters to a classifier that looks at several frames.
+    All columns of a neuron, trace and derivative, are shuffled together as whole frames, which keeps their relation to
+    each other, and within each worm, which keeps the worm's level and range. What is lost is when the neuron was
+    active, and the course of its activity, which matters to a classifier that looks at several frames.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def neuron_importance(
 
     Notes
     -----
-    Neurons that tell the same, such as AVAL and AVAR, stand in for each other: each can seem unimportant while both are
-    not. A drop says what this classifier reads, not what drives behaviour.
+    Neurons that carry the same information, such as AVAL and AVAR, stand in for each other: each can seem unimportant
+    although the pair is important. A drop says what this classifier reads, not what drives behaviour.
 
     References
     ----------
@@ -130,9 +130,9 @@ _KEYS = ["fold_by", "gap", "worm"]
 def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold, estimator: Any = None) -> pd.DataFrame:
     """Measure what remembering the moment is worth, for shuffled windows and for contiguous blocks.
 
-    Behaviour and activity change slowly, so the frames next to a held-out window tell much of it. The clock, which
-    gives each held-out frame the state of the training frame with the nearest frame number, looks at no neuron: what it
-    scores says nothing of the brain. A model deserves credit for what it scores beyond the clock.
+    Behaviour and activity change slowly, so the frames next to a held-out window reveal much of it. The clock, which
+    gives each held-out frame the state of the training frame with the nearest frame number, looks at no neuron: its
+    score says nothing about the brain. A model deserves credit for what it scores beyond the clock.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def _share_touching(frames: StateSamples, splits: list[WormSplit], length: int) 
     """Return the share of held-out windows next to a window with training rows, by worm."""
     names, codes = np.unique(frames.worm.astype(str), return_inverse=True)
     window = np.asarray(frames.X.index.get_level_values(FRAME_LEVEL)) // length
-    # Numbers that leave one free between worms, so that the last window of a worm is no neighbour of the next worm.
+    # Numbers skip one between worms, so that the last window of a worm is not next to the first of another.
     number = codes * (int(np.ptp(window)) + 2) + window - window.min()
     known = frames.y != UNKNOWN
     shares = []

@@ -19,7 +19,7 @@ _N_COMPONENTS = 20
 _RIDGE = 1.0
 # A step between frames of more than this many usual ones is a gap: nothing is learned across it.
 _GAP = 1.5
-# Circular shifts by less than this would leave slow signals where they were.
+# Circular shifts by less than this would leave slow signals almost in place.
 _MIN_SHIFT_SECONDS = 30.0
 _SPARE_FRAMES = 2
 
@@ -253,7 +253,7 @@ def _signals(recording: Recording, name: str) -> np.ndarray:
         )
     signal = np.asarray(recording.behavior[name], dtype=float)
     known = np.isfinite(signal)
-    # A frame without a value has a column of its own, and so explains nothing by its value.
+    # A further column marks frames without a value, so that the 0 in its place explains nothing.
     return np.column_stack([np.where(known, signal, 0.0), ~known])
 
 

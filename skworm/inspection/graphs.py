@@ -77,7 +77,7 @@ def compare_graphs(
     """Compare the weights of an inferred graph with a reference graph, beside two kinds of chance.
 
     Both are tables [pre, post]: rows send, columns receive. The names of their axes have to say so, and a table
-    [post, pre] or [response, stimulated] is turned round. Neurons are matched by name (``"VB1"`` is ``"VB01"``), and
+    [post, pre] or [response, stimulated] is transposed. Neurons are matched by name (``"VB1"`` is ``"VB01"``), and
     those that only one graph has are left out, as is a pair that is NaN in the reference, and so unknown.
 
     Parameters
@@ -95,8 +95,7 @@ def compare_graphs(
     diagonal : bool, default=False
         Count self edges too.
     signed : bool, default=False
-        Rank pairs by the reference's weights as they are, not by their absolute values: inferred weights know no
-        inhibition.
+        Rank pairs by the reference's weights as they are, not by their absolute values; inferred weights have no sign.
     edge_threshold : float, default=0.0
         A pair is an edge, for AUROC, where the reference's weight (absolute unless `signed`) is greater than this.
 
@@ -129,7 +128,7 @@ def compare_graphs(
     Permuted labels ask whether it matters which neuron is which; a graph that merely gives a few well-connected neurons
     large weights passes. The rewired reference asks whether the pairs matter beyond how well connected each neuron is.
     A symmetric reference, such as gap junctions alone, stays symmetric when rewired. One that adds gap junctions to
-    chemical synapses does not: its reciprocal edges come apart, which makes that null somewhat too narrow.
+    chemical synapses does not: its reciprocal edges are separated, which makes that null somewhat too narrow.
 
     References
     ----------
@@ -248,7 +247,7 @@ def inferred_graph(
     """Return the graph that a fitted graph neural network uses on frames or trajectories.
 
     Rows send and columns receive, [pre, post], as in ``graph_``, ``graphs_`` and connectomes; the equations of the
-    paper have it the other way round. Weights are those before messages are normalised. Self edges stand on the
+    paper have it the other way round. Weights are those before messages are normalised. Self edges are on the
     diagonal.
 
     Parameters
@@ -281,12 +280,12 @@ def inferred_graph(
     TypeError
         If the estimator infers no graph.
     ValueError
-        If the states are missing or do not fit `X`, or static edges are to be told by state.
+        If the states are missing or do not fit `X`, or graphs by state are asked of static edges.
 
     Notes
     -----
     A network with static edges has one graph a worm, and none a state: it uses the same graph whatever the worm does.
-    With ``reinfer=True`` the edge encoder is shown the frames of one state at a time. The result tells how the
+    With ``reinfer=True`` the edge encoder is shown the frames of one state at a time. The result shows how the
     encoder responds to that state's mean activity; the network never used it.
 
     Examples
@@ -363,7 +362,7 @@ def _states_of_rows(X: Any, y: Any) -> np.ndarray:
     if isinstance(y, pd.Series) and isinstance(X, pd.DataFrame) and not y.index.equals(X.index):
         lacking = X.index.difference(y.index)
         if len(lacking):
-            raise ValueError(f"y has no state for {len(lacking)} rows of X, the first {lacking[0]}; make both alike")
+            raise ValueError(f"y has no state for {len(lacking)} rows of X, the first {lacking[0]}; make both together")
         y = y.loc[X.index]
     states = np.asarray(y)
     if states.shape != (len(X),):

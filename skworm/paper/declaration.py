@@ -48,9 +48,9 @@ class Plan:
 
     arms: Sequence[Arm]  # What is compared
     notes: Sequence[str] = ()  # How its tables are to be read
-    # Of (scores, table), makes figures by file name; by default dots and means, a panel an evaluation
+    # Makes figures by file name from (scores, table); by default dots and means, a panel for each evaluation
     figures: Callable[[WormScores, pd.DataFrame], Mapping[str, Any]] | None = None
-    # Of (scores, folder), makes further results: ``"data"``, tables of numbers by file name; ``"tables"``, tables of
+    # Makes further results from (scores, folder): ``"data"``, tables of numbers by file name; ``"tables"``, tables of
     # texts by heading; ``"figures"``, by file name
     more: Callable[[WormScores, Path], Mapping[str, Mapping[str, Any]]] | None = None
 
@@ -63,7 +63,7 @@ class Target:
     title: str  # Caption of its tables
     summary: str  # What the command does, in one sentence
     paper: str  # What the paper says about it
-    plan: Callable[[Study], Plan]  # Of a Study, returns the Plan
+    plan: Callable[[Study], Plan]  # Returns the Plan for a Study
     # Settings by default; what differs on simulated worms, and in a quick run
     defaults: Mapping[str, Any] = field(default_factory=dict)
     simulated: Mapping[str, Any] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Target:
     in_all: bool = True  # Whether ``skworm reproduce all`` runs it
 
     def settings(self, quick: bool = False, **given: Any) -> Settings:
-        """Return the settings of a run; of those that are given, None stands for the default."""
+        """Return the settings of a run; a given value of None stands for the default."""
         from skworm.paper.study import Settings
 
         own = {**self.defaults, **(self.simulated if given.get("data", "simulated") == "simulated" else {})}

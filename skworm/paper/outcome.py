@@ -73,7 +73,7 @@ def run_target(
     plan = target.plan(study)
     scores = study.run(plan.arms, out, n_jobs=n_jobs, verbose=verbose)
     ended = now()
-    # External recordings that no score is of count as none; they still took part in choosing the derivative.
+    # External recordings without a score are left out of the record, although they helped to choose the derivative.
     record = {"target": target.name, **study.record()}
     if study.material.external_name not in scores.evaluations:
         study = Study(settings, replace(study.material, external=[], external_neurons=()))
@@ -211,7 +211,7 @@ def write_outcome(
 ) -> Outcome:
     """Write all files of an experiment, each whole, and the outcome for a report; return it with its files."""
     folder.mkdir(parents=True, exist_ok=True)
-    # Where this ends early, no outcome stands beside files of another run.
+    # If writing ends early, the folder must not hold new files beside the outcome of an earlier run.
     (folder / _KEPT).unlink(missing_ok=True)
     files = [write_csv(folder / f"{name}.csv", table) for name, table in data.items()]
     blocks = [f"## {heading}\n\n{markdown(table)}" for heading, table in outcome.tables.items()]
@@ -268,14 +268,14 @@ def kept_outcome(folder: Path) -> Outcome | None:
             kept[key] = [_file_in(folder, name) for name in kept[key]]
         outcome = Outcome(**kept)
         if not all(isinstance(getattr(outcome, key), str) for key in _WORDS):
-            raise TypeError("a text is not one")
+            raise TypeError("a text is not a string")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
     return outcome
 
 
 def _file_in(folder: Path, name: str) -> Path:
-    """Return the path of a file right in a folder: what a page shows must not come from elsewhere."""
+    """Return the path of a file in a folder; a page must not show a file from any other place."""
     path = folder / name
     if Path(name).name != name or path.is_symlink() or not path.is_file():
         raise ValueError(f"{name!r} is not a file in {folder}")

@@ -41,8 +41,8 @@ _CLOCK = (
     "remembering the moment explains its score. Scores on other worms are not affected."
 )
 _NO_CLOCK = (
-    "No clock was in this run, so what remembering the moment is worth on held-out windows cannot be told: trust the "
-    "scores on unseen worms alone. Cross-validate with baselines=True to have it."
+    "No clock was in this run, so nothing shows how much of the scores on held-out windows comes from remembering the "
+    "moment: trust the scores on unseen worms alone. Cross-validate with baselines=True to include the clock."
 )
 _NO_CLOCK_OF_TRAJECTORIES = (
     "Trajectories have no clock; what a forecast is worth is its skill over persistence. A held-out trajectory shares "
@@ -85,16 +85,16 @@ class Section:
 
     title: str
     outcome: Outcome  # Its tables, and what is said of them
-    pictures: Mapping[str, str]  # Data URIs by caption, which says what is shown to those who do not see it
+    pictures: Mapping[str, str]  # Data URIs by caption, which is the alternative text as well
     runs: Sequence[WormScores] = ()  # What was run
     leakage: list[str] = field(default_factory=list)  # What remembering the moment is worth, in words
     leakage_tables: _Texts = field(default_factory=dict)  # The same in numbers
-    warnings: list[str] = field(default_factory=list)  # What a reader should know first
+    warnings: list[str] = field(default_factory=list)  # What a reader should read first
     record: Mapping[str, Any] = field(default_factory=dict)  # ``settings.json`` of the folder
 
 
 def citations() -> list[str]:
-    """Return what results made with this version build on: software, method, recordings."""
+    """Return what to cite for results of this version: software, method, recordings."""
     software = (
         "The skworm developers. skworm: graph neural networks that read C. elegans behaviour from calcium traces, as "
         f"scikit-learn estimators. Version {version('skworm')}."
@@ -105,7 +105,7 @@ def citations() -> list[str]:
 def write_report(
     folder: Path, out: Path, *, command: str = "", baseline: str | None = None, warnings: Sequence[str] = ()
 ) -> Path:
-    """Write a report on the results of a folder, with warnings above what its results call for."""
+    """Write a report on the results of a folder; `warnings` come before those that the results call for."""
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise FileNotFoundError(f"{folder} {found}; pass the folder that a run wrote its results to")
@@ -168,7 +168,7 @@ def no_results(path: Path) -> ValueError:
 
 
 def without_naive(scores: WormScores, kept: str | None = None) -> tuple[WormScores, list[str]]:
-    """Leave out baselines that see no neuron, but for one, where two others are left; and return their names."""
+    """Leave out baselines that see no neuron, except `kept`, if two models are left; return also their names."""
     left_out = [name for name in scores.models if name in NAIVE and name != kept]
     others = [name for name in scores.models if name not in left_out]
     return (scores.where(model=others), left_out) if len(others) > 1 and left_out else (scores, [])

@@ -1,4 +1,4 @@
-"""What scores owe to each reading of the paper's equations, and to each setting of the recommended pipeline."""
+"""How scores depend on each reading of the paper's equations, and on each setting of the recommended pipeline."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class Arm:
     """One model on one set of states, neurons and number of training worms."""
 
     block: str  # Heading under which it stands, such as ``"4 states"``
-    name: str  # What the table of scores and people call it, unlike every other arm of the block
+    name: str  # Its name in tables; no other arm of the block has it
     label: str
     model: Any  # Not fitted
     states: str  # Vocabulary of states
@@ -240,7 +240,7 @@ class Study:
     def trajectories(
         self, states: str, neurons: Sequence[str], burn_in: int, recordings: Sequence[Recording] | None = None
     ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None, pd.DataFrame]:
-        """Make trajectories with a derivative that does not look ahead, and tell the state of every frame."""
+        """Return trajectories, the state of every frame, and the frames, whose derivative does not look ahead."""
         recordings = self.material.recordings if recordings is None else recordings
         vocabulary = None if any(recording.states is None for recording in recordings) else states
         frames, labels = make_frames(
@@ -250,7 +250,7 @@ class Study:
         return X, Y, labels, frames
 
     def n_parameters(self, arm: Arm) -> float:
-        """Count what the network of a state classifier learns; NaN for a model without a network."""
+        """Count the parameters that the network of a state classifier learns; NaN for a model without a network."""
         if not hasattr(arm.model, "max_epochs") or arm.burn_in:
             return float("nan")
         key = (arm.states, arm.neurons, tuple(sorted(arm.frames.items())))
@@ -261,21 +261,21 @@ class Study:
     def run(
         self, arms: Sequence[Arm], memory: str | os.PathLike[str], *, n_jobs: int | None = -1, verbose: int = 1
     ) -> WormScores:
-        """Fit and score all arms, and the baselines beside them."""
+        """Fit and score all arms and the baselines."""
         run = {"memory": memory, "n_jobs": n_jobs, "verbose": verbose}
         groups = [[arm for arm in arms if arm.split == split] for split in dict.fromkeys(arm.split for arm in arms)]
         parts = [scores for group in groups for scores in self._run_group(group, run)]
         table = pd.concat([part.table for part in parts], ignore_index=True)
         confusions = [part.confusion for part in parts if part.confusion is not None]
         keys = ["block", "model", "fold_by", "burn_in", "train_worms", "fold", "evaluation", "worm"]
-        # Arms on other neurons bring the same baselines once more.
+        # Arms on other neurons repeat the same baselines.
         table = table.drop_duplicates([name for name in [*keys, "step"] if name in table]).reset_index(drop=True)
         scores = WormScores(table, pd.concat(confusions, ignore_index=True) if confusions else None)
         return replace(scores, table=scores.scored.reset_index(drop=True))
 
     def _run_group(self, group: Sequence[Arm], run: Mapping[str, Any]) -> Iterator[WormScores]:
         first, material = group[0], self.material
-        # Other kinds of folds would score the same external worms once more.
+        # Other kinds of folds would score the same external worms again.
         is_scored = bool(first.burn_in) or first.fold_by == self.settings.fold_by[0]
         external = material.external if is_scored and (first.burn_in or material.scores_external(first.states)) else []
         apart = bool(external) and not set(first.neurons) <= set(material.external_neurons)
@@ -317,7 +317,7 @@ class Study:
         return WormScores(labelled(scores.table), confusion)
 
     def _data(self, arm: Arm, neurons: Sequence[str], external: Sequence[Recording]) -> dict[str, Any]:
-        """Return X, y and external data of a cross-validation, and for trajectories which hold a transition."""
+        """Return X, y and external data of a cross-validation, and which trajectories contain a transition."""
         labs = [self.material.recordings, *([external] if external else [])]
         if not arm.burn_in:
             pairs: list[Any] = [self.frames(arm.states, neurons, worms, **arm.frames) for worms in labs]
@@ -361,8 +361,8 @@ class Study:
 class SomeSplits:
     """The first folds of a splitter and, if wanted, some combinations of training worms.
 
-    With few combinations there are as many as worms, each worm in equally many: the worms stand in a circle, and
-    neighbours train together. One worm, and all but one, have no more combinations than that anyway.
+    With `few_combinations` there are as many combinations as worms, and each worm is in equally many: the worms are put
+    in a circle, and neighbours train together. Where models train on one worm, or on all but one, these are all.
     """
 
     cv: WormGroupKFold  # Splits by worm
@@ -385,7 +385,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def n_parameters(model: Any, X: pd.DataFrame, y: pd.Series) -> int:
-    """Count what a network learns from some frames."""
+    """Count the parameters that a network learns from some frames."""
     parameters = clone(model).training_job(X, y).module.parameters()
     return sum(each.numel() for each in parameters if each.requires_grad)
 
@@ -444,7 +444,7 @@ def _choose_neurons(
 
 
 def _tell_apart(external: list[Recording], recordings: list[Recording]) -> list[Recording]:
-    # Labs number their worms alike. Within one data set the same name means the same worm, and stays an error.
+    # Labs may use the same names of worms. Within one data set the same name means the same worm, and is an error.
     dataset_of = {recording.worm: recording.dataset for recording in recordings}
     return [
         replace(recording, worm=f"{recording.dataset}/{recording.worm}")

@@ -41,8 +41,8 @@ def at_shown_steps(scores: WormScores) -> WormScores:
 
 
 def score_text(mean: float, std: float, low: float, high: float, paper: str = "", *, digits: int = 1) -> str:
-    """Write a mean over worms as every table of scores has it."""
-    # Adding 0 takes the sign from a zero.
+    """Return a mean over worms as text, in the form of all tables of scores."""
+    # Adding 0 turns -0.0 into 0.0.
     own = "" if np.isnan(mean) else f"{round(mean, digits) + 0.0:.{digits}f}"
     own += "" if np.isnan(std) or not own else f" ± {std:.{digits}f}"
     first = " ".join(filter(None, [own, f"[{paper}]" if paper else ""])) or "–"
@@ -57,7 +57,7 @@ def _grid(texts: pd.DataFrame) -> list[list[str]]:
 
 
 def lay_out(texts: pd.DataFrame) -> str:
-    """Lay a table of texts out for a terminal; a text may have several lines, and a heading ends a line at a comma."""
+    """Lay a table of texts out for a terminal; a text may have several lines, and headings break at a comma."""
     (corner, *titles), *body = _grid(texts)
     grid = [[corner, *(title.replace(": ", ", ").replace(", ", "\n", 1) for title in titles)], *body]
     rows = [list(zip_longest(*(cell.split("\n") for cell in row), fillvalue="")) for row in grid]
@@ -75,7 +75,7 @@ def markdown(texts: pd.DataFrame) -> str:
 
 
 def compare_arms(study: Study, arms: Sequence[Arm], scores: WormScores) -> pd.DataFrame:
-    """Compare arms worm by worm with what they are compared with."""
+    """Compare each arm worm by worm with the arm that its `against` names."""
     paired = [arm for arm in arms if arm.against]
     scores = scores.where(fold_by=study.settings.fold_by[0]) if paired else scores
     tables = []
@@ -102,7 +102,7 @@ def compare_arms(study: Study, arms: Sequence[Arm], scores: WormScores) -> pd.Da
 
 
 def sentences_of(compared: pd.DataFrame, arms: Sequence[Arm]) -> list[str]:
-    """Describe in a sentence each how arms on unseen worms differ from what they are compared with."""
+    """Describe, in one sentence for each arm, how it differs on unseen worms from the arm that `against` names."""
     labels = {(arm.block, arm.name): arm.label for arm in arms}
     rows = compared[compared["evaluation"] == "unseen_worms"]
     if rows.empty:
@@ -148,12 +148,12 @@ def table_of_arms(study: Study, arms: Sequence[Arm], scores: WormScores, compare
 
 
 def _labelled(table: pd.DataFrame) -> pd.DataFrame:
-    """Add what people call each model, where a table does not have it."""
+    """Add a column with the label of each model to a table without one."""
     return table if "label" in table else table.assign(label=table["model"].replace(BASELINE_LABELS))
 
 
 def texts_of_scores(table: pd.DataFrame, metric: str = "accuracy") -> dict[str, pd.DataFrame]:
-    """Lay a table of state classifiers or regressors of behaviour out for reading, a table of texts a block."""
+    """Return a table of state classifiers or behaviour regressors as texts to read, one table for each block."""
     factor, digits = scale_of(metric, table[f"{metric}_mean"])
     table = _labelled(table)
     several_folds = "fold_by" in table and table["fold_by"].nunique() > 1
@@ -177,7 +177,7 @@ def texts_of_scores(table: pd.DataFrame, metric: str = "accuracy") -> dict[str, 
 
 
 def texts_of_trajectories(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Lay a table of trajectory regressors out for reading, a table of texts a block and evaluation."""
+    """Return a table of trajectory regressors as texts to read, one table for each block and evaluation."""
     table = _labelled(table)
     keys = [name for name in ("evaluation", "block") if name in table]
     texts = {}
@@ -206,7 +206,7 @@ def _number(value: float) -> str:
 
 
 def scale_of(metric: str, values: pd.Series) -> tuple[int, int]:
-    """Return what a metric is multiplied by, and the digits behind the point that show the largest to three figures."""
+    """Return the factor for a metric, and the decimals that show its largest value to three significant figures."""
     if metric_of(metric).percent:
         return 100, 1
     largest = float(values.abs().max())
@@ -266,7 +266,7 @@ def confusion_texts(table: pd.DataFrame, labels: Mapping[str, str]) -> dict[str,
         cells = [score_text(row["mean"], np.nan, row["mean_low"], row["mean_high"]) for row in rows.to_dict("records")]
         square = rows.assign(text=cells).pivot(index="state", columns="predicted", values="text")
         columns = _ordered(square.index.union(square.columns))
-        # A column that is never predicted would be one of numbers.
+        # The column of a state that is never predicted would hold numbers, not texts.
         square = square.reindex(index=_ordered(square.index), columns=columns).astype(object)
         square = square.where(square.notna(), "0").rename(index=readable, columns=readable)
         title = f"{labels.get(str(model), model)}, {block}, {evaluation_label(evaluation)}"
@@ -315,7 +315,7 @@ def parts_in_words(part: Mapping[str, Any]) -> str:
 
 
 def parts_of_comparison(compared: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Yield the parts of a table of :meth:`~skworm.model_selection.WormScores.compare`, with what tells them apart."""
+    """Yield the parts of a table of :meth:`~skworm.model_selection.WormScores.compare`, and what defines each."""
     columns = list(compared.columns[: list(compared.columns).index("model")])
     if not columns:
         yield {}, compared

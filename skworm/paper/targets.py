@@ -302,7 +302,7 @@ def three_neurons(study: Study) -> Plan:
             "them with --neurons, or take recordings in which they are identified"
         )
     few = tuple(names[neuron] for neuron in SHARED_WITH_NICHOLS)
-    # What all neurons would do on external worms that lack some is nothing but what the three do.
+    # On external worms that lack some neurons, fits on all neurons would repeat the fits on these three.
     arms = [with_paper(arm) for arm in study.arms("svm", *_NETWORKS, external_on_fewer=False)]
     of_few = [
         replace(arm, paper={key: value for key, value in of_all.paper.items() if key == "external"})
@@ -460,7 +460,7 @@ def _as_wide_as(study: Study, arm: Arm, wanted: Any, narrow: Any) -> Any:
     return clone(narrow).set_params(n_hidden=n_hidden)
 
 
-# Their declarations are listed behind those above.
+# These experiments come after those above in the list.
 from skworm.paper import sensitivities  # noqa: E402, F401
 
 ALL_TARGETS = tuple(name for name, each in TARGETS.items() if each.in_all)

@@ -48,7 +48,7 @@ _FIRST_SPARE = (
 )
 
 LINE_COLORS = ("#5D3FD3", "#EE3377", "#3B7A00", "#00CED1", "#A6D854", "#5B2C6F", "#000075", "#4DAF4A")
-"""Colours of models and of worms, in turn. None is that of a state, so that lines are told from the states below."""
+"""Colours of models and of worms, in turn. None is that of a state, so that lines stand out from states below them."""
 
 LABELLED, PREDICTED, TRUE = "labelled", "predicted", "true"
 """What pictures call the states of a person, the states or signals of a model, and signals that were measured."""
@@ -140,12 +140,12 @@ ValueError
 _SHARED = {
     "models": """\
 models : mapping of str to str, optional
-    Model to label, in the order of the legend, of which colours follow; by default all.""",
+    Label of each model, in the order of the legend, which also sets the colours; by default all models.""",
     "curve": """\
 log : bool, default=False
     Whether the horizontal axis is logarithmic.
 reference : mapping of (panel, model, x) to float, optional
-    Published scores, as those of models.
+    Published scores, in the unit of the models' scores.
 reference_label : str, default="published"
     What the legend calls them.""",
     "y_true": """\
@@ -229,7 +229,7 @@ class Display:
         """
         self._own_figure = ax is None
         if ax is None:
-            # Apart from pyplot, a figure needs no window, and goes when nobody refers to it.
+            # A figure that pyplot does not know needs no window, and is freed when nothing refers to it.
             from matplotlib.figure import Figure
 
             n_columns = n_columns or n_panels
@@ -354,7 +354,7 @@ def draw_segments(
 
 
 def draw_dots(axes: Axes, x: Any, y: Any, color: str, **style: Any) -> Any:
-    """Draw open dots, one for each worm, so that several at one place are seen and a mean among them is told apart."""
+    """Draw open dots, one for each worm, so that overlapping dots and a mean among them stay visible."""
     return axes.plot(x, y, "o", color=color, markerfacecolor="none", markersize=3.5, markeredgewidth=0.9, **style)[0]
 
 

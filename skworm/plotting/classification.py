@@ -115,7 +115,7 @@ class ConfusionDisplay(base.ClassifierDisplay):
     def _draw_panel(self, axes: Axes, panel: str, rows: pd.DataFrame, states: list[str]) -> None:
         table = rows.pivot(index="state", columns="predicted", values="percent")
         values = table.reindex(index=states, columns=states).to_numpy(dtype=float)
-        # Not predicted at all is 0, unless the state was never there to be taken for anything.
+        # A state that is never predicted counts as 0, but a row stays empty if its state never occurs.
         values = np.where(np.isnan(values) & ~np.isnan(values).all(axis=1, keepdims=True), 0.0, values)
         self.images_[panel] = axes.imshow(values, interpolation="nearest", vmin=0, vmax=100, cmap="Blues")
         for (row, column), value in np.ndenumerate(values):
@@ -134,8 +134,8 @@ class ConfusionDisplay(base.ClassifierDisplay):
 class ReliabilityDisplay(base.ClassifierDisplay):
     """How often the most probable state is right, against its probability: a panel for each model, lines of worms.
 
-    A line below the diagonal is that of a model too sure of itself. The area of a dot is the share of the worm's frames
-    in the bin; bins with less than 1 % of them are not drawn.
+    A line below the diagonal means that the model is too sure of itself. The area of a dot is the share of the worm's
+    frames in the bin; bins with less than 1 % of them are not drawn.
 
     Parameters
     ----------

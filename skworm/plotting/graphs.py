@@ -39,7 +39,7 @@ class GraphDisplay(base.Display):
     reference_ : matplotlib.lines.Line2D or None
         Dots of the reference.
     legend_ : matplotlib.legend.Legend or None
-        What stands for the reference.
+        The legend of the reference.
 
     Examples
     --------
@@ -83,8 +83,8 @@ class GraphDisplay(base.Display):
         side = max(3.2, 1.4 + _INCHES_A_NEURON * len(weights))
         self._make_axes(ax, 1, (side + 1.2, side + 0.3), square=True)
         values = weights.to_numpy()
-        # From 0 on, so that differences too small to matter do not fill the scale, and up to the largest weight between
-        # two neurons, which that of a neuron on itself may exceed many times.
+        # The scale starts at 0, so that differences too small to matter do not fill it, and ends at the largest weight
+        # between two neurons, since a neuron's weight on itself may be many times larger.
         between = np.where(np.eye(len(values), dtype=bool), 0.0, np.abs(values))
         limit = np.nanmax(between) or np.nanmax(np.abs(values)) or 1.0
         low, colors = (-limit, "RdBu") if (values < 0).any() else (0, "Blues")

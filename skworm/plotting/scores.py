@@ -331,7 +331,7 @@ class TrajectoryErrorDisplay(ScoreCurveDisplay, kw_only=True):
     ) -> None:
         mean, deviation = by_worm.groupby(level="x").mean(), by_worm.groupby(level="x").std()
         color, style = base.style_of_model(key[1], models)
-        # The first networks are wider: of several that err alike each is seen.
+        # The first networks have wider lines, so that lines with equal errors all stay visible.
         networks = [name for name in models if name not in base.BASELINE_STYLES]
         width = max(1.2, 3.4 - 0.7 * networks.index(key[1])) if key[1] in networks else 1.5
         self.lines_[key] = axes.plot(mean.index, mean, color=color, linestyle=style, linewidth=width)[0]
@@ -341,7 +341,7 @@ class TrajectoryErrorDisplay(ScoreCurveDisplay, kw_only=True):
 
     def _draw(self, ax: Any) -> None:
         super()._draw(ax)
-        # Once all are drawn, since panels share an axis that a limit keeps from growing.
+        # Only after all panels are drawn: they share an axis, which stops growing once it has a limit.
         for axes in self.axes_:
             axes.set_ylim(0, None)
 

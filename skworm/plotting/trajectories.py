@@ -82,7 +82,7 @@ class TrajectoryDisplay(base.Display):
         neurons = _chosen_neurons(columns, self.neurons, self.node_feature)
         arrays = base.checked_predictions(self.predicted, self.Y.shape, "Y")
         if not -len(self.Y) <= self.row < len(self.Y):
-            raise ValueError(f"row={self.row} is none of the {len(self.Y)} trajectories of Y; they count from 0")
+            raise ValueError(f"row={self.row} does not exist: Y has {len(self.Y)} trajectories, counted from 0")
         worm, frame = (self.Y.index.get_level_values(level)[self.row] for level in (WORM_LEVEL, FRAME_LEVEL))
         shown = range(frame - self.n_before, frame + self.Y.shape[1] // len(columns) + 1)
         true = self.frames.loc[worm].reindex(shown).to_numpy()
@@ -180,7 +180,7 @@ class BehaviorDisplay(base.Display):
         signals = {base.TRUE: y.to_numpy(dtype=float), **base.checked_predictions(self.predicted, y.shape, "y")}
         self._make_axes(ax, 1, (7.0, 3.4))
         self.lines_: dict[str, Any] = {}
-        # A frame that is absent breaks the line, where it would else be drawn straight across.
+        # An absent frame breaks the line, which would otherwise be drawn straight across the gap.
         edges, places = base.cells_of_frames(worm.time)
         time = np.where(places < 0, edges[:-1], worm.time[places])
         for name, values in signals.items():
