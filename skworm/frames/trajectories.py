@@ -168,30 +168,27 @@ def _check_frames(frames: Any) -> None:
 
 
 def _check_causal(frames: pd.DataFrame) -> None:
-    if frames.attrs.get("resampled_to") is not None:
-        raise ValueError(
-            "frames were brought to another frame rate, which mixes each with later ones, so that a forecast would see "
-            "part of its answer; make them with make_frames(..., resample_to=None), or pass allow_lookahead=True"
-        )
-    if frames.attrs.get("detrend") is not None:
-        raise ValueError(
-            "frames have lost a baseline that depends on later frames, so that a forecast would see part of its "
-            "answer; make them with make_frames(..., detrend=None), or pass allow_lookahead=True"
-        )
-    parsed = parse_column_names(frames.columns)
-    known = frames.attrs.get("derivative_looks_ahead")
-    if known is None and parsed is not None and "derivative" in parsed[1]:
+    parsed, attrs = parse_column_names(frames.columns), frames.attrs
+    looks_ahead = attrs.get("derivative_looks_ahead")
+    if attrs.get("resampled_to") is not None:
+        problem, remedy = "were brought to another frame rate, which mixes each with later ones", "resample_to=None"
+    elif attrs.get("detrend") is not None:
+        problem, remedy = "have lost a baseline that depends on later frames", "detrend=None"
+    elif looks_ahead:
+        problem = f"have a derivative ({attrs.get('derivative')!r}) that may depend on later frames"
+        remedy = "derivative='backward'"
+    elif looks_ahead is None and parsed is not None and "derivative" in parsed[1]:
         raise ValueError(
             "frames do not say whether their derivative depends on later frames; make them with "
             "make_frames(..., derivative='backward'), set frames.attrs['derivative_looks_ahead'] = False if it does "
             "not, or pass allow_lookahead=True"
         )
-    if known:
-        raise ValueError(
-            f"frames have a derivative ({frames.attrs.get('derivative')!r}) that may depend on later frames, so that a "
-            "forecast would see part of its answer; make them with make_frames(..., derivative='backward'), or pass "
-            "allow_lookahead=True"
-        )
+    else:
+        return
+    raise ValueError(
+        f"frames {problem}, so that a forecast would see part of its answer; make them with "
+        f"make_frames(..., {remedy}), or pass allow_lookahead=True"
+    )
 
 
 def _starts(worm: Any, numbers: np.ndarray, length: int, stride: int) -> np.ndarray:
