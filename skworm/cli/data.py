@@ -352,14 +352,12 @@ def compare(
     """
     from skworm.model_selection import describe_comparison, read_scores
     from skworm.paper.report import no_results, without_naive
-    from skworm.paper.tables import STEPS, comparison_texts, lay_out, parts_in_words, parts_of_comparison
+    from skworm.paper.tables import at_shown_steps, comparison_texts, lay_out, parts_in_words, parts_of_comparison
     from skworm.plotting.base import readable
 
     if results.is_dir() and not (results / "scores.csv").is_file() and not (results / "fits").is_dir():
         raise no_results(results)
-    scores = read_scores(results).where(**dict(conditions))
-    if scores.task == "trajectories" and "step" not in dict(conditions):
-        scores = scores.where(step=[step for step in STEPS if step in set(scores.table["step"])])
+    scores = at_shown_steps(read_scores(results).where(**dict(conditions)))
     left_out: list[str] = []
     if models:
         scores.where(model=list(models))
