@@ -220,7 +220,7 @@ class TestCallbacks:
         np.testing.assert_allclose(fused.cv_results_["mean_test_score"], scores, rtol=1e-4)
         assert len(set(scores.round(3))) == 3
 
-    def test_what_is_no_callback(self, frames):
+    def test_objects_that_are_not_callbacks_are_refused(self, frames):
         with pytest.raises(TypeError, match=r"callbacks holds 5; pass callbacks of skorch.*EarlyStopping"):
             MLPStateClassifier(**FEW, callbacks=[5]).fit(*frames)
 

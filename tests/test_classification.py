@@ -84,7 +84,7 @@ def test_same_seed_same_model_and_pickles_predict_alike(estimator, two_worms, un
 
 @pytest.mark.slow
 @pytest.mark.parametrize("estimator", ALL, ids=str)
-def test_read_only_frames_will_do(estimator, two_worms):
+def test_read_only_frames_are_accepted(estimator, two_worms):
     # Workers get large arrays as read-only memory maps, of which torch warns.
     X = two_worms[0].to_numpy(copy=True)
     X.setflags(write=False)
@@ -160,7 +160,7 @@ class TestWhichGraphServes:
         renamed = model.predict_proba(X, worm=np.repeat("other name", len(X)))
         np.testing.assert_allclose(own, renamed, atol=1e-6)
 
-    def test_frames_without_a_worm_do_not_depend_on_their_company(self, model, unseen):
+    def test_frames_without_a_worm_do_not_depend_on_other_rows(self, model, unseen):
         X = unseen[0].droplevel("worm")
         np.testing.assert_allclose(model.predict_proba(X)[:9], model.predict_proba(X[:9]), atol=1e-6)
 

@@ -115,7 +115,7 @@ def test_the_simulated_default_has_a_second_lab(tmp_path, monkeypatch):
         (("--train-worms", "4"), "3 worms with 4 for training leave none unseen; train on fewer"),
     ],
 )
-def test_a_wrong_wish_is_answered_by_one_line(folder, tmp_path, arguments, message):
+def test_a_wrong_option_ends_in_one_line(folder, tmp_path, arguments, message):
     result = table1(folder, tmp_path, "--quiet", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr

@@ -171,7 +171,7 @@ def test_frames_without_values_are_unknown():
         assert len(table) == new.n_frames
 
 
-def test_a_derivative_of_the_file_is_made_up_for(folder):
+def test_a_smooth_derivative_replaces_the_one_of_the_file(folder):
     recordings = [replace(worm, derivatives=np.gradient(worm.traces, axis=0)) for worm in load_recordings(folder)]
     model = skworm.SVMStateClassifier().fit(*make_frames(recordings, states="2"))
     assert model.frame_settings_["derivative"] == "file"

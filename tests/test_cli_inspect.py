@@ -84,7 +84,7 @@ def test_a_gap_ends_a_bout(worm):
         make_frames(late, states="2")
 
 
-def test_frames_are_not_made_of_what_contradicts_itself(worm):
+def test_frames_of_contradicting_recordings_are_refused(worm):
     with pytest.raises(ValueError, match="given as 29 a second, but"):
         make_frames(replace(worm, fps=29.0))
     with pytest.raises(ValueError, match=r"is 1e\+252 in frame 50"):

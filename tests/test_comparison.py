@@ -54,7 +54,7 @@ def test_all_numbers_against_a_calculation_by_hand():
     assert table.loc["svm", ["difference", "wins", "p_sign_flip", "p_adjusted"]].isna().all()
 
 
-def test_rounding_is_no_difference():
+def test_rounding_is_not_a_difference():
     results = make_results(6, ("a", "b"), n_folds=3)
     results["accuracy"] = np.where(results["model"] == "a", 0.1 * results["fold"], 0.1 * (2 - results["fold"])) + 0.6
     row = compare(results, reference="b").loc["a"]
@@ -237,7 +237,7 @@ def test_bad_input_is_named(change, keywords, message):
         compare(change(make_results()), **keywords)
 
 
-def test_parts_are_compared_apart():
+def test_parts_are_compared_separately():
     parts = [make_results().assign(step=1), make_results(seed=1).assign(step=8)]
     both = WormScores(pd.concat(parts)).compare("svm", metric="mse", n_resamples=200)
     assert both["step"].tolist() == [1] * 3 + [8] * 3

@@ -59,7 +59,7 @@ def test_frames_without_a_state_serve_as_context():
     ("context", "message"),
     [((), r"context=\(\) must be"), ((-1.5, 0), "must be whole numbers"), ((0, -2, -2), "more than once")],
 )
-def test_a_context_that_is_none_is_refused(context, message):
+def test_an_invalid_context_is_refused(context, message):
     with pytest.raises(ValueError, match=message):
         make_frames(record(), states=None, context=context)
 

@@ -128,7 +128,7 @@ def test_weights_and_the_diagonal_do_not_count(name, nodes, adjacency):
 
 
 @every_convolution
-def test_a_neuron_hears_its_senders_alone(name, nodes, adjacency):
+def test_a_neuron_receives_only_from_its_senders(name, nodes, adjacency):
     layer, changed = layer_of(name), nodes.clone()
     changed[:, 1] += 1
     before, after = (layer(values, adjacency[None], GROUP) for values in (nodes, changed))

@@ -226,7 +226,7 @@ def test_parallel_tasks_give_the_same_table(tmp_path):
     pd.testing.assert_frame_equal(without_time(alone), without_time(together))
 
 
-def test_torch_runs_on_one_thread_and_gets_its_threads_back():
+def test_torch_runs_on_one_thread_and_its_number_of_threads_is_restored():
     torch = pytest.importorskip("torch")
 
     class Threads(Spy):

@@ -92,7 +92,7 @@ def test_the_whole_files_can_be_read(name, contents, tmp_path):
     assert worm.n_frames in (30, 40)
 
 
-def test_a_heap_without_end_is_given_up(tmp_path, monkeypatch):
+def test_an_endless_hdf5_heap_is_given_up(tmp_path, monkeypatch):
     path = tmp_path / "a.nwb"
     with h5py.File(path, "w") as file:
         file.attrs.update({f"text_{number}": "some words" for number in range(9)})

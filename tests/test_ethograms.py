@@ -29,7 +29,7 @@ def colors_of(strip):
     return [None if absent else color for absent, color in zip(gone, colors, strict=True)]
 
 
-def test_predicted_states_stand_below_those_labelled():
+def test_predicted_states_are_below_labelled_ones():
     index = pd.MultiIndex.from_arrays([list("aaab"), [4, 5, 8, 0]], names=["worm", "frame"])
     y = pd.Series(["forward", "reverse", "reverse", "forward"], index=index)
     display = EthogramDisplay.from_predictions(y, {"GNN": ["forward"] * 4}, fps={"a": 2.0, "b": 4.0})

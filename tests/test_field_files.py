@@ -395,7 +395,7 @@ def test_real_tables_hold_twenty_neurons(name):
     assert worm.fps == pytest.approx(2.832, rel=1e-3)
 
 
-def test_nwb_intervals_of_a_stimulus_are_no_states(nwb):
+def test_nwb_intervals_of_a_stimulus_are_not_states(nwb):
     file, _ = nwb
     series(file, "processing/ophys/DfOverF/dff", TRACES)
     intervals(file, [(TIME[0], TIME[-1] + 1, "fwd")])

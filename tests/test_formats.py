@@ -194,7 +194,7 @@ def test_wormwideweb_in_other_words(tmp_path):
     assert worm.fps == 1.5
 
 
-def test_other_json_in_a_folder_is_no_recording(tmp_path):
+def test_other_json_in_a_folder_is_not_a_recording(tmp_path):
     write_json(tmp_path / "a.json")
     (tmp_path / "settings.json").write_text("{}")
     assert len(load_recordings(tmp_path)) == 1

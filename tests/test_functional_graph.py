@@ -52,7 +52,7 @@ def test_the_true_graph_of_simulated_worms_is_found():
 
 
 @pytest.mark.parametrize("given", ["states", "drive"])
-def test_an_edge_is_told_from_a_common_drive(given):
+def test_an_edge_is_distinguished_from_a_common_drive(given):
     graph = functional_graph(driven(), given=given, history=1, n_shifts=60, random_state=0)
     assert strongest(graph) == ("AVBL", "RID")
     table = graph.edges().set_index(["pre", "post"])

@@ -134,7 +134,7 @@ def device(request):
     return request.param
 
 
-def test_virtual_worms_in_context_come_out_as_one_by_one():
+def test_virtual_worms_in_context_trained_together_equal_those_trained_alone():
     recordings = make_worms(3, n_frames=160, random_state=0)
     frames = make_frames(recordings, neurons=NEURONS, states="2", context=(-4, 0, 4))
     for model in (CLASSIFIERS["mlp virtual worms"], CLASSIFIERS["gnn virtual worms"]):
@@ -182,17 +182,17 @@ def assert_same(estimator, X, y, predict, device):
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_classifiers_come_out_as_one_by_one(name, frames, device):
+def test_classifiers_trained_together_equal_those_trained_alone(name, frames, device):
     assert_same(CLASSIFIERS[name], *frames, lambda model, X: model.predict_proba(X), device)
 
 
 @pytest.mark.parametrize("name", BEHAVIOR)
-def test_behavior_regressors_come_out_as_one_by_one(name, behavior, device):
+def test_behavior_regressors_trained_together_equal_those_trained_alone(name, behavior, device):
     assert_same(BEHAVIOR[name], *behavior, lambda model, X: model.predict(X) / model.signal_scale_, device)
 
 
 @pytest.mark.parametrize("name", LACKING)
-def test_classifiers_of_worms_that_lack_neurons_come_out_as_one_by_one(name, frames, device):
+def test_classifiers_of_worms_that_lack_neurons_equal_those_trained_alone(name, frames, device):
     X, y = frames[0].copy(), frames[1]
     X.loc["simulated-1", ["AVAL:trace", "AVAL:derivative"]] = np.nan
     X.iloc[5:9, -2:] = np.nan
@@ -200,7 +200,7 @@ def test_classifiers_of_worms_that_lack_neurons_come_out_as_one_by_one(name, fra
 
 
 @pytest.mark.parametrize("name", REGRESSORS)
-def test_trajectory_regressors_come_out_as_one_by_one(name, trajectories, device):
+def test_trajectory_regressors_trained_together_equal_those_trained_alone(name, trajectories, device):
     X, Y = trajectories
     assert_same(REGRESSORS[name], X, Y, lambda model, X: model.predict(X), device)
 

@@ -75,7 +75,7 @@ def test_every_file_belongs_to_a_case():
         (lambda t: t.drop(columns="score"), r"columns missing: \['score'\]$"),
     ],
 )
-def test_a_difference_is_told_by_its_row(change, told):
+def test_a_difference_names_its_row(change, told):
     table = pd.DataFrame(
         {
             "worm": ["x", "x", "y"],

@@ -39,7 +39,7 @@ def test_a_matrix_has_senders_in_rows(graph):
     assert chosen.image_.get_array().tolist() == [[9, 7], [2, 9]]
 
 
-def test_a_table_that_is_turned_round_is_the_same_graph(graph):
+def test_a_transposed_table_is_the_same_graph(graph):
     images = [GraphDisplay(each).plot().image_.get_array() for each in (graph, graph.T, graph.astype("Int64"))]
     np.testing.assert_array_equal(images[0], images[1])
     np.testing.assert_array_equal(images[0], images[2])

@@ -57,7 +57,7 @@ def test_columns_of_another_order_are_refused():
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
-def test_missing_states_are_no_state(missing):
+def test_missing_states_are_not_a_state(missing):
     with pytest.raises(ValueError, match=r"y_true has no state at row 1; write 'unknown'"):
         score_states(pd.Series(["forward", missing], dtype=object), ["forward", "forward"])
 

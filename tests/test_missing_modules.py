@@ -86,7 +86,7 @@ class TestModules:
 
     @pytest.mark.parametrize("name", ["node_features", "hidden_edges", "dynamic", "fixed"])
     @pytest.mark.parametrize("aggregation", ["concatenate", "sum"])
-    def test_frames_known_to_be_complete_come_out_as_others_do(self, name, aggregation):
+    def test_frames_known_to_be_complete_give_the_same_results(self, name, aggregation):
         frames, index = torch.rand(N_FRAMES, N_NEURONS * N_NODE_FEATURES).double(), torch.arange(N_FRAMES) % 3
         shape = {"n_hidden": 4, "n_layers": 1, "batch_norm": None, "aggregation": aggregation, "fill_missing": True}
         outputs, states = [], []
@@ -140,7 +140,7 @@ class TestVirtualWormsLackNeurons:
         assert 0.2 < missing.double().mean() < 0.4
 
     @pytest.mark.parametrize("mixing", [0.0, 0.2])
-    def test_what_is_there_is_as_without(self, mixing):
+    def test_neurons_that_are_there_do_not_depend_on_dropout(self, mixing):
         _, changed, _ = self.draw(neuron_dropout=0.3, mixing=mixing)
         _, without, _ = self.draw(mixing=mixing)
         there = ~changed.isnan()

@@ -81,7 +81,7 @@ def full_disk(monkeypatch):
         *((write_scores, ending) for ending in ("scores.csv", "summary.csv", "confusion.csv", "run.json")),
     ],
 )
-def test_a_file_that_cannot_be_written_leaves_the_one_before(write, ending, tmp_path, full_disk):
+def test_a_file_that_cannot_be_written_leaves_the_old_one(write, ending, tmp_path, full_disk):
     write(tmp_path, 1)
     before = contents(tmp_path)
     assert [name for name in before if name.endswith(ending)]
@@ -118,7 +118,7 @@ def test_train_and_predict_write_whole_files_or_none(ending, tmp_path, full_disk
     ]
 
 
-def test_an_error_while_a_figure_is_drawn_leaves_the_one_before(tmp_path):
+def test_an_error_while_drawing_leaves_the_old_figure(tmp_path):
     figure = Figure()
     figure.text(0, 0, "$unclosed {$")
     (tmp_path / "a.png").write_bytes(b"before")
@@ -148,7 +148,7 @@ def change(folder, **changes):
 
 @pytest.mark.parametrize("kind", ["figures", "files"])
 @pytest.mark.parametrize("name", ["../secret", "secret", "{absolute}", "sub/secret", "absent.png", "..", "", 5, None])
-def test_a_report_shows_no_file_of_elsewhere(kind, name, tmp_path):
+def test_a_report_shows_only_files_of_its_folder(kind, name, tmp_path):
     folder = tmp_path / "results"
     write_all(folder)
     (tmp_path / "secret").write_text(SECRET)

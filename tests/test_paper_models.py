@@ -62,7 +62,7 @@ def test_parameters_that_are_none_leave_those_of_the_model():
     assert STATE_MODELS["mlp"].make(max_epochs=None).max_epochs == MLPStateClassifier().max_epochs
 
 
-def test_nothing_is_called_like_a_baseline():
+def test_no_model_has_the_name_of_a_baseline():
     for registry in (STATE_MODELS, TRAJECTORY_MODELS):
         labels = [model.label for model in registry.values()]
         assert len(set(labels)) == len(labels)

@@ -86,7 +86,7 @@ def test_the_table_takes_worms_as_the_unit_and_puts_baselines_last():
     assert (table.query("model == 'clock'")["n_neurons"] == 0).all()
 
 
-def test_the_paper_stands_beside_its_own_models_only():
+def test_numbers_of_the_paper_are_beside_its_own_models_only():
     paper = {"held_out_windows": (98.8, 0.4), "unseen_worms": (82.8, 7.6)}
     folds = ("shuffled_windows", "contiguous_blocks")
     arms = [arm("svm", paper=paper), arm("mlp")]
@@ -121,7 +121,7 @@ def test_cells_read_mean_plus_minus_deviation():
     assert texts_of_scores(table)["2 states"].loc["SVM", "unseen worms"] == "90.0 [82.8 ± 7.6]"
 
 
-def test_a_bar_in_a_name_ends_no_cell():
+def test_a_pipe_character_does_not_end_a_table_cell():
     texts = pd.DataFrame({"a|b": ["1 | 2"]}, index=["x|y"])
     assert markdown(texts).splitlines()[-1].count(r"\|") == 2
     assert score_text(-0.0001, np.nan, np.nan, np.nan) == "0.0"

@@ -79,7 +79,7 @@ def test_sets_hold_more_states_where_they_are_to_cover_more():
 
 @real
 @pytest.mark.parametrize("name", NAMES)
-def test_a_training_worm_is_read_and_not_warned_of(name, worm):
+def test_a_training_worm_is_read_without_a_warning(name, worm):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", "worm 'worm_0' has no", UserWarning)

@@ -150,6 +150,6 @@ def test_behaviour_of_resampled_frames_is_that_of_resampled_recordings():
 
 
 @pytest.mark.parametrize("seconds", [0, -1, True, "auto", 1.0])
-def test_a_window_that_is_none_is_refused(seconds):
+def test_an_invalid_window_is_refused(seconds):
     with pytest.raises(ValueError, match="detrend="):
         make_frames(bleaching()[1], states="2", detrend=seconds)

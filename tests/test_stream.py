@@ -197,7 +197,7 @@ def test_lost_values_and_missing_neurons_are_read_as_offline(worms, mlp):
     assert np.isfinite(stream.push(np.delete(new.traces[0], new.neurons.index("RID")))).all()
 
 
-def test_other_rates_and_unknown_frames_are_told(worms, mlp):
+def test_other_rates_are_warned_of_and_unknown_frames_named(worms, mlp):
     with pytest.warns(UserWarning, match=r"trained on 2\.9 frames a second.*fps=6"):
         StateStream(mlp, fps=6.0)
     X, y = make_frames(worms[0], states="4")

@@ -209,7 +209,7 @@ def test_solutions_meet_the_conditions_of_optimality(jobs, tol):
         assert residual[shrinks].min() > -tol - scale
 
 
-def test_too_few_steps_are_said():
+def test_too_few_steps_of_the_solver_are_warned_of():
     X, y = blobs()
     with pytest.warns(ConvergenceWarning, match=r"1 of 1 support vector machines are not solved.*after 40 steps"):
         (solved,) = fit_support_vectors([job(X, y, 100.0)], max_iter=40)

@@ -158,7 +158,7 @@ def test_without_a_gpu_auto_is_libsvm_and_cuda_an_error(simulated, monkeypatch):
         SVMStateClassifier(device="gpu").fit(X, y)
 
 
-def test_a_weight_of_nothing_is_an_error(simulated):
+def test_a_class_weight_of_zero_is_an_error(simulated):
     X, y, _ = simulated
     with pytest.raises(ValueError, match=r"class_weight gives 0.0 to 'forward'; weights must be positive"):
         SolvedInTorch(class_weight={"forward": 0.0}).fit(X, y)

@@ -51,14 +51,14 @@ def test_no_trace_is_shared_by_worms_but_neurons():
 
 
 @pytest.mark.parametrize("clock", ["index", "Frame", "frame number", "t"])
-def test_a_clock_is_no_trace(clock, tmp_path):
+def test_a_clock_is_not_a_trace(clock, tmp_path):
     worm = as_recording(table(**{clock: np.arange(N_FRAMES)}), "a")
     assert worm.neurons == ("AVAL", "RID")
     table(**{clock: np.arange(N_FRAMES)}).to_csv(tmp_path / "a.csv", index=False)
     assert load_recordings(tmp_path / "a.csv")[0].neurons == ("AVAL", "RID")
 
 
-def test_the_row_number_is_no_trace():
+def test_the_row_number_is_not_a_trace():
     assert as_recording(table(), "a").neurons == ("AVAL", "RID")
     assert as_recording(table().drop(columns="time"), "a", fps=3.0).neurons == ("AVAL", "RID")
     indexed = as_recording(table().set_index("time"), "a")
@@ -115,7 +115,7 @@ def test_other_units_of_time_are_refused(unit, word):
 
 
 @pytest.mark.parametrize("fps", [0.9, 1.7])
-def test_minutes_of_a_slow_recording_are_told(fps):
+def test_minutes_in_place_of_seconds_are_warned_of(fps):
     frames = table()
     frames["time"] = np.arange(N_FRAMES) / fps / 60
     with pytest.warns(UserWarning, match="if they are minutes, multiply them by 60"):
@@ -225,7 +225,7 @@ def test_an_index_of_times_is_a_column(name, tmp_path):
 
 
 @pytest.mark.parametrize("index", [pd.RangeIndex(N_FRAMES, name="volume"), pd.Index(table()["time"])])
-def test_another_index_is_none(index, tmp_path):
+def test_an_index_that_is_not_called_time_is_ignored(index, tmp_path):
     pytest.importorskip("pyarrow")
     table().set_axis(index).to_parquet(tmp_path / "a.parquet")
     assert load_recordings(tmp_path)[0].neurons == ("AVAL", "RID")
@@ -257,7 +257,7 @@ def test_a_neuron_twice_is_refused_in_a_workbook_too(tmp_path):
         load_recordings(tmp_path)
 
 
-def test_frame_numbers_as_time_are_told():
+def test_frame_numbers_in_place_of_time_are_warned_of():
     frames = table()
     frames["time"] = np.arange(N_FRAMES)
     with pytest.warns(UserWarning, match="frame numbers"):
@@ -274,7 +274,7 @@ def test_names_of_states_that_match_nothing_are_an_error(rename, tmp_path):
     assert set(worm.states) == {"slowing", "forward"}
 
 
-def test_worms_of_different_rates_are_told():
+def test_worms_of_different_rates_are_warned_of():
     slow, fast = (
         Recording(name, np.random.default_rng(0).random((60, 2)), ["AVAL", "RID"], fps=fps)
         for name, fps in (("slow", 2.9), ("fast", 10.0))

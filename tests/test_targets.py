@@ -498,7 +498,7 @@ def test_pipeline_sensitivity_changes_frames_and_networks_one_at_a_time(folder, 
         (("all", "--targets", ","), "targets is empty; choose"),
     ],
 )
-def test_a_wrong_wish_is_answered_by_one_line(folder, tmp_path, arguments, message):
+def test_a_wrong_option_ends_in_one_line(folder, tmp_path, arguments, message):
     result = call(*arguments, "--data", folder, "--out", tmp_path / "out", "--quiet")
     assert result.exit_code == 2
     assert message in result.stderr

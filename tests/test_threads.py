@@ -75,7 +75,7 @@ def test_a_fit_leaves_all_global_random_states_alone(name):
     assert random.getstate() == states[2]
 
 
-def test_fits_in_threads_are_those_one_by_one():
+def test_fits_in_threads_equal_those_one_by_one():
     names = [name for name in NETWORKS for _ in range(4)]
 
     def predicted(name, seed):
@@ -127,7 +127,7 @@ class TestOneThread:
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
 
-    def test_an_error_gives_the_threads_back(self):
+    def test_an_error_restores_the_number_of_threads(self):
         with pytest.raises(ZeroDivisionError), one_thread():
             raise ZeroDivisionError
         assert torch.get_num_threads() == 2

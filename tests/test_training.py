@@ -152,7 +152,7 @@ def test_seeding_leaves_the_global_state_alone():
         assert torch.equal(torch.rand(3), first)
 
 
-def test_one_thread_is_given_back():
+def test_the_number_of_threads_is_restored():
     before = torch.get_num_threads()
     with one_thread():
         assert torch.get_num_threads() == 1

@@ -389,7 +389,7 @@ def test_names_of_the_future_tell_the_shape_of_observed_frames_that_lost_theirs(
         PersistenceRegressor(burn_in=3).fit(X.to_numpy(), Y)
 
 
-def test_trajectories_without_weight_are_not_there():
+def test_trajectories_of_weight_zero_are_left_out():
     X, Y = trajectories()
     kept = np.random.default_rng(0).random(len(X)) < 0.7
     wild_X, wild_Y = X.copy(), Y.copy()

@@ -74,7 +74,7 @@ def test_errors_are_those_of_the_fit(ours, results):
     assert rows["n_transition"].unique().tolist() == [changes.sum()]
 
 
-def test_persistence_stands_beside_every_error(scores):
+def test_every_error_has_that_of_persistence_beside_it(scores):
     results = scores.table
     again = results[results["model"] == "again"]
     for error in ("mse", "mse_trace", "mse_derivative", "mse_transition", "mse_steady"):
