@@ -318,7 +318,9 @@ def in_options(text: str) -> str:
     reproduces = context is not None and context.parent is not None and context.parent.info_name == "reproduce"
     for pattern, remedy in (*_SENTENCES, *(_NOT_IN_REPRODUCE if reproduces else ())):
         text = re.sub(pattern, remedy, text)
-    options = _options()
+    own = {} if context is None else {str(each.name): each.opts[-1] for each in context.command.params}
+    own = {name: option for name, option in own.items() if option.startswith("--")}
+    options = {**own, **{name: own[other] for name, other in _OTHER_NAMES.items() if other in own}}
     names = "|".join(sorted(options, key=len, reverse=True)) or "(?!)"
     text = re.sub(
         rf"(?<![\w./\\-])({names})=({_VALUE})(?!\S*[/\\])", lambda found: _spelt(options[found[1]], found[2]), text
@@ -326,14 +328,6 @@ def in_options(text: str) -> str:
     # A name with an underscore is always a parameter, except in the name of a file.
     several = "|".join(name for name in names.split("|") if "_" in name) or "(?!)"
     return re.sub(rf"(?<![\w.'/-])({several})(?![\w='./-])", lambda found: options[found[1]], text)
-
-
-def _options() -> dict[str, str]:
-    """Return the options of the running command by the parameters of functions that they stand for."""
-    context = click.get_current_context(silent=True)
-    own = {} if context is None else {str(each.name): each.opts[-1] for each in context.command.params}
-    own = {name: option for name, option in own.items() if option.startswith("--")}
-    return {**own, **{name: own[other] for name, other in _OTHER_NAMES.items() if other in own}}
 
 
 def _spelt(option: str, value: str) -> str:

@@ -211,14 +211,14 @@ def scaled_graph(weights: np.ndarray, neurons: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(scaled, index=pd.Index(neurons, name="pre"), columns=pd.Index(neurons, name="post"))
 
 
-def connectome_graph(neurons: Sequence[str], source: str = "white1986") -> pd.DataFrame:
-    """Return chemical synapses and gap junctions between the neurons, weighted, without self edges.
+def connectome_graph(neurons: Sequence[str]) -> pd.DataFrame:
+    """Return synapses and gap junctions of White et al. 1986 between the neurons, weighted, without self edges.
 
     ``"VB1"`` and ``"VB01"`` are the same neuron, and the graph names it as `neurons` does.
     """
     from skworm.datasets import load_connectome
 
-    return scaled_graph(load_connectome(source, neurons, kind="both", self_loops=False).to_numpy(), neurons)
+    return scaled_graph(load_connectome("white1986", neurons).to_numpy(), neurons)
 
 
 def given_graphs(neurons: Sequence[str], seeds: Sequence[int]) -> dict[str, pd.DataFrame]:

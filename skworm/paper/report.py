@@ -124,7 +124,8 @@ def write_report(
 def _page_of(folder: Path, command: str, baseline: str | None, warnings: Sequence[str]) -> str:
     sections = _sections_of_folder(folder, baseline)
     if not sections:
-        below = _in_order(result_folders(folder))
+        places = {name: place for place, name in enumerate(TARGETS)}
+        below = sorted(result_folders(folder), key=lambda path: places.get(path.name, len(places)))
         having = [] if baseline is None else [path for path in below if baseline in _models_in(path)]
         if below and baseline is not None and not having:
             raise ValueError(f"no results in {folder} have the model {baseline!r}; choose one that they compare")
@@ -181,11 +182,6 @@ def _holds_results(folder: Path) -> bool:
 def _models_in(folder: Path) -> set[str]:
     scores = [read_scores(folder)] if (folder / "scores.csv").is_file() else read_runs(folder)
     return {name for each in scores for name in each.models}
-
-
-def _in_order(folders: Sequence[Path]) -> list[Path]:
-    names = list(TARGETS)
-    return sorted(folders, key=lambda folder: names.index(folder.name) if folder.name in names else len(names))
 
 
 def _sections_of_folder(folder: Path, baseline: str | None) -> list[Section]:

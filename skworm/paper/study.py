@@ -217,13 +217,13 @@ class Study:
             for name in names
         ]
 
-    def trajectory_arms(self, models: Iterable[tuple[str, str, Any]], n_train: int, burn_in: int) -> list[Arm]:
-        """Return an arm for each name, label and trajectory regressor, in one block."""
+    def trajectory_arms(self, models: Iterable[Model], n_train: int, burn_in: int) -> list[Arm]:
+        """Return an arm for each trajectory regressor, in one block."""
         block = f"{counted(n_train, 'training worm')}, {counted(burn_in, 'observed frame')}"
-        shared: dict[str, Any] = {"fold_by": self.settings.fold_by[0], "burn_in": burn_in}
+        states, fold_by = self.settings.states[0], self.settings.fold_by[0]
         return [
-            Arm(block, name, label, model, self.settings.states[0], n_train, self.neurons, **shared)
-            for name, label, model in models
+            Arm(block, each.name, each.label, self.made(each), states, n_train, self.neurons, fold_by, burn_in)
+            for each in models
         ]
 
     def frames(

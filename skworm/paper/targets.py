@@ -204,8 +204,7 @@ def figure_4cd(study: Study) -> Plan:
     for burn_in in sorted({model.burn_in for model in networks}):
         models = [*linear, *(model for model in networks if model.burn_in == burn_in)]
         for n_train in counts:
-            made = [(model.name, model.label, study.made(model)) for model in models]
-            arms += study.trajectory_arms(made, n_train, burn_in)
+            arms += study.trajectory_arms(models, n_train, burn_in)
     notes = [
         "Every model but the training mean and those 'not centred' or 'as published' measures each column from the "
         "worm's own mean, which for a worm that it has not seen is that of all its observed frames together."
