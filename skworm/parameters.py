@@ -173,7 +173,8 @@ class Declared(BaseEstimator):
         for key in parameters:
             name, _, of_part = key.partition("__")
             part = parameters.get(name, getattr(self, name, None))
-            parts = [kind for kind in self._parameter_constraints.get(name, ()) if _is_part(kind)]
+            kinds = [kind for kind in self._parameter_constraints.get(name, ()) if isinstance(kind, type)]
+            parts = [kind for kind in kinds if issubclass(kind, ParameterObject)]
             if of_part and parts and not hasattr(part, "set_params"):
                 kinds = [kind for each in parts for kind in each.__subclasses__() or [each]]
                 fitting = [kind for kind in kinds if of_part in inspect.signature(kind).parameters] or kinds
@@ -206,10 +207,6 @@ class ParameterObject(Declared):
     def check(self) -> None:
         """Raise ValueError if a parameter cannot be used."""
         validate_parameter_constraints(self._parameter_constraints, self.get_params(deep=False), type(self).__name__)
-
-
-def _is_part(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, ParameterObject)
 
 
 def resolved(value: Any, by_name: Mapping[str, type[ParameterObject]]) -> Any:

@@ -154,7 +154,9 @@ def _page_of(folder: Path, command: str, baseline: str | None, warnings: Sequenc
 
 def result_folders(path: Path) -> list[Path]:
     """Return the folders directly below one that hold results, in alphabetical order."""
-    return [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _holds_results(folder)]
+    folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
+    kept = ("scores.csv", "outcome.json")
+    return [each for each in folders if any((each / name).is_file() for name in kept) or FitStore(each)]
 
 
 def no_results(path: Path) -> ValueError:
@@ -173,10 +175,6 @@ def without_naive(scores: WormScores, kept: str | None = None) -> tuple[WormScor
     left_out = [name for name in scores.models if name in NAIVE and name != kept]
     others = [name for name in scores.models if name not in left_out]
     return (scores.where(model=others), left_out) if len(others) > 1 and left_out else (scores, [])
-
-
-def _holds_results(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("scores.csv", "outcome.json")) or bool(FitStore(folder))
 
 
 def _models_in(folder: Path) -> set[str]:

@@ -95,14 +95,18 @@ class GraphDisplay(base.Display):
         if self._own_figure:
             place = {"cax": self.ax_.inset_axes((1.03, 0, min(0.045, 0.7 / len(weights)), 1))}
         extend = ("both" if low else "max") if np.nanmax(np.abs(values)) > limit else "neither"
-        self.colorbar_ = self.figure_.colorbar(self.image_, label=self._label(), extend=extend, **place)
+        source = f", {base.connectome_label(self.graph)}" if "reference" in self.graph.attrs else ""
+        label = f"Edge weight{source}" if self.label is None else self.label
+        self.colorbar_ = self.figure_.colorbar(self.image_, label=label, extend=extend, **place)
         self.ax_.set_xticks(range(len(weights)), list(weights.index), rotation=90, fontsize="x-small")
         self.ax_.set_yticks(range(len(weights)), list(weights.index), fontsize="x-small")
         self.ax_.tick_params(length=0)
         self.ax_.set(xlabel="Receiver (post)", ylabel="Sender (pre)")
         self.reference_ = self.legend_ = None
         if self.reference is not None:
-            pre, post = np.nonzero(self._marked(self.reference, list(weights.index)))
+            neurons = list(weights.index)
+            marked = from_pre_to_post(self.reference, "reference").reindex(index=neurons, columns=neurons).fillna(0)
+            pre, post = np.nonzero((marked.to_numpy() != 0) & ~np.eye(len(neurons), dtype=bool))
             self.reference_ = self.ax_.plot(post, pre, "o", color="white", markersize=3.2, mec="black", mew=0.6)[0]
             name = self.reference_label or f"edge of the {base.connectome_label(self.reference)}"
             # Below the names of neurons and the label.
@@ -115,12 +119,3 @@ class GraphDisplay(base.Display):
         known = sorted(set(graph.index) & set(graph.columns))
         neurons = base.chosen_neurons(neurons, known, "graph", "no row or no column for")
         return graph.loc[neurons, neurons]
-
-    @staticmethod
-    def _marked(reference: pd.DataFrame, neurons: list[str]) -> np.ndarray:
-        aligned = from_pre_to_post(reference, "reference").reindex(index=neurons, columns=neurons)
-        return (aligned.fillna(0).to_numpy() != 0) & ~np.eye(len(neurons), dtype=bool)
-
-    def _label(self) -> str:
-        source = f", {base.connectome_label(self.graph)}" if "reference" in self.graph.attrs else ""
-        return f"Edge weight{source}" if self.label is None else self.label
