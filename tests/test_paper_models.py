@@ -77,6 +77,17 @@ def test_readings_change_parameters_of_the_gnn_each_in_its_way():
         assert len({str(sorted(parameters.items(), key=str)) for parameters in made}) == 1 + len(readings)
 
 
+def test_readings_change_nothing_but_what_they_name():
+    for name, readings in READINGS.items():
+        before = STATE_MODELS[name].make().get_params()
+        for changes in readings.values():
+            whole = {key for key in changes if "__" not in key}
+            assert whole <= {"graph", "augmentation"}
+            after = STATE_MODELS[name].make(**changes).get_params()
+            nested = {key for key in before if "__" in key and key.partition("__")[0] not in whole}
+            assert {key for key in nested if before[key] != after[key]} == set(changes) - whole
+
+
 def test_given_graphs_have_the_same_sum(graphs):
     for graph in graphs.values():
         total = graph.to_numpy().sum()
