@@ -33,6 +33,9 @@ _FETCHERS = {
     "nichols2017": ("fetch_nichols2017", "Nichols et al. 2017: 21 worms, awake and quiescent"),
 }
 _PATH = click.Path(path_type=Path)
+_BASELINE = click.option(
+    "--baseline", metavar="MODEL", help="Model that the others are compared with.  [default: the first of the run]"
+)
 
 
 def _states_option(default: str, text: str) -> Any:
@@ -272,11 +275,7 @@ def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="The page, a .html file; replaced if it is there.  [default: report.html in RESULTS]",
 )
-@click.option(
-    "--baseline",
-    metavar="MODEL",
-    help="Model that the others are compared with.  [default: the first of the run]",
-)
+@_BASELINE
 @JSON
 @one_line_errors()
 def report(results: Path, out: Path | None, baseline: str | None, as_json: bool) -> None:
@@ -299,9 +298,7 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
 
 @click.command(short_help="Compare the models of a run, worm by worm.")
 @click.argument("results", type=_PATH)
-@click.option(
-    "--baseline", metavar="MODEL", help="Model that the others are compared with.  [default: the first of the run]"
-)
+@_BASELINE
 @click.option(
     "--evaluation",
     default="unseen_worms",
@@ -317,9 +314,7 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
     help="A model to compare; may be given several times.  [default: all but clock and majority]",
 )
 @click.option(
-    "--metric",
-    metavar="NAME",
-    help="What to compare.  [default: accuracy; mse for trajectories, r2 for behaviour]",
+    "--metric", metavar="NAME", help="What to compare.  [default: accuracy; mse for trajectories, r2 for behaviour]"
 )
 @click.option(
     "--where",

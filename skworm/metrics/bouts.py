@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wasserstein_distance
 
+from skworm.frames.features import check_positive
 from skworm.frames.index import check_frames_differ, check_same_order, frame_of_rows, worm_of_rows
 from skworm.recording import UNKNOWN
 
@@ -106,23 +107,16 @@ def pairs_of_bouts(y_true: Any, y_pred: Any, worm: Any = None, frame: Any = None
         yield name, true, predicted
 
 
-def positive(name: str, value: Any, unit: str) -> float:
-    """Return a number; raise ValueError unless it is finite and above 0."""
-    if not isinstance(value, Real) or not 0 < float(value) < np.inf:
-        raise ValueError(f"{name}={value!r} must be a number of {unit}, above 0")
-    return float(value)
-
-
 def frames_a_second(fps: float | Mapping[Any, float], worm: Any) -> float:
     """Return the frame rate of a worm, from one rate for all or from a mapping."""
     if isinstance(fps, Mapping) and worm not in fps:
         raise ValueError(f"fps names no rate for worm {str(worm)!r}; add it, or pass one number for all worms")
-    return positive("fps", fps[worm] if isinstance(fps, Mapping) else fps, "frames a second")
+    return check_positive("fps", fps[worm] if isinstance(fps, Mapping) else fps, "frames a second")
 
 
 def match_onsets(true: Bouts, predicted: Bouts, *, fps: float, tolerance: float) -> dict[str, float]:
     """Compare when the bouts of a worm begin; see :func:`score_bouts`."""
-    positive("tolerance", tolerance, "seconds")
+    check_positive("tolerance", tolerance, "seconds")
     seen, found = ~true.opens, ~predicted.opens & (predicted.state != UNKNOWN)
     delay = predicted.start[found] - true.start[seen][:, None]
     near = (true.state[seen][:, None] == predicted.state[found]) & (np.abs(delay) <= tolerance * fps)
@@ -318,7 +312,7 @@ def score_bouts(
     >>> scores.loc["a", ["segment_f1_10", "segment_f1_50", "onset_latency"]].tolist()
     [1.0, 1.0, 1.0]
     """
-    positive("tolerance", tolerance, "seconds")
+    check_positive("tolerance", tolerance, "seconds")
     rows = {}
     for name, true, predicted in pairs_of_bouts(y_true, y_pred, worm, frame):
         rate = frames_a_second(fps, name)
