@@ -80,8 +80,8 @@ class ConfusionDisplay(base.ClassifierDisplay):
         parts = []
         for panel, predicted in base.checked_predictions(models, true.shape, "y_true", str).items():
             frames = pd.DataFrame({"worm": worms, "state": true, "predicted": predicted})[known]
-            counts = frames.groupby(["worm", "state"])["predicted"].value_counts().unstack(fill_value=0)
-            shares = 100 * counts.div(counts.sum(axis=1), axis=0)
+            counts = frames.groupby(["worm", "state"])["predicted"].value_counts(normalize=True)
+            shares = 100 * counts.unstack(fill_value=0)
             means = shares.groupby(level="state").mean().stack().rename("percent")
             parts.append(means.reset_index().assign(panel=panel))
         return cls(pd.concat(parts, ignore_index=True)).plot(ax=ax)

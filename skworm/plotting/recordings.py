@@ -358,14 +358,11 @@ def _by_similarity(worm: Recording, neurons: list[str]) -> list[str]:
     if len(neurons) < 3:
         return neurons
     from scipy.cluster.hierarchy import leaves_list, linkage
-    from scipy.spatial.distance import squareform
+    from scipy.spatial.distance import pdist
 
     traces = worm.traces[:, [worm.neurons.index(neuron) for neuron in neurons]].astype(float)
     # Frames without a value say nothing of a neuron, and a constant trace is like no other.
     centred = np.nan_to_num(traces - np.nanmean(traces, axis=0))
-    norms = np.linalg.norm(centred, axis=0)
-    scaled = centred / np.where(norms > 0, norms, 1.0)
-    distances = np.clip(1 - scaled.T @ scaled, 0, 2)
-    np.fill_diagonal(distances, 0)
-    tree = linkage(squareform(distances, checks=False), method="average", optimal_ordering=True)
+    distances = np.nan_to_num(pdist(centred.T, "cosine"), nan=1.0)
+    tree = linkage(np.maximum(distances, 0), method="average", optimal_ordering=True)
     return [neurons[place] for place in leaves_list(tree)]
