@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import field
 from numbers import Real
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
 
 from skworm.frames.index import frame_settings, match_neurons, validate_like_training, warn_unnamed, worm_of_rows
-from skworm.parameters import check_choice
+from skworm.parameters import DocumentedEstimator
 from skworm.recording import Recording
 
 DERIVATIVE_LOOKS_AHEAD: Mapping[str, bool] = MappingProxyType(
@@ -76,7 +77,7 @@ ROBUST = (1.0, 99.0)
 """Percentiles that a few frames of movement leave where they are."""
 
 
-class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, DocumentedEstimator):
     """Scale every column to [0, 1], worm by worm, with ranges learned on training rows only.
 
     The counterpart of ``make_frames(..., fit_scope="train")`` in a pipeline. A constant column becomes 0. NaN is
@@ -98,12 +99,6 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Minimum and maximum over all training rows; scales rows of which the worm is not known.
     worm_ranges_ : dict of worm to numpy.ndarray of shape (2, n_columns)
         Those of each training worm; empty where the worms are not known.
-    frame_settings_ : dict
-        How the training frames were made, of ``X.attrs``; see :func:`skworm.frames.make_frames`.
-    n_features_in_ : int
-        Number of columns.
-    feature_names_in_ : numpy.ndarray of str, shape (n_columns,)
-        Column names, where `X` has them.
 
     Examples
     --------
@@ -116,26 +111,18 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     array([0.        , 0.06666667, 0.33333333, 1.        ])
     """
 
-    range_: np.ndarray
-    worm_ranges_: dict[Any, np.ndarray]
+    percentiles: Annotated[tuple[float, float], "array-like"] = field(default=(1, 99), kw_only=False)
+    unseen: Literal["train", "own"] = field(default="train", kw_only=False)
 
-    def __init__(self, percentiles: tuple[float, float] = (1, 99), unseen: str = "train") -> None:
-        self.percentiles = percentiles
-        self.unseen = unseen
+    _words: ClassVar[dict[str, str]] = {
+        "about_X": 'Frames; a DataFrame may carry the worm as the index level ``"worm"``.',
+        "y": "ignored",
+    }
 
     def fit(self, X: Any, y: Any = None, *, worm: Any = None) -> WormMinMaxScaler:
-        """Learn the range of every column, for each worm and over all rows.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame, shape (n_frames, n_columns)
-            Training frames; a DataFrame may carry the worm as the index level ``"worm"``.
-        y : ignored
-        worm : array-like, shape (n_frames,), optional
-            Worm of each row; takes precedence over the index.
-        """
-        check_choice(("train", "own"), unseen=self.unseen)
+        """Learn the range of every column, for each worm and over all rows."""
         check_percentiles(self.percentiles)
+        self._validate_params()
         values = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan")
         self.frame_settings_ = frame_settings(X)
         worms = worm_of_rows(X, worm)
