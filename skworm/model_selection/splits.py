@@ -124,12 +124,8 @@ class WormGroupKFold(BaseCrossValidator):
 
         Parameters
         ----------
-        X : object, default=None
-            Ignored.
-        y : object, default=None
-            Ignored.
-        groups : array-like of shape (n_frames,), optional
-            Worm of each row, or its animal where several recordings are of one; by default the index level ``"worm"``.
+        X, y, groups
+            As in :meth:`split`; of `X` only the index level ``"worm"`` counts, where there are no `groups`.
 
         Returns
         -------
@@ -196,22 +192,13 @@ class WormGroupKFold(BaseCrossValidator):
 
         Parameters
         ----------
-        X : array-like or DataFrame, shape (n_frames, ...)
-            Frames; the index level ``"frame"`` counts the windows where there is one.
-        y : object, default=None
-            Ignored.
-        groups : array-like of shape (n_frames,), optional
-            Worm of each row, or its animal where several recordings are of one; by default the index level ``"worm"``.
+        X, y, groups
+            As in :meth:`split`, whose errors are raised.
 
         Yields
         ------
         WormSplit
             Training worms, fold, and rows. `unseen` is empty where all worms train.
-
-        Raises
-        ------
-        ValueError
-            If `groups` is missing or does not fit `X`, or a parameter does not fit the worms.
 
         Examples
         --------
