@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from skworm.paper.models import STATE_MODELS
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -119,6 +117,6 @@ def target(name: str, title: str, summary: str, paper: str, **options: Any) -> C
 
 def with_paper(arm: Arm) -> Arm:
     """Add what the paper's Table 1 has for a model, where states and number of training worms are its own."""
-    if (arm.states, arm.n_train_worms) != ("2", 1) or arm.name not in STATE_MODELS:
+    if (arm.states, arm.n_train_worms) != ("2", 1):
         return arm
-    return replace(arm, paper=PAPER_TABLE_1.get(STATE_MODELS[arm.name].in_table_1, {}))
+    return replace(arm, paper=PAPER_TABLE_1.get(arm.name.removesuffix("-published"), {}))

@@ -21,6 +21,9 @@ MARKOVIAN, RECURRENT = 1, 4
 MEAN_WEIGHT = 0.5
 """Mean weight of a given graph over all pairs of neurons, where an untrained edge encoder starts."""
 
+_SETTINGS = ("max_epochs", "device", "random_state")
+"""Parameters that commands pass to every model."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -29,23 +32,21 @@ class Model:
     name: str  # What a command line and a table call it
     label: str
     build: Callable[[], Any]  # Makes it, not fitted
-    # Which of ``max_epochs``, ``device`` and ``random_state`` it takes
-    takes: tuple[str, ...] = ("max_epochs", "device", "random_state")
     burn_in: int = 0  # Frames that a trajectory regressor observes; 0 for a state classifier
-    in_table_1: str = ""  # The row of the paper's Table 1 that it repeats
     on_connectome: bool = False  # Whether it is given the connectome as its graph
 
     def make(self, neurons: Sequence[str] = (), **parameters: Any) -> Any:
-        """Make the model, not fitted."""
-        shared = ("max_epochs", "device", "random_state")
+        """Make the model, not fitted; a setting that it has not, or that is None, is left out."""
+        made = self.build()
+        known = made.get_params(deep=False)
         given = {
             key: value
             for key, value in parameters.items()
-            if key not in shared or (key in self.takes and value is not None)
+            if key not in _SETTINGS or (key in known and value is not None)
         }
         if self.on_connectome:
             given.setdefault("graph", connectome_graph(neurons))
-        return self.build().set_params(**given)
+        return made.set_params(**given)
 
 
 def published(name: str, task: str = "states", **changes: Any) -> Any:
@@ -113,31 +114,34 @@ def published(name: str, task: str = "states", **changes: Any) -> Any:
     return network.set_params(**changes)
 
 
+def diffusion_map_classifier() -> Any:
+    """Return nearest neighbours in the coordinates of an asymmetric diffusion map, not fitted."""
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+
+    from skworm.estimators.manifold import AsymmetricDiffusionMap
+
+    return make_pipeline(AsymmetricDiffusionMap(n_components=16), KNeighborsClassifier(20))
+
+
 def _gnn(**parameters: Any) -> Any:
     """Return the GNN of Table 1, whose parts are objects, so that what they are made of can be set."""
     return skworm.GNNStateClassifier(graph=skworm.InferredGraph(), messages=skworm.Messages(), **parameters)
 
 
 _STATE_MODELS = (
-    Model(
-        "diffusion-map",
-        "Asymmetric diffusion map",
-        lambda: diffusion_map_classifier(),
-        takes=(),
-        in_table_1="diffusion-map",
-    ),
-    Model("svm", "SVM", lambda: skworm.SVMStateClassifier(), takes=("device",), in_table_1="svm"),
-    Model("mlp", "MLP", lambda: skworm.MLPStateClassifier(), in_table_1="mlp"),
-    Model("mlp-published", "MLP, as published", lambda: published("mlp"), in_table_1="mlp"),
+    Model("diffusion-map", "Asymmetric diffusion map", diffusion_map_classifier),
+    Model("svm", "SVM", lambda: skworm.SVMStateClassifier()),
+    Model("mlp", "MLP", lambda: skworm.MLPStateClassifier()),
+    Model("mlp-published", "MLP, as published", lambda: published("mlp")),
     Model(
         "gnn-connectome",
         "GNN (connectome)",
         lambda: skworm.GNNStateClassifier(messages=skworm.Messages()),
-        in_table_1="gnn-connectome",
         on_connectome=True,
     ),
-    Model("gnn", "GNN", _gnn, in_table_1="gnn"),
-    Model("gnn-published", "GNN, as published", lambda: published("gnn"), in_table_1="gnn"),
+    Model("gnn", "GNN", _gnn),
+    Model("gnn-published", "GNN, as published", lambda: published("gnn")),
     Model(
         "gnn-dynamic", "GNN, dynamic edges", lambda: skworm.GNNStateClassifier(graph=skworm.InferredGraph(per="frame"))
     ),
@@ -158,8 +162,10 @@ def _published(name: str) -> Callable[[], Any]:
 
 
 _TRAJECTORY_MODELS = (
-    Model("linear-uncentred", "Linear, worms not centred", _regressor("Linear", center="population"), (), MARKOVIAN),
-    Model("linear-direct", "Linear, one map for each step", _regressor("Linear", strategy="direct"), (), MARKOVIAN),
+    Model(
+        "linear-uncentred", "Linear, worms not centred", _regressor("Linear", center="population"), burn_in=MARKOVIAN
+    ),
+    Model("linear-direct", "Linear, one map for each step", _regressor("Linear", strategy="direct"), burn_in=MARKOVIAN),
     Model("mlp", "MLP", _regressor("MLP"), burn_in=MARKOVIAN),
     Model("node-mlp", "Node MLP", _regressor("NodeMLP"), burn_in=MARKOVIAN),
     Model("gnn", "GNN", _regressor("GNN"), burn_in=MARKOVIAN),
@@ -190,16 +196,6 @@ BASELINE_LABELS: Mapping[str, str] = {
     "linear": "Linear",
 }
 """What tables call the baselines of :func:`~skworm.model_selection.cross_validate_worms`."""
-
-
-def diffusion_map_classifier() -> Any:
-    """Return nearest neighbours in the coordinates of an asymmetric diffusion map, not fitted."""
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.pipeline import make_pipeline
-
-    from skworm.estimators.manifold import AsymmetricDiffusionMap
-
-    return make_pipeline(AsymmetricDiffusionMap(n_components=16), KNeighborsClassifier(20))
 
 
 def scaled_graph(weights: np.ndarray, neurons: Sequence[str]) -> pd.DataFrame:
