@@ -28,9 +28,9 @@ from skworm.cli.options import (
 )
 from skworm.paper.models import STATE_MODELS
 
-_FETCHERS = {
-    "kato2015": ("fetch_kato2015", "Kato et al. 2015: five immobilised worms, seven states"),
-    "nichols2017": ("fetch_nichols2017", "Nichols et al. 2017: 21 worms, awake and quiescent"),
+_DATA_SETS = {
+    "kato2015": "Kato et al. 2015: five immobilised worms, seven states",
+    "nichols2017": "Nichols et al. 2017: 21 worms, awake and quiescent",
 }
 _PATH = click.Path(path_type=Path)
 _BASELINE = click.option(
@@ -141,7 +141,7 @@ def train(
     from skworm.paper.study import load_worms
     from skworm.persistence import describe, save
 
-    named = data in ("simulated", *_FETCHERS)
+    named = data in ("simulated", *_DATA_SETS)
     if named and (given := [name for name, value in reading.items() if value]):
         raise ValueError(f"{given[0]}={reading[given[0]]!r} is about files, and {data} is a data set; leave it out")
     worms = load_worms(data, random_state) if named else load_recordings(data, **reading)
@@ -250,11 +250,11 @@ def datasets() -> None:
 @JSON
 def list_datasets(as_json: bool) -> None:
     """List the data sets."""
-    show({name: text for name, (_, text) in _FETCHERS.items()}, as_json)
+    show(_DATA_SETS, as_json)
 
 
 @datasets.command(short_help="Download a data set.")
-@click.argument("name", type=click.Choice(list(_FETCHERS)))
+@click.argument("name", type=click.Choice(list(_DATA_SETS)))
 @click.option("--data-home", type=_PATH, help="Where to keep it.  [default: $SKWORM_DATA, else the user's cache]")
 @JSON
 @one_line_errors()
@@ -262,7 +262,7 @@ def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
     """Download a data set, unless it is there already, and show what is in it."""
     from skworm import datasets as sources
 
-    worms = getattr(sources, _FETCHERS[name][0])(data_home=data_home)
+    worms = getattr(sources, f"fetch_{name}")(data_home=data_home)
     about = {worm.worm: {"n_frames": worm.n_frames, "fps": worm.fps, "identified": worm.identified} for worm in worms}
     lines = {worm.worm: f"{worm.n_frames} frames, {len(worm.identified)} neurons identified" for worm in worms}
     show(about, as_json, lines_of(lines))
