@@ -162,9 +162,11 @@ def test_a_fit_of_a_stack_that_fails_is_named_and_the_others_are_kept(frames, st
     assert len(list((tmp_path / "fits").glob("*.json"))) == 4
 
 
-def test_batch_normalisation_ends_with_the_statistics_of_the_last_weights():
+@pytest.mark.parametrize("per", ["worm", "frame"])
+def test_batch_normalisation_ends_with_the_statistics_of_the_last_weights(per, monkeypatch):
+    monkeypatch.setattr("skworm.nn.messages.HIDDEN_EDGES_AT_A_TIME", 100_000)
     X, y = make_frames(make_worms(2, n_frames=300, random_state=0), states="2")
-    model = published("gnn", max_epochs=40, random_state=0)
+    model = published("gnn", max_epochs=40, random_state=0, graph__per=per)
     alone, job = clone(model).fit(X, y), clone(model).training_job(X, y)
     (together,) = train_together([clone(model).training_job(X, y)] * 2)[:1]
     rows = job.tensors(np.ones(len(X), dtype=bool))

@@ -10,6 +10,7 @@ from skworm.datasets import make_worms
 from skworm.estimators.prediction import frames_for_model
 from skworm.estimators.stream import StateStream
 from skworm.frames import make_behavior, make_frames, make_trajectories, resample
+from skworm.frames.resampling import detrend
 from skworm.recording import Recording
 
 
@@ -115,6 +116,14 @@ def test_a_slow_baseline_is_removed_in_training_and_prediction():
     assert model.frame_settings_["detrend"] == 60
     again, _ = frames_for_model(model, [worm])
     np.testing.assert_allclose(again, X)
+
+
+def test_a_baseline_does_not_reach_across_a_gap():
+    _, worm = bleaching()
+    time = worm.time + np.where(np.arange(900) < 450, 0, 120)
+    parts = [Recording("a", worm.traces[rows], worm.neurons, fps=3.0) for rows in (slice(450), slice(450, 900))]
+    whole = detrend(replace(worm, time=time), 60).traces
+    np.testing.assert_allclose(whole, np.concatenate([detrend(part, 60).traces for part in parts]))
 
 
 def test_detrended_frames_are_not_for_forecasts_or_closed_loop():

@@ -10,9 +10,10 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from skworm import (
+    AsymmetricDiffusionMap,
     GNNStateClassifier,
     HiddenMarkovStateClassifier,
     InferredGraph,
@@ -22,7 +23,7 @@ from skworm import (
 )
 from skworm.datasets import make_worms
 from skworm.estimators.prediction import decode_states
-from skworm.frames import make_frames
+from skworm.frames import WormMinMaxScaler, make_frames
 from skworm.recording import Recording
 
 CAUSAL = {"states": "4", "derivative": "causal", "context": (-5, -2, 0)}
@@ -78,6 +79,29 @@ def test_a_stream_says_what_is_said_offline(estimator, worms, frames):
     # Time stamps are those of fps, so a stream may count frames by itself.
     stream = StateStream(estimator, fps=new.fps, calibration=new, scaling="fixed", neurons=new.neurons)
     np.testing.assert_allclose([stream.push(frame) for frame in new.traces[:50]], said[:50], atol=1e-6)
+
+
+def test_frames_that_a_pipeline_scales_are_not_scaled_twice(worms):
+    settings = {**CAUSAL, "fit_scope": "train"}
+    model = make_pipeline(WormMinMaxScaler(), LogisticRegression(max_iter=300)).fit(*make_frames(worms[0], **settings))
+    new = worms[1]
+    X, _ = make_frames(new, neurons=estimator_neurons(model), **{**settings, "states": None})
+    stream = StateStream(model, fps=new.fps, neurons=new.neurons)
+    said = np.array([stream.push(frame, time) for frame, time in zip(new.traces, new.time, strict=True)])
+    np.testing.assert_allclose(said, model.predict_proba(X), atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("first", "problem"),
+    [
+        (WormMinMaxScaler(unseen="own"), "its own range"),
+        (AsymmetricDiffusionMap(n_components=2), "before and after"),
+    ],
+)
+def test_steps_that_need_several_rows_are_refused(worms, frames, first, problem):
+    model = make_pipeline(first, LogisticRegression()).fit(*frames)
+    with pytest.raises(ValueError, match=problem):
+        StateStream(model, fps=worms[1].fps, neurons=worms[1].neurons)
 
 
 def test_a_gap_in_time_begins_a_new_sequence(worms, frames):

@@ -52,7 +52,7 @@ class LinearTrajectoryRegressor(TrajectoryRegressor):
         What the columns are measured from. ``"worm"`` is each worm's own mean, which scaling to [0, 1] has moved to a
         different place in every worm; a new worm's is that of all observed frames that are passed together, weighed
         against the population's where they are few. Pass a whole recording; to use its first minutes alone, set
-        ``levels_[worm]``. ``"population"`` is the mean of the training worms.
+        ``levels_[worm]``. ``"population"`` is the mean of all training frames.
 
     Attributes
     ----------

@@ -118,14 +118,17 @@ class NeuralEstimator(DocumentedEstimator):
     max_epochs : int, default={max_epochs}
         Epochs, each one step on all training {rows}.
     learning_rate : float, default={learning_rate}
-        Adam's first learning rate. It falls to a quarter whenever the validation loss has not improved for 50 epochs.
+        Adam's first learning rate. It falls to a quarter whenever the validation loss has not improved for more than 50
+        epochs.
     weight_decay : float or "auto", default={weight_decay!r}
-        Penalty on the squared weights of the readout. ``"auto"`` is 0.01 without augmentation and 0 with it: on real
+        Penalty on the squared parameters of the readout. ``"auto"`` is 0.01 without augmentation and 0 with it: on real
         worms either keeps a model from depending on its training worms, and both together are too much. The edge
         encoder of a graph is spared: a penalty on it makes every graph uniform.
     validation_fraction : float, default={validation_fraction}
-        Share of each worm's windows of 8 frames that judges the epochs and is not trained on; the epoch with the lowest
-        loss on it is kept. With 0 the training loss judges.
+        Share of each worm's windows of 8 frames whose rows judge the epochs and are not trained on; the epoch with the
+        lowest loss on them is kept. Trajectories that begin in other windows are trained on, and may reach into these.
+        With 0 the training loss judges, which is taken before the step of its epoch. So it does where `sample_weight`
+        gives the rows that should judge less than a tenth of the mean weight.
     callbacks : list of skorch callbacks or of (name, callback), or None, default={callbacks!r}
         Callbacks of the training, such as ``skorch.callbacks.EarlyStopping``; each fit takes copies. The losses are
         called ``"train_loss"`` and ``"valid_loss"``. The epoch with the lowest validation loss is kept, whenever a

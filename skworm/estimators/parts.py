@@ -284,9 +284,9 @@ class Rollout(ParameterObject):
         Until this epoch, a step of a training rollout starts from the true frame instead of the predicted one with a
         probability that falls linearly from 1 to 0. The paper's end is 300; 0 always feeds predictions back.
     clip_margin : float or None, default=0.5
-        Predicted frames are kept within the range of each column over the training frames, widened on either side by
-        this share of it, so that no rollout runs off. None sets no bounds; a rollout that ends in infinity is then an
-        error.
+        Predicted frames are kept within the range of each column over the training frames, centred as the regressor
+        centres them, and widened on either side by this share of it, so that no rollout runs off. None sets no bounds;
+        a rollout that ends in infinity is then an error.
 
     References
     ----------

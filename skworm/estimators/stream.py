@@ -13,8 +13,9 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skworm.estimators.hidden_markov import HiddenMarkovStateClassifier, filter_step
+from skworm.estimators.manifold import AsymmetricDiffusionMap
 from skworm.estimators.prediction import check_present, columns_of, readable_frames
-from skworm.frames import NODE_FEATURES, make_frames
+from skworm.frames import NODE_FEATURES, WormMinMaxScaler, make_frames
 from skworm.frames.features import DERIVATIVE_LOOKS_AHEAD, REACH, SMOOTH_SECONDS, is_constant, range_of, scale, slopes
 from skworm.frames.index import UnnamedWormsWarning, is_same_rate, parse_context_feature_names, settings_for
 from skworm.frames.resampling import GAP_STEPS
@@ -46,7 +47,8 @@ class StateStream:
         derivative is that in this recording.
     scaling : {"running", "fixed"}, default="running"
         Whether ranges widen with the frames that are pushed, or stay those of `calibration`, as which they start in
-        either case. Until a range is known, a feature stands in the middle of [0, 1].
+        either case. Until a range is known, a feature stands in the middle of [0, 1]. Without effect on an estimator
+        that was trained with ``fit_scope="train"``, whose own scaler has the ranges.
     neurons : sequence of str, optional
         Neurons of a pushed frame, in order; by default those of the estimator, in its order. The estimator ignores
         others, and one that takes NaN does without neurons that are not pushed.
@@ -70,7 +72,8 @@ class StateStream:
     Raises
     ------
     ValueError
-        If the estimator looks ahead or does not name its columns, or the calibration lacks a neuron.
+        If the estimator looks ahead, needs more rows than one or does not name its columns, or the calibration lacks a
+        neuron.
 
     Examples
     --------
@@ -186,6 +189,7 @@ class StateStream:
             )
         self._width = settings.get("derivative_width") or SMOOTH_SECONDS
         self._percentiles = settings.get("percentiles") or (0, 100)
+        self._scales = settings.get("fit_scope") != "train"
         trained = settings.get("fps")
         if trained is not None and not is_same_rate(self.fps, trained):
             warnings.warn(
@@ -272,20 +276,28 @@ class StateStream:
         self._last_time = time
 
     def _row(self) -> np.ndarray:
-        past = np.stack(self._past)
-        scaled = scale(past, self.ranges_, clip=tuple(self._percentiles) != (0, 100))
-        scaled = np.where(is_constant(self.ranges_) & np.isfinite(past), _WITHOUT_RANGE, scaled)
+        scaled = past = np.stack(self._past)
+        if self._scales:
+            scaled = scale(past, self.ranges_, clip=tuple(self._percentiles) != (0, 100))
+            scaled = np.where(is_constant(self.ranges_) & np.isfinite(past), _WITHOUT_RANGE, scaled)
         # Before the first frame of a sequence that frame is repeated.
         frames = np.maximum(len(scaled) - 1 + self._shifts, 0)
         return scaled[frames, :, self._which].T.ravel()
 
 
 def _filter_of(estimator: Any) -> tuple[np.ndarray, np.ndarray] | None:
-    if any(isinstance(part, HiddenMarkovStateClassifier) for part in estimator.get_params(deep=True).values()):
-        raise ValueError(
-            f"the {type(estimator).__name__} holds a HiddenMarkovStateClassifier, and would read each frame of a "
-            "stream as a sequence of its own; put the hidden Markov model outermost, around all else"
-        )
+    for part in estimator.get_params(deep=True).values():
+        if isinstance(part, HiddenMarkovStateClassifier):
+            problem = "read each frame of a stream as a sequence of its own"
+            remedy = "put the hidden Markov model outermost, around all else"
+        elif isinstance(part, AsymmetricDiffusionMap):
+            problem, remedy = "need the frames before and after each one", "train an estimator on the frames themselves"
+        elif isinstance(part, WormMinMaxScaler) and part.unseen == "own":
+            problem = "scale each frame of a stream by its own range"
+            remedy = "train with WormMinMaxScaler(unseen='train'), or on frames that make_frames has scaled"
+        else:
+            continue
+        raise ValueError(f"the {type(estimator).__name__} holds a {type(part).__name__}, and would {problem}; {remedy}")
     if not isinstance(estimator, HiddenMarkovStateClassifier):
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(

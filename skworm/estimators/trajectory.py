@@ -45,7 +45,7 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, DocumentedEstimator)
     Attributes
     ----------
     level_ : ndarray of shape (n_columns,)
-        Mean of the training worms.
+        Mean of the training worms; of all training frames where `levels_` is empty.
     levels_ : dict of ndarray
         Mean of each training worm; empty with ``center="population"`` or where training named no worms.
     burn_in_, horizon_, n_columns_ : int

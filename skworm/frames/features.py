@@ -25,8 +25,9 @@ DERIVATIVE_LOOKS_AHEAD: Mapping[str, bool] = MappingProxyType(
 SMOOTH_SECONDS = 1.3
 """Default width of smooth derivatives."""
 
-# Frames farther away than so many widths weigh less than one in three thousand.
-REACH = 4.0
+# Frames farther away than so many widths weigh less than one in three thousand. A little more than 4, so that rounding
+# does not decide where this is a whole number of frames.
+REACH = 4.0 + 1e-9
 
 
 def slopes(values: np.ndarray, time: np.ndarray, width: float, *, causal: bool = False) -> np.ndarray:

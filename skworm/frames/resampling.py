@@ -168,8 +168,10 @@ def detrend(recording: Recording, seconds: float) -> Recording:
             f"worm {recording.worm!r}: detrend={seconds:g} s are {n_frames} frames, too few for a baseline; choose "
             "several times the longest bout"
         )
-    around: dict[str, Any] = {"window": n_frames, "center": True, "min_periods": 1}
-    baseline = pd.DataFrame(recording.traces).rolling(**around).quantile(_BASELINE_PERCENTILE / 100)
+    # By time and not by frames: in a recording with gaps, frames next to each other may be a minute apart.
+    around: dict[str, Any] = {"window": pd.Timedelta(seconds=seconds), "center": True, "closed": "both"}
+    traces = pd.DataFrame(recording.traces, index=pd.to_timedelta(recording.time, unit="s"))
+    baseline = traces.rolling(**around).quantile(_BASELINE_PERCENTILE / 100)
     smooth = baseline.rolling(**around).mean().to_numpy()
     return replace(recording, traces=recording.traces - smooth, derivatives=None)
 

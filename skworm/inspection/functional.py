@@ -17,7 +17,7 @@ from skworm.recording import Recording, neuron_name
 
 _N_COMPONENTS = 20
 _RIDGE = 1.0
-# A step between frames of more than this many usual ones is a gap: nothing is learned across it.
+# A step between frames of more than this many usual ones is a gap. Nothing is learned across a gap longer than `lag`.
 _GAP = 1.5
 # Circular shifts by less than this would leave slow signals almost in place.
 _MIN_SHIFT_SECONDS = 30.0

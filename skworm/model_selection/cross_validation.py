@@ -74,8 +74,9 @@ def cross_validate_worms(
         `X`, those of external sets among them. Their errors are measured apart.
     baselines : bool, default=True
         Add the models that a score is measured by. States: ``"majority"`` predicts the most frequent training state,
-        ``"clock"`` the state of the training frame with the nearest frame number, without looking at any neuron; what
-        it scores on held-out windows is what remembering the moment is worth. Behaviour: ``"mean"``, ``"clock"`` and
+        ``"clock"`` the state of the worm's training frame with the nearest frame number, without looking at any neuron;
+        what it scores on held-out windows is what remembering the moment is worth. For an unseen worm it takes the most
+        frequent of the training worms' states at that frame. Behaviour: ``"mean"``, ``"clock"`` and
         ``"linear"``, a ridge regression. Trajectories: ``"persistence"``, ``"mean"`` and ``"linear"``, a
         :class:`skworm.LinearTrajectoryRegressor`.
     memory : str or path-like, optional

@@ -5,7 +5,8 @@ weight w_ij with which neuron i receives from neuron j (equation 12). There are 
 (static), as frames (dynamic), or a single one (free, fixed).
 
 Where neurons are missing, `present` of shape (n_frames, n_neurons) is 1 for a neuron that is there, 0 for one that is
-not. An edge is inferred from the frames in which both its neurons are there, and is 0 where there is no such frame.
+not. An edge is inferred from the frames in which both its neurons are there, and is 0 where there is no such frame; a
+static graph that averages neurons, not pairs of them, asks only that each neuron is there in some frame.
 """
 
 from __future__ import annotations

@@ -107,8 +107,8 @@ class MessagePassing(nn.Module):
         self, function: _OfFrames, nodes: Tensor, group: Groups, present: Tensor | None, again: bool
     ) -> Tensor:
         encoder: Any = self.graph.encoder
-        # In training, batch normalisation takes its statistics over all frames.
-        if not self.in_parts or (self.training and encoder.has_batch_norm):
+        # Where batch normalisation takes statistics, it takes them over all frames.
+        if not self.in_parts or (encoder.has_batch_norm and any(part.training for part in encoder.modules())):
             return function(nodes, group, present)
         again = again and not encoder.has_batch_norm
         return frame_by_frame(function, nodes, group, present, encoder.n_hidden, again)

@@ -52,11 +52,12 @@ class Model:
 def published(name: str, task: str = "states", **changes: Any) -> Any:
     """Return a network as the paper describes it, read literally, not fitted.
 
-    Perceptrons have two layers with batch normalisation on their output, and nothing is penalised or augmented. The
-    edge encoder does not know neurons by an embedding, and messages are summed without normalisation or residual. For
-    states, batch normalisation ends with the statistics of all training frames under the weights that are kept, and
-    hidden features of neurons are averaged over a worm's frames before edges are encoded. Trajectories are predicted
-    without a linear map or centring, with scheduled sampling until epoch 300 of 800.
+    Perceptrons have two layers, with batch normalisation on their output except in the edge encoder of trajectories,
+    and nothing is penalised or augmented. The edge encoder does not know neurons by an embedding, and messages are
+    summed without normalisation or residual. For states, batch normalisation ends with the statistics of all training
+    frames under the weights that are kept, and hidden features of neurons are averaged over a worm's frames before
+    edges are encoded. Trajectories are predicted without a linear map or centring, with scheduled sampling until epoch
+    300 of 800.
 
     Parameters
     ----------

@@ -29,13 +29,14 @@ class VirtualWorms(ParameterObject):
     offset : float, default=0.2
         Offsets are drawn uniformly from -offset to offset, in units of the scaled features.
     n_groups : int, default=20
-        Virtual worms an epoch, and for each training worm.
+        Virtual worms an epoch, for each training worm; those of the same number have the same random amounts in every
+        training worm.
     mixing : float, default=0.0
         Each neuron becomes itself plus a share of every neuron, itself included, that is drawn from a normal
         distribution of this standard deviation; the same for all its node features.
     neuron_dropout : float, default=0.0
-        Probability that a virtual worm lacks a neuron, as real worms do whose neurons were not all identified. State
-        classifiers alone can train on such worms.
+        Probability that a virtual worm lacks a neuron, as real worms do whose neurons were not all identified. Only
+        state classifiers can train on such worms.
 
     References
     ----------
