@@ -170,6 +170,7 @@ def save(
     }
     with atomic_path(target) as temporary:
         temporary.write_bytes(_container(document, encoder))
+        _check_copy(estimator, temporary)
     return target
 
 
@@ -553,18 +554,37 @@ def _probe(estimator: Any) -> dict[str, np.ndarray]:
         return {"probe": probe, "answer": _answer(estimator, probe)}
 
 
+def _check_copy(estimator: Any, path: Path) -> None:
+    """Raise ValueError unless a file is read back as a model that predicts what the estimator predicts."""
+    probe = np.random.default_rng(1).random((_PROBE_ROWS, _n_features(estimator)))
+    try:
+        # Rows of a new worm as well, for which a network infers a graph.
+        found, wanted = (_answer(model, probe, worm="new") for model in (load(path), estimator))
+    except ValueError as error:
+        problem: Any = error.__cause__ or error
+    else:
+        if found.dtype.kind not in "fc" or np.allclose(found, wanted, *_TOLERANCES, equal_nan=True):
+            return
+        problem = "it predicts otherwise"
+    raise ValueError(
+        f"the {type(estimator).__name__} cannot be saved, since it would be read as another model ({problem}); its "
+        "parameters, or those of an object that it shares with another estimator, were changed since fit: fit it again"
+    )
+
+
 def _n_features(model: Any) -> int:
     """Return the number of columns of a model; a pipeline may begin with steps that pass all on."""
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     return int(next(step.n_features_in_ for step in steps if hasattr(step, "n_features_in_")))
 
 
-def _answer(model: Any, probe: np.ndarray, *, bounded: bool = True) -> np.ndarray:
+def _answer(model: Any, probe: np.ndarray, *, bounded: bool = True, worm: str | None = None) -> np.ndarray:
     names = getattr(model, "feature_names_in_", None)
-    X = probe if names is None else pd.DataFrame(probe, columns=names)
+    index = None if worm is None else pd.Index([worm] * len(probe), name="worm")
+    X = probe if names is None else pd.DataFrame(probe, columns=names, index=index)
     # To foresee what an operation takes, torch imports its compiler, which takes longer than reading a model.
     with warnings.catch_warnings(), _Bounded() if bounded else nullcontext():
-        # A probe names no worms.
+        # The probe of a file names no worms.
         warnings.simplefilter("ignore")
         if isinstance(model, ConformalStateClassifier):
             return np.hstack([model.predict_proba(X), model.predict_set(X)])

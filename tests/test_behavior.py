@@ -125,6 +125,8 @@ class TestRegressors:
         predicted = model.predict(frames)
         assert predicted.shape == (len(frames), 2)
         assert model.signals_ == ["slow", "fast"]
+        with pytest.raises(ValueError, match="in the order of training"):
+            model.score(frames, table[["fast", "slow"]])
         # Both are the same signal to the network, in whatever unit.
         assert r2_score(table["slow"], predicted[:, 0]) > 0.8
         assert r2_score(table["fast"], predicted[:, 1]) > 0.8

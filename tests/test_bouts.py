@@ -162,7 +162,7 @@ def test_bad_input_is_named():
         segment_f1(true, true[:3])
     with pytest.raises(ValueError, match="the same rows in another order"):
         segment_f1(true, true[::-1])
-    with pytest.raises(ValueError, match="different indices"):
+    with pytest.raises(ValueError, match="have other rows"):
         segment_f1(true, series(b="ffrr"))
     with pytest.raises(ValueError, match="threshold=0 must be a number above 0"):
         segment_f1(true, true, threshold=0)

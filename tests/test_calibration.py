@@ -198,6 +198,7 @@ def test_states_that_are_missing_or_in_another_order_are_refused():
     for report in reports:
         with pytest.raises(ValueError, match="the same rows in another order"):
             report(y, sets[::-1])
+        pd.testing.assert_frame_equal(report(y, sets[["reverse", "forward"]]), report(y, sets))
         with pytest.raises(ValueError, match=r"y_true has no state at row 1; write 'unknown'"):
             report(y.where(np.arange(4) != 1), sets)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import (
     Callback,
@@ -24,6 +25,7 @@ import skworm
 from skworm import (
     GNNStateClassifier,
     GNNTrajectoryRegressor,
+    HiddenMarkovStateClassifier,
     MLPBehaviorRegressor,
     MLPStateClassifier,
     MLPTrajectoryRegressor,
@@ -161,17 +163,35 @@ class TestCallbacks:
         assert len(model.net_.history[:, "train_loss"]) == FEW["max_epochs"]
 
     @pytest.mark.parametrize("class_weight", [None, "balanced"])
-    @pytest.mark.parametrize("use_caching", [True, False])
-    def test_a_score_of_every_epoch(self, frames, use_caching, class_weight):
+    def test_a_score_of_every_epoch(self, frames, class_weight):
         X, y = frames
-        mean = EpochScoring(lambda net, X, y: net.predict(X).mean(), name="mean", use_caching=False)
-        scoring = EpochScoring(accuracy, lower_is_better=False, name="valid_acc") if use_caching else mean
+        scoring = EpochScoring(accuracy, lower_is_better=False, name="valid_acc")
         stopping = EarlyStopping(scoring.name, lower_is_better=False, patience=3)
         model = MLPStateClassifier(**LONG, class_weight=class_weight, callbacks=[scoring, stopping]).fit(X, y)
         scores = np.array(model.net_.history[:, scoring.name])
         assert model.n_iter_ == len(scores) < LONG["max_epochs"]
         assert (scores >= 0).all()
         assert (scores <= 1).all()
+
+    def test_a_score_that_would_see_no_targets_is_refused(self, frames):
+        scoring = EpochScoring(accuracy, use_caching=False)
+        with pytest.raises(ValueError, match="use_caching=False"):
+            MLPStateClassifier(**LONG, callbacks=[scoring]).fit(*frames)
+
+    def test_an_interrupted_refit_leaves_no_model_of_two_fits(self, frames):
+        class Interrupt(Callback):
+            def on_epoch_end(self, net, **kwargs):
+                signal.raise_signal(signal.SIGINT)
+
+        X, y = frames
+        model = MLPStateClassifier(**FEW).fit(X, y).set_params(callbacks=[Interrupt()])
+        wrapped = HiddenMarkovStateClassifier(MLPStateClassifier(**FEW)).fit(X, y)
+        wrapped.set_params(estimator__callbacks=[Interrupt()])
+        for each in (model, wrapped):
+            with pytest.raises(KeyboardInterrupt):
+                each.fit(X, "other " + y)
+            with pytest.raises(NotFittedError):
+                each.predict(X)
 
     def test_a_score_on_training_frames_is_that_of_the_frames_as_they_were_drawn(self, frames):
         scoring = EpochScoring(accuracy, lower_is_better=False, on_train=True, name="train_acc")

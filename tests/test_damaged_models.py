@@ -271,7 +271,7 @@ def test_few_weights_that_would_fill_memory_are_refused(messages, tmp_path, monk
     with pytest.raises(ValueError, match="more memory or time"):
         skworm.save(model, tmp_path / "a.skworm")
     with monkeypatch.context() as patch:
-        patch.setattr("skworm.persistence._answer", lambda model, probe: np.zeros((4, 2)))
+        patch.setattr("skworm.persistence._answer", lambda *arguments, **options: np.zeros((4, 2)))
         skworm.save(model, tmp_path / "a.skworm")
     with pytest.raises(ValueError, match="more memory or time"):
         skworm.load(tmp_path / "a.skworm")

@@ -88,6 +88,17 @@ def test_filtering_does_not_look_ahead_and_the_others_do(frames, fitted):
     assert not np.allclose(ahead.predict_proba(X[:50]), ahead.predict_proba(X)[:50])
 
 
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [(lambda frame: frame % 50, "frame 0 more than once"), (lambda frame: frame / 3, "whole numbers of frames")],
+)
+def test_frame_numbers_that_tell_no_sequence_are_refused(frames, fitted, frame, message):
+    X = frames[0].loc[["simulated-0"]].rename(index=frame, level="frame")
+    for call in (fitted.predict, lambda X: clone(fitted).fit(X, np.resize(["forward", "reverse"], len(X)))):
+        with pytest.raises(ValueError, match=message):
+            call(X)
+
+
 @pytest.mark.parametrize("decoding", ["viterbi", "smoothing", "filtering"])
 def test_worms_and_gaps_end_sequences_and_rows_may_come_in_any_order(frames, fitted, decoding):
     X, _ = frames

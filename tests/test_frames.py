@@ -309,7 +309,11 @@ def test_scaler_keeps_missing_neurons():
     worms = [record("a"), record("b", ["AVAL"], seed=1)]
     options = {"neurons": ["AVAL", "RID"], "missing": "nan"}
     raw, _ = make_frames(worms, fit_scope="train", **options)
-    pd.testing.assert_frame_equal(WormMinMaxScaler().fit_transform(raw), make_frames(worms, **options)[0])
+    scaler = WormMinMaxScaler()
+    pd.testing.assert_frame_equal(scaler.fit_transform(raw), make_frames(worms, **options)[0])
+    # A worm may have lacked a neuron in training alone.
+    later = raw.loc[["a"]].rename(index={"a": "b"}, level="worm")
+    np.testing.assert_array_equal(scaler.transform(later)["RID:trace"], scaler.transform(raw.loc[["a"]])["RID:trace"])
 
 
 def test_scaler_maps_a_constant_column_to_nothing():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from skworm import LinearTrajectoryRegressor, SVMStateClassifier
+from skworm import LinearTrajectoryRegressor, SVMStateClassifier, WormGroupKFold
 from skworm.datasets import make_worms
 from skworm.frames import make_frames, make_trajectories
 from skworm.metrics import mse_by_step, score_behavior, score_states, skill_by_step
@@ -42,6 +42,13 @@ def test_tables_in_another_order_are_refused():
     for call in calls:
         with pytest.raises(ValueError, match="the same rows in another order"):
             call()
+    for others in (states.rename(index={"simulated-0": "other"}), states.swaplevel().sort_index(ascending=False)):
+        with pytest.raises(ValueError, match=r"rows, and are|in another order"):
+            classifier.fit(X, others)
+    assert classifier.score(X, states.swaplevel()) == classifier.score(X, states)
+    worms = pd.Series(X.index.get_level_values("worm"), index=X.index)
+    with pytest.raises(ValueError, match="X and groups have the same rows in another order"):
+        next(WormGroupKFold(2).split(X.loc[index], groups=worms))
 
 
 def test_columns_of_another_order_are_refused():
@@ -54,6 +61,8 @@ def test_columns_of_another_order_are_refused():
     for call in (lambda: mse_by_step(Y, other_Y), lambda: skill_by_step(Y, Y, other_X)):
         with pytest.raises(ValueError, match=r"has the columns \['RID:trace', .* in a frame"):
             call()
+    with pytest.raises(ValueError, match="in the order of training"):
+        LinearTrajectoryRegressor().fit(made[0][0], Y).score(made[0][0], other_Y)
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])

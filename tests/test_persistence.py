@@ -273,6 +273,20 @@ def test_what_cannot_be_saved_is_named(make, error, message, frames, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_whose_parameters_were_changed_since_fit_is_not_saved(frames, tmp_path):
+    X, y, _ = frames
+    messages = skworm.Messages()
+    gnn = skworm.GNNStateClassifier(graph=InferredGraph(), messages=messages, **FEW).fit(X, y)
+    skworm.save(gnn, tmp_path / "a.skworm")
+    # As another estimator that shares the object may do.
+    messages.set_params(self_edges=False)
+    wider = skworm.MLPStateClassifier(**FEW).fit(X, y).set_params(n_hidden=9)
+    for model in (gnn, wider):
+        with pytest.raises(ValueError, match="were changed since fit"):
+            skworm.save(model, tmp_path / "b.skworm")
+    assert not (tmp_path / "b.skworm").exists()
+
+
 def test_saving_wants_a_fitted_model_and_keeps_files(tmp_path):
     with pytest.raises(NotFittedError, match="MLPStateClassifier"):
         skworm.save(skworm.MLPStateClassifier(), tmp_path / "a.skworm")

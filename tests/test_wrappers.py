@@ -181,9 +181,11 @@ def test_searches_within_wrappers_keep_an_animal_together(wrapper, routing, thre
     assert animals_stay_together()
 
 
-def test_animals_reach_the_innermost_wrapper(frames, animals):
+@pytest.mark.parametrize("routing", [False, True])
+def test_animals_reach_the_innermost_wrapper(frames, animals, routing):
     Recorder.fitted = []
-    HiddenMarkovStateClassifier(TemperatureScaledClassifier(Recorder())).fit(*frames, groups=animals)
+    with sklearn.config_context(enable_metadata_routing=routing):
+        HiddenMarkovStateClassifier(TemperatureScaledClassifier(Recorder())).fit(*frames, groups=animals)
     inner = Recorder.fitted[:-1]
     assert sorted(map(sorted, inner)) == [["simulated-0", "simulated-1"], ["simulated-2", "simulated-3"]]
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from torch import nn
 
 from skworm.estimators.network import FrameEstimator, GraphEstimator
-from skworm.frames.index import check_same_order, signal_names
+from skworm.frames.index import check_same_columns, check_same_order, signal_names
 
 _LOSSES = MappingProxyType({"squared_error": nn.MSELoss, "huber": nn.HuberLoss})
 _KNOWN_OR_NOT: dict[str, Any] = {"dtype": np.float64, "ensure_2d": False, "ensure_all_finite": "allow-nan"}
@@ -104,6 +104,7 @@ float
             If `y` does not fit the predictions, or a signal has no known frame.
         """
         check_same_order(X, y)
+        check_same_columns(signal_names(y), self.signals_)
         predicted = self.predict(X, worm=worm).reshape(-1, self._n_outputs)
         signals = check_array(y, input_name="y", **_KNOWN_OR_NOT)
         true = signals.reshape(len(signals), -1)

@@ -82,17 +82,22 @@ pandas.DataFrame of bool, shape (n_frames, n_states)
     classifier abstains from choosing.""",
     }
 
-    __metadata_request__fit = {"sample_weight": None}  # noqa: RUF012  # scikit-learn reads a plain dict
+    __metadata_request__fit = {"sample_weight": None, "groups": True}  # noqa: RUF012  # scikit-learn reads a plain dict
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = get_tags(self.estimator).input_tags.allow_nan
         return tags
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "estimator_")
+
     def _known_frames(
         self, X: Any, y: Any, worms: np.ndarray | None, arguments: Mapping[str, Any]
     ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
         """Check training data; return the frames of known state, their states, codes, a mask, and arguments of fit."""
+        # A fit that ends early must not leave the estimator of an earlier one under new names.
+        self.__dict__.pop("estimator_", None)
         self._validate_params()
         checked, known, states, codes = self._learn_states(X, y, dtype=None, ensure_all_finite=False)
         given = {}

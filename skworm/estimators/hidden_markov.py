@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 from sklearn.utils.validation import check_is_fitted
 
 from skworm.estimators.calibration import WrappingStateClassifier
-from skworm.frames.index import frame_of_rows, sequences_of, worm_of_rows
+from skworm.frames.index import check_frames_differ, frame_of_rows, sequences_of, worm_of_rows
 from skworm.parameters import NotNegative, Positive
 
 
@@ -175,4 +175,6 @@ log_transition, log_start : ndarray of shape (n_states, n_states), ndarray of sh
 
 def _sequences(X: Any, worms: np.ndarray | None, n_rows: int, kept: Any) -> list[np.ndarray]:
     population = np.zeros(n_rows, dtype=int) if worms is None else worms
-    return sequences_of(population[kept], frame_of_rows(X, population)[kept])
+    frames = frame_of_rows(X, population)
+    check_frames_differ(population, frames, "name each recording by a worm of its own, or drop repeated rows")
+    return sequences_of(population[kept], frames[kept])

@@ -155,7 +155,7 @@ class NeuralEstimator(DocumentedEstimator):
         that it predicts. ``net_.predict`` and ``net_.forward`` take an array or DataFrame of {rows} as those of one
         worm, its columns in the order of training whatever their names, and return {net_outputs}.
     n_iter_ : int
-        Epochs trained.
+        Epochs in the history of ``net_``.
     best_epoch_ : int
         Epoch whose weights are kept, counted from 1.
     """
@@ -200,6 +200,9 @@ class NeuralEstimator(DocumentedEstimator):
         job = self.training_job(X, y, worm, sample_weight)
         net = outcome_beforehand(job)
         return self.take_training(job, train(job) if net is None else net)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
 
     def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
         """Return what ``skworm.training.train`` trains: all of a fit before training, so that many train together."""
@@ -257,7 +260,9 @@ class NeuralEstimator(DocumentedEstimator):
         )
 
     def _check_parts(self) -> None:
-        """Check parameters, and those of their objects."""
+        """Check parameters, and those of their objects, as a fit begins."""
+        # A fit that ends early must not leave the network of an earlier one under new names.
+        self.__dict__.pop("net_", None)
         self._validate_params()
         self._readout_of_neurons()
         augmentation = self._virtual_worms()
@@ -308,7 +313,8 @@ class NeuralEstimator(DocumentedEstimator):
         raise NotImplementedError
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.tensor(array, device=self.net_.device)
+        # Tensors know no negative strides, which rows in reversed order have.
+        return torch.tensor(np.ascontiguousarray(array), device=self.net_.device)
 
     def _apply(self, X: Tensor, worms: np.ndarray | None, **others: Any) -> Tensor:
         """Apply the module to rows, each with the graph of its worm where the module has such graphs."""

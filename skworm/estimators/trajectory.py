@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from skworm.estimators.network import GraphEstimator, NeuralEstimator, VirtualBatches, check_weights
 from skworm.estimators.parts import Readout, Rollout
 from skworm.frames.index import (
+    check_same_columns,
     check_same_order,
     frame_settings,
     parse_step_column_names,
@@ -101,6 +102,9 @@ float
     def score(self, X: Any, y: Any, sample_weight: Any = None, worm: Any = None) -> float:
         """Return the coefficient of determination, averaged over all columns of all steps."""
         check_same_order(X, y)
+        named = parse_step_column_names(y.columns) if hasattr(y, "columns") else None
+        if named is not None:
+            check_same_columns(named[0], self._frame_columns or named[0])
         return r2_score(y, self.predict(X, worm=worm), sample_weight=sample_weight)
 
     def _training_frames(

@@ -156,6 +156,8 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, DocumentedEstimat
         for name in [] if worms is None else pd.unique(worms):
             rows = worms == name
             ranges = self.worm_ranges_.get(name, self.range_)
+            # A neuron that the worm lacked in training has the range of the others.
+            ranges = np.where(np.isnan(ranges), self.range_, ranges)
             if self.unseen == "own" and name not in self.worm_ranges_:
                 ranges = range_of(values[rows], self.percentiles)
             scaled[rows] = scale(values[rows], ranges, clip=clip)

@@ -119,6 +119,7 @@ def warn_unnamed(model: Any, what: str) -> None:
 
 def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:
     """Return the worm of each row, as given or from the index level ``"worm"``; None where neither says."""
+    check_same_order(X, worm, ("X", "worm"))
     ids = _level_of_rows(X, WORM_LEVEL) if worm is None else np.asarray(worm)
     if ids is None:
         return None
@@ -132,9 +133,16 @@ def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:
 def frame_of_rows(X: Any, worm: np.ndarray) -> np.ndarray:
     """Return the frame number of each row: from the index level ``"frame"``, else by row order within each worm."""
     frames = _level_of_rows(X, FRAME_LEVEL)
-    if frames is not None:
-        return frames.astype(np.int64)
-    return pd.Series(worm).groupby(worm, sort=False).cumcount().to_numpy()
+    if frames is None:
+        return pd.Series(worm).groupby(worm, sort=False).cumcount().to_numpy()
+    numbers = pd.to_numeric(pd.Series(frames, dtype=object), errors="coerce").astype(float)
+    broken = np.flatnonzero(numbers.isna() | (numbers % 1 != 0))
+    if len(broken):
+        raise ValueError(
+            f"the index level 'frame' holds {frames[broken[0]]!r} in row {broken[0]}; give whole numbers of frames, as "
+            "make_frames does, and no seconds"
+        )
+    return frames.astype(np.int64)
 
 
 def check_frames_differ(worm: np.ndarray, frame: np.ndarray, remedy: str) -> None:
@@ -219,16 +227,36 @@ def frame_settings(X: Any) -> dict[str, Any]:
 
 
 def check_same_order(X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> None:
-    """Raise ValueError where two tables have indices of the same labels in another order; the error uses `names`."""
+    """Raise ValueError unless two tables whose rows have names have the same rows in one order; the error uses `names`.
+
+    Frames have names where both indices have the levels worm and frame; other rows where their labels are the same.
+    """
     tables = all(isinstance(table, pd.Series | pd.DataFrame) for table in (X, y))
     if not tables or len(X) != len(y) or X.index.equals(y.index):
         return
-    if X.index.is_unique and y.index.isin(X.index).all():
-        first, second = names
-        raise ValueError(
-            f"{first} and {second} have the same rows in another order, and are matched by place; pass "
-            f"{second}.loc[{first}.index], or {second}.to_numpy() where the places are meant, as for permutations"
+    first, second = names
+    levels = [WORM_LEVEL, FRAME_LEVEL]
+    if all(set(levels) <= set(table.index.names) for table in (X, y)):
+        own, other = (
+            pd.MultiIndex.from_arrays([table.index.get_level_values(level) for level in levels]) for table in (X, y)
         )
+        if own.equals(other):
+            return
+        problem = "have the same rows in another order" if other.isin(own).all() else "have other rows"
+    elif X.index.is_unique and y.index.isin(X.index).all():
+        problem = "have the same rows in another order"
+    else:
+        return
+    raise ValueError(
+        f"{first} and {second} {problem}, and are matched by place; pass {second}.loc[{first}.index], or "
+        f"{second}.to_numpy() where the places are meant, as for permutations"
+    )
+
+
+def check_same_columns(found: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raise ValueError where the columns of `y` are those that a model predicts, but in another order."""
+    if list(found) != list(wanted) and set(found) == set(wanted):
+        raise ValueError(f"y has the columns {list(found)[:6]}; pass them in the order of training, {list(wanted)[:6]}")
 
 
 def from_pre_to_post(graph: pd.DataFrame, name: str = "graph") -> pd.DataFrame:

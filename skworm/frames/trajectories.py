@@ -144,7 +144,9 @@ def contains_transition(states: pd.Series, Y: pd.DataFrame) -> pd.Series:
         raise ValueError(f"states have no frame of worm {stateless[0]!r}; make them of the same recordings as Y")
     frame = first[:, None] + np.arange(horizon + 1)
     wanted = pd.MultiIndex.from_arrays([np.repeat(worm, horizon + 1), frame.ravel()])
-    codes = pd.Categorical(states[states != UNKNOWN].reindex(wanted)).codes.reshape(frame.shape)
+    rows = pd.MultiIndex.from_arrays([states.index.get_level_values(level) for level in (WORM_LEVEL, FRAME_LEVEL)])
+    by_frame = states.set_axis(rows)
+    codes = pd.Categorical(by_frame[by_frame != UNKNOWN].reindex(wanted)).codes.reshape(frame.shape)
     # Missing states have the code -1.
     highest = codes.max(axis=1)
     lowest = np.where(codes < 0, highest[:, None], codes).min(axis=1)

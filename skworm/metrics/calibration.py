@@ -165,6 +165,8 @@ def _frames(y_true: Any, probabilities: Any, classes: Any, **others: Any) -> pd.
     """Return a row for each frame of known state: confidence, whether it is right, and log loss, beside `others`."""
     states, names = states_as_text(y_true), np.asarray(classes, dtype=str)
     check_same_order(y_true, probabilities, ("y_true", "probabilities"))
+    if isinstance(probabilities, pd.DataFrame) and set(probabilities.columns) == set(names):
+        probabilities = probabilities[list(names)]
     values = np.asarray(probabilities, dtype=float)
     if states.ndim != 1 or names.ndim != 1 or values.shape != (len(states), len(names)):
         raise ValueError(

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
-from skworm.frames.index import check_frames_differ, frame_of_rows, worm_of_rows
+from skworm.frames.index import check_frames_differ, check_same_order, frame_of_rows, worm_of_rows
 from skworm.parameters import check_choice, check_whole
 
 _TEST_ON = ("unseen_worms", "held_out_windows")
@@ -296,6 +296,7 @@ class WormGroupKFold(BaseCrossValidator):
 
 
 def _check_groups(X: Any, groups: Any, n_rows: int | None = None) -> np.ndarray:
+    check_same_order(X, groups, ("X", "groups"))
     groups = worm_of_rows(X) if groups is None else groups
     if groups is None:
         raise ValueError(

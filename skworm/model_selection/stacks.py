@@ -71,7 +71,7 @@ class FusedGridSearchCV(GridSearchCV):
     Candidates whose networks have the same structure, because they differ in learning rate, decay, strength of
     augmentation or seed, make up one stack; others have a stack for each structure. Models without a network of skworm,
     and fits with metadata other than `groups`, are fitted one by one. Results are those of ``GridSearchCV``, but for
-    rounding, which long training, above all of GIN, can amplify; ``mean_fit_time`` and ``std_fit_time`` leave out the
+    rounding, which training, above all of GIN, can amplify; ``mean_fit_time`` and ``std_fit_time`` leave out the
     training that was done together.
 
     Parameters

@@ -69,6 +69,7 @@ PIPELINE: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = MappingPro
         "derivative over 0.65 s": ({"derivative_width": 0.65}, {}),
         "derivative over 2.6 s": ({"derivative_width": 2.6}, {}),
         "scaled by the whole range": ({"percentiles": (0, 100)}, {}),
+        "central difference, whole range": ({"derivative": "central", "percentiles": (0, 100)}, {}),
         "context": ({"context": CONTEXT}, {}),
         "C of 30": ({}, {"C": 30.0}),
         "context, C of 30": ({"context": CONTEXT}, {"C": 30.0}),
@@ -83,18 +84,18 @@ PIPELINE: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = MappingPro
 @target(
     "pipeline-sensitivity",
     "What each setting of the recommended pipeline is worth",
-    "Score SVM, MLP and GNN with one setting of their frames or of their training changed at a time.",
-    "The paper shows no comparison of settings.",
+    "Score SVM, MLP and GNN with one setting of their frames or of their training changed at a time, once two.",
+    "The paper scales by the whole range, and does not say which derivative it takes.",
     defaults={**STUDY, "states": ("2", "4", "7")},
     in_all=False,
 )
 def pipeline_sensitivity(study: Study) -> Plan:
-    """Score each model as it is by default, and with each change that it can have."""
-    arms = study.arms("svm", "mlp", "gnn")
+    """Score each model with each change that it can have, and the MLP as published on other frames."""
+    arms = study.arms("svm", "mlp", "gnn", "mlp-published")
     changed = [
         arm.changed(f"{arm.label}, {name}", model=study.model(arm.name, **parameters), frames=frames, against=arm.name)
         for arm in arms
         for name, (frames, parameters) in PIPELINE.items()
-        if parameters.keys() <= arm.model.get_params().keys()
+        if parameters.keys() <= arm.model.get_params().keys() and not (parameters and arm.name == "mlp-published")
     ]
     return Plan([*arms, *changed], figures=lambda scores, table: {})

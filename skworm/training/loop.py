@@ -424,7 +424,12 @@ def _copied_callbacks(job: TrainingJob) -> list[Any]:
                 f"callbacks holds {entry!r}; pass callbacks of skorch such as skorch.callbacks.EarlyStopping(), or "
                 "pairs of a name and a callback"
             )
-        monitor = getattr(entry[1] if isinstance(entry, tuple | list) else entry, "monitor", None)
+        callback = entry[1] if isinstance(entry, tuple | list) else entry
+        if getattr(callback, "use_caching", True) is False:
+            raise ValueError(
+                f"the callback {entry!r} has use_caching=False, and would be given no targets; leave use_caching out"
+            )
+        monitor = getattr(callback, "monitor", None)
         if isinstance(monitor, str) and monitor.startswith("valid_") and not job.held_out.any():
             raise ValueError(
                 f"the callback {entry!r} looks at {monitor!r}, but no sample is held out; pass monitor="
