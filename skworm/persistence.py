@@ -468,7 +468,7 @@ class _Decoder(dict[str, np.ndarray]):
         fitted = "learned" in part
         if isinstance(made, KNeighborsClassifier) and fitted:
             _check(made, fitted=False)
-            # Their tree follows from the frames, and would be a blob.
+            # Their tree is built again from the frames; kept, it would be an opaque blob.
             made.fit(learned.pop("frames"), learned.pop("states"))
         for attribute, value in learned.items():
             if hasattr(kind, attribute) or attribute in parameters or attribute[:2] == "__":
@@ -582,7 +582,7 @@ def _answer(model: Any, probe: np.ndarray, *, bounded: bool = True, worm: str | 
     names = getattr(model, "feature_names_in_", None)
     index = None if worm is None else pd.Index([worm] * len(probe), name="worm")
     X = probe if names is None else pd.DataFrame(probe, columns=names, index=index)
-    # To foresee what an operation takes, torch imports its compiler, which takes longer than reading a model.
+    # To predict what an operation costs, torch imports its compiler, which takes longer than reading a model.
     with warnings.catch_warnings(), _Bounded() if bounded else nullcontext():
         # The probe of a file names no worms.
         warnings.simplefilter("ignore")
@@ -605,7 +605,7 @@ class _Bounded(TorchDispatchMode):
         size, flops = 0, 0
         outlines, named = tree_map_only(torch.Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
         named |= {"device": "meta"} if "device" in named else {}
-        # What depends on values cannot be foreseen; a choice of rows is smaller than they are.
+        # Sizes that depend on values are not known before; a selection of rows is never larger than all rows.
         with suppress(RuntimeError, NotImplementedError):
             outcome = function(*outlines, **named)
             size = sum(part.numel() for part in tree_leaves(outcome) if isinstance(part, torch.Tensor))

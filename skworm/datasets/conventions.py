@@ -24,9 +24,9 @@ _NAMES_IN_FILES = {name: name for name in STATES} | {
     "reversal": "reverse",
     "quiescent": "quiescence",
 }
-# Seconds from frame to frame that a worm may be filmed at; beyond lie other units.
+# Seconds from frame to frame at which worms are filmed; other values are in another unit.
 _FASTEST, _SLOWEST = 1 / 150, 20.0
-# Whole brains are filmed more slowly than this; in minutes, their steps are shorter.
+# Whole brains are filmed more slowly than this; time in minutes has shorter steps.
 _FAST = 1 / 25
 _SMALLEST_LIMIT = 10_000_000
 # Traces pack to about a third, and text to a tenth.

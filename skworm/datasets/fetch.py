@@ -190,8 +190,8 @@ def fetch_file(
 def find_osf_file(address: str, name: str = "", url: str | None = None) -> tuple[str, str]:
     """Return address and SHA-256 of a file on the Open Science Framework.
 
-    It is the one that `address` describes, or the one of that name in a listing and its folders. It is to be had at
-    `url`, by default where the listing says. A listing that cannot be read, or has no such file, is a
+    It is the one that `address` describes, or the one of that name in a listing and its folders. It is downloaded
+    from `url`, by default the address in the listing. A listing that cannot be read, or has no such file, is a
     ``requests.RequestException``.
     """
     import requests

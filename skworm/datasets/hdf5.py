@@ -17,7 +17,7 @@ import numpy as np
 from skworm.datasets import hdf5_check
 from skworm.datasets.conventions import check_expansion
 
-# Seconds of computing that the check may take. On a busy machine or a slow disk they last longer than by the clock.
+# Seconds of computing that the check may take; by the clock it takes longer on a busy machine or a slow disk.
 _PATIENCE, _LAST_BY_CLOCK = 15, 20
 _OUT_OF_TIME = -getattr(signal, "SIGXCPU", 24)
 # Bytes that an array costs beside its values.

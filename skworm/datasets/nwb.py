@@ -40,7 +40,7 @@ _LABEL_COLUMNS = (
 def read_nwb(path: Path, *, dataset: str, renamed: Collection[str] = ()) -> Recording:
     """Read one worm from an NWB file; `renamed` are names of states, beside those of skworm, that the user knows.
 
-    What is looked for is found by type, wherever it stands:
+    Parts are found by their type, wherever they are in the file:
 
     - Traces: a ``RoiResponseSeries`` or ``MicroscopyResponseSeries``, one within ``DfOverF`` before one within
       ``Fluorescence``, and the one with more labelled neurons before another; or else one ``TimeSeries`` for each

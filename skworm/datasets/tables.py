@@ -36,7 +36,7 @@ _SIGNALS = (
 )
 """Words in lower case for columns that are not traces."""
 _OTHER_RATE = 0.05
-# Places in a sheet for each cell that is filled, and places that any sheet may have.
+# Most places of a sheet for each filled cell, and places that any sheet may have.
 _SPARSEST, _FEWEST_CELLS = 10, 1_000_000
 
 
@@ -119,8 +119,8 @@ def recording_of_table(
 def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     """Return the table with the roles of columns that are not traces in their names, whatever their case, and by role.
 
-    A clock among the traces would pass for a neuron that knows when a frame is, a velocity or a state for one that
-    knows what the worm does.
+    Otherwise a clock would be taken for a neuron that knows the time of each frame, and a velocity or a state for one
+    that knows what the worm does.
     """
     words = {name: name.strip().lower().replace(" ", "_") for name in table.columns}
     times = [name for word in _TIMES for name, own in words.items() if own == word][:1]
@@ -296,7 +296,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 def _read_workbook(path: Path) -> pd.DataFrame:
     """Return the first sheet, with the columns of state and behaviour of other sheets of as many rows."""
-    import openpyxl  # noqa: F401  # absent, it is missed before the file is looked at
+    import openpyxl  # noqa: F401  # if it is absent, the error comes before the file is read
 
     _check_cells(path)
     with pd.ExcelFile(path, engine="openpyxl") as book:
@@ -331,7 +331,7 @@ def _times(sheet: pd.DataFrame) -> list[np.ndarray]:
 
 
 def _with_header(sheet: pd.DataFrame) -> pd.DataFrame:
-    """Return a sheet under the names in its first row; pandas' own would make AVAL.1 of the second of two columns."""
+    """Return a sheet under the names in its first row; pandas would call the second of two columns AVAL.1."""
     header = enumerate(sheet.iloc[:1].to_numpy().ravel())
     names = [f"Unnamed: {place}" if pd.isna(name) else str(name) for place, name in header]
     return sheet.iloc[1:].set_axis(names, axis="columns").infer_objects().reset_index(drop=True)

@@ -244,7 +244,7 @@ def log_probabilities(estimator: Any, X: Any, classes: np.ndarray) -> np.ndarray
 
 
 def labelled_rows(X: Any, checked: np.ndarray, worms: np.ndarray | None) -> Any:
-    """Let the rows carry worm and frame in the index, where worms are known."""
+    """Put worm and frame into the index of the rows, where worms are known."""
     if worms is None:
         return X if isinstance(X, pd.DataFrame) else checked
     index = pd.MultiIndex.from_arrays([worms, frame_of_rows(X, worms)], names=[WORM_LEVEL, FRAME_LEVEL])

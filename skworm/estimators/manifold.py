@@ -153,7 +153,7 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return len(self.eigenvalues_)
 
     def _phase_space(self, frames: np.ndarray, worms: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Embed frames by their past; give their points, and the points that follow them."""
+        """Embed frames by their past; return their points, and the points that follow them."""
         check_frames_differ(worms, numbers, "drop repeated rows")
         sequences = sequences_of(worms, numbers)
         order, lengths = np.concatenate(sequences), [len(rows) for rows in sequences]
@@ -174,7 +174,7 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _transitions_of_chunk(self, following: np.ndarray) -> csr_array:
         squared = euclidean_distances(following, self._points, squared=True)
-        # Of so many, enough remain even if all stand next to each other in time.
+        # So many are enough even if all of them are neighbours in time.
         n_candidates = min(len(self._points), self.n_neighbors * (2 * self.min_separation - 1))
         candidates = np.argpartition(squared, n_candidates - 1, axis=1)[:, :n_candidates]
         nearest_first = np.argsort(np.take_along_axis(squared, candidates, axis=1), axis=1, kind="stable")
@@ -220,7 +220,7 @@ def _times(X: Any, worm: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _moments(worms: np.ndarray, numbers: np.ndarray, separation: int) -> np.ndarray:
-    """Put the frames of all worms on one axis of time, those of different worms at least so far apart."""
+    """Return the frames of all worms on one axis of time, those of different worms at least `separation` apart."""
     since_start = numbers - numbers.min()
     return pd.factorize(worms)[0] * (since_start.max() + separation) + since_start
 

@@ -22,7 +22,7 @@ from skworm.frames.resampling import GAP_STEPS
 from skworm.parameters import check_choice
 from skworm.recording import UNKNOWN, Recording, neuron_name
 
-# Where a feature stands whose range is not known yet: in the middle of [0, 1].
+# Value of a feature whose range is not known yet: the middle of [0, 1].
 _WITHOUT_RANGE = 0.5
 
 

@@ -110,7 +110,7 @@ float
     def _training_frames(
         self, X: Any, y: Any, worm: Any, kept: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Learn shapes and levels, and give frames measured from them, with their worms; of the rows that are kept."""
+        """Learn shapes and levels from the rows that are kept; return their frames less the level, and their worms."""
         self._validate_params()
         check_same_order(X, y)
         observed, future = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
@@ -133,7 +133,7 @@ float
         raise NotImplementedError
 
     def _centred(self, X: Any, worm: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        """Check observed frames, and give them measured from the level of their worm, with worms and levels."""
+        """Check observed frames; return them less the level of their worm, with worms and levels."""
         observed = validate_like_training(self, X, dtype=np.float64)
         frames = observed.reshape(len(observed), self.burn_in_, self.n_columns_)
         worms = worm_of_rows(X, worm)
@@ -150,7 +150,7 @@ float
     def _read_shapes(self, X: Any, y: Any, observed: np.ndarray, future: np.ndarray) -> None:
         named = parse_step_column_names(X.columns) if hasattr(X, "columns") else None
         n_steps = None if named is None else len(named[1])
-        # A step of a pipeline may take the names of X, and those of y still tell the columns of a frame.
+        # A step of a pipeline may remove the names of X; those of y still show the columns of a frame.
         of_y = parse_step_column_names(y.columns) if named is None and hasattr(y, "columns") else None
         if of_y is not None and self.burn_in is None:
             n_steps = max(1, observed.shape[1] // len(of_y[0]))
@@ -311,7 +311,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         What the columns are measured from, see :class:`LinearTrajectoryRegressor`.
     linear : bool, default=True
         Add a linear map of the last `burn_in` frames, of all neurons, to the change. It starts as the ridge regression
-        of the change in one step, the network at nothing, and both are trained together.
+        of the change in one step, the network starts at 0, and both are trained together.
     readout : {"concatenate"} or Readout, default={readout!r}
         How outputs are read out of the neurons; a name is :class:`Readout` with this `aggregation`.
     augmentation : VirtualWorms, "auto" or None, default={augmentation!r}
@@ -415,7 +415,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
             with torch.no_grad():
                 linear.weight.copy_(torch.from_numpy(self._ridge.coef_))
                 linear.bias.copy_(torch.from_numpy(self._ridge.intercept_))
-                # The network starts at nothing: it is what the linear map leaves to be explained.
+                # The network starts at 0: it explains what the linear map leaves.
                 for parameter in step.readout.get_submodule("output").parameters():
                     parameter.zero_()
         return TrajectoryModule(

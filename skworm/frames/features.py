@@ -40,7 +40,7 @@ def slopes(values: np.ndarray, time: np.ndarray, width: float, *, causal: bool =
     n_frames = len(values)
     known = np.isfinite(values)
     filled = np.where(known, values, 0.0)
-    # As many frames as there are within reach of any.
+    # The largest number of frames that are within reach of one.
     reach = int((np.arange(n_frames) - np.searchsorted(time, time - REACH * width)).max())
     total, by_time, by_time_squared, by_value, by_both = np.zeros((5, *values.shape))
     for shift in range(-reach, 1 if causal else reach + 1):
@@ -75,7 +75,7 @@ def differentiate(recording: Recording, columns: list[int], method: str, width: 
 
 _CONSTANT_TO_ROUNDING = 1e-12
 ROBUST = (1.0, 99.0)
-"""Percentiles that a few frames of movement leave where they are."""
+"""Percentiles that a few frames of movement do not shift."""
 
 
 class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, DocumentedEstimator):

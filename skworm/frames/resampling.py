@@ -19,7 +19,7 @@ from skworm.recording import Recording
 NO_CONTEXT = (0,)
 # Frames are lost where time stamps jump by more than this many usual steps: a frame that is lost makes a step of two.
 GAP_STEPS = 1.5
-# Seconds without frames after which a worm may be another: refocused, bleached, or with a wrong time stamp.
+# Seconds without frames after which a recording may have changed: refocused, bleached, or a wrong time stamp.
 LONG_GAP = 300.0
 _LONGEST_GAP_FRAMES = 3
 _LONGEST_GAP_SECONDS = 1.0

@@ -350,7 +350,7 @@ def _table_of(
     # (n_frames, n_context, n_neurons, n_node_features), of which neurons come first in a row.
     values = values[context_rows(worm.time, context)].transpose(0, 2, 1, 3)
     numbers = frame_numbers(worm.time)
-    # Those of a range are Python's own, as messages want them.
+    # The numbers of a range are Python's own, which messages show as plain numbers.
     whole = range(worm.n_frames) if numbers[-1] == worm.n_frames - 1 else numbers
     index = pd.MultiIndex.from_product([[worm.worm], whole], names=[WORM_LEVEL, FRAME_LEVEL])
     columns = column_names(chosen, context_feature_names(list(signals), context))
@@ -452,7 +452,7 @@ def make_behavior(
 def _values(worm: Recording, signals: list[str], frames: np.ndarray, attrs: Mapping[Any, Any]) -> np.ndarray:
     rates, even = attrs.get("fps"), attrs.get("resampled_to")
     rate = rates.get(worm.worm, worm.fps) if isinstance(rates, Mapping) else worm.fps
-    # The rate that a file gives may be that of its time stamps only nearly.
+    # The rate in a file may differ slightly from that of its time stamps.
     if not np.isclose(rate, worm.fps) or (even is not None and not np.allclose(np.diff(worm.time) * even, 1)):
         raise ValueError(
             f"X has {rate:.3g} frames a second of worm {worm.worm!r}, and its recording {worm.fps:.3g}; pass the "

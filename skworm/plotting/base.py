@@ -51,7 +51,7 @@ LINE_COLORS = ("#5D3FD3", "#EE3377", "#3B7A00", "#00CED1", "#A6D854", "#5B2C6F",
 """Colours of models and of worms, in turn. None is that of a state, so that lines stand out from states below them."""
 
 LABELLED, PREDICTED, TRUE = "labelled", "predicted", "true"
-"""What pictures call the states of a person, the states or signals of a model, and signals that were measured."""
+"""Names in pictures of states labelled by a person, of what a model predicts, and of signals that were measured."""
 
 BASELINE_STYLES = {
     TRUE: ("ink", "-"),
@@ -63,7 +63,7 @@ BASELINE_STYLES = {
     "clock": ("ink", "--"),
     "majority": ("#777777", ":"),
 }
-"""Colour and line style of baselines and of what was measured; ``"ink"`` is :func:`ink`."""
+"""Colour and line style of baselines and of measured signals; ``"ink"`` is :func:`ink`."""
 
 GREY, LIGHT = "#666666", "#DDDDDD"
 """Colours of lines that guide the eye, and of cells without a value."""
@@ -75,7 +75,7 @@ MEAN_OVER_WORMS = "mean ± SD over worms; a dot for each worm"
 
 
 def ink() -> str:
-    """Return the colour of what was measured, that of texts: black on a light page, white on a dark one."""
+    """Return the colour of measured signals, which is that of text: black on a light page, white on a dark one."""
     from matplotlib import rcParams
 
     return str(rcParams["text.color"])

@@ -88,7 +88,7 @@ class TrajectoryDisplay(base.Display):
         true = self.frames.loc[worm].reindex(shown).to_numpy()
         time = np.arange(-self.n_before, len(true) - self.n_before) / (self.fps or 1)
         states = None if self.states is None else self.states.loc[worm].reindex(shown).fillna(UNKNOWN).to_numpy()
-        # The colours are those of all states, so that rows of a recording have the same.
+        # Colours are chosen for all states, so that every row of a recording has the same ones.
         colors = base.colors_of_states([] if self.states is None else [*self.states, UNKNOWN])
         scope = self.frames.attrs.get("fit_scope")
         unit = {None: "", "recording": "scaled"}.get(scope, _UNITS.get(self.node_feature, ""))
