@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -118,6 +120,8 @@ def test_properties_of_the_sign_flip_p(values, random):
     # Hundredths, so that many sums are equal but for rounding.
     differences = np.array(values) / 100
     p = sign_flip_test(differences)
+    sums = np.array(list(product([1, -1], repeat=len(values)))) @ values
+    assert p == pytest.approx((abs(sums) >= abs(sum(values))).mean())
     assert smallest_sign_flip_p(len(values)) <= p <= 1
     assert sign_flip_test(-differences) == sign_flip_test(np.array(values)) == p
     random.shuffle(values)

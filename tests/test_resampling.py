@@ -86,6 +86,12 @@ def test_gaps_and_bad_rates_are_refused():
         resample(worm, 0.01)
 
 
+def test_a_short_gap_is_filled():
+    time = np.r_[np.arange(20), np.arange(28, 48)] / 10
+    traces = resample(Recording("w", np.sin(time)[:, None], ["AVAL"], 10.0, time=time), 3.0).traces
+    assert np.isfinite(traces).all()
+
+
 def test_frames_of_several_rates_are_brought_to_one():
     worms = [*make_worms(1, 300, random_state=0), *make_worms(1, 300, random_state=0, lab=1, worm_prefix="other")]
     X, y = make_frames(worms, states="2", resample_to=2.0)

@@ -261,10 +261,11 @@ def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> n
     for number, (start, stop, state) in enumerate(intervals):
         # An interval that was still going on when it was written lasts until the next begins.
         end = starts[np.searchsorted(starts, start, "right")] if np.isnan(stop) else stop
-        within = (time >= start - _ROUNDING) & (time < end - _ROUNDING)
-        other = within & (holder >= 0) & (states[holder] != state)
+        first, last = np.searchsorted(time, [start - _ROUNDING, end - _ROUNDING])
+        within = slice(first, max(first, last))
+        other = (holder[within] >= 0) & (states[holder[within]] != state)
         if other.any():
-            frame = int(other.argmax())
+            frame = int(first + other.argmax())
             both = f"{states[holder[frame]]!r} and {state!r}"
             raise ValueError(f"frame {frame} is in the states {both} at once; correct the intervals")
         holder[within] = number

@@ -85,7 +85,8 @@ def inspect_recordings(
     >>> [worm["n_frames"] for worm in found["worms"]], found["worms"][0]["problems"]
     ([300, 300], ['expected neurons are not identified: ASEL'])
     """
-    worms, problems, recordings = [], [], []
+    worms: list[dict[str, Any]] = []
+    problems: list[str] = []
     names: set[str] = set()
     for file in recording_files(Path(path).expanduser()):
         with warnings.catch_warnings(record=True) as noticed:
@@ -99,17 +100,16 @@ def inspect_recordings(
                 continue
             roles = columns_of_roles(file, options.get("columns")) if file.name.lower().endswith(_TABLES) else {}
         problems += [f"{file}: {text}" for text in dict.fromkeys(str(warning.message) for warning in noticed)]
-        recordings += found
         names |= own_names
         worms += [{**summarize_recording(worm, expected_neurons, states), "columns": roles} for worm in found]
     try:
         check_renamed(options.get("rename_states"), names)
     except ValueError as error:
         problems.append(f"cannot be read: {error}")
-    counts = Counter((worm.dataset, worm.worm) for worm in recordings)
+    counts = Counter((worm["dataset"], worm["worm"]) for worm in worms)
     if several := sorted({worm for (_, worm), count in counts.items() if count > 1}):
         problems.append(f"several recordings are of worms named {_some(several)}; rename them")
-    shared = set.intersection(*(set(worm.identified) for worm in recordings)) if recordings else set()
+    shared = set.intersection(*(set(worm["identified"]) for worm in worms)) if worms else set()
     return {"source": str(path), "worms": worms, "shared_neurons": sorted(shared), "problems": problems}
 
 

@@ -211,7 +211,7 @@ def _read_text(path: Path, state: str) -> pd.DataFrame:
             )
         header = _check_rows(text, separator)
         return pd.read_csv(
-            io.StringIO(text),
+            io.BytesIO(text.encode()),
             sep=separator,
             decimal=decimal,
             header=0,
@@ -236,7 +236,7 @@ def _content_of(path: Path) -> bytes:
 
 
 def _check_rows(text: str, separator: str) -> list[str]:
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows = csv.reader(io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline=""), delimiter=separator)
     header = [name.strip() for name in next(rows, [])]
     if not header:
         raise ValueError("the file is empty; give a header row and one row a frame")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from scipy.special import logsumexp
 from sklearn.utils.validation import check_is_fitted
 
 from skworm.estimators.calibration import WrappingStateClassifier
@@ -36,7 +35,7 @@ def filter_step(
     `log_state` is that of the frame before, None where there is none, and `log_emission` how probable this frame is in
     each state, up to a constant.
     """
-    return _normalized(_next(log_state, log_emission, log_transition, log_start, logsumexp))
+    return _normalized(_next(log_state, log_emission, log_transition, log_start, np.logaddexp.reduce))
 
 
 def read_sequence(
@@ -48,7 +47,7 @@ def read_sequence(
     most probable path that is in this state in this frame, as a share among the states: the most probable path of all
     has the highest value in each frame.
     """
-    reduce = {"viterbi": np.max, "smoothing": logsumexp, "filtering": logsumexp}[decoding]
+    reduce: Any = np.max if decoding == "viterbi" else np.logaddexp.reduce
     logs, state = np.empty(log_emission.shape), None
     for frame, emission in enumerate(log_emission):
         state = _next(state, emission, log_transition, log_start, reduce)
@@ -69,7 +68,7 @@ def _next(
 
 
 def _normalized(logs: np.ndarray) -> np.ndarray:
-    return logs - logsumexp(logs, axis=-1, keepdims=True)
+    return logs - np.logaddexp.reduce(logs, axis=-1, keepdims=True)
 
 
 class HiddenMarkovStateClassifier(WrappingStateClassifier):

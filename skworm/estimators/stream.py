@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from bisect import insort
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +18,7 @@ from skworm.estimators.hidden_markov import HiddenMarkovStateClassifier, filter_
 from skworm.estimators.manifold import AsymmetricDiffusionMap
 from skworm.estimators.prediction import check_present, columns_of, readable_frames
 from skworm.frames import NODE_FEATURES, WormMinMaxScaler, make_frames
-from skworm.frames.features import DERIVATIVE_LOOKS_AHEAD, REACH, SMOOTH_SECONDS, is_constant, range_of, scale, slopes
+from skworm.frames.features import DERIVATIVE_LOOKS_AHEAD, REACH, SMOOTH_SECONDS, is_constant, scale, slopes
 from skworm.frames.index import UnnamedWormsWarning, is_same_rate, parse_context_feature_names, settings_for
 from skworm.frames.resampling import GAP_STEPS
 from skworm.parameters import check_choice
@@ -117,9 +119,11 @@ class StateStream:
         self._takes_missing = get_tags(estimator).input_tags.allow_nan
         self._places = self._places_of(neurons)
         self._filter = _filter_of(estimator)
-        self._seen = np.full((1, len(self.neurons_) * len(self._signals)), np.nan)
+        seen = np.empty((0, len(self.neurons_) * len(self._signals)))
         if calibration is not None:
-            self._seen = self._frames_of(calibration)
+            seen = self._frames_of(calibration)
+        # What has been seen of each column, sorted, so that a frame costs no more after an hour.
+        self._seen = [np.sort(column[np.isfinite(column)]).tolist() for column in seen.T]
         self.ranges_ = self._ranges()
         self.n_frames_ = 0
         self.state_ = UNKNOWN
@@ -238,7 +242,14 @@ class StateStream:
         return frames.to_numpy()
 
     def _ranges(self) -> np.ndarray:
-        return range_of(self._seen, self._percentiles).reshape(2, len(self.neurons_), -1)
+        ranges = np.full((2, len(self._seen)), np.nan)
+        for number, column in enumerate(self._seen):
+            for row, percentile in enumerate(self._percentiles if column else ()):
+                # As NumPy's percentiles lie between two of the sorted values.
+                place = percentile / 100 * (len(column) - 1)
+                below, above = column[math.floor(place)], column[math.ceil(place)]
+                ranges[row, number] = below + (above - below) * (place % 1)
+        return ranges.reshape(2, len(self.neurons_), -1)
 
     def _begin(self) -> None:
         """Forget what came before a gap, but not the ranges."""
@@ -270,7 +281,9 @@ class StateStream:
         measured = {"trace": trace, "derivative": derivative}
         values = np.stack([measured[name] for name in self._signals], axis=1)
         if self.scaling == "running":
-            self._seen = np.concatenate([self._seen, values.reshape(1, -1)])
+            for column, value in zip(self._seen, values.ravel().tolist(), strict=True):
+                if np.isfinite(value):
+                    insort(column, value)
             self.ranges_ = self._ranges()
         self._past.append(values)
         self._last_time = time

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
 
@@ -25,9 +26,9 @@ DERIVATIVE_LOOKS_AHEAD: Mapping[str, bool] = MappingProxyType(
 SMOOTH_SECONDS = 1.3
 """Default width of smooth derivatives."""
 
-# Frames farther away than so many widths weigh less than one in three thousand. A little more than 4, so that rounding
-# does not decide where this is a whole number of frames.
-REACH = 4.0 + 1e-9
+# Frames farther away than so many widths weigh less than one in three thousand; a little more than 4, so that
+# rounding of time stamps does not decide.
+REACH = 4.0 + 1e-6
 
 
 def slopes(values: np.ndarray, time: np.ndarray, width: float, *, causal: bool = False) -> np.ndarray:
@@ -39,22 +40,21 @@ def slopes(values: np.ndarray, time: np.ndarray, width: float, *, causal: bool =
     """
     n_frames = len(values)
     known = np.isfinite(values)
-    filled = np.where(known, values, 0.0)
-    # The largest number of frames that are within reach of one.
-    reach = int((np.arange(n_frames) - np.searchsorted(time, time - REACH * width)).max())
-    total, by_time, by_time_squared, by_value, by_both = np.zeros((5, *values.shape))
-    for shift in range(-reach, 1 if causal else reach + 1):
-        own = slice(max(0, -shift), n_frames - max(0, shift))
-        other = slice(max(0, shift), n_frames + min(0, shift))
-        apart = time[other] - time[own]
-        weight = np.exp(-0.5 * (apart / width) ** 2) * (np.abs(apart) <= REACH * width)
-        weights = weight[:, np.newaxis] * known[other]
-        apart = apart[:, np.newaxis]
-        total[own] += weights
-        by_time[own] += weights * apart
-        by_time_squared[own] += weights * apart**2
-        by_value[own] += weights * filled[other]
-        by_both[own] += weights * apart * filled[other]
+    reach = REACH * width
+    first = np.searchsorted(time, time - reach)
+    n_others = (np.arange(1, n_frames + 1) if causal else np.searchsorted(time, time + reach)) - first
+    ends = np.append(0, np.cumsum(n_others))
+    others = np.arange(ends[-1]) + np.repeat(first - ends[:-1], n_others)
+    apart = time[others] - np.repeat(time, n_others)
+    weights = np.exp(-0.5 * (apart / width) ** 2)
+
+    def weigh(power: int, table: np.ndarray) -> np.ndarray:
+        return csr_array((weights * apart**power, others, ends), shape=(n_frames, n_frames)) @ table
+
+    # Traces that lack the same frames share what depends on time alone.
+    masks, mask_of = np.unique(known, axis=1, return_inverse=True)
+    total, by_time, by_time_squared = (weigh(power, masks.astype(float))[:, mask_of] for power in range(3))
+    by_value, by_both = (weigh(power, np.where(known, values, 0.0)) for power in range(2))
     spread = total * by_time_squared - by_time**2
     enough = spread > 1e-12 * np.maximum(total, 1e-300) * width**2
     slope = np.divide(total * by_both - by_time * by_value, spread, out=np.zeros_like(spread), where=enough)

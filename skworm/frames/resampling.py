@@ -217,7 +217,8 @@ def _around(time: np.ndarray, wanted: np.ndarray, reach: float) -> tuple[np.ndar
 def _triangles(time: np.ndarray, wanted: np.ndarray, reach: float) -> csr_array:
     """Weights that fall from a wanted time to nothing at `reach`, times what each frame lasts; rows sum to 1."""
     rows, columns = _around(time, wanted, reach)
-    height = np.maximum(1 - np.abs(time[columns] - wanted[rows]) / reach, 0.0)
+    # In a gap the nearest frame alone is there, beyond reach.
+    height = np.maximum(1 - np.abs(time[columns] - wanted[rows]) / reach, 1e-9)
     values = height * np.gradient(time)[columns]
     total = np.bincount(rows, values, minlength=len(wanted))
     table = csr_array((values / total[rows], (rows, columns)), shape=(len(wanted), len(time)))

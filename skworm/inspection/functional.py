@@ -234,7 +234,7 @@ class _LinearMap:
         squares = np.einsum("ti,ti->i", self.changes, self.changes)
         residual = squares - 2 * np.einsum("ij,ij->i", weights, targets)
         residual += np.einsum("ij,ijk,ik->i", weights, grams, weights)
-        spread = np.einsum("ijk,ikl,ilj->ij", inverse, grams, inverse)
+        spread = np.einsum("ijk,ikj->ij", inverse @ grams, inverse)
         return weights.T, np.sqrt(spread * (residual / self.n_free)[:, None]).T
 
 

@@ -58,11 +58,15 @@ def sign_flip_test(differences: np.ndarray, *, n_resamples: int = 10_000, random
     2010 for random patterns.
     """
     values = np.asarray(differences, dtype=float)
-    # As whole numbers their sums are exact, so that those which differ by rounding alone count as equal.
     scale = np.abs(values).sum()
-    values = np.rint(values / scale * 2**40) if scale > 0 else values
+    values = values / scale if scale > 0 else values
+
+    def total(flipped: np.ndarray, axis: int) -> np.ndarray:
+        # Sums that differ by rounding alone count as equal.
+        return np.round(flipped.sum(axis=axis), 9)
+
     test = stats.permutation_test(
-        (values,), np.sum, permutation_type="samples", n_resamples=n_resamples, random_state=random_state
+        (values,), total, permutation_type="samples", n_resamples=n_resamples, random_state=random_state
     )
     return float(test.pvalue)
 

@@ -110,8 +110,11 @@ class WormScores:
     def from_rows(cls, rows: Sequence[Mapping[str, Any]], record: Mapping[str, Any], n_missing: int = 0) -> WormScores:
         """Make the object of the rows of fits, as a store keeps them."""
         plain, counted = [], []
+        known: dict[tuple[str, ...], tuple[str, ...]] = {}
         for row in rows:
-            row = {**row, "train_worms": tuple(row["train_worms"])}
+            worms = tuple(row["train_worms"])
+            # One tuple for all rows of a fit.
+            row = {**row, "train_worms": known.setdefault(worms, worms)}
             counts = row.pop("confusion", None) or {}
             plain.append(row)
             keys = {name: row[name] for name in KEYS}
@@ -517,7 +520,8 @@ def read_runs(memory: str | os.PathLike[str]) -> list[WormScores]:
 def write_csv(path: Path, table: pd.DataFrame) -> Path:
     """Write a table; training worms as a JSON list, since the name of a worm may hold any character."""
     if "train_worms" in table:
-        table = table.assign(train_worms=[json.dumps(list(worms)) for worms in table["train_worms"]])
+        texts = {worms: json.dumps(list(worms)) for worms in table["train_worms"].unique()}
+        table = table.assign(train_worms=[texts[worms] for worms in table["train_worms"]])
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False)
     return path
@@ -538,7 +542,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     if empty:
         raise ValueError(f"{path} is damaged: a row has nothing in the column {empty[0]!r}; write the table anew")
     if "train_worms" in table:
-        table["train_worms"] = list(map(_worms_of_text, table["train_worms"]))
+        worms = {text: _worms_of_text(text) for text in table["train_worms"].unique()}
+        table["train_worms"] = [worms[text] for text in table["train_worms"]]
     return table
 
 

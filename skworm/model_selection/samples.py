@@ -350,10 +350,16 @@ class Clock(BaseEstimator):
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Return what the nearest frames have."""
         worm, frame = _moments(X)
-        answers = np.stack([nearest.predict(frame) for nearest in self.worms_.values()])
-        predicted = _most_frequent(answers) if is_classifier(self.nearest) else answers.mean(axis=0)
-        for name, own in zip(self.worms_, answers, strict=True):
-            predicted[worm == name] = own[worm == name]
+        parts = []
+        for name in np.unique(worm):
+            own = worm == name
+            asked = [self.worms_[name]] if name in self.worms_ else list(self.worms_.values())
+            answers = np.stack([nearest.predict(frame[own]) for nearest in asked])
+            parts.append((own, _most_frequent(answers) if is_classifier(self.nearest) else answers.mean(axis=0)))
+        shape, kinds = (len(X), *parts[0][1].shape[1:]), [answer.dtype for _, answer in parts]
+        predicted = np.empty(shape, dtype=np.result_type(*kinds))
+        for own, answer in parts:
+            predicted[own] = answer
         return predicted
 
 

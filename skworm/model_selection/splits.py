@@ -17,6 +17,7 @@ from skworm.frames.index import check_frames_differ, check_same_order, frame_of_
 from skworm.parameters import check_choice, check_whole
 
 _TEST_ON = ("unseen_worms", "held_out_windows")
+_MOST_SPLITS = 100_000
 _FOLD_BY = ("shuffled_windows", "contiguous_blocks")
 
 
@@ -292,6 +293,11 @@ class WormGroupKFold(BaseCrossValidator):
             raise ValueError(
                 f"n_train_worms={self.n_train_worms} uses all {len(names)} worms, so none is unseen; lower "
                 "n_train_worms, or use test_on='held_out_windows'"
+            )
+        if (n_splits := comb(len(names), self.n_train_worms) * self.n_splits) > _MOST_SPLITS:
+            raise ValueError(
+                f"n_train_worms={self.n_train_worms} of {len(names)} worms in n_splits={self.n_splits} folds make "
+                f"{n_splits:,} splits; bring n_train_worms nearer to 1 or to {len(names) - 1}, or pass fewer worms"
             )
 
 

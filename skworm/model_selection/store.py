@@ -138,7 +138,7 @@ def digest_of_fit(inputs: str, name: str, estimator: Any, split: WormSplit) -> s
     parameters = sorted(estimator.get_params(deep=True).items())
     parameters += [("", estimator)] if isinstance(estimator, FrozenEstimator) else []
     values = [(key, _digest_of_parameter(name, key, value)) for key, value in parameters]
-    rows = [joblib.hash(np.asarray(rows, dtype=np.int64)) for rows in (split.train, split.held_out, split.unseen)]
+    rows = [joblib.hash(np.asarray(rows, dtype=np.int64)) for rows in (split.train, split.held_out)]
     return joblib.hash([inputs, name, _class_name(estimator), values, rows])
 
 

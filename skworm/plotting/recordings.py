@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _INCHES_A_NEURON, _INCHES_STRIP = 0.13, 0.2
-_N_TRACES, _MARGIN = 4, 0.05
+_N_TRACES, _MARGIN, _MANY_FRAMES = 4, 0.05, 10_000
 _STRIPS = {"annotated": base.LABELLED, "state": base.PREDICTED}
 _INCHES_A_MANIFOLD, _INCHES_A_STRIP, _INCHES_AROUND, _HEAD, _GAP = 3.0, 0.3, 1.1, 0.7, 0.25
 
@@ -127,7 +127,9 @@ class TraceDisplay(base.Display):
         for axes, neuron in zip(self.axes_, neurons, strict=True):
             trace = worm.traces[:, worm.neurons.index(neuron)]
             points = np.column_stack([worm.time, trace])
-            lines = base.draw_segments(axes, points, joined, states, shown, linewidths=1.2, capstyle="round")
+            # In a file of vectors, a long recording of many neurons would take minutes and hundreds of megabytes.
+            looks: dict[str, Any] = {"linewidths": 1.2, "capstyle": "round", "rasterized": len(points) > _MANY_FRAMES}
+            lines = base.draw_segments(axes, points, joined, states, shown, **looks)
             self.lines_ |= {(neuron, state): own for state, own in lines.items()}
             low, high = np.nanmin(trace), np.nanmax(trace)
             margin = _MARGIN * (high - low or 1.0)
