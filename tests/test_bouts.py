@@ -106,6 +106,29 @@ def test_an_onset_finds_no_partner_beyond_a_gap_and_none_at_the_beginning_of_a_s
     assert match_onsets(series(a="fff"), series(a="fff"), fps=1.0).loc["a"].isna().sum() == 3
 
 
+def test_an_onset_is_missed_where_its_only_partner_lies_beyond_a_gap():
+    row = match_onsets(series(a="frufff"), series(a="ffuffr"), fps=1.0, tolerance=10.0).loc["a"]
+    assert row[["n_onsets", "n_missed", "n_spurious"]].tolist() == [1, 1, 1]
+
+
+def test_early_and_late_onsets_do_not_make_up_for_each_other():
+    row = match_onsets(series(a="ffrrffrr"), series(a="frrrfffr"), fps=1.0).loc["a"]
+    assert row[["onset_delay", "onset_latency"]].tolist() == [0, 1]
+
+
+def test_frames_without_a_prediction_are_no_bout():
+    row = score_bouts(series(a="ffff"), series(a="ffuf"), fps=1.0).loc["a"]
+    assert row[["n_predicted_bouts", "n_spurious"]].tolist() == [2, 1]
+    assert row["segment_f1_50"] == pytest.approx(2 / 3)
+
+
+def test_worms_whose_frame_numbers_go_on_from_each_other_stay_apart():
+    worm, frame = ["a", "a", "b", "b"], range(4)
+    assert find_bouts(["forward"] * 4, worm=worm, frame=frame)["n_frames"].tolist() == [2, 2]
+    counts = transition_matrix(["forward", "forward", "reverse", "reverse"], worm=worm, frame=frame)
+    assert counts.to_numpy().sum() == 0
+
+
 def test_each_worm_has_its_own_frame_rate():
     true, predicted = series(a="ffrr", b="ffrr"), series(a="fffr", b="fffr")
     delays = match_onsets(true, predicted, fps={"a": 1.0, "b": 4.0})["onset_delay"]
@@ -222,6 +245,13 @@ def test_a_scorer_averages_worms_and_leaves_unknown_frames_out():
     assert repr(make_state_scorer("segment_f1", threshold=0.1)) == "make_state_scorer('segment_f1', threshold=0.1)"
 
 
+def test_a_scorer_of_dwell_times_is_in_seconds():
+    X, y = make_data()
+    late = y.groupby(level="worm").shift(1).fillna("turn")
+    expected = score_bouts(y, late, fps=4.0)["dwell_time_distance"].mean()
+    assert make_state_scorer("dwell_time_distance", fps=4.0)(DummyModel(late), X, y) == pytest.approx(-expected)
+
+
 def test_scorers_refuse_what_they_cannot_score():
     X, y = make_data()
     with pytest.raises(ValueError, match="metric='f1' is not known; choose one of"):
@@ -232,6 +262,8 @@ def test_scorers_refuse_what_they_cannot_score():
         make_state_scorer("onset_f1")
     with pytest.raises(ValueError, match="scores worm by worm, but X does not say"):
         make_state_scorer("accuracy")(DummyModel(y), X.reset_index(drop=True), y)
+    with pytest.raises(ValueError, match="the same rows in another order"):
+        make_state_scorer("accuracy")(DummyModel(y), X, y[::-1])
 
 
 def test_bouts_of_real_worms(recordings_kato2015):

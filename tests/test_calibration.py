@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.linear_model import Perceptron
+from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsRegressor
@@ -172,6 +172,16 @@ def test_thresholds_are_those_of_worms():
     assert mean.estimator_.worms_ == ["a", "b", "c"]
 
 
+def test_every_worm_counts_alike_for_the_sets_and_thresholds_are_not_below_the_quantile():
+    X, y = told()
+    few = (X.index.get_level_values("worm") != "a") | (X.index.get_level_values("frame") % 10 == 5)
+    model = ConformalStateClassifier(Told(), coverage=0.8).fit(X[few], y[few])
+    # At 0.467: 0.467 of worm a, 0.933 of worm b and all of worm c.
+    assert model.threshold_ == pytest.approx(0.467, abs=0.05)
+    own = 1 - X[few].loc["a", "AVAL:trace"]
+    assert model.worm_thresholds_["a"] == pytest.approx(np.quantile(own, 0.8, method="higher"))
+
+
 @pytest.mark.parametrize("coverage", [0.5, 0.9, 0.999])
 def test_coverage_holds_on_average_over_the_worms_it_was_calibrated_on(coverage):
     X, y = told()
@@ -207,6 +217,7 @@ def test_states_that_are_missing_or_in_another_order_are_refused():
 def test_worms_come_from_the_index_or_by_name_and_unknown_frames_are_left_out(worms, meta):
     X, y = worms
     worm = X.index.get_level_values("worm")
+    y = y.where((worm != "simulated-0") | (X.index.get_level_values("frame") > 99), "unknown")
     by_index = meta(GaussianNB()).fit(X, y)
     known = y != "unknown"
     for other in (
@@ -277,6 +288,16 @@ def test_a_state_that_an_inner_fit_has_not_learnt_needs_the_largest_set(worms):
     only = y.mask((y == "dorsal_turn") & (y.index.get_level_values("worm") != "simulated-0"), "unknown")
     model = ConformalStateClassifier(GaussianNB(), coverage=0.999).fit(X, only)
     assert model.worm_thresholds_["simulated-0"] == 1
+
+
+def test_a_state_that_an_inner_fit_has_not_learnt_says_nothing_of_the_temperature(worms):
+    X, y = worms
+    only = y.mask((y == "reverse") & (y.index.get_level_values("worm") != "simulated-0"), "unknown")
+    found, without = (
+        TemperatureScaledClassifier(LogisticRegression(max_iter=300)).fit(X, states).temperature_
+        for states in (only, y.mask(y == "reverse", "unknown"))
+    )
+    assert found == pytest.approx(without, rel=0.2)
 
 
 def test_reliability_is_drawn_by_worm_and_model(worms):

@@ -181,6 +181,11 @@ def test_a_smooth_derivative_replaces_the_one_of_the_file(folder):
     assert list(table) == ["worm", "frame", "time", "state", "annotated"]
 
 
+def test_a_bout_ends_with_its_frames_where_a_gap_follows():
+    table = pd.DataFrame({"worm": "a", "time": [0.0, 1, 2, 10, 11], "state": ["forward"] * 3 + ["reverse"] * 2})
+    assert bouts_in_seconds(table)["end"].tolist() == [3, 12]
+
+
 def test_bouts_of_one_frame_and_of_gaps_in_time():
     table = pd.DataFrame({"worm": list("aabb"), "time": [0.0, 2.0, 0.0, 1.0], "state": list("xyzz")})
     bouts = bouts_in_seconds(table)

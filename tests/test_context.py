@@ -55,6 +55,14 @@ def test_frames_without_a_state_serve_as_context():
     assert X.loc[("a", 2), "RID:trace@-1"] == every.loc[("a", 1), "RID:trace"]
 
 
+def test_rows_that_show_a_frame_without_any_value_are_left_out():
+    traces = record().traces.copy()
+    traces[4] = np.nan
+    worm = Recording("a", traces, ["AVAL", "RID"], fps=2.0, states=["forward"] * 9)
+    X, _ = make_frames(worm, context=(-1, 0), node_features=["trace"])
+    assert X.index.get_level_values("frame").tolist() == [0, 1, 2, 3, 6, 7, 8]
+
+
 @pytest.mark.parametrize(
     ("context", "message"),
     [((), r"context=\(\) must be"), ((-1.5, 0), "must be whole numbers"), ((0, -2, -2), "more than once")],

@@ -100,6 +100,15 @@ BY_HAND = {
 
 
 @every_convolution
+def test_neurons_that_are_missing_are_as_if_they_were_not(name, nodes):
+    layer, group, present = layer_of(name), Groups.one(N_FRAMES), torch.ones(N_FRAMES, N_NEURONS).double()
+    nodes[:, 4] = present[:, 4] = 0
+    found = GraphConvolution(layer, torch.ones(5, 5).double())(nodes, group, None, present)
+    torch.testing.assert_close(found[:, :4], GraphConvolution(layer, torch.ones(4, 4).double())(nodes[:, :4], group))
+    assert (found[:, 4] == 0).all()
+
+
+@every_convolution
 def test_layers_follow_their_formulas(name, nodes, adjacency):
     layer = layer_of(name)
     result = layer(nodes, adjacency[None], GROUP)

@@ -307,13 +307,15 @@ def changed_value(X, y):
         changed_value,
         lambda X, y: {"X": X.rename(columns={"RID:trace": "RIS:trace"}), "y": y},
         lambda X, y: {"X": X.rename({"c": "d"}, level="worm"), "y": y.rename({"c": "d"}, level="worm")},
+        lambda X, y: {name: table.rename({0: 1, 1: 0}, level="frame") for name, table in (("X", X), ("y", y))},
+        lambda X, y: {"X": X, "y": y, "groups": X.index.get_level_values("worm").str.upper()},
         lambda X, y: {"X": X, "y": y.where(np.arange(len(y)) > 0, "unknown")},
         lambda X, y: {"X": X, "y": y, "cv": WormGroupKFold(2, window=4, random_state=1)},
         lambda X, y: {"X": X, "y": y, "cv": WormGroupKFold(2, window=4, gap=1, random_state=0)},
         lambda X, y: {"X": X, "y": y, "estimators": {"spy": Spy(calls=1)}},
         lambda X, y: {"X": X, "y": y, "external": {"other": make_data(names=("x",))}},
     ],
-    ids=["value", "column", "worm", "state", "seed", "gap", "parameter", "external"],
+    ids=["value", "column", "worm", "frame", "animal", "state", "seed", "gap", "parameter", "external"],
 )
 def test_a_change_fits_again(tmp_path, change):
     X, y = make_data()
@@ -337,6 +339,14 @@ def test_an_added_model_leaves_the_others_alone(tmp_path):
     results = cross_validate({"dummy": DummyClassifier(), "spy": Spy()}, X, y, memory=tmp_path)
     assert n_fits() == 6
     assert list(results["model"].unique()) == ["dummy", "spy"]
+
+
+def test_equal_models_of_two_names_are_kept_apart(tmp_path):
+    X, y = make_data()
+    models = {"one": KNeighborsClassifier(3), "two": KNeighborsClassifier(3)}
+    first = cross_validate(models, X, y, memory=tmp_path)
+    assert first["model"].value_counts().to_dict() == {"one": 18, "two": 18}
+    pd.testing.assert_frame_equal(cross_validate(models, X, y, memory=tmp_path), first)
 
 
 def test_damaged_fits_run_again(tmp_path):

@@ -50,6 +50,8 @@ def test_sequences_end_at_worms_and_gaps_whatever_the_order_of_rows():
     worm = np.array(["b", "a", "a", "b", "a", "a"])
     frame = np.array([4, 7, 2, 5, 6, 1])
     assert [rows.tolist() for rows in sequences_of(worm, frame)] == [[5, 2], [4, 1], [0, 3]]
+    # Frame numbers may go on from one worm to the next.
+    assert [rows.tolist() for rows in sequences_of(np.array(["a", "a", "b"]), np.arange(3))] == [[0, 1], [2]]
 
 
 def test_transitions_are_counted_within_sequences():

@@ -62,6 +62,9 @@ def test_a_step_starts_from_the_true_frame_where_it_is_shown():
     forced = roll(X, GROUP, true=true, shown=everywhere)[:, N_COLUMNS:]
     torch.testing.assert_close(forced, roll(true[:, :N_COLUMNS], GROUP)[:, :N_COLUMNS])
     torch.testing.assert_close(roll(X, GROUP, true=true, shown=~everywhere), roll(X, GROUP))
+    later = torch.rand(N_SAMPLES, 3 * N_COLUMNS)
+    third = roll(X, GROUP, true=later, shown=torch.ones(N_SAMPLES, 3, dtype=torch.bool), n_steps=3)[:, 2 * N_COLUMNS :]
+    torch.testing.assert_close(third, roll(later[:, N_COLUMNS : 2 * N_COLUMNS], GROUP)[:, :N_COLUMNS])
 
 
 def test_a_linear_map_of_all_observed_frames_is_added():
@@ -165,6 +168,22 @@ def test_neuron_lstm_is_an_lstm_for_each_neuron():
         hidden, state = ours(frame, state)
         expected = cell(frame[:, 0], expected)
         torch.testing.assert_close(hidden[:, 0], expected[0])
+
+
+@pytest.mark.parametrize(("memory", "cell"), [(FrameLSTM, nn.LSTMCell), (NeuronGRU, nn.GRUCell)])
+def test_memories_are_the_cells_of_torch(memory, cell):
+    ours, theirs = memory(N_NODE_FEATURES, 5), cell(N_NODE_FEATURES, 5)
+    theirs.load_state_dict(ours.cell.state_dict())
+    state = expected = None
+    for frame in torch.rand(3, N_SAMPLES, 1, N_NODE_FEATURES):
+        seen, state = ours(frame, state)
+        expected = theirs(frame[:, 0], expected)
+        torch.testing.assert_close(seen[:, 0, -5:], expected[0] if isinstance(expected, tuple) else expected)
+
+
+def test_layers_of_neurons_begin_as_those_of_torch():
+    weight = NeuronLinear(50, 16, 50).weight.detach()
+    assert 0.24 < weight.abs().max() <= 0.25
 
 
 def test_neurons_have_layers_of_their_own():

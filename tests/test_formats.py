@@ -144,6 +144,18 @@ def test_nwb_without_activity_or_with_too_much_is_refused(tmp_path):
         load_recordings(path)
 
 
+def test_nwb_series_of_single_neurons_come_in_the_order_of_their_numbers(tmp_path):
+    names = ("AVAL", "AVAR", "AVBL", "AVBR", "AVEL", "AVER", "RID", "RIML", "RIMR", "RIS", "ALA")
+    with h5py.File(tmp_path / "a.nwb", "w") as file:
+        for number, name in enumerate(names):
+            series = file.create_group(f"processing/traces_{number}")
+            series.attrs.update({"neurodata_type": "TimeSeries", "description": f"neuron: {name}"})
+            series["data"], series["timestamps"] = number + np.arange(4.0), np.arange(4) / 2
+    (worm,) = load_recordings(tmp_path / "a.nwb")
+    assert worm.neurons == names
+    np.testing.assert_array_equal(worm.traces[0], np.arange(11))
+
+
 def atanas(**changes):
     """A worm as WormWideWeb describes it."""
     worm = {
@@ -181,6 +193,11 @@ def test_wormwideweb(tmp_path):
     assert worm.states.tolist() == ["forward"] * 30 + ["reverse"] * 10
 
 
+def test_a_worm_that_stands_still_is_in_no_known_state(tmp_path):
+    (worm,) = load_recordings(write_json(tmp_path / "a.json", velocity=[0.0] * 40))
+    assert set(worm.states) == {"unknown", "reverse"}
+
+
 def test_wormwideweb_in_other_words(tmp_path):
     changes = {"timestamp_confocal": None, "trace_original": None, "uid": None, "velocity": None}
     events = {"reversal_events": None, "events": {"reversal": [[0, 10]]}}
@@ -210,6 +227,7 @@ def test_other_json_in_a_folder_is_not_a_recording(tmp_path):
         ({"reversal_events": [[31, 41]]}, "the reversal from frame 31 to 41 is outside of 40 frames"),
         ({"reversal_events": [1, 2]}, "reversal_events has the shape"),
         ({"velocity": [0.0]}, "velocity has 1 values for 40 frames"),
+        ({"velocity": [0.0] * 41}, "velocity has 41 values for 40 frames"),
         (
             {"timestamp_confocal": None, "avg_timestep": None},
             "neither 'timestamp_confocal' nor 'avg_timestep'; pass fps",
@@ -265,6 +283,11 @@ def test_columns_may_have_other_names(suffix, tmp_path):
         load_recordings(path, columns={"time": "t (s)", "7": "v"})
     with pytest.raises(ValueError, match=r"no column 'time'.*columns={'time': \.\.\.}, one of \['t \(s\)'"):
         load_recordings(path)
+
+
+def test_the_frame_rate_of_a_table_is_that_of_most_steps():
+    table = pd.DataFrame({"time": [0.0, 0.5, 1.0, 1.5, 21.5], "AVAL": np.arange(5.0)})
+    assert as_recording(table, "w").fps == 2
 
 
 def test_excel_without_openpyxl_names_the_extra(tmp_path, monkeypatch):

@@ -161,6 +161,13 @@ def test_few_frames_of_movement_leave_the_others_where_they_are():
     assert before.max() == 1
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_percentiles_and_width_are_those_that_the_page_names(method):
+    X, _ = make_frames(record(), derivative=method)
+    assert X.attrs["percentiles"] == ((0, 100) if method == "backward" else (1, 99))
+    assert X.attrs["derivative_width"] == (1.3 if method in ("smooth", "causal") else None)
+
+
 @pytest.mark.parametrize("method", ["backward", "central"])
 def test_a_derivative_is_a_slope_in_seconds(method):
     time = np.arange(20) / 4
@@ -195,6 +202,8 @@ def test_neurons_are_shared_listed_and_excluded():
     assert list(make_frames(worms, node_features=["trace"])[0]) == ["AVAL:trace", "RID:trace"]
     assert list(make_frames(worms, node_features=["trace"], neurons=["RID", "1"])[0]) == ["RID:trace", "1:trace"]
     assert list(make_frames(worms, node_features=["trace"], exclude=["RID"])[0]) == ["AVAL:trace"]
+    turned = make_frames(worms, node_features=["derivative", "trace"], neurons=["RID"])[0]
+    assert list(turned) == ["RID:derivative", "RID:trace"]
     X, _ = make_frames(worms, neurons=["VB01", "RID"], missing="nan")
     assert X.loc["b", ["VB01:trace", "VB01:derivative"]].isna().all(axis=None)
     assert X.drop(columns=["VB01:trace", "VB01:derivative"]).notna().all(axis=None)
@@ -251,6 +260,7 @@ def with_value(value, frames, **changes):
             {"exclude": ["AVAL"]},
             r"worm 'a': the derivative of neuron 'RID' is NaN in 24 of 24",
         ),
+        (with_value(-1e200, [3]), {}, r"neuron 'AVAL' is -1e\+200 in frame 3, which nobody has measured"),
         (with_value(2.0, slice(None)), {}, r"worm 'a': the trace of neuron 'AVAL' is constant.*exclude=\('AVAL',\)"),
         (
             with_value(0.1 * np.arange(24), slice(None)),
@@ -326,6 +336,11 @@ def test_scaler_maps_a_constant_column_to_nothing():
     assert scaled["AVAL:derivative"].max() == 1
 
 
+def test_scaler_keeps_what_is_missing_of_a_constant_column():
+    scaled = WormMinMaxScaler().fit_transform(np.array([[2.0], [np.nan], [2.0]]))
+    np.testing.assert_array_equal(scaled, [[0], [np.nan], [0]])
+
+
 def test_scaler_works_in_a_pipeline_under_cross_validation():
     X, y = make_frames([record(name, seed=seed) for seed, name in enumerate("abc")], states="4", fit_scope="train")
     model = make_pipeline(WormMinMaxScaler(), KNeighborsClassifier(1))
@@ -377,3 +392,7 @@ def test_frames_that_were_lost_in_a_gap_have_numbers_too():
 def test_frame_numbers_are_those_of_the_camera_whichever_frames_are_lost(lost, fps, start):
     kept = np.delete(np.arange(300), sorted(lost))
     np.testing.assert_array_equal(frame_numbers(start + kept / fps), kept)
+
+
+def test_a_step_of_more_than_one_and_a_half_is_a_gap_whatever_the_others():
+    assert frame_numbers(np.array([0.0, 1.0, 2.0, 3.0, 4.4, 5.4, 6.4, 8.1, 102.1])).tolist() == [*range(7), 8, 102]

@@ -122,6 +122,14 @@ def test_nothing_is_learned_across_gaps_and_lost_frames():
     assert np.abs(by_gap - by_spike).max() > 0.1
 
 
+def test_other_neurons_explain_by_the_frame_that_comes_too():
+    common, sender, noise = np.random.RandomState(0).normal(size=(3, 600))
+    receiver = 5 * common + noise + 0.5 * np.roll(sender, 1)
+    worm = Recording("a", np.column_stack([receiver, sender, common]), ("AVAL", "AVBL", "3"), fps=3.0)
+    # What the other neuron shares with the next frame of AVAL would drown the edge.
+    assert functional_graph(worm, given="other_neurons", n_shifts=0).weights.loc["AVBL", "AVAL"] > 0.2
+
+
 def test_standard_error_is_that_over_worms():
     worms = driven()
     graph = functional_graph(worms, given="states", n_shifts=0)

@@ -139,6 +139,15 @@ def test_nothing_to_compare_is_nan(sparse):
         compare(sparse, sparse, n_permutations=0)
 
 
+def test_a_random_graph_without_a_statistic_counts_against_the_observed_one():
+    # Only the pairs of four neurons are known: most permutations leave nothing but zeros there.
+    inferred, reference = graph_of(np.zeros((N, N))), graph_of(np.full((N, N), np.nan))
+    reference.iloc[:4, :4] = 0
+    inferred.iloc[0, 1] = reference.iloc[0, 1] = 1
+    result = compare(inferred, reference).set_index(["statistic", "null"])
+    assert result.loc[("spearman", "permuted_labels"), "p_value"] > 0.5
+
+
 def test_the_same_seed_gives_the_same_table():
     inferred = load_connectome("white1986", PAPER_NEURONS, kind="electrical")
     reference = load_connectome("cook2019")

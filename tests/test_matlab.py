@@ -146,6 +146,21 @@ def test_neurons_first_is_told_by_names_and_frames(tmp_path, version, worms):
     assert_same_worms(load_recordings(write(tmp_path / "a.mat", version, transposed)), worms)
 
 
+def test_as_many_names_of_states_as_worms_are_those_of_each_worm(tmp_path, worms):
+    key = ["fwd", "rev1", "rev2", "dt", "vt"]
+    changes = {"States": [column(np.arange(N_FRAMES) % 5 + 1)] * 5, "States_key": key}
+    found = load_recordings(write_v5(tmp_path / "a.mat", kato_struct(worms, **changes)))
+    assert found[1].states[:5].tolist() == [KATO_CODES[code] for code in key]
+
+
+def test_differences_become_slopes_by_the_time_stamps(tmp_path, worms):
+    time = np.cumsum(np.tile([0.3, 0.4], N_FRAMES // 2))
+    changes = {"tv": [column(time)] * 5, "derivs": [np.diff(worm.traces, axis=0) for worm in worms]}
+    found = load_recordings(write_v5(tmp_path / "a.mat", kato_struct(worms, **changes)))
+    expected = np.diff(worms[0].traces, axis=0) / np.diff(time)[:, np.newaxis]
+    np.testing.assert_allclose(found[0].derivatives[1:], expected)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 def test_kato_sister_file_brings_derivatives(tmp_path, version, worms):

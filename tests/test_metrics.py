@@ -99,3 +99,13 @@ def test_scores_are_nan_where_no_frame_has_a_known_state():
 def test_shapes_that_do_not_fit_are_refused(true, predicted):
     with pytest.raises(ValueError, match=r"y_true has shape .* y_pred .*one state a frame"):
         score_states(true, predicted)
+
+
+def test_skill_is_nan_where_persistence_makes_no_error():
+    assert np.isnan(skill_by_step([[1.0]], [[2.0]], [[1.0]], horizon=1)).all()
+
+
+def test_what_is_constant_but_for_rounding_has_no_correlation_and_no_r2():
+    # The standard deviation of three times 0.1 is not 0.
+    assert np.isnan(score_behavior([1.0, 2.0, 3.0], [0.1] * 3)["correlation"])
+    assert np.isnan(score_behavior([0.1] * 3, [1.0, 2.0, 3.0])["r2"])

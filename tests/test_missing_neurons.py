@@ -192,6 +192,23 @@ def test_a_neuron_that_no_training_frame_has_is_never_looked_at(estimator, frame
             model.predict(alone)
 
 
+def test_a_neuron_that_only_held_out_frames_have_is_never_looked_at(frames):
+    X, window = frames[0][:80], np.arange(80) // 8
+    model = MLPStateClassifier(max_epochs=1, augmentation=None, random_state=0, device="cpu")
+    without = []
+    for number in range(10):
+        only = X.copy()
+        only.loc[window != number, columns_of("RID")] = np.nan
+        without += clone(model).fit(only, np.arange(80) % 2, np.zeros(80)).neurons_without_data_
+    # Of ten windows one is held out.
+    assert without == ["RID"]
+
+
+def test_neurons_may_be_dropped_from_complete_frames(frames):
+    model = MLPStateClassifier(augmentation=VIRTUAL, **FAST).fit(*frames)
+    assert np.isfinite(model.net_.history[:, "train_loss"]).all()
+
+
 def test_a_training_worm_without_any_neuron_is_an_error(frames):
     X, y = frames[0].copy(), frames[1]
     X.loc["simulated-1"] = np.nan
@@ -214,6 +231,8 @@ def test_an_svm_fills_in_means_of_training_frames(lacking):
     model, pipeline = SVMStateClassifier(device="cpu"), make_pipeline(SimpleImputer(), SVC())
     np.testing.assert_array_equal(model.fit(X, y).predict(unseen), pipeline.fit(X, y).predict(unseen))
     np.testing.assert_allclose(model.fill_, X.mean(), rtol=1e-9)
+    known = np.arange(len(X)) % 3 > 0
+    np.testing.assert_allclose(model.fit(X, y.where(known, "unknown")).fill_, X[known].mean(), rtol=1e-9)
 
 
 def test_trajectories_need_every_neuron(frames):

@@ -6,7 +6,8 @@ import torch
 
 from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, FrameModule, MessagePassing, StaticGraph
 from skworm.nn.blocks import FeatureBatchNorm, Groups
-from skworm.nn.frames import ReadoutModule
+from skworm.nn.frames import ReadoutModule, TypicalNodes, neurons_of
+from skworm.nn.graphs import FreeGraph
 
 N_FRAMES, N_NEURONS, N_NODE_FEATURES, N_STATES = 30, 5, 2, 3
 
@@ -71,6 +72,19 @@ def test_rows_that_fill_up_do_not_count_in_means_or_batch_norm():
     torch.testing.assert_close(filled.eval()(values), norm.eval()(values))
 
 
+def test_typical_nodes_are_means_of_those_that_were_there():
+    typical = TypicalNodes(2, 1)
+    typical(torch.tensor([[[1.0], [0.0]], [[3.0], [4.0]]]), torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
+    assert typical.mean.flatten().tolist() == [2.0, 4.0]
+    typical(torch.tensor([[[2.0], [0.0]]]), torch.tensor([[1.0, 0.0]]))
+    assert typical.mean.flatten().tolist() == [2.0, 4.0]
+
+
+def test_neurons_of_rows_that_fill_up_are_missing():
+    filled = Groups(torch.zeros(2, dtype=torch.long), 1, torch.tensor([1.0, 0.0]))
+    assert neurons_of(torch.ones(2, 4), (2, 2), filled)[1].tolist() == [[1, 1], [0, 0]]
+
+
 def test_messages_follow_equation_12(group):
     weights, nodes = torch.rand(3, N_NEURONS, N_NEURONS), torch.rand(N_FRAMES, N_NEURONS, N_NODE_FEATURES)
     expected = torch.einsum("tij,tjf->tif", weights[group.index], nodes)
@@ -120,6 +134,43 @@ def test_static_graph_of_a_group_depends_on_its_frames_alone(average, frames, gr
     alone = graphs_of(module, frames[group.index == 1], Groups.one(int((group.index == 1).sum())))
     torch.testing.assert_close(graphs[1], alone[0])
     assert not torch.allclose(graphs[0], graphs[1], atol=1e-7)
+
+
+@pytest.mark.parametrize("average", ["hidden_edges", "edge_weights"])
+def test_a_pair_is_averaged_over_the_frames_that_have_both(average, frames):
+    graph, nodes = StaticGraph(encoder(), average), frames.unflatten(1, (N_NEURONS, N_NODE_FEATURES))
+    present = torch.ones(N_FRAMES, N_NEURONS)
+    present[10:, 0] = 0
+    found = graph(nodes * present[..., None], Groups.one(N_FRAMES), present)[0]
+    torch.testing.assert_close(found[0], graph(nodes[:10], Groups.one(10))[0, 0])
+    torch.testing.assert_close(found[1:, 1:], graph(nodes, Groups.one(N_FRAMES))[0, 1:, 1:])
+
+
+def test_only_pairs_that_are_averaged_as_such_have_to_be_there_together(frames):
+    frames[:15, :2], frames[15:, 2:4] = torch.nan, torch.nan
+    for average, known in (("node_features", True), ("hidden_neurons", True), ("edge_weights", False)):
+        graph = network(StaticGraph(encoder(), average)).group_graphs(frames, Groups.one(N_FRAMES))[0]
+        assert bool(graph[0, 1].isfinite()) == known
+
+
+def test_graphs_of_frames_are_averaged_over_those_that_have_both(frames):
+    module, holed = network(DynamicGraph(encoder())), frames.clone()
+    holed[10:, :2] = torch.nan
+    found, expected = (module.group_graphs(X, Groups.one(len(X)))[0] for X in (holed, frames[:10]))
+    torch.testing.assert_close(found[0], expected[0])
+
+
+@pytest.mark.parametrize("normalization", ["row", "mean"])
+def test_missing_senders_do_not_thin_messages(normalization):
+    options = {"self_edges": True, "message_normalization": normalization, "residual": False, "n_message_steps": 1}
+    messages = MessagePassing(FixedGraph(torch.ones(3, 3)), **options)
+    nodes, present = torch.tensor([[[2.0], [4.0], [0.0]]]), torch.tensor([[1.0, 1.0, 0.0]])
+    assert messages(nodes, Groups.one(1), None, present).flatten().tolist() == [3.0, 3.0, 0.0]
+
+
+def test_low_temperature_pushes_learned_weights_to_zero_or_one():
+    weights = FreeGraph(N_NEURONS, 1e-4)(torch.zeros(1), Groups.one(1))
+    assert (torch.minimum(weights, 1 - weights) < 0.01).float().mean() > 0.9
 
 
 def test_averages_at_different_stages_differ(frames, group):

@@ -64,6 +64,12 @@ def test_each_worm_has_a_lag_of_its_own():
     assert moved.loc["a"].tolist() != moved.loc["b"].tolist()
 
 
+def test_states_are_shifted_in_time_whatever_the_order_of_rows():
+    y = labelled([str(number) for number in range(30)], worms=("a",)).sample(frac=1, random_state=0)
+    (moved,) = shifted(y, 1)
+    assert set(np.diff(moved.sort_index().astype(int)) % 30) == {1}
+
+
 @pytest.fixture(scope="module")
 def simulated():
     return make_frames(make_worms(2, n_frames=500, random_state=0), states="4", derivative="central", unknown="keep")
@@ -74,7 +80,9 @@ def test_a_relation_is_found_and_its_absence_too(simulated):
     # make_worms gives worms of one seed their own states, so those of the other worm are unrelated.
     swapped = pd.Series(np.roll(y.to_numpy(), 500), index=y.index)
     options = {"cv": LeaveOneGroupOut(), "n_repeats": 19, "min_lag": 50, "random_state": 1}
-    related, unrelated = (null_score(GaussianNB(), X, states, **options) for states in (y, swapped))
+    model = GaussianNB()
+    related, unrelated = (null_score(model, X, states, **options) for states in (y, swapped))
+    assert not hasattr(model, "classes_")
     assert related.p_value == 0.05
     assert related.score > related.null_scores.max() + 0.1
     assert unrelated.p_value > 0.05

@@ -168,3 +168,54 @@ def test_behaviour_of_resampled_frames_is_that_of_resampled_recordings():
 def test_an_invalid_window_is_refused(seconds):
     with pytest.raises(ValueError, match="detrend="):
         make_frames(bleaching()[1], states="2", detrend=seconds)
+
+
+def test_frames_midway_to_the_next_new_one_do_not_vote_and_the_nearest_decides():
+    states = ["forward", "forward", "turn", "turn", "reverse", "forward", "forward", "forward", "forward"]
+    worm = Recording("w", np.arange(9.0)[:, None], ["AVAL"], 8.0, states=states)
+    assert resample(worm, 2.0).states.tolist() == ["forward", "reverse", "forward"]
+    states[5] = "turn"
+    assert resample(replace(worm, states=states), 2.0).states.tolist() == ["forward", "turn", "forward"]
+
+
+def test_frames_that_last_longer_weigh_more():
+    time = np.r_[np.arange(0, 10, 1 / 8), np.arange(10, 20, 1 / 16)]
+    found = resample(Recording("w", (2 * time)[:, None], ["AVAL"], 16.0, time=time), 1.0)
+    np.testing.assert_allclose(found.traces[1:-1, 0], 2 * found.time[1:-1], atol=0.02)
+
+
+def test_a_baseline_is_a_smooth_low_percentile_of_the_frames_around():
+    _, worm = bleaching()
+    # 61 s are 183 frames, 91 on either side.
+    low = [np.percentile(worm.traces[frame - 91 : frame + 92], 10, axis=0) for frame in range(359, 542)]
+    found = detrend(replace(worm, derivatives=worm.traces), 61)
+    np.testing.assert_allclose(found.traces[450], worm.traces[450] - np.mean(low, axis=0))
+    assert found.derivatives is None
+
+
+def test_one_worm_that_was_resampled_is_enough_to_refuse_forecasts():
+    worms = [make_worms(1, 200, fps=fps, random_state=0, worm_prefix=name)[0] for name, fps in (("a", 3.0), ("b", 6.0))]
+    X, _ = make_frames(worms, states=None, derivative="backward", resample_to=3.0)
+    with pytest.raises(ValueError, match="mixes each with later ones"):
+        make_trajectories(X)
+
+
+def test_behaviour_of_plain_frames_is_not_that_of_resampled_recordings():
+    (worm,) = make_worms(1, n_frames=200, fps=3.0, random_state=0)
+    X, _ = make_frames(worm, states=None)
+    with pytest.raises(ValueError, match="pass the recordings that X was made of"):
+        make_behavior(resample(worm, 6.0), X)
+
+
+def test_models_remember_the_rate_of_their_own_worms_and_tell_others():
+    worms = [make_worms(1, 200, fps=fps, random_state=0, worm_prefix=str(fps))[0] for fps in (2.0, 3.0, 3.0001, 3.9)]
+    with pytest.warns(UserWarning, match="has 2 frames a second"):
+        X, y = make_frames(worms, states="2")
+    assert SVMStateClassifier().fit(X, y).frame_settings_["fps"] == pytest.approx(3.00005)
+    slow, fast = X.loc[["2.0-0"]], X.loc[["3.9-0"]]
+    model = SVMStateClassifier().fit(slow, y.loc[slow.index])
+    assert model.frame_settings_["fps"] == 2
+    with pytest.warns(UserWarning, match=r"trained on 2 frames a second, and X has 3;"):
+        model.predict(X.loc[["3.0-0"]])
+    with pytest.warns(UserWarning, match=r"trained on 3\.9 frames a second, and X has 2;"):
+        SVMStateClassifier().fit(fast, y.loc[fast.index]).predict(slow)

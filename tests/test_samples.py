@@ -85,6 +85,18 @@ def test_a_parameter_that_cannot_be_looked_up_is_named(tmp_path):
         cross_validate_worms(models, X, STATES, cv=CV, memory=tmp_path, verbose=0)
 
 
+def test_a_memory_knows_which_trajectories_hold_a_transition(tmp_path):
+    X, y = trajectories()
+    changes = pd.Series(np.arange(len(X)) % 2 == 0, X.index)
+    options = {"cv": WormGroupKFold(1), "memory": tmp_path, "baselines": False, "verbose": 0}
+    first, other = (
+        cross_validate_worms({"mean": DummyRegressor()}, X, y, transition=rows, **options).table
+        for rows in (changes, ~changes)
+    )
+    np.testing.assert_array_equal(first["mse_transition"], other["mse_steady"])
+    assert not first.equals(other)
+
+
 def test_a_memory_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     message = (

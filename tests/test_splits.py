@@ -149,6 +149,15 @@ def test_shuffled_windows_differ_between_seeds_and_contiguous_blocks_are_contigu
     assert blocks[:5] == [list(range(start, start + 16)) for start in range(0, 80, 16)]
 
 
+def test_rows_of_a_shuffled_table_come_in_order_and_blocks_are_of_frames():
+    X = frames([16, 16]).iloc[np.random.default_rng(0).permutation(32)]
+    splitter = WormGroupKFold(2, n_train_worms=2, window=4, test_on="held_out_windows", fold_by="contiguous_blocks")
+    train, test = next(splitter.split(X, groups=worms(X)))
+    assert (np.diff(train) > 0).all()
+    assert (np.diff(test) > 0).all()
+    assert set(X.index.get_level_values("frame")[test]) == set(range(8))
+
+
 def test_dropped_rows_shift_no_window_boundary():
     complete = frames([64, 64])
     kept = np.random.default_rng(0).random(len(complete)) < 0.6

@@ -221,6 +221,35 @@ def test_lost_values_and_missing_neurons_are_read_as_offline(worms, mlp):
     assert np.isfinite(stream.push(np.delete(new.traces[0], new.neurons.index("RID")))).all()
 
 
+@pytest.mark.parametrize("made", [{"derivative": "backward"}, {"derivative": "causal", "derivative_width": 3.0}])
+def test_derivatives_are_those_of_training_at_uneven_times(worms, made):
+    new = replace(worms[1], time=worms[1].time + 0.1 * np.sin(np.arange(worms[1].n_frames)))
+    X, y = make_frames(worms[0], states="4", **made)
+    model = LogisticRegression(max_iter=300).fit(X, y)
+    expected = model.predict_proba(make_frames(new, neurons=estimator_neurons(model), states=None, **made)[0])
+    options = {"neurons": new.neurons, "settings": X.attrs}
+    stream = StateStream(model, fps=new.fps, calibration=new, scaling="fixed", **options)
+    said = [stream.push(frame, time) for frame, time in zip(new.traces[:40], new.time, strict=False)]
+    np.testing.assert_allclose(said, expected[:40], atol=1e-8)
+
+
+def test_frames_beyond_a_whole_range_are_not_clipped(worms):
+    new, made = worms[1], {"derivative": "backward", "neurons": ["AVAL", "RID"]}
+    X, y = make_frames(worms[0], states="4", **made)
+    model = LogisticRegression(max_iter=300).fit(X, y)
+    raw, _ = make_frames(new, states=None, fit_scope="train", **made)
+    expected = model.predict_proba(WormMinMaxScaler((0, 100)).fit(raw[:20]).transform(raw))
+    options = {"neurons": new.neurons, "settings": X.attrs}
+    stream = StateStream(model, fps=new.fps, calibration=first_frames(new, 20), scaling="fixed", **options)
+    np.testing.assert_allclose([stream.push(frame) for frame in new.traces], expected, atol=1e-8)
+
+
+def test_a_lost_frame_is_unknown_while_no_range_is_known(worms, mlp):
+    stream = StateStream(mlp, fps=2.9, neurons=worms[1].neurons)
+    stream.push(worms[1].traces[0])
+    assert np.isnan(stream.push(np.full(worms[1].n_neurons, np.nan))).all()
+
+
 def test_other_rates_are_warned_of_and_unknown_frames_named(worms, mlp):
     with pytest.warns(UserWarning, match=r"trained on 2\.9 frames a second.*fps=6"):
         StateStream(mlp, fps=6.0)

@@ -241,3 +241,14 @@ def test_a_gpu_finds_what_the_cpu_finds(kernel):
         fitted = fit_support_vectors(jobs, tol=1e-6)
         decisions[device] = [decisions_of(*each, X) for each in zip(jobs, fitted, strict=True)]
     np.testing.assert_allclose(decisions["cuda"], decisions["cpu"], atol=1e-4)
+
+
+def test_machines_without_free_vectors_come_out_alike_beside_larger_ones():
+    rng, jobs = np.random.default_rng(0), []
+    for n_samples in (10, 30):
+        codes = np.arange(n_samples) % 2
+        X = rng.normal(size=(n_samples, 2)) + codes[:, np.newaxis]
+        jobs.append(SupportVectorJob(X, codes, np.full(n_samples, 0.01), 0.5, Kernel(), "cpu"))
+    (alone,), (beside, _) = fit_support_vectors(jobs[:1]), fit_support_vectors(jobs)
+    assert (np.abs(alone.dual_coef) == 0.01).all()
+    np.testing.assert_allclose(beside.rho, alone.rho, rtol=1e-5)

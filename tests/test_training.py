@@ -113,6 +113,12 @@ def test_weight_decay_holds_for_the_named_parameters_alone():
     assert groups == {1e4: 2, 0: len(list(module.parameters())) - 2}
 
 
+def test_the_seed_governs_what_is_drawn():
+    X, group, y = separable()
+    jobs = [job_of(perceptron_module(), X, group, y, None, TrainingSettings(**{**SETTINGS, "seed": s})) for s in (1, 2)]
+    assert torch.rand(1, generator=jobs[0].generator) != torch.rand(1, generator=jobs[1].generator)
+
+
 def test_infinite_losses_are_an_error():
     X, group, y = separable()
     X[:] = np.inf
@@ -190,6 +196,17 @@ class TestVirtualWorms:
         X, _, changed, _ = self.draw(VirtualWorms(gain=0, offset=0))
         assert torch.equal(X, changed)
 
+    def test_steps_and_features_of_a_neuron_share_what_is_drawn(self):
+        X, group = torch.rand(40, 6), torch.zeros(40, dtype=torch.long)
+        X[:, :2] = torch.nan
+        worms = VirtualWorms(mixing=0.1, neuron_dropout=0.3)
+        one = worms(X, group, torch.Generator().manual_seed(0), 1, 2)[0]
+        two = worms(X.repeat(1, 2), group, torch.Generator().manual_seed(0), 2, 2)[0]
+        torch.testing.assert_close(two, one.repeat(1, 2), equal_nan=True)
+        missing = one.isnan().unflatten(1, (3, 2))
+        assert (missing[..., 0] == missing[..., 1]).all()
+        assert 0 < missing[:, 1:].float().mean() < 1
+
     def test_epochs_differ(self):
         worms, generator = VirtualWorms(), torch.Generator().manual_seed(0)
         X, group = torch.rand(20, 2), torch.zeros(20, dtype=torch.long)
@@ -219,3 +236,9 @@ def test_held_out_windows_are_whole_and_shared_over_groups():
         assert all(len(values) == 1 for values in by_window)
         assert sum(values == {True} for values in by_window) == 2
     assert not held_out[group == 2].any(), "a single window must be trained on"
+
+
+def test_held_out_windows_are_drawn():
+    window, alone = np.arange(80) // 8, np.zeros(80)
+    drawn = [held_out_windows(alone, window, 0.1, np.random.RandomState(seed)).argmax() for seed in range(5)]
+    assert len(set(drawn)) > 1

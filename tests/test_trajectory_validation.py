@@ -179,3 +179,10 @@ def test_tables_that_are_no_trajectories_are_refused(ours):
             run(tables)
     with pytest.raises(ValueError, match="different indices"):
         run((X, Y.iloc[::-1], transition))
+
+
+def test_predictions_reach_as_far_as_the_frames_that_were_to_be_predicted():
+    X = np.random.default_rng(0).random((60, 2))
+    few = {"n_hidden": 4, "max_epochs": 1, "augmentation": None, "random_state": 0, "device": "cpu"}
+    model = MLPTrajectoryRegressor(rollout=Rollout(train_horizon=1, clip_margin=0.0), center="population", **few)
+    assert model.fit(X, X + 4).predict(X).max() > 3

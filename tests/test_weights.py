@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 
 from skworm import (
@@ -13,6 +14,7 @@ from skworm import (
     Readout,
     Rollout,
     SVMStateClassifier,
+    VirtualWorms,
 )
 from skworm.training import train_together
 
@@ -55,6 +57,20 @@ def test_a_weight_counts_a_sample_so_many_times(name):
     assert np.abs(answers(weighted, X) - answers(even, X)).max() > 1e-4
 
 
+def test_weights_that_are_all_alike_leave_the_loss_as_it_is():
+    X, y = samples("mlp")
+    even, heavy = (clone(NETWORKS["mlp"]).fit(X, y, sample_weight=np.full(60, own)).net_.history for own in (1, 3))
+    assert heavy[0, "train_loss"] == pytest.approx(even[0, "train_loss"], rel=1e-5)
+
+
+def test_the_linear_part_follows_the_samples_that_weigh():
+    X, first = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) < 30
+    rate = np.where(first, 0.5, -0.5)[:, np.newaxis]
+    model = NodeMLPTrajectoryRegressor(center="population", **{**ONE_STEP, "max_epochs": 1, "learning_rate": 1e-9})
+    model.fit(X, np.hstack([X * rate, X * rate**2, X * rate**3]), sample_weight=np.where(first, 1.0, 1e-6))
+    np.testing.assert_allclose(model.predict(X, horizon=1), 0.5 * X, atol=0.1)
+
+
 @pytest.mark.parametrize("name", ["mlp", "gnn", "behavior"])
 def test_a_frame_without_weight_is_left_out(name):
     X, y = samples(name)
@@ -93,6 +109,16 @@ def test_weights_judge_the_epochs_too():
     assert even[0, "valid_loss"] != weighted[0, "valid_loss"]
 
 
+def test_held_out_samples_that_hardly_weigh_do_not_judge():
+    X, y = samples("mlp", 80)
+    model, without = MLPStateClassifier(max_epochs=1, augmentation=None, random_state=0, device="cpu"), 0
+    for number in range(10):
+        weight = np.where(np.arange(80) // 8 == number, 1e-3, 1.0)
+        without += "valid_loss" not in clone(model).fit(X, y, sample_weight=weight).net_.history[0]
+    # Of ten windows one is held out.
+    assert without == 1
+
+
 def test_fits_with_weights_train_alike_alone_and_together():
     X, y = samples("mlp")
     models = [clone(NETWORKS["mlp"]).set_params(random_state=seed) for seed in range(3)]
@@ -112,6 +138,13 @@ def test_bad_weights_are_refused(name, weight, problem):
         clone(NETWORKS[name]).fit(*samples(name), sample_weight=weight)
 
 
+def test_the_seed_governs_what_a_network_begins_with():
+    X, y = samples("mlp")
+    one, same, other = (answers(clone(NETWORKS["mlp"]).set_params(random_state=s).fit(X, y), X) for s in (0, 0, 1))
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one - other).max() > 1e-3
+
+
 def test_batch_norm_does_not_see_weights():
     X, y = samples("mlp")
     model = MLPStateClassifier(
@@ -119,3 +152,14 @@ def test_batch_norm_does_not_see_weights():
     )
     even, weighted = (clone(model).fit(X, y, sample_weight=own) for own in (None, np.arange(1.0, 61.0)))
     np.testing.assert_allclose(answers(even, X), answers(weighted, X), atol=1e-6)
+
+
+@pytest.mark.parametrize("augmentation", [None, VirtualWorms()])
+def test_batch_norm_ends_with_the_statistics_of_all_frames_unless_there_are_virtual_worms(augmentation):
+    X, y = samples("mlp")
+    options = {**PLAIN, "validation_fraction": 0.2, "augmentation": augmentation}
+    model = MLPStateClassifier(readout=Readout(batch_norm="output"), **options).fit(X, y)
+    *layers, norm = model.net_.module_.readout.hidden
+    with torch.inference_mode():
+        seen = torch.nn.Sequential(*layers)(torch.tensor(X))
+    assert torch.allclose(norm.running_mean, seen.mean(0), atol=1e-5) == (augmentation is None)

@@ -89,6 +89,28 @@ def test_other_tables_are_refused(change, message):
         WormScores(change(table_of()))
 
 
+def test_a_skill_is_that_of_mean_errors_and_worms_without_transitions_stay_out_of_those():
+    errors = {"mse": [1.0, 4.0], "persistence_mse": [2.0, 16.0], "mse_transition": [1.0, np.nan]}
+    table = table_of(**errors, persistence_mse_transition=[2.0, np.nan]).drop(columns="accuracy")
+    row = WormScores(table).summary(n_resamples=100).iloc[0]
+    assert (row["skill"], row["skill_worst"]) == (1 - 2.5 / 9, 0.5)
+    assert (row["mse_transition_low"], row["mse_transition_high"], row["skill_transition"]) == (1, 1, 0.5)
+
+
+def test_intervals_follow_the_seed_and_one_worm_has_none():
+    scores = WormScores(pd.concat([table_of(fold=n, accuracy=[n / 7, n * n / 60]) for n in range(6)]))
+    lows = [scores.summary(n_resamples=100, random_state=seed)["accuracy_low"].item() for seed in (0, 1)]
+    assert lows[0] != lows[1]
+    assert scores.where(worm="b").summary()[["accuracy_low", "accuracy_high"]].isna().all(axis=None)
+
+
+def test_worms_without_a_scored_frame_are_not_compared():
+    both = pd.concat([table_of(model=model, n_frames=5) for model in ("svm", "gnn")])
+    nothing = both[both["worm"] == "b"].assign(worm="d", n_frames=0, accuracy=np.nan)
+    found = WormScores(pd.concat([both, nothing])).compare("svm", n_resamples=100)
+    pd.testing.assert_frame_equal(found, WormScores(both).compare("svm", n_resamples=100))
+
+
 @pytest.mark.parametrize("n_resamples", [0, 99, 1e4])
 def test_too_few_resamples_are_refused(n_resamples):
     with pytest.raises(ValueError, match=f"n_resamples={n_resamples} must be an integer of at least 100"):

@@ -100,12 +100,26 @@ def test_every_score_and_prediction_takes_worms(frames, trajectories):
             assert model.score(X.to_numpy(), y.to_numpy()) < known
 
 
+def test_levels_of_worms_weigh_alike_and_that_of_a_new_worm_by_its_rows():
+    X, y = [[0.0, 0.0]] * 3 + [[8.0, 8.0]], [[0.0]] * 3 + [[8.0]]
+    model = LinearTrajectoryRegressor(burn_in=2).fit(X, y, worm=list("aaab"))
+    assert model.level_ == 4
+    # Ten rows weigh as much as the population.
+    np.testing.assert_allclose(model.predict(np.full((10, 2), 12.0), worm=["c"] * 10), 8)
+
+
 def test_score_checks_its_labels(frames):
     X, y = frames
     model = SVMStateClassifier().fit(X, y)
     assert model.score(X, y.to_frame()) == model.score(X, y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         model.score(X, y[:-1])
+
+
+def test_weights_of_unknown_frames_do_not_count_in_a_score():
+    model = SVMStateClassifier().fit([[0.0], [0.1], [1.0], [1.1]], ["forward", "forward", "reverse", "reverse"])
+    score = model.score([[0.0], [0.0], [1.0]], ["unknown", "forward", "forward"], sample_weight=[5, 1, 3])
+    assert score == 0.25
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from skworm.datasets import load_recordings, make_worms
 from skworm.estimators.prediction import frames_for_model
 from skworm.frames import WormMinMaxScaler, make_frames
 from skworm.frames.index import UnnamedWormsWarning
+from skworm.model_selection import null_score
 
 WRAPPERS = [TemperatureScaledClassifier, ConformalStateClassifier, HiddenMarkovStateClassifier]
 
@@ -167,6 +168,14 @@ def test_searches_within_scores_keep_an_animal_together(three_animals):
             search(LogisticRegression()), X, y, cv=cv, params={"groups": animal}, error_score="raise"
         )
     assert len(scores) == 6
+    assert animals_stay_together()
+
+
+def test_searches_within_null_scores_keep_an_animal_together(three_animals):
+    X, y, animal = three_animals
+    Splits.seen = []
+    cv = WormGroupKFold(1, n_train_worms=2)
+    null_score(search(LogisticRegression()), X, y, animal, cv=cv, n_repeats=1, min_lag=20, random_state=0)
     assert animals_stay_together()
 
 
