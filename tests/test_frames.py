@@ -260,7 +260,7 @@ def with_value(value, frames, **changes):
             {"exclude": ["AVAL"]},
             r"worm 'a': the derivative of neuron 'RID' is NaN in 24 of 24",
         ),
-        (with_value(-1e200, [3]), {}, r"neuron 'AVAL' is -1e\+200 in frame 3, which nobody has measured"),
+        (with_value(-1e200, [3]), {}, r"neuron 'AVAL' is -1e\+200 in frame 3, which cannot be a measurement"),
         (with_value(2.0, slice(None)), {}, r"worm 'a': the trace of neuron 'AVAL' is constant.*exclude=\('AVAL',\)"),
         (
             with_value(0.1 * np.arange(24), slice(None)),

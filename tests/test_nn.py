@@ -162,7 +162,7 @@ def test_graphs_of_frames_are_averaged_over_those_that_have_both(frames):
 
 @pytest.mark.parametrize("normalization", ["row", "mean"])
 def test_missing_senders_do_not_thin_messages(normalization):
-    options = {"self_edges": True, "message_normalization": normalization, "residual": False, "n_message_steps": 1}
+    options = {"self_edges": True, "normalization": normalization, "residual": False, "n_steps": 1}
     messages = MessagePassing(FixedGraph(torch.ones(3, 3)), **options)
     nodes, present = torch.tensor([[[2.0], [4.0], [0.0]]]), torch.tensor([[1.0, 1.0, 0.0]])
     assert messages(nodes, Groups.one(1), None, present).flatten().tolist() == [3.0, 3.0, 0.0]

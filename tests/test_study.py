@@ -67,8 +67,8 @@ def test_external_recordings_follow_the_data():
     [
         ({"n_folds": 10}, ""),
         ({"n_folds": 1}, "1 of 10 folds"),
-        ({"n_folds": 1, "paper_folds": 1, "max_epochs": 20}, "20 of 800 epochs"),
-        ({"n_folds": 1, "paper_folds": 1, "max_epochs": 800}, ""),
+        ({"n_folds": 10, "max_epochs": 20}, "20 of 800 epochs"),
+        ({"n_folds": 10, "max_epochs": 800}, ""),
         (
             {"n_folds": 1, "max_epochs": 5, "few_combinations": True},
             "1 of 10 folds, 5 of 800 epochs and some combinations of training worms",
@@ -243,5 +243,5 @@ def test_every_setting_has_an_option_of_the_command():
     from skworm.paper.targets import TARGETS
 
     options = {option for parameter in command_of(TARGETS["table1"]).params for option in parameter.opts}
-    names = set(inspect.signature(Settings).parameters) - {"paper_folds"}
+    names = set(inspect.signature(Settings).parameters)
     assert {_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in names} <= options

@@ -156,10 +156,9 @@ def test_defaults_follow_the_data_and_quick_runs():
     assert (figure.n_folds, figure.few_combinations, figure.max_epochs) == (1, True, QUICK_EPOCHS)
     assert TARGETS["figure4a"].settings(data="worms").departure == ""
     trajectories = TARGETS["figure4cd"]
-    assert trajectories.settings(data="worms").departure == ""
-    assert trajectories.settings(quick=True).departure == f"{QUICK_FORECAST_EPOCHS} of 800 epochs"
-    assert trajectories.settings(quick=True, max_epochs=5).departure == "5 of 800 epochs"
-    assert trajectories.settings(quick=True, max_epochs=800).departure == ""
+    assert trajectories.settings(data="worms").departure == "1 of 10 folds"
+    assert trajectories.settings(quick=True).departure == f"1 of 10 folds and {QUICK_FORECAST_EPOCHS} of 800 epochs"
+    assert trajectories.settings(quick=True, max_epochs=5).departure == "1 of 10 folds and 5 of 800 epochs"
     with pytest.raises(ValueError, match="models has the unknown name 'rnn'; choose one or several of mlp"):
         trajectories.settings(models=("rnn",))
 
@@ -383,7 +382,7 @@ def test_figure4cd_tabulates_and_draws_errors_of_trajectories(short, other_lab, 
     check_files(tmp_path, "figure4cd")
     check_figures(tmp_path, "figure4cd")
     check_figures(tmp_path, "example")
-    assert json.loads((tmp_path / "outcome.json").read_text())["departure"] == "2 of 800 epochs"
+    assert json.loads((tmp_path / "outcome.json").read_text())["departure"] == "1 of 10 folds and 2 of 800 epochs"
     assert "unseen worms, 1 training worm, 1 observed frame, 3 scored" in result.stdout
     baselines = {"persistence", "mean", "linear", "linear-uncentred", "linear-direct"}
     by_burn_in = table.groupby("burn_in")["model"].unique().map(set)
@@ -471,11 +470,12 @@ def test_pipeline_sensitivity_changes_frames_and_networks_one_at_a_time(folder, 
     monkeypatch.setattr(sensitivities, "PIPELINE", {**sensitivities.PIPELINE, **short})
     _, table = reproduce("pipeline-sensitivity", folder, tmp_path, "--states", "2")
     unseen = table[table["evaluation"] == "unseen_worms"].set_index("label")
-    for model in ("SVM", "MLP", "GNN"):
-        of_others = {"max_epochs", "augmentation"} if model == "SVM" else {"C"}
-        changes = [name for name, (_, ours) in sensitivities.PIPELINE.items() if not of_others & set(ours)]
-        assert set(unseen.index[unseen.index.str.startswith(f"{model},")]) == {f"{model}, {name}" for name in changes}
-        assert (unseen.loc[[f"{model}, {name}" for name in changes], "against"] == model.lower()).all()
+    of_svm, of_networks = {"C"}, {"max_epochs", "augmentation", "learning_rate"}
+    allowed = {"svm": of_svm, "mlp": of_networks, "gnn": of_networks, "mlp-published": set()}
+    for model, own in allowed.items():
+        changes = [name for name, (_, ours) in sensitivities.PIPELINE.items() if set(ours) <= own]
+        expected = {f"{STATE_MODELS[model].label}, {name}" for name in changes}
+        assert set(unseen.index[unseen["against"] == model]) == expected
     n_parameters = unseen["n_parameters"]
     assert n_parameters["MLP, context"] > n_parameters["MLP, central difference"] == n_parameters["MLP"]
     accuracy = unseen.loc[unseen.index.str.startswith("SVM"), "accuracy_mean"]

@@ -36,7 +36,7 @@ PAPER_NEURONS = (
     *("AIBL", "AIBR", "ALA", "AVAL", "AVAR", "AVBL", "AVER", "RID"),
     *("RIML", "RIMR", "RMED", "RMEL", "RMER", "VB01", "VB02"),
 )
-"""The 15 neurons of Wang et al. 2021, identified in every worm of Kato et al. 2015."""
+"""The 15 neurons of Wang et al. 2021. In the public file of Kato et al. 2015 one worm lacks VB01."""
 
 SHARED_WITH_NICHOLS = ("AIBR", "AVAL", "VB02")
 """The neurons of :data:`PAPER_NEURONS` that are identified in the worms of Nichols et al. 2017 as well."""

@@ -91,7 +91,7 @@ class Target:
         """Return the command that repeats a run."""
         words = ["skworm", "reproduce", self.name]
         for name, value in asdict(settings).items():
-            if name == "paper_folds" or value is None or value is False or value == ():
+            if value is None or value is False or value == ():
                 continue
             words.append(_OPTIONS.get(name, f"--{name.replace('_', '-')}"))
             if value is not True:

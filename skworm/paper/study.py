@@ -61,7 +61,6 @@ class Settings:
     max_epochs: int | None = None  # Epochs of the neural models; None for their own
     device: str = "cpu"  # {"cpu", "cuda", "auto"}: where the neural models train
     random_state: int = 0  # Seed of simulated data, splits, models, random graphs and intervals
-    paper_folds: int = N_SPLITS  # Folds in the paper; 1 for trajectories, of which it names no folds
 
     def __post_init__(self) -> None:
         for name, allowed in (("states", tuple(VOCABULARIES)), ("fold_by", FOLD_KINDS)):
@@ -81,7 +80,7 @@ class Settings:
     @property
     def departure(self) -> str:
         """What is less than in the paper; empty where nothing is."""
-        parts = [f"{self.n_folds} of {N_SPLITS} folds"] if self.n_folds < self.paper_folds else []
+        parts = [f"{self.n_folds} of {N_SPLITS} folds"] if self.n_folds < N_SPLITS else []
         if self.max_epochs is not None and self.max_epochs < PAPER_EPOCHS:
             parts.append(f"{self.max_epochs} of {PAPER_EPOCHS} epochs")
         parts += ["some combinations of training worms"] if self.few_combinations else []

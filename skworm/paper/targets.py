@@ -85,8 +85,7 @@ def table_1(study: Study) -> Plan:
     "Accuracy against the number of training worms",
     "Draw accuracy on unseen worms against the number of training worms, with 7 and with 4 states.",
     "About 92 per cent on the same worm with 7 states; GNN trained on three worms 87 per cent with 4 states on the "
-    "remaining worms; about 70 per cent for MLP and GNN on the worms of Nichols et al. Other values are not "
-    "printed.",
+    "remaining worms; about 70 per cent for MLP and GNN on the worms of Nichols et al. The text has no other values.",
     defaults={"states": ("7", "4"), "n_folds": 10},
     quick=QUICK,
     train_worms="every number that leaves a worm unseen",
@@ -146,7 +145,7 @@ def _numbers_of_figure_4a(arm: Arm) -> dict[str, tuple[float, float | None]]:
     "figure4b",
     "Confusion matrix",
     "Draw which states are taken for which: per cent of each labelled state, on unseen worms.",
-    "Figure 4B shows such a matrix for the worms of Nichols et al. and 4 states; its numbers are not printed.",
+    "Figure 4B shows such a matrix for the worms of Nichols et al. and 4 states; the text has no numbers of it.",
     defaults={**STUDY, "states": ("7",), "n_folds": 10},
     quick=QUICK,
 )
@@ -179,12 +178,11 @@ def figure_4b(study: Study) -> Plan:
     "figure4cd",
     "Figures 4C and 4D: errors of predicted trajectories",
     "Tabulate errors of predicted trajectories at 1, 8 and 16 steps, and draw them at all steps, with an example.",
-    "Figures 4C and 4D show errors of MLP, Node MLP and GNN by step; the values are not printed. Neither persistence "
+    "Figures 4C and 4D show errors of MLP, Node MLP and GNN by step on the worms of Nichols et al. Neither persistence "
     "nor a linear map is shown.",
     defaults={
         "states": ("4",),
         "fold_by": ("contiguous_blocks",),
-        "paper_folds": 1,
         "models": ("mlp", "node-mlp", "gnn", "mlp-lstm"),
     },
     quick={"max_epochs": QUICK_FORECAST_EPOCHS},
