@@ -178,21 +178,6 @@ class TestCallbacks:
         with pytest.raises(ValueError, match="use_caching=False"):
             MLPStateClassifier(**LONG, callbacks=[scoring]).fit(*frames)
 
-    def test_an_interrupted_refit_leaves_no_model_of_two_fits(self, frames):
-        class Interrupt(Callback):
-            def on_epoch_end(self, net, **kwargs):
-                signal.raise_signal(signal.SIGINT)
-
-        X, y = frames
-        model = MLPStateClassifier(**FEW).fit(X, y).set_params(callbacks=[Interrupt()])
-        wrapped = HiddenMarkovStateClassifier(MLPStateClassifier(**FEW)).fit(X, y)
-        wrapped.set_params(estimator__callbacks=[Interrupt()])
-        for each in (model, wrapped):
-            with pytest.raises(KeyboardInterrupt):
-                each.fit(X, "other " + y)
-            with pytest.raises(NotFittedError):
-                each.predict(X)
-
     def test_a_score_on_training_frames_is_that_of_the_frames_as_they_were_drawn(self, frames):
         scoring = EpochScoring(accuracy, lower_is_better=False, on_train=True, name="train_acc")
         model = MLPStateClassifier(**LONG | {"max_epochs": 50}, callbacks=[scoring]).fit(*frames)
@@ -288,6 +273,17 @@ class TestInterrupts:
             model.fit(*frames)
         assert not hasattr(model, "net_")
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def test_a_refit_leaves_no_model_of_two_fits(self, frames):
+        X, y = frames
+        model = MLPStateClassifier(**FEW).fit(X, y).set_params(callbacks=[CtrlC(1)])
+        wrapped = HiddenMarkovStateClassifier(MLPStateClassifier(**FEW)).fit(X, y)
+        wrapped.set_params(estimator__callbacks=[CtrlC(1)])
+        for each in (model, wrapped):
+            with pytest.raises(KeyboardInterrupt):
+                each.fit(X, "other " + y)
+            with pytest.raises(NotFittedError):
+                each.predict(X)
 
     def test_a_search(self, frames):
         X, y = frames

@@ -135,13 +135,14 @@ def frame_of_rows(X: Any, worm: np.ndarray) -> np.ndarray:
     frames = _level_of_rows(X, FRAME_LEVEL)
     if frames is None:
         return pd.Series(worm).groupby(worm, sort=False).cumcount().to_numpy()
-    numbers = pd.to_numeric(pd.Series(frames, dtype=object), errors="coerce").astype(float)
-    broken = np.flatnonzero(numbers.isna() | (numbers % 1 != 0))
-    if len(broken):
-        raise ValueError(
-            f"the index level 'frame' holds {frames[broken[0]]!r} in row {broken[0]}; give whole numbers of frames, as "
-            "make_frames does, and no seconds"
-        )
+    if frames.dtype.kind not in "iu":
+        numbers = pd.to_numeric(pd.Series(frames, dtype=object), errors="coerce").astype(float)
+        broken = np.flatnonzero(numbers.isna() | (numbers % 1 != 0))
+        if len(broken):
+            raise ValueError(
+                f"the index level 'frame' holds {frames[broken[0]]!r} in row {broken[0]}; give whole numbers of "
+                "frames, as make_frames does, not seconds"
+            )
     return frames.astype(np.int64)
 
 

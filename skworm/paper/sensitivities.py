@@ -84,7 +84,7 @@ PIPELINE: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = MappingPro
 @target(
     "pipeline-sensitivity",
     "What each setting of the recommended pipeline is worth",
-    "Score SVM, MLP and GNN with one setting of their frames or of their training changed at a time, once two.",
+    "Score SVM, MLP and GNN with one setting of their frames or of their training changed at a time, and once two.",
     "The paper scales by the whole range, and does not say which derivative it takes.",
     defaults={**STUDY, "states": ("2", "4", "7")},
     in_all=False,
