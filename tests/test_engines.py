@@ -164,8 +164,9 @@ def test_a_fit_of_a_stack_that_fails_is_named_and_the_others_are_kept(frames, st
 
 @pytest.mark.parametrize("per", ["worm", "frame"])
 def test_batch_normalisation_ends_with_the_statistics_of_the_last_weights(per, monkeypatch):
-    monkeypatch.setattr("skworm.nn.messages.HIDDEN_EDGES_AT_A_TIME", 100_000)
-    X, y = make_frames(make_worms(2, n_frames=300, random_state=0), states="2")
+    monkeypatch.setattr("skworm.nn.messages.HIDDEN_EDGES_AT_A_TIME", 50_000)
+    neurons = ["AVAL", "AVAR", "RID", "VB02", "AIBR", "RMED"]
+    X, y = make_frames(make_worms(2, n_frames=200, random_state=0), states="2", neurons=neurons)
     model = published("gnn", max_epochs=40, random_state=0, graph__per=per)
     alone, job = clone(model).fit(X, y), clone(model).training_job(X, y)
     (together,) = train_together([clone(model).training_job(X, y)] * 2)[:1]
