@@ -102,6 +102,7 @@ class TestMakeBehavior:
 
 
 class TestRegressors:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "estimator",
         [

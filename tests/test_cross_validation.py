@@ -370,6 +370,7 @@ def test_a_plus_in_the_name_of_a_worm_is_part_of_the_name(tmp_path):
         assert set(read_scores(path).table["train_worms"]) == set(scores.table["train_worms"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_failing_fit_is_named_and_loses_no_finished_one(tmp_path, n_jobs):
     X, y = make_data()

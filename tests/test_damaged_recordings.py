@@ -92,6 +92,7 @@ def test_the_whole_files_can_be_read(name, contents, tmp_path):
     assert worm.n_frames in (30, 40)
 
 
+@pytest.mark.slow
 def test_an_endless_hdf5_heap_is_given_up(tmp_path, monkeypatch):
     path = tmp_path / "a.nwb"
     with h5py.File(path, "w") as file:
@@ -106,6 +107,7 @@ def test_an_endless_hdf5_heap_is_given_up(tmp_path, monkeypatch):
         load_recordings(path)
 
 
+@pytest.mark.slow
 def test_a_check_that_waits_for_its_turn_is_waited_for(tmp_path, monkeypatch):
     path, slow = tmp_path / "a.h5", tmp_path / "slow.py"
     with h5py.File(path, "w") as file:

@@ -76,6 +76,7 @@ def assert_same_table(one, other):
     pd.testing.assert_frame_equal(one.drop(columns="fit_seconds"), other.drop(columns="fit_seconds"), atol=0.02)
 
 
+@pytest.mark.slow
 def test_state_classifiers_have_the_same_table_in_a_stack(frames, stacks, one_by_one):
     models = {
         "mlp": MLP,
@@ -117,6 +118,7 @@ def test_a_support_vector_machine_that_cannot_be_fitted_is_named(frames, stacks)
         cross_validate_worms(models, X, y, cv=CV, baselines=False, verbose=0)
 
 
+@pytest.mark.slow
 def test_trajectory_regressors_have_the_same_table_in_a_stack(frames, stacks, one_by_one):
     trajectories = make_trajectories(frames[0], horizon=9, burn_in=1)
     models = {"mlp": MLPTrajectoryRegressor(max_epochs=3, n_hidden=8, device="cpu", random_state=0)}

@@ -67,6 +67,7 @@ def test_values_are_those_of_scipy_and_sklearn(sparse):
     assert values["spearman"].unique().tolist() == [pytest.approx(spearmanr(weights, reference).statistic)]
 
 
+@pytest.mark.slow
 def test_chance_finds_nothing_in_noise():
     rng = np.random.default_rng(0)
     p_values = []
