@@ -282,7 +282,8 @@ class Rollout(ParameterObject):
         its frames, instead of at its first.
     scheduled_sampling_end : float, default=0
         Until this epoch, a step of a training rollout starts from the true frame instead of the predicted one with a
-        probability that falls linearly from 1 to 0. The paper's end is 300; 0 always feeds predictions back.
+        probability that falls linearly from 1 to 0. The paper ends at "300 timesteps", read as epochs; 0 always feeds
+        predictions back.
     clip_margin : float or None, default=0.5
         Predicted frames are kept within the range of each column over the training frames, centred as the regressor
         centres them, and widened on either side by this share of it, so that no rollout runs off. None sets no bounds;

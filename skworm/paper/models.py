@@ -57,7 +57,7 @@ def published(name: str, task: str = "states", **changes: Any) -> Any:
     summed without normalisation or residual. For states, batch normalisation ends with the statistics of all training
     frames under the weights that are kept, and hidden features of neurons are averaged over a worm's frames before
     edges are encoded. Trajectories are predicted without a linear map or centring, with scheduled sampling until epoch
-    300 of 800.
+    300 of 800 (the paper: "300 timesteps").
 
     Parameters
     ----------
