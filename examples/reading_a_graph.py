@@ -11,7 +11,7 @@ import pandas as pd
 from skworm import GNNStateClassifier
 from skworm.datasets import make_worms
 from skworm.frames import PAPER_NEURONS, make_frames
-from skworm.inspection import compare_graphs, functional_graph, inferred_graph, neuron_importance
+from skworm.inspection import compare_graphs, functional_graph, neuron_importance
 from skworm.plotting import GraphDisplay, NeuronImportanceDisplay
 
 recordings, true_graph = make_worms(n_worms=3, n_frames=1500, random_state=0, return_graph=True)
@@ -31,7 +31,7 @@ print(functional.edges().head(8).round(3).to_string(index=False))
 
 X, y = make_frames(recordings, states="4")
 fits = {seed: GNNStateClassifier(max_epochs=100, learning_rate=0.01, random_state=seed).fit(X, y) for seed in (0, 1, 2)}
-graphs = {seed: inferred_graph(fit, X) for seed, fit in fits.items()}
+graphs = {seed: fit.graph_ for seed, fit in fits.items()}
 print(pd.DataFrame({seed: graph.stack() for seed, graph in graphs.items()}).corr("spearman").round(2))
 
 # %%

@@ -379,12 +379,6 @@ dict of DataFrame
     (post).""",
     }
 
-    @property
-    def has_static_graph(self) -> bool:
-        """Whether all frames of a worm have one graph; else ``graphs_`` averages a graph of every frame."""
-        check_is_fitted(self)
-        return self.net_.module_.messages.takes_group_graphs
-
     def infer_graphs(self, X: Any, group: Any = None, worm: Any = None) -> dict[Any, pd.DataFrame]:
         """Infer the graph of each group of rows, from these rows alone.
 

@@ -2,13 +2,12 @@
 
 from skworm.inspection.classifiers import leakage_report, neuron_importance
 from skworm.inspection.functional import FunctionalGraph, functional_graph
-from skworm.inspection.graphs import compare_graphs, inferred_graph
+from skworm.inspection.graphs import compare_graphs
 
 __all__ = [
     "FunctionalGraph",
     "compare_graphs",
     "functional_graph",
-    "inferred_graph",
     "leakage_report",
     "neuron_importance",
 ]

@@ -1,19 +1,17 @@
-"""Graphs that networks infer, and their likeness to other graphs."""
+"""The likeness of an inferred graph to a reference graph."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
-from skworm.frames.index import from_pre_to_post, worm_of_rows
+from skworm.frames.index import from_pre_to_post
 from skworm.parameters import check_whole
-from skworm.recording import UNKNOWN
 
 _SWAPS_AN_EDGE = 10
 
@@ -83,7 +81,7 @@ def compare_graphs(
     Parameters
     ----------
     inferred : DataFrame of shape (n_neurons, n_neurons)
-        Graph of a fitted network, of :func:`inferred_graph`.
+        Graph of :func:`functional_graph`, or ``graph_`` of a fitted network.
     reference : DataFrame of shape (n_reference_neurons, n_reference_neurons)
         Graph of :func:`skworm.datasets.load_connectome` or :func:`skworm.datasets.load_functional_atlas`, or the true
         graph of :func:`skworm.datasets.make_worms`. Of the atlas take a measure that is larger where there is more of a
@@ -233,138 +231,3 @@ def _oriented(graph: pd.DataFrame, name: str, *, finite: bool = True) -> pd.Data
             f"pass {name}.rename_axis(index='pre', columns='post')"
         )
     return from_pre_to_post(graph, name)
-
-
-def inferred_graph(
-    estimator: Any,
-    X: Any,
-    *,
-    by: Literal["worm", "state"] | None = None,
-    y: Any = None,
-    worm: Any = None,
-    reinfer: bool = False,
-) -> Any:
-    """Return the graph that a fitted graph neural network uses on frames or trajectories.
-
-    Rows send and columns receive, [pre, post], as in ``graph_``, ``graphs_`` and connectomes; the equations of the
-    paper have it the other way round. Weights are those before messages are normalised. Self edges are on the
-    diagonal.
-
-    Parameters
-    ----------
-    estimator : GNNStateClassifier or GNNTrajectoryRegressor, or a Pipeline that ends in one
-        Fitted.
-    X : DataFrame or array-like of shape (n_rows, n_features)
-        Rows as `predict` takes them.
-    by : {"worm", "state"} or None, default=None
-        - ``"worm"``: the graph that `predict` uses for each worm: of static edges the stored one of a training worm, or
-          one inferred from the rows of another worm; dynamic edges are averaged over its rows;
-        - ``"state"``: dynamic edges averaged over the rows of each known state, first within a worm and then over the
-          worms that show it;
-        - None: the mean of the graphs of all worms, every worm that has the two neurons of an edge weighing the same.
-    y : Series or array-like of str, shape (n_rows,), optional
-        State of each row, for ``by="state"``. A Series indexed by worm and frame may have further rows.
-    worm : array-like of shape (n_rows,), optional
-        Worm of each row; by default the index level ``"worm"`` of `X`. Without either, or where a pipeline loses the
-        index, all rows are one population, whose static graph is ``graph_``.
-    reinfer : bool, default=False
-        Infer static graphs from the rows of each worm, or of each state, even where the network uses a stored one.
-
-    Returns
-    -------
-    DataFrame of shape (n_neurons, n_neurons), or dict of DataFrame
-        One graph for ``by=None``, else the graph of each worm or state.
-
-    Raises
-    ------
-    TypeError
-        If the estimator infers no graph.
-    ValueError
-        If the states are missing or do not fit `X`, or graphs by state are asked of static edges.
-
-    Notes
-    -----
-    A network with static edges has one graph a worm, and none a state: it uses the same graph whatever the worm does.
-    With ``reinfer=True`` the edge encoder is shown the frames of one state at a time. The result shows how the
-    encoder responds to that state's mean activity; the network never used it.
-
-    Examples
-    --------
-    >>> from skworm import GNNStateClassifier, InferredGraph
-    >>> from skworm.datasets import make_worms
-    >>> from skworm.frames import make_frames
-    >>> from skworm.inspection import inferred_graph
-    >>> X, y = make_frames(make_worms(n_worms=2, n_frames=400, random_state=0), states="2")
-    >>> gnn = GNNStateClassifier(graph=InferredGraph(per="frame"), max_epochs=2, random_state=0).fit(X, y)
-    >>> by_state = inferred_graph(gnn, X, by="state", y=y)
-    >>> sorted(by_state), by_state["forward"].shape, by_state["forward"].index.name
-    (['forward', 'reverse'], (15, 15), 'pre')
-    """
-    if by not in ("worm", "state", None):
-        raise ValueError(f"by={by!r} does not exist; choose one of ('worm', 'state', None)")
-    worms = worm_of_rows(X, worm)
-    states = _states_of_rows(X, y) if by == "state" else None
-    model, X = _last_step(estimator, X)
-    if model.has_static_graph and not reinfer:
-        # Steps of a pipeline may have lost the worms, and `predict` uses the graph of all training rows then.
-        worms = worm_of_rows(X, worm)
-    if states is not None:
-        if model.has_static_graph and not reinfer:
-            raise ValueError(
-                f"{type(model).__name__} has static edges, one graph a worm whatever its state; fit it with "
-                "graph=InferredGraph(per='frame') for graphs by state, or pass reinfer=True to see what the edge "
-                "encoder makes of the frames of each state, a graph that the network does not use"
-            )
-        return _graphs_by_state(model, X, worms, states)
-    graphs = _graphs_by_worm(model, X, worms, reinfer)
-    return graphs if by == "worm" else _mean(list(graphs.values()))
-
-
-def _last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    if isinstance(estimator, Pipeline):
-        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
-        estimator = estimator[-1]
-    if not hasattr(type(estimator), "infer_graphs"):
-        raise TypeError(
-            f"{type(estimator).__name__} infers no graph; pass a fitted GNNStateClassifier or GNNTrajectoryRegressor"
-        )
-    return estimator, X
-
-
-def _graphs_by_worm(model: Any, X: Any, worms: np.ndarray | None, reinfer: bool) -> dict[Any, pd.DataFrame]:
-    stored = model._kept_graphs() if model.has_static_graph and not reinfer else {}
-    if worms is None:
-        return {"population": stored[None] if stored else model.infer_graphs(X)[0]}
-    names = pd.unique(worms)
-    inferred = {} if all(name in stored for name in names) else model.infer_graphs(X, worm=worms)
-    return {name: stored[name].copy() if name in stored else inferred[name] for name in names}
-
-
-def _graphs_by_state(model: Any, X: Any, worms: np.ndarray | None, states: np.ndarray) -> dict[str, pd.DataFrame]:
-    names, codes = np.unique(states.astype(str), return_inverse=True)
-    worm_codes = np.zeros(len(states), dtype=int) if worms is None else np.unique(worms, return_inverse=True)[1]
-    inferred = model.infer_graphs(X, group=worm_codes * len(names) + codes, worm=worms)
-    return {
-        str(name): _mean([graph for group, graph in inferred.items() if group % len(names) == code])
-        for code, name in enumerate(names)
-        if name != UNKNOWN
-    }
-
-
-def _mean(graphs: list[pd.DataFrame]) -> pd.DataFrame:
-    """Average graphs; an edge is NaN in that of a worm that lacks one of its neurons."""
-    return pd.concat(graphs).groupby(level="pre", sort=False).mean()
-
-
-def _states_of_rows(X: Any, y: Any) -> np.ndarray:
-    if y is None:
-        raise ValueError("by='state' needs the state of each row; pass y, as make_frames returns it")
-    if isinstance(y, pd.Series) and isinstance(X, pd.DataFrame) and not y.index.equals(X.index):
-        lacking = X.index.difference(y.index)
-        if len(lacking):
-            raise ValueError(f"y has no state for {len(lacking)} rows of X, the first {lacking[0]}; make both together")
-        y = y.loc[X.index]
-    states = np.asarray(y)
-    if states.shape != (len(X),):
-        raise ValueError(f"y has shape {states.shape}, but X has {len(X)} rows; pass one state a row")
-    return states

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from skworm.datasets import load_connectome
-from skworm.inspection import compare_graphs, inferred_graph
+from skworm.inspection import compare_graphs
 from skworm.model_selection.comparison import bootstrap_over_worms, interval
 from skworm.model_selection.store import FitStore
 from skworm.paper.models import STATE_MODELS
@@ -62,7 +62,9 @@ def infer_graphs(study: Study, folder: Path) -> dict[tuple[str, str], pd.DataFra
             if digest not in known:
                 print(f"graph of {STATE_MODELS[name].label}, trained on {', '.join(train)}", file=sys.stderr)
                 rows = worm.isin(train) & (y != UNKNOWN).to_numpy()
-                inferred = inferred_graph(model.fit(X[rows], y[rows]), X, by="worm")
+                model.fit(X[rows], y[rows])
+                # A training worm has the graph of training, another one that of its own frames.
+                inferred = model.infer_graphs(X) | model.graphs_
                 known[digest] = {str(key): graph.to_numpy().tolist() for key, graph in inferred.items()}
                 store.write(digest, known[digest])
             for key, graph in known[digest].items():

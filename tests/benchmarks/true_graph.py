@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 from skworm import GNNStateClassifier, GNNTrajectoryRegressor
 from skworm.datasets import load_connectome, load_recordings, make_worms
 from skworm.frames import PAPER_NEURONS, make_frames, make_trajectories
-from skworm.inspection import compare_graphs, functional_graph, inferred_graph
+from skworm.inspection import compare_graphs, functional_graph
 
 CONNECTOMES = [
     ("white1986", "chemical"),
@@ -63,7 +63,7 @@ def functional(recordings, seed, **options):
 def classifier(recordings, seed):
     """Return the mean graph of the classifier of four states."""
     X, y = make_frames(recordings, neurons=neurons_of(recordings), states="4")
-    return inferred_graph(GNNStateClassifier(random_state=seed, device="cpu").fit(X, y), X)
+    return mean_graph(GNNStateClassifier(random_state=seed, device="cpu").fit(X, y))
 
 
 def regressor(recordings, seed, *, given_states=False):
@@ -77,7 +77,7 @@ def regressor(recordings, seed, *, given_states=False):
         residuals.attrs = dict(frames.attrs)
         frames = residuals
     X, y = make_trajectories(frames, horizon=HORIZON, burn_in=1)
-    return inferred_graph(GNNTrajectoryRegressor(random_state=seed, device="cpu").fit(X, y), X)
+    return mean_graph(GNNTrajectoryRegressor(random_state=seed, device="cpu").fit(X, y))
 
 
 METHODS = {
@@ -91,6 +91,11 @@ METHODS = {
     "regressor given states": partial(regressor, given_states=True),
 }
 NETWORKS = ("classifier", "regressor", "regressor given states")
+
+
+def mean_graph(network):
+    """Return the mean of the graphs of the training worms."""
+    return sum(network.graphs_.values()) / len(network.graphs_)
 
 
 def neurons_of(recordings):
