@@ -1,16 +1,16 @@
-import pickle
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
+from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 
 from skworm.frames import make_frames
-from skworm.metrics import find_bouts, make_state_scorer, score_bouts, segment_f1, transition_matrix
+from skworm.metrics import find_bouts, score_bouts, segment_f1, transition_matrix
 
 NAMES = {"f": "forward", "r": "reverse", "t": "turn", "u": "unknown"}
 LETTERS = st.text("frtu", min_size=2, max_size=40)
@@ -195,75 +195,33 @@ def test_bad_input_is_named():
         score_bouts(true, true, fps=0)
 
 
-def make_data():
+def test_a_search_maximises_scores_of_bouts_worm_by_worm():
     y = series(a="ffffrrrr" * 4, b="ffrrffrr" * 4, c="rrrruuff" * 4)
     signal = (y == "forward").to_numpy() + 0.7 * np.sin(np.arange(len(y)))
-    return pd.DataFrame({"AVAL:trace": signal}, index=y.index), y
-
-
-@pytest.mark.parametrize(
-    ("metric", "options"),
-    [
-        ("accuracy", {}),
-        ("balanced_accuracy", {}),
-        ("macro_f1", {}),
-        ("segment_f1", {"threshold": 0.25}),
-        ("onset_f1", {"fps": 3.0}),
-        ("onset_latency", {"fps": 3.0, "tolerance": 1.0}),
-        ("dwell_time_distance", {"fps": 3.0}),
-    ],
-)
-def test_scorers_work_in_scikit_learn_and_prefer_the_better_model(metric, options):
-    X, y = make_data()
-    scorer = pickle.loads(pickle.dumps(make_state_scorer(metric, **options)))
-    keywords = {"groups": X.index.get_level_values("worm"), "cv": LeaveOneGroupOut(), "scoring": scorer}
-    good = cross_val_score(GaussianNB(), X, y, **keywords)
-    assert good.shape == (3,)
-    assert good.mean() > cross_val_score(DummyClassifier(), X, y, **keywords).mean()
-    perfect = 0.0 if metric in ("onset_latency", "dwell_time_distance") else 1.0
-    known = y != "unknown"
-    told = DummyModel(y)
-    assert scorer(told, X, y) == perfect
-    assert scorer(told, X[known], y[known].to_numpy()) == perfect
+    X = pd.DataFrame({"AVAL:trace": signal}, index=y.index)
+    worm, told = X.index.get_level_values("worm"), TellsAll(y)
+    scorer = make_scorer(segment_f1, threshold=0.25)
+    assert scorer(told, X, y) == 1
+    assert scorer(TellsAll(y.where(worm != "b", "turn")), X, y) == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match="nothing says to which worm a row belongs"):
+        scorer(told, X, y.to_numpy())
+    late = make_scorer(lambda *both: score_bouts(*both, fps=3.0)["onset_latency"].mean(), greater_is_better=False)
+    for scoring in (scorer, late):
+        options = {"groups": worm, "cv": LeaveOneGroupOut(), "scoring": scoring}
+        good, poor = (cross_val_score(model, X, y, **options) for model in (GaussianNB(), DummyClassifier()))
+        assert good.shape == (3,)
+        assert np.isfinite(good).all()
+        assert scoring is late or good.mean() > poor.mean()
     search = GridSearchCV(GaussianNB(), {"var_smoothing": [1e-9, 1e3]}, cv=LeaveOneGroupOut(), scoring=scorer)
-    assert search.fit(X, y, groups=keywords["groups"]).best_params_["var_smoothing"] in (1e-9, 1e3)
+    assert search.fit(X, y, groups=worm).best_params_["var_smoothing"] == 1e-9
 
 
-class DummyModel:
+class TellsAll(BaseEstimator):
     def __init__(self, y):
         self.y = y
 
     def predict(self, X):
         return self.y.loc[X.index].to_numpy()
-
-
-def test_a_scorer_averages_worms_and_leaves_unknown_frames_out():
-    X, y = make_data()
-    wrong = y.where(y.index.get_level_values("worm") != "b", "turn")
-    scorer = make_state_scorer("accuracy")
-    assert scorer(DummyModel(wrong), X, y) == pytest.approx(2 / 3)
-    assert repr(make_state_scorer("segment_f1", threshold=0.1)) == "make_state_scorer('segment_f1', threshold=0.1)"
-
-
-def test_a_scorer_of_dwell_times_is_in_seconds():
-    X, y = make_data()
-    late = y.groupby(level="worm").shift(1).fillna("turn")
-    expected = score_bouts(y, late, fps=4.0)["dwell_time_distance"].mean()
-    assert make_state_scorer("dwell_time_distance", fps=4.0)(DummyModel(late), X, y) == pytest.approx(-expected)
-
-
-def test_scorers_refuse_what_they_cannot_score():
-    X, y = make_data()
-    with pytest.raises(ValueError, match="metric='f1' is not known; choose one of"):
-        make_state_scorer("f1")
-    with pytest.raises(ValueError, match="metric='accuracy' takes no option 'fps'"):
-        make_state_scorer("accuracy", fps=3.0)
-    with pytest.raises(ValueError, match="metric='onset_f1' needs fps="):
-        make_state_scorer("onset_f1")
-    with pytest.raises(ValueError, match="scores worm by worm, but X does not say"):
-        make_state_scorer("accuracy")(DummyModel(y), X.reset_index(drop=True), y)
-    with pytest.raises(ValueError, match="the same rows in another order"):
-        make_state_scorer("accuracy")(DummyModel(y), X, y[::-1])
 
 
 def test_bouts_of_real_worms(recordings_kato2015):

@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
+from sklearn.metrics import make_scorer
 from sklearn.model_selection import LeaveOneGroupOut
 from sklearn.naive_bayes import GaussianNB
 
 from skworm import WormGroupKFold
 from skworm.datasets import make_worms
 from skworm.frames import make_frames
-from skworm.metrics import make_state_scorer
+from skworm.metrics import segment_f1
 from skworm.model_selection import null_score
 
 STATES = st.lists(st.sampled_from(["forward", "reverse", "turn", "unknown"]), min_size=30, max_size=60)
@@ -108,7 +109,7 @@ def test_p_values_count_ties_against_the_model():
 def test_unknown_frames_are_neither_trained_on_nor_scored(simulated):
     X, y = simulated
     options = {"cv": WormGroupKFold(2, random_state=0), "n_repeats": 3, "min_lag": 20, "random_state": 0}
-    options["scoring"] = make_state_scorer("segment_f1")
+    options["scoring"] = make_scorer(segment_f1)
     unknown = y.mask(np.arange(len(y)) % 50 < 10, "unknown")
     kept, dropped = (
         null_score(GaussianNB(), X[rows], unknown[rows], **options) for rows in (slice(None), unknown != "unknown")

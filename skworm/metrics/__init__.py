@@ -7,13 +7,12 @@ from skworm.metrics.bouts import (
     transition_matrix,
 )
 from skworm.metrics.calibration import calibration_report, coverage_report, reliability_curve
-from skworm.metrics.scores import make_state_scorer, mse_by_step, score_behavior, score_states, skill_by_step
+from skworm.metrics.scores import mse_by_step, score_behavior, score_states, skill_by_step
 
 __all__ = [
     "calibration_report",
     "coverage_report",
     "find_bouts",
-    "make_state_scorer",
     "mse_by_step",
     "reliability_curve",
     "score_behavior",

@@ -116,7 +116,6 @@ def frames_a_second(fps: float | Mapping[Any, float], worm: Any) -> float:
 
 def match_onsets(true: Bouts, predicted: Bouts, *, fps: float, tolerance: float) -> dict[str, float]:
     """Compare when the bouts of a worm begin; see :func:`score_bouts`."""
-    check_positive("tolerance", tolerance, "seconds")
     seen, found = ~true.opens, ~predicted.opens & (predicted.state != UNKNOWN)
     delay = predicted.start[found] - true.start[seen][:, None]
     near = (true.state[seen][:, None] == predicted.state[found]) & (np.abs(delay) <= tolerance * fps)
@@ -225,9 +224,10 @@ def segment_f1(y_true: Any, y_pred: Any, *, threshold: float = 0.5, worm: Any = 
     >>> segment_f1(true, flickers, worm=["a"] * 8)
     0.666...
     """
-    _check_threshold(threshold)
+    if not isinstance(threshold, Real) or not 0 < float(threshold) <= 1:
+        raise ValueError(f"threshold={threshold!r} must be a number above 0 and at most 1, such as 0.5")
     pairs = pairs_of_bouts(y_true, y_pred, worm, frame)
-    return mean_of_worms(segment_f1_of(*pair, threshold=threshold) for _, *pair in pairs)
+    return mean_of_worms(_segment_f1(*pair, threshold) for _, *pair in pairs)
 
 
 def transition_matrix(states: Any, *, worm: Any = None, frame: Any = None) -> pd.DataFrame:
@@ -319,7 +319,7 @@ def score_bouts(
         rows[name] = {
             "n_bouts": len(true.state),
             "n_predicted_bouts": int((predicted.state != UNKNOWN).sum()),
-            **{f"segment_f1_{100 * t:.0f}": segment_f1_of(true, predicted, threshold=t) for t in (0.10, 0.25, 0.50)},
+            **{f"segment_f1_{100 * t:.0f}": _segment_f1(true, predicted, t) for t in (0.10, 0.25, 0.50)},
             **match_onsets(true, predicted, fps=rate, tolerance=tolerance),
             "dwell_time_distance": dwell_time_distance(true, predicted) / rate,
         }
@@ -331,14 +331,8 @@ def _bouts_of_worms(states: Any, worm: Any, frame: Any) -> tuple[pd.DataFrame, B
     return table, bouts_of(table["state"].to_numpy(dtype=str), table["stretch"].to_numpy())
 
 
-def _check_threshold(threshold: Any) -> None:
-    if not isinstance(threshold, Real) or not 0 < float(threshold) <= 1:
-        raise ValueError(f"threshold={threshold!r} must be a number above 0 and at most 1, such as 0.5")
-
-
-def segment_f1_of(true: Bouts, predicted: Bouts, *, threshold: float = 0.5) -> float:
+def _segment_f1(true: Bouts, predicted: Bouts, threshold: float) -> float:
     """Return the F1 score over the bouts of a worm; see :func:`segment_f1`."""
-    _check_threshold(threshold)
     taken = np.zeros(len(true.state), dtype=bool)
     for start, stop, state in zip(predicted.start, predicted.stop, predicted.state, strict=True):
         shared = np.minimum(true.stop, stop) - np.maximum(true.start, start)

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from inspect import signature
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from skworm.frames.index import (
-    check_same_order,
-    frame_of_rows,
-    parse_column_names,
-    parse_step_column_names,
-    worm_of_rows,
-)
-from skworm.metrics import bouts
+from skworm.frames.index import check_same_order, parse_column_names, parse_step_column_names
 from skworm.metrics.bouts import same_frames
-from skworm.parameters import check_choice
 from skworm.recording import UNKNOWN
 
 
@@ -68,114 +58,6 @@ def score_states(y_true: Any, y_pred: Any) -> dict[str, float]:
         "balanced_accuracy": float((hits / n_true.clip(min=1))[present].mean()),
         "macro_f1": float((2 * hits / (n_true + n_predicted))[present].mean()),
     }
-
-
-def make_state_scorer(metric: str, **options: Any) -> Callable[[Any, Any, Any], float]:
-    """Make a scorer of states for `cross_val_score`, `GridSearchCV` and whatever else takes ``scoring=``.
-
-    The scorer calls ``estimator.predict(X)`` once, scores each worm by itself, and returns the mean over worms; frames
-    whose true state is ``"unknown"`` are predicted and not scored. Which worm a row belongs to, and where frames are
-    missing, it learns from the index levels ``"worm"`` and ``"frame"`` of `X`.
-
-    Parameters
-    ----------
-    metric : str
-        - ``"accuracy"``, ``"balanced_accuracy"``, ``"macro_f1"``: frames, see :func:`score_states`;
-        - ``"segment_f1"``: bouts, see :func:`segment_f1`; takes `threshold`;
-        - ``"onset_f1"``, ``"onset_latency"``: see :func:`score_bouts`; take `fps` and `tolerance`; a worm whose
-          onsets are all missed has a latency of `tolerance`;
-        - ``"dwell_time_distance"``: see :func:`score_bouts`; takes `fps`.
-    **options
-        Options of the metric.
-
-    Returns
-    -------
-    callable
-        ``scorer(estimator, X, y)``. More is always better: ``"onset_latency"`` and ``"dwell_time_distance"`` are
-        negated. NaN where no worm has a score.
-
-    Raises
-    ------
-    ValueError
-        If the metric is unknown, or lacks or does not take an option. The scorer itself raises it where `X` names
-        no worms.
-
-    Examples
-    --------
-    >>> from sklearn.model_selection import cross_val_score
-    >>> from sklearn.naive_bayes import GaussianNB
-    >>> from skworm import WormGroupKFold
-    >>> from skworm.datasets import make_worms
-    >>> from skworm.frames import make_frames
-    >>> from skworm.metrics import make_state_scorer
-    >>> X, y = make_frames(make_worms(2, n_frames=600, random_state=0), states="4")
-    >>> cv = WormGroupKFold(2, random_state=0)
-    >>> worm = X.index.get_level_values("worm")
-    >>> frames, bouts = (
-    ...     cross_val_score(GaussianNB(), X, y, groups=worm, cv=cv, scoring=make_state_scorer(metric)).mean()
-    ...     for metric in ("accuracy", "segment_f1")
-    ... )
-    >>> bool(bouts < frames)
-    True
-    """
-    check_choice(sorted([*_OF_FRAMES, *_OF_BOUTS]), metric=metric)
-    expected = signature(_OF_BOUTS[metric]).parameters if metric in _OF_BOUTS else {}
-    free = [name for name, option in expected.items() if option.kind is option.KEYWORD_ONLY]
-    wrong = sorted(set(options) - set(free))
-    if wrong:
-        raise ValueError(f"metric={metric!r} takes no option {wrong[0]!r}; it takes {free or 'none'}")
-    missing = [name for name in free if expected[name].default is expected[name].empty and name not in options]
-    if missing:
-        raise ValueError(f"metric={metric!r} needs {missing[0]}=; pass the frames a second of the recordings")
-    return _StateScorer(metric, options)
-
-
-class _StateScorer:
-    """A scorer that can be pickled, and shows what it scores."""
-
-    def __init__(self, metric: str, options: dict[str, Any]) -> None:
-        self.metric = metric
-        self.options = options
-
-    def __repr__(self) -> str:
-        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
-        return f"make_state_scorer({self.metric!r}{options})"
-
-    def __call__(self, estimator: Any, X: Any, y: Any) -> float:
-        worm = worm_of_rows(X)
-        if worm is None:
-            raise ValueError(
-                f"{self!r} scores worm by worm, but X does not say to which worm a row belongs; pass a DataFrame with "
-                "the index level 'worm', as make_frames returns it"
-            )
-        check_same_order(X, y)
-        true, predicted = bouts.states_as_text(y, "y"), np.asarray(estimator.predict(X), dtype=str)
-        if self.metric in _OF_FRAMES:
-            rows = (worm == name for name in pd.unique(worm))
-            return bouts.mean_of_worms(score_states(true[own], predicted[own])[self.metric] for own in rows)
-        scores = []
-        for name, *pair in bouts.pairs_of_bouts(true, predicted, worm, frame_of_rows(X, worm)):
-            rate = {"fps": bouts.frames_a_second(self.options["fps"], name)} if "fps" in self.options else {}
-            scores.append(_OF_BOUTS[self.metric](*pair, **{**self.options, **rate}))
-        return bouts.mean_of_worms(scores)
-
-
-def _onset_latency(true: bouts.Bouts, predicted: bouts.Bouts, *, fps: float, tolerance: float = 3.0) -> float:
-    onsets = bouts.match_onsets(true, predicted, fps=fps, tolerance=tolerance)
-    # A search could not rank a model that finds no onset at all.
-    missed = onsets["n_onsets"] and onsets["n_missed"] == onsets["n_onsets"]
-    return -tolerance if missed else -onsets["onset_latency"]
-
-
-_OF_FRAMES = ("accuracy", "balanced_accuracy", "macro_f1")
-_OF_BOUTS: dict[str, Callable[..., float]] = {
-    "segment_f1": bouts.segment_f1_of,
-    "onset_f1": lambda true, predicted, *, fps, tolerance=3.0: bouts.match_onsets(
-        true, predicted, fps=fps, tolerance=tolerance
-    )["onset_f1"],
-    "onset_latency": _onset_latency,
-    "dwell_time_distance": lambda true, predicted, *, fps: -bouts.dwell_time_distance(true, predicted) / fps,
-}
 
 
 def mse_by_step(y_true: Any, y_pred: Any, *, horizon: int | None = None, node_feature: str | None = None) -> pd.Series:

@@ -83,8 +83,7 @@ def null_score(
     n_repeats : int, default=100
         Controls. The p cannot be less than 1 / (1 + `n_repeats`).
     scoring : str, callable or None, default=None
-        A score of which more is better, as scikit-learn takes it, or of :func:`skworm.metrics.make_state_scorer`; by
-        default the estimator's own.
+        A score of which more is better, as scikit-learn takes it; by default the estimator's own.
     min_lag : int, default=100
         Least lag of ``"circular_shift"``, frames.
     n_jobs : int, optional
