@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, cross_val_sc
 from sklearn.naive_bayes import GaussianNB
 
 from skworm.frames import make_frames
-from skworm.metrics import find_bouts, score_bouts, segment_f1, transition_matrix
+from skworm.metrics import score_bouts, segment_f1
 
 NAMES = {"f": "forward", "r": "reverse", "t": "turn", "u": "unknown"}
 LETTERS = st.text("frtu", min_size=2, max_size=40)
@@ -24,19 +24,16 @@ def series(frames=None, **worms):
 
 
 def test_bouts_end_at_worms_gaps_and_unknown_frames():
-    bouts = find_bouts(series(frames=[0, 1, 2, 3, 7, 8], a="ffuffr", b="rrrrrr"))
-    assert bouts["worm"].tolist() == ["a", "a", "a", "a", "b", "b"]
-    assert bouts["first_frame"].tolist() == [0, 3, 7, 8, 0, 7]
-    assert bouts["n_frames"].tolist() == [2, 1, 1, 1, 4, 2]
-    assert bouts["onset_seen"].tolist() == [False, False, False, True, False, False]
-    assert bouts["end_seen"].tolist() == [False, False, True, False, False, False]
+    true = series(frames=[0, 1, 2, 3, 7, 8], a="ffuffr", b="rrrrrr")
+    scores = score_bouts(true, true, fps=1.0)
+    assert scores["n_bouts"].to_dict() == {"a": 4, "b": 2}
+    assert scores["n_onsets"].to_dict() == {"a": 1, "b": 0}
 
 
 @settings(max_examples=20)
 @given(st.permutations(range(12)))
 def test_the_order_of_rows_does_not_matter(order):
     true, predicted = series(a="ffrrtt", b="rrffff"), series(a="frrrtt", b="rrrrff")
-    pd.testing.assert_frame_equal(find_bouts(true.iloc[order]), find_bouts(true))
     assert segment_f1(true.iloc[order], predicted.iloc[order]) == segment_f1(true, predicted)
     shuffled = score_bouts(true.iloc[order], predicted.iloc[order], fps=1.0)
     pd.testing.assert_frame_equal(shuffled, score_bouts(true, predicted, fps=1.0))
@@ -123,10 +120,11 @@ def test_frames_without_a_prediction_are_no_bout():
 
 
 def test_worms_whose_frame_numbers_go_on_from_each_other_stay_apart():
-    worm, frame = ["a", "a", "b", "b"], range(4)
-    assert find_bouts(["forward"] * 4, worm=worm, frame=frame)["n_frames"].tolist() == [2, 2]
-    counts = transition_matrix(["forward", "forward", "reverse", "reverse"], worm=worm, frame=frame)
-    assert counts.to_numpy().sum() == 0
+    index = pd.MultiIndex.from_arrays([list("aabb"), range(4)], names=["worm", "frame"])
+    true = pd.Series(["forward", "forward", "reverse", "reverse"], index=index)
+    scores = score_bouts(true, true, fps=1.0)
+    assert scores["n_bouts"].tolist() == [1, 1]
+    assert scores["n_onsets"].tolist() == [0, 0]
 
 
 def test_each_worm_has_its_own_frame_rate():
@@ -143,11 +141,6 @@ def test_dwell_times_by_hand():
     assert distance == pytest.approx((1 + 0) / 2 / 2.0)
     # r is never predicted: 2 frames against 0; f: 2 against 4.
     assert mean_score("dwell_time_distance", series(a="ffrr"), series(a="ffff")) == pytest.approx((2 + 2) / 2)
-
-
-def test_transitions_by_hand():
-    true = series(a="frtfrf", b="fr")
-    assert transition_matrix(true).to_numpy().tolist() == [[0, 3, 0], [1, 0, 1], [1, 0, 0]]
 
 
 @settings(max_examples=30)
@@ -180,7 +173,7 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"nothing says to which worm a row belongs.*pass worm="):
         segment_f1(["forward"], ["forward"])
     with pytest.raises(ValueError, match="worm 'a' has frame 0 more than once"):
-        find_bouts(["forward", "forward"], worm=["a", "a"], frame=[0, 0])
+        segment_f1(series(frames=[0, 0], a="ff"), ["forward"] * 2)
     with pytest.raises(ValueError, match=r"y_true has shape \(4,\) and y_pred \(3,\)"):
         segment_f1(true, true[:3])
     with pytest.raises(ValueError, match="the same rows in another order"):

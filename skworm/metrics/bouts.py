@@ -1,8 +1,8 @@
-"""Scores of bouts: onsets, segments, durations and transitions."""
+"""Scores of bouts: onsets, segments and durations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -11,18 +11,17 @@ import pandas as pd
 from scipy.stats import wasserstein_distance
 
 from skworm.frames.features import check_positive
-from skworm.frames.index import check_frames_differ, check_same_order, frame_of_rows, worm_of_rows
+from skworm.frames.index import check_frames_differ, check_same_order, frame_of_rows, sequences_of, worm_of_rows
 from skworm.recording import UNKNOWN
 
 
-class Bouts(NamedTuple):
+class _Bouts(NamedTuple):
     """Bouts in order of time, from row `start` to before `stop`; one that `opens` its stretch has an unseen onset."""
 
     start: np.ndarray
     stop: np.ndarray
     state: np.ndarray
     opens: np.ndarray
-    closes: np.ndarray
     stretch: np.ndarray
 
     @property
@@ -31,14 +30,26 @@ class Bouts(NamedTuple):
         return self.stop - self.start
 
 
-def bouts_of(states: np.ndarray, stretch: np.ndarray) -> Bouts:
+def _cut(states: np.ndarray, stretch: np.ndarray) -> _Bouts:
     """Cut frames, in order of time, where the state or the stretch changes."""
-    new_stretch = np.append(True, stretch[1:] != stretch[:-1])[: len(states)]
-    new_state = np.append(True, states[1:] != states[:-1])[: len(states)]
-    start = np.flatnonzero(new_stretch | new_state)
-    stop, opens = np.append(start[1:], len(states)), new_stretch[start]
-    closes = np.append(opens[1:], True)[: len(start)]
-    return Bouts(start, stop[: len(start)], states[start], opens, closes, stretch[start])
+    opens = np.append(True, stretch[1:] != stretch[:-1])
+    start = np.flatnonzero(opens | np.append(True, states[1:] != states[:-1]))
+    return _Bouts(start, np.append(start[1:], len(states)), states[start], opens[start], stretch[start])
+
+
+def _bouts_of_worms(y_true: Any, y_pred: Any, worm: Any) -> Iterator[tuple[Any, _Bouts, _Bouts]]:
+    """Yield each worm with its true and its predicted bouts, both cut where the true states have a gap."""
+    true, predicted = same_frames(y_true, y_pred, "state", str)
+    worms = worms_of(y_true, worm)
+    frames = frame_of_rows(y_true, worms)
+    check_frames_differ(worms, frames, "give each recording its own worm name, or drop repeated rows")
+    known = np.flatnonzero(true != UNKNOWN)
+    stretches = sequences_of(worms[known], frames[known])
+    rows = known[np.concatenate(stretches)]
+    stretch = np.repeat(np.arange(len(stretches)), list(map(len, stretches)))
+    for name in pd.unique(worms[rows]):
+        own = worms[rows] == name
+        yield name, *(_cut(states[rows[own]], stretch[own]) for states in (true, predicted))
 
 
 def worms_of(states: Any, worm: Any) -> np.ndarray:
@@ -76,37 +87,6 @@ def same_frames(y_true: Any, y_pred: Any, what: str, dtype: type) -> tuple[np.nd
     return true, predicted
 
 
-def _table_of_frames(states: Any, worm: Any, frame: Any, **others: Any) -> pd.DataFrame:
-    """Put the frames whose state is known in order of worm and frame, with `others` as further columns.
-
-    The column ``stretch`` counts runs of consecutive known frames of one worm.
-    """
-    values = states_as_text(states, "states")
-    if values.ndim != 1:
-        raise ValueError(f"states have shape {values.shape}; pass one state a frame, (n_frames,)")
-    worms = worms_of(states, worm)
-    frames = frame_of_rows(states, worms) if frame is None else np.asarray(frame)
-    table = pd.DataFrame({"worm": worms, "frame": frames, "state": values, **others})
-    check_frames_differ(worms, frames, "give each recording its own worm name, or drop repeated rows")
-    table = table.sort_values(["worm", "frame"], ignore_index=True)
-    table = table[table["state"] != UNKNOWN].reset_index(drop=True)
-    breaks = (table["frame"].diff() != 1) | (table["worm"] != table["worm"].shift())
-    return table.assign(stretch=breaks.cumsum())
-
-
-def pairs_of_bouts(y_true: Any, y_pred: Any, worm: Any = None, frame: Any = None) -> Iterator[tuple[Any, Bouts, Bouts]]:
-    """Yield each worm with its true and its predicted bouts, both cut where the true states have a gap."""
-    _, predictions = same_frames(y_true, y_pred, "state", str)
-    both_labelled = isinstance(y_true, pd.Series) and isinstance(y_pred, pd.Series)
-    if both_labelled and not y_true.index.equals(y_pred.index):
-        raise ValueError("y_true and y_pred have different indices; align them with y_pred.loc[y_true.index]")
-    table = _table_of_frames(y_true, worm, frame, predicted=predictions)
-    for name, rows in table.groupby("worm", sort=True):
-        columns = (rows[column].to_numpy(dtype=str) for column in ("state", "predicted"))
-        true, predicted = (bouts_of(states, rows["stretch"].to_numpy()) for states in columns)
-        yield name, true, predicted
-
-
 def frames_a_second(fps: float | Mapping[Any, float], worm: Any) -> float:
     """Return the frame rate of a worm, from one rate for all or from a mapping."""
     if isinstance(fps, Mapping) and worm not in fps:
@@ -114,7 +94,7 @@ def frames_a_second(fps: float | Mapping[Any, float], worm: Any) -> float:
     return check_positive("fps", fps[worm] if isinstance(fps, Mapping) else fps, "frames a second")
 
 
-def match_onsets(true: Bouts, predicted: Bouts, *, fps: float, tolerance: float) -> dict[str, float]:
+def _match_onsets(true: _Bouts, predicted: _Bouts, *, fps: float, tolerance: float) -> dict[str, float]:
     """Compare when the bouts of a worm begin; see :func:`score_bouts`."""
     seen, found = ~true.opens, ~predicted.opens & (predicted.state != UNKNOWN)
     delay = predicted.start[found] - true.start[seen][:, None]
@@ -141,52 +121,7 @@ def match_onsets(true: Bouts, predicted: Bouts, *, fps: float, tolerance: float)
     }
 
 
-def find_bouts(states: Any, *, worm: Any = None, frame: Any = None) -> pd.DataFrame:
-    """List the bouts of every worm.
-
-    Parameters
-    ----------
-    states : Series or array-like of str, shape (n_frames,)
-        State of each frame; a Series of :func:`skworm.frames.make_frames` carries worms and frames.
-    worm : array-like of shape (n_frames,), optional
-        Worm of each frame; by default the index level ``"worm"``.
-    frame : array-like of int, shape (n_frames,), optional
-        Frame numbers; by default the index level ``"frame"``, else the row order within each worm.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a bout: ``worm``, ``state``, ``first_frame``, ``n_frames``, and whether its beginning and its end were
-        seen (``onset_seen``, ``end_seen``): a bout beside a gap, or at either end of a recording, may have been longer.
-
-    Raises
-    ------
-    ValueError
-        If worms are missing, or a frame of a worm comes twice.
-
-    Examples
-    --------
-    >>> from skworm.metrics import find_bouts
-    >>> find_bouts(["forward", "forward", "reverse", "unknown", "reverse"], worm=["a"] * 5)
-      worm    state  first_frame  n_frames  onset_seen  end_seen
-    0    a  forward            0         2       False      True
-    1    a  reverse            2         1        True     False
-    2    a  reverse            4         1       False     False
-    """
-    table, bouts = _bouts_of_worms(states, worm, frame)
-    return pd.DataFrame(
-        {
-            "worm": table["worm"].to_numpy()[bouts.start],
-            "state": bouts.state,
-            "first_frame": table["frame"].to_numpy()[bouts.start],
-            "n_frames": bouts.n_frames,
-            "onset_seen": ~bouts.opens,
-            "end_seen": ~bouts.closes,
-        }
-    )
-
-
-def segment_f1(y_true: Any, y_pred: Any, *, threshold: float = 0.5, worm: Any = None, frame: Any = None) -> float:
+def segment_f1(y_true: Any, y_pred: Any, *, threshold: float = 0.5, worm: Any = None) -> float:
     """Compute the F1 score over bouts: a predicted bout is right where it overlaps a true one of its state enough.
 
     A predicted bout takes the true bout of the same state with the largest overlap, intersection over union. It is
@@ -199,8 +134,8 @@ def segment_f1(y_true: Any, y_pred: Any, *, threshold: float = 0.5, worm: Any = 
         True and predicted states; frames whose true state is ``"unknown"`` are left out.
     threshold : float in (0, 1], default=0.5
         Least overlap; .10, .25 and .50 are usual.
-    worm, frame : array-like of shape (n_frames,), optional
-        Worm and frame number of each row; by default the index levels of `y_true`.
+    worm : array-like of shape (n_frames,), optional
+        Worm of each row; by default the index level ``"worm"`` of `y_true`, whose level ``"frame"`` tells gaps.
 
     Returns
     -------
@@ -226,35 +161,8 @@ def segment_f1(y_true: Any, y_pred: Any, *, threshold: float = 0.5, worm: Any = 
     """
     if not isinstance(threshold, Real) or not 0 < float(threshold) <= 1:
         raise ValueError(f"threshold={threshold!r} must be a number above 0 and at most 1, such as 0.5")
-    pairs = pairs_of_bouts(y_true, y_pred, worm, frame)
-    return mean_of_worms(_segment_f1(*pair, threshold) for _, *pair in pairs)
-
-
-def transition_matrix(states: Any, *, worm: Any = None, frame: Any = None) -> pd.DataFrame:
-    """Count which state follows which, from bout to bout.
-
-    Parameters
-    ----------
-    states, worm, frame
-        As in :func:`find_bouts`, whose errors are raised.
-
-    Returns
-    -------
-    pandas.DataFrame of int, shape (n_states, n_states)
-        Transitions from the state of the row to that of the column, over all worms; the diagonal is 0. Divide by the
-        row sums for probabilities.
-
-    Examples
-    --------
-    >>> from skworm.metrics import transition_matrix
-    >>> transition_matrix(["forward", "reverse", "reverse", "forward", "reverse"], worm=["a"] * 5)
-             forward  reverse
-    forward        0        2
-    reverse        1        0
-    """
-    _, bouts = _bouts_of_worms(states, worm, frame)
-    names = np.unique(bouts.state)
-    return pd.DataFrame(_transitions(bouts, names), index=names, columns=names)
+    scores = [_segment_f1(*both, threshold) for _, *both in _bouts_of_worms(y_true, y_pred, worm)]
+    return float(np.mean(scores)) if scores else np.nan
 
 
 def score_bouts(
@@ -264,7 +172,6 @@ def score_bouts(
     fps: float | Mapping[Any, float],
     tolerance: float = 3.0,
     worm: Any = None,
-    frame: Any = None,
 ) -> pd.DataFrame:
     """Score predicted states bout by bout, in every way that skworm knows.
 
@@ -279,8 +186,8 @@ def score_bouts(
         Frames a second.
     tolerance : float, default=3.0
         Seconds.
-    worm, frame : array-like of shape (n_frames,), optional
-        Worm and frame number of each row; by default the index levels of `y_true`.
+    worm : array-like of shape (n_frames,), optional
+        Worm of each row; by default the index level ``"worm"`` of `y_true`, whose level ``"frame"`` tells gaps.
 
     Returns
     -------
@@ -314,24 +221,19 @@ def score_bouts(
     """
     check_positive("tolerance", tolerance, "seconds")
     rows = {}
-    for name, true, predicted in pairs_of_bouts(y_true, y_pred, worm, frame):
+    for name, true, predicted in _bouts_of_worms(y_true, y_pred, worm):
         rate = frames_a_second(fps, name)
         rows[name] = {
             "n_bouts": len(true.state),
             "n_predicted_bouts": int((predicted.state != UNKNOWN).sum()),
             **{f"segment_f1_{100 * t:.0f}": _segment_f1(true, predicted, t) for t in (0.10, 0.25, 0.50)},
-            **match_onsets(true, predicted, fps=rate, tolerance=tolerance),
-            "dwell_time_distance": dwell_time_distance(true, predicted) / rate,
+            **_match_onsets(true, predicted, fps=rate, tolerance=tolerance),
+            "dwell_time_distance": _dwell_time_distance(true, predicted) / rate,
         }
     return pd.DataFrame(list(rows.values()), index=pd.Index(rows, name="worm"))
 
 
-def _bouts_of_worms(states: Any, worm: Any, frame: Any) -> tuple[pd.DataFrame, Bouts]:
-    table = _table_of_frames(states, worm, frame)
-    return table, bouts_of(table["state"].to_numpy(dtype=str), table["stretch"].to_numpy())
-
-
-def _segment_f1(true: Bouts, predicted: Bouts, threshold: float) -> float:
+def _segment_f1(true: _Bouts, predicted: _Bouts, threshold: float) -> float:
     """Return the F1 score over the bouts of a worm; see :func:`segment_f1`."""
     taken = np.zeros(len(true.state), dtype=bool)
     for start, stop, state in zip(predicted.start, predicted.stop, predicted.state, strict=True):
@@ -344,24 +246,10 @@ def _segment_f1(true: Bouts, predicted: Bouts, threshold: float) -> float:
     return 2 * float(taken.sum()) / (len(true.state) + (predicted.state != UNKNOWN).sum())
 
 
-def dwell_time_distance(true: Bouts, predicted: Bouts) -> float:
+def _dwell_time_distance(true: _Bouts, predicted: _Bouts) -> float:
     """Return the distance between bout durations in frames; see :func:`score_bouts`."""
     distances = []
     for state in np.unique(true.state):
         lengths = predicted.n_frames[predicted.state == state]
         distances.append(wasserstein_distance(true.n_frames[true.state == state], lengths if len(lengths) else [0.0]))
     return float(np.mean(distances))
-
-
-def _transitions(bouts: Bouts, names: np.ndarray) -> np.ndarray:
-    code = np.searchsorted(names, bouts.state)
-    counts = np.zeros((len(names), len(names)), dtype=int)
-    follows = np.flatnonzero(~bouts.opens[1:])
-    np.add.at(counts, (code[follows], code[follows + 1]), 1)
-    return counts
-
-
-def mean_of_worms(values: Iterable[float]) -> float:
-    """Return the mean of the values that are not NaN, NaN where none is."""
-    defined = [value for value in values if not np.isnan(value)]
-    return float(np.mean(defined)) if defined else np.nan
