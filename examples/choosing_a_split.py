@@ -14,7 +14,7 @@ from skworm.datasets import load_recordings, make_worms
 from skworm.frames import make_frames
 from skworm.inspection import leakage_report
 from skworm.model_selection import cross_validate_worms
-from skworm.plotting import LeakageDisplay, WormScoresDisplay
+from skworm.plotting import WormScoresDisplay
 
 recordings = load_recordings(sys.argv[1]) if sys.argv[1:] else make_worms(n_worms=4, n_frames=1500, random_state=0)
 X, y = make_frames(recordings, states="4")
@@ -52,9 +52,7 @@ display = WormScoresDisplay.from_results(
 display.figure_.savefig("splits.png", dpi=150)
 
 # %%
-# What the clock has, fold by fold, and a figure for the supplement:
+# How much of it comes from training windows right beside the held-out ones:
 
 report = leakage_report(X, y, cv=shuffled)
 print(report.groupby(["fold_by", "gap"]).mean(numeric_only=True).round(3))
-leakage = LeakageDisplay(report).plot()
-leakage.figure_.savefig("leakage.png", dpi=150)

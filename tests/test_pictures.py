@@ -176,20 +176,6 @@ def importance():
     return displays.NeuronImportanceDisplay(pd.DataFrame(rows)).plot()
 
 
-def leakage():
-    rng = np.random.RandomState(0)
-    rows = [
-        {"fold_by": fold_by, "gap": gap, "worm": worm, "share_touching": touching, "accuracy_majority": 0.55 + noise,
-         "accuracy_clock": clock + noise, "accuracy_estimator": 0.9 + noise / 2}
-        for fold_by, gap, touching, clock in (
-            ("shuffled_windows", 0, 0.98, 0.97), ("contiguous_blocks", 0, 0.04, 0.65), ("contiguous_blocks", 8, 0, 0.6)
-        )
-        for worm in ("worm-a", "worm-b", "worm-c")
-        for noise in (0.06 * (rng.random_sample() - 0.5),)
-    ]  # fmt: skip
-    return displays.LeakageDisplay(pd.DataFrame(rows), estimator_label="GNN").plot()
-
-
 def own_states(draw):
     """Draw a worm that roams and dwells, in states that skworm does not know."""
     worm = worms()[0]
@@ -216,7 +202,7 @@ PICTURES = {
     for draw in (
         recording, traces, ethogram, ethogram_of_new_worms, confusion, confusion_of_a_classifier, training_worms,
         labelled_seconds, scores_of_worms, errors_by_step, trajectory, behavior, graph, signed_graph, manifold,
-        flat_manifold, reliability, importance, leakage,
+        flat_manifold, reliability, importance,
     )
 }  # fmt: skip
 # Root mean square of the difference of pixels, of 255. From matplotlib 3.8 to 3.11 it is 0, but for cells of imshow,

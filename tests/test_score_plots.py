@@ -2,13 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from sklearn.dummy import DummyClassifier
 
 from skworm.paper.figures import mark_departure
 from skworm.plotting import (
     ConfusionDisplay,
-    LeakageDisplay,
     ScoreCurveDisplay,
     TrajectoryErrorDisplay,
     WormScoresDisplay,
@@ -152,43 +150,6 @@ def test_training_worms_are_counted():
         ScoreCurveDisplay.from_results(results.assign(train_worms="a+b"), score="macro_f1")
     with pytest.raises(ValueError, match="no model 'MLP'; choose among GNN"):
         ScoreCurveDisplay.from_results(results, score="macro_f1", models={"MLP": "MLP"})
-
-
-@pytest.fixture
-def report():
-    rows = {
-        "fold_by": ["shuffled_windows"] * 2 + ["contiguous_blocks"] * 2, "gap": [0, 0, 8, 8], "worm": list("abab"),
-        "share_touching": [1.0, 0.9, 0.0, 0.0], "accuracy_majority": 0.5, "accuracy_clock": [1.0, 0.9, 0.5, 0.7],
-    }  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def test_leakage_has_a_row_for_each_kind_of_fold(report):
-    display = LeakageDisplay(report.assign(accuracy_estimator=0.8), estimator_label="GNN").plot()
-    scores, windows = display.axes_
-    assert [label.get_text() for label in scores.get_yticklabels()] == [
-        "shuffled windows",
-        "contiguous blocks,\ngap of 8 frames",
-    ]
-    line, _, (bar,) = display.means_["contiguous blocks,\ngap of 8 frames", "clock"].lines
-    assert line.get_xdata() == pytest.approx([60])
-    ends = np.asarray(bar.get_segments()[0], dtype=float)[:, 0]
-    np.testing.assert_allclose(ends, 60 + np.sqrt(2) * np.array([-10, 10]))
-    np.testing.assert_allclose(display.dots_["shuffled windows", "clock"].get_xdata(), [100, 90])
-    assert display.bars_["shuffled windows"].get_width() == pytest.approx(95)
-    assert (scores.get_xlabel(), windows.get_xlabel()) == ("Accuracy (%)", "Held-out windows (%)")
-    assert [text.get_text() for text in display.figure_.legends[0].get_texts()][-1] == "GNN"
-
-
-def test_leakage_goes_into_given_axes_and_without_an_estimator(report):
-    axes = Figure().subplots(1, 2)
-    display = LeakageDisplay(report).plot(ax=axes)
-    assert display.axes_ == list(axes)
-    assert {model for _, model in display.means_} == {"clock", "majority"}
-    with pytest.raises(ValueError, match="ax holds 1 axes for 2 panels"):
-        display.plot(ax=axes[0])
-    with pytest.raises(ValueError, match=r"lacks the columns \['share_touching'\]; pass what leakage_report"):
-        LeakageDisplay(report.drop(columns="share_touching")).plot()
 
 
 def test_no_panel_of_errors_cuts_off_what_another_one_shows():

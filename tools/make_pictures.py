@@ -1,6 +1,6 @@
 """Make the pictures of the documentation again.
 
-    python tools/make_pictures.py --data FOLDER [velocity leakage ...] [--long]
+    python tools/make_pictures.py --data FOLDER [velocity splits ...] [--long]
 
 Each picture is what an example, a benchmark or a command draws; ``PICTURES`` says which. FOLDER holds the recordings of
 Kato et al. 2015. Without names all pictures are made whose fits take minutes; with ``--long`` the others too. A
@@ -48,7 +48,7 @@ REPRODUCE = ("-c", "from skworm.cli import main; main()", "reproduce")
 PICTURES = {
     "readme": Picture(((str(ROOT / "tools" / "readme_picture.py"), "{data}", "a.png"),)),
     "velocity": Picture(((str(ROOT / "examples" / "velocity.py"),),), "velocity.png"),
-    "leakage": Picture(((str(ROOT / "examples" / "choosing_a_split.py"), "{data}"),), "leakage.png"),
+    "splits": Picture(((str(ROOT / "examples" / "choosing_a_split.py"), "{data}"),), "splits.png"),
     "graphs": Picture((benchmark("true_graph", "--data", "{data}", "--methods", "functional", "--picture", "a.png"),)),
     "figure4cd": Picture(
         ((*REPRODUCE, "figure4cd", "--data", "{data}", "--out", "out"),),

@@ -71,8 +71,6 @@ GREY, LIGHT = "#666666", "#DDDDDD"
 BAR, DOT = "#C6DDEC", "#0072B2"
 """Colours of a mean and of its worms where all models have the same."""
 
-MEAN_OVER_WORMS = "mean ± SD over worms; a dot for each worm"
-
 
 def ink() -> str:
     """Return the colour of measured signals, which is that of text: black on a light page, white on a dark one."""

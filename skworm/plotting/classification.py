@@ -1,4 +1,4 @@
-"""Classifiers of states: confusion, reliability of probabilities, leakage between folds, importance of neurons."""
+"""Classifiers of states: confusion, reliability of probabilities, importance of neurons."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ _INCHES_A_STATE, _DARK, _MATRICES_A_ROW = 0.44, 50, 2
 _INCHES_A_CURVE, _CURVES_A_ROW = 2.3, 3
 _INCHES_A_NEURON, _SPREAD_OF_WORMS = 0.24, 0.22
 _DOT_OF_ALL_FRAMES, _LEAST_SHARE, _CONFIDENCE = 60.0, 0.01, "Confidence (probability)"
-_INCHES_A_KIND, _SPREAD_OF_MODELS, _SPREAD_OF_DOTS, _BELOW_MEAN = 0.8, 0.28, 0.03, 0.11
-_MARKERS = {"clock": "s", "majority": "D", "estimator": "o"}
 
 
 class ConfusionDisplay(base.ClassifierDisplay):
@@ -234,88 +232,6 @@ class ReliabilityDisplay(base.ClassifierDisplay):
         base.tidy(axes, grid="both")
         if self._own_figure:
             axes.label_outer()
-
-
-class LeakageDisplay(base.Display):
-    r"""Scores on held-out windows beside the share of them that touch training, a row for each kind of fold.
-
-    The clock looks at no neuron. What it scores is memory of the moment, and shrinks as fewer held-out windows lie
-    right beside a training window.
-
-    Parameters
-    ----------
-    report : pandas.DataFrame
-        The table of :func:`skworm.inspection.leakage_report`.
-    estimator_label : str, default="estimator"
-        What the legend calls the model that was scored beside the clock.
-
-    Attributes
-    ----------
-    means_, dots_ : dict
-        Means with error bars, and dots of worms by (folds, model); models are ``"clock"``, ``"majority"`` and where
-        the report has it ``"estimator"``.
-    bars_ : dict
-        Shares of windows by folds, mean over worms.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skworm.plotting import LeakageDisplay
-    >>> report = pd.DataFrame({
-    ...     "fold_by": ["shuffled_windows", "contiguous_blocks"], "gap": [0, 8], "worm": "worm-a",
-    ...     "share_touching": [0.99, 0.0], "accuracy_majority": 0.6, "accuracy_clock": [0.97, 0.62],
-    ... })
-    >>> display = LeakageDisplay(report).plot()
-    >>> [label.get_text() for label in display.axes_[0].get_yticklabels()]
-    ['shuffled windows', 'contiguous blocks,\ngap of 8 frames']
-    """
-
-    report: pd.DataFrame
-    _: KW_ONLY
-    estimator_label: str = "estimator"
-
-    def _draw(self, ax: Any) -> None:
-        wanted = ("fold_by", "gap", "worm", "share_touching", "accuracy_majority", "accuracy_clock")
-        base.require_columns(self.report, wanted, "what leakage_report returned")
-        kinds: Any = self.report.groupby(["fold_by", "gap"], sort=False)
-        folds: dict[str, pd.DataFrame] = {
-            base.readable(fold_by) + (f",\ngap of {gap} frames" if gap else ""): rows for (fold_by, gap), rows in kinds
-        }
-        self._make_axes(ax, 2, (7.2, 1.5 + _INCHES_A_KIND * len(folds)), sharey=True, width_ratios=[3, 2])
-        self.means_: dict[tuple[str, str], Any] = {}
-        self.dots_: dict[tuple[str, str], Any] = {}
-        self.bars_: dict[str, Any] = {}
-        models = {"clock": "clock (frame number alone)", "majority": "most frequent state"}
-        models |= {"estimator": self.estimator_label} if "accuracy_estimator" in self.report else {}
-        for position, (name, rows) in enumerate(folds.items()):
-            self._draw_scores(position, name, rows, list(models))
-            shares = 100 * rows["share_touching"].to_numpy()
-            beside = position + np.linspace(-_SPREAD_OF_MODELS, _SPREAD_OF_MODELS, len(shares))
-            self.bars_[name] = self.axes_[1].barh(position, shares.mean(), height=0.62, color=base.BAR)[0]
-            base.draw_dots(self.axes_[1], shares, beside, base.DOT, clip_on=False)
-        texts = {"Accuracy (%)": "Score on held-out windows", "Held-out windows (%)": "Touching a training window"}
-        for axes, (label, title) in zip(self.axes_, texts.items(), strict=True):
-            base.name_rows(axes, list(folds))
-            axes.tick_params(labelleft=axes is self.ax_ or not self._own_figure or self._width is not None)
-            axes.set_xlabel(label)
-            axes.set_title(title, fontsize="medium")
-            base.tidy(axes, grid="x")
-        self.axes_[1].set_xlim(0, 100)
-        handles = {label: self.means_[next(iter(folds)), model] for model, label in models.items()}
-        self._add_legend(handles, axes=self.axes_[0], title=base.MEAN_OVER_WORMS)
-
-    def _draw_scores(self, position: int, name: str, rows: pd.DataFrame, models: list[str]) -> None:
-        for place, model in enumerate(models):
-            y = position + _SPREAD_OF_MODELS * (place - (len(models) - 1) / 2)
-            values = 100 * rows[f"accuracy_{model}"].to_numpy()
-            color = base.style_of_model(model, models)[0]
-            # Dots lie below their mean, which would hide them.
-            below = y + _BELOW_MEAN + np.linspace(-_SPREAD_OF_DOTS, _SPREAD_OF_DOTS, len(values))
-            self.dots_[name, model] = base.draw_dots(self.axes_[0], values, below, color)
-            spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            self.means_[name, model] = self.axes_[0].errorbar(
-                float(values.mean()), y, xerr=spread, fmt=_MARKERS[model], color=color, markersize=5, elinewidth=1
-            )
 
 
 class NeuronImportanceDisplay(base.Display):

@@ -217,7 +217,7 @@ class ScoreCurveDisplay(ResultsDisplay, kw_only=True):
 
     _x: ClassVar[str | None] = _TRAIN_WORMS
     _unit: ClassVar[float] = 100
-    _legend_title: ClassVar[str | None] = base.MEAN_OVER_WORMS
+    _legend_title: ClassVar[str | None] = "mean ± SD over worms; a dot for each worm"
 
     def _draw(self, ax: Any) -> None:
         models = self._labels_of_models()
