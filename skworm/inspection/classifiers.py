@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skworm.frames.index import FRAME_LEVEL, column_names, parse_column_names
 from skworm.metrics import score_states
-from skworm.model_selection import WormGroupKFold, WormSplit
-from skworm.model_selection.cross_validation import check_splitter, one_torch_thread
+from skworm.model_selection import WormGroupKFold, WormSplit, cross_validate_worms
+from skworm.model_selection.cross_validation import check_splitter
 from skworm.model_selection.samples import StateSamples
 from skworm.parameters import check_whole
 from skworm.recording import UNKNOWN
@@ -124,15 +123,13 @@ def _scorer(estimator: Any, scoring: Any) -> _Scorer:
     return lambda X, y: float(scorer(estimator, X[y != UNKNOWN], y[y != UNKNOWN]))
 
 
-_KEYS = ["fold_by", "gap", "worm"]
-
-
-def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold, estimator: Any = None) -> pd.DataFrame:
+def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold) -> pd.DataFrame:
     """Measure what remembering the moment is worth, for shuffled windows and for contiguous blocks.
 
     Behaviour and activity change slowly, so the frames next to a held-out window reveal much of it. The clock, which
     gives each held-out frame the state of the training frame with the nearest frame number, looks at no neuron: its
-    score says nothing about the brain. A model deserves credit for what it scores beyond the clock.
+    score says nothing about the brain. A model deserves credit for what it scores beyond the clock, on the same splits
+    (:func:`skworm.model_selection.cross_validate_worms`).
 
     Parameters
     ----------
@@ -145,16 +142,14 @@ def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold, es
     cv : WormGroupKFold
         The splits. Its `fold_by` and `gap` are replaced by those of the report, one after the other: shuffled windows,
         contiguous blocks, and contiguous blocks with a gap of one window.
-    estimator : scikit-learn classifier, optional
-        A model to score beside the clock, on the same splits.
 
     Returns
     -------
     pandas.DataFrame
         One row for each kind of fold and worm. Columns: ``fold_by``; ``gap``, frames; ``worm``; ``share_touching``, the
         share of its held-out windows with training frames of known state in the window right before or right after;
-        ``accuracy_majority``, of the most frequent training state; ``accuracy_clock``; with an estimator,
-        ``accuracy_estimator``. All are means over the fits that train on the worm, on its held-out windows.
+        ``accuracy_majority``, of the most frequent training state; ``accuracy_clock``. All are means over the fits that
+        train on the worm, on its held-out windows.
 
     Raises
     ------
@@ -181,7 +176,6 @@ def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold, es
     """
     check_splitter(cv)
     frames = StateSamples.checked("X", X, y, groups)
-    models = frames.baselines() if estimator is None else {**frames.baselines(), "estimator": estimator}
     # The same shuffle in every call of a splitter, whatever kind of random_state cv has.
     seed = int(check_random_state(cv.random_state).randint(2**31 - 1))
     parts = []
@@ -189,27 +183,13 @@ def leakage_report(X: Any, y: Any, groups: Any = None, *, cv: WormGroupKFold, es
         splitter = copy.copy(cv)
         splitter.fold_by, splitter.gap, splitter.random_state = fold_by, gap, seed
         splits = list(splitter.split_worms(frames.X, frames.y, frames.worm))
-        part = pd.concat([_share_touching(frames, splits, cv.window), _accuracies(models, frames, splits)], axis=1)
+        scores = cross_validate_worms({}, frames.X, frames.y, groups=frames.animal, cv=splitter, verbose=0).table
+        held_out = scores[scores["evaluation"] == "held_out_windows"]
+        accuracy = held_out.groupby(["worm", "model"])["accuracy"].mean().unstack("model").add_prefix("accuracy_")
+        part = pd.concat([_share_touching(frames, splits, cv.window), accuracy], axis=1)
         parts.append(part.rename_axis("worm").reset_index().assign(fold_by=fold_by, gap=gap))
     report = pd.concat(parts, ignore_index=True)
-    return report[[*_KEYS, *report.columns.drop(_KEYS)]]
-
-
-def _accuracies(models: dict[str, Any], frames: StateSamples, splits: list[WormSplit]) -> pd.DataFrame:
-    """Return the mean accuracy of each model on the held-out windows of each worm."""
-    rows = []
-    for split in splits:
-        frames.check_split(split)
-        for name, model in models.items():
-            fitted = clone(model)
-            with one_torch_thread(fitted):
-                groups = frames.groups_of_fit(fitted, split.train)
-                fitted.fit(*frames.training_samples(split.train), **groups)
-                predicted = fitted.predict(frames.X.iloc[split.held_out])
-            for scores in frames.scores(split.held_out, predicted):
-                rows.append({"worm": scores["worm"], "model": f"accuracy_{name}", "accuracy": scores["accuracy"]})
-    by_worm = pd.DataFrame(rows).groupby(["worm", "model"])["accuracy"].mean().unstack("model")
-    return by_worm[[f"accuracy_{name}" for name in models]]
+    return report[["fold_by", "gap", "worm", "share_touching", "accuracy_majority", "accuracy_clock"]]
 
 
 def _share_touching(frames: StateSamples, splits: list[WormSplit], length: int) -> pd.Series:
