@@ -12,7 +12,7 @@ from skworm import GNNStateClassifier
 from skworm.datasets import make_worms
 from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.inspection import compare_graphs, functional_graph, neuron_importance
-from skworm.plotting import GraphDisplay, NeuronImportanceDisplay
+from skworm.plotting import GraphDisplay
 
 recordings, true_graph = make_worms(n_worms=3, n_frames=1500, random_state=0, return_graph=True)
 
@@ -50,5 +50,4 @@ for name, graph in compared_with_truth.items():
 # frames of one neuron are shuffled. Neurons that tell the same stand in for each other.
 
 importance = neuron_importance(fits[0], X, y, n_repeats=2, random_state=0)
-bars = NeuronImportanceDisplay(importance).plot()
-bars.figure_.savefig("importance.png", dpi=150)
+print(importance.groupby("neuron")["drop"].mean().sort_values(ascending=False).round(3).to_string())

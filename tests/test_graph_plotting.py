@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from skworm import GNNStateClassifier
 from skworm.datasets import load_connectome, make_worms
 from skworm.frames import make_frames
-from skworm.plotting import GraphDisplay, NeuronImportanceDisplay
+from skworm.plotting import GraphDisplay
 
 NAMES = ["RID", "AVAL", "VB01", "AVAR"]
 
@@ -98,32 +98,3 @@ def test_graphs_of_a_fitted_network_are_drawn_into_given_axes():
 def test_wrong_options_of_a_graph_are_named(graph):
     with pytest.raises(ValueError, match="has no row or no column for 'ALA'; choose among AVAL, AVAR"):
         GraphDisplay(graph, neurons=["ALA"]).plot()
-
-
-def test_importance_has_a_bar_a_neuron_and_a_dot_a_worm():
-    rows = [
-        {"neuron": neuron, "worm": worm, "repeat": repeat, "drop": drop + 0.1 * (worm == "b") + 0.02 * repeat}
-        for neuron, drop in (("RID", 0.0), ("AVAL", 0.3))
-        for worm in ("a", "b", "c")
-        for repeat in (0, 1)
-    ]
-    display = NeuronImportanceDisplay(pd.DataFrame(rows), xlabel="Drop of macro F1").plot()
-    draw(display)
-    assert labels(display.ax_.get_yticklabels()) == ["AVAL", "RID"]
-    assert display.bars_["AVAL"].get_width() == pytest.approx(0.31 + 0.1 / 3)
-    np.testing.assert_allclose(display.dots_["AVAL"].get_xdata(), [0.31, 0.41, 0.31])
-    assert display.ax_.get_xlabel() == "Drop of macro F1"
-    axes = Figure().subplots()
-    assert NeuronImportanceDisplay(pd.DataFrame(rows)).plot(ax=axes).ax_ is axes
-    with pytest.raises(ValueError, match=r"lacks the columns \['drop'\]"):
-        NeuronImportanceDisplay(pd.DataFrame({"neuron": ["a"], "worm": ["b"]})).plot()
-
-
-def test_importance_for_one_worm_has_its_name_and_no_mean_over_worms():
-    rows = pd.DataFrame({"neuron": ["RID", "AVAL"], "worm": "worm-a", "drop": [0.0, 0.3]})
-    display = NeuronImportanceDisplay(rows).plot()
-    draw(display)
-    assert display.ax_.get_title() == "worm-a"
-    assert display.ax_.get_legend() is None
-    assert display.dots_ == {}
-    assert display.bars_["AVAL"].get_width() == pytest.approx(0.3)

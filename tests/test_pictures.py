@@ -166,16 +166,6 @@ def reliability():
     return displays.ReliabilityDisplay.from_predictions(y, models, classes=["forward", "reverse"])
 
 
-def importance():
-    rng = np.random.RandomState(0)
-    rows = [
-        {"neuron": neuron, "worm": worm, "drop": 0.1 / (place + 1) + 0.02 * (rng.random_sample() - 0.5)}
-        for place, neuron in enumerate(PAPER_NEURONS)
-        for worm in ("worm-a", "worm-b", "worm-c")
-    ]
-    return displays.NeuronImportanceDisplay(pd.DataFrame(rows)).plot()
-
-
 def own_states(draw):
     """Draw a worm that roams and dwells, in states that skworm does not know."""
     worm = worms()[0]
@@ -202,7 +192,7 @@ PICTURES = {
     for draw in (
         recording, traces, ethogram, ethogram_of_new_worms, confusion, confusion_of_a_classifier, training_worms,
         labelled_seconds, scores_of_worms, errors_by_step, trajectory, behavior, graph, signed_graph, manifold,
-        flat_manifold, reliability, importance,
+        flat_manifold, reliability,
     )
 }  # fmt: skip
 # Root mean square of the difference of pixels, of 255. From matplotlib 3.8 to 3.11 it is 0, but for cells of imshow,

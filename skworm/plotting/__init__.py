@@ -1,7 +1,7 @@
 """Pictures of recordings, behaviour, scores, manifolds, trajectories and graphs, as scikit-learn style displays."""
 
 from skworm.plotting.base import LINE_COLORS, STATE_COLORS, Display
-from skworm.plotting.classification import ConfusionDisplay, NeuronImportanceDisplay, ReliabilityDisplay
+from skworm.plotting.classification import ConfusionDisplay, ReliabilityDisplay
 from skworm.plotting.graphs import GraphDisplay
 from skworm.plotting.recordings import EthogramDisplay, ManifoldDisplay, RecordingDisplay, TraceDisplay
 from skworm.plotting.scores import ScoreCurveDisplay, TrajectoryErrorDisplay, WormScoresDisplay
@@ -16,7 +16,6 @@ __all__ = [
     "EthogramDisplay",
     "GraphDisplay",
     "ManifoldDisplay",
-    "NeuronImportanceDisplay",
     "RecordingDisplay",
     "ReliabilityDisplay",
     "ScoreCurveDisplay",

@@ -68,8 +68,8 @@ BASELINE_STYLES = {
 GREY, LIGHT = "#666666", "#DDDDDD"
 """Colours of lines that guide the eye, and of cells without a value."""
 
-BAR, DOT = "#C6DDEC", "#0072B2"
-"""Colours of a mean and of its worms where all models have the same."""
+DOT = "#0072B2"
+"""Colour of the dots of worms where all models have the same."""
 
 
 def ink() -> str:
@@ -319,10 +319,10 @@ def tidy(axes: Axes, *, grid: Literal["x", "y", "both"] | None = None, left: boo
         axes.set_axisbelow(True)
 
 
-def name_rows(axes: Axes, names: Sequence[str], *, margin: float = 0.5, **style: Any) -> None:
-    """Name the rows of a picture, from top to bottom, with some room above the first."""
+def name_rows(axes: Axes, names: Sequence[str], **style: Any) -> None:
+    """Name the rows of a picture, from top to bottom."""
     axes.set_yticks(range(len(names)), names, **style)
-    axes.set_ylim(len(names) - 1 + margin, -margin)
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
 
 

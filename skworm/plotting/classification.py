@@ -1,4 +1,4 @@
-"""Classifiers of states: confusion, reliability of probabilities, importance of neurons."""
+"""Classifiers of states: confusion, and reliability of probabilities."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _INCHES_A_STATE, _DARK, _MATRICES_A_ROW = 0.44, 50, 2
 _INCHES_A_CURVE, _CURVES_A_ROW = 2.3, 3
-_INCHES_A_NEURON, _SPREAD_OF_WORMS = 0.24, 0.22
 _DOT_OF_ALL_FRAMES, _LEAST_SHARE, _CONFIDENCE = 60.0, 0.01, "Confidence (probability)"
 
 
@@ -232,58 +231,3 @@ class ReliabilityDisplay(base.ClassifierDisplay):
         base.tidy(axes, grid="both")
         if self._own_figure:
             axes.label_outer()
-
-
-class NeuronImportanceDisplay(base.Display):
-    """Drop of the score without each neuron: a bar for the mean over worms, and a dot for each worm.
-
-    Parameters
-    ----------
-    importance : pandas.DataFrame
-        The table of :func:`skworm.inspection.neuron_importance`: columns ``neuron, worm, drop``. Several rows of a
-        neuron and worm are averaged; the largest mean drop is drawn on top.
-    xlabel : str, default="Drop of accuracy (fraction)"
-        Label of the axis.
-
-    Attributes
-    ----------
-    bars_, dots_ : dict
-        Bars, and dots of all worms together, by neuron; no dots for one worm, whose drops the bars show.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skworm.plotting import NeuronImportanceDisplay
-    >>> importance = pd.DataFrame({"neuron": ["ALA", "AVAL"], "worm": "worm-a", "drop": [0.0, 0.2]})
-    >>> display = NeuronImportanceDisplay(importance).plot()
-    >>> [label.get_text() for label in display.ax_.get_yticklabels()]
-    ['AVAL', 'ALA']
-    """
-
-    importance: pd.DataFrame
-    _: KW_ONLY
-    xlabel: str = "Drop of accuracy (fraction)"
-
-    def _draw(self, ax: Any) -> None:
-        base.require_columns(self.importance, ("neuron", "worm", "drop"), "what neuron_importance returned")
-        drops = self.importance.groupby(["neuron", "worm"], sort=False)["drop"].mean().unstack("worm")
-        drops = drops.loc[drops.mean(axis=1).sort_values(ascending=False, kind="stable").index]
-        self._make_axes(ax, 1, (4.8, 1.1 + _INCHES_A_NEURON * len(drops)))
-        self.bars_: dict[str, Any] = {}
-        self.dots_: dict[str, Any] = {}
-        several = drops.shape[1] > 1
-        for position, (neuron, values) in enumerate(drops.iterrows()):
-            color = base.BAR if several else base.DOT
-            self.bars_[str(neuron)] = self.ax_.barh(position, values.mean(), height=0.72, color=color)[0]
-            if several:
-                below = position + np.linspace(-_SPREAD_OF_WORMS, _SPREAD_OF_WORMS, len(values))
-                self.dots_[str(neuron)] = base.draw_dots(self.ax_, values, below, base.DOT)
-        self.ax_.axvline(0, color=base.GREY, linewidth=0.8)
-        base.name_rows(self.ax_, list(self.bars_), margin=0.6, fontsize="small")
-        self.ax_.set_xlabel(self.xlabel)
-        base.tidy(self.ax_, grid="x", left=False)
-        if several:
-            handles = {"mean over worms": next(iter(self.bars_.values())), "one worm": next(iter(self.dots_.values()))}
-            base.add_legend(self.ax_, handles, loc="lower right")
-        else:
-            self.ax_.set_title(str(drops.columns[0]), fontsize="medium")
