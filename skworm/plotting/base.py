@@ -84,13 +84,6 @@ def readable(name: Any) -> str:
     return str(name).replace("held_out", "held-out").replace("_", " ")
 
 
-def connectome_label(connectome: Any) -> str:
-    """Return what a legend calls a connectome: with its authors and year, where it tells its reference."""
-    # "White, Southgate, Thomson & Brenner 1986, Phil. Trans. ..." has more than two authors.
-    found = re.match(r"(.*?)(,.*?| et al\..*?)? (\d{4})\b", str(getattr(connectome, "attrs", {}).get("reference", "")))
-    return f"connectome ({found[1]}{' et al.' if found[2] else ''} {found[3]})" if found else "reference"
-
-
 def label_of_score(score: str) -> str:
     """Return the name of a score that is drawn in per cent as the label of its axis."""
     return f"{readable(score).capitalize().replace('f1', 'F1')} (%)"
@@ -326,11 +319,11 @@ def name_rows(axes: Axes, names: Sequence[str], **style: Any) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def chosen_neurons(wanted: Sequence[str], known: Collection[str], whose: str, lack: str = "no neuron") -> list[str]:
+def chosen_neurons(wanted: Sequence[str], known: Collection[str], whose: str) -> list[str]:
     """Return the neurons that are to be shown, in their order, if all of them are known."""
     lacking = [neuron for neuron in wanted if neuron not in known]
     if lacking or not len(wanted):
-        found = f"has {lack} {lacking[0]!r}" if lacking else "is to be shown without neurons"
+        found = f"has no neuron {lacking[0]!r}" if lacking else "is to be shown without neurons"
         raise ValueError(f"{whose} {found}; choose among {', '.join(map(str, known))}")
     return list(wanted)
 

@@ -167,7 +167,12 @@ def draw(path, recordings):
     left.spines[["top", "right"]].set_visible(False)
     graph = functional_graph(recordings, neurons=neurons_of(recordings), n_shifts=0).t
     graph = graph.mask(np.eye(len(graph), dtype=bool))
-    GraphDisplay(graph, reference=load_connectome(kind="both"), label="Functional graph, t over worms").plot(ax=right)
+    GraphDisplay(
+        graph,
+        reference=load_connectome(kind="both"),
+        reference_label="edge of the connectome (White et al. 1986)",
+        label="Functional graph, t over worms",
+    ).plot(ax=right)
     figure.savefig(path, dpi=200)
 
 
