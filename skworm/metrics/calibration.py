@@ -6,42 +6,46 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from skworm.frames.index import check_same_order
 from skworm.metrics.bouts import states_as_text, worms_of
-from skworm.parameters import check_choice, check_whole
+from skworm.parameters import check_whole
 from skworm.recording import UNKNOWN
 
 _SUM_TOLERANCE = 1e-3
 
 
 def reliability_curve(
-    y_true: Any, probabilities: Any, *, classes: Any, n_bins: int = 10, binning: str = "equal_width"
+    y_true: Any, probabilities: Any, *, classes: Any, worm: Any = None, n_bins: int = 10
 ) -> pd.DataFrame:
-    """Compare confidence and accuracy bin by bin, over all frames together.
+    """Compare confidence and accuracy of each worm in equally wide bins of [0, 1].
 
     Parameters
     ----------
-    y_true, probabilities, classes, n_bins, binning
+    y_true, probabilities, classes, worm
         As in :func:`calibration_report`, whose errors are raised.
+    n_bins : int, default=10
+        Bins.
 
     Returns
     -------
     pandas.DataFrame
-        One row a bin that is not empty, index ``"bin"``: mean ``confidence``, ``accuracy``, ``n_frames``.
+        One row a bin that is not empty, index ``"worm"`` and ``"bin"``: mean ``confidence``, ``accuracy``,
+        ``n_frames``.
 
     Examples
     --------
     >>> from skworm.metrics import reliability_curve
     >>> probabilities = [[0.75, 0.25], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
     >>> states = ["forward", "reverse", "reverse", "reverse"]
-    >>> reliability_curve(states, probabilities, classes=["forward", "reverse"], n_bins=2)
-         confidence  accuracy  n_frames
-    bin
-    1        0.8125      0.75         4
+    >>> reliability_curve(states, probabilities, classes=["forward", "reverse"], worm=["a"] * 4, n_bins=2)
+              confidence  accuracy  n_frames
+    worm bin
+    a    1        0.8125      0.75         4
     """
-    return _curve(_frames(y_true, probabilities, classes), n_bins, binning)
+    check_whole(1, n_bins=n_bins)
+    frames = _frames(y_true, probabilities, classes, worms_of(y_true, worm))
+    return _by_bin(frames, (frames["confidence"] * n_bins).astype(int).clip(upper=n_bins - 1))
 
 
 def calibration_report(
@@ -51,13 +55,13 @@ def calibration_report(
     classes: Any,
     worm: Any = None,
     n_bins: int = 15,
-    binning: str = "equal_mass",
 ) -> pd.DataFrame:
     """Measure for each worm whether probabilities hold what they promise.
 
     Frames are binned by the probability of their most probable state, the confidence. The expected calibration error is
     the mean over frames of the distance, within a bin, between mean confidence and accuracy. Errors of opposite sign in
-    two worms do not cancel, as they would in all frames together.
+    two worms do not cancel, as they would in all frames together. Bins hold equally many frames: confidences crowd near
+    1, where equal widths would put most frames into one bin.
 
     Parameters
     ----------
@@ -70,10 +74,7 @@ def calibration_report(
     worm : array-like of shape (n_frames,), optional
         Worm of each frame; by default the index level ``"worm"`` of `y_true`.
     n_bins : int, default=15
-        Bins.
-    binning : {"equal_mass", "equal_width"}, default="equal_mass"
-        Bins that hold equally many frames, or equally wide bins of [0, 1]. Confidences crowd near 1, where equal
-        widths put most frames into one bin.
+        Bins of each worm.
 
     Returns
     -------
@@ -102,17 +103,19 @@ def calibration_report(
     >>> report["expected_calibration_error"].round(2).to_dict()
     {'a': 0.1, 'b': 0.6}
     """
+    check_whole(1, n_bins=n_bins)
     worms = worms_of(y_true, worm)
-    frames = _frames(y_true, probabilities, classes, worm=worms)
-    by_worm = {name: frames[frames["worm"] == name] for name in np.unique(worms)}
-    rows = []
-    for own in by_worm.values():
-        curve = _curve(own, n_bins, binning)
-        errors = (curve["confidence"] - curve["accuracy"]).abs()
-        row = {"n_frames": len(own), **own[["accuracy", "confidence"]].mean()}
-        row["expected_calibration_error"] = np.average(errors, weights=curve["n_frames"]) if len(curve) else np.nan
-        rows.append({**row, "log_loss": own["log_loss"].mean()})
-    return pd.DataFrame(rows, index=pd.Index(by_worm, name="worm"))
+    frames = _frames(y_true, probabilities, classes, worms)
+    by_worm = frames.groupby("worm")
+    # Equal confidences share a bin: divided in the order of rows, each would hold a bout.
+    first = by_worm["confidence"].rank(method="min") - 1
+    bins = _by_bin(frames, (first * n_bins // by_worm["confidence"].transform("size")).astype(int))
+    errors = (bins["confidence"] - bins["accuracy"]).abs() * bins["n_frames"]
+    report = by_worm[["accuracy", "confidence", "log_loss"]].mean()
+    report.insert(0, "n_frames", by_worm.size())
+    report.insert(3, "expected_calibration_error", errors.groupby("worm").sum() / report["n_frames"])
+    report = report.reindex(pd.Index(np.unique(worms), name="worm"))
+    return report.assign(n_frames=report["n_frames"].fillna(0).astype(int))
 
 
 def coverage_report(y_true: Any, sets: pd.DataFrame, *, worm: Any = None) -> pd.DataFrame:
@@ -161,8 +164,8 @@ def coverage_report(y_true: Any, sets: pd.DataFrame, *, worm: Any = None) -> pd.
     return pd.concat([by_worm.size().rename("n_frames"), by_worm.mean()], axis=1)
 
 
-def _frames(y_true: Any, probabilities: Any, classes: Any, **others: Any) -> pd.DataFrame:
-    """Return a row for each frame of known state: confidence, whether it is right, and log loss, beside `others`."""
+def _frames(y_true: Any, probabilities: Any, classes: Any, worm: np.ndarray) -> pd.DataFrame:
+    """Return a row for each frame of known state: worm, confidence, whether it is right, and log loss."""
     states, names = states_as_text(y_true), np.asarray(classes, dtype=str)
     check_same_order(y_true, probabilities, ("y_true", "probabilities"))
     if isinstance(probabilities, pd.DataFrame) and set(probabilities.columns) == set(names):
@@ -183,18 +186,10 @@ def _frames(y_true: Any, probabilities: Any, classes: Any, **others: Any) -> pd.
     of_true = np.where(states[:, None] == names, values, 0.0).sum(axis=1)
     with np.errstate(divide="ignore"):
         scores = {"confidence": values.max(axis=1), "accuracy": names[top] == states, "log_loss": -np.log(of_true)}
-    return pd.DataFrame({**others, **scores})[states != UNKNOWN]
+    return pd.DataFrame({"worm": worm, **scores})[states != UNKNOWN]
 
 
-def _curve(frames: pd.DataFrame, n_bins: int, binning: str) -> pd.DataFrame:
-    check_whole(1, n_bins=n_bins)
-    check_choice(("equal_mass", "equal_width"), binning=binning)
-    confidence = frames["confidence"].to_numpy()
-    if binning == "equal_width":
-        number = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
-    else:
-        # Equal confidences share a bin: divided in the order of rows, each would hold a bout.
-        first = rankdata(confidence, method="min").astype(int) - 1
-        number = first * n_bins // max(len(frames), 1)
-    by_bin = frames[["confidence", "accuracy"]].groupby(pd.Index(number, name="bin"))
-    return pd.concat([by_bin.mean(), by_bin.size().rename("n_frames")], axis=1)
+def _by_bin(frames: pd.DataFrame, number: pd.Series) -> pd.DataFrame:
+    """Return mean confidence, accuracy and number of frames of each worm and bin."""
+    bins = frames.groupby(["worm", number.rename("bin")])
+    return bins[["confidence", "accuracy"]].mean().assign(n_frames=bins.size())

@@ -166,7 +166,7 @@ class ReliabilityDisplay(base.ClassifierDisplay):
 
     @classmethod
     def from_predictions(
-        cls, y_true: Any, probabilities: Any, *, classes: Any, worm: Any = None, n_bins: int = 10, ax: Any = None
+        cls, y_true: Any, probabilities: Any, *, classes: Any, worm: Any = None, ax: Any = None
     ) -> Self:
         """Draw the reliability of probabilities.
 
@@ -178,8 +178,6 @@ class ReliabilityDisplay(base.ClassifierDisplay):
         classes : array-like of str, shape (n_states,)
             States of the columns.
         %(worm)s
-        n_bins : int, default=10
-            Bins of equal width.
         %(ax)s
         """
         models = probabilities if isinstance(probabilities, Mapping) else {"": probabilities}
@@ -187,11 +185,8 @@ class ReliabilityDisplay(base.ClassifierDisplay):
         for panel, values in models.items():
             report = calibration_report(y_true, values, classes=classes, worm=worm)
             errors[panel] = float(report["expected_calibration_error"].mean())
-            worms, states = np.asarray(worm_of_rows(y_true, worm)), np.asarray(y_true, dtype=str)
-            for name in report.index:
-                rows = worms == name
-                curve = reliability_curve(states[rows], np.asarray(values)[rows], classes=classes, n_bins=n_bins)
-                parts.append(curve.assign(panel=panel, worm=str(name)))
+            curve = reliability_curve(y_true, values, classes=classes, worm=worm)
+            parts.append(curve.reset_index().assign(panel=panel))
         return cls(pd.concat(parts, ignore_index=True), errors=errors).plot(ax=ax)
 
     def _draw(self, ax: Any) -> None:
