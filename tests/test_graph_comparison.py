@@ -38,8 +38,8 @@ def test_a_graph_agrees_with_itself(sparse):
     assert result["n_pairs"].unique().tolist() == [N * (N - 1)]
     assert (result["n_edges"] == np.count_nonzero(sparse)).all()
     assert (result["null_mean"] < result["null_percentile_95"]).all()
+    # The random graphs differ from the reference.
     assert (result["null_percentile_95"] < 1).all()
-    assert result.attrs["share_moved"] > 0.3
 
 
 def test_a_transposed_graph_does_not(sparse):
@@ -96,12 +96,9 @@ def test_an_unknown_pair_does_not_count(sparse):
         compare(unknown, sparse)
 
 
-def test_self_edges_count_only_where_asked(sparse):
-    inferred = sparse + np.diag(np.linspace(5, 9, N))
-    assert compare(inferred, sparse)["value"].tolist() == pytest.approx([1, 1, 1, 1])
-    result = compare(inferred, sparse, diagonal=True)
-    assert result["n_pairs"].unique().tolist() == [N * N]
-    assert (result["value"] < 0.9).all()
+def test_neither_self_edges_nor_signs_count(sparse):
+    signs = np.where(np.add.outer(range(N), range(N)) % 2, 1, -1)
+    assert compare(sparse + np.diag(np.linspace(5, 9, N)), sparse * signs)["value"].tolist() == pytest.approx([1] * 4)
 
 
 def test_neurons_are_matched_by_name(sparse):
@@ -111,9 +108,7 @@ def test_neurons_are_matched_by_name(sparse):
     inferred = inferred.drop(index="AVI", columns="AVI")
     result = compare(inferred, reference)
     assert result["value"].tolist() == pytest.approx([1, 1, 1, 1])
-    assert result.attrs["neurons"] == ["VB01", "VB02", *NAMES[2:-1]]
-    assert result.attrs["reference_only"] == ["AVI"]
-    assert result.attrs["inferred_only"] == []
+    assert result["n_neurons"].unique().tolist() == [N - 1]
     with pytest.raises(ValueError, match=r"share 3 neurons, \['AVA', 'AVB', 'AVC'\]; at least 4 are needed"):
         compare(sparse.iloc[:3, :3], sparse)
     twice = graph_of(np.eye(5), ["VB1", "VB01", "AVA", "AVB", "AVC"])
@@ -123,19 +118,9 @@ def test_neurons_are_matched_by_name(sparse):
         compare(sparse.to_numpy(), sparse)
 
 
-def test_signs_and_thresholds_of_a_reference(sparse):
-    signs = np.where(np.add.outer(range(N), range(N)) % 2, 1, -1)
-    assert compare(sparse, sparse * signs)["value"].tolist() == pytest.approx([1, 1, 1, 1])
-    signed = compare(sparse * signs, sparse * signs, signed=True)
-    assert (signed["n_edges"] == ((sparse * signs) > 0).sum().sum()).all()
-    assert signed["value"].tolist() == pytest.approx([1, 1, 1, 1])
-    assert (compare(sparse, sparse, edge_threshold=1.5)["n_edges"] == (sparse > 1.5).sum().sum()).all()
-
-
 def test_nothing_to_compare_is_nan(sparse):
     result = compare(sparse, graph_of(np.ones((N, N))))
     assert result[["value", "p_value"]].isna().all(axis=None)
-    assert result.attrs["share_moved"] == 0
     with pytest.raises(ValueError, match="n_permutations=0 must be a whole number"):
         compare(sparse, sparse, n_permutations=0)
 

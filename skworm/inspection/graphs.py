@@ -68,15 +68,13 @@ def compare_graphs(
     *,
     n_permutations: int = 1000,
     random_state: Any = None,
-    diagonal: bool = False,
-    signed: bool = False,
-    edge_threshold: float = 0.0,
 ) -> pd.DataFrame:
     """Compare the weights of an inferred graph with a reference graph, beside two kinds of chance.
 
     Both are tables [pre, post]: rows send, columns receive. The names of their axes have to say so, and a table
     [post, pre] or [response, stimulated] is transposed. Neurons are matched by name (``"VB1"`` is ``"VB01"``), and
-    those that only one graph has are left out, as is a pair that is NaN in the reference, and so unknown.
+    those that only one graph has are left out, as are self edges, and a pair that is NaN in the reference, and so
+    unknown. Signs of the reference do not count: an edge is where its weight is not 0.
 
     Parameters
     ----------
@@ -90,12 +88,6 @@ def compare_graphs(
         Random graphs for each kind of chance.
     random_state : int, RandomState instance or None, default=None
         Seed of the random graphs.
-    diagonal : bool, default=False
-        Count self edges too.
-    signed : bool, default=False
-        Rank pairs by the reference's weights as they are, not by their absolute values; inferred weights have no sign.
-    edge_threshold : float, default=0.0
-        A pair is an edge, for AUROC, where the reference's weight (absolute unless `signed`) is greater than this.
 
     Returns
     -------
@@ -111,9 +103,7 @@ def compare_graphs(
         - ``p_value``: (1 + random graphs that do at least as well) / (1 + `n_permutations`), one-sided;
         - ``n_pairs``, ``n_edges`` and ``n_neurons`` that count.
 
-        ``attrs`` have the ``"neurons"``, those ``"inferred_only"`` and ``"reference_only"``, and ``"share_moved"``, the
-        mean share of edges that rewiring put elsewhere. Value and p are NaN where the reference has no edge, nothing
-        but edges, or the same weight everywhere.
+        Value and p are NaN where the reference has no edge, nothing but edges, or the same weight everywhere.
 
     Raises
     ------
@@ -154,47 +144,34 @@ def compare_graphs(
             f"inferred and reference share {len(neurons)} neurons, {neurons}; at least {_FEWEST_SHARED_NEURONS} are "
             f"needed. Inferred has {inferred.index.tolist()[:8]}, reference {reference.index.tolist()[:8]}"
         )
-    weights, strengths = (graph.loc[neurons, neurons].to_numpy() for graph in (inferred, reference))
-    strengths = strengths if signed else np.abs(strengths)
-    between = ~np.eye(len(neurons), dtype=bool)
-    counted = (between | diagonal) & ~np.isnan(strengths)
+    weights, strengths = (graph.loc[neurons, neurons].to_numpy() for graph in (inferred, reference.abs()))
+    counted = ~np.eye(len(neurons), dtype=bool) & ~np.isnan(strengths)
     if not counted.any():
         raise ValueError("reference knows no pair of the shared neurons: all are NaN; take another measure of it")
-    statistics = partial(_statistics, counted=counted, edge_threshold=edge_threshold)
+    statistics = partial(_statistics, counted=counted)
     rng = check_random_state(random_state)
     orders = [rng.permutation(len(neurons)) for _ in range(n_permutations)]
     permuted = [statistics(weights[np.ix_(order, order)], strengths) for order in orders]
-    edges = (strengths != 0) & between & counted
     symmetric = np.array_equal(strengths, strengths.T, equal_nan=True)
-    graph, rewired, moved = strengths, [], []
+    graph, rewired = strengths, []
     for _ in range(n_permutations):
         # Each random graph goes on from the one before, and so ever farther away from the reference.
         graph = rewire(graph, counted, rng, symmetric=symmetric)
         rewired.append(statistics(weights, graph))
-        moved.append((edges & (graph == 0)).sum() / max(1, edges.sum()))
     observed = statistics(weights, strengths)
     rows = [
         {"statistic": statistic, "null": null, **_against_chance(observed[column], np.array(chance)[:, column])}
         for column, statistic in enumerate(("spearman", "auroc"))
         for null, chance in (("permuted_labels", permuted), ("rewired_reference", rewired))
     ]
-    n_edges = int((strengths[counted] > edge_threshold).sum())
-    table = pd.DataFrame(rows).assign(n_pairs=int(counted.sum()), n_edges=n_edges, n_neurons=len(neurons))
-    table.attrs = {
-        "neurons": neurons,
-        "inferred_only": [name for name in inferred.index if name not in neurons],
-        "reference_only": [name for name in reference.index if name not in neurons],
-        "share_moved": float(np.mean(moved)),
-    }
-    return table
+    n_edges = np.count_nonzero(strengths[counted])
+    return pd.DataFrame(rows).assign(n_pairs=int(counted.sum()), n_edges=n_edges, n_neurons=len(neurons))
 
 
-def _statistics(
-    weights: np.ndarray, strengths: np.ndarray, counted: np.ndarray, edge_threshold: float
-) -> tuple[float, float]:
+def _statistics(weights: np.ndarray, strengths: np.ndarray, counted: np.ndarray) -> tuple[float, float]:
     """Return the rank correlation and the AUROC over the pairs that count."""
     ranks, strengths = rankdata(weights[counted]), strengths[counted]
-    is_edge = strengths > edge_threshold
+    is_edge = strengths > 0
     n_edges, n_others = int(is_edge.sum()), int((~is_edge).sum())
     auroc = np.nan
     if n_edges and n_others:
