@@ -163,7 +163,6 @@ def test_scale_and_order_do_not_matter():
         ({"given": "velocity"}, "velocity"),
         ({"given": "states", "history": 120}, "history"),
         ({"history": -1}, "history"),
-        ({"lag": np.nan}, "lag"),
         ({"n_shifts": 1.5}, "n_shifts"),
     ],
 )

@@ -11,14 +11,13 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from skworm.frames.resampling import follows_a_gap
 from skworm.frames.table import list_recordings
 from skworm.parameters import check_whole
 from skworm.recording import Recording, neuron_name
 
 _N_COMPONENTS = 20
 _RIDGE = 1.0
-# A step between frames of more than this many usual ones is a gap. Nothing is learned across a gap longer than `lag`.
-_GAP = 1.5
 # Circular shifts by less than this would leave slow signals almost in place.
 _MIN_SHIFT_SECONDS = 30.0
 _SPARE_FRAMES = 2
@@ -82,14 +81,14 @@ def functional_graph(
     neurons: str | Sequence[str] = "shared",
     given: str | Sequence[str] = ("states", "other_neurons"),
     history: float = 3.3,
-    lag: float | None = None,
     n_shifts: int = 200,
     random_state: Any = None,
 ) -> FunctionalGraph:
     """Infer relations between neurons beyond what drives all of them.
 
-    In each worm the change of each neuron over `lag` is regressed on the levels of all neurons (ridge regression),
-    after what `given` explains has been regressed out of both. Worms are then averaged, each worm one vote.
+    In each worm the change of each neuron to the next frame is regressed on the levels of all neurons (ridge
+    regression), after what `given` explains has been regressed out of both. Worms are then averaged, each worm one
+    vote.
 
     Parameters
     ----------
@@ -103,8 +102,6 @@ def functional_graph(
         the frames around. ``()`` regresses nothing out.
     history : float, default=3.3
         Seconds before and after a frame from which states and behaviour are taken.
-    lag : float, default=None
-        Seconds over which a neuron changes; by default one frame of each recording.
     n_shifts : int, default=200
         Circular shifts for the p-values, which are NaN without any.
     random_state : int, RandomState instance or None, default=None
@@ -143,12 +140,11 @@ def functional_graph(
     names = _chosen(worms, neurons)
     wanted = (given,) if isinstance(given, str) else tuple(given)
     check_whole(0, n_shifts=n_shifts)
-    for name, value in {"history": history, "lag": lag or 0}.items():
-        if not isinstance(value, Real) or not 0 <= value < np.inf:
-            raise ValueError(f"{name}={value!r} must be a number of seconds, at least 0")
+    if not isinstance(history, Real) or not 0 <= history < np.inf:
+        raise ValueError(f"history={history!r} must be a number of seconds, at least 0")
     rng = check_random_state(random_state)
     maps = [
-        _LinearMap(worm, own, wanted, history, lag)
+        _LinearMap(worm, own, wanted, history)
         for worm in worms
         if len(own := [name for name in names if _has(worm, name)]) > 1
     ]
@@ -172,25 +168,22 @@ def functional_graph(
 class _LinearMap:
     """Levels and changes of the neurons of one worm, with what is given regressed out of both."""
 
-    def __init__(
-        self, recording: Recording, neurons: list[str], given: tuple[str, ...], history: float, lag: float | None
-    ) -> None:
+    def __init__(self, recording: Recording, neurons: list[str], given: tuple[str, ...], history: float) -> None:
         self.worm, self.neurons = recording.worm, neurons
-        step = 1 if lag is None else max(1, round(lag * recording.fps))
         traces = recording.traces[:, [recording.neurons.index(name) for name in neurons]]
         around = round(history * recording.fps)
         columns = [np.ones((recording.n_frames, 1))]
         for name in given:
             if name == "other_neurons":
                 components = _components(recording, neurons)
-                columns += [components, np.roll(components, -step, axis=0)]
+                columns += [components, np.roll(components, -1, axis=0)]
             else:
                 columns.append(_around(_signals(recording, name), around))
-        explained = np.hstack(columns)[:-step]
-        before, after = traces[:-step], traces[step:]
-        usual = step * float(np.median(np.diff(recording.time)))
-        apart = recording.time[step:] - recording.time[:-step]
-        whole = np.isfinite(before).all(axis=1) & np.isfinite(after).all(axis=1) & (apart < _GAP * usual)
+        explained = np.hstack(columns)[:-1]
+        before, after = traces[:-1], traces[1:]
+        # Nothing is learned across a gap.
+        joined = ~follows_a_gap(recording.time)[1:]
+        whole = np.isfinite(before).all(axis=1) & np.isfinite(after).all(axis=1) & joined
         explained, before, change = explained[whole], before[whole], (after - before)[whole]
         basis, sizes, _ = np.linalg.svd(explained, full_matrices=False)
         basis = basis[:, sizes > 1e-8 * sizes[:1]]
