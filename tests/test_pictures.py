@@ -146,13 +146,13 @@ def signed_graph():
     return displays.GraphDisplay(traces.corr(), reference=load_connectome(), label="Correlation").plot()
 
 
-def manifold(components=None):
+def manifold(n_components=3):
     X, y = frames()
-    return displays.ManifoldDisplay.from_estimator(AsymmetricDiffusionMap().fit(X), X, y, components=components)
+    return displays.ManifoldDisplay.from_estimator(AsymmetricDiffusionMap(n_components=n_components).fit(X), X, y)
 
 
 def flat_manifold():
-    return manifold((0, 1))
+    return manifold(2)
 
 
 def reliability():

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
 from skworm.frames.index import check_frames_differ, frame_of_rows, worm_of_rows
 from skworm.frames.resampling import follows_a_gap
@@ -267,11 +266,10 @@ class ManifoldDisplay(base.Display):
     Parameters
     ----------
     embedding : array-like of shape (n_frames, n_components)
-        Coordinates; a DataFrame with index levels ``("worm", "frame")`` shows where a trajectory is interrupted.
+        Coordinates, of which the first three are shown; a DataFrame with index levels ``("worm", "frame")`` shows where
+        a trajectory is interrupted.
     states : array-like of str, shape (n_frames,), optional
         State of each frame.
-    components : tuple of two or three int, optional
-        Coordinates to show, counted from 0; by default the first three, or two where there are no more.
 
     Attributes
     ----------
@@ -293,30 +291,29 @@ class ManifoldDisplay(base.Display):
     embedding: Any
     _: KW_ONLY
     states: Any = None
-    components: tuple[int, ...] | None = None
 
     @classmethod
-    def from_estimator(cls, estimator: Any, X: Any, y: Any = None, *, ax: Any = None, **options: Any) -> Self:
+    def from_estimator(cls, estimator: Any, X: Any, y: Any = None, *, ax: Any = None) -> Self:
         """Place frames on a fitted manifold, and draw them.
 
         Parameters
         ----------
-        estimator : AsymmetricDiffusionMap or Pipeline
-            A fitted transformer, or a pipeline that ends with one or with a classifier on top of one.
+        estimator : transformer
+            A fitted :class:`skworm.AsymmetricDiffusionMap`; of a pipeline with a classifier at its end, ``model[:-1]``.
         X : array-like of shape (n_frames, n_features)
             Frames; a DataFrame of :func:`skworm.frames.make_frames` carries worms and frame numbers.
         y : array-like of str, shape (n_frames,), optional
             State of each frame.
-        %(options)s
+        %(ax)s
         """
-        if isinstance(estimator, Pipeline) and not hasattr(estimator[-1], "transform"):
-            estimator = estimator[:-1]
         embedding = pd.DataFrame(np.asarray(estimator.transform(X)), index=getattr(X, "index", None))
-        return cls(embedding, states=y, **options).plot(ax=ax)
+        return cls(embedding, states=y).plot(ax=ax)
 
     def _draw(self, ax: Any) -> None:
         values = np.asarray(self.embedding, dtype=float)
-        pairs = list(combinations(self._chosen(values.shape[1]), 2))
+        pairs = list(combinations(range(min(3, values.shape[1])), 2))
+        if not pairs:
+            raise ValueError("embedding has one coordinate, and a picture needs two; fit more with n_components=")
         states = np.full(len(values), "trajectory") if self.states is None else np.asarray(self.states, dtype=str)
         if states.shape != (len(values),):
             raise ValueError(f"y has shape {states.shape}, but there are {len(values)} frames; pass one state a frame")
@@ -338,15 +335,6 @@ class ManifoldDisplay(base.Display):
             base.tidy(axes)
         if self.states is not None:
             self._add_legend(base.patches_of_states(states))
-
-    def _chosen(self, n_components: int) -> tuple[int, ...]:
-        chosen = tuple(range(min(3, n_components))) if self.components is None else tuple(self.components)
-        if len(chosen) not in (2, 3) or not set(chosen) <= set(range(n_components)):
-            raise ValueError(
-                f"components={chosen} are not two or three of the {n_components} coordinates, counted from 0; "
-                "choose others, or fit more with n_components="
-            )
-        return chosen
 
 
 def _chosen_neurons(worm: Recording, neurons: Sequence[str] | None, most: int | None = None) -> list[str]:
