@@ -43,7 +43,6 @@ display = TrajectoryDisplay(
     y[test],
     predicted,
     row=int(test.sum()) // 2,
-    fps=unseen.fps,
     models={"linear": "Linear", "mlp": "MLP"},
 ).plot()
 display.figure_.savefig("forecast.png", dpi=150)

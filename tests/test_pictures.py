@@ -122,7 +122,7 @@ def trajectory():
     X, y = frames("4", derivative="backward")
     inputs, Y = make_trajectories(X, burn_in=1, horizon=16)
     predicted = {"gnn": Y.to_numpy() + 0.05, "persistence": np.tile(inputs.to_numpy(), 16)}
-    return displays.TrajectoryDisplay(X, Y, predicted, row=60, states=y, fps=2.9).plot()
+    return displays.TrajectoryDisplay(X, Y, predicted, row=60, states=y).plot()
 
 
 def behavior():

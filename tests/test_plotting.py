@@ -253,24 +253,24 @@ def test_predicted_traces_go_on_from_the_last_observed_frame(trajectories):
     frames, states, X, Y = trajectories
     predicted = {"gnn": Y.to_numpy() + 0.1, "persistence": np.tile(X.to_numpy()[:, -4:], 6)}
     models = {"mlp": "MLP", "gnn": "GNN", "persistence": "Again"}
-    options = {"row": 3, "states": states, "fps": 2.0, "n_before": 5, "models": models}
+    options = {"row": 20, "states": states, "models": models}
     display = TrajectoryDisplay(frames, Y, predicted, **options).plot()
     draw(display)
-    worm, frame = Y.index[3]
+    worm, frame = Y.index[20]
     true = frames.loc[worm, "RID:trace"]
     line = display.lines_["RID", "gnn"]
-    np.testing.assert_allclose(line.get_xdata(), np.arange(7) / 2)
+    np.testing.assert_allclose(line.get_xdata(), np.arange(7) / frames.attrs["fps"][worm])
     np.testing.assert_allclose(line.get_ydata(), [true[frame], *(true.loc[frame + 1 : frame + 6] + 0.1)])
     # The second model of the legend has the second colour, though the first is not drawn here.
     assert to_rgb(line.get_color()) == to_rgb(LINE_COLORS[1])
-    np.testing.assert_allclose(display.lines_["RID", "true"].get_ydata(), true.loc[frame - 5 : frame + 6])
+    np.testing.assert_allclose(display.lines_["RID", "true"].get_ydata(), true.loc[frame - 16 : frame + 6])
     assert [text.get_text() for text in display.axes_[0].get_legend().get_texts()] == ["true", "GNN", "Again"]
     with pytest.raises(ValueError, match="no neuron 'ALA'; choose among AVAL, RID"):
         TrajectoryDisplay(frames, Y, predicted, row=0, neurons=["ALA"]).plot()
     with pytest.raises(ValueError, match="predictions of 'gnn' have shape"):
         TrajectoryDisplay(frames, Y, {"gnn": Y.iloc[:-1]}, row=0).plot()
-    with pytest.raises(ValueError, match="no node feature 'voltage'"):
-        TrajectoryDisplay(frames, Y, predicted, row=0, node_feature="voltage").plot()
+    with pytest.raises(ValueError, match="frames have no traces; their columns are"):
+        TrajectoryDisplay(frames.filter(like="derivative"), Y, predicted, row=0).plot()
 
 
 @pytest.fixture

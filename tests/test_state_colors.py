@@ -101,7 +101,7 @@ def test_rows_of_a_recording_have_the_colours_of_all_its_states():
     own = replace(worm, states=np.repeat(["dwelling", "roaming"], 100))
     X, y = make_frames(own, neurons=["AVAL"], states="as_recorded", derivative="backward")
     _, Y = make_trajectories(X, burn_in=1, horizon=4)
-    shown = [TrajectoryDisplay(X, Y, {}, row=row, states=y, n_before=2).plot() for row in (1, len(Y) - 1)]
+    shown = [TrajectoryDisplay(X, Y, {}, row=row, states=y).plot() for row in (3, len(Y) - 1)]
     labels = [[text.get_text() for text in display.figure_.legends[0].get_texts()] for display in shown]
     assert labels == [["dwelling"], ["roaming"]]
     colors = [to_hex(display.figure_.legends[0].legend_handles[0].get_facecolor()).upper() for display in shown]

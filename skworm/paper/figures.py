@@ -116,7 +116,6 @@ def example_figure(study: Study, networks: Sequence[str]) -> Any:
         row=int(places[abs(places - len(changes) // 2).argmin()]),
         neurons=[name for name in _EXAMPLE_NEURONS if name in study.neurons] or list(study.neurons[:6]),
         states=labels,
-        fps=unseen.fps,
         models={**BASELINE_LABELS, **{name: TRAJECTORY_MODELS[name].label for name in networks}},
     )
     return display.plot().figure_

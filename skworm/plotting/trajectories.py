@@ -11,14 +11,14 @@ import pandas as pd
 
 from skworm.frames.index import FRAME_LEVEL, SEPARATOR, WORM_LEVEL, parse_column_names
 from skworm.frames.resampling import frame_numbers
+from skworm.metrics.bouts import frames_a_second
 from skworm.plotting import base
 from skworm.recording import UNKNOWN, Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SHADE, _STRIP = 0.2, 0.06
-_UNITS = {"trace": "ΔF/F", "derivative": "ΔF/F/s"}
+_N_BEFORE, _SHADE, _STRIP = 16, 0.2, 0.06
 
 
 class TrajectoryDisplay(base.Display):
@@ -27,7 +27,8 @@ class TrajectoryDisplay(base.Display):
     Parameters
     ----------
     frames : pandas.DataFrame of shape (n_frames, n_columns)
-        The frames that the trajectories were made of, of :func:`skworm.frames.make_frames`.
+        The frames that the trajectories were made of, of :func:`skworm.frames.make_frames`. Where they know their frame
+        rate, the axis is in seconds.
     Y : pandas.DataFrame of shape (n_trajectories, horizon * n_columns)
         True frames of :func:`skworm.frames.make_trajectories`.
     predicted : mapping of str to array-like of shape (n_trajectories, horizon * n_columns)
@@ -36,14 +37,8 @@ class TrajectoryDisplay(base.Display):
         Row of `Y` to show.
     neurons : sequence of str, optional
         Neurons to show, from top to bottom; by default the first four.
-    node_feature : str, default="trace"
-        Node feature to show.
     states : pandas.Series of str, optional
         States of `frames`, same index levels.
-    n_before : int, default=16
-        Frames to show before the prediction.
-    fps : float, optional
-        Frames a second; with it the axis is in seconds.
     %(models)s
 
     Attributes
@@ -60,7 +55,7 @@ class TrajectoryDisplay(base.Display):
     >>> frames, _ = make_frames(make_worms(1, n_frames=200, random_state=0), states=None, derivative="backward")
     >>> X, Y = make_trajectories(frames)
     >>> predicted = {"persistence": PersistenceRegressor().fit(X, Y).predict(X)}
-    >>> display = TrajectoryDisplay(frames, Y, predicted, row=3, neurons=["AVAL", "RID"], fps=3.0).plot()
+    >>> display = TrajectoryDisplay(frames, Y, predicted, row=3, neurons=["AVAL", "RID"]).plot()
     >>> display.axes_[-1].get_xlabel()
     'Time after last observed frame (s)'
     """
@@ -71,48 +66,48 @@ class TrajectoryDisplay(base.Display):
     _: KW_ONLY
     row: int
     neurons: Sequence[str] | None = None
-    node_feature: str = "trace"
     states: pd.Series | None = None
-    n_before: int = 16
-    fps: float | None = None
     models: Mapping[str, str] | None = None
 
     def _draw(self, ax: Any) -> None:
         columns = list(self.frames.columns)
-        neurons = _chosen_neurons(columns, self.neurons, self.node_feature)
+        known, node_features = parse_column_names(columns) or ([], [])
+        if "trace" not in node_features:
+            raise ValueError(f"frames have no traces; their columns are {columns[:4]} and so on")
+        neurons = base.chosen_neurons(known[:4] if self.neurons is None else self.neurons, known, "the table of frames")
         arrays = base.checked_predictions(self.predicted, self.Y.shape, "Y")
         if not -len(self.Y) <= self.row < len(self.Y):
             raise ValueError(f"row={self.row} does not exist: Y has {len(self.Y)} trajectories, counted from 0")
         worm, frame = (self.Y.index.get_level_values(level)[self.row] for level in (WORM_LEVEL, FRAME_LEVEL))
-        shown = range(frame - self.n_before, frame + self.Y.shape[1] // len(columns) + 1)
+        shown = range(frame - _N_BEFORE, frame + self.Y.shape[1] // len(columns) + 1)
         true = self.frames.loc[worm].reindex(shown).to_numpy()
-        time = np.arange(-self.n_before, len(true) - self.n_before) / (self.fps or 1)
+        rates = self.frames.attrs.get("fps")
+        time = np.arange(-_N_BEFORE, len(true) - _N_BEFORE) / (1 if rates is None else frames_a_second(rates, worm))
         states = None if self.states is None else self.states.loc[worm].reindex(shown).fillna(UNKNOWN).to_numpy()
         # Colours are chosen for all states, so that every row of a recording has the same ones.
         colors = base.colors_of_states([] if self.states is None else [*self.states, UNKNOWN])
-        scope = self.frames.attrs.get("fit_scope")
-        unit = {None: "", "recording": "scaled"}.get(scope, _UNITS.get(self.node_feature, ""))
+        unit = {None: "", "recording": "\n(scaled)"}.get(self.frames.attrs.get("fit_scope"), "\n(ΔF/F)")
         size = (5.5, 1.5 + 0.95 * len(neurons))
         self._make_axes(ax, len(neurons), size, n_columns=1, sharex=True)
         self.lines_: dict[tuple[str, str], Any] = {}
         for axes, neuron in zip(self.axes_, neurons, strict=True):
             if states is not None:
                 _shade_states(axes, time, states, colors)
-            column = columns.index(f"{neuron}{SEPARATOR}{self.node_feature}")
+            column = columns.index(f"{neuron}{SEPARATOR}trace")
             self.lines_[neuron, base.TRUE] = axes.plot(time, true[:, column], color=base.ink(), linewidth=1.2)[0]
             for name, array in arrays.items():
                 # The prediction goes on from the last observed frame.
-                values = [true[self.n_before, column], *array[self.row].reshape(-1, len(columns))[:, column]]
+                values = [true[_N_BEFORE, column], *array[self.row].reshape(-1, len(columns))[:, column]]
                 color, style = base.style_of_model(name, self.models or self.predicted)
-                line = axes.plot(time[self.n_before :], values, color=color, linestyle=style, linewidth=1.5)[0]
+                line = axes.plot(time[_N_BEFORE:], values, color=color, linestyle=style, linewidth=1.5)[0]
                 self.lines_[neuron, name] = line
             axes.axvline(0, color=base.GREY, linewidth=0.8)
-            axes.set_ylabel(f"{neuron}\n({unit})" if unit else neuron, fontsize="small")
+            axes.set_ylabel(neuron + unit, fontsize="small")
             axes.set_xlim(time[0], time[-1])
             base.tidy(axes)
-        self.axes_[-1].set_xlabel(f"Time after last observed frame ({'frames' if self.fps is None else 's'})")
+        self.axes_[-1].set_xlabel(f"Time after last observed frame ({'frames' if rates is None else 's'})")
         lines = {model: line for (neuron, model), line in self.lines_.items() if neuron == neurons[0]}
-        self._add_legend_above(self.ax_, _labelled(lines, self.models), f"{worm}, frame {frame}, {self.node_feature}")
+        self._add_legend_above(self.ax_, _labelled(lines, self.models), f"{worm}, frame {frame}")
         if states is not None:
             self._add_legend(base.patches_of_states(states, colors))
 
@@ -213,10 +208,3 @@ def _shade_states(axes: Axes, time: np.ndarray, states: np.ndarray, colors: Mapp
         span, color = (time[begin] - half, time[end - 1] + half), colors[states[begin]]
         axes.axvspan(*span, color=color, alpha=_SHADE, linewidth=0)
         axes.axvspan(*span, ymax=_STRIP, color=color, linewidth=0)
-
-
-def _chosen_neurons(columns: list[str], neurons: Sequence[str] | None, node_feature: str) -> list[str]:
-    known, node_features = parse_column_names(columns) or ([], [])
-    if node_feature not in node_features:
-        raise ValueError(f"frames have no node feature {node_feature!r}; their columns are {columns[:4]} and so on")
-    return base.chosen_neurons(known[:4] if neurons is None else neurons, known, "the table of frames")
