@@ -20,7 +20,6 @@ from skworm.model_selection.samples import StateSamples
 from skworm.parameters import check_whole
 from skworm.recording import UNKNOWN
 
-_SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
 _Scorer = Callable[[pd.DataFrame, np.ndarray], float]
 
 
@@ -51,9 +50,9 @@ def neuron_importance(
         Shuffles of each neuron in each worm.
     random_state : int, RandomState instance or None, default=None
         Seed of the shuffles; all neurons of a worm are shuffled in the same `n_repeats` ways.
-    scoring : {"accuracy", "balanced_accuracy", "macro_f1"}, or a scorer of scikit-learn, default=None
-        Score of a worm, as :func:`skworm.metrics.score_states` gives it; None is the accuracy. Any other name of a
-        scorer, such as ``"neg_log_loss"``, or a callable ``scorer(estimator, X, y)`` gets the known frames alone.
+    scoring : str or callable, optional
+        Score of a worm, as scikit-learn takes it, such as ``"balanced_accuracy"`` or ``scorer(estimator, X, y)``, which
+        gets the known frames alone; by default the accuracy of the known frames, where all are predicted.
 
     Returns
     -------
@@ -117,8 +116,8 @@ def neuron_importance(
 
 
 def _scorer(estimator: Any, scoring: Any) -> _Scorer:
-    if scoring is None or scoring in _SCORES:
-        return lambda X, y: score_states(y, estimator.predict(X))[scoring or "accuracy"]
+    if scoring is None:
+        return lambda X, y: score_states(y, estimator.predict(X))["accuracy"]
     scorer = check_scoring(estimator, scoring=scoring)
     return lambda X, y: float(scorer(estimator, X[y != UNKNOWN], y[y != UNKNOWN]))
 
