@@ -73,7 +73,7 @@ def test_tables_of_decoded_states_show_both_strips():
 def test_bad_states_are_refused():
     with pytest.raises(ValueError, match=r"lacks the columns \['state'\]; pass that of decode_states"):
         EthogramDisplay(pd.DataFrame({"worm": ["a"], "time": [0.0]})).plot()
-    with pytest.raises(ValueError, match=r"states of 'GNN' have shape \(1,\), but there are 2 frames"):
+    with pytest.raises(ValueError, match=r"predictions of 'GNN' have shape \(1,\), but labelled has \(2,\)"):
         EthogramDisplay.from_predictions(["forward"] * 2, {"GNN": ["forward"]})
     with pytest.raises(ValueError, match="fps names no rate for worm 'b'"):
         EthogramDisplay.from_predictions(["forward"] * 2, ["forward"] * 2, worm=["a", "b"], fps={"a": 1.0})

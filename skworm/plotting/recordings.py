@@ -149,13 +149,11 @@ class EthogramDisplay(base.ClassifierDisplay):
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a frame: columns ``"worm"``, ``"time"``, and one of states for each strip. Frames that are absent, or
-        whose state is None, leave gaps.
+        One row a frame: columns ``"worm"``, ``"time"`` in seconds or else ``"frame"``, and one of states for each
+        strip. Frames that are absent, or whose state is None, leave gaps.
     strips : mapping of str to str, optional
         Column to label of each strip of a worm, from top to bottom; by default ``"annotated"``, where there is one, and
         ``"state"``, as :func:`skworm.estimators.prediction.decode_states` returns them.
-    unit : {"s", "frames"}, default="s"
-        Unit of the column ``"time"``.
 
     Attributes
     ----------
@@ -174,7 +172,6 @@ class EthogramDisplay(base.ClassifierDisplay):
     table: pd.DataFrame
     _: KW_ONLY
     strips: Mapping[str, str] | None = None
-    unit: str = "s"
 
     @classmethod
     def _predict(cls, estimator: Any, X: Any) -> dict[str, Any]:
@@ -203,27 +200,24 @@ class EthogramDisplay(base.ClassifierDisplay):
         rows = next(iter(states.values()))
         worms = worm_of_rows(rows, worm)
         worms = np.full(len(rows), "") if worms is None else worms
-        table = pd.DataFrame({"worm": worms, "time": frame_of_rows(rows, worms)})
-        for name, values in states.items():
-            array = np.asarray(values, dtype=str)
-            if array.shape != (len(table),):
-                raise ValueError(f"the states of {name!r} have shape {array.shape}, but there are {len(table)} frames")
-            table[f"states of {name}"] = array
-        check_frames_differ(worms, table["time"].to_numpy(), "give each recording its own worm name")
-        strips = {f"states of {name}": name for name in states}
+        table = pd.DataFrame({"worm": worms, "frame": frame_of_rows(rows, worms)})
+        arrays = base.checked_predictions(states, (len(table),), next(iter(states)), str)
+        table = table.assign(**{f"states of {name}": array for name, array in arrays.items()})
+        check_frames_differ(worms, table["frame"].to_numpy(), "give each recording its own worm name")
         whole = [
-            own.set_index("time").reindex(_with_ends_of_gaps(own["time"])).assign(worm=name)
+            own.set_index("frame").reindex(_with_ends_of_gaps(own["frame"])).assign(worm=name)
             for name, own in table.groupby("worm", sort=False)
         ]
         table = pd.concat(whole).reset_index()
         if fps is not None:
             rates = {name: frames_a_second(fps, name) for name in table["worm"].unique()}
-            table["time"] = table["time"] / table["worm"].map(rates)
-        return cls(table, strips=strips, unit="frames" if fps is None else "s").plot(ax=ax)
+            table["time"] = table["frame"] / table["worm"].map(rates)
+        return cls(table, strips={f"states of {name}": name for name in states}).plot(ax=ax)
 
     def _draw(self, ax: Any) -> None:
         strips = dict(self.strips or {name: label for name, label in _STRIPS.items() if name in self.table})
-        base.require_columns(self.table, ["worm", "time", *(self.strips or ["state"])], "that of decode_states")
+        clock = "time" if "time" in self.table else "frame"
+        base.require_columns(self.table, ["worm", clock, *(self.strips or ["state"])], "that of decode_states")
         worms = self.table["worm"].unique().tolist()
         colors = base.colors_of_states(pd.unique(self.table[list(strips)].to_numpy().ravel()))
         self.states_ = list(colors)
@@ -238,7 +232,7 @@ class EthogramDisplay(base.ClassifierDisplay):
         self._make_axes(ax, 1, (8.0, _INCHES_AROUND + _INCHES_A_STRIP * height))
         for (worm, column), place in places.items():
             own = self.table[self.table["worm"] == worm]
-            base.draw_states(self.ax_, own["time"].to_numpy(), own[column], colors, (place + 0.06, place + 0.94))
+            base.draw_states(self.ax_, own[clock].to_numpy(), own[column], colors, (place + 0.06, place + 0.94))
             if head and column == next(iter(strips)):
                 above = self.ax_.get_yaxis_transform()
                 self.ax_.text(0, place - 0.1, str(worm), fontsize="small", va="bottom", transform=above)
@@ -247,17 +241,17 @@ class EthogramDisplay(base.ClassifierDisplay):
         self.ax_.set_yticks(np.array(list(places.values())) + 0.5, labels, fontsize="small")
         self.ax_.tick_params(axis="y", length=0)
         base.tidy(self.ax_, left=False)
-        if self.unit == "s":
+        if clock == "time":
             base.show_time(self.ax_)
         else:
-            self.ax_.set_xlabel(f"Time ({self.unit})")
+            self.ax_.set_xlabel("Time (frames)")
         self._add_legend_above(self.ax_, base.patches_of_states(colors))
 
 
 def _with_ends_of_gaps(frames: pd.Series) -> pd.Index:
     """Return frame numbers with the first and the last of each gap, or the frames around would be drawn across it."""
     around = np.concatenate([frames - 1, frames, frames + 1])
-    return pd.Index(np.unique(np.clip(around, frames.min(), frames.max())), name="time")
+    return pd.Index(np.unique(np.clip(around, frames.min(), frames.max())), name="frame")
 
 
 class ManifoldDisplay(base.Display):
