@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,6 @@ NAMES = tuple(f"kato2015-{states}-states{kind}" for kind in ("", "-causal") for 
 def path_of(name: str) -> Path:
     """Return the file of a model that comes with the package."""
     return Path(str(files(__name__) / f"{name}.skworm"))
-
-
-@cache
-def _cards() -> dict[str, Any]:
-    return dict(json.loads((files(__name__) / "cards.json").read_text(encoding="utf-8")))
 
 
 def card(name: str) -> dict[str, Any]:
@@ -49,4 +43,4 @@ def card(name: str) -> dict[str, Any]:
     """
     if name not in NAMES:
         raise ValueError(f"{name!r} does not come with skworm; choose one of {', '.join(NAMES)}")
-    return dict(_cards()[name])
+    return dict(json.loads((files(__name__) / "cards.json").read_text(encoding="utf-8"))[name])
