@@ -232,7 +232,6 @@ class Display:
                 n_rows = -(-n_panels // n_columns)
                 scale = self._width * columns_before / n_columns / size[0] if square else 1.0
                 size = self._width, size[1] * scale * n_rows / rows_before
-                kw.pop("width_ratios", None)
             figure = Figure(figsize=size, layout="compressed" if square else "constrained")
             places = figure.subplots(n_rows, n_columns, squeeze=False, **kw).ravel()
             for unused in places[n_panels:]:
@@ -251,13 +250,16 @@ class Display:
             return add_legend(axes or self.axes_[-1], handles, **options, **(given or {}))
         if self._width is not None:
             loc = _BELOW
-        columns = 1 if "right" in loc else legend_columns(handles, self.figure_)
+        columns = 1 if "right" in loc else self._legend_columns(handles)
         return add_legend(self.figure_, handles, loc=loc, ncols=columns, **options)
 
-    def _add_legend_above(self, axes: Axes, handles: Mapping[str, Any], title: str = "") -> None:
-        """Place a legend right above axes, below a title."""
+    def _add_legend_above(self, handles: Mapping[str, Any], title: str = "") -> None:
+        """Place a legend right above the first panel, below a title."""
         place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "title_fontsize": "medium"}
-        add_legend(axes, handles, title=title, ncols=legend_columns(handles, axes.figure), **place)
+        add_legend(self.ax_, handles, title=title, ncols=self._legend_columns(handles), **place)
+
+    def _legend_columns(self, labels: Collection[str]) -> int:
+        return legend_columns(labels, self.figure_.bbox.width / self.figure_.dpi)
 
 
 class ClassifierDisplay(Display):
@@ -296,9 +298,8 @@ def write_above(figure: Any, lines: Sequence[str], **style: Any) -> None:
     figure.suptitle("\n".join(wrapped), fontsize="small", **style)
 
 
-def legend_columns(labels: Collection[str], figure: Any = None, *, width: float = 0) -> int:
-    """Return how many columns of a legend fit into a figure or a width in inches, such that its rows are even."""
-    width = width or figure.bbox.width / figure.dpi
+def legend_columns(labels: Collection[str], width: float) -> int:
+    """Return how many columns of a legend fit into a width in inches, such that its rows are even."""
     widest = _INCHES_OF_HANDLE + _INCHES_A_LETTER * max(map(len, labels))
     n_rows = -(-len(labels) // max(1, int(width / widest)))
     return -(-len(labels) // n_rows)

@@ -79,7 +79,7 @@ class RecordingDisplay(base.Display):
         if worm.states is None:
             self.ax_.set_title(worm.worm, fontsize="medium")
         else:
-            self._add_legend_above(self.ax_, base.patches_of_states(worm.states), worm.worm)
+            self._add_legend_above(base.patches_of_states(worm.states), worm.worm)
 
 
 class TraceDisplay(base.Display):
@@ -245,7 +245,7 @@ class EthogramDisplay(base.ClassifierDisplay):
             base.show_time(self.ax_)
         else:
             self.ax_.set_xlabel("Time (frames)")
-        self._add_legend_above(self.ax_, base.patches_of_states(colors))
+        self._add_legend_above(base.patches_of_states(colors))
 
 
 def _with_ends_of_gaps(frames: pd.Series) -> pd.Index:

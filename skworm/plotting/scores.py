@@ -93,7 +93,7 @@ class ResultsDisplay(base.Display):
     ) -> Iterator[tuple[Axes, str, pd.DataFrame]]:
         """Make axes for each panel, with room for the entries of a legend below, and yield them, title and rows."""
         panels = self.scores.groupby("panel", sort=False)
-        rows_of_legend = -(-len(entries) // base.legend_columns(entries, width=self._width or size[0]))
+        rows_of_legend = -(-len(entries) // base.legend_columns(entries, self._width or size[0]))
         size = (size[0], size[1] + _INCHES_A_LEGEND_ROW * rows_of_legend)
         self._make_axes(ax, len(panels), size, sharex=True, sharey=True)
         for axes, (panel, rows) in zip(self.axes_, panels, strict=True):

@@ -107,7 +107,7 @@ class TrajectoryDisplay(base.Display):
             base.tidy(axes)
         self.axes_[-1].set_xlabel(f"Time after last observed frame ({'frames' if rates is None else 's'})")
         lines = {model: line for (neuron, model), line in self.lines_.items() if neuron == neurons[0]}
-        self._add_legend_above(self.ax_, _labelled(lines, self.models), f"{worm}, frame {frame}")
+        self._add_legend_above(_labelled(lines, self.models), f"{worm}, frame {frame}")
         if states is not None:
             self._add_legend(base.patches_of_states(states, colors))
 
@@ -191,7 +191,7 @@ class BehaviorDisplay(base.Display):
         edges, _ = base.cells_of_frames(worm.time[(numbers >= frames.min()) & (numbers <= frames.max())])
         self.ax_.set_xlim(edges[0], edges[-1])
         self.ethogram_ax_ = base.add_strip(self.ax_, worm)
-        self._add_legend_above(self.ax_, _labelled(self.lines_, self.models), worm.worm)
+        self._add_legend_above(_labelled(self.lines_, self.models), worm.worm)
         if self.ethogram_ax_ is not None:
             beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "bbox_transform": self.ax_.transAxes}
             self._add_legend(base.patches_of_states(worm.states), axes=self.ethogram_ax_, given=beside)
