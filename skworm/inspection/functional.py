@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -43,8 +43,6 @@ class FunctionalGraph:
         The same of the largest absolute t of any two neurons: corrected for the number of pairs.
     n_worms : DataFrame of shape (n_neurons, n_neurons)
         Worms that have both neurons.
-    by_worm : dict of DataFrame
-        Weights of each worm, over the neurons that it has.
 
     References
     ----------
@@ -57,7 +55,6 @@ class FunctionalGraph:
     p_value: pd.DataFrame
     p_family: pd.DataFrame
     n_worms: pd.DataFrame
-    by_worm: Mapping[str, pd.DataFrame]
 
     def edges(self) -> pd.DataFrame:
         """Return one row for each ordered pair of different neurons, the largest absolute t first.
@@ -110,7 +107,7 @@ def functional_graph(
     Returns
     -------
     FunctionalGraph
-        Weights, standard errors, t and p, pooled, and the weights of each worm.
+        Weights, standard errors, t and p, pooled over worms.
 
     Raises
     ------
@@ -150,9 +147,8 @@ def functional_graph(
     ]
     if not maps:
         raise ValueError(f"no worm has two of the neurons {names}; choose neurons that were recorded together")
-    fits = [each.fitted() for each in maps]
-    mean, error, t, n_worms = _pooled(fits, maps, names)
-    chance = [np.abs(_pooled([each.fitted(rng) for each in maps], maps, names)[2]) for _ in range(n_shifts)]
+    mean, error, t, n_worms = _pooled(maps, names)
+    chance = [np.abs(_pooled(maps, names, rng)[2]) for _ in range(n_shifts)]
     p_value, p_family = _p_values(np.abs(t), np.array(chance))
     return FunctionalGraph(
         weights=_table(mean, names),
@@ -161,7 +157,6 @@ def functional_graph(
         p_value=_table(p_value, names),
         p_family=_table(p_family, names),
         n_worms=_table(n_worms, names),
-        by_worm={each.worm: _table(own, each.neurons) for each, (own, _) in zip(maps, fits, strict=True)},
     )
 
 
@@ -269,13 +264,16 @@ def _components(recording: Recording, neurons: list[str]) -> np.ndarray:
 
 
 def _pooled(
-    fits: list[tuple[np.ndarray, np.ndarray]], maps: list[_LinearMap], names: list[str]
+    maps: list[_LinearMap], names: list[str], rng: np.random.RandomState | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean, standard error and moderated t over worms, and the number of worms, of all pairs of neurons."""
+    """Return mean, standard error and moderated t over worms, and the number of worms, of all pairs of neurons.
+
+    With `rng`, senders are shifted at random in each worm.
+    """
     weights, errors = np.full((2, len(maps), len(names), len(names)), np.nan)
-    for number, (each, fit) in enumerate(zip(maps, fits, strict=True)):
+    for number, each in enumerate(maps):
         places = np.ix_(*[[names.index(name) for name in each.neurons]] * 2)
-        weights[number][places], errors[number][places] = fit
+        weights[number][places], errors[number][places] = each.fitted(rng)
     n_worms = np.isfinite(weights).sum(axis=0)
     some = np.maximum(n_worms, 1)
     mean = np.where(n_worms > 0, np.nansum(weights, axis=0) / some, np.nan)
