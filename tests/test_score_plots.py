@@ -55,7 +55,8 @@ def test_confusion_stands_in_the_order_of_states_and_fills_in_zeros(confusion):
 
 
 def test_a_state_that_is_never_labelled_has_no_numbers(confusion):
-    display = ConfusionDisplay(confusion, states=["forward", "reverse", "turn"]).plot()
+    turned = pd.DataFrame([{"panel": "MLP", "state": "forward", "predicted": "turn", "percent": 0.0}])
+    display = ConfusionDisplay(pd.concat([confusion, turned])).plot()
     assert np.ma.getmaskarray(display.images_["MLP"].get_array())[2].all()
     assert len(display.axes_[0].texts) == 6
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,9 +29,7 @@ class ConfusionDisplay(base.ClassifierDisplay):
     ----------
     confusion : pandas.DataFrame
         One row per panel, labelled state and predicted state; columns ``panel, state, predicted, percent``. A state
-        that is never labelled may be missing.
-    states : sequence of str, optional
-        States in the order of the axes; by default those of the table, in the order of ``STATE_COLORS``.
+        that is never labelled may be missing. States are drawn in the order of ``STATE_COLORS``.
 
     Attributes
     ----------
@@ -50,8 +48,6 @@ class ConfusionDisplay(base.ClassifierDisplay):
     """
 
     confusion: pd.DataFrame
-    _: KW_ONLY
-    states: Sequence[str] | None = None
 
     @classmethod
     def from_predictions(cls, y_true: Any, predictions: Any, *, worm: Any = None, ax: Any = None) -> Self:
@@ -91,7 +87,7 @@ class ConfusionDisplay(base.ClassifierDisplay):
             found = f"several rows for {state!r} taken for {predicted!r} in panel {name!r}"
             raise ValueError(f"confusion has {found}; average them over worms first")
         panels = list(self.confusion["panel"].unique())
-        states = list(self.states or base.colors_of_states([*self.confusion["state"], *self.confusion["predicted"]]))
+        states = list(base.colors_of_states([*self.confusion["state"], *self.confusion["predicted"]]))
         side = 1.2 + _INCHES_A_STATE * len(states)
         n_columns = min(_MATRICES_A_ROW, len(panels))
         size = (1.6 + side * n_columns, 1.0 + side * -(-len(panels) // n_columns))
