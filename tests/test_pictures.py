@@ -102,8 +102,9 @@ def training_worms():
 
 
 def labelled_seconds():
-    results = scores("seconds", [0, 10, 30, 60, 120], ["MLP", "GNN"], ["new_worm"])
-    return displays.ScoreCurveDisplay.from_results(results, x="seconds", xlabel="Labelled time of the new worm (s)")
+    names = {"evaluation": "panel", "accuracy": "score"}
+    results = scores("x", [0, 10, 30, 60, 120], ["MLP", "GNN"], ["new worm"]).rename(columns=names)
+    return displays.ScoreCurveDisplay(results, xlabel="Labelled time of the new worm (s)").plot()
 
 
 def scores_of_worms():

@@ -136,17 +136,16 @@ def test_training_worms_are_counted():
     results = pd.DataFrame(
         {"model": "GNN", "evaluation": "unseen_worms", "worm": list("cdcd"),
          "train_worms": [("a+z",), ("a+z",), ("a+z", "b"), ("a+z", "b")],
-         "macro_f1": [0.5, 0.7, 0.8, 0.9], "seconds": [0, 0, 30, 30]}
+         "macro_f1": [0.5, 0.7, 0.8, 0.9]}
     )  # fmt: skip
     display = ScoreCurveDisplay.from_results(results, score="macro_f1")
     line = display.lines_["unseen worms", "GNN"][0]
     np.testing.assert_allclose(line.get_xdata().astype(float), [1, 2])
     np.testing.assert_allclose(line.get_ydata().astype(float), [60, 85])
     assert display.axes_[0].get_ylabel() == "Macro F1 (%)"
-    by_second = ScoreCurveDisplay.from_results(results, score="macro_f1", x="seconds", xlabel="Labelled time (s)")
-    assert [label.get_text() for label in by_second.axes_[0].get_xticklabels()] == ["0", "30"]
-    with pytest.raises(ValueError, match=r"lacks the columns \['n_worms'\]; pass that of cross_validate_worms"):
-        ScoreCurveDisplay.from_results(results, score="macro_f1", x="n_worms")
+    assert display.axes_[0].get_xlabel() == "Training worms (number)"
+    with pytest.raises(ValueError, match=r"lacks the columns \['train_worms'\]; pass that of cross_validate_worms"):
+        ScoreCurveDisplay.from_results(results.drop(columns="train_worms"), score="macro_f1")
     with pytest.raises(ValueError, match=r"'train_worms' holds 'a\+b', which is not a tuple of worms"):
         ScoreCurveDisplay.from_results(results.assign(train_worms="a+b"), score="macro_f1")
     with pytest.raises(ValueError, match="no model 'MLP'; choose among GNN"):

@@ -39,7 +39,6 @@ class ResultsDisplay(base.Display):
         results: pd.DataFrame,
         *,
         score: str | None = None,
-        x: str | None = None,
         panels: Mapping[str, Mapping[str, Any]] | None = None,
         ax: Any = None,
         **options: Any,
@@ -52,17 +51,15 @@ class ResultsDisplay(base.Display):
             The table of :func:`skworm.model_selection.cross_validate_worms`, or several, one below the other. The
             scores of a worm are averaged over the fits that score it.
         score : str, optional
-            Column with the score or error; by default ``"accuracy"``, and ``"mse"`` for errors by step.
-        x : str, optional
-            Column with the number that scores are drawn against, such as one that you added, with its name in
-            ``xlabel``. By default training worms are counted, and errors are drawn by step.
+            Column with the score or error; by default ``"accuracy"``, and ``"mse"`` for errors by step. A curve
+            of scores is against the number of training worms.
         panels : mapping of str to mapping, optional
             Title of each panel to the values that columns have in its rows, such as ``{"unseen worms": {"evaluation":
             "unseen_worms"}}``; by default a panel for each evaluation.
         %(options)s
         """
-        score, x = score or cls._score, x or cls._x
-        columns = ("model", "evaluation", "worm", score, *([x] if x else []))
+        score = score or cls._score
+        columns = ("model", "evaluation", "worm", score, *([cls._x] if cls._x else []))
         base.require_columns(results, columns, "that of cross_validate_worms")
         table = cls._completed(_rows_of_panels(results, panels), score)
         known = set(table["model"])
@@ -70,20 +67,19 @@ class ResultsDisplay(base.Display):
         if absent:
             raise ValueError(f"results have no model {absent[0]!r}; choose among {', '.join(sorted(known))}")
         scores = table[["panel", "model", "worm"]].assign(score=table[score])
-        if x:
-            scores["x"] = _numbers(table[x])
+        if cls._x:
+            scores["x"] = _numbers(table[cls._x])
         keys = [column for column in scores if column != "score"]
         scores = scores.groupby(keys, sort=False)["score"].mean().reset_index()
-        return cls(scores, **{**cls._labels(score, x), **options}).plot(ax=ax)
+        return cls(scores, **{**cls._labels(score), **options}).plot(ax=ax)
 
     @classmethod
     def _completed(cls, table: pd.DataFrame, score: str) -> pd.DataFrame:
         return table
 
     @classmethod
-    def _labels(cls, score: str, x: str | None) -> dict[str, str]:
-        counted = {"xlabel": "Training worms (number)"} if x == _TRAIN_WORMS else {}
-        return {"ylabel": base.label_of_score(score), **counted}
+    def _labels(cls, score: str) -> dict[str, str]:
+        return {"xlabel": base.label_of_score(score)}
 
     def _labels_of_models(self) -> dict[str, str]:
         return dict(self.models or {name: name for name in self.scores["model"].unique()})
@@ -136,10 +132,6 @@ class WormScoresDisplay(ResultsDisplay, kw_only=True):
 
     baseline: str | None = "clock"
     xlabel: str = "Accuracy (%)"
-
-    @classmethod
-    def _labels(cls, score: str, x: str | None) -> dict[str, str]:
-        return {"xlabel": base.label_of_score(score)}
 
     def _draw(self, ax: Any) -> None:
         models = self._labels_of_models()
@@ -218,6 +210,10 @@ class ScoreCurveDisplay(ResultsDisplay, kw_only=True):
     _x: ClassVar[str | None] = _TRAIN_WORMS
     _unit: ClassVar[float] = 100
     _legend_title: ClassVar[str | None] = "mean ± SD over worms; a dot for each worm"
+
+    @classmethod
+    def _labels(cls, score: str) -> dict[str, str]:
+        return {"xlabel": "Training worms (number)", "ylabel": base.label_of_score(score)}
 
     def _draw(self, ax: Any) -> None:
         models = self._labels_of_models()
@@ -322,7 +318,7 @@ class TrajectoryErrorDisplay(ScoreCurveDisplay, kw_only=True):
         return pd.concat([table, first.assign(model="persistence", **{score: first[persistence]})])
 
     @classmethod
-    def _labels(cls, score: str, x: str | None) -> dict[str, str]:
+    def _labels(cls, score: str) -> dict[str, str]:
         of_what = "" if score == "mse" else f", {base.readable(score.removeprefix('mse_'))}"
         return {"ylabel": f"Mean squared error{of_what}\n(scaled features)"}
 
@@ -381,5 +377,5 @@ def _numbers(column: pd.Series) -> pd.Series:
         return column.astype(float)
     if not all(isinstance(worms, tuple) for worms in column):
         found = column.iloc[0]
-        raise ValueError(f"{_TRAIN_WORMS!r} holds {found!r}, which is not a tuple of worms; pass tuples, or another x=")
+        raise ValueError(f"{_TRAIN_WORMS!r} holds {found!r}, which is not a tuple of worms; pass tuples")
     return column.map(len)
