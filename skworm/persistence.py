@@ -25,7 +25,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_arrays
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
@@ -43,7 +42,7 @@ from skworm.estimators.behavior import NeuralBehaviorRegressor
 from skworm.estimators.calibration import ConformalStateClassifier, TemperatureScaledClassifier, WrappingStateClassifier
 from skworm.estimators.network import GraphEstimator, NeuralEstimator
 from skworm.estimators.svm import PairwiseSVC, SVMStateClassifier
-from skworm.estimators.trajectory import NeuralTrajectoryRegressor, TrajectoryRegressor
+from skworm.estimators.trajectory import TrajectoryRegressor
 from skworm.frames import WormMinMaxScaler
 from skworm.frames.index import learned_settings, worm_of_rows
 from skworm.model_selection import WormGroupKFold
@@ -58,7 +57,7 @@ MODELS: Mapping[str, type] = {
 }
 """The estimators that a file can hold, by themselves, in a pipeline or in a wrapper."""
 
-_OTHERS = (skworm.VirtualWorms, WormGroupKFold, GroupKFold, LeaveOneGroupOut, PairwiseSVC, Ridge)
+_OTHERS = (skworm.VirtualWorms, WormGroupKFold, GroupKFold, LeaveOneGroupOut, PairwiseSVC)
 _PARTS = [kind for kind in vars(parts).values() if isinstance(kind, type) and issubclass(kind, ParameterObject)]
 _CLASSES: Mapping[str, type] = {kind.__name__: kind for kind in (*MODELS.values(), *_PARTS, *_OTHERS)}
 
@@ -83,8 +82,7 @@ _SHAPES: Mapping[Any, Mapping[str, str]] = {
     GraphEstimator: {"graph_ graphs_": "neurons_ neurons_"},
     NeuralBehaviorRegressor: {"signal_mean_ signal_scale_": "signals_"},
     TrajectoryRegressor: {"level_ levels_": "n_columns_"},
-    NeuralTrajectoryRegressor: {"_bounds": "2 n_columns_"},
-    (skworm.LinearTrajectoryRegressor, Ridge): {"coef_": "targets n_features_in_", "intercept_": "targets"},
+    skworm.LinearTrajectoryRegressor: {"coef_": "targets n_features_in_", "intercept_": "targets"},
     PairwiseSVC: {"support_vectors_": "vectors columns", "dual_coef_": "pairs vectors", "rho_": "pairs", "gamma_": ""},
     SVMStateClassifier: {"fill_": "n_features_in_"},
     skworm.AsymmetricDiffusionMap: {
@@ -100,7 +98,7 @@ _SHAPES: Mapping[Any, Mapping[str, str]] = {
 }
 # Other metrics look at the covariance of all columns, which takes memory for the square of their number.
 _METRICS = ("minkowski", "euclidean", "manhattan", "chebyshev", "cosine")
-_FINITE = (PairwiseSVC, Ridge, skworm.LinearTrajectoryRegressor, skworm.AsymmetricDiffusionMap)
+_FINITE = (PairwiseSVC, skworm.LinearTrajectoryRegressor, skworm.AsymmetricDiffusionMap)
 
 
 def save(

@@ -120,7 +120,7 @@ HUGE_NAMES = {"type": "names", "width": 10**12, "shape": [0], "items": []}
     ("which", "change", "problem"),
     [
         (SVM, lambda d, a: d["model"].update({"class": "os.system"}), "'os.system' is none of the classes"),
-        (SVM, lambda d, a: d["model"].update({"class": "Ridge"}), "TypeError|KeyError"),
+        (SVM, lambda d, a: d["model"].update({"class": "Messages"}), "TypeError|KeyError"),
         (SVM, lambda d, a: d.update(model=[1]), "a list is not a model"),
         (SVM, lambda d, a: d.pop("model"), "KeyError"),
         (SVM, lambda d, a: d.pop("answer"), "KeyError"),

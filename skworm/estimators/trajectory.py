@@ -389,35 +389,34 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         self._name_columns(self._frame_columns, self.n_columns_)
         known = np.ones(len(frames), dtype=bool) if weighing is None else weighing
         group, held_out, seed = self._judges(X, worm_of_rows(X, worm), known)
-        self._learn_linear_part(frames[~held_out], None if weight is None else weight[~held_out])
         flat = frames.reshape(len(frames), -1).astype(np.float32)
         observed, future = np.split(flat, [self.burn_in_ * self.n_columns_], axis=1)
-        return self._job(observed, group, future, held_out, seed, self._preparation(), weight)
+        job = self._job(observed, group, future, held_out, seed, self._preparation(), weight)
+        self._start(job.module, frames[~held_out], None if weight is None else weight[~held_out])
+        return job
 
-    def _learn_linear_part(self, frames: np.ndarray, weight: np.ndarray | None) -> None:
-        before, after = steps_of_pairs(frames, self.burn_in_)
-        self._bounds = None
+    @torch.no_grad()
+    def _start(self, module: nn.Module, frames: np.ndarray, weight: np.ndarray | None) -> None:
+        """Set the bounds and the linear map of a module by the frames that it is trained on."""
         clip_margin = self._rollout().clip_margin
         if clip_margin is not None:
             low, high = frames.min(axis=(0, 1)), frames.max(axis=(0, 1))
             margin = clip_margin * (high - low)
-            self._bounds = np.stack([low - margin, high + margin])
-        self._ridge = None
+            module.get_buffer("bounds").copy_(torch.from_numpy(np.stack([low - margin, high + margin])))
         if self.linear:
+            before, after = steps_of_pairs(frames, self.burn_in_)
             # As many pairs of each trajectory as there are starts, one start after the other.
             weight = None if weight is None else np.tile(weight / weight.mean(), len(before) // len(frames))
-            self._ridge = Ridge(alpha=_RIDGE).fit(before, after - before[:, -self.n_columns_ :], weight)
+            ridge = Ridge(alpha=_RIDGE).fit(before, after - before[:, -self.n_columns_ :], weight)
+            module.get_parameter("linear.weight").copy_(torch.from_numpy(ridge.coef_))
+            module.get_parameter("linear.bias").copy_(torch.from_numpy(ridge.intercept_))
+            # The network starts at 0: it explains what the linear map leaves.
+            for parameter in module.get_submodule("step.readout.output").parameters():
+                parameter.zero_()
 
     def _build_module(self) -> TrajectoryModule:
-        step, linear = self._build_step(), None
-        if self._ridge is not None:
-            linear = nn.Linear(self.burn_in_ * self.n_columns_, self.n_columns_)
-            with torch.no_grad():
-                linear.weight.copy_(torch.from_numpy(self._ridge.coef_))
-                linear.bias.copy_(torch.from_numpy(self._ridge.intercept_))
-                # The network starts at 0: it explains what the linear map leaves.
-                for parameter in step.readout.get_submodule("output").parameters():
-                    parameter.zero_()
+        step = self._build_step()
+        n_columns, bounded = self.n_columns_, self._rollout().clip_margin is not None
         return TrajectoryModule(
             len(self.neurons_),
             len(self.node_features_),
@@ -425,8 +424,8 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
             step,
             train_horizon=self._rollout().train_horizon,
             horizon=self.horizon_,
-            linear=linear,
-            bounds=None if self._bounds is None else torch.from_numpy(self._bounds).float(),
+            linear=nn.Linear(self.burn_in_ * n_columns, n_columns) if self.linear else None,
+            bounds=torch.zeros(2, n_columns) if bounded else None,
         )
 
     def _preparation(self) -> TrainingWindows:
