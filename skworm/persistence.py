@@ -12,7 +12,7 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from importlib.metadata import version
 from inspect import signature
 from pathlib import Path
@@ -31,9 +31,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
-from torch.utils.flop_counter import flop_registry
 
 import skworm
 from skworm.atomic import atomic_path
@@ -72,7 +69,7 @@ _PROBE_ROWS = 4
 _TOLERANCES = 1e-4, 1e-6
 # A file is refused before it takes more memory or time than any model needs.
 _MOST_TEXT, _MOST_NAMES, _MOST_ARRAYS, _MOST_OBJECTS = 2**23, 2**27, 10_000, 1000
-_MOST_NUMBERS, _MOST_COST, _COST_OF_A_CALL = 2**24, 2**30, 40_000
+_MOST_NUMBERS, _MOST_COST, _COST_OF_A_LAYER = 2**24, 2**30, 2**17
 _MOST = {"n_features_in_": 100_000, "neurons_": 1000, "horizon_": 1000}
 _MOST |= dict.fromkeys(("classes_", "n_layers", "n_steps", "n_heads"), 100)
 
@@ -217,7 +214,7 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
             raise ValueError(f"the probe has the shape {probe.shape}")
         if hasattr(model, "horizon_") and answer.shape[1:] != (model.horizon_ * model.n_columns_,):
             raise ValueError(f"horizon_={model.horizon_!r} does not fit the answer that the file holds")
-        found = _answer(model, probe, bounded=not shipped)
+        found = _answer(model, probe)
         numbers = found.shape == answer.shape and found.dtype.kind in "fc"
         same = np.allclose(found, answer, *_TOLERANCES, equal_nan=True) if numbers else np.array_equal(found, answer)
         if not same:
@@ -508,6 +505,8 @@ def _check(model: Any, fitted: bool = True) -> None:
         raise ValueError(f"metric={model.metric!r} is none that a file can hold: {', '.join(_METRICS)}")
     if not fitted:
         return
+    if isinstance(model, NeuralEstimator):
+        _check_cost(model)
     sizes, called = {"2": 2}, type(model).__name__
     if isinstance(model, PairwiseSVC):
         called, sizes["pairs"] = "the support vector machine", len(model.classes_) * (len(model.classes_) - 1) // 2
@@ -539,6 +538,24 @@ def _check(model: Any, fitted: bool = True) -> None:
         isinstance(model.worm_thresholds_, pd.Series) and np.isfinite(model.threshold_)
     ):
         raise ValueError(f"threshold_={model.threshold_!r} is not a threshold, or worm_thresholds_ is not a series")
+
+
+def _check_cost(model: NeuralEstimator) -> None:
+    """Refuse a network of few weights that would fill memory with each pair of neurons, or take steps for minutes."""
+    n_neurons = len(model.neurons_)
+    parts = [model, *(part for part in model.get_params(deep=False).values() if isinstance(part, ParameterObject))]
+    widths = [getattr(part, "n_hidden", 1) * getattr(part, "n_heads", 1) for part in parts]
+    n_numbers = n_neurons * max(*widths, model.n_features_in_ // n_neurons)
+    if isinstance(model, GraphEstimator):
+        n_numbers *= n_neurons
+    n_layers = sum(getattr(part, name, 0) for part in parts for name in ("n_layers", "n_steps")) + 1
+    n_frames = getattr(model, "burn_in_", 0) + getattr(model, "horizon_", 1)
+    cost = n_frames * n_layers * (_COST_OF_A_LAYER + _PROBE_ROWS * n_numbers)
+    if n_numbers > _MOST_NUMBERS or cost > _MOST_COST:
+        raise ValueError(
+            f"{n_frames} frames of {n_neurons} neurons, {max(widths)} hidden features and {n_layers} layers take more "
+            "memory or time than a model needs"
+        )
 
 
 def _probe(estimator: Any) -> dict[str, np.ndarray]:
@@ -576,12 +593,11 @@ def _n_features(model: Any) -> int:
     return int(next(step.n_features_in_ for step in steps if hasattr(step, "n_features_in_")))
 
 
-def _answer(model: Any, probe: np.ndarray, *, bounded: bool = True, worm: str | None = None) -> np.ndarray:
+def _answer(model: Any, probe: np.ndarray, *, worm: str | None = None) -> np.ndarray:
     names = getattr(model, "feature_names_in_", None)
     index = None if worm is None else pd.Index([worm] * len(probe), name="worm")
     X = probe if names is None else pd.DataFrame(probe, columns=names, index=index)
-    # To predict what an operation costs, torch imports its compiler, which takes longer than reading a model.
-    with warnings.catch_warnings(), _Bounded() if bounded else nullcontext():
+    with warnings.catch_warnings():
         # The probe of a file names no worms.
         warnings.simplefilter("ignore")
         if isinstance(model, ConformalStateClassifier):
@@ -590,29 +606,6 @@ def _answer(model: Any, probe: np.ndarray, *, bounded: bool = True, worm: str | 
             if hasattr(model, method):
                 return np.asarray(getattr(model, method)(X))
         return np.asarray(model.transform(X))
-
-
-class _Bounded(TorchDispatchMode):
-    """Refuse operations of torch, before they run, that take more memory or time than a few frames need."""
-
-    cost = 0.0
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operation, once the same operation without memory has shown that its outcome is small."""
-        kwargs = kwargs or {}
-        size, flops = 0, 0
-        outlines, named = tree_map_only(torch.Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
-        named |= {"device": "meta"} if "device" in named else {}
-        # Sizes that depend on values are not known before; a selection of rows is never larger than all rows.
-        with suppress(RuntimeError, NotImplementedError):
-            outcome = function(*outlines, **named)
-            size = sum(part.numel() for part in tree_leaves(outcome) if isinstance(part, torch.Tensor))
-            if count := flop_registry.get(function.overloadpacket):
-                flops = count(*outlines, **named, out_val=outcome)
-        self.cost += _COST_OF_A_CALL + size + flops / 8
-        if size > _MOST_NUMBERS or self.cost > _MOST_COST:
-            raise ValueError(f"{function} on {size} numbers takes more memory or time than a model needs")
-        return function(*args, **kwargs)
 
 
 def _about_training(estimator: Any, X: Any, y: Any) -> dict[str, Any]:

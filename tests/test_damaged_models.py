@@ -272,6 +272,7 @@ def test_few_weights_that_would_fill_memory_are_refused(messages, tmp_path, monk
         skworm.save(model, tmp_path / "a.skworm")
     with monkeypatch.context() as patch:
         patch.setattr("skworm.persistence._answer", lambda *arguments, **options: np.zeros((4, 2)))
+        patch.setattr("skworm.persistence._check_cost", lambda model: None)
         skworm.save(model, tmp_path / "a.skworm")
     with pytest.raises(ValueError, match="more memory or time"):
         skworm.load(tmp_path / "a.skworm")

@@ -168,7 +168,8 @@ def craft(whole, folder):
         model.set_params(messages__n_hidden=n_hidden)
         # The weights of the wide network are made here, since training it would be the bomb itself.
         model.net_.module_ = model._build_module().double().eval()
-        with patch.object(persistence, "_answer", lambda model, probe: np.zeros((4, 2))):
+        unchecked = {"_answer": lambda *given, **options: np.zeros((4, 2)), "_check_cost": lambda model: None}
+        with patch.multiple(persistence, **unchecked):
             return persistence.save(model, folder.parent / str(messages)).read_bytes()
 
     def far_forecast(model, arrays):
