@@ -58,8 +58,8 @@ _OTHERS = (skworm.VirtualWorms, WormGroupKFold, GroupKFold, LeaveOneGroupOut, Pa
 _PARTS = [kind for kind in vars(parts).values() if isinstance(kind, type) and issubclass(kind, ParameterObject)]
 _CLASSES: Mapping[str, type] = {kind.__name__: kind for kind in (*MODELS.values(), *_PARTS, *_OTHERS)}
 
-_KEY, _LAYOUT = "skworm", "2"
-_DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "bool")
+_KEY, _LAYOUT = "skworm", "3"
+_DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint32", "uint8", "bool")
 _PACKAGES = ("skworm", "torch", "scikit-learn", "numpy")
 # What `fit` needs and a loaded model does without, or what depends on the machine.
 _NOT_KEPT = ("callbacks", "n_jobs")
@@ -68,7 +68,7 @@ _PROBE_ROWS = 4
 # Other versions and other processors round differently; a larger difference means another model.
 _TOLERANCES = 1e-4, 1e-6
 # A file is refused before it takes more memory or time than any model needs.
-_MOST_TEXT, _MOST_NAMES, _MOST_ARRAYS, _MOST_OBJECTS = 2**23, 2**27, 10_000, 1000
+_MOST_TEXT, _MOST_ARRAYS, _MOST_OBJECTS = 2**23, 10_000, 1000
 _MOST_NUMBERS, _MOST_COST, _COST_OF_A_LAYER = 2**24, 2**30, 2**17
 _MOST = {"n_features_in_": 100_000, "neurons_": 1000, "horizon_": 1000}
 _MOST |= dict.fromkeys(("classes_", "n_layers", "n_steps", "n_heads"), 100)
@@ -164,7 +164,14 @@ def save(
     }
     with atomic_path(target) as temporary:
         temporary.write_bytes(_container(document, encoder))
-        _check_copy(estimator, temporary)
+        try:
+            load(temporary)
+        except ValueError as error:
+            raise ValueError(
+                f"the {type(estimator).__name__} cannot be saved, since it would be read as another model "
+                f"({error.__cause__}); its parameters, or those of an object that it shares with another estimator, "
+                "were changed since fit: fit it again"
+            ) from error
     return target
 
 
@@ -215,7 +222,8 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
             raise ValueError(f"horizon_={model.horizon_!r} does not fit the answer that the file holds")
         found = _answer(model, probe)
         numbers = found.shape == answer.shape and found.dtype.kind in "fc"
-        if numbers and not np.isfinite(found[~np.isnan(probe).any(axis=1)]).all():
+        whole = np.resize(~np.isnan(probe).any(axis=1), len(found))
+        if numbers and not np.isfinite(found[whole]).all():
             raise ValueError("the model answers to whole frames with numbers that are not finite")
         same = np.allclose(found, answer, *_TOLERANCES, equal_nan=True) if numbers else np.array_equal(found, answer)
         if not same:
@@ -352,18 +360,20 @@ class _Encoder(dict[str, np.ndarray]):
         return self._object(PairwiseSVC.of_libsvm(value) if type(value) is SVC else value, where, fitted)
 
     def _array(self, array: np.ndarray, where: str) -> dict[str, Any]:
-        if array.dtype.kind == "U" or (array.dtype == object and all(isinstance(item, str) for item in array.ravel())):
-            width = "object" if array.dtype == object else array.dtype.itemsize // 4
-            return {"type": "names", "width": width, "shape": list(array.shape), "items": list(map(str, array.ravel()))}
         # Sums over an array round differently in another memory order.
         fortran = bool(array.flags.f_contiguous and not array.flags.c_contiguous)
-        if is_complex := array.dtype == np.complex128:
-            array = np.ascontiguousarray(array).view(np.float64)
+        kind = "numbers"
+        if array.dtype == np.complex128:
+            kind, array = "complex", np.ascontiguousarray(array).view(np.float64)
+        elif array.dtype.kind == "U" or (array.dtype == object and all(isinstance(item, str) for item in array.flat)):
+            # The code points of each name are a further axis, so that names take the memory that they have in the file.
+            kind, names = "objects" if array.dtype == object else "names", array.astype(str)
+            array = names.ravel().view(np.uint32).reshape(*names.shape, names.itemsize // 4)
         if str(array.dtype) not in _DTYPES:
             raise TypeError(f"{where} is an array of {array.dtype}, which a model file cannot hold")
         name = f"array_{len(self)}"
         self[name] = np.ascontiguousarray(array).reshape(array.shape)
-        return {"type": "array", "name": name, "fortran": fortran, "complex": is_complex}
+        return {"type": "array", "name": name, "fortran": fortran, "kind": kind}
 
     def _object(self, value: Any, where: str, fitted: bool) -> dict[str, Any]:
         if type(value) not in _CLASSES.values():
@@ -402,7 +412,7 @@ class _Encoder(dict[str, np.ndarray]):
 class _Decoder(dict[str, np.ndarray]):
     """Values of JSON and of arrays by name; the reverse of :class:`_Encoder`, which trusts nothing in a file."""
 
-    n_objects, n_bytes = 0, 0
+    n_objects = 0
     networks: tuple[NeuralEstimator, ...] = ()
 
     def __call__(self, value: Any) -> Any:
@@ -418,19 +428,14 @@ class _Decoder(dict[str, np.ndarray]):
                 return tuple(self(items))
             case {"type": "dict", "items": pairs}:
                 return {self(key): self(item) for key, item in pairs}
-            case {"type": "names", "width": width, "shape": shape, "items": items}:
-                if not all(isinstance(item, str) for item in items):
-                    raise TypeError("a list of names holds something else")
-                if width != "object":
-                    width = max(width, 1)
-                    self.n_bytes += 4 * width * max(len(items), 1)
-                if self.n_bytes > _MOST_NAMES:
-                    raise ValueError(f"{len(items)} names of {width} letters take more memory than a model needs")
-                return np.array(items, dtype=object if width == "object" else f"<U{width}").reshape(shape)
-            case {"type": "array", "name": name, "fortran": fortran, "complex": is_complex}:
+            case {"type": "array", "name": name, "fortran": fortran, "kind": kind}:
                 # Each array is taken once, so that values need no more memory than the file.
                 array = self.pop(name)
-                array = array.view(np.complex128) if is_complex else array
+                if kind == "complex":
+                    array = array.view(np.complex128)
+                elif kind != "numbers":
+                    names = array.view(f"U{array.shape[-1]}")[..., 0].astype(object)
+                    return names if kind == "objects" else names.astype(f"U{array.shape[-1]}")
                 return np.asfortranarray(array) if fortran else array[()]
             case {"type": "table", "values": values, "axes": parts, "name": name}:
                 table = self(values)
@@ -556,43 +561,25 @@ def _probe(estimator: Any) -> dict[str, np.ndarray]:
         return {"probe": probe, "answer": _answer(estimator, probe)}
 
 
-def _check_copy(estimator: Any, path: Path) -> None:
-    """Raise ValueError unless a file is read back as a model that predicts what the estimator predicts."""
-    probe = np.random.default_rng(1).random((_PROBE_ROWS, _n_features(estimator)))
-    try:
-        # Rows of a new worm as well, for which a network infers a graph.
-        found, wanted = (_answer(model, probe, worm="new") for model in (load(path), estimator))
-    except ValueError as error:
-        problem: Any = error.__cause__ or error
-    else:
-        if found.dtype.kind not in "fc" or np.allclose(found, wanted, *_TOLERANCES, equal_nan=True):
-            return
-        problem = "it predicts otherwise"
-    raise ValueError(
-        f"the {type(estimator).__name__} cannot be saved, since it would be read as another model ({problem}); its "
-        "parameters, or those of an object that it shares with another estimator, were changed since fit: fit it again"
-    )
-
-
 def _n_features(model: Any) -> int:
     """Return the number of columns of a model; a pipeline may begin with steps that pass all on."""
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     return int(next(step.n_features_in_ for step in steps if hasattr(step, "n_features_in_")))
 
 
-def _answer(model: Any, probe: np.ndarray, *, worm: str | None = None) -> np.ndarray:
-    names = getattr(model, "feature_names_in_", None)
-    index = None if worm is None else pd.Index([worm] * len(probe), name="worm")
-    X = probe if names is None else pd.DataFrame(probe, columns=names, index=index)
-    with warnings.catch_warnings():
-        # The probe of a file names no worms.
-        warnings.simplefilter("ignore")
+def _answer(model: Any, probe: np.ndarray) -> np.ndarray:
+    """Return what a model says of frames that name no worm, and then of the same as those of a new worm."""
+    tables: list[Any] = [probe]
+    if (names := getattr(model, "feature_names_in_", None)) is not None:
+        new_worm = pd.Index(["new"] * len(probe), name="worm")
+        tables = [pd.DataFrame(probe, index, names) for index in (None, new_worm)]
+    methods = ("predict_proba", "decision_function", "predict", "transform")
+    method = next(getattr(model, name) for name in methods if hasattr(model, name))
+    with warnings.catch_warnings(action="ignore"):
+        answers = [np.asarray(method(X)) for X in tables]
         if isinstance(model, ConformalStateClassifier):
-            return np.hstack([model.predict_proba(X), model.predict_set(X)])
-        for method in ("predict_proba", "decision_function", "predict"):
-            if hasattr(model, method):
-                return np.asarray(getattr(model, method)(X))
-        return np.asarray(model.transform(X))
+            answers += [np.asarray(model.predict_set(X)) for X in tables]
+    return np.concatenate(answers)
 
 
 def _about_training(estimator: Any, X: Any, y: Any) -> dict[str, Any]:
