@@ -119,7 +119,7 @@ def save(
     path : path
         Where to write, best with the ending ``.skworm``.
     X : DataFrame or array-like of shape (n_frames, n_features), optional
-        Training frames, of which the file holds the number, the worms and a digest.
+        Training frames, of which the file holds the number and the worms.
     y : array-like of str, shape (n_frames,), optional
         Training states, of which the file holds how many frames are in each.
     description : str, default=""
@@ -249,8 +249,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         ``"class"``, ``"description"``, ``"training"`` (``"frames"``, how they were made; and where they were passed to
-        :func:`skworm.save`, ``"n_frames"``, ``"worms"``, ``"states"`` and the digest ``"sha256"``), and
-        ``"versions"`` of packages.
+        :func:`skworm.save`, ``"n_frames"``, ``"worms"`` and ``"states"``), and ``"versions"`` of packages.
 
     Examples
     --------
@@ -585,11 +584,8 @@ def _answer(model: Any, probe: np.ndarray) -> np.ndarray:
 def _about_training(estimator: Any, X: Any, y: Any) -> dict[str, Any]:
     about: dict[str, Any] = {"frames": learned_settings(estimator)}
     if X is not None:
-        table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
-        text = "\0".join(map(str, table.columns)) + "\0".join(map(str, [] if y is None else np.asarray(y)))
-        digest = hashlib.sha256(table.to_numpy(dtype=float).tobytes() + text.encode()).hexdigest()
-        worms = list(map(str, pd.Series(worm_of_rows(X), dtype=object).unique()))
-        about |= {"n_frames": len(table), "sha256": digest, "worms": worms}
+        about["n_frames"] = len(X)
+        about["worms"] = pd.Series(worm_of_rows(X), dtype=object).astype(str).unique().tolist()
     if y is not None and np.asarray(y).dtype.kind in "OUT":
         about["states"] = pd.Series(np.asarray(y, dtype=str)).value_counts().sort_index().to_dict()
     return about

@@ -232,9 +232,6 @@ def test_the_file_describes_the_model_and_its_training(frames, tmp_path):
     assert found["training"]["states"] == y.value_counts().sort_index().to_dict()
     assert found["training"]["frames"]["derivative"] == "smooth"
     assert found["versions"]["skworm"] == skworm.__version__
-    digest = found["training"]["sha256"]
-    other = describe(skworm.save(model, tmp_path / "b.skworm", X=X + 1e-9, y=y))["training"]["sha256"]
-    assert (len(digest), digest == other) == (64, False)
 
 
 def test_every_estimator_at_the_top_level_can_be_saved():
