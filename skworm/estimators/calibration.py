@@ -15,11 +15,10 @@ from sklearn import get_config
 from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import get_routing_for_object
-from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skworm.estimators.states import StateClassifierMixin
 from skworm.frames.index import (
@@ -100,19 +99,11 @@ pandas.DataFrame of bool, shape (n_frames, n_states)
         self.__dict__.pop("estimator_", None)
         self._validate_params()
         checked, known, states, codes = self._learn_states(X, y, dtype=None, ensure_all_finite=False)
-        given = {}
-        for name, values in arguments.items():
-            if values is None:
-                continue
-            if name != "groups" and not takes(self.estimator, name):
-                raise TypeError(
-                    f"{type(self.estimator).__name__}, which {type(self).__name__} fits, takes no {name} in fit; leave "
-                    f"{name} out, or wrap an estimator that takes it"
-                )
-            column = np.asarray(column_or_1d(values))
+        given = {name: column_or_1d(values) for name, values in arguments.items() if values is not None}
+        for name, column in given.items():
             if len(column) != len(known):
                 raise ValueError(f"{name} has {len(column)} values for {len(known)} rows; give one for each")
-            given[name] = column[known]
+        given = {name: column[known] for name, column in given.items()}
         frames = _safe_indexing(labelled_rows(X, checked, worms), np.flatnonzero(known))
         return frames, states, codes, known, given
 
@@ -192,17 +183,6 @@ def takes_groups(estimator: Any) -> bool:
     if isinstance(estimator, WrappingStateClassifier | BaseSearchCV) and not get_config()["enable_metadata_routing"]:
         return True
     return bool(get_routing_for_object(estimator).consumes("fit", ["groups"]))
-
-
-def takes(estimator: Any, argument: str) -> bool:
-    """Return whether the fit of an estimator, or of what it searches, wraps or routes to, takes an argument."""
-    if isinstance(estimator, WrappingStateClassifier | BaseSearchCV):
-        return takes(estimator.estimator, argument)
-    if isinstance(estimator, Pipeline) and not get_config()["enable_metadata_routing"]:
-        step, _, of_step = argument.partition("__")
-        return bool(of_step) and step in estimator.named_steps and takes(estimator.named_steps[step], of_step)
-    routed = get_routing_for_object(estimator).consumes("fit", [argument])
-    return has_fit_parameter(estimator, argument) or bool(routed)
 
 
 def inner_splits(cv: Any, frames: Any, states: np.ndarray, worms: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
