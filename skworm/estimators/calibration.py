@@ -65,7 +65,6 @@ class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, Document
     estimator: Annotated[Any, HasMethods(["fit", "predict"])] = field(kw_only=False)
 
     _words: ClassVar[dict[str, str]] = {
-        "population": "worm",
         "about_X": "Frames as the estimator takes them; a table of :func:`skworm.frames.make_frames` carries worms.",
         "groups": """\
 array-like of shape (n_frames,), optional

@@ -114,9 +114,6 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
     pseudo_count: NotNegative = 1.0
 
     _words: ClassVar[dict[str, str]] = {
-        "worm": """\
-array-like of shape (n_frames,), optional
-    Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one sequence.""",
         "predict_proba returns": """\
 ndarray of shape (n_frames, n_states)
     Probabilities, in the order of ``classes_``; with ``decoding="filtering"`` given this and earlier frames, with

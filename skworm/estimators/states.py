@@ -92,7 +92,7 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
 
     Parameters
     ----------
-    class_weight : dict, "balanced" or None, default={class_weight!r}
+    class_weight : dict, "balanced" or None, default={class_weight}
         Weights of the states in the loss; ``"balanced"`` weighs each by the inverse of its share of the frames.
 
     Attributes

@@ -57,13 +57,9 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, DocumentedEstimator)
     center = "population"
 
     _words: ClassVar[dict[str, str]] = {
-        "rows": "trajectories",
-        "row": "trajectory",
-        "columns": "burn_in * n_columns",
-        "about_X": (
-            "Observed frames, time-major; a DataFrame of :func:`skworm.frames.make_trajectories` carries worms, "
-            "neurons and\n    `burn_in`."
-        ),
+        "about_X": """\
+Observed frames, `burn_in` of them in each row, time-major; a DataFrame of :func:`skworm.frames.make_trajectories`
+    carries worms, neurons and `burn_in`.""",
         "y": "array-like of shape (n_trajectories, horizon * n_columns)\n    The frames after them, time-major.",
         "horizon": "int, optional\n    Frames to predict; by default as many as `y` had in training.",
         "predict returns": "ndarray of shape (n_trajectories, horizon * n_columns)\n    Predicted frames, time-major.",
@@ -312,11 +308,11 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     linear : bool, default=True
         Add a linear map of the last `burn_in` frames, of all neurons, to the change. It starts as the ridge regression
         of the change in one step, the network starts at 0, and both are trained together.
-    readout : {"concatenate"} or Readout, default={readout!r}
+    readout : {"concatenate"} or Readout, default={readout}
         How outputs are read out of the neurons; a name is :class:`Readout` with this `aggregation`.
-    augmentation : VirtualWorms, "auto" or None, default={augmentation!r}
+    augmentation : VirtualWorms, "auto" or None, default={augmentation}
         Augmentation of the training data. ``"auto"`` is ``VirtualWorms(gain=0.3, offset=0, mixing=0.2)``.
-    weight_decay : float, default={weight_decay!r}
+    weight_decay : float, default={weight_decay}
         Penalty on the squared weights of f, its linear map apart.
     """
 
@@ -335,10 +331,6 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     _loss = nn.MSELoss
     _decayed = "step.*"
     _graph_per = "frame"
-    _words: ClassVar[dict[str, str]] = {
-        "unit": "frame",
-        "net_outputs": "frames, all\n    less the level of the worm (``level_`` or ``levels_``)",
-    }
 
     def _check_parts(self) -> None:
         super()._check_parts()
