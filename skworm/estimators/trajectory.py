@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -27,7 +26,7 @@ from skworm.frames.index import (
     worm_of_rows,
 )
 from skworm.nn.rollout import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout, Step, TrajectoryModule
-from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive
+from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive, check_whole
 from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, one_thread
 
 _ROWS_OF_THE_POPULATION = 10
@@ -139,34 +138,25 @@ float
     def _check_horizon(self, horizon: int | None) -> int:
         if horizon is None:
             return self.horizon_
-        if not isinstance(horizon, Integral) or horizon < 1:
-            raise ValueError(f"horizon={horizon!r} must be a whole number of frames, at least 1")
-        return int(horizon)
+        check_whole(1, horizon=horizon)
+        return horizon
 
     def _read_shapes(self, X: Any, y: Any, observed: np.ndarray, future: np.ndarray) -> None:
-        named = parse_step_column_names(X.columns) if hasattr(X, "columns") else None
-        n_steps = None if named is None else len(named[1])
+        of_X, of_y = (parse_step_column_names(part.columns) if hasattr(part, "columns") else None for part in (X, y))
+        if of_X and of_y:
+            _check_names(*of_X, *of_y)
         # A step of a pipeline may remove the names of X; those of y still show the columns of a frame.
-        of_y = parse_step_column_names(y.columns) if named is None and hasattr(y, "columns") else None
-        if of_y is not None and self.burn_in is None:
-            n_steps = max(1, observed.shape[1] // len(of_y[0]))
-        if self.burn_in is not None and n_steps not in (None, self.burn_in):
+        columns = self._frame_columns = (of_X or of_y or (None,))[0]
+        width = observed.shape[1]
+        self.burn_in_ = self.burn_in or (1 if columns is None else max(1, width // len(columns)))
+        self.n_columns_ = width // self.burn_in_ if columns is None else len(columns)
+        if width != self.burn_in_ * self.n_columns_:
+            of_columns = "" if columns is None else f" of the {len(columns)} columns that are named"
             raise ValueError(
-                f"burn_in={self.burn_in}, but the columns of X name {n_steps} observed frames; leave burn_in=None, or "
-                f"make trajectories with burn_in={self.burn_in}"
+                f"X has {width} columns, which are not burn_in={self.burn_in_} frames{of_columns}; it holds burn_in "
+                "frames a row, time-major, with all columns of each: pass the right burn_in=, or leave burn_in=None "
+                "where columns are named"
             )
-        self.burn_in_ = n_steps or self.burn_in or 1
-        if of_y is not None and observed.shape[1] != self.burn_in_ * len(of_y[0]):
-            raise ValueError(
-                f"X has {observed.shape[1]} columns, which are not {self.burn_in_} frames of the {len(of_y[0])} "
-                "columns that y names; keep all columns of each frame, and pass the right burn_in="
-            )
-        if observed.shape[1] % self.burn_in_:
-            raise ValueError(
-                f"X has {observed.shape[1]} columns, not a multiple of burn_in={self.burn_in_}; it holds "
-                "burn_in frames a row, time-major"
-            )
-        self.n_columns_ = observed.shape[1] // self.burn_in_
         n_outputs = 1 if future.ndim == 1 else future.shape[1]
         if n_outputs % self.n_columns_:
             raise ValueError(
@@ -174,9 +164,6 @@ float
                 f"frames after those of X, time-major. If X holds several frames a row, pass burn_in="
             )
         self.horizon_ = n_outputs // self.n_columns_
-        if named and hasattr(y, "columns") and (named_y := parse_step_column_names(y.columns)):
-            _check_names(*named, *named_y)
-        self._frame_columns = (named or of_y or (None,))[0]
 
     def _learn_levels(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
         self.levels_: dict[Any, np.ndarray] = {}
