@@ -11,7 +11,6 @@ import pandas as pd
 from scipy.special import expit, logit
 from sklearn.utils import get_tags
 
-from skworm.estimators.calibration import states_within
 from skworm.estimators.network import missing_neurons
 from skworm.frames import make_frames, resample
 from skworm.frames.features import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS
@@ -101,11 +100,7 @@ def frames_for_model(
 
 
 def decode_states(
-    model: Any,
-    recordings: Iterable[Recording],
-    *,
-    settings: Mapping[str, Any] | None = None,
-    coverage: float | None = None,
+    model: Any, recordings: Iterable[Recording], *, settings: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
     """Read the state of every frame of some recordings.
 
@@ -117,8 +112,6 @@ def decode_states(
         Worms, with or without states.
     settings : mapping, optional
         See :func:`frames_for_model`.
-    coverage : float, optional
-        For a model that comes with the package: add sets of states that hold the true one in this share of the frames.
 
     Returns
     -------
@@ -126,10 +119,9 @@ def decode_states(
         One row a frame: ``"worm"``, ``"frame"``, ``"time"`` in seconds, ``"state"``, the most probable one, or
         ``"unknown"`` where the neurons have no value, as when focus was lost; where any
         worm has states ``"annotated"``, in the vocabulary of the model; and where the model gives probabilities a
-        column ``"probability:<state>"`` for each state. With `coverage` a column ``"states"`` has the set of each
-        frame, as ``"forward|slowing"``. For a model that comes with the package ``table.attrs["expected"]`` has the
-        expected accuracy on each worm, from the neurons that it has, and ``table.attrs["unlike"]`` the worms that look
-        unlike those of training, on which accuracy is not known.
+        column ``"probability:<state>"`` for each state. For a model that comes with the package
+        ``table.attrs["expected"]`` has the expected accuracy on each worm, from the neurons that it has, and
+        ``table.attrs["unlike"]`` the worms that look unlike those of training, on which accuracy is not known.
 
     Raises
     ------
@@ -158,10 +150,6 @@ def decode_states(
             f"a {type(model).__name__} reads no states; pass a state classifier, and use a regressor by its own predict"
         )
     about = getattr(model, "card_", None)
-    if about is None and coverage is not None:
-        raise ValueError(
-            "coverage is known for models that come with skworm alone; wrap others in ConformalStateClassifier"
-        )
     recordings = list(recordings)
     expected = {} if about is None else check_worms(about, recordings)
     recordings = [worm for worm in recordings if about is None or worm.worm in expected]
@@ -185,12 +173,7 @@ def decode_states(
         annotated = [_annotated(worm, [str(state) for state in model.classes_]) for worm in worms]
         table.insert(4, "annotated", np.concatenate(annotated))
     if about is not None:
-        unlike = warn_unfamiliar(about, X, table, worms)
-        table.attrs |= {"expected": expected, "unlike": unlike}
-    if about is not None and coverage is not None:
-        held = sets_of_states(about, probabilities, coverage)
-        names = np.asarray(model.classes_, dtype=object)
-        table.insert(4, "states", ["|".join(names[row]) or UNKNOWN for row in held])
+        table.attrs |= {"expected": expected, "unlike": warn_unfamiliar(about, X, table, worms)}
     return table
 
 
@@ -415,14 +398,3 @@ def measures_of(
         changes = 60 * float((known[1:] != known[:-1]).sum()) / seconds
         measures.append(("changes of state a minute", changes, about["changes"]))
     return measures
-
-
-def sets_of_states(card: Mapping[str, Any], probabilities: np.ndarray, coverage: float) -> np.ndarray:
-    """Return which states a set holds, of shape (n_frames, n_states), so that it holds the true one with `coverage`.
-
-    The sets hold it in that share of the frames of left-out worms. The most probable state is always among them.
-    """
-    levels = np.array(card["conformal"]["coverage"])
-    if not levels[0] <= coverage <= levels[-1]:
-        raise ValueError(f"coverage={coverage} must be between {levels[0]:g} and {levels[-1]:g}")
-    return states_within(probabilities, float(np.interp(coverage, levels, card["conformal"]["threshold"])))
