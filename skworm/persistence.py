@@ -93,8 +93,6 @@ _SHAPES: Mapping[Any, Mapping[str, str]] = {
     (StandardScaler, MinMaxScaler): {"mean_ min_ scale_": "n_features_in_"},
     WormMinMaxScaler: {"range_ worm_ranges_": "2 n_features_in_"},
 }
-# Other metrics look at the covariance of all columns, which takes memory for the square of their number.
-_METRICS = ("minkowski", "euclidean", "manhattan", "chebyshev", "cosine")
 
 
 def save(
@@ -381,13 +379,13 @@ class _Encoder(dict[str, np.ndarray]):
                 "objects of skworm; pickle the model instead"
             )
         encoded: dict[str, Any] = {"class": type(value).__name__}
-        if isinstance(value, Pipeline):
-            # The steps are parameters of a pipeline, and are fitted themselves.
-            steps = [[name, self(step, f"step {name!r} of {where}", fitted)] for name, step in value.steps]
-            return encoded | {"parameters": {"steps": steps, "transform_input": self(value.transform_input, where)}}
         names = sorted(set(signature(type(value)).parameters) - set(_NOT_KEPT))
         parameters = {name: getattr(value, name) for name in names}
-        encoded["parameters"] = {name: self(item, f"{where}.{name}", False) for name, item in parameters.items()}
+        if is_pipeline := isinstance(value, Pipeline):
+            parameters["memory"] = None
+        # The steps are parameters of a pipeline, and are fitted themselves.
+        of_steps = fitted and is_pipeline
+        encoded["parameters"] = {name: self(item, f"{where}.{name}", of_steps) for name, item in parameters.items()}
         if fitted and isinstance(value, BaseEstimator) and not isinstance(value, ParameterObject):
             check_is_fitted(value)
         _check(value, fitted)
@@ -456,13 +454,13 @@ class _Decoder(dict[str, np.ndarray]):
         if self.n_objects > _MOST_OBJECTS:
             raise ValueError(f"the file holds more than {_MOST_OBJECTS} objects")
         parameters = {name: self(item) for name, item in part["parameters"].items() if name not in _NOT_KEPT}
-        if kind is Pipeline:
-            made = Pipeline([(name, step) for name, step in parameters.pop("steps")], **parameters)
-            made._validate_steps()
-            return made
         made = kind(**parameters)
         if hasattr(made, "_parameter_constraints"):
             made._validate_params()
+        if isinstance(made, Pipeline):
+            # A folder of pickles that a stranger names.
+            made.memory = None
+            made._validate_steps()
         learned = {name: self(item) for name, item in part.get("learned", {}).items()}
         fitted = "learned" in part
         if isinstance(made, KNeighborsClassifier) and fitted:
@@ -505,8 +503,9 @@ def _check(model: Any, fitted: bool = True) -> None:
         size = len(size) if hasattr(size, "__len__") and not isinstance(size, str) else size
         if not isinstance(size, int | np.integer) or not 0 <= size <= most:
             raise ValueError(f"{name}={size!r} is not expected here, at most {most}")
-    if isinstance(model, KNeighborsClassifier) and model.metric not in _METRICS:
-        raise ValueError(f"metric={model.metric!r} is none that a file can hold: {', '.join(_METRICS)}")
+    if isinstance(model, KNeighborsClassifier) and model.metric != "minkowski":
+        # Some metrics look at the covariance of all columns, which takes memory for the square of their number.
+        raise ValueError(f"metric={model.metric!r} cannot be held by a file; leave metric='minkowski'")
     if not fitted:
         return
     if isinstance(model, NeuralEstimator):

@@ -134,23 +134,23 @@ def craft(whole, folder):
         arrays[model["learned"]["intercept_"]["name"]] = np.zeros((500_000, 1, 1))
 
     def far_neighbors(model, arrays):
-        step = model["parameters"]["steps"][1][1]
+        step = model["parameters"]["steps"][1]["items"][1]
         step["parameters"] |= {"metric": "mahalanobis", "algorithm": "brute"}
         arrays[step["learned"]["frames"]["name"]] = np.random.default_rng(0).random((20, 20_000))
         arrays["states"] = np.resize(np.array([[97], [98]], dtype=np.uint32), (20, 1))
         step["learned"]["states"] = array("states", "objects")
 
     def neighbors_for_ever(model, arrays):
-        step = model["parameters"]["steps"][0][1]
+        step = model["parameters"]["steps"][0]["items"][1]
         arrays[step["learned"]["_points"]["name"]] = np.zeros((100_000, 18))
         step["parameters"]["n_neighbors"] = 100_000
 
     def many_steps(model, arrays):
         scaler = {"class": "StandardScaler", "parameters": {}}
-        model["parameters"]["steps"] = [[str(n), scaler] for n in range(100_000)]
+        model["parameters"]["steps"] = [{"type": "tuple", "items": [str(n), scaler]} for n in range(100_000)]
 
     def many_threads(model, arrays):
-        model["parameters"]["steps"][1][1]["parameters"] |= {"n_jobs": 3000, "algorithm": "brute"}
+        model["parameters"]["steps"][1]["items"][1]["parameters"] |= {"n_jobs": 3000, "algorithm": "brute"}
 
     def nested_wrappers(model, arrays):
         inner = model["parameters"]["estimator"]
