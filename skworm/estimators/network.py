@@ -178,9 +178,9 @@ class NeuralEstimator(DocumentedEstimator):
     _decayed = "readout.*"
     _graph_per = "worm"
     _words: ClassVar[dict[str, str]] = {
-        "about_X": (
-            "Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` carries worms and neurons."
-        ),
+        "about_X": """\
+Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` carries worms and neurons. Classifiers
+    take NaN where a neuron is missing.""",
     }
     _takes_missing_neurons = False
 

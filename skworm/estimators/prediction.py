@@ -13,7 +13,6 @@ from sklearn.utils import get_tags
 
 from skworm.estimators.network import missing_neurons
 from skworm.frames import make_frames, resample
-from skworm.frames.features import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS
 from skworm.frames.index import WORM_LEVEL, is_same_rate, parse_column_names, parse_context_feature_names, settings_for
 from skworm.frames.resampling import follows_a_gap
 from skworm.recording import UNKNOWN, VOCABULARIES, Recording, map_states
@@ -77,24 +76,20 @@ def frames_for_model(
     if derivative == "file" and any(worm.derivatives is None for worm in worms):
         # The derivative in the file of the training worms is taken to be smooth and two-sided, as this one is.
         derivative = "smooth"
-    if derivative not in ("auto", *DERIVATIVE_LOOKS_AHEAD):
-        raise ValueError(f"the model was trained on the derivative {derivative!r}, which skworm cannot compute")
     signals, offsets = parse_context_feature_names(node_features)
     # A card says how much accuracy missing neurons cost, and when that is too much.
     for worm in () if hasattr(model, "card_") else worms:
         check_present(f"worm {worm.worm!r}", worm.neurons, neurons, get_tags(model).input_tags.allow_nan)
+    known = ("derivative_width", "fit_scope", "percentiles", "detrend")
     X, _ = make_frames(
         worms,
         neurons=neurons,
         states=None,
         derivative=derivative,
-        derivative_width=settings.get("derivative_width") or SMOOTH_SECONDS,
-        fit_scope=settings.get("fit_scope") or "recording",
-        percentiles=settings.get("percentiles") or "auto",
-        detrend=settings.get("detrend"),
         missing="nan",
         node_features=list(dict.fromkeys(signals)),
         context=list(dict.fromkeys(offsets)),
+        **{name: settings[name] for name in known if settings.get(name) is not None},
     )
     return X, worms
 
