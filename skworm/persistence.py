@@ -23,7 +23,6 @@ import pandas as pd
 import torch
 from safetensors import safe_open
 from safetensors.numpy import save as save_arrays
-from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 from sklearn.neighbors import KNeighborsClassifier
@@ -61,8 +60,8 @@ _CLASSES: Mapping[str, type] = {kind.__name__: kind for kind in (*MODELS.values(
 _KEY, _LAYOUT = "skworm", "3"
 _DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint32", "uint8", "bool")
 _PACKAGES = ("skworm", "torch", "scikit-learn", "numpy")
-# What `fit` needs and a loaded model does without, or what depends on the machine.
-_NOT_KEPT = ("callbacks", "n_jobs")
+# What `fit` needs or tells and a loaded model does without, or what depends on the machine.
+_NOT_KEPT = ("callbacks", "n_jobs", "transitions_")
 
 _PROBE_ROWS = 4
 # Other versions and other processors round differently; a larger difference means another model.
@@ -87,7 +86,6 @@ _SHAPES: Mapping[Any, Mapping[str, str]] = {
         "_modes embedding_": "points modes",
         "_points": "points delayed",
         "_moments": "points",
-        "transitions_": "points points",
     },
     skworm.HiddenMarkovStateClassifier: {"transition_": "classes_ classes_", "shares_": "classes_"},
     (StandardScaler, MinMaxScaler): {"mean_ min_ scale_": "n_features_in_"},
@@ -107,7 +105,8 @@ def save(
     """Write a fitted model to one file that can be passed on.
 
     The file holds numbers and text alone, weights as safetensors and parameters as JSON, so that loading it runs no
-    code of its sender, as unpickling would. Callbacks, `n_jobs` and `memory` are not kept.
+    code of its sender, as unpickling would. Callbacks, `n_jobs`, `memory` and the ``transitions_`` of a diffusion map
+    are not kept.
 
     Parameters
     ----------
@@ -351,9 +350,6 @@ class _Encoder(dict[str, np.ndarray]):
                 axes = [{"name": self(axis.name, where), "labels": self(axis.to_numpy(), where)} for axis in value.axes]
                 name = self(value.name if value.ndim == 1 else None, where)
                 return {"type": "table", "values": self._array(value.to_numpy(), where), "axes": axes, "name": name}
-            case csr_array():
-                inside = {name: self._array(getattr(value, name), where) for name in ("data", "indices", "indptr")}
-                return {"type": "sparse", "shape": list(map(int, value.shape)), **inside}
         return self._object(PairwiseSVC.of_libsvm(value) if type(value) is SVC else value, where, fitted)
 
     def _array(self, array: np.ndarray, where: str) -> dict[str, Any]:
@@ -440,11 +436,6 @@ class _Decoder(dict[str, np.ndarray]):
                 if table.shape != tuple(map(len, axes)):
                     raise ValueError(f"a table of the shape {table.shape} has other labels")
                 return pd.Series(table, axes[0], name=self(name)) if len(axes) == 1 else pd.DataFrame(table, *axes)
-            case {"type": "sparse", "shape": [int(rows), int(columns)]}:
-                inside = tuple(self(value[name]) for name in ("data", "indices", "indptr"))
-                matrix = csr_array(inside, shape=(rows, columns))
-                matrix.check_format(full_check=True)
-                return matrix
         raise ValueError(f"{value.get('type')!r} is not a type of value that a file can hold")
 
     def _object(self, name: str, part: Mapping[str, Any]) -> Any:
