@@ -128,18 +128,15 @@ class InnerWormsClassifier(WrappingStateClassifier):
     Parameters
     ----------
     cv : int, splitter or "prefit", default=5
-        Groups of worms that are left out in turn, at most one for each worm, or contiguous blocks of the only worm. A
-        splitter gets the worms, or animals, as groups. With ``"prefit"`` the estimator is fitted already, to worms that
-        are not in `X`.
+        Groups of worms that are left out in turn, at most one for each worm, or contiguous blocks of the only worm,
+        which say little of another one. A splitter gets the worms, or animals, as groups. With ``"prefit"`` the
+        estimator is fitted already, to worms that are not in `X`.
     """
 
     cv: Annotated[Any, Interval(Integral, 2, None, closed="left"), StrOptions({"prefit"}), HasMethods(["split"])] = 5
 
     def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None, **fit_params: Any) -> Self:
-        """Fit the inner models, learn from what they leave out, and fit the estimator to all frames.
-
-        With ``cv="prefit"`` the estimator is fitted already, to other worms, and all frames are left out.
-        """
+        """Fit the inner models, learn from what they leave out, and fit the estimator to all frames."""
         worms = worm_of_rows(X, worm)
         frames, states, codes, known, given = self._known_frames(X, y, worms, {"groups": groups, **fit_params})
         worms = np.zeros(len(states), dtype=int) if worms is None else worms[known]
@@ -245,9 +242,6 @@ class TemperatureScaledClassifier(InnerWormsClassifier):
     scikit-learn's `CalibratedClassifierCV` scales by temperature too, from version 1.8 on, with folds of frames unless
     metadata routing brings it the worms.
 
-    With a single training worm the inner fits leave contiguous blocks of its frames out. This shows how sure the model
-    may be on the same worm, and is not enough for another worm.
-
     Attributes
     ----------
     temperature_ : float
@@ -306,8 +300,7 @@ class ConformalStateClassifier(InnerWormsClassifier):
     What to expect: worms can be exchanged for each other, frames cannot, so what is calibrated are worms. The coverage
     then holds on average over new worms, not in each, and not in each state. There is no guarantee for a finite sample
     here. One would need at least ``coverage / (1 - coverage)`` worms to calibrate on, 9 for .9, left out of every fit;
-    fewer could only promise the set of all states. With a single training worm inner fits leave contiguous blocks of
-    its frames out, and the sets are too small for another worm.
+    fewer could only promise the set of all states.
 
     Parameters
     ----------
