@@ -241,9 +241,7 @@ def test_trajectories_need_every_neuron(frames):
     )
     X, Y = make_trajectories(table, burn_in=1)
     model = GNNTrajectoryRegressor(max_epochs=1, device="cpu", augmentation=VirtualWorms(neuron_dropout=0.1))
-    with pytest.raises(
-        ValueError, match=r"neuron_dropout=0.1, but GNNTrajectoryRegressor needs every neuron in all trajectories"
-    ):
+    with pytest.raises(ValueError, match=r"neuron_dropout=0.1, but GNNTrajectoryRegressor needs every neuron"):
         model.fit(X, Y)
     with pytest.raises(ValueError, match="contains NaN"):
         model.set_params(augmentation=None).fit(X.where(X > 0), Y)

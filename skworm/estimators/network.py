@@ -214,33 +214,32 @@ Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` ca
         self.best_epoch_ = dict(net.callbacks_)["best_epoch"].best_epoch_
         return self
 
-    def _judges(self, X: Any, worms: np.ndarray | None, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-        """Set the training worms; return the worm of each known row, which of these rows judge epochs, and a seed."""
+    def _job(
+        self,
+        X: Any,
+        worm: Any,
+        known: np.ndarray,
+        rows: np.ndarray,
+        targets: np.ndarray,
+        weight: np.ndarray | None,
+        prepare: Preparation | None,
+    ) -> TrainingJob:
+        """Set the training worms; return the job of the known rows of `X`, some of whose windows judge the epochs."""
+        worms = worm_of_rows(X, worm)
         self._has_worms = worms is not None
         population = np.zeros(len(known), dtype=int) if worms is None else worms
         self.worms_, group = np.unique(population[known], return_inverse=True)
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(np.iinfo(np.int32).max)
         window = window_of_rows(X, population, VALIDATION_WINDOW)[known]
-        return group, held_out_windows(group, window, self.validation_fraction, random_state), seed
-
-    def _job(
-        self,
-        X: np.ndarray,
-        group: np.ndarray,
-        targets: np.ndarray,
-        held_out: np.ndarray,
-        seed: int,
-        prepare: Preparation | None,
-        weight: np.ndarray | None,
-    ) -> TrainingJob:
-        settings = self._training_settings(resolve_device(self.device), seed)
+        held_out = held_out_windows(group, window, self.validation_fraction, random_state)
         if weight is not None and held_out.any() and weight[held_out].mean() < _LEAST_WEIGHT * weight.mean():
             # Held-out samples that hardly weigh cannot judge an epoch: the training loss does.
             held_out = np.zeros_like(held_out)
         with seeded(seed):
             module = self._build_module()
-        return TrainingJob(module, self._loss, X, group, targets, held_out, settings, prepare, weight)
+        settings = self._training_settings(resolve_device(self.device), seed)
+        return TrainingJob(module, self._loss, rows, group, targets, held_out, settings, prepare, weight)
 
     def _training_settings(self, device: str, seed: int) -> TrainingSettings:
         return TrainingSettings(
@@ -266,7 +265,7 @@ Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` ca
             if augmentation.neuron_dropout and not self._takes_missing_neurons:
                 raise ValueError(
                     f"VirtualWorms: neuron_dropout={augmentation.neuron_dropout}, but {type(self).__name__} needs "
-                    "every neuron in all rows; leave neuron_dropout=0"
+                    "every neuron in all frames; leave neuron_dropout=0"
                 )
 
     def _readout_of_neurons(self) -> Readout:
@@ -547,11 +546,10 @@ class FrameEstimator(NeuralEstimator):
             weight = weight[known]
         targets, weight = self._learn_targets(y[known], weight)
         self.frame_settings_ = frame_settings(X)
-        group, held_out, seed = self._judges(X, worm_of_rows(X, worm), known)
         augmentation, (signals, _) = self._virtual_worms(), parse_context_feature_names(self.node_features_)
         prepare = None if augmentation is None else _VirtualFrames(augmentation, tuple(signals))
-        frames = self._frames_to_train(frames[known], ~held_out)
-        return self._job(frames, group, targets, held_out, seed, prepare, weight)
+        job = self._job(X, worm, known, frames[known], targets, weight, prepare)
+        return replace(job, X=self._frames_to_train(job.X, ~job.held_out))
 
     def _checked(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Check frames and what is known of them; return both, and which rows are known."""

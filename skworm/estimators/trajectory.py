@@ -367,11 +367,11 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
             )
         self._name_columns(self._frame_columns, self.n_columns_)
         known = np.ones(len(frames), dtype=bool) if weighing is None else weighing
-        group, held_out, seed = self._judges(X, worm_of_rows(X, worm), known)
         flat = frames.reshape(len(frames), -1).astype(np.float32)
         observed, future = np.split(flat, [self.burn_in_ * self.n_columns_], axis=1)
-        job = self._job(observed, group, future, held_out, seed, self._preparation(), weight)
-        self._start(job.module, frames[~held_out], None if weight is None else weight[~held_out])
+        job = self._job(X, worm, known, observed, future, weight, self._preparation())
+        trained_on = ~job.held_out
+        self._start(job.module, frames[trained_on], None if weight is None else weight[trained_on])
         return job
 
     @torch.no_grad()
