@@ -10,7 +10,7 @@ from functools import reduce
 from numbers import Integral, Real
 from operator import or_
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, dataclass_transform, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, dataclass_transform, get_args, get_origin
 
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
@@ -31,8 +31,6 @@ def _constraints(hint: Any) -> list[Any]:
         return [constraint for part in parts for constraint in _constraints(part)]
     return [{bool: "boolean", NoneType: None, Any: "no_validation"}.get(hint, origin or hint)]
 
-
-_Class = TypeVar("_Class", bound=type)
 
 _WORDS: dict[str, str] = {
     "about_X": "Frames as `fit` takes them, NaN where a neuron is missing and the estimator takes that.",
@@ -55,7 +53,7 @@ array-like of shape (n_rows,), optional
 """Words of docstrings: arguments of methods, those of one method as "fit worm", what it returns as "fit returns"."""
 
 
-def documented(cls: _Class) -> _Class:
+def _document(cls: type) -> None:
     """Complete the docstrings of a class: parameters and attributes of its bases, arguments and returns of its methods.
 
     In a docstring of a class ``{name}`` is a default. What differs between families of methods are the ``_words`` of
@@ -68,7 +66,6 @@ def documented(cls: _Class) -> _Class:
         doc = getattr(method, "__doc__", None)
         if f"{name} returns" in words and doc and "Parameters\n" not in doc:
             method.__doc__ = _with_sections(method, words)
-    return cls
 
 
 def _complete(cls: Any) -> None:
@@ -114,7 +111,7 @@ def _with_sections(method: Any, words: Mapping[str, str]) -> str:
 class Declared(BaseEstimator):
     """An object whose annotated attributes are its parameters, which its constructor takes and scikit-learn checks.
 
-    Its docstring is completed by those of its bases, see :func:`documented`.
+    Its docstring is completed by those of its bases.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
@@ -131,7 +128,7 @@ class Declared(BaseEstimator):
         own = {name: _constraints(hints[name]) for name in names}
         inherited = (vars(base).get("_parameter_constraints", {}) for base in reversed(cls.__mro__))
         cls._parameter_constraints = reduce(or_, inherited) | own
-        documented(cls)
+        _document(cls)
 
     def set_params(self, **parameters: Any) -> Self:
         """Set parameters, and with ``part__parameter`` those of a part that is an object.

@@ -15,7 +15,7 @@ from torch import nn
 
 from skworm.estimators.network import FrameEstimator, GraphEstimator, check_neurons, missing_neurons
 from skworm.frames.index import check_same_order, frame_settings, match_neurons, validate_like_training
-from skworm.parameters import documented
+from skworm.parameters import DocumentedEstimator
 from skworm.recording import UNKNOWN
 from skworm.training import one_thread
 
@@ -40,8 +40,7 @@ def encode_states(
     return classes, codes
 
 
-@documented
-class StateClassifierMixin(ClassifierMixin):
+class StateClassifierMixin(ClassifierMixin, DocumentedEstimator):
     """A classifier that gives no score to frames whose state is unknown.
 
     Attributes
