@@ -15,6 +15,7 @@ from skworm.estimators.network import missing_neurons
 from skworm.frames import make_frames, resample
 from skworm.frames.index import WORM_LEVEL, is_same_rate, parse_column_names, parse_context_feature_names, settings_for
 from skworm.frames.resampling import follows_a_gap
+from skworm.metrics.bouts import bouts_of
 from skworm.recording import UNKNOWN, VOCABULARIES, Recording, map_states
 
 _FEWEST_TO_CORRELATE = 5
@@ -222,19 +223,17 @@ def bouts_in_seconds(table: pd.DataFrame) -> pd.DataFrame:
     1    a  reverse    1.0  1.5       0.5         1
     2    a  forward    1.5  2.0       0.5         1
     """
-    bouts = []
+    tables = []
     for worm, rows in table.groupby("worm", sort=False):
         rows = rows.sort_values("time")
-        time, state = rows["time"].to_numpy(), rows["state"].to_numpy()
+        time = rows["time"].to_numpy()
         step = np.median(np.diff(time)) if len(time) > 1 else 0.0
-        gap = follows_a_gap(time)
-        first = np.flatnonzero(np.append(True, (state[1:] != state[:-1]) | gap[1:]))
-        n_frames = np.diff(np.append(first, len(rows)))
-        last = first + n_frames - 1
-        end = np.where(np.append(gap[first[1:]], True), time[last] + step, np.append(time[first[1:]], np.nan))
-        parts = {"worm": worm, "state": state[first], "start": time[first], "end": end, "duration": end - time[first]}
-        bouts.append(pd.DataFrame({**parts, "n_frames": n_frames}))
-    return pd.concat(bouts, ignore_index=True)
+        bouts = bouts_of(rows["state"].to_numpy(), np.cumsum(follows_a_gap(time)))
+        start = time[bouts.start]
+        end = np.where(bouts.closes, time[bouts.stop - 1] + step, np.append(time, np.nan)[bouts.stop])
+        columns = {"worm": worm, "state": bouts.state, "start": start, "end": end, "duration": end - start}
+        tables.append(pd.DataFrame({**columns, "n_frames": bouts.n_frames}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def columns_of(model: Any) -> tuple[list[str], list[str]]:
