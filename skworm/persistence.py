@@ -280,8 +280,8 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[tuple[dict[str, Any], _De
     # What a stranger wrote can fail anywhere, and ends in one kind of error.
     except Exception as error:
         raise ValueError(
-            f"{source}: the model cannot be read ({type(error).__name__}: {error}); it was saved with {versions}: copy "
-            "the file again from where it came, save the model anew, or install these versions"
+            f"{source}: this cannot be read as a model of skworm ({type(error).__name__}: {error}); if it is one, "
+            f"saved with {versions}, copy the file again, save the model anew, or install these versions"
         ) from error
 
 

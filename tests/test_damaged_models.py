@@ -183,11 +183,11 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="check the path"):
         skworm.load(target)
     for content, problem in [
-        (b"", "the model cannot be read"),
-        (pickle.dumps({"a": 1}), "the model cannot be read"),
+        (b"", "this cannot be read as a model"),
+        (pickle.dumps({"a": 1}), "this cannot be read as a model"),
         (save_tensors({"a": np.zeros(2)}), "not of a skworm model"),
-        ((2**60).to_bytes(8, "little") + b"{}", "the model cannot be read"),
-        (huge_shape(), "the model cannot be read"),
+        ((2**60).to_bytes(8, "little") + b"{}", "this cannot be read as a model"),
+        (huge_shape(), "this cannot be read as a model"),
         (save_tensors({}, {"skworm": "9 0 {}"}), "install the skworm"),
         (save_tensors({}, {"skworm": "3 0 {}"}), "checksum"),
     ]:
