@@ -13,7 +13,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, dataclass_transform, get_args, get_origin
 
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval, StrOptions
 
 Count = Annotated[int, Interval(Integral, 1, None, closed="left")]
 Positive = Annotated[float, Interval(Real, 0, None, closed="neither")]
@@ -182,15 +182,11 @@ class DocumentedEstimator(Declared):
 class ParameterObject(Declared):
     """Parameters of a part of an estimator; a search reaches them as ``part__parameter``."""
 
-    def check(self) -> None:
-        """Raise ValueError if a parameter cannot be used."""
-        validate_parameter_constraints(self._parameter_constraints, self.get_params(deep=False), type(self).__name__)
-
 
 def resolved(value: Any, by_name: Mapping[str, type[ParameterObject]]) -> Any:
     """Return the checked object that a parameter stands for: itself, or that of its name with its defaults."""
     part = by_name[value]() if isinstance(value, str) else value
-    part.check()
+    part._validate_params()
     return part
 
 

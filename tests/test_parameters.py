@@ -237,7 +237,7 @@ def test_objects_are_cloned_shown_and_checked(part):
     assert repr(copied) == repr(part)
     for name in part.get_params():
         with pytest.raises(ValueError, match=rf"'{name}' parameter of {type(part).__name__}"):
-            clone(part).set_params(**{name: "no such value"}).check()
+            clone(part).set_params(**{name: "no such value"})._validate_params()
 
 
 def test_published_networks_and_names():

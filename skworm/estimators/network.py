@@ -261,7 +261,7 @@ Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` ca
         self._readout_of_neurons()
         augmentation = self._virtual_worms()
         if augmentation is not None:
-            augmentation.check()
+            augmentation._validate_params()
             if augmentation.neuron_dropout and not self._takes_missing_neurons:
                 raise ValueError(
                     f"VirtualWorms: neuron_dropout={augmentation.neuron_dropout}, but {type(self).__name__} needs "
@@ -271,7 +271,7 @@ Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` ca
     def _readout_of_neurons(self) -> Readout:
         """Return the checked readout, with what ``"auto"`` stands for."""
         readout = Readout(self.readout) if isinstance(self.readout, str) else self.readout
-        readout.check()
+        readout._validate_params()
         if readout.batch_norm != "auto":
             return readout
         batch_norm = None if self._virtual_worms() is None else self._auto_batch_norm

@@ -321,7 +321,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
 
     def _check_parts(self) -> None:
         super()._check_parts()
-        self._rollout().check()
+        self._rollout()._validate_params()
         aggregation = self._readout_of_neurons().aggregation
         if aggregation != "concatenate":
             raise ValueError(
