@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
+import typing
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import reduce
 from numbers import Integral, Real
 from operator import or_
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, Self, Union, dataclass_transform, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, dataclass_transform
 
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -22,7 +23,7 @@ NotNegative = Annotated[float, Interval(Real, 0, None, closed="left")]
 
 def _constraints(hint: Any) -> list[Any]:
     """Return what scikit-learn is to check of a parameter of this type."""
-    origin, parts = get_origin(hint), get_args(hint)
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         return list(parts[1:])
     if origin is Literal:
@@ -123,11 +124,8 @@ class Declared(BaseEstimator):
         dataclass(cls, eq=False, repr=False, kw_only=cls._kw_only)
         # A class without a docstring of its own has that of its base, not the signature that dataclass writes.
         cls.__doc__ = doc
-        hints = inspect.get_annotations(cls, eval_str=True)
-        names = [parameter.name for parameter in fields(cls) if parameter.name in hints]
-        own = {name: _constraints(hints[name]) for name in names}
-        inherited = (vars(base).get("_parameter_constraints", {}) for base in reversed(cls.__mro__))
-        cls._parameter_constraints = reduce(or_, inherited) | own
+        hints = typing.get_type_hints(cls, include_extras=True)
+        cls._parameter_constraints = {part.name: _constraints(hints[part.name]) for part in fields(cls)}
         _document(cls)
 
     def set_params(self, **parameters: Any) -> Self:
