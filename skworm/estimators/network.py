@@ -95,12 +95,10 @@ def check_neurons(frames: np.ndarray, neurons: Sequence[str], X: Any, worm: Any 
     rows = own == own[empty][0]
     whose = "X" if worms is None else f"worm {str(own[empty][0])!r}"
     named = ", ".join(neurons[:8]) + (", ..." if len(neurons) > 8 else "")
-    if empty[rows].all():
-        raise ValueError(f"{whose} has a value for none of the neurons {named}; leave it out, or choose other neurons")
     frame = frame_of_rows(X, own)[empty & rows][0]
     raise ValueError(
         f"{whose} has a value for none of the neurons {named} in {int(empty[rows].sum())} of {int(rows.sum())} frames, "
-        f"first in frame {frame}; drop these rows, or interpolate them"
+        f"first in frame {frame}; drop these rows, interpolate them, or choose other neurons"
     )
 
 
