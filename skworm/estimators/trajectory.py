@@ -40,7 +40,8 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, DocumentedEstimator)
     Parameters
     ----------
     burn_in : int, default=None
-        Observed frames in each row of `X`; by default from the column names ``"AVAL:trace@0"``, else 1.
+        Observed frames in each row of `X`; by default from the column names ``"AVAL:trace@0"``, else 1. A network
+        without memory sees them side by side; with 1 it is Markovian, as in the paper.
 
     Attributes
     ----------
@@ -285,9 +286,6 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
 
     Parameters
     ----------
-    burn_in : int, default=None
-        Observed frames in each row of `X`; by default from the column names ``"AVAL:trace@0"``, else 1. Without memory
-        a step sees the last `burn_in` frames side by side; with 1 the model is Markovian, as in the paper.
     rollout : Rollout or None, default=None
         How trajectories are rolled out; None is ``Rollout()``.
     center : {"worm", "population"}, default="worm"
@@ -356,9 +354,9 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
         self._check_parts()
         weight = check_weights(sample_weight, X)
-        weighing = None if weight is None else weight > 0
-        frames, _ = self._training_frames(X, y, worm, weighing)
-        weight = None if weight is None else weight[weighing]
+        kept = None if weight is None else weight > 0
+        frames, _ = self._training_frames(X, y, worm, kept)
+        weight = None if weight is None else weight[kept]
         train_horizon = self._rollout().train_horizon
         if train_horizon > self.horizon_:
             raise ValueError(
@@ -366,7 +364,7 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
                 f"rollout=Rollout(train_horizon=...), or make trajectories with horizon={train_horizon} or more"
             )
         self._name_columns(self._frame_columns, self.n_columns_)
-        known = np.ones(len(frames), dtype=bool) if weighing is None else weighing
+        known = np.ones(len(frames), dtype=bool) if kept is None else kept
         flat = frames.reshape(len(frames), -1).astype(np.float32)
         observed, future = np.split(flat, [self.burn_in_ * self.n_columns_], axis=1)
         job = self._job(X, worm, known, observed, future, weight, self._preparation())
