@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 import re
+import typing
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import reduce
 from numbers import Integral, Real
 from operator import or_
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, dataclass_transform, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, dataclass_transform
 
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval, StrOptions
 
 Count = Annotated[int, Interval(Integral, 1, None, closed="left")]
 Positive = Annotated[float, Interval(Real, 0, None, closed="neither")]
@@ -22,7 +23,7 @@ NotNegative = Annotated[float, Interval(Real, 0, None, closed="left")]
 
 def _constraints(hint: Any) -> list[Any]:
     """Return what scikit-learn is to check of a parameter of this type."""
-    origin, parts = get_origin(hint), get_args(hint)
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         return list(parts[1:])
     if origin is Literal:
@@ -32,24 +33,17 @@ def _constraints(hint: Any) -> list[Any]:
     return [{bool: "boolean", NoneType: None, Any: "no_validation"}.get(hint, origin or hint)]
 
 
-_Class = TypeVar("_Class", bound=type)
-
 _WORDS: dict[str, str] = {
-    "rows": "frames",
-    "row": "frame",
-    "population": "population",
-    "columns": "n_features",
     "about_X": "Frames as `fit` takes them, NaN where a neuron is missing and the estimator takes that.",
-    "X": "array-like of shape (n_{rows}, {columns})\n    {about_X}",
+    "X": "array-like of shape (n_rows, n_features)\n    {about_X}",
     "y": 'array-like of shape (n_frames,)\n    States; frames that are ``"unknown"`` are left out.',
     "worm": """\
-array-like of shape (n_{rows},), optional
-    Worm of each {row}; by default the index level ``"worm"`` of `X`.""",
+array-like of shape (n_rows,), optional
+    Worm of each row; by default the index level ``"worm"`` of `X`.""",
     "fit worm": """\
-array-like of shape (n_{rows},), optional
-    Worm of each {row}; by default the index level ``"worm"`` of `X`, else all are one {population}.""",
-    "sample_weight": "array-like of shape (n_{rows},), optional\n    Weights of the {rows}.",
-    "fit sample_weight": "array-like of shape (n_{rows},), optional\n    Weights of the {rows} in the loss.",
+array-like of shape (n_rows,), optional
+    Worm of each row; by default the index level ``"worm"`` of `X`, else all rows count as one worm.""",
+    "sample_weight": "array-like of shape (n_rows,), optional\n    Weights of the rows.",
     "fit returns": "self\n    The fitted estimator.",
     "predict returns": "ndarray of shape (n_frames,)\n    The most probable states (equation 3).",
     "predict_proba returns": (
@@ -60,47 +54,36 @@ array-like of shape (n_{rows},), optional
 """Words of docstrings: arguments of methods, those of one method as "fit worm", what it returns as "fit returns"."""
 
 
-def words_of(cls: type) -> dict[str, Any]:
-    """Return the words of a class and of its bases."""
-    words: dict[str, Any] = dict(_WORDS)
-    for base in reversed(cls.__mro__):
-        words |= vars(base).get("_words", {})
-    return words
-
-
-def documented(cls: _Class) -> _Class:
+def _document(cls: type) -> None:
     """Complete the docstrings of a class: parameters and attributes of its bases, arguments and returns of its methods.
 
-    In a docstring, ``{name}`` is a default, or one of ``_words`` of the class and of its bases, which are what differs
-    between families.
+    In a docstring of a class ``{name}`` is a default. What differs between families of methods are the ``_words`` of
+    the class and of its bases, which go before :data:`_WORDS`.
     """
-    words = words_of(cls)
+    words = reduce(or_, (vars(base).get("_words", {}) for base in reversed(cls.__mro__)), _WORDS)
     if cls.__doc__ is not None:
-        _complete(cls, words)
+        _complete(cls)
     for name, method in vars(cls).items():
         doc = getattr(method, "__doc__", None)
         if f"{name} returns" in words and doc and "Parameters\n" not in doc:
             method.__doc__ = _with_sections(method, words)
-    return cls
 
 
-def _complete(cls: Any, words: dict[str, Any]) -> None:
+def _complete(cls: Any) -> None:
     opening, *parts = re.split(r"^([A-Z][\w ]+)\n-+\n", inspect.cleandoc(cls.__doc__), flags=re.MULTILINE)
     cls._own_sections = own = dict(zip(parts[::2], parts[1::2], strict=True))
     taken = inspect.signature(cls).parameters
-    parameters = {name: entry for name, entry in _entries(cls, "Parameters").items() if name in taken}
-    keywords_last = sorted(parameters, key=lambda name: taken[name].kind is taken[name].KEYWORD_ONLY)
+    parameters, attributes = (_entries(cls, title) for title in ("Parameters", "Attributes"))
     shared = {
-        "Parameters": [parameters[name] for name in keywords_last],
-        "Attributes": list(_entries(cls, "Attributes").values()),
+        "Parameters": [parameters[name] for name in taken if name in parameters],
+        "Attributes": list(attributes.values()),
     }
     sections = {title: "\n".join(entries) for title, entries in shared.items() if entries}
     sections |= {title: text.strip() for title, text in own.items() if title not in shared}
     parts = [f"{title}\n{'-' * len(title)}\n{text}" for title, text in sections.items()]
     text = "\n\n".join([opening.strip(), *parts])
-    values = words | {name: parameter.default for name, parameter in taken.items()}
-    for name in set(re.findall(r"\{(\w+)(?:!r)?\}", text)) & set(values):
-        text = text.replace(f"{{{name}!r}}", repr(values[name])).replace(f"{{{name}}}", str(values[name]))
+    for name, parameter in taken.items():
+        text = text.replace(f"{{{name}}}", repr(parameter.default))
     cls.__doc__ = f"{text}\n"
 
 
@@ -129,28 +112,21 @@ def _with_sections(method: Any, words: Mapping[str, str]) -> str:
 class Declared(BaseEstimator):
     """An object whose annotated attributes are its parameters, which its constructor takes and scikit-learn checks.
 
-    Its docstring is completed by those of its bases, see :func:`documented`.
-    A class that is derived may write a constructor of its own, which those derived from it then have.
+    Its docstring is completed by those of its bases.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
-    _declared: ClassVar[bool] = False
     _kw_only: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        author = next(base for base in cls.__mro__ if "__init__" in vars(base))
-        cls._declared = author is object or (author is not cls and vars(author).get("_declared", False))
         doc = cls.__doc__
-        dataclass(cls, init=cls._declared, eq=False, repr=False, kw_only=cls._kw_only)
+        dataclass(cls, eq=False, repr=False, kw_only=cls._kw_only)
         # A class without a docstring of its own has that of its base, not the signature that dataclass writes.
         cls.__doc__ = doc
-        hints = inspect.get_annotations(cls, eval_str=True)
-        names = [parameter.name for parameter in fields(cls) if parameter.name in hints]
-        own = {name: _constraints(hints[name]) for name in names}
-        inherited = (vars(base).get("_parameter_constraints", {}) for base in reversed(cls.__mro__))
-        cls._parameter_constraints = reduce(or_, inherited) | own
-        documented(cls)
+        hints = typing.get_type_hints(cls, include_extras=True)
+        cls._parameter_constraints = {part.name: _constraints(hints[part.name]) for part in fields(cls)}
+        _document(cls)
 
     def set_params(self, **parameters: Any) -> Self:
         """Set parameters, and with ``part__parameter`` those of a part that is an object.
@@ -204,15 +180,11 @@ class DocumentedEstimator(Declared):
 class ParameterObject(Declared):
     """Parameters of a part of an estimator; a search reaches them as ``part__parameter``."""
 
-    def check(self) -> None:
-        """Raise ValueError if a parameter cannot be used."""
-        validate_parameter_constraints(self._parameter_constraints, self.get_params(deep=False), type(self).__name__)
-
 
 def resolved(value: Any, by_name: Mapping[str, type[ParameterObject]]) -> Any:
     """Return the checked object that a parameter stands for: itself, or that of its name with its defaults."""
     part = by_name[value]() if isinstance(value, str) else value
-    part.check()
+    part._validate_params()
     return part
 
 

@@ -12,7 +12,7 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from importlib.metadata import version
 from inspect import signature
 from pathlib import Path
@@ -21,29 +21,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save as save_arrays
-from scipy.sparse import csr_array
-from sklearn.base import BaseEstimator, is_classifier
-from sklearn.linear_model import Ridge
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
-from torch.utils.flop_counter import flop_registry
 
 import skworm
 from skworm.atomic import atomic_path
 from skworm.estimators import parts
 from skworm.estimators.behavior import NeuralBehaviorRegressor
-from skworm.estimators.calibration import ConformalStateClassifier, TemperatureScaledClassifier, WrappingStateClassifier
+from skworm.estimators.calibration import ConformalStateClassifier
 from skworm.estimators.network import GraphEstimator, NeuralEstimator
 from skworm.estimators.svm import PairwiseSVC, SVMStateClassifier
-from skworm.estimators.trajectory import NeuralTrajectoryRegressor, TrajectoryRegressor
+from skworm.estimators.trajectory import TrajectoryRegressor
 from skworm.frames import WormMinMaxScaler
 from skworm.frames.index import learned_settings, worm_of_rows
 from skworm.model_selection import WormGroupKFold
@@ -58,22 +53,22 @@ MODELS: Mapping[str, type] = {
 }
 """The estimators that a file can hold, by themselves, in a pipeline or in a wrapper."""
 
-_OTHERS = (skworm.VirtualWorms, WormGroupKFold, GroupKFold, LeaveOneGroupOut, PairwiseSVC, Ridge)
+_OTHERS = (skworm.VirtualWorms, WormGroupKFold, GroupKFold, LeaveOneGroupOut, PairwiseSVC)
 _PARTS = [kind for kind in vars(parts).values() if isinstance(kind, type) and issubclass(kind, ParameterObject)]
 _CLASSES: Mapping[str, type] = {kind.__name__: kind for kind in (*MODELS.values(), *_PARTS, *_OTHERS)}
 
-_KEY, _LAYOUT = "skworm", "2"
-_DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "bool")
+_KEY, _LAYOUT = "skworm", "3"
+_DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint32", "uint8", "bool")
 _PACKAGES = ("skworm", "torch", "scikit-learn", "numpy")
-# What `fit` needs and a loaded model does without, or what depends on the machine.
-_NOT_KEPT = ("callbacks", "n_jobs")
+# What `fit` needs or tells and a loaded model does without, or what depends on the machine.
+_NOT_KEPT = ("callbacks", "n_jobs", "transitions_")
 
 _PROBE_ROWS = 4
 # Other versions and other processors round differently; a larger difference means another model.
 _TOLERANCES = 1e-4, 1e-6
 # A file is refused before it takes more memory or time than any model needs.
-_MOST_TEXT, _MOST_NAMES, _MOST_ARRAYS, _MOST_OBJECTS = 2**23, 2**27, 10_000, 1000
-_MOST_NUMBERS, _MOST_COST, _COST_OF_A_CALL = 2**24, 2**30, 40_000
+_MOST_TEXT, _MOST_ARRAYS, _MOST_OBJECTS = 2**23, 10_000, 1000
+_MOST_NUMBERS, _MOST_COST, _COST_OF_A_LAYER = 2**24, 2**30, 2**17
 _MOST = {"n_features_in_": 100_000, "neurons_": 1000, "horizon_": 1000}
 _MOST |= dict.fromkeys(("classes_", "n_layers", "n_steps", "n_heads"), 100)
 
@@ -83,8 +78,7 @@ _SHAPES: Mapping[Any, Mapping[str, str]] = {
     GraphEstimator: {"graph_ graphs_": "neurons_ neurons_"},
     NeuralBehaviorRegressor: {"signal_mean_ signal_scale_": "signals_"},
     TrajectoryRegressor: {"level_ levels_": "n_columns_"},
-    NeuralTrajectoryRegressor: {"_bounds": "2 n_columns_"},
-    (skworm.LinearTrajectoryRegressor, Ridge): {"coef_": "targets n_features_in_", "intercept_": "targets"},
+    skworm.LinearTrajectoryRegressor: {"coef_": "targets n_features_in_", "intercept_": "targets"},
     PairwiseSVC: {"support_vectors_": "vectors columns", "dual_coef_": "pairs vectors", "rho_": "pairs", "gamma_": ""},
     SVMStateClassifier: {"fill_": "n_features_in_"},
     skworm.AsymmetricDiffusionMap: {
@@ -92,15 +86,11 @@ _SHAPES: Mapping[Any, Mapping[str, str]] = {
         "_modes embedding_": "points modes",
         "_points": "points delayed",
         "_moments": "points",
-        "transitions_": "points points",
     },
     skworm.HiddenMarkovStateClassifier: {"transition_": "classes_ classes_", "shares_": "classes_"},
     (StandardScaler, MinMaxScaler): {"mean_ min_ scale_": "n_features_in_"},
     WormMinMaxScaler: {"range_ worm_ranges_": "2 n_features_in_"},
 }
-# Other metrics look at the covariance of all columns, which takes memory for the square of their number.
-_METRICS = ("minkowski", "euclidean", "manhattan", "chebyshev", "cosine")
-_FINITE = (PairwiseSVC, Ridge, skworm.LinearTrajectoryRegressor, skworm.AsymmetricDiffusionMap)
 
 
 def save(
@@ -115,7 +105,8 @@ def save(
     """Write a fitted model to one file that can be passed on.
 
     The file holds numbers and text alone, weights as safetensors and parameters as JSON, so that loading it runs no
-    code of its sender, as unpickling would. Callbacks, `n_jobs` and `memory` are not kept.
+    code of its sender, as unpickling would. Callbacks, `n_jobs`, `memory` and the ``transitions_`` of a diffusion map
+    are not kept.
 
     Parameters
     ----------
@@ -125,7 +116,7 @@ def save(
     path : path
         Where to write, best with the ending ``.skworm``.
     X : DataFrame or array-like of shape (n_frames, n_features), optional
-        Training frames, of which the file holds the number, the worms and a digest.
+        Training frames, of which the file holds the number and the worms.
     y : array-like of str, shape (n_frames,), optional
         Training states, of which the file holds how many frames are in each.
     description : str, default=""
@@ -170,7 +161,14 @@ def save(
     }
     with atomic_path(target) as temporary:
         temporary.write_bytes(_container(document, encoder))
-        _check_copy(estimator, temporary)
+        try:
+            load(temporary)
+        except ValueError as error:
+            raise ValueError(
+                f"the {type(estimator).__name__} cannot be saved, since it would be read as another model "
+                f"({error.__cause__}); its parameters, or those of an object that it shares with another estimator, "
+                "were changed since fit: fit it again"
+            ) from error
     return target
 
 
@@ -219,8 +217,11 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
             raise ValueError(f"the probe has the shape {probe.shape}")
         if hasattr(model, "horizon_") and answer.shape[1:] != (model.horizon_ * model.n_columns_,):
             raise ValueError(f"horizon_={model.horizon_!r} does not fit the answer that the file holds")
-        found = _answer(model, probe, bounded=not shipped)
+        found = _answer(model, probe)
         numbers = found.shape == answer.shape and found.dtype.kind in "fc"
+        whole = np.resize(~np.isnan(probe).any(axis=1), len(found))
+        if numbers and not np.isfinite(found[whole]).all():
+            raise ValueError("the model answers to whole frames with numbers that are not finite")
         same = np.allclose(found, answer, *_TOLERANCES, equal_nan=True) if numbers else np.array_equal(found, answer)
         if not same:
             raise ValueError("the model answers otherwise than when it was saved")
@@ -245,8 +246,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         ``"class"``, ``"description"``, ``"training"`` (``"frames"``, how they were made; and where they were passed to
-        :func:`skworm.save`, ``"n_frames"``, ``"worms"``, ``"states"`` and the digest ``"sha256"``), and
-        ``"versions"`` of packages.
+        :func:`skworm.save`, ``"n_frames"``, ``"worms"`` and ``"states"``), and ``"versions"`` of packages.
 
     Examples
     --------
@@ -280,26 +280,23 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[tuple[dict[str, Any], _De
     # What a stranger wrote can fail anywhere, and ends in one kind of error.
     except Exception as error:
         raise ValueError(
-            f"{source}: the model cannot be read ({type(error).__name__}: {error}); it was saved with {versions}: copy "
-            "the file again from where it came, save the model anew, or install these versions"
+            f"{source}: this cannot be read as a model of skworm ({type(error).__name__}: {error}); if it is one, "
+            f"saved with {versions}, copy the file again, save the model anew, or install these versions"
         ) from error
 
 
 def _container(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     """Return a safetensors file of a JSON document and arrays, with a checksum over both."""
-    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(document, separators=(",", ":"))
     # One entry, since safetensors writes several in any order: the same model makes the same file.
     return save_arrays(dict(arrays), metadata={_KEY: f"{_LAYOUT} {_digest(text, arrays)} {text}"})
 
 
 def _contents(source: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    try:
-        with safe_open(source, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            # Shapes are checked against the length of the file before anything is allocated.
-            arrays = {name: file.get_tensor(name) for name in file.keys()[: _MOST_ARRAYS + 1]}
-    except (SafetensorError, OSError, UnicodeDecodeError, TypeError, AttributeError, KeyError, ValueError) as error:
-        raise ValueError(f"this is not a whole model file of skworm: {error}") from error
+    with safe_open(source, framework="numpy") as file:
+        metadata = file.metadata() or {}
+        # Shapes are checked against the length of the file before anything is allocated.
+        arrays = {name: file.get_tensor(name) for name in file.keys()[: _MOST_ARRAYS + 1]}
     words = metadata.get(_KEY, "").split(" ", 2)
     if len(words) != 3:
         raise ValueError("this is a safetensors file, but not of a skworm model; write one with skworm.save")
@@ -314,7 +311,11 @@ def _contents(source: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         # An empty array can have an axis of any length.
         if str(array.dtype) not in _DTYPES or max(array.shape, default=0) > max(array.size, _MOST_OBJECTS):
             raise ValueError(f"{name} is an array of {array.dtype}, {array.shape}; numbers of {_DTYPES} are expected")
-    return dict(json.loads(text)), arrays
+    return dict(json.loads(text, parse_constant=_refuse_number)), arrays
+
+
+def _refuse_number(name: str) -> float:
+    raise ValueError(f"the file holds the number {name}, which no model has")
 
 
 def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
@@ -332,8 +333,8 @@ class _Encoder(dict[str, np.ndarray]):
         match value:
             case None | bool() | int() | str():
                 return value
-            case float():
-                return float(value) if np.isfinite(value) else {"type": "float", "value": str(float(value))}
+            case float() if np.isfinite(value):
+                return float(value)
             case np.generic() | np.ndarray():
                 return self._array(np.asarray(value), where)
             case list():
@@ -349,24 +350,23 @@ class _Encoder(dict[str, np.ndarray]):
                 axes = [{"name": self(axis.name, where), "labels": self(axis.to_numpy(), where)} for axis in value.axes]
                 name = self(value.name if value.ndim == 1 else None, where)
                 return {"type": "table", "values": self._array(value.to_numpy(), where), "axes": axes, "name": name}
-            case csr_array():
-                inside = {name: self._array(getattr(value, name), where) for name in ("data", "indices", "indptr")}
-                return {"type": "sparse", "shape": list(map(int, value.shape)), **inside}
         return self._object(PairwiseSVC.of_libsvm(value) if type(value) is SVC else value, where, fitted)
 
     def _array(self, array: np.ndarray, where: str) -> dict[str, Any]:
-        if array.dtype.kind == "U" or (array.dtype == object and all(isinstance(item, str) for item in array.ravel())):
-            width = "object" if array.dtype == object else array.dtype.itemsize // 4
-            return {"type": "names", "width": width, "shape": list(array.shape), "items": list(map(str, array.ravel()))}
         # Sums over an array round differently in another memory order.
         fortran = bool(array.flags.f_contiguous and not array.flags.c_contiguous)
-        if is_complex := array.dtype == np.complex128:
-            array = np.ascontiguousarray(array).view(np.float64)
+        kind = "numbers"
+        if array.dtype == np.complex128:
+            kind, array = "complex", np.ascontiguousarray(array).view(np.float64)
+        elif array.dtype.kind == "U" or (array.dtype == object and all(isinstance(item, str) for item in array.flat)):
+            # The code points of each name are a further axis, so that names take the memory that they have in the file.
+            kind, names = "objects" if array.dtype == object else "names", array.astype(str)
+            array = names.ravel().view(np.uint32).reshape(*names.shape, names.itemsize // 4)
         if str(array.dtype) not in _DTYPES:
             raise TypeError(f"{where} is an array of {array.dtype}, which a model file cannot hold")
         name = f"array_{len(self)}"
         self[name] = np.ascontiguousarray(array).reshape(array.shape)
-        return {"type": "array", "name": name, "fortran": fortran, "complex": is_complex}
+        return {"type": "array", "name": name, "fortran": fortran, "kind": kind}
 
     def _object(self, value: Any, where: str, fitted: bool) -> dict[str, Any]:
         if type(value) not in _CLASSES.values():
@@ -375,13 +375,13 @@ class _Encoder(dict[str, np.ndarray]):
                 "objects of skworm; pickle the model instead"
             )
         encoded: dict[str, Any] = {"class": type(value).__name__}
-        if isinstance(value, Pipeline):
-            # The steps are parameters of a pipeline, and are fitted themselves.
-            steps = [[name, self(step, f"step {name!r} of {where}", fitted)] for name, step in value.steps]
-            return encoded | {"parameters": {"steps": steps, "transform_input": self(value.transform_input, where)}}
         names = sorted(set(signature(type(value)).parameters) - set(_NOT_KEPT))
         parameters = {name: getattr(value, name) for name in names}
-        encoded["parameters"] = {name: self(item, f"{where}.{name}", False) for name, item in parameters.items()}
+        if is_pipeline := isinstance(value, Pipeline):
+            parameters["memory"] = None
+        # The steps are parameters of a pipeline, and are fitted themselves.
+        of_steps = fitted and is_pipeline
+        encoded["parameters"] = {name: self(item, f"{where}.{name}", of_steps) for name, item in parameters.items()}
         if fitted and isinstance(value, BaseEstimator) and not isinstance(value, ParameterObject):
             check_is_fitted(value)
         _check(value, fitted)
@@ -405,7 +405,7 @@ class _Encoder(dict[str, np.ndarray]):
 class _Decoder(dict[str, np.ndarray]):
     """Values of JSON and of arrays by name; the reverse of :class:`_Encoder`, which trusts nothing in a file."""
 
-    n_objects, n_bytes = 0, 0
+    n_objects = 0
     networks: tuple[NeuralEstimator, ...] = ()
 
     def __call__(self, value: Any) -> Any:
@@ -417,25 +417,18 @@ class _Decoder(dict[str, np.ndarray]):
         match value:
             case {"class": str(name)}:
                 return self._object(name, value)
-            case {"type": "float", "value": "nan" | "inf" | "-inf" as number}:
-                return float(number)
             case {"type": "tuple", "items": items}:
                 return tuple(self(items))
             case {"type": "dict", "items": pairs}:
                 return {self(key): self(item) for key, item in pairs}
-            case {"type": "names", "width": width, "shape": shape, "items": items}:
-                if not all(isinstance(item, str) for item in items):
-                    raise TypeError("a list of names holds something else")
-                if width != "object":
-                    width = max(width, 1)
-                    self.n_bytes += 4 * width * max(len(items), 1)
-                if self.n_bytes > _MOST_NAMES:
-                    raise ValueError(f"{len(items)} names of {width} letters take more memory than a model needs")
-                return np.array(items, dtype=object if width == "object" else f"<U{width}").reshape(shape)
-            case {"type": "array", "name": name, "fortran": fortran, "complex": is_complex}:
+            case {"type": "array", "name": name, "fortran": fortran, "kind": kind}:
                 # Each array is taken once, so that values need no more memory than the file.
                 array = self.pop(name)
-                array = array.view(np.complex128) if is_complex else array
+                if kind == "complex":
+                    array = array.view(np.complex128)
+                elif kind != "numbers":
+                    names = array.view(f"U{array.shape[-1]}")[..., 0].astype(object)
+                    return names if kind == "objects" else names.astype(f"U{array.shape[-1]}")
                 return np.asfortranarray(array) if fortran else array[()]
             case {"type": "table", "values": values, "axes": parts, "name": name}:
                 table = self(values)
@@ -443,11 +436,6 @@ class _Decoder(dict[str, np.ndarray]):
                 if table.shape != tuple(map(len, axes)):
                     raise ValueError(f"a table of the shape {table.shape} has other labels")
                 return pd.Series(table, axes[0], name=self(name)) if len(axes) == 1 else pd.DataFrame(table, *axes)
-            case {"type": "sparse", "shape": [int(rows), int(columns)]}:
-                inside = tuple(self(value[name]) for name in ("data", "indices", "indptr"))
-                matrix = csr_array(inside, shape=(rows, columns))
-                matrix.check_format(full_check=True)
-                return matrix
         raise ValueError(f"{value.get('type')!r} is not a type of value that a file can hold")
 
     def _object(self, name: str, part: Mapping[str, Any]) -> Any:
@@ -457,13 +445,13 @@ class _Decoder(dict[str, np.ndarray]):
         if self.n_objects > _MOST_OBJECTS:
             raise ValueError(f"the file holds more than {_MOST_OBJECTS} objects")
         parameters = {name: self(item) for name, item in part["parameters"].items() if name not in _NOT_KEPT}
-        if kind is Pipeline:
-            made = Pipeline([(name, step) for name, step in parameters.pop("steps")], **parameters)
-            made._validate_steps()
-            return made
         made = kind(**parameters)
         if hasattr(made, "_parameter_constraints"):
             made._validate_params()
+        if isinstance(made, Pipeline):
+            # A folder of pickles that a stranger names.
+            made.memory = None
+            made._validate_steps()
         learned = {name: self(item) for name, item in part.get("learned", {}).items()}
         fitted = "learned" in part
         if isinstance(made, KNeighborsClassifier) and fitted:
@@ -506,10 +494,13 @@ def _check(model: Any, fitted: bool = True) -> None:
         size = len(size) if hasattr(size, "__len__") and not isinstance(size, str) else size
         if not isinstance(size, int | np.integer) or not 0 <= size <= most:
             raise ValueError(f"{name}={size!r} is not expected here, at most {most}")
-    if isinstance(model, KNeighborsClassifier) and model.metric not in _METRICS:
-        raise ValueError(f"metric={model.metric!r} is none that a file can hold: {', '.join(_METRICS)}")
+    if isinstance(model, KNeighborsClassifier) and model.metric != "minkowski":
+        # Some metrics look at the covariance of all columns, which takes memory for the square of their number.
+        raise ValueError(f"metric={model.metric!r} cannot be held by a file; leave metric='minkowski'")
     if not fitted:
         return
+    if isinstance(model, NeuralEstimator):
+        _check_cost(model)
     sizes, called = {"2": 2}, type(model).__name__
     if isinstance(model, PairwiseSVC):
         called, sizes["pairs"] = "the support vector machine", len(model.classes_) * (len(model.classes_) - 1) // 2
@@ -523,24 +514,29 @@ def _check(model: Any, fitted: bool = True) -> None:
                 sizes.setdefault(axis, size if isinstance(size, int) else len(size))
             if shape != tuple(sizes.get(axis) for axis in axes.split()):
                 raise ValueError(f"{name} of {called} has the shape {shape}, which does not fit ({axes})")
-            numbers = np.asarray(array.data if isinstance(array, csr_array) else array)
-            if isinstance(model, _FINITE) and numbers.dtype.kind in "fc" and not np.isfinite(numbers).all():
-                raise ValueError(f"{name} of {called} is not finite")
-    if isinstance(model, TrajectoryRegressor) and model.burn_in_ * model.n_columns_ != model.n_features_in_:
-        raise ValueError("burn_in_, n_columns_ and n_features_in_ do not fit together")
     if isinstance(model, skworm.AsymmetricDiffusionMap) and model.n_neighbors * len(model._points) > _MOST_NUMBERS:
         raise ValueError(f"n_neighbors={model.n_neighbors} of {len(model._points)} points take long to find")
-    wraps = isinstance(model, WrappingStateClassifier)
-    if wraps or isinstance(model, SVMStateClassifier):
-        inner = model.estimator_ if wraps else model.svc_
-        if (wraps and not is_classifier(inner)) or not np.array_equal(model.classes_, inner.classes_):
-            raise ValueError(f"a {type(inner).__name__} is wrapped that is not a classifier of the states of the model")
-    if isinstance(model, TemperatureScaledClassifier) and not 0 < model.temperature_ < np.inf:
-        raise ValueError(f"temperature_={model.temperature_!r} is not a temperature")
-    if isinstance(model, ConformalStateClassifier) and not (
-        isinstance(model.worm_thresholds_, pd.Series) and np.isfinite(model.threshold_)
-    ):
-        raise ValueError(f"threshold_={model.threshold_!r} is not a threshold, or worm_thresholds_ is not a series")
+    inner = getattr(model, "svc_", getattr(model, "estimator_", model))
+    if hasattr(model, "classes_") and not np.array_equal(model.classes_, inner.classes_):
+        raise ValueError(f"the {type(inner).__name__} inside the {called} reads other states than this")
+
+
+def _check_cost(model: NeuralEstimator) -> None:
+    """Refuse a network of few weights that would fill memory with each pair of neurons, or take steps for minutes."""
+    n_neurons = len(model.neurons_)
+    parts = [model, *(part for part in model.get_params(deep=False).values() if isinstance(part, ParameterObject))]
+    widths = [getattr(part, "n_hidden", 1) * getattr(part, "n_heads", 1) for part in parts]
+    n_numbers = n_neurons * max(*widths, model.n_features_in_ // n_neurons)
+    if isinstance(model, GraphEstimator):
+        n_numbers *= n_neurons
+    n_layers = sum(getattr(part, name, 0) for part in parts for name in ("n_layers", "n_steps")) + 1
+    n_frames = getattr(model, "burn_in_", 0) + getattr(model, "horizon_", 1)
+    cost = n_frames * n_layers * (_COST_OF_A_LAYER + _PROBE_ROWS * n_numbers)
+    if n_numbers > _MOST_NUMBERS or cost > _MOST_COST:
+        raise ValueError(
+            f"{n_frames} frames of {n_neurons} neurons, {max(widths)} hidden features and {n_layers} layers take more "
+            "memory or time than a model needs"
+        )
 
 
 def _probe(estimator: Any) -> dict[str, np.ndarray]:
@@ -554,77 +550,32 @@ def _probe(estimator: Any) -> dict[str, np.ndarray]:
         return {"probe": probe, "answer": _answer(estimator, probe)}
 
 
-def _check_copy(estimator: Any, path: Path) -> None:
-    """Raise ValueError unless a file is read back as a model that predicts what the estimator predicts."""
-    probe = np.random.default_rng(1).random((_PROBE_ROWS, _n_features(estimator)))
-    try:
-        # Rows of a new worm as well, for which a network infers a graph.
-        found, wanted = (_answer(model, probe, worm="new") for model in (load(path), estimator))
-    except ValueError as error:
-        problem: Any = error.__cause__ or error
-    else:
-        if found.dtype.kind not in "fc" or np.allclose(found, wanted, *_TOLERANCES, equal_nan=True):
-            return
-        problem = "it predicts otherwise"
-    raise ValueError(
-        f"the {type(estimator).__name__} cannot be saved, since it would be read as another model ({problem}); its "
-        "parameters, or those of an object that it shares with another estimator, were changed since fit: fit it again"
-    )
-
-
 def _n_features(model: Any) -> int:
     """Return the number of columns of a model; a pipeline may begin with steps that pass all on."""
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     return int(next(step.n_features_in_ for step in steps if hasattr(step, "n_features_in_")))
 
 
-def _answer(model: Any, probe: np.ndarray, *, bounded: bool = True, worm: str | None = None) -> np.ndarray:
-    names = getattr(model, "feature_names_in_", None)
-    index = None if worm is None else pd.Index([worm] * len(probe), name="worm")
-    X = probe if names is None else pd.DataFrame(probe, columns=names, index=index)
-    # To predict what an operation costs, torch imports its compiler, which takes longer than reading a model.
-    with warnings.catch_warnings(), _Bounded() if bounded else nullcontext():
-        # The probe of a file names no worms.
-        warnings.simplefilter("ignore")
+def _answer(model: Any, probe: np.ndarray) -> np.ndarray:
+    """Return what a model says of frames that name no worm, and then of the same as those of a new worm."""
+    tables: list[Any] = [probe]
+    if (names := getattr(model, "feature_names_in_", None)) is not None:
+        new_worm = pd.Index(["new"] * len(probe), name="worm")
+        tables = [pd.DataFrame(probe, index, names) for index in (None, new_worm)]
+    methods = ("predict_proba", "decision_function", "predict", "transform")
+    method = next(getattr(model, name) for name in methods if hasattr(model, name))
+    with warnings.catch_warnings(action="ignore"):
+        answers = [np.asarray(method(X)) for X in tables]
         if isinstance(model, ConformalStateClassifier):
-            return np.hstack([model.predict_proba(X), model.predict_set(X)])
-        for method in ("predict_proba", "decision_function", "predict"):
-            if hasattr(model, method):
-                return np.asarray(getattr(model, method)(X))
-        return np.asarray(model.transform(X))
-
-
-class _Bounded(TorchDispatchMode):
-    """Refuse operations of torch, before they run, that take more memory or time than a few frames need."""
-
-    cost = 0.0
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operation, once the same operation without memory has shown that its outcome is small."""
-        kwargs = kwargs or {}
-        size, flops = 0, 0
-        outlines, named = tree_map_only(torch.Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
-        named |= {"device": "meta"} if "device" in named else {}
-        # Sizes that depend on values are not known before; a selection of rows is never larger than all rows.
-        with suppress(RuntimeError, NotImplementedError):
-            outcome = function(*outlines, **named)
-            size = sum(part.numel() for part in tree_leaves(outcome) if isinstance(part, torch.Tensor))
-            if count := flop_registry.get(function.overloadpacket):
-                flops = count(*outlines, **named, out_val=outcome)
-        self.cost += _COST_OF_A_CALL + size + flops / 8
-        if size > _MOST_NUMBERS or self.cost > _MOST_COST:
-            raise ValueError(f"{function} on {size} numbers takes more memory or time than a model needs")
-        return function(*args, **kwargs)
+            answers += [np.asarray(model.predict_set(X)) for X in tables]
+    return np.concatenate(answers)
 
 
 def _about_training(estimator: Any, X: Any, y: Any) -> dict[str, Any]:
     about: dict[str, Any] = {"frames": learned_settings(estimator)}
     if X is not None:
-        table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
-        text = "\0".join(map(str, table.columns)) + "\0".join(map(str, [] if y is None else np.asarray(y)))
-        digest = hashlib.sha256(table.to_numpy(dtype=float).tobytes() + text.encode()).hexdigest()
-        worms = list(map(str, pd.Series(worm_of_rows(X), dtype=object).unique()))
-        about |= {"n_frames": len(table), "sha256": digest, "worms": worms}
+        about["n_frames"] = len(X)
+        about["worms"] = pd.Series(worm_of_rows(X), dtype=object).astype(str).unique().tolist()
     if y is not None and np.asarray(y).dtype.kind in "OUT":
         about["states"] = pd.Series(np.asarray(y, dtype=str)).value_counts().sort_index().to_dict()
     return about

@@ -114,7 +114,7 @@ def test_predict_says_what_does_not_fit(model_file, folder, tmp_path):
         ((model_file, tmp_path / "fewer"), "worm 'w' lacks ['AVAL', 'VB02']"),
         ((tmp_path / "none.skworm", folder), "none.skworm does not exist"),
         ((model_file, tmp_path / "none"), "none does not exist"),
-        ((folder / "simulated-0.npz", folder), "this is not a whole model file of skworm"),
+        ((folder / "simulated-0.npz", folder), "this cannot be read as a model of skworm"),
     ]:
         result = call("predict", *arguments, "--out", tmp_path / "states.csv")
         assert result.exit_code == 2

@@ -160,4 +160,4 @@ class TestVirtualWormsLackNeurons:
         with pytest.raises(
             ValueError, match=r"'neuron_dropout' parameter of VirtualWorms must be a float in the range"
         ):
-            VirtualWorms(neuron_dropout=value).check()
+            VirtualWorms(neuron_dropout=value)._validate_params()

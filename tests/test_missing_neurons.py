@@ -157,7 +157,7 @@ def test_columns_that_name_no_neurons_are_for_scikit_learn_to_refuse(frames):
         (lambda X: X[["AVAL:trace", "RID:trace"]], r"X has the node features \['trace'\], but .* \['trace', 'deriv"),
         (lambda X: X[[*X.columns, "RID:trace"]], r"X has the column 'RID:trace' more than once"),
         (lambda X: X.rename(columns=lambda name: f"x{name}"), r"X has none of the neurons .*'AVAL'.* it has \['xAVAL'"),
-        (lambda X: X * np.nan, r"worm 'simulated-2' has a value for none of the neurons AVAL, .*leave it out"),
+        (lambda X: X * np.nan, r"worm 'simulated-2' has a value for none of the neurons AVAL, .*drop these rows"),
         (
             lambda X: X.where(np.repeat(X.index.get_level_values("frame") != 150, X.shape[1]).reshape(X.shape)),
             r"worm 'simulated-2' .* none of the neurons AVAL.* in 1 of \d+ frames, first in frame 150; drop",
@@ -241,9 +241,7 @@ def test_trajectories_need_every_neuron(frames):
     )
     X, Y = make_trajectories(table, burn_in=1)
     model = GNNTrajectoryRegressor(max_epochs=1, device="cpu", augmentation=VirtualWorms(neuron_dropout=0.1))
-    with pytest.raises(
-        ValueError, match=r"neuron_dropout=0.1, but GNNTrajectoryRegressor needs every neuron in all trajectories"
-    ):
+    with pytest.raises(ValueError, match=r"neuron_dropout=0.1, but GNNTrajectoryRegressor needs every neuron"):
         model.fit(X, Y)
     with pytest.raises(ValueError, match="contains NaN"):
         model.set_params(augmentation=None).fit(X.where(X > 0), Y)

@@ -237,7 +237,7 @@ def test_objects_are_cloned_shown_and_checked(part):
     assert repr(copied) == repr(part)
     for name in part.get_params():
         with pytest.raises(ValueError, match=rf"'{name}' parameter of {type(part).__name__}"):
-            clone(part).set_params(**{name: "no such value"}).check()
+            clone(part).set_params(**{name: "no such value"})._validate_params()
 
 
 def test_published_networks_and_names():
@@ -290,13 +290,10 @@ def test_estimators_can_be_derived():
             super().__init__(n_hidden=16 * width)
             self.width = width
 
-    class Wider(Wide):
-        pass
-
     assert inspect.getdoc(Strong) == inspect.getdoc(VirtualWorms)
     assert Strong(gain=0.9).get_params()["gain"] == 0.9
-    assert Wider(2).n_hidden == 32
-    assert Wider(2).get_params() == {"width": 2}
+    assert Wide(2).n_hidden == 32
+    assert Wide(2).get_params() == {"width": 2}
 
 
 def test_the_convolution_that_contributing_shows(data):

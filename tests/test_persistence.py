@@ -232,9 +232,6 @@ def test_the_file_describes_the_model_and_its_training(frames, tmp_path):
     assert found["training"]["states"] == y.value_counts().sort_index().to_dict()
     assert found["training"]["frames"]["derivative"] == "smooth"
     assert found["versions"]["skworm"] == skworm.__version__
-    digest = found["training"]["sha256"]
-    other = describe(skworm.save(model, tmp_path / "b.skworm", X=X + 1e-9, y=y))["training"]["sha256"]
-    assert (len(digest), digest == other) == (64, False)
 
 
 def test_every_estimator_at_the_top_level_can_be_saved():
@@ -250,14 +247,14 @@ def test_every_estimator_at_the_top_level_can_be_saved():
     [
         (PCA, TypeError, "a PCA cannot be saved; a file holds one of AsymmetricDiffusionMap"),
         (lambda: make_pipeline(FunctionTransformer(np.log1p), skworm.SVMStateClassifier()), TypeError,
-         "step 'functiontransformer' of Pipeline is a FunctionTransformer, which a model file cannot hold"),
-        (lambda: make_pipeline(PCA(2), skworm.SVMStateClassifier()), TypeError, "step 'pca' of Pipeline is a PCA"),
+         r"Pipeline\.steps\[0\]\[1\] is a FunctionTransformer, which a model file cannot hold"),
+        (lambda: make_pipeline(PCA(2), skworm.SVMStateClassifier()), TypeError, r"Pipeline\.steps\[0\]\[1\] is a PCA"),
         (lambda: skworm.MLPStateClassifier(max_epochs=1, random_state=np.random.RandomState(0)), TypeError,
          r"MLPStateClassifier\.random_state is a RandomState"),
         (lambda: make_pipeline(KNeighborsClassifier(metric=lambda a, b: 0.0)), TypeError,
-         r"KNeighbors.*\.metric|'kneighborsclassifier' of Pipeline\.metric is a function"),
+         r"Pipeline\.steps\[0\]\[1\]\.metric is a function"),
         (lambda: skworm.TemperatureScaledClassifier(make_pipeline(PCA(2), skworm.SVMStateClassifier()), cv=2),
-         TypeError, r"step 'pca' of TemperatureScaledClassifier\.estimator is a PCA"),
+         TypeError, r"TemperatureScaledClassifier\.estimator\.steps\[0\]\[1\] is a PCA"),
         (lambda: skworm.ConformalStateClassifier(skworm.SVMStateClassifier(), cv=KFold(2)), TypeError,
          r"ConformalStateClassifier\.cv is a KFold, which a model file cannot hold"),
         (lambda: GridSearchCV(skworm.SVMStateClassifier(), {"C": [1.0]}, cv=2), TypeError,

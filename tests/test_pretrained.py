@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import skworm
 from skworm.cli import main
 from skworm.datasets import load_recordings, make_worms, save_recordings
-from skworm.estimators.prediction import decode_states, expected_accuracy, sets_of_states
+from skworm.estimators.prediction import decode_states, expected_accuracy
 from skworm.pretrained import NAMES, card, path_of
 from skworm.recording import map_states
 
@@ -66,28 +66,15 @@ def test_fewer_neurons_are_expected_to_read_fewer_frames_and_too_few_are_refused
     assert expected_accuracy(about, []).accuracy < about["floor"]
 
 
-def test_sets_hold_more_states_where_they_are_to_cover_more():
-    about = card("kato2015-4-states")
-    probabilities = np.random.RandomState(0).dirichlet([1, 1, 1, 1], 500)
-    sizes = [sets_of_states(about, probabilities, coverage).sum(axis=1) for coverage in (0.5, 0.9, 0.99)]
-    assert (sizes[0] >= 1).all()
-    assert (np.diff(sizes, axis=0) >= 0).all()
-    assert sizes[2].mean() > sizes[0].mean()
-    with pytest.raises(ValueError, match="coverage"):
-        sets_of_states(about, probabilities, 0.1)
-
-
 @real
 @pytest.mark.parametrize("name", NAMES)
 def test_a_training_worm_is_read_without_a_warning(name, worm):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", "worm 'worm_0' has no", UserWarning)
-        table = decode_states(skworm.load(name), [worm], coverage=0.9)
+        table = decode_states(skworm.load(name), [worm])
     known = table[table["annotated"].isin(card(name)["states"])]
     assert (known["state"] == known["annotated"]).mean() > card(name)["accuracy"][2]
-    held = [true in states.split("|") for true, states in zip(known["annotated"], known["states"], strict=True)]
-    assert np.mean(held) > 0.9
     assert table.attrs["expected"]["worm_0"].n_present == len(set(worm.identified) & set(card(name)["neurons"]))
 
 
@@ -120,12 +107,12 @@ def test_the_command_prints_what_to_expect(worm, tmp_path):
     unlabelled = replace(worm, states=None, behavior={})
     save_recordings([unlabelled], tmp_path)
     out = tmp_path / "states.csv"
-    words = ["predict", "kato2015-2-states", str(tmp_path / "worm_0.npz"), "--out", str(out), "--coverage", "0.9"]
+    words = ["predict", "kato2015-2-states", str(tmp_path / "worm_0.npz"), "--out", str(out)]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     assert "expected accuracy" in result.output
     assert (tmp_path / "states_ethogram.png").stat().st_size > 10_000
-    assert out.read_text().splitlines()[0].split(",")[:5] == ["worm", "frame", "time", "state", "states"]
+    assert out.read_text().splitlines()[0].split(",")[:5] == ["worm", "frame", "time", "state", "probability:forward"]
 
 
 @real

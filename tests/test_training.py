@@ -224,7 +224,7 @@ class TestVirtualWorms:
     )
     def test_bad_parameters(self, parameters, match):
         with pytest.raises(ValueError, match=match):
-            VirtualWorms(**parameters).check()
+            VirtualWorms(**parameters)._validate_params()
 
 
 def test_held_out_windows_are_whole_and_shared_over_groups():

@@ -33,7 +33,6 @@ from skworm.pretrained import NAMES, path_of
 FPS = 3.0
 CAUSAL_CONTEXT = (-3, 0)
 N_SUBSETS = 400
-COVERAGE = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
 ABOUT = {
     "data": "The five immobilised worms of Kato et al. 2015 without stimulus (OSF, node 2395t)",
     "licence": "The weights are under the licence of skworm",
@@ -223,12 +222,6 @@ def make(name, worms):
         "expected": expected,
         "curve": curve,
     }
-    missed = 1 - probabilities[np.arange(len(codes)), codes]
-    weights = 1 / pd.Series(worm).map(pd.Series(worm).value_counts()).to_numpy()
-    order = np.argsort(missed)
-    share = np.cumsum(weights[order]) / weights.sum()
-    thresholds = missed[order][np.searchsorted(share, COVERAGE)]
-    card["conformal"] = {"coverage": list(COVERAGE), "threshold": thresholds.round(5).tolist()}
     predicted = classes[probabilities.argmax(axis=1)]
     card["familiar"] = familiar_of(card, worms, X, y, worm, predicted)
     model = TemperatureScaledClassifier(classifier(name), cv=LeaveOneGroupOut())

@@ -161,11 +161,6 @@ def train(
 @click.argument("model", type=PATH_OR_NAME)
 @click.argument("recordings", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="Table of all frames, a .csv file.")
-@click.option(
-    "--coverage",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Add sets of states that hold the true one in this share of the frames, with a model that comes with skworm.",
-)
 @DEVICE
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @options_of(READING)
@@ -175,7 +170,6 @@ def predict(
     model: str,
     recordings: Path,
     out: Path,
-    coverage: float | None,
     device: str,
     overwrite: bool,
     as_json: bool,
@@ -209,7 +203,7 @@ def predict(
 
     worms = load_recordings(recordings, **reading)
     classifier = load(model, device=device)
-    table = decode_states(classifier, worms, coverage=coverage)
+    table = decode_states(classifier, worms)
     expected, unlike = table.attrs.get("expected", {}), table.attrs.get("unlike", ())
     less = "; it looks unlike them, so fewer frames will be right"
     words = [f"{worm}: {own}{less * (worm in unlike)}" for worm, own in expected.items()]

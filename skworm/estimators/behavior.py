@@ -162,15 +162,9 @@ class GNNBehaviorRegressor(NeuralBehaviorRegressor, GraphEstimator):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from skworm import GNNBehaviorRegressor
-    >>> from skworm.datasets import make_worms
-    >>> from skworm.frames import make_behavior, make_frames
-    >>> worms = make_worms(n_worms=2, n_frames=400, random_state=0)
-    >>> X, _ = make_frames(worms, states=None)
-    >>> velocity = make_behavior(worms, X)
-    >>> gnn = GNNBehaviorRegressor(max_epochs=50, learning_rate=1e-2, random_state=0).fit(X, velocity)
-    >>> gnn.score(X, velocity) > 0.7
-    True
-    >>> gnn.graph_.shape == (len(gnn.neurons_), len(gnn.neurons_))
-    True
+    >>> X, velocity = np.random.rand(60, 4), np.random.rand(60)
+    >>> GNNBehaviorRegressor(max_epochs=5, random_state=0).fit(X, velocity).graph_.shape
+    (4, 4)
     """

@@ -15,11 +15,10 @@ from sklearn import get_config
 from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import get_routing_for_object
-from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skworm.estimators.states import StateClassifierMixin
 from skworm.frames.index import (
@@ -66,7 +65,6 @@ class WrappingStateClassifier(StateClassifierMixin, MetaEstimatorMixin, Document
     estimator: Annotated[Any, HasMethods(["fit", "predict"])] = field(kw_only=False)
 
     _words: ClassVar[dict[str, str]] = {
-        "population": "worm",
         "about_X": "Frames as the estimator takes them; a table of :func:`skworm.frames.make_frames` carries worms.",
         "groups": """\
 array-like of shape (n_frames,), optional
@@ -100,19 +98,11 @@ pandas.DataFrame of bool, shape (n_frames, n_states)
         self.__dict__.pop("estimator_", None)
         self._validate_params()
         checked, known, states, codes = self._learn_states(X, y, dtype=None, ensure_all_finite=False)
-        given = {}
-        for name, values in arguments.items():
-            if values is None:
-                continue
-            if name != "groups" and not takes(self.estimator, name):
-                raise TypeError(
-                    f"{type(self.estimator).__name__}, which {type(self).__name__} fits, takes no {name} in fit; leave "
-                    f"{name} out, or wrap an estimator that takes it"
-                )
-            column = np.asarray(column_or_1d(values))
+        given = {name: column_or_1d(values) for name, values in arguments.items() if values is not None}
+        for name, column in given.items():
             if len(column) != len(known):
                 raise ValueError(f"{name} has {len(column)} values for {len(known)} rows; give one for each")
-            given[name] = column[known]
+        given = {name: column[known] for name, column in given.items()}
         frames = _safe_indexing(labelled_rows(X, checked, worms), np.flatnonzero(known))
         return frames, states, codes, known, given
 
@@ -138,18 +128,15 @@ class InnerWormsClassifier(WrappingStateClassifier):
     Parameters
     ----------
     cv : int, splitter or "prefit", default=5
-        Groups of worms that are left out in turn, at most one for each worm, or contiguous blocks of the only worm. A
-        splitter gets the worms, or animals, as groups. With ``"prefit"`` the estimator is fitted already, to worms that
-        are not in `X`.
+        Groups of worms that are left out in turn, at most one for each worm, or contiguous blocks of the only worm,
+        which say little of another one. A splitter gets the worms, or animals, as groups. With ``"prefit"`` the
+        estimator is fitted already, to worms that are not in `X`.
     """
 
     cv: Annotated[Any, Interval(Integral, 2, None, closed="left"), StrOptions({"prefit"}), HasMethods(["split"])] = 5
 
     def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None, **fit_params: Any) -> Self:
-        """Fit the inner models, learn from what they leave out, and fit the estimator to all frames.
-
-        With ``cv="prefit"`` the estimator is fitted already, to other worms, and all frames are left out.
-        """
+        """Fit the inner models, learn from what they leave out, and fit the estimator to all frames."""
         worms = worm_of_rows(X, worm)
         frames, states, codes, known, given = self._known_frames(X, y, worms, {"groups": groups, **fit_params})
         worms = np.zeros(len(states), dtype=int) if worms is None else worms[known]
@@ -192,17 +179,6 @@ def takes_groups(estimator: Any) -> bool:
     if isinstance(estimator, WrappingStateClassifier | BaseSearchCV) and not get_config()["enable_metadata_routing"]:
         return True
     return bool(get_routing_for_object(estimator).consumes("fit", ["groups"]))
-
-
-def takes(estimator: Any, argument: str) -> bool:
-    """Return whether the fit of an estimator, or of what it searches, wraps or routes to, takes an argument."""
-    if isinstance(estimator, WrappingStateClassifier | BaseSearchCV):
-        return takes(estimator.estimator, argument)
-    if isinstance(estimator, Pipeline) and not get_config()["enable_metadata_routing"]:
-        step, _, of_step = argument.partition("__")
-        return bool(of_step) and step in estimator.named_steps and takes(estimator.named_steps[step], of_step)
-    routed = get_routing_for_object(estimator).consumes("fit", [argument])
-    return has_fit_parameter(estimator, argument) or bool(routed)
 
 
 def inner_splits(cv: Any, frames: Any, states: np.ndarray, worms: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
@@ -266,9 +242,6 @@ class TemperatureScaledClassifier(InnerWormsClassifier):
     scikit-learn's `CalibratedClassifierCV` scales by temperature too, from version 1.8 on, with folds of frames unless
     metadata routing brings it the worms.
 
-    With a single training worm the inner fits leave contiguous blocks of its frames out. This shows how sure the model
-    may be on the same worm, and is not enough for another worm.
-
     Attributes
     ----------
     temperature_ : float
@@ -327,8 +300,7 @@ class ConformalStateClassifier(InnerWormsClassifier):
     What to expect: worms can be exchanged for each other, frames cannot, so what is calibrated are worms. The coverage
     then holds on average over new worms, not in each, and not in each state. There is no guarantee for a finite sample
     here. One would need at least ``coverage / (1 - coverage)`` worms to calibrate on, 9 for .9, left out of every fit;
-    fewer could only promise the set of all states. With a single training worm inner fits leave contiguous blocks of
-    its frames out, and the sets are too small for another worm.
+    fewer could only promise the set of all states.
 
     Parameters
     ----------

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from skworm.estimators.calibration import WrappingStateClassifier
 from skworm.frames.index import check_frames_differ, frame_of_rows, sequences_of, worm_of_rows
@@ -25,17 +24,6 @@ def transition_probabilities(
     totals = counts.sum(axis=1, keepdims=True)
     # Without pseudo-counts, a state that is seen only where sequences end stays what it is.
     return np.where(totals > 0, counts / np.maximum(totals, np.finfo(float).tiny), np.eye(n_states))
-
-
-def filter_step(
-    log_state: np.ndarray | None, log_emission: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray
-) -> np.ndarray:
-    """Return the logarithm of the probability of each state in a frame, given all until now.
-
-    `log_state` is that of the frame before, None where there is none, and `log_emission` how probable this frame is in
-    each state, up to a constant.
-    """
-    return _normalized(_next(log_state, log_emission, log_transition, log_start, np.logaddexp.reduce))
 
 
 def read_sequence(
@@ -126,20 +114,11 @@ class HiddenMarkovStateClassifier(WrappingStateClassifier):
     pseudo_count: NotNegative = 1.0
 
     _words: ClassVar[dict[str, str]] = {
-        "worm": """\
-array-like of shape (n_frames,), optional
-    Worm of each frame; by default the index level ``"worm"`` of `X`, else all are one sequence.""",
         "predict_proba returns": """\
 ndarray of shape (n_frames, n_states)
     Probabilities, in the order of ``classes_``; with ``decoding="filtering"`` given this and earlier frames, with
     ``"smoothing"`` given the whole sequence. With ``"viterbi"`` how probable the best path through each state is, as a
     share: highest along the path that is predicted, but no probability of single frames.""",
-        "log_emission returns": """\
-ndarray of shape (n_frames, n_states)
-    Logarithm of the estimator's probabilities over the shares of the states, times `emission_weight`.""",
-        "log_chain returns": """\
-log_transition, log_start : ndarray of shape (n_states, n_states), ndarray of shape (n_states,)
-    Logarithms of probabilities.""",
     }
 
     def fit(self, X: Any, y: Any, worm: Any = None, groups: Any = None, **fit_params: Any) -> Self:
@@ -154,22 +133,28 @@ log_transition, log_start : ndarray of shape (n_states, n_states), ndarray of sh
 
     def predict_proba(self, X: Any, worm: Any = None) -> np.ndarray:
         """Return the probability of every state in each frame, given its sequence."""
-        emission = self.log_emission(X, worm)
-        chain = self.log_chain()
+        emission, chain = self._log_emission(X, worm), self._log_chain()
         probabilities = np.empty(emission.shape)
         for part in _sequences(X, worm_of_rows(X, worm), len(emission), slice(None)):
             probabilities[part] = np.exp(read_sequence(emission[part], *chain, self.decoding))
         return probabilities
 
-    def log_emission(self, X: Any, worm: Any = None) -> np.ndarray:
-        """Return how well each frame by itself fits each state."""
+    def _log_emission(self, X: Any, worm: Any = None) -> np.ndarray:
+        """Return how well each frame by itself fits each state: logarithms of probabilities over shares, weighted."""
         return self.emission_weight * (self._log_probabilities(X, worm) - np.log(self.shares_))
 
-    def log_chain(self) -> tuple[np.ndarray, np.ndarray]:
+    def _log_chain(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the logarithms of ``transition_`` and of ``shares_``, with which every sequence starts."""
-        check_is_fitted(self)
         with np.errstate(divide="ignore"):
             return np.log(self.transition_), np.log(self.shares_)
+
+
+def filter_frame(model: HiddenMarkovStateClassifier, X: Any, log_state: np.ndarray | None) -> np.ndarray:
+    """Return the logarithm of the probability of each state in the only frame of `X`, given all until now.
+
+    `log_state` is that of the frame before, None where there is none.
+    """
+    return _normalized(_next(log_state, model._log_emission(X)[0], *model._log_chain(), np.logaddexp.reduce))
 
 
 def _sequences(X: Any, worms: np.ndarray | None, n_rows: int, kept: Any) -> list[np.ndarray]:

@@ -96,7 +96,6 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     diffusion_time: Count = 1
 
     _words: ClassVar[dict[str, str]] = {
-        "population": "recording",
         "about_X": (
             "Scaled frames; a DataFrame of :func:`skworm.frames.make_frames` carries worms and frame numbers. The rows "
             "of a\n    plain array follow each other in time."

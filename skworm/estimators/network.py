@@ -46,7 +46,7 @@ from skworm.nn import (
     MessagePassing,
     ReadoutModule,
 )
-from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive, resolved, words_of
+from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive, resolved
 from skworm.recording import neuron_name
 from skworm.training import (
     Batch,
@@ -95,12 +95,10 @@ def check_neurons(frames: np.ndarray, neurons: Sequence[str], X: Any, worm: Any 
     rows = own == own[empty][0]
     whose = "X" if worms is None else f"worm {str(own[empty][0])!r}"
     named = ", ".join(neurons[:8]) + (", ..." if len(neurons) > 8 else "")
-    if empty[rows].all():
-        raise ValueError(f"{whose} has a value for none of the neurons {named}; leave it out, or choose other neurons")
     frame = frame_of_rows(X, own)[empty & rows][0]
     raise ValueError(
         f"{whose} has a value for none of the neurons {named} in {int(empty[rows].sum())} of {int(rows.sum())} frames, "
-        f"first in frame {frame}; drop these rows, or interpolate them"
+        f"first in frame {frame}; drop these rows, interpolate them, or choose other neurons"
     )
 
 
@@ -111,16 +109,16 @@ class NeuralEstimator(DocumentedEstimator):
     ----------
     n_hidden : int, default={n_hidden}
         Hidden features of a layer of the readout.
-    readout : {"concatenate", "sum"} or Readout, default={readout!r}
+    readout : {"concatenate", "sum"} or Readout, default={readout}
         How outputs are read out of the neurons; a name is :class:`Readout` with this `aggregation`.
-    augmentation : VirtualWorms, "auto" or None, default={augmentation!r}
+    augmentation : VirtualWorms, "auto" or None, default={augmentation}
         Augmentation of the training data. ``"auto"`` is ``VirtualWorms()``.
     max_epochs : int, default={max_epochs}
-        Epochs, each one step on all training {rows}.
+        Epochs, each one step on all training rows.
     learning_rate : float, default={learning_rate}
         Adam's first learning rate. It falls to a quarter whenever the validation loss has not improved for more than 50
         epochs.
-    weight_decay : float or "auto", default={weight_decay!r}
+    weight_decay : float or "auto", default={weight_decay}
         Penalty on the squared parameters of the readout. ``"auto"`` is 0.01 without augmentation and 0 with it: on real
         worms either keeps a model from depending on its training worms, and both together are too much. The edge
         encoder of a graph is spared: a penalty on it makes every graph uniform.
@@ -129,14 +127,14 @@ class NeuralEstimator(DocumentedEstimator):
         lowest loss on them is kept. Trajectories that begin in other windows are trained on, and may reach into these.
         With 0 the training loss judges, which is taken before the step of its epoch. So it does where `sample_weight`
         gives the rows that should judge less than a tenth of the mean weight.
-    callbacks : list of skorch callbacks or of (name, callback), or None, default={callbacks!r}
+    callbacks : list of skorch callbacks or of (name, callback), or None, default={callbacks}
         Callbacks of the training, such as ``skorch.callbacks.EarlyStopping``; each fit takes copies. The losses are
         called ``"train_loss"`` and ``"valid_loss"``. The epoch with the lowest validation loss is kept, whenever a
         callback ends training. A ``skorch.callbacks.LRScheduler`` replaces the fall of `learning_rate`. A fit with
         callbacks is never trained together with others.
-    device : {"auto", "cpu", "cuda"}, default={device!r}
+    device : {"auto", "cpu", "cuda"}, default={device}
         Where to compute; ``"auto"`` takes a GPU if there is one.
-    random_state : int, RandomState instance or None, default={random_state!r}
+    random_state : int, RandomState instance or None, default={random_state}
         Governs initial weights, validation windows and augmentation.
     verbose : int, default={verbose}
         0 is silent, 1 shows a progress bar.
@@ -152,8 +150,9 @@ class NeuralEstimator(DocumentedEstimator):
     net_ : skorch.NeuralNet
         Trained net. ``net_.history`` holds every epoch's losses; ``net_.save_params`` and ``net_.load_params`` write
         and read weights; with weights other than those of `fit` a graph network warns, and infers graphs from the rows
-        that it predicts. ``net_.predict`` and ``net_.forward`` take an array or DataFrame of {rows} as those of one
-        worm, its columns in the order of training whatever their names, and return {net_outputs}.
+        that it predicts. ``net_.predict`` and ``net_.forward`` take an array or DataFrame of rows as those of one worm,
+        its columns in the order of training whatever their names, and return what the loss takes: signals in standard
+        deviations from their mean, trajectories less the level of the worm (``level_`` or ``levels_``).
     n_iter_ : int
         Epochs in the history of ``net_``.
     best_epoch_ : int
@@ -177,15 +176,9 @@ class NeuralEstimator(DocumentedEstimator):
     _decayed = "readout.*"
     _graph_per = "worm"
     _words: ClassVar[dict[str, str]] = {
-        "columns": "n_neurons * n_node_features",
-        "about_X": (
-            "Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` carries worms and neurons."
-        ),
-        "unit": "worm",
-        "net_outputs": (
-            "probabilities of\n    states (`forward`: what the softmax takes), or signals less ``signal_mean_`` and "
-            "divided by ``signal_scale_``"
-        ),
+        "about_X": """\
+Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` carries worms and neurons. Classifiers
+    take NaN where a neuron is missing.""",
     }
     _takes_missing_neurons = False
 
@@ -219,33 +212,32 @@ class NeuralEstimator(DocumentedEstimator):
         self.best_epoch_ = dict(net.callbacks_)["best_epoch"].best_epoch_
         return self
 
-    def _judges(self, X: Any, worms: np.ndarray | None, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-        """Set the training worms; return the worm of each known row, which of these rows judge epochs, and a seed."""
+    def _job(
+        self,
+        X: Any,
+        worm: Any,
+        known: np.ndarray,
+        rows: np.ndarray,
+        targets: np.ndarray,
+        weight: np.ndarray | None,
+        prepare: Preparation | None,
+    ) -> TrainingJob:
+        """Set the training worms; return the job of the known rows of `X`, some of whose windows judge the epochs."""
+        worms = worm_of_rows(X, worm)
         self._has_worms = worms is not None
         population = np.zeros(len(known), dtype=int) if worms is None else worms
         self.worms_, group = np.unique(population[known], return_inverse=True)
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(np.iinfo(np.int32).max)
         window = window_of_rows(X, population, VALIDATION_WINDOW)[known]
-        return group, held_out_windows(group, window, self.validation_fraction, random_state), seed
-
-    def _job(
-        self,
-        X: np.ndarray,
-        group: np.ndarray,
-        targets: np.ndarray,
-        held_out: np.ndarray,
-        seed: int,
-        prepare: Preparation | None,
-        weight: np.ndarray | None,
-    ) -> TrainingJob:
-        settings = self._training_settings(resolve_device(self.device), seed)
+        held_out = held_out_windows(group, window, self.validation_fraction, random_state)
         if weight is not None and held_out.any() and weight[held_out].mean() < _LEAST_WEIGHT * weight.mean():
             # Held-out samples that hardly weigh cannot judge an epoch: the training loss does.
             held_out = np.zeros_like(held_out)
         with seeded(seed):
             module = self._build_module()
-        return TrainingJob(module, self._loss, X, group, targets, held_out, settings, prepare, weight)
+        settings = self._training_settings(resolve_device(self.device), seed)
+        return TrainingJob(module, self._loss, rows, group, targets, held_out, settings, prepare, weight)
 
     def _training_settings(self, device: str, seed: int) -> TrainingSettings:
         return TrainingSettings(
@@ -267,17 +259,17 @@ class NeuralEstimator(DocumentedEstimator):
         self._readout_of_neurons()
         augmentation = self._virtual_worms()
         if augmentation is not None:
-            augmentation.check()
+            augmentation._validate_params()
             if augmentation.neuron_dropout and not self._takes_missing_neurons:
                 raise ValueError(
                     f"VirtualWorms: neuron_dropout={augmentation.neuron_dropout}, but {type(self).__name__} needs "
-                    f"every neuron in all {words_of(type(self))['rows']}; leave neuron_dropout=0"
+                    "every neuron in all frames; leave neuron_dropout=0"
                 )
 
     def _readout_of_neurons(self) -> Readout:
         """Return the checked readout, with what ``"auto"`` stands for."""
         readout = Readout(self.readout) if isinstance(self.readout, str) else self.readout
-        readout.check()
+        readout._validate_params()
         if readout.batch_norm != "auto":
             return readout
         batch_norm = None if self._virtual_worms() is None else self._auto_batch_norm
@@ -339,13 +331,13 @@ class GraphEstimator(NeuralEstimator):
 
     Parameters
     ----------
-    graph : {"auto", "inferred", "learned"}, InferredGraph, LearnedGraph or DataFrame, default={graph!r}
-        Where messages pass. ``"auto"`` infers a weighted graph, one for each {unit}, or is the graph of all pairs of
-        neurons where `messages` is a convolution; ``"inferred"`` and ``"learned"`` are the objects with their defaults.
+    graph : {"auto", "inferred", "learned"}, InferredGraph, LearnedGraph or DataFrame, default={graph}
+        Where messages pass. ``"auto"`` infers a weighted graph, or is that of all pairs of neurons where `messages` is
+        a convolution; ``"inferred"`` and ``"learned"`` are the objects with their defaults.
         A DataFrame of shape (n_neurons, n_neurons) is a given graph, such as a connectome: weights from the neuron of
         the row (pre) to the neuron of the column (post), or the other way round where its axes are named so, aligned by
         name; further neurons are ignored.
-    messages : {"weighted", "gin", "sage", "gat", "gatv2", "attention"} or object, default={messages!r}
+    messages : {"weighted", "gin", "sage", "gat", "gatv2", "attention"} or object, default={messages}
         What neurons send each other: the paper's weighted sums (``"weighted"``, :class:`Messages`), or an established
         convolution in their place (:class:`GIN`, :class:`SAGE`, :class:`GAT`, :class:`GATv2`,
         :class:`GlobalAttention`).
@@ -353,7 +345,7 @@ class GraphEstimator(NeuralEstimator):
     Attributes
     ----------
     graph_ : DataFrame of shape (n_neurons, n_neurons)
-        Graph of all training {rows} together; weight from the neuron of the row (pre) to that of the column (post).
+        Graph of all training rows together; weight from the neuron of the row (pre) to that of the column (post).
         Graphs of each frame are averaged. With a convolution, the attention averaged over frames and heads, or 1 for
         every edge. NaN for an inferred edge between neurons that are never there in the same frame. It tells how the
         network mixes neurons and is not a finding about the worm: another seed has another graph. For relations
@@ -366,10 +358,6 @@ class GraphEstimator(NeuralEstimator):
     messages: Annotated[str, StrOptions(set(MESSAGES))] | Messages | Convolution = "weighted"
 
     _words: ClassVar[dict[str, str]] = {
-        "infer_graphs X": "array-like of shape (n_rows, n_features)\n    Rows as `predict` takes them.",
-        "infer_graphs worm": """\
-array-like of shape (n_rows,), optional
-    Worm of each row; by default the index level ``"worm"`` of `X`.""",
         "group": """\
 array-like of shape (n_rows,), optional
     Group of each row; by default its worm, or one group, 0, where rows name no worm.""",
@@ -550,11 +538,10 @@ class FrameEstimator(NeuralEstimator):
             weight = weight[known]
         targets, weight = self._learn_targets(y[known], weight)
         self.frame_settings_ = frame_settings(X)
-        group, held_out, seed = self._judges(X, worm_of_rows(X, worm), known)
         augmentation, (signals, _) = self._virtual_worms(), parse_context_feature_names(self.node_features_)
         prepare = None if augmentation is None else _VirtualFrames(augmentation, tuple(signals))
-        frames = self._frames_to_train(frames[known], ~held_out)
-        return self._job(frames, group, targets, held_out, seed, prepare, weight)
+        job = self._job(X, worm, known, frames[known], targets, weight, prepare)
+        return replace(job, X=self._frames_to_train(job.X, ~job.held_out))
 
     def _checked(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Check frames and what is known of them; return both, and which rows are known."""

@@ -141,7 +141,8 @@ class Convolution(ParameterObject):
     """An established graph layer in place of equations 8 to 12, followed by a rectifier.
 
     It runs on the graph of all pairs of neurons, or on a given one, in which an entry that is not 0 is an edge,
-    whatever its weight. The diagonal does not count.
+    whatever its weight. The diagonal does not count. Wang et al. 2021, Supplementary Information, "Model Selection",
+    tries all of these but GATv2.
 
     Parameters
     ----------
@@ -166,17 +167,12 @@ class Convolution(ParameterObject):
 
 
 class GIN(Convolution):
-    """Graph isomorphism network.
+    """Graph isomorphism network: Xu et al. 2019, "How Powerful are Graph Neural Networks?".
 
     Parameters
     ----------
     learn_epsilon : bool, default=True
         Learn the weight of a neuron's own features (GIN-ε), or keep it at 1 (GIN-0).
-
-    References
-    ----------
-    Wang et al. 2021, Supplementary Information, "Model Selection"; Xu et al. 2019, "How Powerful are Graph Neural
-    Networks?".
     """
 
     learn_epsilon: bool = True
@@ -184,19 +180,13 @@ class GIN(Convolution):
 
 
 class SAGE(Convolution):
-    """GraphSAGE with the mean.
-
-    References
-    ----------
-    Wang et al. 2021, Supplementary Information, "Model Selection"; Hamilton et al. 2017, "Inductive Representation
-    Learning on Large Graphs".
-    """
+    """GraphSAGE with the mean: Hamilton et al. 2017, "Inductive Representation Learning on Large Graphs"."""
 
     _layer = SAGEConvolution
 
 
 class GAT(Convolution):
-    """Graph attention network.
+    """Graph attention network: Veličković et al. 2018, "Graph Attention Networks".
 
     Parameters
     ----------
@@ -204,10 +194,6 @@ class GAT(Convolution):
         Features of each head.
     n_heads : int, default=1
         Heads, whose features are concatenated.
-
-    References
-    ----------
-    Wang et al. 2021, Supplementary Information, "Model Selection"; Veličković et al. 2018, "Graph Attention Networks".
     """
 
     n_heads: Count = 1
@@ -219,12 +205,7 @@ class GAT(Convolution):
 
 
 class GATv2(GAT):
-    """Graph attention network of the second form.
-
-    References
-    ----------
-    Brody et al. 2022, "How Attentive are Graph Attention Networks?".
-    """
+    """Graph attention network of the second form: Brody et al. 2022, "How Attentive are Graph Attention Networks?"."""
 
     _layer = GATv2Convolution
 
@@ -232,10 +213,7 @@ class GATv2(GAT):
 class GlobalAttention(Convolution):
     """Global attention: every neuron receives the same weighted mean of all neurons.
 
-    References
-    ----------
-    Wang et al. 2021, Supplementary Information, "Model Selection"; Li et al. 2019, "Graph Matching Networks for
-    Learning the Similarity of Graph Structured Objects".
+    Li et al. 2019, "Graph Matching Networks for Learning the Similarity of Graph Structured Objects".
     """
 
     _layer = AttentionConvolution

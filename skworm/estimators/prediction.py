@@ -11,12 +11,11 @@ import pandas as pd
 from scipy.special import expit, logit
 from sklearn.utils import get_tags
 
-from skworm.estimators.calibration import states_within
 from skworm.estimators.network import missing_neurons
 from skworm.frames import make_frames, resample
-from skworm.frames.features import DERIVATIVE_LOOKS_AHEAD, SMOOTH_SECONDS
 from skworm.frames.index import WORM_LEVEL, is_same_rate, parse_column_names, parse_context_feature_names, settings_for
 from skworm.frames.resampling import follows_a_gap
+from skworm.metrics.bouts import bouts_of
 from skworm.recording import UNKNOWN, VOCABULARIES, Recording, map_states
 
 _FEWEST_TO_CORRELATE = 5
@@ -78,34 +77,26 @@ def frames_for_model(
     if derivative == "file" and any(worm.derivatives is None for worm in worms):
         # The derivative in the file of the training worms is taken to be smooth and two-sided, as this one is.
         derivative = "smooth"
-    if derivative not in ("auto", *DERIVATIVE_LOOKS_AHEAD):
-        raise ValueError(f"the model was trained on the derivative {derivative!r}, which skworm cannot compute")
     signals, offsets = parse_context_feature_names(node_features)
     # A card says how much accuracy missing neurons cost, and when that is too much.
     for worm in () if hasattr(model, "card_") else worms:
         check_present(f"worm {worm.worm!r}", worm.neurons, neurons, get_tags(model).input_tags.allow_nan)
+    known = ("derivative_width", "fit_scope", "percentiles", "detrend")
     X, _ = make_frames(
         worms,
         neurons=neurons,
         states=None,
         derivative=derivative,
-        derivative_width=settings.get("derivative_width") or SMOOTH_SECONDS,
-        fit_scope=settings.get("fit_scope") or "recording",
-        percentiles=settings.get("percentiles") or "auto",
-        detrend=settings.get("detrend"),
         missing="nan",
         node_features=list(dict.fromkeys(signals)),
         context=list(dict.fromkeys(offsets)),
+        **{name: settings[name] for name in known if settings.get(name) is not None},
     )
     return X, worms
 
 
 def decode_states(
-    model: Any,
-    recordings: Iterable[Recording],
-    *,
-    settings: Mapping[str, Any] | None = None,
-    coverage: float | None = None,
+    model: Any, recordings: Iterable[Recording], *, settings: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
     """Read the state of every frame of some recordings.
 
@@ -117,8 +108,6 @@ def decode_states(
         Worms, with or without states.
     settings : mapping, optional
         See :func:`frames_for_model`.
-    coverage : float, optional
-        For a model that comes with the package: add sets of states that hold the true one in this share of the frames.
 
     Returns
     -------
@@ -126,10 +115,9 @@ def decode_states(
         One row a frame: ``"worm"``, ``"frame"``, ``"time"`` in seconds, ``"state"``, the most probable one, or
         ``"unknown"`` where the neurons have no value, as when focus was lost; where any
         worm has states ``"annotated"``, in the vocabulary of the model; and where the model gives probabilities a
-        column ``"probability:<state>"`` for each state. With `coverage` a column ``"states"`` has the set of each
-        frame, as ``"forward|slowing"``. For a model that comes with the package ``table.attrs["expected"]`` has the
-        expected accuracy on each worm, from the neurons that it has, and ``table.attrs["unlike"]`` the worms that look
-        unlike those of training, on which accuracy is not known.
+        column ``"probability:<state>"`` for each state. For a model that comes with the package
+        ``table.attrs["expected"]`` has the expected accuracy on each worm, from the neurons that it has, and
+        ``table.attrs["unlike"]`` the worms that look unlike those of training, on which accuracy is not known.
 
     Raises
     ------
@@ -158,10 +146,6 @@ def decode_states(
             f"a {type(model).__name__} reads no states; pass a state classifier, and use a regressor by its own predict"
         )
     about = getattr(model, "card_", None)
-    if about is None and coverage is not None:
-        raise ValueError(
-            "coverage is known for models that come with skworm alone; wrap others in ConformalStateClassifier"
-        )
     recordings = list(recordings)
     expected = {} if about is None else check_worms(about, recordings)
     recordings = [worm for worm in recordings if about is None or worm.worm in expected]
@@ -185,12 +169,7 @@ def decode_states(
         annotated = [_annotated(worm, [str(state) for state in model.classes_]) for worm in worms]
         table.insert(4, "annotated", np.concatenate(annotated))
     if about is not None:
-        unlike = warn_unfamiliar(about, X, table, worms)
-        table.attrs |= {"expected": expected, "unlike": unlike}
-    if about is not None and coverage is not None:
-        held = sets_of_states(about, probabilities, coverage)
-        names = np.asarray(model.classes_, dtype=object)
-        table.insert(4, "states", ["|".join(names[row]) or UNKNOWN for row in held])
+        table.attrs |= {"expected": expected, "unlike": warn_unfamiliar(about, X, table, worms)}
     return table
 
 
@@ -244,19 +223,17 @@ def bouts_in_seconds(table: pd.DataFrame) -> pd.DataFrame:
     1    a  reverse    1.0  1.5       0.5         1
     2    a  forward    1.5  2.0       0.5         1
     """
-    bouts = []
+    tables = []
     for worm, rows in table.groupby("worm", sort=False):
         rows = rows.sort_values("time")
-        time, state = rows["time"].to_numpy(), rows["state"].to_numpy()
+        time = rows["time"].to_numpy()
         step = np.median(np.diff(time)) if len(time) > 1 else 0.0
-        gap = follows_a_gap(time)
-        first = np.flatnonzero(np.append(True, (state[1:] != state[:-1]) | gap[1:]))
-        n_frames = np.diff(np.append(first, len(rows)))
-        last = first + n_frames - 1
-        end = np.where(np.append(gap[first[1:]], True), time[last] + step, np.append(time[first[1:]], np.nan))
-        parts = {"worm": worm, "state": state[first], "start": time[first], "end": end, "duration": end - time[first]}
-        bouts.append(pd.DataFrame({**parts, "n_frames": n_frames}))
-    return pd.concat(bouts, ignore_index=True)
+        bouts = bouts_of(rows["state"].to_numpy(), np.cumsum(follows_a_gap(time)))
+        start = time[bouts.start]
+        end = np.where(bouts.closes, time[bouts.stop - 1] + step, np.append(time, np.nan)[bouts.stop])
+        columns = {"worm": worm, "state": bouts.state, "start": start, "end": end, "duration": end - start}
+        tables.append(pd.DataFrame({**columns, "n_frames": bouts.n_frames}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def columns_of(model: Any) -> tuple[list[str], list[str]]:
@@ -415,14 +392,3 @@ def measures_of(
         changes = 60 * float((known[1:] != known[:-1]).sum()) / seconds
         measures.append(("changes of state a minute", changes, about["changes"]))
     return measures
-
-
-def sets_of_states(card: Mapping[str, Any], probabilities: np.ndarray, coverage: float) -> np.ndarray:
-    """Return which states a set holds, of shape (n_frames, n_states), so that it holds the true one with `coverage`.
-
-    The sets hold it in that share of the frames of left-out worms. The most probable state is always among them.
-    """
-    levels = np.array(card["conformal"]["coverage"])
-    if not levels[0] <= coverage <= levels[-1]:
-        raise ValueError(f"coverage={coverage} must be between {levels[0]:g} and {levels[-1]:g}")
-    return states_within(probabilities, float(np.interp(coverage, levels, card["conformal"]["threshold"])))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import nn
 
 from skworm.estimators.network import FrameEstimator, GraphEstimator, check_neurons, missing_neurons
 from skworm.frames.index import check_same_order, frame_settings, match_neurons, validate_like_training
-from skworm.parameters import documented
+from skworm.parameters import DocumentedEstimator
 from skworm.recording import UNKNOWN
 from skworm.training import one_thread
 
@@ -40,8 +40,7 @@ def encode_states(
     return classes, codes
 
 
-@documented
-class StateClassifierMixin(ClassifierMixin):
+class StateClassifierMixin(ClassifierMixin, DocumentedEstimator):
     """A classifier that gives no score to frames whose state is unknown.
 
     Attributes
@@ -92,7 +91,7 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
 
     Parameters
     ----------
-    class_weight : dict, "balanced" or None, default={class_weight!r}
+    class_weight : dict, "balanced" or None, default={class_weight}
         Weights of the states in the loss; ``"balanced"`` weighs each by the inverse of its share of the frames.
 
     Attributes
@@ -104,17 +103,6 @@ class NeuralStateClassifier(StateClassifierMixin, FrameEstimator):
     class_weight: Literal["balanced"] | dict[str, float] | None = None
     _loss = nn.CrossEntropyLoss
     _takes_missing_neurons = True
-    _words: ClassVar[dict[str, str]] = {
-        "about_X": """\
-Scaled frames, neuron-major, NaN where a neuron is missing; one that is missing in all training frames
-    (``neurons_without_data_``) is never looked at. A DataFrame of :func:`skworm.frames.make_frames` carries worms and
-    neurons. Prediction matches columns ``"neuron:feature"`` by name: they may come in any order, neurons that are not
-    there count as missing, and further ones are ignored.""",
-    }
-
-    def fit(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> Self:
-        """Train on frames."""
-        return super().fit(X, y, worm, sample_weight)
 
     def _checked(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         frames, states = validate_data(self, X, y, dtype=np.float32, ensure_all_finite="allow-nan")
@@ -162,8 +150,10 @@ Scaled frames, neuron-major, NaN where a neuron is missing; one that is missing 
 class MLPStateClassifier(NeuralStateClassifier):
     """Read the behavioural state with a multi-layer perceptron on all neurons' features.
 
-    Worms need not have the same neurons. A neuron with NaN in any feature is missing in that frame. :meth:`predict`
-    matches columns ``"neuron:feature"`` by name; columns without such names are one neuron each.
+    Worms need not have the same neurons. A neuron with NaN in any feature is missing in that frame; one that is missing
+    in all training frames (``neurons_without_data_``) is never looked at. Prediction matches columns
+    ``"neuron:feature"`` by name: they may come in any order, neurons that are not there count as missing, and further
+    ones are ignored. Columns without such names are one neuron each.
 
     References
     ----------

@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from skworm.estimators.hidden_markov import HiddenMarkovStateClassifier, filter_step
+from skworm.estimators.hidden_markov import HiddenMarkovStateClassifier, filter_frame
 from skworm.estimators.manifold import AsymmetricDiffusionMap
 from skworm.estimators.prediction import check_present, columns_of, readable_frames
 from skworm.frames import NODE_FEATURES, WormMinMaxScaler, make_frames
@@ -118,7 +118,7 @@ class StateStream:
         self._read_settings(settings_for(estimator, settings))
         self._takes_missing = get_tags(estimator).input_tags.allow_nan
         self._places = self._places_of(neurons)
-        self._filter = _filter_of(estimator)
+        _check_reads_single_frames(estimator)
         seen = np.empty((0, len(self.neurons_) * len(self._signals)))
         if calibration is not None:
             seen = self._frames_of(calibration)
@@ -174,9 +174,9 @@ class StateStream:
     def _probabilities(self, row: pd.DataFrame) -> np.ndarray:
         # A stream is of a new worm, and one row is not enough to infer its graph.
         with warnings.catch_warnings(action="ignore", category=UnnamedWormsWarning):
-            if self._filter is None:
+            if not isinstance(self.estimator, HiddenMarkovStateClassifier):
                 return np.asarray(self.estimator.predict_proba(row))[0]
-            self._log_state = filter_step(self._log_state, self.estimator.log_emission(row)[0], *self._filter)
+            self._log_state = filter_frame(self.estimator, row, self._log_state)
         return np.exp(self._log_state)
 
     def _read_settings(self, settings: Mapping[str, Any]) -> None:
@@ -298,7 +298,7 @@ class StateStream:
         return scaled[frames, :, self._which].T.ravel()
 
 
-def _filter_of(estimator: Any) -> tuple[np.ndarray, np.ndarray] | None:
+def _check_reads_single_frames(estimator: Any) -> None:
     for part in estimator.get_params(deep=True).values():
         if isinstance(part, HiddenMarkovStateClassifier):
             problem = "read each frame of a stream as a sequence of its own"
@@ -311,14 +311,9 @@ def _filter_of(estimator: Any) -> tuple[np.ndarray, np.ndarray] | None:
         else:
             continue
         raise ValueError(f"the {type(estimator).__name__} holds a {type(part).__name__}, and would {problem}; {remedy}")
-    if not isinstance(estimator, HiddenMarkovStateClassifier):
-        if not hasattr(estimator, "predict_proba"):
-            raise TypeError(
-                f"{type(estimator).__name__} gives no probabilities (predict_proba), which a stream returns"
-            )
-        return None
-    if estimator.decoding != "filtering":
+    if not hasattr(estimator, "predict_proba"):
+        raise TypeError(f"{type(estimator).__name__} gives no probabilities (predict_proba), which a stream returns")
+    if isinstance(estimator, HiddenMarkovStateClassifier) and estimator.decoding != "filtering":
         raise ValueError(
             f"decoding={estimator.decoding!r} looks at later frames; call set_params(decoding='filtering') first"
         )
-    return estimator.log_chain()

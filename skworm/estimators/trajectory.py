@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -27,7 +26,7 @@ from skworm.frames.index import (
     worm_of_rows,
 )
 from skworm.nn.rollout import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout, Step, TrajectoryModule
-from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive
+from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive, check_whole
 from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, one_thread
 
 _ROWS_OF_THE_POPULATION = 10
@@ -41,7 +40,8 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, DocumentedEstimator)
     Parameters
     ----------
     burn_in : int, default=None
-        Observed frames in each row of `X`; by default from the column names ``"AVAL:trace@0"``, else 1.
+        Observed frames in each row of `X`; by default from the column names ``"AVAL:trace@0"``, else 1. A network
+        without memory sees them side by side; with 1 it is Markovian, as in the paper.
 
     Attributes
     ----------
@@ -57,13 +57,9 @@ class TrajectoryRegressor(MultiOutputMixin, RegressorMixin, DocumentedEstimator)
     center = "population"
 
     _words: ClassVar[dict[str, str]] = {
-        "rows": "trajectories",
-        "row": "trajectory",
-        "columns": "burn_in * n_columns",
-        "about_X": (
-            "Observed frames, time-major; a DataFrame of :func:`skworm.frames.make_trajectories` carries worms, "
-            "neurons and\n    `burn_in`."
-        ),
+        "about_X": """\
+Observed frames, `burn_in` of them in each row, time-major; a DataFrame of :func:`skworm.frames.make_trajectories`
+    carries worms, neurons and `burn_in`.""",
         "y": "array-like of shape (n_trajectories, horizon * n_columns)\n    The frames after them, time-major.",
         "horizon": "int, optional\n    Frames to predict; by default as many as `y` had in training.",
         "predict returns": "ndarray of shape (n_trajectories, horizon * n_columns)\n    Predicted frames, time-major.",
@@ -143,34 +139,25 @@ float
     def _check_horizon(self, horizon: int | None) -> int:
         if horizon is None:
             return self.horizon_
-        if not isinstance(horizon, Integral) or horizon < 1:
-            raise ValueError(f"horizon={horizon!r} must be a whole number of frames, at least 1")
-        return int(horizon)
+        check_whole(1, horizon=horizon)
+        return horizon
 
     def _read_shapes(self, X: Any, y: Any, observed: np.ndarray, future: np.ndarray) -> None:
-        named = parse_step_column_names(X.columns) if hasattr(X, "columns") else None
-        n_steps = None if named is None else len(named[1])
+        of_X, of_y = (parse_step_column_names(part.columns) if hasattr(part, "columns") else None for part in (X, y))
+        if of_X and of_y:
+            _check_names(*of_X, *of_y)
         # A step of a pipeline may remove the names of X; those of y still show the columns of a frame.
-        of_y = parse_step_column_names(y.columns) if named is None and hasattr(y, "columns") else None
-        if of_y is not None and self.burn_in is None:
-            n_steps = max(1, observed.shape[1] // len(of_y[0]))
-        if self.burn_in is not None and n_steps not in (None, self.burn_in):
+        columns = self._frame_columns = (of_X or of_y or (None,))[0]
+        width = observed.shape[1]
+        self.burn_in_ = self.burn_in or (1 if columns is None else max(1, width // len(columns)))
+        self.n_columns_ = width // self.burn_in_ if columns is None else len(columns)
+        if width != self.burn_in_ * self.n_columns_:
+            of_columns = "" if columns is None else f" of the {len(columns)} columns that are named"
             raise ValueError(
-                f"burn_in={self.burn_in}, but the columns of X name {n_steps} observed frames; leave burn_in=None, or "
-                f"make trajectories with burn_in={self.burn_in}"
+                f"X has {width} columns, which are not burn_in={self.burn_in_} frames{of_columns}; it holds burn_in "
+                "frames a row, time-major, with all columns of each: pass the right burn_in=, or leave burn_in=None "
+                "where columns are named"
             )
-        self.burn_in_ = n_steps or self.burn_in or 1
-        if of_y is not None and observed.shape[1] != self.burn_in_ * len(of_y[0]):
-            raise ValueError(
-                f"X has {observed.shape[1]} columns, which are not {self.burn_in_} frames of the {len(of_y[0])} "
-                "columns that y names; keep all columns of each frame, and pass the right burn_in="
-            )
-        if observed.shape[1] % self.burn_in_:
-            raise ValueError(
-                f"X has {observed.shape[1]} columns, not a multiple of burn_in={self.burn_in_}; it holds "
-                "burn_in frames a row, time-major"
-            )
-        self.n_columns_ = observed.shape[1] // self.burn_in_
         n_outputs = 1 if future.ndim == 1 else future.shape[1]
         if n_outputs % self.n_columns_:
             raise ValueError(
@@ -178,9 +165,6 @@ float
                 f"frames after those of X, time-major. If X holds several frames a row, pass burn_in="
             )
         self.horizon_ = n_outputs // self.n_columns_
-        if named and hasattr(y, "columns") and (named_y := parse_step_column_names(y.columns)):
-            _check_names(*named, *named_y)
-        self._frame_columns = (named or of_y or (None,))[0]
 
     def _learn_levels(self, frames: np.ndarray, worms: np.ndarray | None) -> None:
         self.levels_: dict[Any, np.ndarray] = {}
@@ -302,9 +286,6 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
 
     Parameters
     ----------
-    burn_in : int, default=None
-        Observed frames in each row of `X`; by default from the column names ``"AVAL:trace@0"``, else 1. Without memory
-        a step sees the last `burn_in` frames side by side; with 1 the model is Markovian, as in the paper.
     rollout : Rollout or None, default=None
         How trajectories are rolled out; None is ``Rollout()``.
     center : {"worm", "population"}, default="worm"
@@ -312,11 +293,11 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     linear : bool, default=True
         Add a linear map of the last `burn_in` frames, of all neurons, to the change. It starts as the ridge regression
         of the change in one step, the network starts at 0, and both are trained together.
-    readout : {"concatenate"} or Readout, default={readout!r}
+    readout : {"concatenate"} or Readout, default={readout}
         How outputs are read out of the neurons; a name is :class:`Readout` with this `aggregation`.
-    augmentation : VirtualWorms, "auto" or None, default={augmentation!r}
+    augmentation : VirtualWorms, "auto" or None, default={augmentation}
         Augmentation of the training data. ``"auto"`` is ``VirtualWorms(gain=0.3, offset=0, mixing=0.2)``.
-    weight_decay : float, default={weight_decay!r}
+    weight_decay : float, default={weight_decay}
         Penalty on the squared weights of f, its linear map apart.
     """
 
@@ -335,14 +316,10 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
     _loss = nn.MSELoss
     _decayed = "step.*"
     _graph_per = "frame"
-    _words: ClassVar[dict[str, str]] = {
-        "unit": "frame",
-        "net_outputs": "frames, all\n    less the level of the worm (``level_`` or ``levels_``)",
-    }
 
     def _check_parts(self) -> None:
         super()._check_parts()
-        self._rollout().check()
+        self._rollout()._validate_params()
         aggregation = self._readout_of_neurons().aggregation
         if aggregation != "concatenate":
             raise ValueError(
@@ -377,9 +354,9 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
         """Make all of a fit that precedes training; see ``NeuralEstimator.training_job``."""
         self._check_parts()
         weight = check_weights(sample_weight, X)
-        weighing = None if weight is None else weight > 0
-        frames, _ = self._training_frames(X, y, worm, weighing)
-        weight = None if weight is None else weight[weighing]
+        kept = None if weight is None else weight > 0
+        frames, _ = self._training_frames(X, y, worm, kept)
+        weight = None if weight is None else weight[kept]
         train_horizon = self._rollout().train_horizon
         if train_horizon > self.horizon_:
             raise ValueError(
@@ -387,37 +364,36 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
                 f"rollout=Rollout(train_horizon=...), or make trajectories with horizon={train_horizon} or more"
             )
         self._name_columns(self._frame_columns, self.n_columns_)
-        known = np.ones(len(frames), dtype=bool) if weighing is None else weighing
-        group, held_out, seed = self._judges(X, worm_of_rows(X, worm), known)
-        self._learn_linear_part(frames[~held_out], None if weight is None else weight[~held_out])
+        known = np.ones(len(frames), dtype=bool) if kept is None else kept
         flat = frames.reshape(len(frames), -1).astype(np.float32)
         observed, future = np.split(flat, [self.burn_in_ * self.n_columns_], axis=1)
-        return self._job(observed, group, future, held_out, seed, self._preparation(), weight)
+        job = self._job(X, worm, known, observed, future, weight, self._preparation())
+        trained_on = ~job.held_out
+        self._start(job.module, frames[trained_on], None if weight is None else weight[trained_on])
+        return job
 
-    def _learn_linear_part(self, frames: np.ndarray, weight: np.ndarray | None) -> None:
-        before, after = steps_of_pairs(frames, self.burn_in_)
-        self._bounds = None
+    @torch.no_grad()
+    def _start(self, module: nn.Module, frames: np.ndarray, weight: np.ndarray | None) -> None:
+        """Set the bounds and the linear map of a module by the frames that it is trained on."""
         clip_margin = self._rollout().clip_margin
         if clip_margin is not None:
             low, high = frames.min(axis=(0, 1)), frames.max(axis=(0, 1))
             margin = clip_margin * (high - low)
-            self._bounds = np.stack([low - margin, high + margin])
-        self._ridge = None
+            module.get_buffer("bounds").copy_(torch.from_numpy(np.stack([low - margin, high + margin])))
         if self.linear:
+            before, after = steps_of_pairs(frames, self.burn_in_)
             # As many pairs of each trajectory as there are starts, one start after the other.
             weight = None if weight is None else np.tile(weight / weight.mean(), len(before) // len(frames))
-            self._ridge = Ridge(alpha=_RIDGE).fit(before, after - before[:, -self.n_columns_ :], weight)
+            ridge = Ridge(alpha=_RIDGE).fit(before, after - before[:, -self.n_columns_ :], weight)
+            module.get_parameter("linear.weight").copy_(torch.from_numpy(ridge.coef_))
+            module.get_parameter("linear.bias").copy_(torch.from_numpy(ridge.intercept_))
+            # The network starts at 0: it explains what the linear map leaves.
+            for parameter in module.get_submodule("step.readout.output").parameters():
+                parameter.zero_()
 
     def _build_module(self) -> TrajectoryModule:
-        step, linear = self._build_step(), None
-        if self._ridge is not None:
-            linear = nn.Linear(self.burn_in_ * self.n_columns_, self.n_columns_)
-            with torch.no_grad():
-                linear.weight.copy_(torch.from_numpy(self._ridge.coef_))
-                linear.bias.copy_(torch.from_numpy(self._ridge.intercept_))
-                # The network starts at 0: it explains what the linear map leaves.
-                for parameter in step.readout.get_submodule("output").parameters():
-                    parameter.zero_()
+        step = self._build_step()
+        n_columns, bounded = self.n_columns_, self._rollout().clip_margin is not None
         return TrajectoryModule(
             len(self.neurons_),
             len(self.node_features_),
@@ -425,8 +401,8 @@ class NeuralTrajectoryRegressor(TrajectoryRegressor, NeuralEstimator):
             step,
             train_horizon=self._rollout().train_horizon,
             horizon=self.horizon_,
-            linear=linear,
-            bounds=None if self._bounds is None else torch.from_numpy(self._bounds).float(),
+            linear=nn.Linear(self.burn_in_ * n_columns, n_columns) if self.linear else None,
+            bounds=torch.zeros(2, n_columns) if bounded else None,
         )
 
     def _preparation(self) -> TrainingWindows:
@@ -496,14 +472,11 @@ class NodeMLPTrajectoryRegressor(NeuralTrajectoryRegressor):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from skworm import NodeMLPTrajectoryRegressor
-    >>> from skworm.datasets import make_worms
-    >>> from skworm.frames import make_frames, make_trajectories
-    >>> frames, _ = make_frames(make_worms(2, n_frames=400, random_state=0), states=None, derivative="backward")
-    >>> X, y = make_trajectories(frames)
-    >>> node_mlp = NodeMLPTrajectoryRegressor(n_hidden=8, max_epochs=20, random_state=0).fit(X, y)
-    >>> node_mlp.predict(X).shape == y.shape
-    True
+    >>> X, y = np.random.rand(50, 4), np.random.rand(50, 32)
+    >>> NodeMLPTrajectoryRegressor(n_hidden=8, max_epochs=20, random_state=0).fit(X, y).predict(X).shape
+    (50, 32)
     """
 
     memory: Literal["lstm"] | None = None
@@ -539,12 +512,9 @@ class GNNTrajectoryRegressor(NeuralTrajectoryRegressor, GraphEstimator):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from skworm import GNNTrajectoryRegressor
-    >>> from skworm.datasets import make_worms
-    >>> from skworm.frames import make_frames, make_trajectories
-    >>> frames, _ = make_frames(make_worms(2, n_frames=400, random_state=0), states=None, derivative="backward")
-    >>> X, y = make_trajectories(frames)
-    >>> gnn = GNNTrajectoryRegressor(n_hidden=16, max_epochs=5, random_state=0).fit(X, y)
-    >>> gnn.predict(X).shape == y.shape
-    True
+    >>> X, y = np.random.rand(50, 4), np.random.rand(50, 32)
+    >>> GNNTrajectoryRegressor(n_hidden=16, max_epochs=5, random_state=0).fit(X, y).graph_.shape
+    (4, 4)
     """
