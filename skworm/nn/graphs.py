@@ -54,7 +54,6 @@ class EdgeEncoder(nn.Module):
         super().__init__()
         norm = "output" if batch_norm else None
         self.n_hidden = n_hidden
-        self.has_batch_norm = batch_norm
         self.aggregation = aggregation
         self.temperature = temperature
         self.neuron = perceptron(n_node_features, n_hidden, 2, norm)  # equation 8
@@ -94,8 +93,6 @@ class StaticGraph(nn.Module):
         paper: "the aggregation step in (9) also averages hidden features across all timesteps".
     """
 
-    dynamic = False
-
     def __init__(self, encoder: EdgeEncoder, average: str | None) -> None:
         super().__init__()
         self.encoder = encoder
@@ -115,7 +112,7 @@ class StaticGraph(nn.Module):
         weights = averaged(self.encoder.weights(edges), "edge_weights")
         if present is None:
             return weights
-        return weights * (pairs_of(present) if self.dynamic else self.inferred(group, present))
+        return weights * (pairs_of(present) if self.average is None else self.inferred(group, present))
 
     def inferred(self, group: Groups, present: Tensor) -> Tensor:
         """Return which edges can be inferred: 1 or 0, of shape (n_groups, n_neurons, n_neurons)."""
@@ -133,8 +130,6 @@ class DynamicGraph(StaticGraph):
         Weighs the edges.
     """
 
-    dynamic = True
-
     def __init__(self, encoder: EdgeEncoder) -> None:
         super().__init__(encoder, None)
 
@@ -149,8 +144,6 @@ class FreeGraph(nn.Module):
     temperature : float
         See :class:`EdgeEncoder`.
     """
-
-    dynamic = False
 
     def __init__(self, n_neurons: int, temperature: float) -> None:
         super().__init__()
@@ -170,8 +163,6 @@ class FixedGraph(nn.Module):
     weights : Tensor of shape (n_neurons, n_neurons)
         Entry [i, j] is the weight with which neuron i receives from neuron j.
     """
-
-    dynamic = False
 
     def __init__(self, weights: Tensor) -> None:
         super().__init__()
