@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -504,36 +504,14 @@ dict of DataFrame
 
 
 @dataclass(frozen=True)
-class VirtualBatches:
-    """What preparations of training batches have in common that make virtual worms, or none."""
-
-    augmentation: VirtualWorms | None
-
-    @property
-    def structure(self) -> Hashable:
-        """All but the strength of augmentation."""
-        augmentation = self.augmentation
-        return replace(self, augmentation=None), None if augmentation is None else augmentation.structure
-
-    @property
-    def keeps_neurons(self) -> bool:
-        """Whether every neuron is still there in the batches that it makes."""
-        return self.augmentation is None or not self.augmentation.neuron_dropout
-
-    def n_groups(self, n_groups: int) -> int:
-        """Return the number of groups that so many groups become."""
-        return n_groups if self.augmentation is None else n_groups * self.augmentation.n_groups
-
-
-@dataclass(frozen=True)
-class _VirtualFrames(VirtualBatches):
+class _VirtualFrames(Preparation):
     """Every epoch's frames are those of virtual worms."""
 
     augmentation: VirtualWorms
     signals: tuple[str, ...]
 
     def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
-        return self.augmentation.draw(n_samples, n_features, generator, len(self.signals), self.signals)
+        return self.augmentation.draw(n_samples, n_features, generator, self.signals)
 
     def __call__(self, X: Tensor, group: Tensor, y: Tensor, **drawn: Tensor) -> Batch:
         frames, worms = self.augmentation.apply(X, group, **drawn)

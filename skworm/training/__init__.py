@@ -1,9 +1,8 @@
 """Training of torch modules on whole tensors: arrays, masks and modules, nothing about worms."""
 
-from skworm.training.augmentation import VirtualWorms
+from skworm.training.augmentation import Draws, VirtualWorms
 from skworm.training.loop import (
     Batch,
-    Draws,
     Preparation,
     TrainingJob,
     TrainingSettings,

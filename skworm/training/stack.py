@@ -25,7 +25,6 @@ from skworm.training.loop import (
     Batch,
     TrainingJob,
     TrainingSettings,
-    WholeBatch,
     net_of_losses,
     never_finite,
     train,
@@ -56,8 +55,8 @@ def bytes_of_a_model(job: TrainingJob) -> int:
     They are those of samples, parameters with what the optimizer keeps of them, and all that the backward pass needs.
     """
     module = stackable(job.module).to(job.settings.device).train()
-    samples = job.tensors(~job.held_out)
-    inputs, y = next(iter(WholeBatch(samples, prepare=job.prepare, generator=job.generator)))
+    samples = job.tensors(~job.held_out, job.prepare)
+    inputs, y = next(iter(samples))
     kept: dict[int, int] = {}
 
     def note(value: Tensor) -> Tensor:
@@ -385,10 +384,10 @@ class _Stack:
             torch.where(better.view(-1, *[1] * (best.dim() - 1)), self.constants[name], best, out=best)
 
     def _net(self, model: int, losses: dict[str, list[float]], best_epoch: int) -> NeuralNet:
-        best = self._unflattened(self.best_flat) | self.best_constants
-        net = net_of_losses(self.jobs[model], losses, best_epoch)
+        job, best = self.jobs[model], self._unflattened(self.best_flat) | self.best_constants
+        net = net_of_losses(job.module, job.loss, job.settings, losses, best_epoch)
         net.module_.load_state_dict({name: value[model] for name, value in best.items()})
-        update_batch_norm(net.module_, self.jobs[model])
+        update_batch_norm(net.module_, job)
         return net
 
 
