@@ -104,6 +104,13 @@ def test_simulated_worms_are_read_as_libsvm_reads_them(simulated, n_classes, par
     assert_same_machine(X[rows], y[rows], X_new, **parameters)
 
 
+def test_an_unknown_kernel_is_an_error():
+    with pytest.raises(
+        ValueError, match=r"kernel='cosine' is not known; choose one of"
+    ):
+        PairwiseSVC(**{**DEFAULTS, "kernel": "cosine"}, device="cpu")
+
+
 def test_degenerate_frames():
     X = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 1.0]])
     assert_same_machine(X, np.array(["a", "a", "b", "b", "c"]), X)

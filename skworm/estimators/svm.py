@@ -17,9 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 from skworm.estimators.network import check_neurons
 from skworm.estimators.states import StateClassifierMixin
 from skworm.frames.index import match_neurons, validate_like_training
-from skworm.parameters import DocumentedEstimator, NotNegative, Positive
+from skworm.parameters import DocumentedEstimator, NotNegative, Positive, check_choice
 from skworm.training import decision_values, fit_support_vectors, outcome_beforehand, resolve_device
-from skworm.training.support_vectors import Kernel, SupportVectorJob, SupportVectors
+from skworm.training.support_vectors import KERNELS, SupportVectorJob, SupportVectors
 
 
 @dataclass(kw_only=True, eq=False)
@@ -35,6 +35,9 @@ class PairwiseSVC:
     gamma: str | float
     class_weight: dict[Any, float] | str | None
     device: str
+
+    def __post_init__(self) -> None:
+        check_choice(list(KERNELS), kernel=self.kernel)
 
     @classmethod
     def of_libsvm(cls, svc: SVC) -> PairwiseSVC:
@@ -64,7 +67,7 @@ class PairwiseSVC:
             self.gamma_ = 1 / (X.shape[1] * variance) if variance else 1.0
         else:
             self.gamma_ = 1 / X.shape[1] if self.gamma == "auto" else float(self.gamma)
-        return SupportVectorJob(X, codes, self.C * weight[codes], self.gamma_, Kernel(self.kernel), self.device)
+        return SupportVectorJob(X, codes, self.C * weight[codes], self.gamma_, self.kernel, self.device)
 
     def take(self, X: np.ndarray, machines: SupportVectors) -> PairwiseSVC:
         """Keep the machines of a job, and those of its samples that are support vectors."""
@@ -92,7 +95,7 @@ class PairwiseSVC:
     def _decisions(self, X: np.ndarray) -> np.ndarray:
         device = self.device if torch.cuda.is_available() else "cpu"
         machines = (self.support_vectors_, self.dual_coef_, self.rho_, self.gamma_)
-        return decision_values(X, *machines, kernel=Kernel(self.kernel), device=device).T
+        return decision_values(X, *machines, kernel=self.kernel, device=device).T
 
 
 class SVMStateClassifier(StateClassifierMixin, DocumentedEstimator):

@@ -44,7 +44,7 @@ def seconds(function, *arguments):
 def largest_difference(X, machines, jobs, fitted):
     found = []
     for machine, job, (dual_coef, rho, _) in zip(machines, jobs, fitted, strict=True):
-        ours = decision_values(X, job.X, dual_coef, rho, job.gamma, kernel=job.kernel)
+        ours = decision_values(X, job.X, dual_coef, rho, job.gamma, kernel=job.kernel, device="cpu")
         theirs = machine.decision_function(X).reshape(len(X), -1).T
         found.append(np.abs((-1 if len(ours) == 1 else 1) * ours - theirs).max())
     return max(found)
