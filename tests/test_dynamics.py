@@ -173,7 +173,7 @@ def test_neuron_lstm_is_an_lstm_for_each_neuron():
 @pytest.mark.parametrize(("memory", "cell"), [(FrameLSTM, nn.LSTMCell), (NeuronGRU, nn.GRUCell)])
 def test_memories_are_the_cells_of_torch(memory, cell):
     ours, theirs = memory(N_NODE_FEATURES, 5), cell(N_NODE_FEATURES, 5)
-    theirs.load_state_dict(ours.cell.state_dict())
+    theirs.load_state_dict(ours.state_dict())
     state = expected = None
     for frame in torch.rand(3, N_SAMPLES, 1, N_NODE_FEATURES):
         seen, state = ours(frame, state)

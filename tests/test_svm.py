@@ -105,9 +105,7 @@ def test_simulated_worms_are_read_as_libsvm_reads_them(simulated, n_classes, par
 
 
 def test_an_unknown_kernel_is_an_error():
-    with pytest.raises(
-        ValueError, match=r"kernel='cosine' is not known; choose one of"
-    ):
+    with pytest.raises(ValueError, match=r"kernel='cosine' is not known; choose one of"):
         PairwiseSVC(**{**DEFAULTS, "kernel": "cosine"}, device="cpu")
 
 

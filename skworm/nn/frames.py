@@ -18,10 +18,10 @@ class ReadoutModule(nn.Module):
         Shape of a frame.
     n_outputs : int
         Outputs a frame, such as one logit a state.
-    n_hidden, n_layers, batch_norm
-        Shape of the perceptron, see :class:`skworm.MLPStateClassifier`.
-    aggregation : {"concatenate", "sum"}
-        How the neurons' features come together before the perceptron.
+    n_hidden : int
+        Features of a hidden layer of the perceptron.
+    n_layers, batch_norm, aggregation
+        See :class:`skworm.Readout`.
     fill_missing : bool, default=False
         Whether neurons may be missing, so that what is typical of each has to be known where they are concatenated.
     """

@@ -24,16 +24,8 @@ class EdgeEncoder(nn.Module):
     ----------
     n_neurons, n_node_features : int
         Shape of a frame.
-    n_hidden : int
-        Hidden features of a neuron and of an edge.
-    embedding : int
-        Learned features that are appended to each neuron's hidden ones, and tell neurons apart; 0 for none.
-    aggregation : {"concatenate", "sum"}
-        How the hidden features of two neurons come together; their sum gives a symmetric graph.
-    temperature : float
-        Divides the two logits of an edge before the softmax; small values push weights to 0 or 1.
-    batch_norm : bool
-        Normalise the hidden features of neurons and of edges.
+    n_hidden, embedding, aggregation, temperature, batch_norm
+        See :class:`skworm.InferredGraph`.
 
     References
     ----------
@@ -88,9 +80,10 @@ class StaticGraph(nn.Module):
     ----------
     encoder : EdgeEncoder
         Weighs the edges.
-    average : {"node_features", "hidden_neurons", "hidden_edges", "edge_weights"}
+    average : {"node_features", "hidden_neurons", "hidden_edges", "edge_weights"} or None
         What is averaged over the frames of a group: incoming features, hidden features, or the resulting weights. The
-        paper: "the aggregation step in (9) also averages hidden features across all timesteps".
+        paper: "the aggregation step in (9) also averages hidden features across all timesteps". None is for
+        :class:`DynamicGraph`.
     """
 
     def __init__(self, encoder: EdgeEncoder, average: str | None) -> None:
@@ -139,10 +132,8 @@ class FreeGraph(nn.Module):
 
     Parameters
     ----------
-    n_neurons : int
-        Number of neurons.
-    temperature : float
-        See :class:`EdgeEncoder`.
+    n_neurons, temperature
+        Number of neurons; see :class:`skworm.LearnedGraph`.
     """
 
     def __init__(self, n_neurons: int, temperature: float) -> None:

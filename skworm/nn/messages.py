@@ -79,14 +79,8 @@ class MessagePassing(MessageModule):
     ----------
     graph : StaticGraph, DynamicGraph, FreeGraph or FixedGraph
         Gives the edge weights.
-    self_edges : bool
-        Whether a neuron sends a message to itself.
-    normalization : {"row", "mean"} or None
-        Divide the messages that a neuron receives by the sum of its edge weights, or by the number of neurons.
-    residual : bool
-        Add a neuron's own features to the messages that it receives.
-    n_steps : int
-        How many times messages are passed along the same graph.
+    self_edges, normalization, residual, n_steps
+        See :class:`skworm.Messages`.
 
     References
     ----------
@@ -94,13 +88,7 @@ class MessagePassing(MessageModule):
     """
 
     def __init__(
-        self,
-        graph: Graph,
-        *,
-        self_edges: bool,
-        normalization: str | None,
-        residual: bool,
-        n_steps: int,
+        self, graph: Graph, *, self_edges: bool, normalization: str | None, residual: bool, n_steps: int
     ) -> None:
         super().__init__()
         self.graph = graph

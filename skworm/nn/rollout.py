@@ -16,36 +16,14 @@ from skworm.nn.messages import GraphConvolution, MessagePassing
 State = tuple[Tensor, ...]
 
 
-class _LSTMCell(nn.LSTMCell):
-    """torch's cell in plain operations: its own kernel cannot be stacked with ``torch.func.vmap``."""
-
-    def forward(self, inputs: Tensor, state: State | None) -> State:  # type: ignore[override]
-        hidden, cell = state or (inputs.new_zeros(len(inputs), self.hidden_size),) * 2
-        gates = nn.functional.linear(inputs, self.weight_ih, self.bias_ih)
-        gates = gates + nn.functional.linear(hidden, self.weight_hh, self.bias_hh)
-        let_in, forget, change, let_out = gates.chunk(4, dim=1)
-        cell = torch.sigmoid(forget) * cell + torch.sigmoid(let_in) * torch.tanh(change)
-        return torch.sigmoid(let_out) * torch.tanh(cell), cell
-
-
-class _GRUCell(nn.GRUCell):
-    """As :class:`_LSTMCell`."""
-
-    def forward(self, inputs: Tensor, hidden: Tensor | None) -> Tensor:  # type: ignore[override]
-        hidden = inputs.new_zeros(len(inputs), self.hidden_size) if hidden is None else hidden
-        new = nn.functional.linear(inputs, self.weight_ih, self.bias_ih).chunk(3, dim=1)
-        old = nn.functional.linear(hidden, self.weight_hh, self.bias_hh).chunk(3, dim=1)
-        reset, update = torch.sigmoid(new[0] + old[0]), torch.sigmoid(new[1] + old[1])
-        candidate = torch.tanh(new[2] + reset * old[2])
-        return candidate + update * (hidden - candidate)
-
-
-class FrameLSTM(nn.Module):
+class FrameLSTM(nn.LSTMCell):
     """Long short-term memory of whole frames: the LSTM before the MLP.
+
+    It is torch's cell in plain operations, since the kernel of that cannot be stacked with ``torch.func.vmap``.
 
     Parameters
     ----------
-    n_inputs, n_hidden : int
+    input_size, hidden_size : int
         Node features of all neurons together, and size of the memory.
 
     References
@@ -53,22 +31,30 @@ class FrameLSTM(nn.Module):
     Wang et al. 2021, Supplementary Information, "Model Implementation".
     """
 
-    def __init__(self, n_inputs: int, n_hidden: int) -> None:
-        super().__init__()
-        self.cell = _LSTMCell(n_inputs, n_hidden)
-
-    def forward(self, nodes: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Map nodes (n_samples, n_neurons, n_features) to one node of the memory (n_samples, 1, n_hidden)."""
-        hidden, cell = self.cell(nodes.flatten(1), state)
+    def forward(self, nodes: Tensor, state: State | None) -> tuple[Tensor, State]:  # type: ignore[override]
+        """Map nodes (n_samples, n_neurons, n_features) to one node of the memory (n_samples, 1, hidden_size)."""
+        hidden, cell = state or (nodes.new_zeros(len(nodes), self.hidden_size),) * 2
+        gates = nn.functional.linear(nodes.flatten(1), self.weight_ih, self.bias_ih)
+        gates = gates + nn.functional.linear(hidden, self.weight_hh, self.bias_hh)
+        let_in, forget, change, let_out = gates.chunk(4, dim=1)
+        hidden, cell = _remember(let_in, forget, change, let_out, cell)
         return hidden.unsqueeze(1), (hidden, cell)
 
 
-class NeuronGRU(nn.Module):
+def _remember(let_in: Tensor, forget: Tensor, change: Tensor, let_out: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the hidden features and the cell of a long short-term memory after a step."""
+    cell = torch.sigmoid(forget) * cell + torch.sigmoid(let_in) * torch.tanh(change)
+    return torch.sigmoid(let_out) * torch.tanh(cell), cell
+
+
+class NeuronGRU(nn.GRUCell):
     """Gated recurrent memory of every neuron, the same weights for all: with messages, a recurrent graph network.
+
+    It is torch's cell in plain operations, as :class:`FrameLSTM`.
 
     Parameters
     ----------
-    n_inputs, n_hidden : int
+    input_size, hidden_size : int
         Features of a neuron, and size of its memory.
 
     References
@@ -77,13 +63,15 @@ class NeuronGRU(nn.Module):
     Sequence Neural Networks".
     """
 
-    def __init__(self, n_inputs: int, n_hidden: int) -> None:
-        super().__init__()
-        self.cell = _GRUCell(n_inputs, n_hidden)
-
-    def forward(self, nodes: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Append each neuron's memory to its features: (n_samples, n_neurons, n_inputs + n_hidden)."""
-        hidden = self.cell(nodes.flatten(0, 1), None if state is None else state[0])
+    def forward(self, nodes: Tensor, state: State | None) -> tuple[Tensor, State]:  # type: ignore[override]
+        """Append each neuron's memory to its features: (n_samples, n_neurons, input_size + hidden_size)."""
+        inputs = nodes.flatten(0, 1)
+        (hidden,) = state or (inputs.new_zeros(len(inputs), self.hidden_size),)
+        new = nn.functional.linear(inputs, self.weight_ih, self.bias_ih).chunk(3, dim=1)
+        old = nn.functional.linear(hidden, self.weight_hh, self.bias_hh).chunk(3, dim=1)
+        reset, update = torch.sigmoid(new[0] + old[0]), torch.sigmoid(new[1] + old[1])
+        candidate = torch.tanh(new[2] + reset * old[2])
+        hidden = candidate + update * (hidden - candidate)
         return torch.cat([nodes, hidden.unflatten(0, nodes.shape[:2])], dim=2), (hidden,)
 
 
@@ -120,8 +108,7 @@ class NeuronLSTM(nn.Module):
         """Map nodes (n_samples, n_neurons, n_inputs) to memories (n_samples, n_neurons, n_hidden)."""
         hidden, cell = state or (nodes.new_zeros(*nodes.shape[:2], self.n_hidden),) * 2
         let_in, forget, let_out, change = self.gates(torch.cat([nodes, hidden], dim=2)).chunk(4, dim=2)
-        cell = torch.sigmoid(forget) * cell + torch.sigmoid(let_in) * torch.tanh(change)
-        hidden = torch.sigmoid(let_out) * torch.tanh(cell)
+        hidden, cell = _remember(let_in, forget, change, let_out, cell)
         return hidden, (hidden, cell)
 
 
@@ -132,10 +119,8 @@ class NeuronReadout(nn.Module):
     ----------
     n_neurons, n_inputs, n_outputs : int
         Number of perceptrons, and the input and output features of each.
-    n_hidden, n_layers : int
-        Hidden features and hidden layers of each.
-    batch_norm : {"output", "before_activation"} or None
-        Where hidden features are normalised, see :class:`skworm.MLPStateClassifier`.
+    n_hidden, n_layers, batch_norm
+        As of :class:`skworm.nn.ReadoutModule`.
 
     References
     ----------
@@ -286,18 +271,16 @@ class TrajectoryModule(nn.Module):
         return torch.cat(predicted, dim=1)
 
     def group_graphs(self, X: Tensor, group: Groups) -> Tensor:
-        """Infer one graph a group of samples from their observed frames, of shape (n_groups, n_neurons, n_neurons)."""
+        """Infer one graph a group of samples from their observed frames, see :meth:`FrameModule.group_graphs`."""
         if self.messages is None:
             raise ValueError("the step of this module passes no messages, so there is no graph")
         return self.messages.group_graphs(self.nodes(X), group)
 
     def nodes(self, X: Tensor) -> Tensor:
-        """Return what a step sees of every neuron, from which graphs are inferred: (n_samples, n_neurons, n_features).
-
-        It is that of the last frame, where there is a memory, or of all observed frames.
-        """
+        """Return what the first step sees of every neuron, from which graphs are inferred."""
         return self._nodes(list(X.unflatten(1, (self.burn_in, -1)).unbind(1)))
 
     def _nodes(self, frames: list[Tensor]) -> Tensor:
+        """Return the last frame, where there is a memory, or all frames side by side, neuron by neuron."""
         seen = frames if self.step.memory is None else frames[-1:]
         return torch.cat([frame.unflatten(1, self.frame_shape) for frame in seen], dim=2)
