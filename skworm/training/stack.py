@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -81,11 +81,6 @@ def stackable(module: nn.Module) -> nn.Module:
         if hasattr(part, "in_parts"):
             vars(part)["in_parts"] = False
     return module
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out, on a GPU or a CPU."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 class StackedAdam:
@@ -207,14 +202,10 @@ def _can_be_stacked(job: AnyJob) -> bool:
 def _train_or_halve(jobs: list[TrainingJob]) -> list[NeuralNet | Exception]:
     if len(jobs) == 1:
         return [_train_alone(jobs[0])]
-    try:
+    # A GPU only: on a CPU a stack takes little.
+    with suppress(torch.OutOfMemoryError):
         return _Stack(jobs).train()
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    # Out of the except block, which keeps the tensors of the stack alive.
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    torch.cuda.empty_cache()
     half = len(jobs) // 2
     return _train_or_halve(jobs[:half]) + _train_or_halve(jobs[half:])
 
@@ -371,11 +362,9 @@ class _Stack:
 
     def _decay(self) -> Tensor:
         """Return the penalty on the square of every parameter of every model."""
-        rows = []
-        for job in self.jobs:
-            decayed = [fnmatch(name, job.settings.decayed) for name in self.shapes]
-            rows.append(np.repeat(np.where(decayed, job.settings.weight_decay, 0.0), self.sizes))
-        return torch.tensor(np.stack(rows), dtype=self.flat.dtype, device=self.flat.device)
+        decayed = np.repeat([fnmatch(name, self.jobs[0].settings.decayed) for name in self.shapes], self.sizes)
+        decay = np.outer([job.settings.weight_decay for job in self.jobs], decayed)
+        return torch.tensor(decay, dtype=self.flat.dtype, device=self.flat.device)
 
     @torch.no_grad()
     def _remember(self, better: Tensor) -> None:
