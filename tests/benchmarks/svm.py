@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from sklearn.svm import SVC
 
-from skworm import WormGroupKFold
+from skworm import SVMStateClassifier, WormGroupKFold
 from skworm.datasets import load_recordings, make_worms
-from skworm.estimators.svm import PairwiseSVC
 from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.training import decision_values, fit_support_vectors
 
@@ -27,8 +26,9 @@ def fit_libsvm(X, codes, folds, C):
 
 
 def jobs_of(X, codes, folds, C, device):
-    machine = PairwiseSVC(C=C, kernel="rbf", gamma="scale", class_weight=None, device=device)
-    return [machine.job(X[train], codes[train]) for train, _ in folds]
+    model = SVMStateClassifier(C=C)
+    model._solver_device = lambda: device
+    return [model.training_job(X[train], codes[train]) for train, _ in folds]
 
 
 def fit_batch(X, codes, folds, C, device):
