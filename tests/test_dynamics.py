@@ -121,7 +121,7 @@ def test_hidden_edges_of_one_part_at_a_time_are_kept(monkeypatch):
 def test_static_graph_comes_from_observed_frames_and_stays():
     roll = module(Step(passing(StaticGraph(encoder(), "node_features")), None, readout())).eval()
     X = observed()
-    graphs = roll.messages.group_graphs(roll.nodes(X), GROUP)
+    graphs = roll.messages.group_graphs(roll.nodes(X, GROUP)[0], GROUP)
     torch.testing.assert_close(roll(X, GROUP), roll(X, GROUP, graphs=graphs))
     assert not torch.allclose(roll(X, GROUP), roll(X, GROUP, graphs=0 * graphs))
 

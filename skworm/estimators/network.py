@@ -494,8 +494,10 @@ dict of DataFrame
     def _infer(self, X: Tensor, codes: np.ndarray, names: Any) -> dict[Any, pd.DataFrame]:
         """Infer the graph of each group of rows, by the names of the groups."""
         pre = pd.Index(self.neurons_, name="pre")
+        module, groups = self.net_.module_.eval(), Groups(self._tensor(codes), len(names))
         with one_thread(), torch.inference_mode():
-            graphs = self.net_.module_.eval().group_graphs(X, Groups(self._tensor(codes), len(names)))
+            nodes, present = module.nodes(X, groups)
+            graphs = module.messages.group_graphs(nodes, groups, present)
         graphs = graphs.transpose(1, 2).cpu().numpy()
         return {name: pd.DataFrame(graph, pre, pre.rename("post")) for name, graph in zip(names, graphs, strict=True)}
 

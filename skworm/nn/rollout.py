@@ -251,7 +251,7 @@ class TrajectoryModule(nn.Module):
         frames = list(X.unflatten(1, (self.burn_in, -1)).unbind(1))
         true_frames = None if true is None else true.unflatten(1, (-1, X.shape[1] // self.burn_in))
         if self.messages is not None and self.messages.takes_group_graphs and graphs is None:
-            graphs = self.messages.weights(self.nodes(X), group)
+            graphs = self.messages.weights(self._nodes(frames), group)
         state = None
         if self.step.memory is not None:
             for frame in frames[:-1]:
@@ -270,15 +270,9 @@ class TrajectoryModule(nn.Module):
             frames = [*frames[1:], frame]
         return torch.cat(predicted, dim=1)
 
-    def group_graphs(self, X: Tensor, group: Groups) -> Tensor:
-        """Infer one graph a group of samples from their observed frames, see :meth:`FrameModule.group_graphs`."""
-        if self.messages is None:
-            raise ValueError("the step of this module passes no messages, so there is no graph")
-        return self.messages.group_graphs(self.nodes(X), group)
-
-    def nodes(self, X: Tensor) -> Tensor:
-        """Return what the first step sees of every neuron, from which graphs are inferred."""
-        return self._nodes(list(X.unflatten(1, (self.burn_in, -1)).unbind(1)))
+    def nodes(self, X: Tensor, group: Groups) -> tuple[Tensor, None]:
+        """Return what the first step sees of every neuron, from which graphs are inferred; no neuron is missing."""
+        return self._nodes(list(X.unflatten(1, (self.burn_in, -1)).unbind(1))), None
 
     def _nodes(self, frames: list[Tensor]) -> Tensor:
         """Return the last frame, where there is a memory, or all frames side by side, neuron by neuron."""
