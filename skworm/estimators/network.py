@@ -41,9 +41,8 @@ from skworm.frames.index import (
 from skworm.nn import (
     FixedGraph,
     FrameModule,
-    GraphConvolution,
     Groups,
-    MessagePassing,
+    MessageModule,
     ReadoutModule,
 )
 from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive, resolved, words_of
@@ -296,7 +295,7 @@ class NeuralEstimator(DocumentedEstimator):
     def _build_module(self) -> nn.Module:
         raise NotImplementedError
 
-    def _build_messages(self, n_node_features: int) -> MessagePassing | GraphConvolution | None:
+    def _build_messages(self, n_node_features: int) -> MessageModule | None:
         """Return the module that passes messages between neurons of so many features, None for a perceptron."""
         return None
 
@@ -409,7 +408,7 @@ dict of DataFrame
     def _n_received(self, n_node_features: int) -> int:
         return resolved(self.messages, MESSAGES).n_features(n_node_features)
 
-    def _build_messages(self, n_node_features: int) -> MessagePassing | GraphConvolution:
+    def _build_messages(self, n_node_features: int) -> MessageModule:
         messages, n_neurons, given = resolved(self.messages, MESSAGES), len(self.neurons_), None
         if isinstance(self.graph, pd.DataFrame):
             given = torch.tensor(self._aligned(self.graph).to_numpy().T, dtype=torch.get_default_dtype())

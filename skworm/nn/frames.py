@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from skworm.nn.blocks import Groups, perceptron
-from skworm.nn.messages import GraphConvolution, MessagePassing
+from skworm.nn.messages import MessageModule
 
 
 class ReadoutModule(nn.Module):
@@ -14,10 +14,8 @@ class ReadoutModule(nn.Module):
 
     Parameters
     ----------
-    n_neurons, n_node_features : int
-        Shape of a frame.
-    n_outputs : int
-        Outputs a frame, such as one logit a state.
+    n_neurons, n_node_features, n_outputs : int
+        Shape of a frame, and its outputs, such as one logit a state.
     n_hidden : int
         Features of a hidden layer of the perceptron.
     n_layers, batch_norm, aggregation
@@ -101,28 +99,20 @@ class MissingNodes(nn.Module):
 
 
 class FrameModule(nn.Module):
-    """Pass messages along a weighted graph, then aggregate the neurons and apply a perceptron (equations 6 to 14).
+    """Pass messages, aggregate the neurons and apply a perceptron (Wang et al. 2021, equations 6 to 14).
 
     Parameters
     ----------
     n_neurons, n_node_features : int
         Shape of a frame.
     messages : MessagePassing, GraphConvolution or None
-        Graph and messages; None for a perceptron that is blind to the graph.
+        None for a perceptron that is blind to the graph.
     readout : ReadoutModule
         Aggregation and perceptron.
-
-    References
-    ----------
-    Wang et al. 2021, equations 6 to 14.
     """
 
     def __init__(
-        self,
-        n_neurons: int,
-        n_node_features: int,
-        messages: MessagePassing | GraphConvolution | None,
-        readout: ReadoutModule,
+        self, n_neurons: int, n_node_features: int, messages: MessageModule | None, readout: ReadoutModule
     ) -> None:
         super().__init__()
         self.frame_shape = (n_neurons, n_node_features)

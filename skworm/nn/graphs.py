@@ -1,8 +1,8 @@
 """Weighted graphs between neurons: inferred a group of frames, inferred a frame, learned freely, or given.
 
 Every graph module maps frames to edge weights of shape (n_graphs, n_neurons, n_neurons), whose entry [i, j] is the
-weight w_ij with which neuron i receives from neuron j (equation 12). There are as many graphs as groups of frames
-(static), as frames (dynamic), or a single one (free, fixed).
+weight w_ij with which neuron i receives from neuron j (Wang et al. 2021, equation 12). There are as many graphs as
+groups of frames (static), as frames (dynamic), or a single one (free, fixed).
 
 Where neurons are missing, `present` of shape (n_frames, n_neurons) is 1 for a neuron that is there, 0 for one that is
 not. An edge is inferred from the frames in which both its neurons are there, and is 0 where there is no such frame; a
@@ -92,7 +92,7 @@ class StaticGraph(nn.Module):
         self.average = average
 
     def forward(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
-        """Infer edge weights of shape (n_groups, n_neurons, n_neurons)."""
+        """Infer edge weights."""
         of_neurons = self.average in ("node_features", "hidden_neurons")
         counted = present if present is None or of_neurons else pairs_of(present)
 
@@ -115,26 +115,14 @@ class StaticGraph(nn.Module):
 
 
 class DynamicGraph(StaticGraph):
-    """One graph a frame, of shape (n_frames, n_neurons, n_neurons): as :class:`StaticGraph`, without any average.
-
-    Parameters
-    ----------
-    encoder : EdgeEncoder
-        Weighs the edges.
-    """
+    """One graph a frame, of shape (n_frames, n_neurons, n_neurons): as :class:`StaticGraph`, without any average."""
 
     def __init__(self, encoder: EdgeEncoder) -> None:
         super().__init__(encoder, None)
 
 
 class FreeGraph(nn.Module):
-    """One graph for all frames, its weights learned as parameters.
-
-    Parameters
-    ----------
-    n_neurons, temperature
-        Number of neurons; see :class:`skworm.LearnedGraph`.
-    """
+    """One graph for all frames whose weights are parameters; for `temperature` see :class:`skworm.LearnedGraph`."""
 
     def __init__(self, n_neurons: int, temperature: float) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from skworm.nn.blocks import FeatureBatchNorm, Groups, perceptron
-from skworm.nn.messages import GraphConvolution, MessagePassing
+from skworm.nn.messages import MessageModule
 
 State = tuple[Tensor, ...]
 
@@ -19,12 +19,8 @@ State = tuple[Tensor, ...]
 class FrameLSTM(nn.LSTMCell):
     """Long short-term memory of whole frames: the LSTM before the MLP.
 
-    It is torch's cell in plain operations, since the kernel of that cannot be stacked with ``torch.func.vmap``.
-
-    Parameters
-    ----------
-    input_size, hidden_size : int
-        Node features of all neurons together, and size of the memory.
+    It is torch's cell in plain operations, since the kernel of that cannot be stacked with ``torch.func.vmap``. Its
+    `input_size` is the node features of all neurons together.
 
     References
     ----------
@@ -51,11 +47,6 @@ class NeuronGRU(nn.GRUCell):
     """Gated recurrent memory of every neuron, the same weights for all: with messages, a recurrent graph network.
 
     It is torch's cell in plain operations, as :class:`FrameLSTM`.
-
-    Parameters
-    ----------
-    input_size, hidden_size : int
-        Features of a neuron, and size of its memory.
 
     References
     ----------
@@ -91,13 +82,7 @@ class NeuronLinear(nn.Module):
 
 
 class NeuronLSTM(nn.Module):
-    """Long short-term memory of every neuron, each with its own weights.
-
-    Parameters
-    ----------
-    n_neurons, n_inputs, n_hidden : int
-        Number of memories, and the size of each.
-    """
+    """Long short-term memory of every neuron, each with its own weights."""
 
     def __init__(self, n_neurons: int, n_inputs: int, n_hidden: int) -> None:
         super().__init__()
@@ -115,12 +100,7 @@ class NeuronLSTM(nn.Module):
 class NeuronReadout(nn.Module):
     """A perceptron for each neuron, every one with its own weights ("Node MLP").
 
-    Parameters
-    ----------
-    n_neurons, n_inputs, n_outputs : int
-        Number of perceptrons, and the input and output features of each.
-    n_hidden, n_layers, batch_norm
-        As of :class:`skworm.nn.ReadoutModule`.
+    Parameters are those of :class:`ReadoutModule`, of each perceptron.
 
     References
     ----------
@@ -155,16 +135,14 @@ class Step(nn.Module):
     Parameters
     ----------
     messages : MessagePassing, GraphConvolution or None
-        Messages between neurons; None for a network that is blind to the graph.
+        None for a network that is blind to the graph.
     memory : torch.nn.Module or None
         Such as :class:`FrameLSTM`; None for a network that sees the last frames alone.
     readout : torch.nn.Module
         Maps nodes of shape (n_samples, n_neurons, n_features) to (n_samples, n_columns).
     """
 
-    def __init__(
-        self, messages: MessagePassing | GraphConvolution | None, memory: nn.Module | None, readout: nn.Module
-    ) -> None:
+    def __init__(self, messages: MessageModule | None, memory: nn.Module | None, readout: nn.Module) -> None:
         super().__init__()
         self.messages = messages
         self.memory = memory
@@ -182,9 +160,7 @@ class Step(nn.Module):
 
 
 class TrajectoryModule(nn.Module):
-    """Predict frame after frame, each from the ones before: X(t + 1) = X(t) + f(X(t)) (equation 5).
-
-    In training mode it predicts `train_horizon` frames, in evaluation mode `horizon`.
+    """Predict frame after frame, each from the ones before: X(t + 1) = X(t) + f(X(t)) (Wang et al. 2021, equation 5).
 
     Parameters
     ----------
@@ -195,15 +171,11 @@ class TrajectoryModule(nn.Module):
     step : Step
         The function f.
     train_horizon, horizon : int
-        Frames to predict in training, and afterwards.
+        Frames to predict in training mode, and in evaluation mode.
     linear : torch.nn.Linear or None
         A linear map of the last `burn_in` frames that is added to f.
     bounds : Tensor of shape (2, n_columns) or None
         Predicted frames are kept between these.
-
-    References
-    ----------
-    Wang et al. 2021, equations 4 and 5.
     """
 
     def __init__(
@@ -228,7 +200,7 @@ class TrajectoryModule(nn.Module):
         self.register_buffer("bounds", bounds)
 
     @property
-    def messages(self) -> MessagePassing | GraphConvolution | None:
+    def messages(self) -> MessageModule | None:
         """The messages between neurons, None where there are none."""
         return self.step.messages
 
