@@ -22,7 +22,6 @@ from skworm.nn.blocks import FeatureBatchNorm, Groups
 from skworm.training.loop import (
     LEARNING_RATE_FACTOR,
     LEARNING_RATE_PATIENCE,
-    Batch,
     TrainingJob,
     TrainingSettings,
     net_of_losses,
@@ -224,34 +223,18 @@ def _named_tensors(module: torch.nn.Module) -> dict[str, Tensor]:
 class _Batch(NamedTuple):
     """Samples of all models, padded to the same number of rows: axis 0 of every tensor is the model."""
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Tensor]  # "group" and, where rows have to be lined up, "place" are those of `groups`
     y: Tensor
     mask: Tensor  # 1 for samples, 0 for padding
     groups: Groups  # of all models
 
 
-class _Rows:
-    """Rows of all jobs, for training or for validation, padded to the same number."""
-
-    def __init__(self, jobs: list[TrainingJob], held_out: bool) -> None:
-        parts = [job.tensors(job.held_out == held_out) for job in jobs]
-        self.sizes = [len(part) for part in parts]
-        # A first axis as long as the rows tells batch normalisation that it has the rows before it, not groups.
-        self.n_rows = max(*self.sizes, jobs[0].n_groups + 1)
-        self.n_groups = jobs[0].n_groups
-        self.X = self.padded([part.X for part in parts])
-        self.y = self.padded([part.y for part in parts])
-        self.mask = self.padded([torch.ones_like(part.X[:, 0]) for part in parts])
-        # Padding is spread over the groups, so that none becomes much larger than it is.
-        spread = torch.arange(self.n_rows, device=self.X.device) % self.n_groups
-        self.group = torch.stack([torch.cat([part.group.index, spread[len(part) :]]) for part in parts])
-
-    def padded(self, values: list[Tensor]) -> Tensor:
-        """Return a stack of tensors of (n_rows, ...), each padded with zeros."""
-        stacked = values[0].new_zeros(len(values), self.n_rows, *values[0].shape[1:])
-        for model, value in enumerate(values):
-            stacked[model, : len(value)] = value
-        return stacked
+def _padded(values: list[Tensor], n_rows: int) -> Tensor:
+    """Return a stack of tensors of (n_rows, ...), each padded with zeros."""
+    stacked = values[0].new_zeros(len(values), n_rows, *values[0].shape[1:])
+    for model, value in enumerate(values):
+        stacked[model, : len(value)] = value
+    return stacked
 
 
 class _Stack:
@@ -267,11 +250,13 @@ class _Stack:
         ]
         self.line_up = any(getattr(part, "takes_group_graphs", False) for part in self.module.modules())
         self.loss = first.loss(reduction="none")
-        self.generators = [job.generator for job in jobs]
-        self.rows = _Rows(jobs, held_out=False)
-        self.prepare = [job.prepare for job in jobs if job.prepare is not None]
-        self.training = None if self.prepare else self._as_they_are(self.rows)
-        self.validation = self._as_they_are(_Rows(jobs, held_out=True)) if first.held_out.any() else None
+        self.draws = [
+            (job.prepare, int(np.count_nonzero(~job.held_out)), job.generator)
+            for job in jobs
+            if job.prepare is not None
+        ]
+        self.training = self._rows(held_out=False)
+        self.validation = self._rows(held_out=True) if first.held_out.any() else None
         tensors = [_named_tensors(job.module) for job in self.jobs]
         stacked = {name: torch.stack([own[name].detach() for own in tensors]).to(device) for name in tensors[0]}
         learned = [name for name, value in tensors[0].items() if value.requires_grad]
@@ -307,31 +292,39 @@ class _Stack:
             for model, job in enumerate(self.jobs)
         ]
 
-    def _as_they_are(self, rows: _Rows) -> _Batch:
-        return self._batch({"X": rows.X, "group": rows.group}, rows.y, rows.mask, rows.n_groups)
+    def _rows(self, held_out: bool) -> _Batch:
+        """Return the rows of all jobs for training or for validation, as they are."""
+        parts = [job.tensors(job.held_out == held_out) for job in self.jobs]
+        n_groups = self.jobs[0].n_groups
+        # A first axis as long as the rows tells batch normalisation that it has the rows before it, not groups.
+        n_rows = max(*map(len, parts), n_groups + 1)
+        # Padding is spread over the groups, so that none becomes much larger than it is.
+        spread = torch.arange(n_rows, device=parts[0].X.device) % n_groups
+        group = torch.stack([torch.cat([part.group.index, spread[len(part) :]]) for part in parts])
+        mask = _padded([torch.ones_like(part.X[:, 0]) for part in parts], n_rows)
+        X, y = _padded([part.X for part in parts], n_rows), _padded([part.y for part in parts], n_rows)
+        return self._batch({"X": X, "group": group}, y, mask, n_groups)
 
-    def _batch(self, inputs: dict[str, Tensor], y: Tensor, mask: Tensor, n_groups: int) -> _Batch:
+    def _batch(self, inputs: dict[str, Any], y: Tensor, mask: Tensor, n_groups: int) -> _Batch:
         groups = Groups(inputs["group"], n_groups)
-        return _Batch(inputs, y, mask, groups.line_up() if self.line_up else groups)
+        if self.line_up:
+            groups = groups.line_up()
+            inputs = inputs | {"place": groups.place}
+        return _Batch(inputs, y, mask, groups)
 
     def _prepared(self, epoch: int) -> _Batch:
-        rows, n_features = self.rows, self.rows.X.shape[2]
-        draws = [
-            own.draw(epoch, size, n_features, generator)
-            for own, size, generator in zip(self.prepare, rows.sizes, self.generators, strict=True)
-        ]
-        drawn = {name: rows.padded([draw.by_sample[name] for draw in draws]) for name in draws[0].by_sample}
+        """Return every model's own training batch of an epoch."""
+        rows = self.training
+        X, group, prepare = rows.inputs["X"], rows.inputs["group"], self.draws[0][0]
+        draws = [own.draw(epoch, n_samples, X.shape[2], generator) for own, n_samples, generator in self.draws]
+        drawn = {name: _padded([draw.by_sample[name] for draw in draws], X.shape[1]) for name in draws[0].by_sample}
         drawn |= {name: torch.stack([draw.shared[name] for draw in draws]) for name in draws[0].shared}
-
-        def prepare(X: Tensor, group: Tensor, y: Tensor, drawn: dict[str, Tensor]) -> Batch:
-            return self.prepare[0](X, group, y, **drawn)
-
-        inputs, y = vmap(prepare)(rows.X, rows.group, rows.y, drawn)
-        return self._batch(inputs, y, rows.mask, self.prepare[0].n_groups(rows.n_groups))
+        inputs, y = vmap(lambda X, group, y, drawn: prepare(X, group, y, **drawn))(X, group, rows.y, drawn)
+        return self._batch(inputs, y, rows.mask, prepare.n_groups(rows.groups.n_groups))
 
     def _step(self, epoch: int, optimizer: StackedAdam, learning_rate: Tensor) -> Tensor:
         self.module.train()
-        losses = self._losses(self._prepared(epoch) if self.training is None else self.training)
+        losses = self._losses(self._prepared(epoch) if self.draws else self.training)
         # Models share no parameter, so the gradient of the sum is that of each.
         (gradient,) = torch.autograd.grad(losses.sum(), self.flat)
         optimizer.step(gradient, learning_rate)
@@ -343,18 +336,15 @@ class _Stack:
         return self._losses(batch)
 
     def _losses(self, batch: _Batch) -> Tensor:
-        def loss_of_one(
-            state: dict[str, Tensor], inputs: dict[str, Tensor], y: Tensor, mask: Tensor, place: dict[str, Tensor]
-        ) -> Tensor:
-            group = replace(batch.groups, index=inputs["group"], weight=mask, place=place.get("place"))
+        def loss_of_one(state: dict[str, Tensor], inputs: dict[str, Tensor], y: Tensor, mask: Tensor) -> Tensor:
+            index, place = inputs.pop("group"), inputs.pop("place", None)
+            group = replace(batch.groups, index=index, weight=mask, place=place)
             state = state | dict.fromkeys(self.norms, mask)
-            outputs = functional_call(self.module, state, (), {**inputs, "group": group})
-            losses = self.loss(outputs, y).reshape(len(y), -1).mean(1)
-            return (losses * mask).sum() / mask.sum()
+            losses = self.loss(functional_call(self.module, state, (), {**inputs, "group": group}), y)
+            return (losses.reshape(len(y), -1).mean(1) * mask).sum() / mask.sum()
 
         state = self._unflattened(self.flat) | self.constants
-        place = {} if batch.groups.place is None else {"place": batch.groups.place}
-        return vmap(loss_of_one)(state, batch.inputs, batch.y, batch.mask, place)
+        return vmap(loss_of_one)(state, batch.inputs, batch.y, batch.mask)
 
     def _unflattened(self, flat: Tensor) -> dict[str, Tensor]:
         parts = flat.split(self.sizes, dim=1)
