@@ -49,8 +49,8 @@ from skworm.frames.index import learned_settings, worm_of_rows
 from skworm.model_selection import WormGroupKFold
 from skworm.parameters import ParameterObject
 from skworm.pretrained import NAMES, card, path_of
-from skworm.training import resolve_device
 from skworm.training.loop import net_of_losses
+from skworm.training.process import resolve_device
 
 MODELS: Mapping[str, type] = {
     **{name: getattr(skworm, name) for name in skworm.__all__ if name.endswith(("Classifier", "Regressor", "Map"))},

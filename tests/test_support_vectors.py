@@ -6,8 +6,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.svm import SVC
 
-from skworm.training import SupportVectorJob, decision_values, fit_support_vectors, one_thread
-from skworm.training.support_vectors import Problems
+from skworm.training.process import one_thread
+from skworm.training.support_vectors import Problems, SupportVectorJob, decision_values, fit_support_vectors
 
 KERNELS = ["rbf", "linear", "poly", "sigmoid"]
 

@@ -11,7 +11,7 @@ from skworm import SVMStateClassifier
 from skworm.datasets import make_worms
 from skworm.estimators.svm import PairwiseSVC
 from skworm.frames import PAPER_NEURONS, make_frames
-from skworm.training import one_thread
+from skworm.training.process import one_thread
 
 pytestmark = pytest.mark.slow
 

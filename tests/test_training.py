@@ -8,16 +8,9 @@ from torch import nn
 from skworm.nn import FrameModule
 from skworm.nn.blocks import Groups
 from skworm.nn.frames import ReadoutModule
-from skworm.training import (
-    TrainingJob,
-    TrainingSettings,
-    VirtualWorms,
-    held_out_windows,
-    one_thread,
-    resolve_device,
-    seeded,
-    train,
-)
+from skworm.training.augmentation import VirtualWorms
+from skworm.training.loop import TrainingJob, TrainingSettings, held_out_windows, train
+from skworm.training.process import one_thread, resolve_device, seeded
 
 SETTINGS = {
     "max_epochs": 30,

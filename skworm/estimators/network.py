@@ -47,20 +47,10 @@ from skworm.nn import (
 )
 from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive, resolved, words_of
 from skworm.recording import neuron_name
-from skworm.training import (
-    Batch,
-    Draws,
-    Preparation,
-    TrainingJob,
-    TrainingSettings,
-    VirtualWorms,
-    held_out_windows,
-    one_thread,
-    outcome_beforehand,
-    resolve_device,
-    seeded,
-    train,
-)
+from skworm.training.augmentation import Draws, VirtualWorms
+from skworm.training.loop import Batch, Preparation, TrainingJob, TrainingSettings, held_out_windows, train
+from skworm.training.process import one_thread, resolve_device, seeded
+from skworm.training.stack import outcome_beforehand
 
 VALIDATION_WINDOW = 8
 """Frames of a window that is held out as a whole, as long as the paper's."""
@@ -204,7 +194,7 @@ class NeuralEstimator(DocumentedEstimator):
         return hasattr(self, "net_")
 
     def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
-        """Return what ``skworm.training.train`` trains: all of a fit before training, so that many train together."""
+        """Return what ``training.loop.train`` trains: all of a fit before training, so that many train together."""
         raise NotImplementedError
 
     def take_training(self, job: TrainingJob, net: Any) -> Self:

@@ -18,8 +18,15 @@ from skworm.estimators.network import check_neurons
 from skworm.estimators.states import StateClassifierMixin
 from skworm.frames.index import match_neurons, validate_like_training
 from skworm.parameters import DocumentedEstimator, NotNegative, Positive, check_choice
-from skworm.training import decision_values, fit_support_vectors, outcome_beforehand, resolve_device
-from skworm.training.support_vectors import KERNELS, SupportVectorJob, SupportVectors
+from skworm.training.process import resolve_device
+from skworm.training.stack import outcome_beforehand
+from skworm.training.support_vectors import (
+    KERNELS,
+    SupportVectorJob,
+    SupportVectors,
+    decision_values,
+    fit_support_vectors,
+)
 
 
 @dataclass(eq=False)

@@ -28,7 +28,9 @@ from skworm.frames.index import (
 )
 from skworm.nn.rollout import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout, Step, TrajectoryModule
 from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive
-from skworm.training import Batch, Draws, Preparation, TrainingJob, VirtualWorms, one_thread
+from skworm.training.augmentation import Draws, VirtualWorms
+from skworm.training.loop import Batch, Preparation, TrainingJob
+from skworm.training.process import one_thread
 
 _ROWS_OF_THE_POPULATION = 10
 

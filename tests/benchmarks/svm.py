@@ -18,7 +18,7 @@ from sklearn.svm import SVC
 from skworm import SVMStateClassifier, WormGroupKFold
 from skworm.datasets import load_recordings, make_worms
 from skworm.frames import PAPER_NEURONS, make_frames
-from skworm.training import decision_values, fit_support_vectors
+from skworm.training.support_vectors import decision_values, fit_support_vectors
 
 
 def fit_libsvm(X, codes, folds, C):
