@@ -154,7 +154,7 @@ def _one_for_zero(sums: Tensor) -> Tensor:
     return torch.where(sums > 0, sums, torch.ones_like(sums))
 
 
-class _Convolution(nn.Module):
+class Layer(nn.Module):
     """A layer that maps `n_inputs` features of each neuron to `n_hidden`, and sends along the edges as they are.
 
     ``n_outputs`` are the features that a neuron has afterwards, ``n_pair_features`` those that are held of each pair of
@@ -169,7 +169,7 @@ class _Convolution(nn.Module):
         return _other_neurons(adjacency).to(nodes.dtype)
 
 
-class GINConvolution(_Convolution):
+class GINConvolution(Layer):
     r"""Graph isomorphism network: :math:`g((1 + \epsilon) x_i + \sum_j x_j)`, with a perceptron g of two layers.
 
     :math:`\epsilon` is learned with `learn_epsilon` (GIN-ε), and else 0 (GIN-0). Xu et al. 2019, "How Powerful are
@@ -188,7 +188,7 @@ class GINConvolution(_Convolution):
         return self.perceptron((1 + self.epsilon) * nodes + neighbours)
 
 
-class SAGEConvolution(_Convolution):
+class SAGEConvolution(Layer):
     r"""GraphSAGE with the mean: :math:`W_1 x_i + W_2 \, \mathrm{mean}_j \, x_j + b`; the mean of no neuron is 0.
 
     Hamilton et al. 2017, "Inductive Representation Learning on Large Graphs", algorithm 1 and section 3.3.
@@ -210,7 +210,7 @@ class SAGEConvolution(_Convolution):
         return self.own(nodes) + self.neighbours(means)
 
 
-class _Attention(_Convolution):
+class _Attention(Layer):
     """A layer whose neurons divide their attention over those that they receive from, and themselves.
 
     The messages of several heads are set side by side.
@@ -377,10 +377,6 @@ class GraphConvolution(MessageModule):
     def weights(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Return the attention of every frame, or the edges as 0 and 1; without self edges in layers that have none."""
         return self.convolution.edge_weights(nodes, self.get_buffer("adjacency"), group, present)
-
-
-Layer = GINConvolution | SAGEConvolution | GATConvolution | GATv2Convolution | AttentionConvolution
-"""Any of the layers."""
 
 
 def _other_neurons(adjacency: Tensor) -> Tensor:

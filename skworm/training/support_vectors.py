@@ -211,7 +211,7 @@ def fit_support_vectors(
     whose kernel overflows stands an error.
 
     Fan, Chen & Lin 2005, "Working set selection using second order information for training support vector machines",
-    JMLR 6, 1889-1918: WSS 2. Chang & Lin 2011, "LIBSVM: a library for support vector machines", section 4.1.
+    WSS 2; Chang & Lin 2011, "LIBSVM: a library for support vector machines", section 4.1.
     """
     pairs_of = [job.pairs() for job in jobs]
     pairs = [pair for own in pairs_of for pair in own]
@@ -269,15 +269,12 @@ def decision_values(
     They are positive where a machine finds the first class of its pair. `vectors` are the samples that the machines
     were fitted to, or those of them with a coefficient other than 0; the others are of :class:`SupportVectors`.
     """
-    decisions = np.empty((len(rho), len(X)))
     with torch.inference_mode():
-        right, weights, coefficient = (
-            torch.tensor(array, dtype=torch.float64, device=device) for array in (vectors, dual_coef, gamma)
+        left, right, weights, coefficient = (
+            torch.tensor(array, dtype=torch.float64, device=device) for array in (X, vectors, dual_coef, gamma)
         )
-        for start in range(0, len(X), _SAMPLES_A_CHUNK):
-            rows = slice(start, start + _SAMPLES_A_CHUNK)
-            left = torch.tensor(X[rows], dtype=torch.float64, device=device)
-            squares = (left.square().sum(dim=1, keepdim=True), right.square().sum(dim=1))
-            similarity = KERNELS[kernel](left @ right.T, *squares, coefficient)
-            decisions[:, rows] = (weights @ similarity.T).cpu().numpy()
-    return decisions - np.asarray(rho)[:, None]
+        squares, decisions = right.square().sum(dim=1), []
+        for rows in left.split(_SAMPLES_A_CHUNK):
+            similarity = KERNELS[kernel](rows @ right.T, rows.square().sum(dim=1, keepdim=True), squares, coefficient)
+            decisions.append(weights @ similarity.T)
+    return torch.cat(decisions, dim=1).cpu().numpy() - np.asarray(rho)[:, None]
