@@ -1,9 +1,11 @@
 """The support vector machine on its two paths: libsvm, and the batched solver that a GPU runs."""
 
 import pickle
+from unittest import mock
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -178,3 +180,15 @@ def test_a_gpu_reads_simulated_worms_as_libsvm_does(simulated, parameters):
     model = pickle.loads(pickle.dumps(cuda))
     model.svc_.device = "cpu"
     np.testing.assert_allclose(model.decision_function(X_new), cuda.decision_function(X_new), atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [SVMStateClassifier, SolvedInTorch])
+def test_a_refit_that_is_interrupted_leaves_no_model_of_two_fits(simulated, kind, monkeypatch):
+    X, y, X_new = simulated
+    model = kind(device="cpu").fit(X, y)
+    for solver in ("SVC.fit", "fit_support_vectors"):
+        monkeypatch.setattr(f"skworm.estimators.svm.{solver}", mock.Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, np.char.add("other ", y))
+    with pytest.raises(NotFittedError):
+        model.predict(X_new)

@@ -197,6 +197,8 @@ array-like of shape (n_frames,), optional
 
     def _known_frames(self, X: Any, y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Check what `fit` takes, and return the frames with a known state, their states and codes of these."""
+        # A fit that ends early must not leave the machine of an earlier one under new states.
+        self.__dict__.pop("svc_", None)
         self._validate_params()
         frames, known, states, codes = self._learn_states(X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         counts = np.isfinite(frames[known]).sum(axis=0)
