@@ -166,7 +166,8 @@ class Layer(nn.Module):
 
     def edge_weights(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Return how much each neuron takes of each other: of shape (n_graphs, ...) or (n_frames, ...)."""
-        return _other_neurons(adjacency).to(nodes.dtype)
+        itself = torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device)
+        return ((adjacency != 0) & ~itself).to(nodes.dtype)
 
 
 class GINConvolution(Layer):
@@ -239,7 +240,7 @@ class _Attention(Layer):
     def attention(self, nodes: Tensor, adjacency: Tensor, group: Groups, present: Tensor | None) -> Tensor:
         """Return the attention of shape (n_frames, n_heads, n_neurons, n_neurons), whose rows sum to 1."""
         itself = torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device)
-        edges = _other_neurons(adjacency) | itself
+        edges = (adjacency != 0) | itself
         edges = edges if len(edges) == 1 else edges[group.index]
         if present is not None:
             # A missing neuron still attends to itself: a softmax needs something.
@@ -312,9 +313,9 @@ class AttentionConvolution(_Attention):
     It pools a frame: on the full graph every neuron receives the same. On another graph each neuron pools those that it
     receives from, and itself.
 
-    It is the module of PyTorch Geometric that is named GlobalAttention (AttentionalAggregation in later versions),
-    which cites Li et al. 2015, "Gated Graph Sequence Neural Networks", as the paper does. The softmax over neurons
-    takes the place of their sigmoid (equation 7), as in Li et al. 2019, "Graph Matching Networks".
+    It is GlobalAttention of PyTorch Geometric (AttentionalAggregation in later versions), of Li et al. 2015, "Gated
+    Graph Sequence Neural Networks", equation 7, with a softmax over neurons in place of their sigmoid, as in Li et al.
+    2019, "Graph Matching Networks".
     """
 
     n_pair_features = 1
@@ -377,7 +378,3 @@ class GraphConvolution(MessageModule):
     def weights(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
         """Return the attention of every frame, or the edges as 0 and 1; without self edges in layers that have none."""
         return self.convolution.edge_weights(nodes, self.get_buffer("adjacency"), group, present)
-
-
-def _other_neurons(adjacency: Tensor) -> Tensor:
-    return (adjacency != 0) & ~torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device)
