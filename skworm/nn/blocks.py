@@ -9,9 +9,6 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-MOMENTUM = 0.1
-"""Weight of each pass in the running statistics of batch normalisation."""
-
 
 class FeatureBatchNorm(nn.BatchNorm1d):
     """Batch normalisation of the last axis, over all the others.
@@ -23,7 +20,7 @@ class FeatureBatchNorm(nn.BatchNorm1d):
     row_weights: Tensor | None
 
     def __init__(self, n_features: int) -> None:
-        super().__init__(n_features, momentum=MOMENTUM)
+        super().__init__(n_features)
         self.register_buffer("row_weights", None, persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from skworm.nn.blocks import MOMENTUM, FeatureBatchNorm, Groups
+from skworm.nn.blocks import FeatureBatchNorm, Groups
 from skworm.training.augmentation import Draws, VirtualWorms
 from skworm.training.process import interrupts, one_thread
 
@@ -357,12 +357,13 @@ def update_batch_norm(module: nn.Module, job: TrainingJob) -> None:
         return
     samples = job.tensors(np.ones(len(job.X), dtype=bool))
     module.eval()
+    momentum = norms[0].momentum
     for norm in norms:
         norm.train().momentum = 1.0
     with torch.no_grad():
         module(X=samples.X, group=samples.group)
     for norm in norms:
-        norm.eval().momentum = MOMENTUM
+        norm.eval().momentum = momentum
 
 
 def make_net(
