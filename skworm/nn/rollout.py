@@ -111,22 +111,18 @@ class NeuronReadout(nn.Module):
         self, n_neurons: int, n_inputs: int, n_outputs: int, *, n_hidden: int, n_layers: int, batch_norm: str | None
     ) -> None:
         super().__init__()
-        linear, norm = partial(NeuronLinear, n_neurons), partial(_NeuronBatchNorm, n_neurons)
+
+        def norm(n_features: int) -> nn.Module:
+            flatten, unflatten = nn.Flatten(1), nn.Unflatten(1, (n_neurons, n_features))
+            return nn.Sequential(flatten, FeatureBatchNorm(n_neurons * n_features), unflatten)
+
+        linear = partial(NeuronLinear, n_neurons)
         self.hidden = perceptron(n_inputs, n_hidden, n_layers, batch_norm, linear=linear, norm=norm)
         self.output = NeuronLinear(n_neurons, n_hidden, n_outputs)
 
     def forward(self, nodes: Tensor) -> Tensor:
         """Map (n_samples, n_neurons, n_inputs) to (n_samples, n_neurons, n_outputs)."""
         return self.output(self.hidden(nodes))
-
-
-class _NeuronBatchNorm(nn.Module):
-    def __init__(self, n_neurons: int, n_features: int) -> None:
-        super().__init__()
-        self.norm = FeatureBatchNorm(n_neurons * n_features)
-
-    def forward(self, nodes: Tensor) -> Tensor:
-        return self.norm(nodes.flatten(1)).view_as(nodes)
 
 
 class Step(nn.Module):
