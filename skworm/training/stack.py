@@ -93,7 +93,7 @@ class StackedAdam:
 
     def __init__(self, parameters: Tensor, decay: Tensor) -> None:
         self.parameters = parameters
-        self.decay = decay if bool(decay.any()) else None
+        self.decay = decay
         self.mean = torch.zeros_like(parameters, requires_grad=False)
         self.square = torch.zeros_like(parameters, requires_grad=False)
         self.n_steps = 0
@@ -102,8 +102,7 @@ class StackedAdam:
     def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
         """Take a step, with one learning rate a model."""
         self.n_steps += 1
-        if self.decay is not None:
-            gradient = torch.addcmul(gradient, self.decay, self.parameters)
+        gradient = torch.addcmul(gradient, self.decay, self.parameters)
         self.mean.lerp_(gradient, 1 - self.betas[0])
         self.square.mul_(self.betas[1]).addcmul_(gradient, gradient, value=1 - self.betas[1])
         corrections = [1 - beta**self.n_steps for beta in self.betas]
