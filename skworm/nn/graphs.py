@@ -18,7 +18,9 @@ from skworm.nn.blocks import Groups, perceptron
 
 
 class EdgeEncoder(nn.Module):
-    """Encode each pair of neurons and weigh the edge between them (equations 8 to 11).
+    """Encode each pair of neurons and weigh the edge between them.
+
+    Wang et al. 2021, equations 8 to 11; "One-hot encoding of edges" in the Supplementary Information.
 
     Parameters
     ----------
@@ -26,10 +28,6 @@ class EdgeEncoder(nn.Module):
         Shape of a frame.
     n_hidden, embedding, aggregation, temperature, batch_norm
         See :class:`skworm.InferredGraph`.
-
-    References
-    ----------
-    Wang et al. 2021, equations 8 to 11; "One-hot encoding of edges" in the Supplementary Information.
     """
 
     def __init__(

@@ -75,16 +75,14 @@ class MessageModule(nn.Module):
 class MessagePassing(MessageModule):
     """Send every neuron's features along a graph, and add up what each neuron receives.
 
+    Wang et al. 2021, equations 12 and 14.
+
     Parameters
     ----------
     graph : StaticGraph, DynamicGraph, FreeGraph or FixedGraph
         Gives the edge weights.
     self_edges, normalization, residual, n_steps
         See :class:`skworm.Messages`.
-
-    References
-    ----------
-    Wang et al. 2021, equations 12 and 14.
     """
 
     def __init__(

@@ -20,11 +20,8 @@ class FrameLSTM(nn.LSTMCell):
     """Long short-term memory of whole frames: the LSTM before the MLP.
 
     It is torch's cell in plain operations, since the kernel of that cannot be stacked with ``torch.func.vmap``. Its
-    `input_size` is the node features of all neurons together.
-
-    References
-    ----------
-    Wang et al. 2021, Supplementary Information, "Model Implementation".
+    `input_size` is the node features of all neurons together. Wang et al. 2021, Supplementary Information, "Model
+    Implementation".
     """
 
     def forward(self, nodes: Tensor, state: State | None) -> tuple[Tensor, State]:  # type: ignore[override]
@@ -46,12 +43,8 @@ def _remember(let_in: Tensor, forget: Tensor, change: Tensor, let_out: Tensor, c
 class NeuronGRU(nn.GRUCell):
     """Gated recurrent memory of every neuron, the same weights for all: with messages, a recurrent graph network.
 
-    It is torch's cell in plain operations, as :class:`FrameLSTM`.
-
-    References
-    ----------
-    Wang et al. 2021, "Conclusion": "the development of a recurrent graph neural network"; Li et al. 2015, "Gated Graph
-    Sequence Neural Networks".
+    It is torch's cell in plain operations, as :class:`FrameLSTM`. Wang et al. 2021, "Conclusion": "the development of a
+    recurrent graph neural network"; Li et al. 2015, "Gated Graph Sequence Neural Networks".
     """
 
     def forward(self, nodes: Tensor, state: State | None) -> tuple[Tensor, State]:  # type: ignore[override]
@@ -100,11 +93,8 @@ class NeuronLSTM(nn.Module):
 class NeuronReadout(nn.Module):
     """A perceptron for each neuron, every one with its own weights ("Node MLP").
 
-    Parameters are those of :class:`ReadoutModule`, of each perceptron.
-
-    References
-    ----------
-    Wang et al. 2021, Supplementary Information, "Model Implementation".
+    Parameters are those of :class:`ReadoutModule`, of each perceptron. Wang et al. 2021, Supplementary Information,
+    "Model Implementation".
     """
 
     def __init__(
