@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from skworm.estimators.trajectory import GNNTrajectoryRegressor, MLPTrajectoryRegressor, NodeMLPTrajectoryRegressor
     from skworm.model_selection import WormGroupKFold
     from skworm.persistence import load, save
-    from skworm.training import VirtualWorms
+    from skworm.training.augmentation import VirtualWorms
 
 # Estimators bring torch along, so each is imported when first asked for.
 _HOMES = {
@@ -49,7 +49,7 @@ _HOMES = {
     "estimators.trajectory": ("GNNTrajectoryRegressor", "MLPTrajectoryRegressor", "NodeMLPTrajectoryRegressor"),
     "model_selection": ("WormGroupKFold",),
     "persistence": ("load", "save"),
-    "training": ("VirtualWorms",),
+    "training.augmentation": ("VirtualWorms",),
 }
 
 __all__ = [

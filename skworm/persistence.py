@@ -44,8 +44,8 @@ from skworm.frames.index import learned_settings, worm_of_rows
 from skworm.model_selection import WormGroupKFold
 from skworm.parameters import ParameterObject
 from skworm.pretrained import NAMES, card, path_of
-from skworm.training import TrainingJob, resolve_device
 from skworm.training.loop import net_of_losses
+from skworm.training.process import resolve_device
 
 MODELS: Mapping[str, type] = {
     **{name: getattr(skworm, name) for name in skworm.__all__ if name.endswith(("Classifier", "Regressor", "Map"))},
@@ -481,10 +481,8 @@ def _net(estimator: NeuralEstimator, network: Mapping[str, Any]) -> Any:
         module.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise ValueError(f"the weights do not fit the parameters: {error}") from error
-    settings, judged = estimator._training_settings("cpu", seed=0), np.array(["valid_loss" in network["losses"]])
-    nothing = np.zeros(1, int)
-    job = TrainingJob(module.eval(), estimator._loss, np.empty((1, 1)), nothing, nothing, judged, settings, None)
-    return net_of_losses(job, network["losses"], estimator.best_epoch_)
+    settings = estimator._training_settings("cpu", seed=0)
+    return net_of_losses(module.eval(), estimator._loss, settings, network["losses"], estimator.best_epoch_)
 
 
 def _check(model: Any, fitted: bool = True) -> None:

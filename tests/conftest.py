@@ -61,7 +61,7 @@ def quick_runs(monkeypatch):
     import joblib
 
     import skworm.datasets
-    from skworm.training import TrainingSettings
+    from skworm.training.loop import TrainingSettings
 
     settings, worms = TrainingSettings.__init__, skworm.datasets.make_worms
 

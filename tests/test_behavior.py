@@ -18,7 +18,7 @@ from skworm.frames import make_behavior, make_frames
 from skworm.metrics import score_behavior
 from skworm.model_selection import cross_validate_worms
 from skworm.plotting import BehaviorDisplay
-from skworm.training import train_together
+from skworm.training.stack import train_together
 
 QUICK = {"max_epochs": 60, "learning_rate": 0.02, "device": "cpu", "random_state": 0}
 
@@ -254,7 +254,7 @@ class TestCrossValidation:
         run = {"cv": self.CV, "baselines": False, "verbose": 0}
         one = cross_validate_worms(models, frames, signals, memory=tmp_path, **run).table
         with (
-            mock.patch("skworm.training.train_together", wraps=train_together) as together,
+            mock.patch("skworm.training.stack.train_together", wraps=train_together) as together,
             mock.patch("skworm.model_selection.cross_validation.fits_at_a_time", return_value=6),
         ):
             stack = cross_validate_worms(models, frames, signals, **run).table

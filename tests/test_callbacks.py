@@ -34,7 +34,7 @@ from skworm import (
 from skworm.datasets import make_worms, save_recordings
 from skworm.frames import make_frames, make_trajectories
 from skworm.model_selection import FusedGridSearchCV, cross_validate_worms
-from skworm.training import train_together
+from skworm.training.stack import train_together
 
 FEW = {"max_epochs": 12, "random_state": 0, "device": "cpu", "n_hidden": 5}
 LONG = {**FEW, "max_epochs": 400, "learning_rate": 0.05}

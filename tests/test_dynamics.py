@@ -121,7 +121,7 @@ def test_hidden_edges_of_one_part_at_a_time_are_kept(monkeypatch):
 def test_static_graph_comes_from_observed_frames_and_stays():
     roll = module(Step(passing(StaticGraph(encoder(), "node_features")), None, readout())).eval()
     X = observed()
-    graphs = roll.messages.group_graphs(roll.nodes(X), GROUP)
+    graphs = roll.messages.group_graphs(roll.nodes(X, GROUP)[0], GROUP)
     torch.testing.assert_close(roll(X, GROUP), roll(X, GROUP, graphs=graphs))
     assert not torch.allclose(roll(X, GROUP), roll(X, GROUP, graphs=0 * graphs))
 
@@ -173,7 +173,7 @@ def test_neuron_lstm_is_an_lstm_for_each_neuron():
 @pytest.mark.parametrize(("memory", "cell"), [(FrameLSTM, nn.LSTMCell), (NeuronGRU, nn.GRUCell)])
 def test_memories_are_the_cells_of_torch(memory, cell):
     ours, theirs = memory(N_NODE_FEATURES, 5), cell(N_NODE_FEATURES, 5)
-    theirs.load_state_dict(ours.cell.state_dict())
+    theirs.load_state_dict(ours.state_dict())
     state = expected = None
     for frame in torch.rand(3, N_SAMPLES, 1, N_NODE_FEATURES):
         seen, state = ours(frame, state)

@@ -24,7 +24,8 @@ from skworm.model_selection import cross_validate_worms
 from skworm.model_selection import stacks as stacking
 from skworm.nn.blocks import FeatureBatchNorm
 from skworm.paper import published
-from skworm.training import support_vectors, train_together
+from skworm.training import support_vectors
+from skworm.training.stack import train_together
 
 
 class SolvedInTorch(SVMStateClassifier):
@@ -130,7 +131,7 @@ def test_trajectory_regressors_have_the_same_table_in_a_stack(frames, stacks, on
 
 def test_stacks_are_divided_among_processes(monkeypatch):
     assert stacking.fits_at_a_time(MLP, 7, 1) == 1
-    monkeypatch.setattr("skworm.training.resolve_device", lambda device: "cuda")
+    monkeypatch.setattr("skworm.training.process.resolve_device", lambda device: "cuda")
     assert [stacking.fits_at_a_time(MLP, 7, n_processes) for n_processes in (1, 2, 3)] == [7, 4, 3]
     assert stacking.fits_at_a_time(MLP, 1000, 1) == 320
     assert stacking.fits_at_a_time(SVC(), 7, 1) == 1

@@ -25,7 +25,9 @@ from skworm import (
 from skworm.datasets import make_worms
 from skworm.frames import make_behavior, make_frames, make_trajectories
 from skworm.paper import published
-from skworm.training import stack, train, train_together
+from skworm.training import stack
+from skworm.training.loop import train
+from skworm.training.stack import train_together
 
 pytestmark = pytest.mark.slow
 

@@ -123,12 +123,17 @@ class TestModules:
         torch.testing.assert_close(fill.typical.mean.flatten(), torch.tensor([2.75, 3.0]))
 
 
+def virtual(worms, X, group):
+    draws = worms.draw(len(X), X.shape[1], torch.Generator().manual_seed(0), ("trace", "derivative"))
+    return worms.apply(X, group, **draws.by_sample, **draws.shared)
+
+
 class TestVirtualWormsLackNeurons:
     def draw(self, **parameters):
         torch.manual_seed(1)
         X, group = torch.rand(400, 8), torch.zeros(400, dtype=torch.long)
         worms = VirtualWorms(n_groups=50, **parameters)
-        return X, *worms(X, group, torch.Generator().manual_seed(0), n_node_features=2)
+        return X, *virtual(worms, X, group)
 
     def test_a_virtual_worm_lacks_whole_neurons_in_all_its_frames(self):
         _, changed, group = self.draw(neuron_dropout=0.3)
@@ -150,9 +155,9 @@ class TestVirtualWormsLackNeurons:
         X = torch.rand(30, 8)
         X[:, :2] = torch.nan
         worms, group = VirtualWorms(mixing=0.3, n_groups=3), torch.zeros(30, dtype=torch.long)
-        changed, _ = worms(X, group, torch.Generator().manual_seed(0), n_node_features=2)
+        changed, _ = virtual(worms, X, group)
         assert changed[:, :2].isnan().all()
-        zeros, _ = worms(X.nan_to_num(), group, torch.Generator().manual_seed(0), n_node_features=2)
+        zeros, _ = virtual(worms, X.nan_to_num(), group)
         torch.testing.assert_close(changed[:, 2:], zeros[:, 2:])
 
     @pytest.mark.parametrize("value", [-0.1, 1.0, float("nan"), "half"])

@@ -6,7 +6,7 @@ import torch
 
 from skworm.nn import DynamicGraph, EdgeEncoder, FixedGraph, FrameModule, MessagePassing, StaticGraph
 from skworm.nn.blocks import FeatureBatchNorm, Groups
-from skworm.nn.frames import ReadoutModule, TypicalNodes, neurons_of
+from skworm.nn.frames import ReadoutModule, TypicalNodes
 from skworm.nn.graphs import FreeGraph
 
 N_FRAMES, N_NEURONS, N_NODE_FEATURES, N_STATES = 30, 5, 2, 3
@@ -29,7 +29,8 @@ def network(graph, aggregation="concatenate", **changes):
 
 
 def graphs_of(module, frames, group):
-    return module.group_graphs(frames, group)
+    nodes, present = module.nodes(frames, group)
+    return module.messages.group_graphs(nodes, group, present)
 
 
 @pytest.fixture
@@ -42,11 +43,9 @@ def group():
     return Groups(torch.arange(N_FRAMES) % 3, 3)
 
 
-def test_a_module_without_messages_has_no_graph(frames, group):
+def test_a_module_without_messages_maps_frames(frames, group):
     module = FrameModule(N_NEURONS, N_NODE_FEATURES, None, readout())
     assert module(frames, group).shape == (N_FRAMES, N_STATES)
-    with pytest.raises(ValueError, match="passes no messages"):
-        module.group_graphs(frames, group)
 
 
 def test_feature_batch_norm_spans_all_but_the_last_axis():
@@ -82,7 +81,7 @@ def test_typical_nodes_are_means_of_those_that_were_there():
 
 def test_neurons_of_rows_that_fill_up_are_missing():
     filled = Groups(torch.zeros(2, dtype=torch.long), 1, torch.tensor([1.0, 0.0]))
-    assert neurons_of(torch.ones(2, 4), (2, 2), filled)[1].tolist() == [[1, 1], [0, 0]]
+    assert FrameModule(2, 2, None, None).nodes(torch.ones(2, 4), filled)[1].tolist() == [[1, 1], [0, 0]]
 
 
 def test_messages_follow_equation_12(group):
@@ -149,14 +148,14 @@ def test_a_pair_is_averaged_over_the_frames_that_have_both(average, frames):
 def test_only_pairs_that_are_averaged_as_such_have_to_be_there_together(frames):
     frames[:15, :2], frames[15:, 2:4] = torch.nan, torch.nan
     for average, known in (("node_features", True), ("hidden_neurons", True), ("edge_weights", False)):
-        graph = network(StaticGraph(encoder(), average)).group_graphs(frames, Groups.one(N_FRAMES))[0]
+        graph = graphs_of(network(StaticGraph(encoder(), average)), frames, Groups.one(N_FRAMES))[0]
         assert bool(graph[0, 1].isfinite()) == known
 
 
 def test_graphs_of_frames_are_averaged_over_those_that_have_both(frames):
     module, holed = network(DynamicGraph(encoder())), frames.clone()
     holed[10:, :2] = torch.nan
-    found, expected = (module.group_graphs(X, Groups.one(len(X)))[0] for X in (holed, frames[:10]))
+    found, expected = (graphs_of(module, X, Groups.one(len(X)))[0] for X in (holed, frames[:10]))
     torch.testing.assert_close(found[0], expected[0])
 
 
@@ -189,7 +188,7 @@ def test_dynamic_graph_depends_on_the_frame_alone(frames, group):
 @pytest.mark.parametrize("graph", [DynamicGraph(encoder()), StaticGraph(encoder(), "node_features")])
 def test_given_graphs_take_the_place_of_inferred_ones(graph, frames, group):
     module = network(graph)
-    if graph.dynamic:
+    if isinstance(graph, DynamicGraph):
         assert graphs_of(module, frames, group).shape == (3, N_NEURONS, N_NEURONS)
         return
     graphs = graphs_of(module, frames, group)

@@ -195,14 +195,10 @@ def test_a_model_of_plain_arrays_with_numbered_worms_answers_as_before(tmp_path)
     np.testing.assert_array_equal(loaded.predict_proba(X, worm=worm), model.predict_proba(X, worm=worm))
 
 
-def test_the_gpu_solver_of_the_svm_travels_to_the_cpu(frames, tmp_path):
-    from skworm.estimators.svm import PairwiseSVC
-    from skworm.training import fit_support_vectors
-
+def test_the_gpu_solver_of_the_svm_travels_to_the_cpu(frames, tmp_path, monkeypatch):
     X, y, new = frames
+    monkeypatch.setattr(skworm.SVMStateClassifier, "_solver_device", lambda self: "cpu")
     model = skworm.SVMStateClassifier().fit(X, y)
-    machine = PairwiseSVC(C=1.0, kernel="rbf", gamma="scale", class_weight=None, device="cpu")
-    model.svc_ = machine.take(X.to_numpy(), *fit_support_vectors([machine.job(X.to_numpy(), y)]))
     model.svc_.device = "cuda"
     loaded = skworm.load(skworm.save(model, tmp_path / "a.skworm"))
     assert loaded.svc_.device == "cuda"

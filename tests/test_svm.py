@@ -1,9 +1,11 @@
 """The support vector machine on its two paths: libsvm, and the batched solver that a GPU runs."""
 
 import pickle
+from unittest import mock
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -11,7 +13,7 @@ from skworm import SVMStateClassifier
 from skworm.datasets import make_worms
 from skworm.estimators.svm import PairwiseSVC
 from skworm.frames import PAPER_NEURONS, make_frames
-from skworm.training import fit_support_vectors, one_thread
+from skworm.training.process import one_thread
 
 pytestmark = pytest.mark.slow
 
@@ -25,12 +27,6 @@ class SolvedInTorch(SVMStateClassifier):
         return "cpu"
 
 
-def fitted_in_torch(X, y, **parameters):
-    """What a GPU fits, fitted on the CPU."""
-    machine = PairwiseSVC(**{**DEFAULTS, **parameters}, device="cpu")
-    return machine.take(X, *fit_support_vectors([machine.job(X, y)]))
-
-
 @pytest.fixture(autouse=True)
 def a_single_thread():
     with one_thread():
@@ -40,12 +36,13 @@ def a_single_thread():
 def assert_same_machine(X, y, X_new, **parameters):
     """Compare labels, decisions of every pair and of every class with scikit-learn's."""
     parameters = {**DEFAULTS, **parameters}
-    ours = fitted_in_torch(X, y, **parameters)
+    model = SolvedInTorch(**parameters).fit(X, y)
+    ours = model.svc_
     theirs = SVC(**parameters, shrinking=False).fit(X, y)
     np.testing.assert_array_equal(ours.classes_, theirs.classes_)
     np.testing.assert_array_equal(ours.predict(X_new), theirs.predict(X_new))
     np.testing.assert_allclose(ours.decision_function(X_new), theirs.decision_function(X_new), atol=1e-6)
-    assert ours.n_iter_.shape == theirs.n_iter_.shape
+    assert model.n_iter_.shape == theirs.n_iter_.shape
     # Shrinking may end at another solution within the tolerance, which moves a frame on the boundary now and then.
     default = SVC(**parameters, decision_function_shape="ovo").fit(X, y)
     sign = -1 if len(ours.classes_) == 2 else 1
@@ -104,6 +101,11 @@ def test_simulated_worms_are_read_as_libsvm_reads_them(simulated, n_classes, par
     assert_same_machine(X[rows], y[rows], X_new, **parameters)
 
 
+def test_an_unknown_kernel_is_an_error():
+    with pytest.raises(ValueError, match=r"kernel='cosine' is not known; choose one of"):
+        PairwiseSVC("cosine", "cpu")
+
+
 def test_degenerate_frames():
     X = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 1.0]])
     assert_same_machine(X, np.array(["a", "a", "b", "b", "c"]), X)
@@ -114,7 +116,7 @@ def test_degenerate_frames():
 
 def test_of_classes_with_equally_many_votes_the_first_wins():
     # Three classes at the corners of a triangle: its centre is as far from each, and every pair votes as it rounds.
-    machine = fitted_in_torch(np.eye(3), np.array(["a", "b", "c"]))
+    machine = SolvedInTorch().fit(np.eye(3), np.array(["a", "b", "c"])).svc_
     machine.rho_ = np.array([-1.0, 1.0, -1.0])
     assert (np.sign(machine._decisions(np.ones((1, 3)) / 3)) == [[1, -1, 1]]).all()
     assert machine.predict(np.ones((1, 3)) / 3) == ["a"]
@@ -178,3 +180,15 @@ def test_a_gpu_reads_simulated_worms_as_libsvm_does(simulated, parameters):
     model = pickle.loads(pickle.dumps(cuda))
     model.svc_.device = "cpu"
     np.testing.assert_allclose(model.decision_function(X_new), cuda.decision_function(X_new), atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [SVMStateClassifier, SolvedInTorch])
+def test_a_refit_that_is_interrupted_leaves_no_model_of_two_fits(simulated, kind, monkeypatch):
+    X, y, X_new = simulated
+    model = kind(device="cpu").fit(X, y)
+    for solver in ("SVC.fit", "fit_support_vectors"):
+        monkeypatch.setattr(f"skworm.estimators.svm.{solver}", mock.Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, np.char.add("other ", y))
+    with pytest.raises(NotFittedError):
+        model.predict(X_new)

@@ -22,7 +22,7 @@ from skworm import (
     Rollout,
     SVMStateClassifier,
 )
-from skworm.training import one_thread, seeded
+from skworm.training.process import one_thread, seeded
 
 pytestmark = pytest.mark.slow
 

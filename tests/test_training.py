@@ -8,16 +8,9 @@ from torch import nn
 from skworm.nn import FrameModule
 from skworm.nn.blocks import Groups
 from skworm.nn.frames import ReadoutModule
-from skworm.training import (
-    TrainingJob,
-    TrainingSettings,
-    VirtualWorms,
-    held_out_windows,
-    one_thread,
-    resolve_device,
-    seeded,
-    train,
-)
+from skworm.training.augmentation import VirtualWorms
+from skworm.training.loop import TrainingJob, TrainingSettings, held_out_windows, train
+from skworm.training.process import one_thread, resolve_device, seeded
 
 SETTINGS = {
     "max_epochs": 30,
@@ -172,10 +165,16 @@ def test_devices_without_a_gpu():
         resolve_device("cuda")
 
 
+def virtual(worms, X, group, n_steps=1, signals=("trace",), generator=None):
+    generator = generator or torch.Generator().manual_seed(0)
+    draws = worms.draw(len(X), X.shape[1] // n_steps, generator, signals)
+    return worms.apply(X, group, **draws.by_sample, **draws.shared)
+
+
 class TestVirtualWorms:
     def draw(self, worms, n_frames=200, n_features=3):
         X, group = torch.rand(n_frames, n_features), torch.arange(n_frames) // 100
-        return X, group, *worms(X, group, torch.Generator().manual_seed(0))
+        return X, group, *virtual(worms, X, group)
 
     def test_each_virtual_worm_is_an_affine_map_within_bounds(self):
         worms = VirtualWorms(gain=0.3, offset=0.2, n_groups=4)
@@ -200,8 +199,8 @@ class TestVirtualWorms:
         X, group = torch.rand(40, 6), torch.zeros(40, dtype=torch.long)
         X[:, :2] = torch.nan
         worms = VirtualWorms(mixing=0.1, neuron_dropout=0.3)
-        one = worms(X, group, torch.Generator().manual_seed(0), 1, 2)[0]
-        two = worms(X.repeat(1, 2), group, torch.Generator().manual_seed(0), 2, 2)[0]
+        one = virtual(worms, X, group, 1, ("trace", "derivative"))[0]
+        two = virtual(worms, X.repeat(1, 2), group, 2, ("trace", "derivative"))[0]
         torch.testing.assert_close(two, one.repeat(1, 2), equal_nan=True)
         missing = one.isnan().unflatten(1, (3, 2))
         assert (missing[..., 0] == missing[..., 1]).all()
@@ -210,7 +209,8 @@ class TestVirtualWorms:
     def test_epochs_differ(self):
         worms, generator = VirtualWorms(), torch.Generator().manual_seed(0)
         X, group = torch.rand(20, 2), torch.zeros(20, dtype=torch.long)
-        assert not torch.equal(worms(X, group, generator)[0], worms(X, group, generator)[0])
+        first, second = (virtual(worms, X, group, generator=generator)[0] for _ in range(2))
+        assert not torch.equal(first, second)
 
     @pytest.mark.parametrize(
         ("parameters", "match"),

@@ -16,7 +16,7 @@ from skworm import (
     SVMStateClassifier,
     VirtualWorms,
 )
-from skworm.training import train_together
+from skworm.training.stack import train_together
 
 # Nothing is held out, drawn, or pooled over samples, so that a sample of weight 2 is one that occurs twice.
 PLAIN = {"augmentation": None, "validation_fraction": 0, "random_state": 0, "device": "cpu", "max_epochs": 20}

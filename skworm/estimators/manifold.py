@@ -123,7 +123,9 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             )
         worms, numbers = _times(X, worm, len(frames))
         self._points, following = self._phase_space(frames, worms, numbers)
-        self._moments = _moments(worms, numbers, self.min_separation)
+        # Frames of all worms on one axis of time, those of different worms at least `min_separation` apart.
+        since_start = numbers - numbers.min()
+        self._moments = pd.factorize(worms)[0] * (since_start.max() + self.min_separation) + since_start
         self.transitions_ = self._transitions_from(following)
         self.eigenvalues_, self._modes, self._imaginary = _slow_modes(self.transitions_, self.n_components)
         with np.errstate(divide="ignore"):
@@ -180,7 +182,10 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         candidates = np.take_along_axis(candidates, nearest_first, axis=1)
         squared = np.take_along_axis(squared, candidates, axis=1)
         chosen = self._apart(candidates)
-        width = _median(squared, chosen)
+        # Their distances ascend, so that the middle one of the chosen is at the median, of an even number the lower.
+        middle = (chosen.sum(axis=1, keepdims=True) + 1) // 2
+        place = np.argmax(chosen.cumsum(axis=1) == middle, axis=1)
+        width = np.take_along_axis(squared, place[:, np.newaxis], axis=1)
         weights = np.where(chosen, np.exp(-squared / (2 * np.where(width > 0, width, 1.0))), 0.0)
         weights /= weights.sum(axis=1, keepdims=True)
         rows, columns = np.nonzero(chosen)
@@ -205,23 +210,10 @@ class AsymmetricDiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return transitions @ np.where(self._imaginary, ahead.imag, ahead.real)
 
 
-def _median(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Median of the chosen entries of each row, which ascends; the lower one of an even number. Shape (n_rows, 1)."""
-    middle = (chosen.sum(axis=1, keepdims=True) + 1) // 2
-    place = np.argmax(chosen.cumsum(axis=1) == middle, axis=1)
-    return np.take_along_axis(values, place[:, np.newaxis], axis=1)
-
-
 def _times(X: Any, worm: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
     worms = worm_of_rows(X, worm)
     worms = np.zeros(n_rows, dtype=int) if worms is None else worms
     return worms, frame_of_rows(X, worms)
-
-
-def _moments(worms: np.ndarray, numbers: np.ndarray, separation: int) -> np.ndarray:
-    """Return the frames of all worms on one axis of time, those of different worms at least `separation` apart."""
-    since_start = numbers - numbers.min()
-    return pd.factorize(worms)[0] * (since_start.max() + separation) + since_start
 
 
 def _slow_modes(transitions: csr_array, n_modes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -41,27 +41,16 @@ from skworm.frames.index import (
 from skworm.nn import (
     FixedGraph,
     FrameModule,
-    GraphConvolution,
     Groups,
-    MessagePassing,
+    MessageModule,
     ReadoutModule,
 )
 from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive, resolved
 from skworm.recording import neuron_name
-from skworm.training import (
-    Batch,
-    Draws,
-    Preparation,
-    TrainingJob,
-    TrainingSettings,
-    VirtualWorms,
-    held_out_windows,
-    one_thread,
-    outcome_beforehand,
-    resolve_device,
-    seeded,
-    train,
-)
+from skworm.training.augmentation import Draws, VirtualWorms
+from skworm.training.loop import Batch, Preparation, TrainingJob, TrainingSettings, held_out_windows, train
+from skworm.training.process import one_thread, resolve_device, seeded
+from skworm.training.stack import outcome_beforehand
 
 VALIDATION_WINDOW = 8
 """Frames of a window that is held out as a whole, as long as the paper's."""
@@ -198,7 +187,7 @@ Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` ca
         return hasattr(self, "net_")
 
     def training_job(self, X: Any, y: Any, worm: Any = None, sample_weight: Any = None) -> TrainingJob:
-        """Return what ``skworm.training.train`` trains: all of a fit before training, so that many train together."""
+        """Return what ``training.loop.train`` trains: all of a fit before training, so that many train together."""
         raise NotImplementedError
 
     def take_training(self, job: TrainingJob, net: Any) -> Self:
@@ -288,7 +277,7 @@ Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` ca
     def _build_module(self) -> nn.Module:
         raise NotImplementedError
 
-    def _build_messages(self, n_node_features: int) -> MessagePassing | GraphConvolution | None:
+    def _build_messages(self, n_node_features: int) -> MessageModule | None:
         """Return the module that passes messages between neurons of so many features, None for a perceptron."""
         return None
 
@@ -391,7 +380,7 @@ dict of DataFrame
     def _n_received(self, n_node_features: int) -> int:
         return resolved(self.messages, MESSAGES).n_features(n_node_features)
 
-    def _build_messages(self, n_node_features: int) -> MessagePassing | GraphConvolution:
+    def _build_messages(self, n_node_features: int) -> MessageModule:
         messages, n_neurons, given = resolved(self.messages, MESSAGES), len(self.neurons_), None
         if isinstance(self.graph, pd.DataFrame):
             given = torch.tensor(self._aligned(self.graph).to_numpy().T, dtype=torch.get_default_dtype())
@@ -476,8 +465,10 @@ dict of DataFrame
     def _infer(self, X: Tensor, codes: np.ndarray, names: Any) -> dict[Any, pd.DataFrame]:
         """Infer the graph of each group of rows, by the names of the groups."""
         pre = pd.Index(self.neurons_, name="pre")
+        module, groups = self.net_.module_.eval(), Groups(self._tensor(codes), len(names))
         with one_thread(), torch.inference_mode():
-            graphs = self.net_.module_.eval().group_graphs(X, Groups(self._tensor(codes), len(names)))
+            nodes, present = module.nodes(X, groups)
+            graphs = module.messages.group_graphs(nodes, groups, present)
         graphs = graphs.transpose(1, 2).cpu().numpy()
         return {name: pd.DataFrame(graph, pre, pre.rename("post")) for name, graph in zip(names, graphs, strict=True)}
 
@@ -486,36 +477,14 @@ dict of DataFrame
 
 
 @dataclass(frozen=True)
-class VirtualBatches:
-    """What preparations of training batches have in common that make virtual worms, or none."""
-
-    augmentation: VirtualWorms | None
-
-    @property
-    def structure(self) -> Hashable:
-        """All but the strength of augmentation."""
-        augmentation = self.augmentation
-        return replace(self, augmentation=None), None if augmentation is None else augmentation.structure
-
-    @property
-    def keeps_neurons(self) -> bool:
-        """Whether every neuron is still there in the batches that it makes."""
-        return self.augmentation is None or not self.augmentation.neuron_dropout
-
-    def n_groups(self, n_groups: int) -> int:
-        """Return the number of groups that so many groups become."""
-        return n_groups if self.augmentation is None else n_groups * self.augmentation.n_groups
-
-
-@dataclass(frozen=True)
-class _VirtualFrames(VirtualBatches):
+class _VirtualFrames(Preparation):
     """Every epoch's frames are those of virtual worms."""
 
     augmentation: VirtualWorms
     signals: tuple[str, ...]
 
     def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
-        return self.augmentation.draw(n_samples, n_features, generator, len(self.signals), self.signals)
+        return self.augmentation.draw(n_samples, n_features, generator, self.signals)
 
     def __call__(self, X: Tensor, group: Tensor, y: Tensor, **drawn: Tensor) -> Batch:
         frames, worms = self.augmentation.apply(X, group, **drawn)

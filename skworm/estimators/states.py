@@ -17,7 +17,7 @@ from skworm.estimators.network import FrameEstimator, GraphEstimator, check_neur
 from skworm.frames.index import check_same_order, frame_settings, match_neurons, validate_like_training
 from skworm.parameters import DocumentedEstimator
 from skworm.recording import UNKNOWN
-from skworm.training import one_thread
+from skworm.training.process import one_thread
 
 
 def known_states(y: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, ClassVar, Literal
 
@@ -17,29 +17,40 @@ from sklearn.utils.validation import check_is_fitted
 from skworm.estimators.network import check_neurons
 from skworm.estimators.states import StateClassifierMixin
 from skworm.frames.index import match_neurons, validate_like_training
-from skworm.parameters import DocumentedEstimator, NotNegative, Positive
-from skworm.training import decision_values, fit_support_vectors, outcome_beforehand, resolve_device
-from skworm.training.support_vectors import Kernel, SupportVectorJob, SupportVectors
+from skworm.parameters import DocumentedEstimator, NotNegative, Positive, check_choice
+from skworm.training.process import resolve_device
+from skworm.training.stack import outcome_beforehand
+from skworm.training.support_vectors import (
+    KERNELS,
+    SupportVectorJob,
+    SupportVectors,
+    decision_values,
+    fit_support_vectors,
+)
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(eq=False)
 class PairwiseSVC:
-    """What ``sklearn.svm.SVC`` does for dense frames, on any device of torch, with parameters of the same names.
+    """What a ``sklearn.svm.SVC`` does with frames once it is fitted, on any device of torch.
 
-    Attributes are those of `SVC`, but for ``dual_coef_``, of shape (n_pairs, n_vectors) with pairs in the order
-    (0, 1), (0, 2), ..., (1, 2), ...; ``rho_``, their negative intercepts; and ``gamma_``, a number.
+    Attributes are those of `SVC` but for those of pairs, in the order (0, 1), (0, 2), ..., (1, 2), ..., and gamma.
     """
 
-    C: float
     kernel: str
-    gamma: str | float
-    class_weight: dict[Any, float] | str | None
     device: str
+    classes_: np.ndarray = field(init=False)
+    support_vectors_: np.ndarray = field(init=False)
+    dual_coef_: np.ndarray = field(init=False)  # array of shape (n_pairs, n_vectors)
+    rho_: np.ndarray = field(init=False)  # array of shape (n_pairs,): negative intercepts
+    gamma_: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        check_choice(list(KERNELS), kernel=self.kernel)
 
     @classmethod
     def of_libsvm(cls, svc: SVC) -> PairwiseSVC:
         """Return the support vectors and coefficients of a fitted machine of libsvm."""
-        machine = cls(C=svc.C, kernel=svc.kernel, gamma=svc.gamma, class_weight=svc.class_weight, device="cpu")
+        machine = cls(svc.kernel, "cpu")
         of_class = np.split(np.arange(len(svc.support_vectors_)), np.cumsum(svc.n_support_)[:-1])
         machine.dual_coef_ = np.zeros((len(svc._intercept_), len(svc.support_vectors_)))
         pairs = combinations(range(len(svc.classes_)), 2)
@@ -47,31 +58,17 @@ class PairwiseSVC:
             # libsvm keeps the coefficients of a class against the k-th other class in row k.
             row[of_class[first]] = svc._dual_coef_[second - 1, of_class[first]]
             row[of_class[second]] = svc._dual_coef_[first, of_class[second]]
-        machine.rho_ = -svc._intercept_
+        machine.rho_, machine.gamma_ = -svc._intercept_, float(svc._gamma)
         machine.classes_, machine.support_vectors_ = svc.classes_, svc.support_vectors_
-        machine.gamma_, machine.n_iter_ = float(svc._gamma), svc.n_iter_
         return machine
 
-    def job(self, X: np.ndarray, y: np.ndarray) -> SupportVectorJob:
-        """Return what is to be fitted: one machine to every pair of classes."""
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-        for name, value in zip(self.classes_.tolist(), weight, strict=True):
-            if not value > 0:
-                raise ValueError(f"class_weight gives {value} to {name!r}; weights must be positive")
-        if self.gamma == "scale":
-            variance = X.var()
-            self.gamma_ = 1 / (X.shape[1] * variance) if variance else 1.0
-        else:
-            self.gamma_ = 1 / X.shape[1] if self.gamma == "auto" else float(self.gamma)
-        return SupportVectorJob(X, codes, self.C * weight[codes], self.gamma_, Kernel(self.kernel), self.device)
-
-    def take(self, X: np.ndarray, machines: SupportVectors) -> PairwiseSVC:
-        """Keep the machines of a job, and those of its samples that are support vectors."""
-        used = machines.dual_coef.any(axis=0)
-        self.support_vectors_, self.dual_coef_ = X[used], machines.dual_coef[:, used]
-        self.rho_, self.n_iter_ = machines.rho, machines.n_iter
-        return self
+    @classmethod
+    def of_job(cls, job: SupportVectorJob, machines: SupportVectors, classes: np.ndarray) -> PairwiseSVC:
+        """Return the machines of a job, with those of its samples that are support vectors."""
+        machine, used = cls(job.kernel, job.device), machines.dual_coef.any(axis=0)
+        machine.dual_coef_, machine.rho_, machine.gamma_ = machines.dual_coef[:, used], machines.rho, job.gamma
+        machine.classes_, machine.support_vectors_ = classes, job.X[used]
+        return machine
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Take a vote among the pairs; of classes with equally many votes the first wins."""
@@ -92,7 +89,7 @@ class PairwiseSVC:
     def _decisions(self, X: np.ndarray) -> np.ndarray:
         device = self.device if torch.cuda.is_available() else "cpu"
         machines = (self.support_vectors_, self.dual_coef_, self.rho_, self.gamma_)
-        return decision_values(X, *machines, kernel=Kernel(self.kernel), device=device).T
+        return decision_values(X, *machines, kernel=self.kernel, device=device).T
 
 
 class SVMStateClassifier(StateClassifierMixin, DocumentedEstimator):
@@ -163,24 +160,34 @@ array-like of shape (n_frames,), optional
             job = self.training_job(X, y, worm)
             fitted = outcome_beforehand(job)
             return self.take_training(job, fit_support_vectors([job])[0] if fitted is None else fitted)
-        frames, states = self._known_frames(X, y, worm)
+        frames, states, _ = self._known_frames(X, y, worm)
+        parameters = {name: value for name, value in self.get_params().items() if name != "device"}
         # The seed is for probabilities, which are not wanted; without one, NumPy's global generator would advance.
-        self.svc_ = SVC(**self._parameters(), random_state=0).fit(frames, states)
+        self.svc_ = SVC(**parameters, random_state=0).fit(frames, states)
         self.n_iter_ = self.svc_.n_iter_
         return self
 
     @available_if(lambda self: self._solver_device() is not None)
     def training_job(self, X: Any, y: Any, worm: Any = None) -> SupportVectorJob:
-        """Make all of a fit that precedes the solver of the GPU; see ``NeuralEstimator.training_job``."""
-        frames, states = self._known_frames(X, y, worm)
-        self.svc_ = PairwiseSVC(**self._parameters(), device=str(self._solver_device()))
-        return self.svc_.job(frames, states)
+        """Return what the solver of the GPU fits, one machine to every pair of states."""
+        frames, states, codes = self._known_frames(X, y, worm)
+        weight = compute_class_weight(self.class_weight, classes=self.classes_, y=states)
+        for name, value in zip(self.classes_.tolist(), weight, strict=True):
+            if not value > 0:
+                raise ValueError(f"class_weight gives {value} to {name!r}; weights must be positive")
+        if self.gamma == "scale":
+            variance = frames.var()
+            gamma = 1 / (frames.shape[1] * variance) if variance else 1.0
+        else:
+            gamma = 1 / frames.shape[1] if self.gamma == "auto" else float(self.gamma)
+        return SupportVectorJob(frames, codes, self.C * weight[codes], gamma, self.kernel, str(self._solver_device()))
 
     def take_training(self, job: SupportVectorJob, machines: SupportVectors | ValueError) -> SVMStateClassifier:
-        """Make all of a fit that follows the solver of the GPU; see ``NeuralEstimator.take_training``."""
+        """Take the machines of a job, which ends the fit."""
         if isinstance(machines, ValueError):
             raise machines
-        self.n_iter_ = self.svc_.take(job.X, machines).n_iter_
+        self.svc_ = PairwiseSVC.of_job(job, machines, self.classes_)
+        self.n_iter_ = machines.n_iter
         return self
 
     def _solver_device(self) -> str | None:
@@ -188,17 +195,16 @@ array-like of shape (n_frames,), optional
         device = resolve_device(self.device)
         return None if device == "cpu" else device
 
-    def _parameters(self) -> dict[str, Any]:
-        return {name: value for name, value in self.get_params().items() if name != "device"}
-
-    def _known_frames(self, X: Any, y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Check what `fit` takes, and return the frames with a known state, and their states."""
+    def _known_frames(self, X: Any, y: Any, worm: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Check what `fit` takes, and return the frames with a known state, their states and codes of these."""
+        # A fit that ends early must not leave the machine of an earlier one under new states.
+        self.__dict__.pop("svc_", None)
         self._validate_params()
-        frames, known, states, _ = self._learn_states(X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        frames, known, states, codes = self._learn_states(X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         counts = np.isfinite(frames[known]).sum(axis=0)
         sums = np.nansum(frames[known], axis=0)
         self.fill_ = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
-        return self._filled(frames, X, worm)[known], states
+        return self._filled(frames, X, worm)[known], states, codes
 
     def predict(self, X: Any, worm: Any = None) -> np.ndarray:
         """Predict the state of every frame."""
@@ -211,7 +217,7 @@ array-like of shape (n_frames,), optional
         return self.svc_.decision_function(frames)
 
     def _frames_to_predict(self, X: Any, worm: Any) -> np.ndarray:
-        check_is_fitted(self)
+        check_is_fitted(self, "svc_")
         X = match_neurons(X, getattr(self, "feature_names_in_", None))
         return self._filled(validate_like_training(self, X, dtype=np.float64, ensure_all_finite="allow-nan"), X, worm)
 

@@ -14,7 +14,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from skworm.estimators.network import GraphEstimator, NeuralEstimator, VirtualBatches, check_weights
+from skworm.estimators.network import GraphEstimator, NeuralEstimator, check_weights
 from skworm.estimators.parts import Readout, Rollout
 from skworm.frames.index import (
     check_same_columns,
@@ -27,7 +27,9 @@ from skworm.frames.index import (
 )
 from skworm.nn.rollout import FrameLSTM, NeuronGRU, NeuronLSTM, NeuronReadout, Step, TrajectoryModule
 from skworm.parameters import Count, DocumentedEstimator, NotNegative, Positive, check_whole
-from skworm.training import Batch, Draws, TrainingJob, VirtualWorms, one_thread
+from skworm.training.augmentation import Draws, VirtualWorms
+from skworm.training.loop import Batch, Preparation, TrainingJob
+from skworm.training.process import one_thread
 
 _ROWS_OF_THE_POPULATION = 10
 
@@ -224,7 +226,7 @@ def steps_of_pairs(frames: np.ndarray, burn_in: int) -> tuple[np.ndarray, np.nda
 
 
 @dataclass(frozen=True)
-class TrainingWindows(VirtualBatches):
+class TrainingWindows(Preparation):
     """Cut a window out of every trajectory, make virtual worms of them, and show true frames now and then.
 
     A window starts at one of `n_starts` frames, and the share of true frames that a rollout is shown falls from 1 to 0
@@ -245,7 +247,7 @@ class TrainingWindows(VirtualBatches):
             start = torch.randint(self.n_starts, (n_samples, 1), generator=generator, device=generator.device)
             draws.by_sample["start"] = start
         if self.augmentation is not None:
-            virtual = self.augmentation.draw(n_samples, self.n_columns, generator, self.n_node_features)
+            virtual = self.augmentation.draw(n_samples, self.n_columns, generator, range(self.n_node_features))
             draws.by_sample.update(virtual.by_sample)
             draws.shared.update(virtual.shared)
         if epoch < self.sampling_end:

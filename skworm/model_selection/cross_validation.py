@@ -332,7 +332,7 @@ def one_torch_thread(model: Any) -> Iterator[None]:
     if not own and "torch" not in sys.modules:
         yield
         return
-    from skworm.training import one_thread
+    from skworm.training.process import one_thread
 
     with one_thread():
         yield

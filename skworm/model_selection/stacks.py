@@ -29,7 +29,7 @@ def fits_at_a_time(model: Any, n_fits: int, n_processes: int) -> int:
     network = network_of(model)
     if network is None:
         return 1
-    from skworm.training import resolve_device
+    from skworm.training.process import resolve_device
 
     if resolve_device(network.device) == "cpu":
         return 1
@@ -38,7 +38,7 @@ def fits_at_a_time(model: Any, n_fits: int, n_processes: int) -> int:
 
 def fit_together(model: Any, samples: Sequence[tuple[Any, Any]], n_processes: int) -> list[Any | Exception]:
     """Fit clones of a model, each to samples of its own, and train them together."""
-    from skworm.training import train_together
+    from skworm.training.stack import train_together
 
     models: list[Any] = [clone(model) for _ in samples]
     jobs: dict[int, Any] = {}
@@ -163,6 +163,6 @@ class FusedGridSearchCV(GridSearchCV):
                     continue
         if not jobs:
             return nullcontext()
-        from skworm.training import trained_beforehand
+        from skworm.training.stack import trained_beforehand
 
         return trained_beforehand(jobs)

@@ -9,6 +9,7 @@ from skworm.nn.messages import (
     GATv2Convolution,
     GINConvolution,
     GraphConvolution,
+    MessageModule,
     MessagePassing,
     SAGEConvolution,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "GINConvolution",
     "GraphConvolution",
     "Groups",
+    "MessageModule",
     "MessagePassing",
     "NeuronGRU",
     "NeuronLSTM",

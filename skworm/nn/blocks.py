@@ -9,9 +9,6 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-MOMENTUM = 0.1
-"""Weight of each pass in the running statistics of batch normalisation."""
-
 
 class FeatureBatchNorm(nn.BatchNorm1d):
     """Batch normalisation of the last axis, over all the others.
@@ -23,7 +20,7 @@ class FeatureBatchNorm(nn.BatchNorm1d):
     row_weights: Tensor | None
 
     def __init__(self, n_features: int) -> None:
-        super().__init__(n_features, momentum=MOMENTUM)
+        super().__init__(n_features)
         self.register_buffer("row_weights", None, persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -135,9 +132,6 @@ class Groups:
         Of `weights`, of shape (n_groups, n_neurons, n_neurons), entry [g, i, j] is the weight with which neuron i
         receives from neuron j; a single graph serves all groups. `nodes` and what is returned have the shape
         (n_rows, n_neurons, n_node_features).
-
-        Rows are lined up group by group, where they do not come so, and a group takes one matrix product; a product a
-        row, with its graph copied for it, takes several times as long.
         """
         n_features = nodes.shape[2]
         if n_features > _WIDEST:
@@ -154,7 +148,11 @@ class Groups:
         return values.new_zeros(self.n_groups, *values.shape[1:]).index_add(0, self.index, values)
 
     def _products(self, matrices: Tensor, rows: Tensor) -> Tensor:
-        """Multiply each row, of shape (..., n), by the matrix of its group, or by the only one."""
+        """Multiply each row, of shape (..., n), by the matrix of its group, or by the only one.
+
+        Rows are lined up group by group, where they do not come so, and a group takes one product; a product for each
+        row, with its matrix copied for it, takes several times as long.
+        """
         if len(matrices) == 1:
             return rows @ matrices[0].T
         if self._sizes is not None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from skworm.nn.blocks import Groups, perceptron
-from skworm.nn.messages import GraphConvolution, MessagePassing
+from skworm.nn.messages import MessageModule
 
 
 class ReadoutModule(nn.Module):
@@ -14,14 +14,12 @@ class ReadoutModule(nn.Module):
 
     Parameters
     ----------
-    n_neurons, n_node_features : int
-        Shape of a frame.
-    n_outputs : int
-        Outputs a frame, such as one logit a state.
-    n_hidden, n_layers, batch_norm
-        Shape of the perceptron, see :class:`skworm.MLPStateClassifier`.
-    aggregation : {"concatenate", "sum"}
-        How the neurons' features come together before the perceptron.
+    n_neurons, n_node_features, n_outputs : int
+        Shape of a frame, and its outputs, such as one logit a state.
+    n_hidden : int
+        Features of a hidden layer of the perceptron.
+    n_layers, batch_norm, aggregation
+        See :class:`skworm.Readout`.
     fill_missing : bool, default=False
         Whether neurons may be missing, so that what is typical of each has to be known where they are concatenated.
     """
@@ -100,43 +98,21 @@ class MissingNodes(nn.Module):
         return nodes if present is None else torch.where(present.unsqueeze(-1) > 0, nodes, typical + self.shift)
 
 
-def neurons_of(X: Tensor, frame_shape: tuple[int, int], group: Groups) -> tuple[Tensor, Tensor | None]:
-    """Return the features of every neuron, 0 where it is missing, and whether it is there: 1 or 0, None where all are.
-
-    NaN in any of its features marks a neuron as missing. In a row that only fills up a batch every neuron is.
-    """
-    nodes = X.unflatten(1, frame_shape)
-    if group.complete and group.weight is None:
-        return nodes, None
-    there = ~nodes.isnan().any(-1)
-    if group.weight is not None:
-        there = there & (group.weight > 0).unsqueeze(1)
-    return torch.where(there.unsqueeze(-1), nodes, nodes.new_zeros(())), there.to(nodes.dtype)
-
-
 class FrameModule(nn.Module):
-    """Pass messages along a weighted graph, then aggregate the neurons and apply a perceptron (equations 6 to 14).
+    """Pass messages, aggregate the neurons and apply a perceptron (Wang et al. 2021, equations 6 to 14).
 
     Parameters
     ----------
     n_neurons, n_node_features : int
         Shape of a frame.
     messages : MessagePassing, GraphConvolution or None
-        Graph and messages; None for a perceptron that is blind to the graph.
+        None for a perceptron that is blind to the graph.
     readout : ReadoutModule
         Aggregation and perceptron.
-
-    References
-    ----------
-    Wang et al. 2021, equations 6 to 14.
     """
 
     def __init__(
-        self,
-        n_neurons: int,
-        n_node_features: int,
-        messages: MessagePassing | GraphConvolution | None,
-        readout: ReadoutModule,
+        self, n_neurons: int, n_node_features: int, messages: MessageModule | None, readout: ReadoutModule
     ) -> None:
         super().__init__()
         self.frame_shape = (n_neurons, n_node_features)
@@ -149,14 +125,20 @@ class FrameModule(nn.Module):
         Frames are neuron-major, NaN where a neuron is missing. Those of one group share a static graph, or the one of
         `graphs` of shape (n_groups, n_neurons, n_neurons), in place of what would be inferred.
         """
-        nodes, present = neurons_of(X, self.frame_shape, group)
+        nodes, present = self.nodes(X, group)
         if self.messages is not None:
             nodes = self.messages(nodes, group, graphs, present)
         return self.readout(nodes, present)
 
-    def group_graphs(self, X: Tensor, group: Groups) -> Tensor:
-        """Infer one graph a group of frames, see :meth:`MessagePassing.group_graphs`; frames are as in `forward`."""
-        if self.messages is None:
-            raise ValueError("this module passes no messages, so there is no graph")
-        nodes, present = neurons_of(X, self.frame_shape, group)
-        return self.messages.group_graphs(nodes, group, present)
+    def nodes(self, X: Tensor, group: Groups) -> tuple[Tensor, Tensor | None]:
+        """Return the features of every neuron, 0 where it is missing, and whether it is there: 1 or 0, None for all.
+
+        NaN in any of its features marks a neuron as missing. In a row that only fills up a batch every neuron is.
+        """
+        nodes = X.unflatten(1, self.frame_shape)
+        if group.complete and group.weight is None:
+            return nodes, None
+        there = ~nodes.isnan().any(-1)
+        if group.weight is not None:
+            there = there & (group.weight > 0).unsqueeze(1)
+        return torch.where(there.unsqueeze(-1), nodes, nodes.new_zeros(())), there.to(nodes.dtype)

@@ -1,8 +1,8 @@
 """Weighted graphs between neurons: inferred a group of frames, inferred a frame, learned freely, or given.
 
 Every graph module maps frames to edge weights of shape (n_graphs, n_neurons, n_neurons), whose entry [i, j] is the
-weight w_ij with which neuron i receives from neuron j (equation 12). There are as many graphs as groups of frames
-(static), as frames (dynamic), or a single one (free, fixed).
+weight w_ij with which neuron i receives from neuron j (Wang et al. 2021, equation 12). There are as many graphs as
+groups of frames (static), as frames (dynamic), or a single one (free, fixed).
 
 Where neurons are missing, `present` of shape (n_frames, n_neurons) is 1 for a neuron that is there, 0 for one that is
 not. An edge is inferred from the frames in which both its neurons are there, and is 0 where there is no such frame; a
@@ -18,26 +18,16 @@ from skworm.nn.blocks import Groups, perceptron
 
 
 class EdgeEncoder(nn.Module):
-    """Encode each pair of neurons and weigh the edge between them (equations 8 to 11).
+    """Encode each pair of neurons and weigh the edge between them.
+
+    Wang et al. 2021, equations 8 to 11; "One-hot encoding of edges" in the Supplementary Information.
 
     Parameters
     ----------
     n_neurons, n_node_features : int
         Shape of a frame.
-    n_hidden : int
-        Hidden features of a neuron and of an edge.
-    embedding : int
-        Learned features that are appended to each neuron's hidden ones, and tell neurons apart; 0 for none.
-    aggregation : {"concatenate", "sum"}
-        How the hidden features of two neurons come together; their sum gives a symmetric graph.
-    temperature : float
-        Divides the two logits of an edge before the softmax; small values push weights to 0 or 1.
-    batch_norm : bool
-        Normalise the hidden features of neurons and of edges.
-
-    References
-    ----------
-    Wang et al. 2021, equations 8 to 11; "One-hot encoding of edges" in the Supplementary Information.
+    n_hidden, embedding, aggregation, temperature, batch_norm
+        See :class:`skworm.InferredGraph`.
     """
 
     def __init__(
@@ -54,7 +44,6 @@ class EdgeEncoder(nn.Module):
         super().__init__()
         norm = "output" if batch_norm else None
         self.n_hidden = n_hidden
-        self.has_batch_norm = batch_norm
         self.aggregation = aggregation
         self.temperature = temperature
         self.neuron = perceptron(n_node_features, n_hidden, 2, norm)  # equation 8
@@ -89,12 +78,11 @@ class StaticGraph(nn.Module):
     ----------
     encoder : EdgeEncoder
         Weighs the edges.
-    average : {"node_features", "hidden_neurons", "hidden_edges", "edge_weights"}
+    average : {"node_features", "hidden_neurons", "hidden_edges", "edge_weights"} or None
         What is averaged over the frames of a group: incoming features, hidden features, or the resulting weights. The
-        paper: "the aggregation step in (9) also averages hidden features across all timesteps".
+        paper: "the aggregation step in (9) also averages hidden features across all timesteps". None is for
+        :class:`DynamicGraph`.
     """
-
-    dynamic = False
 
     def __init__(self, encoder: EdgeEncoder, average: str | None) -> None:
         super().__init__()
@@ -102,7 +90,7 @@ class StaticGraph(nn.Module):
         self.average = average
 
     def forward(self, nodes: Tensor, group: Groups, present: Tensor | None = None) -> Tensor:
-        """Infer edge weights of shape (n_groups, n_neurons, n_neurons)."""
+        """Infer edge weights."""
         of_neurons = self.average in ("node_features", "hidden_neurons")
         counted = present if present is None or of_neurons else pairs_of(present)
 
@@ -115,7 +103,7 @@ class StaticGraph(nn.Module):
         weights = averaged(self.encoder.weights(edges), "edge_weights")
         if present is None:
             return weights
-        return weights * (pairs_of(present) if self.dynamic else self.inferred(group, present))
+        return weights * (pairs_of(present) if self.average is None else self.inferred(group, present))
 
     def inferred(self, group: Groups, present: Tensor) -> Tensor:
         """Return which edges can be inferred: 1 or 0, of shape (n_groups, n_neurons, n_neurons)."""
@@ -125,32 +113,14 @@ class StaticGraph(nn.Module):
 
 
 class DynamicGraph(StaticGraph):
-    """One graph a frame, of shape (n_frames, n_neurons, n_neurons): as :class:`StaticGraph`, without any average.
-
-    Parameters
-    ----------
-    encoder : EdgeEncoder
-        Weighs the edges.
-    """
-
-    dynamic = True
+    """One graph a frame, of shape (n_frames, n_neurons, n_neurons): as :class:`StaticGraph`, without any average."""
 
     def __init__(self, encoder: EdgeEncoder) -> None:
         super().__init__(encoder, None)
 
 
 class FreeGraph(nn.Module):
-    """One graph for all frames, its weights learned as parameters.
-
-    Parameters
-    ----------
-    n_neurons : int
-        Number of neurons.
-    temperature : float
-        See :class:`EdgeEncoder`.
-    """
-
-    dynamic = False
+    """One graph for all frames whose weights are parameters; for `temperature` see :class:`skworm.LearnedGraph`."""
 
     def __init__(self, n_neurons: int, temperature: float) -> None:
         super().__init__()
@@ -170,8 +140,6 @@ class FixedGraph(nn.Module):
     weights : Tensor of shape (n_neurons, n_neurons)
         Entry [i, j] is the weight with which neuron i receives from neuron j.
     """
-
-    dynamic = False
 
     def __init__(self, weights: Tensor) -> None:
         super().__init__()

@@ -11,79 +11,51 @@ import torch
 from torch import Tensor, nn
 
 from skworm.nn.blocks import FeatureBatchNorm, Groups, perceptron
-from skworm.nn.messages import GraphConvolution, MessagePassing
+from skworm.nn.messages import MessageModule
 
 State = tuple[Tensor, ...]
 
 
-class _LSTMCell(nn.LSTMCell):
-    """torch's cell in plain operations: its own kernel cannot be stacked with ``torch.func.vmap``."""
+class FrameLSTM(nn.LSTMCell):
+    """Long short-term memory of whole frames: the LSTM before the MLP.
 
-    def forward(self, inputs: Tensor, state: State | None) -> State:  # type: ignore[override]
-        hidden, cell = state or (inputs.new_zeros(len(inputs), self.hidden_size),) * 2
-        gates = nn.functional.linear(inputs, self.weight_ih, self.bias_ih)
+    It is torch's cell in plain operations, since the kernel of that cannot be stacked with ``torch.func.vmap``. Its
+    `input_size` is the node features of all neurons together. Wang et al. 2021, Supplementary Information, "Model
+    Implementation".
+    """
+
+    def forward(self, nodes: Tensor, state: State | None) -> tuple[Tensor, State]:  # type: ignore[override]
+        """Map nodes (n_samples, n_neurons, n_features) to one node of the memory (n_samples, 1, hidden_size)."""
+        hidden, cell = state or (nodes.new_zeros(len(nodes), self.hidden_size),) * 2
+        gates = nn.functional.linear(nodes.flatten(1), self.weight_ih, self.bias_ih)
         gates = gates + nn.functional.linear(hidden, self.weight_hh, self.bias_hh)
         let_in, forget, change, let_out = gates.chunk(4, dim=1)
-        cell = torch.sigmoid(forget) * cell + torch.sigmoid(let_in) * torch.tanh(change)
-        return torch.sigmoid(let_out) * torch.tanh(cell), cell
+        hidden, cell = _remember(let_in, forget, change, let_out, cell)
+        return hidden.unsqueeze(1), (hidden, cell)
 
 
-class _GRUCell(nn.GRUCell):
-    """As :class:`_LSTMCell`."""
+def _remember(let_in: Tensor, forget: Tensor, change: Tensor, let_out: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the hidden features and the cell of a long short-term memory after a step."""
+    cell = torch.sigmoid(forget) * cell + torch.sigmoid(let_in) * torch.tanh(change)
+    return torch.sigmoid(let_out) * torch.tanh(cell), cell
 
-    def forward(self, inputs: Tensor, hidden: Tensor | None) -> Tensor:  # type: ignore[override]
-        hidden = inputs.new_zeros(len(inputs), self.hidden_size) if hidden is None else hidden
+
+class NeuronGRU(nn.GRUCell):
+    """Gated recurrent memory of every neuron, the same weights for all: with messages, a recurrent graph network.
+
+    It is torch's cell in plain operations, as :class:`FrameLSTM`. Wang et al. 2021, "Conclusion": "the development of a
+    recurrent graph neural network"; Li et al. 2015, "Gated Graph Sequence Neural Networks".
+    """
+
+    def forward(self, nodes: Tensor, state: State | None) -> tuple[Tensor, State]:  # type: ignore[override]
+        """Append each neuron's memory to its features: (n_samples, n_neurons, input_size + hidden_size)."""
+        inputs = nodes.flatten(0, 1)
+        (hidden,) = state or (inputs.new_zeros(len(inputs), self.hidden_size),)
         new = nn.functional.linear(inputs, self.weight_ih, self.bias_ih).chunk(3, dim=1)
         old = nn.functional.linear(hidden, self.weight_hh, self.bias_hh).chunk(3, dim=1)
         reset, update = torch.sigmoid(new[0] + old[0]), torch.sigmoid(new[1] + old[1])
         candidate = torch.tanh(new[2] + reset * old[2])
-        return candidate + update * (hidden - candidate)
-
-
-class FrameLSTM(nn.Module):
-    """Long short-term memory of whole frames: the LSTM before the MLP.
-
-    Parameters
-    ----------
-    n_inputs, n_hidden : int
-        Node features of all neurons together, and size of the memory.
-
-    References
-    ----------
-    Wang et al. 2021, Supplementary Information, "Model Implementation".
-    """
-
-    def __init__(self, n_inputs: int, n_hidden: int) -> None:
-        super().__init__()
-        self.cell = _LSTMCell(n_inputs, n_hidden)
-
-    def forward(self, nodes: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Map nodes (n_samples, n_neurons, n_features) to one node of the memory (n_samples, 1, n_hidden)."""
-        hidden, cell = self.cell(nodes.flatten(1), state)
-        return hidden.unsqueeze(1), (hidden, cell)
-
-
-class NeuronGRU(nn.Module):
-    """Gated recurrent memory of every neuron, the same weights for all: with messages, a recurrent graph network.
-
-    Parameters
-    ----------
-    n_inputs, n_hidden : int
-        Features of a neuron, and size of its memory.
-
-    References
-    ----------
-    Wang et al. 2021, "Conclusion": "the development of a recurrent graph neural network"; Li et al. 2015, "Gated Graph
-    Sequence Neural Networks".
-    """
-
-    def __init__(self, n_inputs: int, n_hidden: int) -> None:
-        super().__init__()
-        self.cell = _GRUCell(n_inputs, n_hidden)
-
-    def forward(self, nodes: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Append each neuron's memory to its features: (n_samples, n_neurons, n_inputs + n_hidden)."""
-        hidden = self.cell(nodes.flatten(0, 1), None if state is None else state[0])
+        hidden = candidate + update * (hidden - candidate)
         return torch.cat([nodes, hidden.unflatten(0, nodes.shape[:2])], dim=2), (hidden,)
 
 
@@ -103,13 +75,7 @@ class NeuronLinear(nn.Module):
 
 
 class NeuronLSTM(nn.Module):
-    """Long short-term memory of every neuron, each with its own weights.
-
-    Parameters
-    ----------
-    n_neurons, n_inputs, n_hidden : int
-        Number of memories, and the size of each.
-    """
+    """Long short-term memory of every neuron, each with its own weights."""
 
     def __init__(self, n_neurons: int, n_inputs: int, n_hidden: int) -> None:
         super().__init__()
@@ -120,33 +86,27 @@ class NeuronLSTM(nn.Module):
         """Map nodes (n_samples, n_neurons, n_inputs) to memories (n_samples, n_neurons, n_hidden)."""
         hidden, cell = state or (nodes.new_zeros(*nodes.shape[:2], self.n_hidden),) * 2
         let_in, forget, let_out, change = self.gates(torch.cat([nodes, hidden], dim=2)).chunk(4, dim=2)
-        cell = torch.sigmoid(forget) * cell + torch.sigmoid(let_in) * torch.tanh(change)
-        hidden = torch.sigmoid(let_out) * torch.tanh(cell)
+        hidden, cell = _remember(let_in, forget, change, let_out, cell)
         return hidden, (hidden, cell)
 
 
 class NeuronReadout(nn.Module):
     """A perceptron for each neuron, every one with its own weights ("Node MLP").
 
-    Parameters
-    ----------
-    n_neurons, n_inputs, n_outputs : int
-        Number of perceptrons, and the input and output features of each.
-    n_hidden, n_layers : int
-        Hidden features and hidden layers of each.
-    batch_norm : {"output", "before_activation"} or None
-        Where hidden features are normalised, see :class:`skworm.MLPStateClassifier`.
-
-    References
-    ----------
-    Wang et al. 2021, Supplementary Information, "Model Implementation".
+    Parameters are those of :class:`ReadoutModule`, of each perceptron. Wang et al. 2021, Supplementary Information,
+    "Model Implementation".
     """
 
     def __init__(
         self, n_neurons: int, n_inputs: int, n_outputs: int, *, n_hidden: int, n_layers: int, batch_norm: str | None
     ) -> None:
         super().__init__()
-        linear, norm = partial(NeuronLinear, n_neurons), partial(_NeuronBatchNorm, n_neurons)
+
+        def norm(n_features: int) -> nn.Module:
+            flatten, unflatten = nn.Flatten(1), nn.Unflatten(1, (n_neurons, n_features))
+            return nn.Sequential(flatten, FeatureBatchNorm(n_neurons * n_features), unflatten)
+
+        linear = partial(NeuronLinear, n_neurons)
         self.hidden = perceptron(n_inputs, n_hidden, n_layers, batch_norm, linear=linear, norm=norm)
         self.output = NeuronLinear(n_neurons, n_hidden, n_outputs)
 
@@ -155,31 +115,20 @@ class NeuronReadout(nn.Module):
         return self.output(self.hidden(nodes))
 
 
-class _NeuronBatchNorm(nn.Module):
-    def __init__(self, n_neurons: int, n_features: int) -> None:
-        super().__init__()
-        self.norm = FeatureBatchNorm(n_neurons * n_features)
-
-    def forward(self, nodes: Tensor) -> Tensor:
-        return self.norm(nodes.flatten(1)).view_as(nodes)
-
-
 class Step(nn.Module):
     """Compute how a frame changes: messages, memory and readout, the function f of equation 4.
 
     Parameters
     ----------
     messages : MessagePassing, GraphConvolution or None
-        Messages between neurons; None for a network that is blind to the graph.
+        None for a network that is blind to the graph.
     memory : torch.nn.Module or None
         Such as :class:`FrameLSTM`; None for a network that sees the last frames alone.
     readout : torch.nn.Module
         Maps nodes of shape (n_samples, n_neurons, n_features) to (n_samples, n_columns).
     """
 
-    def __init__(
-        self, messages: MessagePassing | GraphConvolution | None, memory: nn.Module | None, readout: nn.Module
-    ) -> None:
+    def __init__(self, messages: MessageModule | None, memory: nn.Module | None, readout: nn.Module) -> None:
         super().__init__()
         self.messages = messages
         self.memory = memory
@@ -197,9 +146,7 @@ class Step(nn.Module):
 
 
 class TrajectoryModule(nn.Module):
-    """Predict frame after frame, each from the ones before: X(t + 1) = X(t) + f(X(t)) (equation 5).
-
-    In training mode it predicts `train_horizon` frames, in evaluation mode `horizon`.
+    """Predict frame after frame, each from the ones before: X(t + 1) = X(t) + f(X(t)) (Wang et al. 2021, equation 5).
 
     Parameters
     ----------
@@ -210,15 +157,11 @@ class TrajectoryModule(nn.Module):
     step : Step
         The function f.
     train_horizon, horizon : int
-        Frames to predict in training, and afterwards.
+        Frames to predict in training mode, and in evaluation mode.
     linear : torch.nn.Linear or None
         A linear map of the last `burn_in` frames that is added to f.
     bounds : Tensor of shape (2, n_columns) or None
         Predicted frames are kept between these.
-
-    References
-    ----------
-    Wang et al. 2021, equations 4 and 5.
     """
 
     def __init__(
@@ -243,7 +186,7 @@ class TrajectoryModule(nn.Module):
         self.register_buffer("bounds", bounds)
 
     @property
-    def messages(self) -> MessagePassing | GraphConvolution | None:
+    def messages(self) -> MessageModule | None:
         """The messages between neurons, None where there are none."""
         return self.step.messages
 
@@ -266,7 +209,7 @@ class TrajectoryModule(nn.Module):
         frames = list(X.unflatten(1, (self.burn_in, -1)).unbind(1))
         true_frames = None if true is None else true.unflatten(1, (-1, X.shape[1] // self.burn_in))
         if self.messages is not None and self.messages.takes_group_graphs and graphs is None:
-            graphs = self.messages.weights(self.nodes(X), group)
+            graphs = self.messages.weights(self._nodes(frames), group)
         state = None
         if self.step.memory is not None:
             for frame in frames[:-1]:
@@ -285,19 +228,11 @@ class TrajectoryModule(nn.Module):
             frames = [*frames[1:], frame]
         return torch.cat(predicted, dim=1)
 
-    def group_graphs(self, X: Tensor, group: Groups) -> Tensor:
-        """Infer one graph a group of samples from their observed frames, of shape (n_groups, n_neurons, n_neurons)."""
-        if self.messages is None:
-            raise ValueError("the step of this module passes no messages, so there is no graph")
-        return self.messages.group_graphs(self.nodes(X), group)
-
-    def nodes(self, X: Tensor) -> Tensor:
-        """Return what a step sees of every neuron, from which graphs are inferred: (n_samples, n_neurons, n_features).
-
-        It is that of the last frame, where there is a memory, or of all observed frames.
-        """
-        return self._nodes(list(X.unflatten(1, (self.burn_in, -1)).unbind(1)))
+    def nodes(self, X: Tensor, group: Groups) -> tuple[Tensor, None]:
+        """Return what the first step sees of every neuron, from which graphs are inferred; no neuron is missing."""
+        return self._nodes(list(X.unflatten(1, (self.burn_in, -1)).unbind(1))), None
 
     def _nodes(self, frames: list[Tensor]) -> Tensor:
+        """Return the last frame, where there is a memory, or all frames side by side, neuron by neuron."""
         seen = frames if self.step.memory is None else frames[-1:]
         return torch.cat([frame.unflatten(1, self.frame_shape) for frame in seen], dim=2)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from numbers import Real
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
 from skworm.parameters import Count, NotNegative, ParameterObject
-from skworm.training.loop import Draws
+
+
+class Draws(NamedTuple):
+    """What one epoch drew at random."""
+
+    by_sample: dict[str, Tensor]  # Draws of single samples, of shape (n_samples, ...)
+    shared: dict[str, Tensor]  # Draws for all samples together
 
 
 class VirtualWorms(ParameterObject):
@@ -56,52 +62,24 @@ class VirtualWorms(ParameterObject):
     mixing: NotNegative = 0.0
     neuron_dropout: Annotated[float, Interval(Real, 0, 1, closed="left")] = 0.0
 
-    @property
-    def structure(self) -> Hashable:
-        """Return what virtual worms have in common whose draws are of the same kind and shape."""
-        return self.n_groups, self.mixing > 0, self.neuron_dropout > 0
+    def draw(self, n_samples: int, n_columns: int, generator: torch.Generator, signals: Sequence[Any]) -> Draws:
+        """Draw the virtual worm of each sample, and each virtual worm's gain, offset, mixing and neurons.
 
-    def __call__(
-        self,
-        X: Tensor,
-        group: Tensor,
-        generator: torch.Generator,
-        n_steps: int = 1,
-        n_node_features: int = 1,
-        signals: Sequence[str] | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return one epoch's virtual worms: samples, mixed, scaled and shifted, and the virtual worm of each.
-
-        `X` of shape (n_samples, n_steps * n_columns) holds frames, or trajectories, time-major, each frame
-        neuron-major, NaN where a neuron is missing; all frames of a trajectory have the same gain, offset and mixing.
-        Of the `n_node_features` columns of a neuron, those of the same of `signals` have the same gain and offset; by
-        default each is its own. Samples of different groups never share a virtual worm.
+        Each of the `n_columns` columns of a frame, which is neuron-major, is of one of `signals`, one for each node
+        feature; columns of a neuron that are of the same one have the same gain and offset.
         """
-        draws = self.draw(len(X), X.shape[1] // n_steps, generator, n_node_features, signals)
-        return self.apply(X, group, **draws.by_sample, **draws.shared)
-
-    def draw(
-        self,
-        n_samples: int,
-        n_columns: int,
-        generator: torch.Generator,
-        n_node_features: int = 1,
-        signals: Sequence[str] | None = None,
-    ) -> Draws:
-        """Draw the virtual worm of each sample, and each virtual worm's gain, offset, mixing and neurons."""
         on_device: Any = {"generator": generator, "device": generator.device}
         dealt = torch.randint(self.n_groups, (n_samples,), **on_device)
-        n_neurons = n_columns // n_node_features
-        names = list(range(n_node_features)) if signals is None else list(signals)
-        distinct = list(dict.fromkeys(names))
+        n_neurons = n_columns // len(signals)
+        distinct = list(dict.fromkeys(signals))
         by_signal = 2 * torch.rand(2, self.n_groups, n_neurons, len(distinct), **on_device) - 1
-        draws = by_signal[..., [distinct.index(name) for name in names]].flatten(2)
+        draws = by_signal[..., [distinct.index(signal) for signal in signals]].flatten(2)
         shared = {"gain": 1 + self.gain * draws[0], "offset": self.offset * draws[1]}
         if self.mixing:
             shared["share"] = self.mixing * torch.randn(self.n_groups, n_neurons, n_neurons, **on_device)
         if self.neuron_dropout:
             drawn = torch.rand(self.n_groups, n_neurons, **on_device)
-            shared["missing"] = (drawn < self.neuron_dropout).repeat_interleave(n_node_features, dim=1)
+            shared["missing"] = (drawn < self.neuron_dropout).repeat_interleave(len(signals), dim=1)
         return Draws({"dealt": dealt}, shared)
 
     @staticmethod
@@ -115,7 +93,12 @@ class VirtualWorms(ParameterObject):
         share: Tensor | None = None,
         missing: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return virtual worms of what was drawn; arguments and results are those of a call."""
+        """Return samples of virtual worms of what was drawn, and the virtual worm of each.
+
+        `X` of shape (n_samples, n_steps * n_columns) holds frames, or trajectories, time-major, each frame
+        neuron-major, NaN where a neuron is missing; all frames of a trajectory have the same gain, offset and mixing.
+        Samples of different groups never share a virtual worm.
+        """
         n_groups, n_columns = gain.shape
         n_steps = X.shape[1] // n_columns
         if share is not None:

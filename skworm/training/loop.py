@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from skworm.nn.blocks import MOMENTUM, FeatureBatchNorm, Groups
+from skworm.nn.blocks import FeatureBatchNorm, Groups
+from skworm.training.augmentation import Draws, VirtualWorms
 from skworm.training.process import interrupts, one_thread
 
 
@@ -45,39 +45,42 @@ Batch = tuple[dict[str, Any], Tensor]
 """Inputs of a module by name, and targets."""
 
 
-class Draws(NamedTuple):
-    """What one epoch drew at random."""
-
-    by_sample: dict[str, Tensor]  # dict of str to Tensor of shape (n_samples, ...): draws of single samples
-    shared: dict[str, Tensor]  # Draws for all samples together
-
-
-class Preparation(Protocol):
-    """Makes each epoch's own training batch.
+@dataclass(frozen=True)
+class Preparation:
+    """Makes each epoch's own training batch, of virtual worms or of samples as they are.
 
     What is random is drawn apart from what is done with it, so that many models, each with a generator of its own,
     prepare their batches as one.
     """
 
+    augmentation: VirtualWorms | None
+
     @property
     def structure(self) -> Hashable:
-        """Return what preparations have in common whose batches can be made as one."""
+        """Return what preparations have in common whose batches can be made as one: all but strengths."""
+        worms = self.augmentation
+        kind = None if worms is None else (worms.n_groups, worms.mixing > 0, worms.neuron_dropout > 0)
+        return replace(self, augmentation=None), kind
 
     @property
     def keeps_neurons(self) -> bool:
-        """Return whether every neuron is still there in the batches that it makes."""
+        """Whether every neuron is still there in the batches that it makes."""
+        return self.augmentation is None or not self.augmentation.neuron_dropout
 
     def n_groups(self, n_groups: int) -> int:
         """Return the number of groups that so many groups become."""
+        return n_groups if self.augmentation is None else n_groups * self.augmentation.n_groups
 
     def draw(self, epoch: int, n_samples: int, n_features: int, generator: torch.Generator) -> Draws:
         """Draw for one epoch; epochs count from 0."""
+        raise NotImplementedError
 
     def __call__(self, X: Tensor, group: Tensor, y: Tensor, **drawn: Tensor) -> Batch:
         """Return inputs, of which ``"group"`` is the group of each sample, and targets of the draws.
 
         Only operations that ``torch.func.vmap`` knows.
         """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -125,70 +128,61 @@ class TrainingJob:
         """Return a new generator of what `prepare` draws."""
         return torch.Generator(self.settings.device).manual_seed(self.settings.seed)
 
-    def tensors(self, rows: np.ndarray) -> WholeTensors:
-        """Return some rows on the training device, in the module's precision."""
+    def tensors(self, rows: np.ndarray, prepare: Preparation | None = None) -> WholeTensors:
+        """Return some rows on the training device, in the module's precision, and what prepares them at every epoch."""
         dtype = next(self.module.parameters()).dtype
-        weight = None if self.weight is None else self.weight[rows]
-        return WholeTensors(
-            self.X[rows], self.group[rows], self.y[rows], self.n_groups, self.settings.device, dtype, weight
-        )
+        tensors = WholeTensors(self.X[rows], self.y[rows], self.settings.device, dtype, self.group[rows], self.n_groups)
+        if self.weight is not None:
+            tensors.weight = torch.as_tensor(self.weight[rows], dtype=dtype, device=self.settings.device)
+        tensors.prepare, tensors.generator = prepare, self.generator
+        return tensors
 
 
 class WholeTensors(Dataset):
-    """Samples, groups and targets that are always handed over whole, on the training device."""
+    """Samples, groups and targets on the training device, as one batch: slicing rows costs more than the model itself.
+
+    Where ``prepare`` is set, every iteration is another epoch with a batch of its own.
+    """
+
+    weight: Tensor | None = None
+    prepare: Preparation | None = None
+    generator: torch.Generator
+    epoch = 0
 
     def __init__(
         self,
         X: np.ndarray,
-        group: np.ndarray,
         y: np.ndarray,
-        n_groups: int,
         device: str,
         dtype: torch.dtype,
-        weight: np.ndarray | None = None,
+        group: np.ndarray | None = None,
+        n_groups: int = 1,
     ) -> None:
+        index = np.zeros(len(X), dtype=int) if group is None else group
         self.X = torch.as_tensor(X, dtype=dtype, device=device)
-        index = torch.as_tensor(group, dtype=torch.long, device=device)
-        self.group = Groups(index, n_groups, complete=not np.isnan(X).any())
+        self.group = Groups(torch.as_tensor(index, device=device), n_groups, complete=not np.isnan(X).any())
         self.y = torch.as_tensor(y, device=device)
         if self.y.is_floating_point():
             self.y = self.y.to(dtype)
-        self.weight = None if weight is None else torch.as_tensor(weight, dtype=dtype, device=device)
 
     def __len__(self) -> int:
         return len(self.y)
 
-    def __getitem__(self, rows: Any) -> Batch:
-        raise TypeError("the samples are handed over whole")
-
-
-class WholeBatch:
-    """Iterate over a data set in a single step: slicing frame by frame costs more than the model itself."""
-
-    def __init__(
-        self,
-        dataset: WholeTensors,
-        batch_size: int = -1,
-        prepare: Preparation | None = None,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        self.dataset = dataset
-        self.prepare = prepare
-        self.generator = generator
-        self.epoch = 0
-
     def __iter__(self) -> Iterator[Batch]:
-        X, group, y = self.dataset.X, self.dataset.group, self.dataset.y
-        weight = {} if self.dataset.weight is None else {"weight": self.dataset.weight}
-        if self.prepare is None or self.generator is None:
-            yield {"X": X, "group": group, **weight}, y
-            return
-        draws = self.prepare.draw(self.epoch, len(X), X.shape[1], self.generator)
-        self.epoch += 1
-        inputs, y = self.prepare(X, group.index, y, **draws.by_sample, **draws.shared)
-        complete = group.complete and self.prepare.keeps_neurons
-        inputs["group"] = Groups(inputs["group"], self.prepare.n_groups(group.n_groups), complete=complete)
-        yield inputs | weight, y
+        X, group, y = self.X, self.group, self.y
+        inputs: dict[str, Any] = {"X": X, "group": group}
+        if self.prepare is not None:
+            draws = self.prepare.draw(self.epoch, len(X), X.shape[1], self.generator)
+            self.epoch += 1
+            inputs, y = self.prepare(X, group.index, y, **draws.by_sample, **draws.shared)
+            complete = group.complete and self.prepare.keeps_neurons
+            inputs["group"] = Groups(inputs["group"], self.prepare.n_groups(group.n_groups), complete=complete)
+        yield (inputs if self.weight is None else inputs | {"weight": self.weight}), y
+
+
+def one_batch(dataset: WholeTensors, batch_size: int) -> WholeTensors:
+    """Return what iterates over a data set, as skorch asks for it: the data set, in a single step."""
+    return dataset
 
 
 class WholeTensorNet(NeuralNet):
@@ -249,8 +243,8 @@ class WholeTensorNet(NeuralNet):
         if isinstance(X, Dataset):
             return X
         rows = np.array(X)
-        targets, dtype = np.zeros(len(rows)) if y is None else np.asarray(y), next(self.module_.parameters()).dtype
-        return WholeTensors(rows, np.zeros(len(rows), dtype=int), targets, 1, self.device, dtype)
+        targets = np.zeros(len(rows)) if y is None else np.asarray(y)
+        return WholeTensors(rows, targets, self.device, next(self.module_.parameters()).dtype)
 
     def infer(self, x: dict[str, Any], **fit_params: Any) -> Any:
         """Apply the module to inputs that are on its device already; skorch's own knows no groups."""
@@ -264,7 +258,7 @@ class WholeTensorNet(NeuralNet):
         return (losses.reshape(len(losses), -1).mean(1) * X["weight"]).sum() / X["weight"].sum()
 
     def run_single_epoch(
-        self, iterator: WholeBatch | None, training: bool, prefix: str, step_fn: Callable[..., Any], **fit_params: Any
+        self, iterator: WholeTensors | None, training: bool, prefix: str, step_fn: Callable[..., Any], **fit_params: Any
     ) -> None:
         """Take the one step and record its loss for the epoch at once; skorch's own needs a callback for that."""
         for batch in iterator or ():
@@ -341,15 +335,14 @@ class EpochProgress(Callback):
 
 def train(job: TrainingJob) -> NeuralNet:
     """Return the net of a job, trained with one CPU thread."""
+    net = make_net(job.module, job.loss, job.settings, _copied_callbacks(job))
+    if job.held_out.any():
+        net.train_split = predefined_split(job.tensors(job.held_out))
     with one_thread():
-        validation = predefined_split(job.tensors(job.held_out)) if job.held_out.any() else None
-        training = partial(WholeBatch, prepare=job.prepare, generator=job.generator)
-        net = make_net(job, iterator_train=training, train_split=validation)
-        net.fit(job.tensors(~job.held_out), None)
+        net.fit(job.tensors(~job.held_out, job.prepare), None)
         update_batch_norm(net.module_, job)
-    # A fitted net travels: it must not take the frames or a generator bound to a device along.
+    # A fitted net travels: it must not take the frames along.
     net.train_split = None
-    net.iterator_train = WholeBatch
     return net
 
 
@@ -364,41 +357,45 @@ def update_batch_norm(module: nn.Module, job: TrainingJob) -> None:
         return
     samples = job.tensors(np.ones(len(job.X), dtype=bool))
     module.eval()
+    momentum = norms[0].momentum
     for norm in norms:
         norm.train().momentum = 1.0
     with torch.no_grad():
         module(X=samples.X, group=samples.group)
     for norm in norms:
-        norm.eval().momentum = MOMENTUM
+        norm.eval().momentum = momentum
 
 
-def make_net(job: TrainingJob, **others: Any) -> WholeTensorNet:
-    """Return the net of a job, not yet trained; `others` are further parameters of a skorch net."""
-    settings = job.settings
-    parameters: dict[str, Any] = {"iterator_train": WholeBatch, "train_split": None, **others}
+def make_net(
+    module: nn.Module, loss: type[nn.Module], settings: TrainingSettings, callbacks: Sequence[Any] = ()
+) -> WholeTensorNet:
+    """Return the net of a module, not yet trained."""
     return WholeTensorNet(
-        job.module,
-        criterion=job.loss,
+        module,
+        criterion=loss,
         optimizer=torch.optim.Adam,
         optimizer__fused=True,
         optimizer__param_groups=[(settings.decayed, {"weight_decay": settings.weight_decay})],
         lr=settings.learning_rate,
         max_epochs=settings.max_epochs,
         batch_size=-1,
-        iterator_valid=WholeBatch,
-        callbacks=_copied_callbacks(job),
+        train_split=None,
+        iterator_train=one_batch,
+        iterator_valid=one_batch,
+        callbacks=list(callbacks),
         device=settings.device,
         verbose=settings.verbose,
-        **parameters,
     )
 
 
-def net_of_losses(job: TrainingJob, losses: dict[str, Any], best_epoch: int) -> WholeTensorNet:
-    """Return the net of a job as training leaves it, for a module that was trained elsewhere.
+def net_of_losses(
+    module: nn.Module, loss: type[nn.Module], settings: TrainingSettings, losses: dict[str, Any], best_epoch: int
+) -> WholeTensorNet:
+    """Return the net of a module that was trained elsewhere, as training leaves it.
 
     `losses` are the losses of every epoch by name, and `best_epoch`, counted from 1, is that of the module's weights.
     """
-    net = make_net(job)
+    net = make_net(module, loss, settings)
     net.has_optimizer_ = False
     net.initialize()
     dict(net.callbacks_)["best_epoch"].best_epoch_ = best_epoch

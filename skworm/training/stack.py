@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -22,10 +22,8 @@ from skworm.nn.blocks import FeatureBatchNorm, Groups
 from skworm.training.loop import (
     LEARNING_RATE_FACTOR,
     LEARNING_RATE_PATIENCE,
-    Batch,
     TrainingJob,
     TrainingSettings,
-    WholeBatch,
     net_of_losses,
     never_finite,
     train,
@@ -56,8 +54,8 @@ def bytes_of_a_model(job: TrainingJob) -> int:
     They are those of samples, parameters with what the optimizer keeps of them, and all that the backward pass needs.
     """
     module = stackable(job.module).to(job.settings.device).train()
-    samples = job.tensors(~job.held_out)
-    inputs, y = next(iter(WholeBatch(samples, prepare=job.prepare, generator=job.generator)))
+    samples = job.tensors(~job.held_out, job.prepare)
+    inputs, y = next(iter(samples))
     kept: dict[int, int] = {}
 
     def note(value: Tensor) -> Tensor:
@@ -84,11 +82,6 @@ def stackable(module: nn.Module) -> nn.Module:
     return module
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out, on a GPU or a CPU."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
 class StackedAdam:
     """:class:`torch.optim.Adam` with a learning rate and a penalty of its own for each model.
 
@@ -100,7 +93,7 @@ class StackedAdam:
 
     def __init__(self, parameters: Tensor, decay: Tensor) -> None:
         self.parameters = parameters
-        self.decay = decay if bool(decay.any()) else None
+        self.decay = decay
         self.mean = torch.zeros_like(parameters, requires_grad=False)
         self.square = torch.zeros_like(parameters, requires_grad=False)
         self.n_steps = 0
@@ -109,8 +102,7 @@ class StackedAdam:
     def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
         """Take a step, with one learning rate a model."""
         self.n_steps += 1
-        if self.decay is not None:
-            gradient = torch.addcmul(gradient, self.decay, self.parameters)
+        gradient = torch.addcmul(gradient, self.decay, self.parameters)
         self.mean.lerp_(gradient, 1 - self.betas[0])
         self.square.mul_(self.betas[1]).addcmul_(gradient, gradient, value=1 - self.betas[1])
         corrections = [1 - beta**self.n_steps for beta in self.betas]
@@ -208,14 +200,10 @@ def _can_be_stacked(job: AnyJob) -> bool:
 def _train_or_halve(jobs: list[TrainingJob]) -> list[NeuralNet | Exception]:
     if len(jobs) == 1:
         return [_train_alone(jobs[0])]
-    try:
+    # A GPU only: on a CPU a stack takes little.
+    with suppress(torch.OutOfMemoryError):
         return _Stack(jobs).train()
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    # Out of the except block, which keeps the tensors of the stack alive.
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    torch.cuda.empty_cache()
     half = len(jobs) // 2
     return _train_or_halve(jobs[:half]) + _train_or_halve(jobs[half:])
 
@@ -234,34 +222,18 @@ def _named_tensors(module: torch.nn.Module) -> dict[str, Tensor]:
 class _Batch(NamedTuple):
     """Samples of all models, padded to the same number of rows: axis 0 of every tensor is the model."""
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Tensor]  # "group" and, where rows have to be lined up, "place" are those of `groups`
     y: Tensor
     mask: Tensor  # 1 for samples, 0 for padding
     groups: Groups  # of all models
 
 
-class _Rows:
-    """Rows of all jobs, for training or for validation, padded to the same number."""
-
-    def __init__(self, jobs: list[TrainingJob], held_out: bool) -> None:
-        parts = [job.tensors(job.held_out == held_out) for job in jobs]
-        self.sizes = [len(part) for part in parts]
-        # A first axis as long as the rows tells batch normalisation that it has the rows before it, not groups.
-        self.n_rows = max(*self.sizes, jobs[0].n_groups + 1)
-        self.n_groups = jobs[0].n_groups
-        self.X = self.padded([part.X for part in parts])
-        self.y = self.padded([part.y for part in parts])
-        self.mask = self.padded([torch.ones_like(part.X[:, 0]) for part in parts])
-        # Padding is spread over the groups, so that none becomes much larger than it is.
-        spread = torch.arange(self.n_rows, device=self.X.device) % self.n_groups
-        self.group = torch.stack([torch.cat([part.group.index, spread[len(part) :]]) for part in parts])
-
-    def padded(self, values: list[Tensor]) -> Tensor:
-        """Return a stack of tensors of (n_rows, ...), each padded with zeros."""
-        stacked = values[0].new_zeros(len(values), self.n_rows, *values[0].shape[1:])
-        for model, value in enumerate(values):
-            stacked[model, : len(value)] = value
-        return stacked
+def _padded(values: list[Tensor], n_rows: int) -> Tensor:
+    """Return a stack of tensors of (n_rows, ...), each padded with zeros."""
+    stacked = values[0].new_zeros(len(values), n_rows, *values[0].shape[1:])
+    for model, value in enumerate(values):
+        stacked[model, : len(value)] = value
+    return stacked
 
 
 class _Stack:
@@ -277,11 +249,13 @@ class _Stack:
         ]
         self.line_up = any(getattr(part, "takes_group_graphs", False) for part in self.module.modules())
         self.loss = first.loss(reduction="none")
-        self.generators = [job.generator for job in jobs]
-        self.rows = _Rows(jobs, held_out=False)
-        self.prepare = [job.prepare for job in jobs if job.prepare is not None]
-        self.training = None if self.prepare else self._as_they_are(self.rows)
-        self.validation = self._as_they_are(_Rows(jobs, held_out=True)) if first.held_out.any() else None
+        self.draws = [
+            (job.prepare, int(np.count_nonzero(~job.held_out)), job.generator)
+            for job in jobs
+            if job.prepare is not None
+        ]
+        self.training = self._rows(held_out=False)
+        self.validation = self._rows(held_out=True) if first.held_out.any() else None
         tensors = [_named_tensors(job.module) for job in self.jobs]
         stacked = {name: torch.stack([own[name].detach() for own in tensors]).to(device) for name in tensors[0]}
         learned = [name for name, value in tensors[0].items() if value.requires_grad]
@@ -317,31 +291,39 @@ class _Stack:
             for model, job in enumerate(self.jobs)
         ]
 
-    def _as_they_are(self, rows: _Rows) -> _Batch:
-        return self._batch({"X": rows.X, "group": rows.group}, rows.y, rows.mask, rows.n_groups)
+    def _rows(self, held_out: bool) -> _Batch:
+        """Return the rows of all jobs for training or for validation, as they are."""
+        parts = [job.tensors(job.held_out == held_out) for job in self.jobs]
+        n_groups = self.jobs[0].n_groups
+        # A first axis as long as the rows tells batch normalisation that it has the rows before it, not groups.
+        n_rows = max(*map(len, parts), n_groups + 1)
+        # Padding is spread over the groups, so that none becomes much larger than it is.
+        spread = torch.arange(n_rows, device=parts[0].X.device) % n_groups
+        group = torch.stack([torch.cat([part.group.index, spread[len(part) :]]) for part in parts])
+        mask = _padded([torch.ones_like(part.X[:, 0]) for part in parts], n_rows)
+        X, y = _padded([part.X for part in parts], n_rows), _padded([part.y for part in parts], n_rows)
+        return self._batch({"X": X, "group": group}, y, mask, n_groups)
 
-    def _batch(self, inputs: dict[str, Tensor], y: Tensor, mask: Tensor, n_groups: int) -> _Batch:
+    def _batch(self, inputs: dict[str, Any], y: Tensor, mask: Tensor, n_groups: int) -> _Batch:
         groups = Groups(inputs["group"], n_groups)
-        return _Batch(inputs, y, mask, groups.line_up() if self.line_up else groups)
+        if self.line_up:
+            groups = groups.line_up()
+            inputs = inputs | {"place": groups.place}
+        return _Batch(inputs, y, mask, groups)
 
     def _prepared(self, epoch: int) -> _Batch:
-        rows, n_features = self.rows, self.rows.X.shape[2]
-        draws = [
-            own.draw(epoch, size, n_features, generator)
-            for own, size, generator in zip(self.prepare, rows.sizes, self.generators, strict=True)
-        ]
-        drawn = {name: rows.padded([draw.by_sample[name] for draw in draws]) for name in draws[0].by_sample}
+        """Return every model's own training batch of an epoch."""
+        rows = self.training
+        X, group, prepare = rows.inputs["X"], rows.inputs["group"], self.draws[0][0]
+        draws = [own.draw(epoch, n_samples, X.shape[2], generator) for own, n_samples, generator in self.draws]
+        drawn = {name: _padded([draw.by_sample[name] for draw in draws], X.shape[1]) for name in draws[0].by_sample}
         drawn |= {name: torch.stack([draw.shared[name] for draw in draws]) for name in draws[0].shared}
-
-        def prepare(X: Tensor, group: Tensor, y: Tensor, drawn: dict[str, Tensor]) -> Batch:
-            return self.prepare[0](X, group, y, **drawn)
-
-        inputs, y = vmap(prepare)(rows.X, rows.group, rows.y, drawn)
-        return self._batch(inputs, y, rows.mask, self.prepare[0].n_groups(rows.n_groups))
+        inputs, y = vmap(lambda X, group, y, drawn: prepare(X, group, y, **drawn))(X, group, rows.y, drawn)
+        return self._batch(inputs, y, rows.mask, prepare.n_groups(rows.groups.n_groups))
 
     def _step(self, epoch: int, optimizer: StackedAdam, learning_rate: Tensor) -> Tensor:
         self.module.train()
-        losses = self._losses(self._prepared(epoch) if self.training is None else self.training)
+        losses = self._losses(self._prepared(epoch) if self.draws else self.training)
         # Models share no parameter, so the gradient of the sum is that of each.
         (gradient,) = torch.autograd.grad(losses.sum(), self.flat)
         optimizer.step(gradient, learning_rate)
@@ -353,18 +335,15 @@ class _Stack:
         return self._losses(batch)
 
     def _losses(self, batch: _Batch) -> Tensor:
-        def loss_of_one(
-            state: dict[str, Tensor], inputs: dict[str, Tensor], y: Tensor, mask: Tensor, place: dict[str, Tensor]
-        ) -> Tensor:
-            group = replace(batch.groups, index=inputs["group"], weight=mask, place=place.get("place"))
+        def loss_of_one(state: dict[str, Tensor], inputs: dict[str, Tensor], y: Tensor, mask: Tensor) -> Tensor:
+            index, place = inputs.pop("group"), inputs.pop("place", None)
+            group = replace(batch.groups, index=index, weight=mask, place=place)
             state = state | dict.fromkeys(self.norms, mask)
-            outputs = functional_call(self.module, state, (), {**inputs, "group": group})
-            losses = self.loss(outputs, y).reshape(len(y), -1).mean(1)
-            return (losses * mask).sum() / mask.sum()
+            losses = self.loss(functional_call(self.module, state, (), {**inputs, "group": group}), y)
+            return (losses.reshape(len(y), -1).mean(1) * mask).sum() / mask.sum()
 
         state = self._unflattened(self.flat) | self.constants
-        place = {} if batch.groups.place is None else {"place": batch.groups.place}
-        return vmap(loss_of_one)(state, batch.inputs, batch.y, batch.mask, place)
+        return vmap(loss_of_one)(state, batch.inputs, batch.y, batch.mask)
 
     def _unflattened(self, flat: Tensor) -> dict[str, Tensor]:
         parts = flat.split(self.sizes, dim=1)
@@ -372,11 +351,9 @@ class _Stack:
 
     def _decay(self) -> Tensor:
         """Return the penalty on the square of every parameter of every model."""
-        rows = []
-        for job in self.jobs:
-            decayed = [fnmatch(name, job.settings.decayed) for name in self.shapes]
-            rows.append(np.repeat(np.where(decayed, job.settings.weight_decay, 0.0), self.sizes))
-        return torch.tensor(np.stack(rows), dtype=self.flat.dtype, device=self.flat.device)
+        decayed = np.repeat([fnmatch(name, self.jobs[0].settings.decayed) for name in self.shapes], self.sizes)
+        decay = np.outer([job.settings.weight_decay for job in self.jobs], decayed)
+        return torch.tensor(decay, dtype=self.flat.dtype, device=self.flat.device)
 
     @torch.no_grad()
     def _remember(self, better: Tensor) -> None:
@@ -385,10 +362,10 @@ class _Stack:
             torch.where(better.view(-1, *[1] * (best.dim() - 1)), self.constants[name], best, out=best)
 
     def _net(self, model: int, losses: dict[str, list[float]], best_epoch: int) -> NeuralNet:
-        best = self._unflattened(self.best_flat) | self.best_constants
-        net = net_of_losses(self.jobs[model], losses, best_epoch)
+        job, best = self.jobs[model], self._unflattened(self.best_flat) | self.best_constants
+        net = net_of_losses(job.module, job.loss, job.settings, losses, best_epoch)
         net.module_.load_state_dict({name: value[model] for name, value in best.items()})
-        update_batch_norm(net.module_, self.jobs[model])
+        update_batch_norm(net.module_, job)
         return net
 
 

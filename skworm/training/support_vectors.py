@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from itertools import combinations, groupby
 from typing import NamedTuple
 
@@ -15,31 +15,17 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-KERNELS = ("rbf", "linear", "poly", "sigmoid")
+KERNELS: Mapping[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
+    "rbf": lambda products, left, right, gamma: torch.exp(gamma * (2 * products - left - right)),
+    "linear": lambda products, left, right, gamma: products,
+    "poly": lambda products, left, right, gamma: (gamma * products) ** 3,
+    "sigmoid": lambda products, left, right, gamma: torch.tanh(gamma * products),
+}
+"""Kernels of samples, from their scalar products, squared norms of either side, and gamma.
 
-
-@dataclass(frozen=True)
-class Kernel:
-    """A kernel, as a function of scalar products: rows of it then need one matrix product."""
-
-    name: str = "rbf"
-    degree: int = 3
-    coef0: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.name not in KERNELS:
-            raise ValueError(f"kernel={self.name!r} must be one of {list(KERNELS)}")
-
-    def __call__(self, products: Tensor, left: Tensor, right: Tensor, gamma: Tensor) -> Tensor:
-        """Compute the kernel of samples whose scalar products are known."""
-        if self.name == "rbf":
-            return torch.exp(gamma * (2 * products - left - right))
-        if self.name == "poly":
-            return (gamma * products + self.coef0) ** self.degree
-        if self.name == "sigmoid":
-            return torch.tanh(gamma * products + self.coef0)
-        return products
-
+They are those of scikit-learn with the defaults of what SVMStateClassifier does not set. As functions of scalar
+products, rows of them need one matrix product.
+"""
 
 # As in libsvm: the curvature along a direction in which the kernel is flat, or not positive.
 _LEAST_CURVATURE = 1e-12
@@ -57,7 +43,7 @@ class SupportVectorJob:
     codes: np.ndarray  # array of int, shape (n_samples,): class of each sample, from 0; every class has samples
     C: np.ndarray  # array of shape (n_samples,): penalty of each sample, above 0
     gamma: float  # Kernel coefficient, 0 or greater
-    kernel: Kernel
+    kernel: str  # One of KERNELS
     device: str
 
     def pairs(self) -> list[Pair]:
@@ -72,12 +58,16 @@ class SupportVectorJob:
         return pairs
 
 
-class Pair(NamedTuple):
+@dataclass(eq=False)
+class Pair:
     """A problem: the rows of two classes of a job, and 1 for those of the first and -1 for those of the second."""
 
     job: SupportVectorJob
     rows: np.ndarray
     signs: np.ndarray
+    coef: np.ndarray = field(init=False)  # Solution: a coefficient for each row
+    rho: float = field(init=False)  # Solution: negative intercept
+    n_iter: int = field(init=False)  # Steps taken
 
 
 @dataclass
@@ -103,13 +93,13 @@ class Problems:
     @classmethod
     def start(cls, pairs: Sequence[Pair]) -> Problems:
         """Return problems whose coefficients are all 0."""
-        kernel, device = pairs[0].job.kernel, pairs[0].job.device
+        kernel, device = KERNELS[pairs[0].job.kernel], pairs[0].job.device
 
         def padded(arrays: Iterable[np.ndarray]) -> Tensor:
             return pad_sequence([torch.as_tensor(array) for array in arrays], batch_first=True).to(device)
 
-        X = padded(job.X[rows] for job, rows, _ in pairs)
-        bound = padded(job.C[rows] * signs for job, rows, signs in pairs)
+        X = padded(pair.job.X[pair.rows] for pair in pairs)
+        bound = padded(pair.job.C[pair.rows] * pair.signs for pair in pairs)
         squares = X.square().sum(dim=2)
         gamma = torch.tensor([[pair.job.gamma] for pair in pairs], dtype=X.dtype, device=device)
         return cls(
@@ -128,19 +118,19 @@ class Problems:
     def __len__(self) -> int:
         return len(self.problem)
 
-    def select(self, rows: Tensor) -> Problems:
+    def select(self, chosen: Tensor) -> Problems:
         """Return some of the problems, without the columns that none of them uses."""
-        n_columns = int((self.lower < self.upper).sum(dim=1)[rows].amax()) if len(rows) else 1
-        chosen = {field.name: getattr(self, field.name)[rows] for field in fields(self)}
-        return Problems(**{name: value if value.ndim == 1 else value[:, :n_columns] for name, value in chosen.items()})
+        n_columns = int((self.lower < self.upper).sum(dim=1)[chosen].amax()) if bool(chosen.any()) else 1
+        values = {field.name: getattr(self, field.name)[chosen] for field in fields(self)}
+        return Problems(**{name: value if value.ndim == 1 else value[:, :n_columns] for name, value in values.items()})
 
-    def kernel_rows(self, column: Tensor, kernel: Kernel) -> Tensor:
+    def kernel_rows(self, column: Tensor, kernel: str) -> Tensor:
         """Compute the kernel of one sample of every problem with all of its samples, in libsvm's single precision."""
         one = self.X.gather(1, column[:, :, None].expand(-1, 1, self.X.shape[2]))
         products = torch.bmm(self.X, one.transpose(1, 2))[:, :, 0]
-        return kernel(products, self.squares.gather(1, column), self.squares, self.gamma).float()
+        return KERNELS[kernel](products, self.squares.gather(1, column), self.squares, self.gamma).float()
 
-    def step(self, kernel: Kernel, tol: float) -> Tensor:
+    def step(self, kernel: str, tol: float) -> Tensor:
         """Move two samples of every problem that is not solved, and return which problems are not."""
         best, i = torch.where(self.coef < self.upper, self.gradient, -torch.inf).max(dim=1, keepdim=True)
         violation = torch.where(self.coef > self.lower, best - self.gradient, -torch.inf)
@@ -173,34 +163,29 @@ class Problems:
         greatest = torch.where(movable & (self.coef <= self.lower), self.gradient, -torch.inf).amax(dim=1)
         return -torch.where(n_free > 0, mean, (least + greatest) / 2)
 
-    def solutions(self) -> Iterator[Solution]:
-        """Return the solution of each problem."""
+    def write_into(self, pairs: Sequence[Pair]) -> None:
+        """Give the pairs that the problems were made of their solutions; rho is NaN where the kernel overflows."""
         finite = (self.gradient.isfinite() | (self.lower == self.upper)).all(dim=1)
-        values = (self.rho(), self.n_iter, finite)
-        return map(Solution, self.coef.cpu().numpy(), *(value.tolist() for value in values))
+        rho = torch.where(finite, self.rho(), torch.nan)
+        values = (self.problem.tolist(), self.coef.cpu().numpy(), rho.tolist(), self.n_iter.tolist())
+        for number, coef, own_rho, n_iter in zip(*values, strict=True):
+            pair = pairs[number]
+            pair.coef, pair.rho, pair.n_iter = coef[: len(pair.rows)], own_rho, n_iter
 
 
-class Solution(NamedTuple):
-    """Coefficients of the samples of a problem and of its padding, negative intercept, steps, and no overflow."""
-
-    coef: np.ndarray
-    rho: float
-    n_iter: int
-    finite: bool
-
-
-def solve(problems: Problems, kernel: Kernel, tol: float, max_iter: int) -> Iterator[tuple[Problems, bool]]:
-    """Take steps until all problems are solved, and yield them as they leave, with whether they are solved."""
-    n_steps = 0
+@torch.inference_mode()
+def solve(pairs: Sequence[Pair], tol: float, max_iter: int) -> int:
+    """Take steps of all pairs at once until they are solved, and return how many are not after so many steps."""
+    problems, kernel, n_steps = Problems.start(pairs), pairs[0].job.kernel, 0
     while len(problems) and n_steps < max_iter:
         for _ in range(min(_STEPS_BETWEEN_CHECKS, max_iter - n_steps)):
             unsolved = problems.step(kernel, tol)
             n_steps += 1
         if not bool(unsolved.all()):
-            yield problems.select(torch.nonzero(~unsolved)[:, 0]), True
-            problems = problems.select(torch.nonzero(unsolved)[:, 0])
-    if len(problems):
-        yield problems, False
+            problems.select(~unsolved).write_into(pairs)
+            problems = problems.select(unsolved)
+    problems.write_into(pairs)
+    return len(problems)
 
 
 class SupportVectors(NamedTuple):
@@ -226,19 +211,11 @@ def fit_support_vectors(
     whose kernel overflows stands an error.
 
     Fan, Chen & Lin 2005, "Working set selection using second order information for training support vector machines",
-    JMLR 6, 1889-1918: WSS 2. Chang & Lin 2011, "LIBSVM: a library for support vector machines", section 4.1.
+    WSS 2; Chang & Lin 2011, "LIBSVM: a library for support vector machines", section 4.1.
     """
     pairs_of = [job.pairs() for job in jobs]
     pairs = [pair for own in pairs_of for pair in own]
-    solutions: dict[int, Solution] = {}
-    unsolved = 0
-    for numbers in _batches(pairs):
-        kernel = pairs[numbers[0]].job.kernel
-        with torch.inference_mode():
-            for part, solved in solve(Problems.start([pairs[number] for number in numbers]), kernel, tol, max_iter):
-                own = [numbers[problem] for problem in part.problem.tolist()]
-                solutions.update(zip(own, part.solutions(), strict=True))
-                unsolved += 0 if solved else len(part)
+    unsolved = sum(solve(batch, tol, max_iter) for batch in _batches(pairs))
     if unsolved:
         warnings.warn(
             f"{unsolved} of {len(pairs)} support vector machines are not solved to tol={tol} after {max_iter} steps; "
@@ -246,38 +223,32 @@ def fit_support_vectors(
             ConvergenceWarning,
             stacklevel=2,
         )
-    ends = np.cumsum([len(own) for own in pairs_of])
-    return [
-        _machines(own, [solutions[number] for number in range(end - len(own), end)])
-        for own, end in zip(pairs_of, ends, strict=True)
-    ]
+    return [_machines(job, own) for job, own in zip(jobs, pairs_of, strict=True)]
 
 
-def _batches(pairs: Sequence[Pair]) -> Iterator[list[int]]:
+def _batches(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
     """Divide pairs into batches of one kernel and number of features, and of like size, that fit into memory."""
 
-    def kind(number: int) -> str:
-        job = pairs[number].job
-        return repr((job.kernel, job.device, job.X.shape[1]))
+    def kind(pair: Pair) -> tuple[str, str, int]:
+        return pair.job.kernel, pair.job.device, pair.job.X.shape[1]
 
-    ordered = sorted(range(len(pairs)), key=lambda number: (kind(number), len(pairs[number].rows)))
+    ordered = sorted(pairs, key=lambda pair: (kind(pair), len(pair.rows)))
     for alike in (list(group) for _, group in groupby(ordered, kind)):
-        job, n_samples = pairs[alike[-1]].job, len(pairs[alike[-1]].rows)
+        job, n_samples = alike[-1].job, len(alike[-1].rows)
         free = torch.cuda.mem_get_info()[0] if job.device == "cuda" else psutil.virtual_memory().available
         size = max(1, int(_SHARE_OF_MEMORY * free / (8 * n_samples * (job.X.shape[1] + _TENSORS))))
         yield from (alike[start : start + size] for start in range(0, len(alike), size))
 
 
-def _machines(pairs: Sequence[Pair], solutions: Sequence[Solution]) -> SupportVectors | ValueError:
-    """Return the machines of a job from the solutions of its pairs."""
-    job = pairs[0].job
-    if not all(solution.finite for solution in solutions):
-        return ValueError(f"the {job.kernel.name} kernel overflows; scale the features of X, for example to [0, 1]")
+def _machines(job: SupportVectorJob, pairs: Sequence[Pair]) -> SupportVectors | ValueError:
+    """Return the machines of a job from its pairs, which are solved."""
+    rho = np.array([pair.rho for pair in pairs])
+    if np.isnan(rho).any():
+        return ValueError(f"the {job.kernel} kernel overflows; scale the features of X, for example to [0, 1]")
     dual_coef = np.zeros((len(pairs), len(job.X)))
-    for row, pair, solution in zip(dual_coef, pairs, solutions, strict=True):
-        row[pair.rows] = solution.coef[: len(pair.rows)]
-    rho, n_iter = ([getattr(solution, name) for solution in solutions] for name in ("rho", "n_iter"))
-    return SupportVectors(dual_coef, np.array(rho), np.array(n_iter))
+    for row, pair in zip(dual_coef, pairs, strict=True):
+        row[pair.rows] = pair.coef
+    return SupportVectors(dual_coef, rho, np.array([pair.n_iter for pair in pairs]))
 
 
 _SAMPLES_A_CHUNK = 4096
@@ -288,25 +259,22 @@ def decision_values(
     vectors: np.ndarray,
     dual_coef: np.ndarray,
     rho: np.ndarray,
-    gamma: float = 1.0,
+    gamma: float,
     *,
-    kernel: Kernel,
-    device: str = "cpu",
+    kernel: str,
+    device: str,
 ) -> np.ndarray:
     """Compute the decision values of the machines of a job, an ndarray of shape (n_pairs, n_samples).
 
     They are positive where a machine finds the first class of its pair. `vectors` are the samples that the machines
     were fitted to, or those of them with a coefficient other than 0; the others are of :class:`SupportVectors`.
     """
-    decisions = np.empty((len(rho), len(X)))
     with torch.inference_mode():
-        right, weights, coefficient = (
-            torch.tensor(array, dtype=torch.float64, device=device) for array in (vectors, dual_coef, gamma)
+        left, right, weights, coefficient = (
+            torch.tensor(array, dtype=torch.float64, device=device) for array in (X, vectors, dual_coef, gamma)
         )
-        for start in range(0, len(X), _SAMPLES_A_CHUNK):
-            rows = slice(start, start + _SAMPLES_A_CHUNK)
-            left = torch.tensor(X[rows], dtype=torch.float64, device=device)
-            squares = (left.square().sum(dim=1, keepdim=True), right.square().sum(dim=1))
-            similarity = kernel(left @ right.T, *squares, coefficient)
-            decisions[:, rows] = (weights @ similarity.T).cpu().numpy()
-    return decisions - np.asarray(rho)[:, None]
+        squares, decisions = right.square().sum(dim=1), []
+        for rows in left.split(_SAMPLES_A_CHUNK):
+            similarity = KERNELS[kernel](rows @ right.T, rows.square().sum(dim=1, keepdim=True), squares, coefficient)
+            decisions.append(weights @ similarity.T)
+    return torch.cat(decisions, dim=1).cpu().numpy() - np.asarray(rho)[:, None]

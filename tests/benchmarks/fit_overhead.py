@@ -21,7 +21,7 @@ from skworm.datasets import load_recordings, make_worms
 from skworm.frames import PAPER_NEURONS, make_frames
 from skworm.frames.index import window_of_rows
 from skworm.nn import Groups
-from skworm.training import held_out_windows
+from skworm.training.loop import held_out_windows
 
 
 def bare_loop(module, X, y, held_out, epochs, augmentation):

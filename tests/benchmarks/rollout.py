@@ -21,7 +21,7 @@ from torch import nn
 
 from skworm import GNNTrajectoryRegressor
 from skworm.nn import Groups
-from skworm.training import one_thread
+from skworm.training.process import one_thread
 
 _LARGEST_BARE_LOOP = 12e9
 _STEPS, _NODE_FEATURES = 8, 2

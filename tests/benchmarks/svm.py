@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from sklearn.svm import SVC
 
-from skworm import WormGroupKFold
+from skworm import SVMStateClassifier, WormGroupKFold
 from skworm.datasets import load_recordings, make_worms
-from skworm.estimators.svm import PairwiseSVC
 from skworm.frames import PAPER_NEURONS, make_frames
-from skworm.training import decision_values, fit_support_vectors
+from skworm.training.support_vectors import decision_values, fit_support_vectors
 
 
 def fit_libsvm(X, codes, folds, C):
@@ -27,8 +26,9 @@ def fit_libsvm(X, codes, folds, C):
 
 
 def jobs_of(X, codes, folds, C, device):
-    machine = PairwiseSVC(C=C, kernel="rbf", gamma="scale", class_weight=None, device=device)
-    return [machine.job(X[train], codes[train]) for train, _ in folds]
+    model = SVMStateClassifier(C=C)
+    model._solver_device = lambda: device
+    return [model.training_job(X[train], codes[train]) for train, _ in folds]
 
 
 def fit_batch(X, codes, folds, C, device):
@@ -44,7 +44,7 @@ def seconds(function, *arguments):
 def largest_difference(X, machines, jobs, fitted):
     found = []
     for machine, job, (dual_coef, rho, _) in zip(machines, jobs, fitted, strict=True):
-        ours = decision_values(X, job.X, dual_coef, rho, job.gamma, kernel=job.kernel)
+        ours = decision_values(X, job.X, dual_coef, rho, job.gamma, kernel=job.kernel, device="cpu")
         theirs = machine.decision_function(X).reshape(len(X), -1).T
         found.append(np.abs((-1 if len(ours) == 1 else 1) * ours - theirs).max())
     return max(found)

@@ -11,7 +11,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from skworm import GNNStateClassifier, MLPStateClassifier
-from skworm.training import train_together
+from skworm.training.stack import train_together
 
 
 def jobs_of(estimator, n_fits, n_frames, n_neurons):
