@@ -230,7 +230,8 @@ def bouts_in_seconds(table: pd.DataFrame) -> pd.DataFrame:
         step = np.median(np.diff(time)) if len(time) > 1 else 0.0
         bouts = bouts_of(rows["state"].to_numpy(), np.cumsum(follows_a_gap(time)))
         start = time[bouts.start]
-        end = np.where(bouts.closes, time[bouts.stop - 1] + step, np.append(time, np.nan)[bouts.stop])
+        closes = np.append(bouts.opens[1:], True)
+        end = np.where(closes, time[bouts.stop - 1] + step, np.append(time, np.nan)[bouts.stop])
         columns = {"worm": worm, "state": bouts.state, "start": start, "end": end, "duration": end - start}
         tables.append(pd.DataFrame({**columns, "n_frames": bouts.n_frames}))
     return pd.concat(tables, ignore_index=True)

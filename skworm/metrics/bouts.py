@@ -15,7 +15,7 @@ from skworm.frames.index import check_frames_differ, check_same_order, frame_of_
 from skworm.recording import UNKNOWN
 
 
-class _Bouts(NamedTuple):
+class Bouts(NamedTuple):
     """Bouts in order of time, from row `start` to before `stop`; one that `opens` its stretch has an unseen onset."""
 
     start: np.ndarray
@@ -30,14 +30,14 @@ class _Bouts(NamedTuple):
         return self.stop - self.start
 
 
-def _cut(states: np.ndarray, stretch: np.ndarray) -> _Bouts:
+def bouts_of(states: np.ndarray, stretch: np.ndarray) -> Bouts:
     """Cut frames, in order of time, where the state or the stretch changes."""
     opens = np.append(True, stretch[1:] != stretch[:-1])
     start = np.flatnonzero(opens | np.append(True, states[1:] != states[:-1]))
-    return _Bouts(start, np.append(start[1:], len(states)), states[start], opens[start], stretch[start])
+    return Bouts(start, np.append(start[1:], len(states)), states[start], opens[start], stretch[start])
 
 
-def _bouts_of_worms(y_true: Any, y_pred: Any, worm: Any) -> Iterator[tuple[Any, _Bouts, _Bouts]]:
+def _bouts_of_worms(y_true: Any, y_pred: Any, worm: Any) -> Iterator[tuple[Any, Bouts, Bouts]]:
     """Yield each worm with its true and its predicted bouts, both cut where the true states have a gap."""
     true, predicted = same_frames(y_true, y_pred, "state", str)
     worms = worms_of(y_true, worm)
@@ -49,7 +49,7 @@ def _bouts_of_worms(y_true: Any, y_pred: Any, worm: Any) -> Iterator[tuple[Any, 
     stretch = np.repeat(np.arange(len(stretches)), list(map(len, stretches)))
     for name in pd.unique(worms[rows]):
         own = worms[rows] == name
-        yield name, *(_cut(states[rows[own]], stretch[own]) for states in (true, predicted))
+        yield name, *(bouts_of(states[rows[own]], stretch[own]) for states in (true, predicted))
 
 
 def worms_of(states: Any, worm: Any) -> np.ndarray:
@@ -94,7 +94,7 @@ def frames_a_second(fps: float | Mapping[Any, float], worm: Any) -> float:
     return check_positive("fps", fps[worm] if isinstance(fps, Mapping) else fps, "frames a second")
 
 
-def _match_onsets(true: _Bouts, predicted: _Bouts, *, fps: float, tolerance: float) -> dict[str, float]:
+def _match_onsets(true: Bouts, predicted: Bouts, *, fps: float, tolerance: float) -> dict[str, float]:
     """Compare when the bouts of a worm begin; see :func:`score_bouts`."""
     seen, found = ~true.opens, ~predicted.opens & (predicted.state != UNKNOWN)
     delay = predicted.start[found] - true.start[seen][:, None]
@@ -233,7 +233,7 @@ def score_bouts(
     return pd.DataFrame(list(rows.values()), index=pd.Index(rows, name="worm"))
 
 
-def _segment_f1(true: _Bouts, predicted: _Bouts, threshold: float) -> float:
+def _segment_f1(true: Bouts, predicted: Bouts, threshold: float) -> float:
     """Return the F1 score over the bouts of a worm; see :func:`segment_f1`."""
     taken = np.zeros(len(true.state), dtype=bool)
     for start, stop, state in zip(predicted.start, predicted.stop, predicted.state, strict=True):
@@ -246,7 +246,7 @@ def _segment_f1(true: _Bouts, predicted: _Bouts, threshold: float) -> float:
     return 2 * float(taken.sum()) / (len(true.state) + (predicted.state != UNKNOWN).sum())
 
 
-def _dwell_time_distance(true: _Bouts, predicted: _Bouts) -> float:
+def _dwell_time_distance(true: Bouts, predicted: Bouts) -> float:
     """Return the distance between bout durations in frames; see :func:`score_bouts`."""
     distances = []
     for state in np.unique(true.state):
