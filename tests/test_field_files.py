@@ -286,23 +286,6 @@ def test_names_that_a_terminal_or_a_spreadsheet_obeys_are_refused(name):
             Recording(**values)
 
 
-def test_links_to_other_files_are_refused(tmp_path):
-    secret = tmp_path / "secret"
-    secret.write_bytes(TRACES.tobytes())
-    for number in range(2):
-        path = write_h5(tmp_path / f"w{number}.h5")
-        with h5py.File(path, "a") as file:
-            del file["gcamp/trace_array_original"]
-            if number:
-                file["gcamp/trace_array_original"] = h5py.ExternalLink(str(secret), "/a")
-            else:
-                file.create_dataset(
-                    "gcamp/trace_array_original", TRACES.shape, float, external=[(str(secret), 0, TRACES.nbytes)]
-                )
-        with pytest.raises(ValueError, match=f"w{number}.*trace_array_original.*cop"):
-            load_recordings(path)
-
-
 def test_compressed_text_without_end_is_refused(tmp_path):
     with gzip.open(tmp_path / "w.csv.gz", "wb") as file:
         for _ in range(40):
