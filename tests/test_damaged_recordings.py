@@ -143,7 +143,7 @@ def test_references_to_references_to_references_are_refused(tmp_path):
             cells = np.full((1, 50), node.ref, dtype=object)
             node = file.create_dataset(f"cells/{level}", data=cells, dtype=h5py.ref_dtype)
         file.create_dataset("w/IDs", data=np.array([[node.ref]] * 2, dtype=object), dtype=h5py.ref_dtype)
-    with pytest.raises(ValueError, match=r"a\.mat: .*references lead to more"):
+    with pytest.raises(ValueError, match=r"a\.mat: .*more than the file holds"):
         load_recordings(path)
 
 
@@ -213,17 +213,6 @@ def test_small_files_that_would_fill_the_memory_are_refused(name, write, problem
     write(tmp_path / name)
     with pytest.raises(ValueError, match=rf"{name}: .*{problem}"):
         read(tmp_path / name)
-
-
-def test_an_error_passes_on_no_control_characters(tmp_path):
-    path = tmp_path / "\x1b[2Ja.nwb"
-    with h5py.File(path, "w") as file:
-        series = file.create_group("\x1b]0;title\x07")
-        series.attrs["neurodata_type"] = "RoiResponseSeries"
-        series["data"] = np.zeros((3, 2))
-    with pytest.raises(ValueError, match=r"a\.nwb: the series .*title") as caught:
-        load_recordings(path)
-    assert str(caught.value).isprintable()
 
 
 def test_a_bad_file_ends_the_reading_of_a_folder_and_inspect_shows_the_others(tmp_path):

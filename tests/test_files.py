@@ -211,9 +211,9 @@ def text(content: str):
     [
         ("a.npz", lambda path: None, "does not exist; check the path"),
         ("a.txt", text("x"), r"'\.txt' is not a supported format; convert it to one of \.npz"),
-        ("a.npz", text("x"), "not a whole .npz archive.*write it again"),
-        ("a.npz", truncate, "not a whole .npz archive.*write it again"),
-        ("a.npz", damage, "file is damaged.*copy or write it again"),
+        ("a.npz", text("x"), "truncated or damaged.*copy it again"),
+        ("a.npz", truncate, "truncated or damaged.*copy it again"),
+        ("a.npz", damage, "truncated or damaged.*copy it again"),
         ("a.npz", lambda path: np.savez(path, traces=np.zeros((3, 2))), r"\['neuron_names', 'fps'\] are missing"),
         ("a.npz", savez(neuron_names=np.array(["AVAL", None])), "no pickled objects.*save_recordings"),
         ("a.npz", savez(neuron_names=["AVAL", "AVAL"]), r"neuron names repeat: \['AVAL'\]; give each"),

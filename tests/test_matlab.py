@@ -409,5 +409,5 @@ def test_sizes_that_contradict_each_other_are_refused(tmp_path):
     place = content.index((5).to_bytes(4, "little") + (2).to_bytes(4, "little"))
     for rows in (4, 6, 2**30, 2**31):
         path.write_bytes(content[:place] + rows.to_bytes(4, "little") + content[place + 4 :])
-        with pytest.raises(ValueError, match=r"a\.mat: the MATLAB file is truncated or damaged .*(numbers|shape)"):
+        with pytest.raises(ValueError, match=r"a\.mat: .*truncated or damaged.*(numbers|shape)"):
             load_recordings(path)

@@ -166,11 +166,6 @@ def check_names(names: Iterable[str], n_frames: int) -> None:
         )
 
 
-def printable(text: str) -> str:
-    """Return a text whose control characters are written out, so that a terminal does not obey them."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
-
-
 def check_expansion(unpacked: int, packed: int) -> int:
     """Return how many bytes a file may unpack to; raise ValueError where it unpacks to more."""
     limit = _SMALLEST_LIMIT + _MOST_EXPANSION * packed

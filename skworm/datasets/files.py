@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from skworm.atomic import atomic_path
-from skworm.datasets.conventions import check_expansion, printable, states_of_codes, translate_states
+from skworm.datasets.conventions import check_expansion, states_of_codes, translate_states
 from skworm.datasets.labs import KEYS, read_neuron_names, read_wormwideweb
 from skworm.datasets.matlab import read_matlab
 from skworm.datasets.nwb import read_nwb
@@ -278,14 +278,17 @@ def _read_file(
         if suffix in (".json", ".h5"):
             return [read_wormwideweb(path, dataset=folder, fps=fps, neuron_names=names)]
         return [read_table(path, dataset=folder, fps=fps, columns=columns)]
-    except ValueError as error:
-        raise ValueError(printable(f"{path}: {error}")) from error
     except (PermissionError, FileNotFoundError, ImportError):
         raise
-    # The parsers of the formats fail in many ways on bytes that were flipped or cut off.
     except Exception as error:
-        problem = f"the file is damaged, or its layout is not known ({type(error).__name__}: {error})"
-        raise ValueError(printable(f"{path}: {problem}; copy or write it again")) from error
+        # A plain ValueError says what to do; on bytes that are wrong the parsers of the formats fail in many ways.
+        problem = str(error)
+        if type(error) is not ValueError:
+            problem = (
+                f"the file is truncated or damaged, or has another format ({type(error).__name__}: {error}); copy it "
+                "again, or write it as the page on files says"
+            )
+        raise ValueError(f"{path}: {problem}") from error
 
 
 def _dataset_of(path: Path, dataset: str | None) -> str:
@@ -293,20 +296,16 @@ def _dataset_of(path: Path, dataset: str | None) -> str:
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    if not zipfile.is_zipfile(path):
-        raise ValueError(
-            "this is not a whole .npz archive: it is truncated or has another format; copy or write it again"
-        )
-    try:
-        with path.open("rb") as file:
-            _check_sizes(file)
-            with np.load(file, allow_pickle=False) as archive:
+    with path.open("rb") as file:
+        _check_sizes(file)
+        with np.load(file, allow_pickle=False) as archive:
+            try:
                 return {name: archive[name] for name in archive.files}
-    except ValueError as error:
-        raise ValueError(
-            f"an array cannot be read ({error}); write plain arrays of numbers and text, no pickled objects, for "
-            "example with save_recordings"
-        ) from error
+            except ValueError as error:
+                raise ValueError(
+                    f"an array cannot be read ({error}); write plain arrays of numbers and text, no pickled objects, "
+                    "for example with save_recordings"
+                ) from error
 
 
 def _check_sizes(file: BinaryIO) -> None:

@@ -155,10 +155,7 @@ def _read_hdf5(path: Path) -> dict[str, Any]:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"this is not a whole JSON file ({error}); download it again") from error
+    content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise ValueError(f"the file holds a JSON {type(content).__name__}, and the object of one worm is expected")
     return content

@@ -39,7 +39,6 @@ _FOUR_STATES = ["reversal", "forward", "quiescence", "turn"]
 # Recordings with a stimulus, WT_Stim of Kato et al. 2015, number these states and do not name them.
 _STATES_WITH_STIMULUS = ["forward", "reverse", "sustained_reverse", "turn"]
 _DEEPEST = 10
-_MOST_VALUES = 1_000_000
 _MATRIX, _COMPRESSED = 14, 15
 _CELL, _STRUCT, _OBJECT, _CHAR, _OPAQUE = 1, 2, 3, 4, 17
 _NUMBERS = range(6, 16)
@@ -62,7 +61,7 @@ def read_matlab(path: Path, *, dataset: str) -> list[Recording]:
       beside a ``stimulus`` are forward, reverse, sustained reverse, turn. A frame without any flag, or with the number
       NaN, is unknown.
     """
-    worms = _worms_of(_find_struct(read_matlab_values(path, _ALL_FIELDS)))
+    worms = _worms_of(_find_struct(_variables(path)))
     names = _worm_names(worms, path.stem)
     return [_recording(name, worm, dataset, str(path)) for name, worm in zip(names, worms, strict=True)]
 
@@ -249,94 +248,52 @@ def _states_from_flags(flags: Mapping[str, Any], n_frames: int) -> np.ndarray:
     return states_of_flags(list(columns), np.column_stack(list(columns.values())))
 
 
-def read_matlab_values(path: Path, fields: Collection[str]) -> dict[str, Any]:
+def _variables(path: Path) -> dict[str, Any]:
     """Return the variables of a MATLAB file by name.
 
     A struct becomes a dict, a cell array or struct array a list in column-major order, text a str (several rows of
     text a list), numbers a 2-D array in MATLAB's orientation. Variables, and fields of structs, that are not among
-    `fields` become None. Version 7.3 stores a struct array as a struct of cells, and it is read as such.
+    `_ALL_FIELDS` become None. Version 7.3 stores a struct array as a struct of cells, and it is read as such.
     """
     import h5py
 
-    try:
-        if h5py.is_hdf5(path):
-            with open_hdf5(path) as file:
-                reader = _HDF5Reader(file)
-                nodes = {name: node for name, node in file.items() if not name.startswith("#")}
-                return {name: reader.variable(name, node, fields) for name, node in nodes.items()}
-        content = path.read_bytes()
-        if content.startswith(b"MATLAB 5.0 MAT-file"):
-            return _version_5_variables(content, fields)
-    except _StringArrayError as error:
-        raise ValueError(str(error)) from error
-    except (LookupError, OSError, RuntimeError, ValueError, struct.error, zlib.error) as error:
-        raise ValueError(f"the MATLAB file is truncated or damaged ({error}); copy it again") from error
-    raise ValueError(
-        "this is not a MATLAB file of version 5 or 7.3, or a truncated one; copy it again, or save it in MATLAB with "
-        "the option -v7.3"
-    )
+    if not h5py.is_hdf5(path):
+        return _version_5_variables(path.read_bytes(), _ALL_FIELDS)
+    with open_hdf5(path) as file:
+        return {name: _hdf5_variable(name, node) for name, node in file.items() if not name.startswith("#")}
 
 
-class _StringArrayError(Exception):
-    """A MATLAB string array, whose texts HDF5 does not hold in a known form."""
+def _hdf5_variable(name: str, node: Any) -> Any:
+    import h5py
+
+    if name in _ALL_FIELDS:
+        return _hdf5_value(node)
+    if isinstance(node, h5py.Group):
+        return {field: _hdf5_value(child) if field in _ALL_FIELDS else None for field, child in node.items()}
+    return None
 
 
-def _refuse(is_wrong: bool, problem: str) -> None:
-    if is_wrong:
-        raise ValueError(problem)
+def _hdf5_value(node: Any) -> Any:
+    """Return the value of a node and of all that it refers to, each time anew, so that circles end in too much read."""
+    import h5py
 
-
-class _HDF5Reader:
-    """Values of a file of version 7.3, each data set read once however many references lead to it."""
-
-    def __init__(self, file: Any) -> None:
-        self.file = file
-        self.known: dict[Any, tuple[Any, int]] = {}
-        self.n_values = 0
-
-    def variable(self, name: str, node: Any, fields: Collection[str]) -> Any:
-        """Return a variable, or None if neither it nor a field of it is among `fields`."""
-        import h5py
-
-        if name not in fields and isinstance(node, h5py.Group):
-            return {field: self.value(child) if field in fields else None for field, child in node.items()}
-        return self.value(node) if name in fields else None
-
-    def value(self, node: Any, depth: int = 0) -> Any:
-        """Return the value of a node, and of all that it refers to."""
-        _refuse(depth > _DEEPEST, f"values stand within each other more than {_DEEPEST} times")
-        _refuse(node is None, "a link leads to nothing")
-        if node.id in self.known:
-            value, n_values = self.known[node.id]
-            self.n_values += n_values
-        else:
-            before = self.n_values
-            self.n_values += 1
-            value = self._read(node, depth)
-            self.known[node.id] = value, self.n_values - before
-        _refuse(self.n_values > _MOST_VALUES, f"references lead to more than {_MOST_VALUES} values")
-        return value
-
-    def _read(self, node: Any, depth: int) -> Any:
-        import h5py
-
-        if isinstance(node, h5py.Group):
-            return {name: self.value(child, depth + 1) for name, child in node.items()}
-        matlab_class = text_of(node.attrs.get("MATLAB_class", ""))
-        if matlab_class == "string":
-            raise _StringArrayError(
-                f"{node.name} is a MATLAB string array, which version 7.3 stores in a form of its own; save a cell "
-                "array of characters instead: names = cellstr(names)"
-            )
-        if node.attrs.get("MATLAB_empty", 0):
-            return {"char": "", "cell": []}.get(matlab_class, np.empty((0, 0)))
-        if h5py.check_ref_dtype(node.dtype) is not None:
-            references = read_dataset(node).ravel()
-            return [self.value(self.file[item], depth + 1) if item else np.empty((0, 0)) for item in references]
-        values = np.atleast_2d(read_dataset(node).T)
-        if matlab_class == "char" or (not matlab_class and values.dtype == np.uint16):
-            return _text(["".join(map(chr, row)) for row in values])
-        return values
+    if isinstance(node, h5py.Group):
+        return {name: _hdf5_value(child) for name, child in node.items()}
+    matlab_class = text_of(node.attrs.get("MATLAB_class", ""))
+    if matlab_class == "string":
+        raise ValueError(
+            f"{node.name} is a MATLAB string array, which version 7.3 stores in a form of its own; save a cell array "
+            "of characters instead: names = cellstr(names)"
+        )
+    if node.attrs.get("MATLAB_empty", 0):
+        return {"char": "", "cell": []}.get(matlab_class, np.empty((0, 0)))
+    if h5py.check_ref_dtype(node.dtype) is not None:
+        cells = read_dataset(node).ravel()
+        return [_hdf5_value(node.file[cell]) if cell else np.empty((0, 0)) for cell in cells]
+    values = np.atleast_2d(read_dataset(node).T)
+    if matlab_class == "char" or (not matlab_class and values.dtype == np.uint16):
+        return _text(["".join(map(chr, row)) for row in values])
+    return values
 
 
 def _text(rows: list[str]) -> str | list[str]:
@@ -345,14 +302,22 @@ def _text(rows: list[str]) -> str | list[str]:
     return rows[0] if rows else ""
 
 
+def _refuse(is_wrong: bool, problem: str) -> None:
+    if is_wrong:
+        raise struct.error(problem)
+
+
 # Version 5 is read here because scipy.io.loadmat, and so pymatreader, trusts the sizes that a file declares: a crafted
 # file crashes the interpreter or takes all memory. The codes are those of The MathWorks, "MAT-File Format".
 
 
 def _version_5_variables(content: bytes, fields: Collection[str]) -> dict[str, Any]:
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
-    if order is None:
-        raise ValueError("the header does not declare the order of bytes")
+    if order is None or not content.startswith(b"MATLAB 5.0 MAT-file"):
+        raise ValueError(
+            "this is not a MATLAB file of version 5 or 7.3, or a truncated one; copy it again, or save it in MATLAB "
+            "with the option -v7.3"
+        )
     variables = {}
     unpacked = 0
     for kind, data in _elements(content[128:], order):
@@ -403,8 +368,8 @@ def _version_5_array(data: bytes, order: str, fields: Collection[str] | None = N
     if array_class == _OPAQUE and kinds[:4] == [6, 1, 1, 1]:
         return _not_plain(elements[1][1], fields)
     dimensions = elements[1][1] if kinds[:2] == [6, 5] and len(elements) > 2 else b""
-    if not dimensions or len(dimensions) % 4 or kinds[2] not in (1, 2, 16):
-        raise ValueError("an array has no flags, no dimensions or no name")
+    is_bare = not dimensions or len(dimensions) % 4 or kinds[2] not in (1, 2, 16)
+    _refuse(bool(is_bare), "an array has no flags, no dimensions or no name")
     shape = tuple(np.frombuffer(dimensions, f"{order}i4").tolist())
     _refuse(min(shape) < 0 or len(shape) < 2, f"an array has the shape {shape}")
     name, rest = elements[2][1].decode("latin-1"), elements[3:]
@@ -425,7 +390,7 @@ def _version_5_array(data: bytes, order: str, fields: Collection[str] | None = N
 def _not_plain(name: bytes, fields: Collection[str] | None) -> tuple[str, None]:
     text = name.decode("latin-1")
     if fields is None or text in fields:
-        raise TypeError(f"{text or 'a field'} is an object, a function or sparse; save full numbers, text and cells")
+        raise ValueError(f"{text or 'a field'} is an object, a function or sparse; save full numbers, text and cells")
     return text, None
 
 
@@ -433,8 +398,8 @@ def _version_5_numbers(
     elements: list[tuple[int, bytes]], shape: tuple[int, ...], order: str, is_complex: bool
 ) -> np.ndarray:
     parts = [np.frombuffer(data, order + _TYPES[kind]) for kind, data in elements if kind in _TYPES]
-    if [len(part) for part in parts] != [math.prod(shape)] * (1 + is_complex) or len(parts) < len(elements):
-        raise ValueError(f"an array of {math.prod(shape)} numbers holds {[len(data) for _, data in elements]} bytes")
+    is_wrong = [len(part) for part in parts] != [math.prod(shape)] * (1 + is_complex) or len(parts) < len(elements)
+    _refuse(is_wrong, f"an array of {math.prod(shape)} numbers holds {[len(data) for _, data in elements]} bytes")
     values = parts[0] + 1j * parts[1] if is_complex else parts[0]
     return values.reshape(shape, order="F")
 
@@ -451,12 +416,12 @@ def _version_5_text(elements: list[tuple[int, bytes]], shape: tuple[int, ...], o
 def _version_5_struct(
     elements: list[tuple[int, bytes]], shape: tuple[int, ...], order: str, fields: Collection[str] | None, depth: int
 ) -> Any:
-    if [kind for kind, _ in elements[:2]] != [5, 1] or len(elements[0][1]) != 4:
-        raise ValueError("a struct does not name its fields")
+    is_nameless = [kind for kind, _ in elements[:2]] != [5, 1] or len(elements[0][1]) != 4
+    _refuse(is_nameless, "a struct does not name its fields")
     width = struct.unpack(f"{order}i", elements[0][1])[0]
     text = elements[1][1]
-    if width < 1 or len(text) % width:
-        raise ValueError(f"the names of a struct's fields have {len(text)} bytes, not a multiple of {width}")
+    is_wrong = width < 1 or len(text) % width > 0
+    _refuse(is_wrong, f"the names of a struct's fields have {len(text)} bytes, not a multiple of {width}")
     names = [text[start : start + width].partition(b"\0")[0].decode("latin-1") for start in range(0, len(text), width)]
     n_structs = math.prod(shape) if names else 0
     items = iter(_items(elements[2:], n_structs * len(names)))
@@ -471,6 +436,6 @@ def _version_5_struct(
 
 
 def _items(elements: list[tuple[int, bytes]], n_items: int) -> list[bytes]:
-    if len(elements) != n_items or any(kind != _MATRIX for kind, _ in elements):
-        raise ValueError(f"an array of {n_items} cells or fields holds {len(elements)}")
+    is_wrong = len(elements) != n_items or any(kind != _MATRIX for kind, _ in elements)
+    _refuse(is_wrong, f"an array of {n_items} cells or fields holds {len(elements)}")
     return [data for _, data in elements]
