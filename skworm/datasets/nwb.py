@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from skworm.datasets.conventions import (
-    check_names,
     frame_rate,
     frames_first,
     one_name_each,
@@ -221,9 +220,8 @@ def _read_states(
         own_time = None if texts is None else _times_of(node, len(texts))
         if texts is None or (own_time is None and len(texts) != len(time)):
             continue
-        check_names(texts, max(len(texts), len(time)))
         place = np.arange(len(time)) if own_time is None else np.searchsorted(own_time, time, "right") - 1
-        return np.where(place >= 0, np.array(texts, dtype=str)[np.maximum(place, 0)], UNKNOWN)
+        return np.where(place >= 0, np.array(texts, dtype=object)[np.maximum(place, 0)], UNKNOWN)
     for node in _behavioral_series(groups):
         if _EVENTS.search(node.name.rpartition("/")[2]):
             pairs = read_dataset(node["data"])
@@ -250,7 +248,6 @@ def _intervals(table: Any) -> list[tuple[float, float, str]]:
 
 
 def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> np.ndarray:
-    check_names((state for _, _, state in intervals), len(time))
     for interval in intervals:
         if np.isnan(interval[0]):
             raise ValueError(f"the interval {interval} has no start; write it")
@@ -269,7 +266,7 @@ def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> n
             both = f"{states[holder[frame]]!r} and {state!r}"
             raise ValueError(f"frame {frame} is in the states {both} at once; correct the intervals")
         holder[within] = number
-    return np.where(holder < 0, UNKNOWN, states[holder]).astype(str)
+    return np.where(holder < 0, UNKNOWN, states[holder])
 
 
 def _behavioral_series(groups: list[Any]) -> Iterator[Any]:

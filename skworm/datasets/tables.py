@@ -16,8 +16,6 @@ import pandas as pd
 
 from skworm.datasets.conventions import (
     check_expansion,
-    check_names,
-    check_traces,
     frame_rate,
     states_of_flags,
     translate_states,
@@ -167,8 +165,7 @@ def _texts(column: pd.Series) -> np.ndarray:
     texts = column.astype(object).where(column.notna(), UNKNOWN)
     if all(re.fullmatch(r"-?\d+(\.0*)?", str(text)) for text in texts if text != UNKNOWN):
         texts = texts.map(lambda text: str(text).partition(".")[0])
-    check_names(map(str, texts), len(texts))
-    return texts.to_numpy(dtype=str)
+    return texts.to_numpy(dtype=object)
 
 
 def _with_time(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -245,7 +242,6 @@ def _check_rows(text: str, separator: str) -> list[str]:
             f"column {header.index('') + 1} has no name; name it, or write the table without an index "
             "(to_csv(..., index=False))"
         )
-    check_traces(len(header))
     if several := repeated(header):
         raise ValueError(f"the columns {several} repeat; give each neuron one column")
     is_blank = False
@@ -285,7 +281,6 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     from pyarrow import parquet
 
     about = parquet.read_metadata(path)
-    check_traces(about.num_columns)
     stored = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
     check_expansion(max(stored, 8 * about.num_rows * about.num_columns), path.stat().st_size)
     # A text that repeats stays one text.
