@@ -165,11 +165,11 @@ def test_saving_overwrites_only_when_told(tmp_path):
 
 
 def test_nothing_is_left_when_writing_breaks_off(tmp_path, monkeypatch):
-    def break_off(file: object, **arrays: object) -> None:
-        file.write(b"half")
+    def break_off(path: Path, **arrays: object) -> None:
+        path.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(np, "savez_compressed", break_off)
+    monkeypatch.setattr(np, "savez", break_off)
     with pytest.raises(OSError, match="disk full"):
         save_recordings(make_worm(), tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,3 +152,9 @@ def check_expansion(unpacked: int, packed: int) -> int:
     if unpacked > limit:
         raise ValueError("it unpacks to far more than recordings do; write it again without compression")
     return limit
+
+
+def check_archive(path: Path) -> None:
+    """Raise ValueError where a ZIP archive unpacks to far more than it is."""
+    with zipfile.ZipFile(path) as archive:
+        check_expansion(sum(info.file_size for info in archive.infolist()), path.stat().st_size)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
-import zipfile
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from numpy.lib import format as npy
 
 from skworm.atomic import atomic_path
-from skworm.datasets.conventions import check_expansion, states_of_codes, translate_states
+from skworm.datasets.conventions import check_archive, states_of_codes, translate_states
 from skworm.datasets.labs import KEYS, read_neuron_names, read_wormwideweb
 from skworm.datasets.matlab import read_matlab
 from skworm.datasets.nwb import read_nwb
@@ -27,7 +23,6 @@ from skworm.recording import STATES, Recording, repeated
 _SUFFIXES = (".npz", ".mat", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx", ".nwb", ".h5", ".json")
 _REQUIRED = ("traces", "neuron_names", "fps")
 _BEHAVIOR_PREFIX = "behavior_"
-_MOST_ARRAYS = 1000
 
 
 def load_recordings(
@@ -180,14 +175,9 @@ def save_recordings(
             raise FileExistsError(f"{path} exists; pass overwrite=True to replace it, or another folder")
     target.mkdir(parents=True, exist_ok=True)
     for worm, path in zip(worms, paths, strict=True):
+        # Not compressed: mostly-NaN traces would become so small that reading takes the file for a bomb.
         with atomic_path(path) as temporary:
-            for write in (np.savez_compressed, np.savez):
-                with temporary.open("wb") as file:
-                    write(file, **_arrays_of(worm))
-                # Mostly-NaN traces compress so much that the file would be refused as a decompression bomb.
-                with temporary.open("rb") as file, suppress(ValueError):
-                    _check_sizes(file)
-                    break
+            np.savez(temporary, **_arrays_of(worm))
     return paths
 
 
@@ -296,34 +286,15 @@ def _dataset_of(path: Path, dataset: str | None) -> str:
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    with path.open("rb") as file:
-        _check_sizes(file)
-        with np.load(file, allow_pickle=False) as archive:
-            try:
-                return {name: archive[name] for name in archive.files}
-            except ValueError as error:
-                raise ValueError(
-                    f"an array cannot be read ({error}); write plain arrays of numbers and text, no pickled objects, "
-                    "for example with save_recordings"
-                ) from error
-
-
-def _check_sizes(file: BinaryIO) -> None:
-    """Raise ValueError where an archive unpacks to far more than it is, or an array to more than it holds."""
-    with zipfile.ZipFile(file) as archive:
-        if len(archive.infolist()) > _MOST_ARRAYS:
-            raise ValueError(f"it holds {len(archive.infolist())} arrays, far more than a recording has")
-        n_bytes = 0
-        for info in archive.infolist():
-            with archive.open(info) as member:
-                is_first = npy.read_magic(member) == (1, 0)
-                shape, _, dtype = (npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0)(member)
-            if math.prod(shape) * dtype.itemsize > info.file_size:
-                raise ValueError(f"{info.filename} declares the shape {shape}, more than the file holds")
-            # All numbers become 64-bit ones.
-            n_bytes += math.prod(shape) * max(dtype.itemsize, 8)
-        check_expansion(n_bytes, os.fstat(file.fileno()).st_size)
-    file.seek(0)
+    check_archive(path)
+    with np.load(path, allow_pickle=False) as archive:
+        try:
+            return {name: archive[name] for name in archive.files}
+        except ValueError as error:
+            raise ValueError(
+                f"an array cannot be read ({error}); write plain arrays of numbers and text, no pickled objects, for "
+                "example with save_recordings"
+            ) from error
 
 
 def _states_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
