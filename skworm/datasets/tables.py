@@ -46,21 +46,12 @@ def read_table(
     """Read one worm from a table with one row a frame.
 
     Text may end in ``.gz``, and may separate columns by semicolons, with decimal commas. Of a workbook the first sheet
-    is read. Clocks are left out, well-known signals such
-    as ``velocity`` and columns of nothing but 0 and 1 are behaviour or, named after states, states; every other column
-    beside ``time`` (seconds), ``state`` and ``behavior:<name>`` is a trace.
+    is read. Clocks are left out, well-known signals such as ``velocity`` and columns of nothing but 0 and 1 are
+    behaviour or, named after states, states; every other column beside ``time`` (seconds), ``state`` and
+    ``behavior:<name>`` is a trace.
     """
-    table = _with_time(_read(path, columns or {}), columns or {})
     worm = re.sub(r"(\.gz|\.[^.]*(\.gz)?)$", "", path.name, flags=re.IGNORECASE)
-    return recording_of_table(table, worm=worm, dataset=dataset, fps=fps, columns=columns, source=str(path))
-
-
-def columns_of_roles(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, list[str]]:
-    """Return the columns of a table that are not traces, by their role; names are those of the file."""
-    table = _with_time(_read(path, columns or {}), columns or {})
-    renamed = _renamed(table, columns or {})
-    found = dict(zip(renamed.columns, table.columns, strict=True))
-    return {role: [found[name] for name in names] for role, names in _with_roles(renamed)[1].items()}
+    return _recording(_read(path, columns or {}), columns or {}, fps, worm, dataset, str(path))
 
 
 def _read(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -70,17 +61,11 @@ def _read(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     return _parse(_text_of_workbook(path) if suffix == ".xlsx" else _text_of(path), columns.get(_STATE, _STATE))
 
 
-def recording_of_table(
-    table: pd.DataFrame,
-    *,
-    worm: str,
-    dataset: str = "",
-    fps: float | None = None,
-    columns: Mapping[str, str] | None = None,
-    source: str = "",
+def _recording(
+    table: pd.DataFrame, columns: Mapping[str, str], fps: float | None, worm: str, dataset: str, source: str
 ) -> Recording:
-    """Return the recording of a table with one row a frame and the columns of :func:`read_table`."""
-    table, roles = _with_roles(_renamed(table, columns or {}))
+    given = _renamed(_with_time(table, columns), columns)
+    table = _with_roles(given)
     behavior = [name for name in table.columns if name.startswith(_BEHAVIOR_PREFIX)]
     neurons = [name for name in table.columns if name not in (_TIME, _STATE, *behavior)]
     if table.empty or not neurons:
@@ -100,7 +85,7 @@ def recording_of_table(
     elif fps is None:
         raise ValueError(
             f"there is no column 'time', so the frame rate is unknown; pass fps=... in frames a second, or name the "
-            f"column by columns={{'time': ...}}, one of {[*roles['ignored'], *table.columns[:4]]} ..."
+            f"column by columns={{'time': ...}}, one of {list(given.columns[:5])} ..."
         )
     return Recording(
         worm=worm,
@@ -115,38 +100,37 @@ def recording_of_table(
     )
 
 
-def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """Return the table with the roles of columns that are not traces in their names, whatever their case, and by role.
+def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table without clocks, with the roles of columns that are not traces in their names.
 
     Otherwise a clock would be taken for a neuron that knows the time of each frame, and a velocity or a state for one
     that knows what the worm does.
     """
-    words = {name: name.strip().lower().replace(" ", "_") for name in table.columns}
-    times = [name for word in _TIMES for name, own in words.items() if own == word][:1]
-    own_states = [name for name, word in words.items() if word == _STATE]
-    roles_of = {**dict.fromkeys(times, _TIME), **dict.fromkeys(own_states, _STATE)}
-    named = {name: role for name, role in roles_of.items() if role not in table.columns}
-    table = table.rename(columns=named)
-    words |= {_TIME: _TIME, _STATE: _STATE}
+    for role, wanted in ((_TIME, _TIMES), (_STATE, (_STATE,))):
+        found = [name for word in wanted for name in table.columns if _word(name) == word]
+        if found and role not in found:
+            table = table.rename(columns={found[0]: role})
     flags = [name for name in table.columns if _is_flag(table[name], name)]
-    states = [name for name in flags if words[name] != _STATE and translate_states([words[name]])[0] in STATES]
+    states = [name for name in flags if name != _STATE and translate_states([_word(name)])[0] in STATES]
     if len(states) > 1 and _STATE not in table.columns:
-        found = states_of_flags(states, table[states].astype(object).fillna(0).to_numpy(dtype=float))
-        table = table.assign(**{_STATE: found.astype(object)}).drop(columns=states)
-        own_states, states = states, []
+        own = states_of_flags(states, table[states].astype(object).fillna(0).to_numpy(dtype=float))
+        table, states = table.assign(**{_STATE: own}).drop(columns=states), []
     others = [name for name in table.columns if name not in (_TIME, _STATE)]
-    clocks = [name for name in others if words[name] in _CLOCKS]
     signals = [
         name
         for name in others
         if name.startswith(_BEHAVIOR_PREFIX)
         or name in states
-        or _is_signal(words[name])
+        or _is_signal(_word(name))
         or (name in flags and table[name].nunique() > 1)
     ]
     signal_of = {name: f"{_BEHAVIOR_PREFIX}{name.removeprefix(_BEHAVIOR_PREFIX)}" for name in signals}
-    roles = {"time": times, "states": own_states, "behavior": signals, "ignored": clocks}
-    return table.drop(columns=clocks).rename(columns=signal_of), roles
+    clocks = [name for name in others if _word(name) in _CLOCKS]
+    return table.drop(columns=clocks).rename(columns=signal_of)
+
+
+def _word(name: str) -> str:
+    return name.strip().lower().replace(" ", "_")
 
 
 def _is_flag(column: pd.Series, name: str) -> bool:
@@ -362,5 +346,4 @@ def as_recording(
         raise TypeError(
             f"table is a {type(table).__name__}; pass a pandas DataFrame, or make a Recording of arrays yourself"
         )
-    source, table = type(table).__name__, _with_time(table, columns or {})
-    return recording_of_table(table, worm=worm, dataset=dataset, fps=fps, columns=columns, source=source)
+    return _recording(table, columns or {}, fps, worm, dataset, type(table).__name__)
