@@ -58,6 +58,13 @@ def test_a_clock_is_not_a_trace(clock, tmp_path):
     assert load_recordings(tmp_path / "a.csv")[0].neurons == ("AVAL", "RID")
 
 
+def test_a_second_clock_is_not_a_trace():
+    assert as_recording(table(**{"Time [s]": np.arange(N_FRAMES), "TIME": np.arange(N_FRAMES)}), "a").neurons == (
+        "AVAL",
+        "RID",
+    )
+
+
 def test_the_row_number_is_not_a_trace():
     assert as_recording(table(), "a").neurons == ("AVAL", "RID")
     assert as_recording(table().drop(columns="time"), "a", fps=3.0).neurons == ("AVAL", "RID")

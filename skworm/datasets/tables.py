@@ -30,7 +30,7 @@ _TIME = "time"
 _STATE = "state"
 _BEHAVIOR_PREFIX = "behavior:"
 _TIMES = (_TIME, "time_(s)", "time_[s]", "time_s", "time_(sec)")
-_CLOCKS = ("index", "frame", "frames", "frame_number", "frame_no", "t", "time_(s)", "time_s", "seconds", "timestamp")
+_CLOCKS = ("index", "frame", "frames", "frame_number", "frame_no", "t", "seconds", "timestamp")
 _SIGNALS = (
     *("velocity", "speed", "stimulus", "stim", "temperature", "temp", "x", "y", "z", "pos", "position", "curvature"),
     *("angle", "head", "head_angle", "body_angle", "angular_velocity", "reversal", "reversals", "direction", "light"),
@@ -125,7 +125,7 @@ def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
         or (name in flags and table[name].nunique() > 1)
     ]
     signal_of = {name: f"{_BEHAVIOR_PREFIX}{name.removeprefix(_BEHAVIOR_PREFIX)}" for name in signals}
-    clocks = [name for name in others if _word(name) in _CLOCKS]
+    clocks = [name for name in others if _word(name) in (*_TIMES, *_CLOCKS)]
     return table.drop(columns=clocks).rename(columns=signal_of)
 
 
