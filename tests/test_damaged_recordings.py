@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.io import savemat
 from test_formats import atanas, write_nwb
-from test_matlab import write
+from test_matlab import write_v73
 
 from skworm.datasets import hdf5, load_recordings, make_worms, save_recordings
 from skworm.datasets.summary import inspect_recordings
@@ -41,9 +42,11 @@ def contents(tmp_path_factory):
         except ImportError:
             continue
         write_one(paths[name])
-    for version in ("v5", "v73"):
-        struct = {"traces": worm.traces, "IDs": list(worm.neurons), "fps": np.array([[3.0]])}
-        paths[version] = write(folder / f"{version}.mat", version, {"worm": struct})
+    struct = {"traces": worm.traces, "IDs": list(worm.neurons), "fps": np.array([[3.0]])}
+    paths["v73"] = write_v73(folder / "v73.mat", {"worm": struct})
+    # Compressed, as MATLAB writes it: scipy dies of some wrong bits in arrays that have no checksum.
+    paths["v5"] = folder / "v5.mat"
+    savemat(paths["v5"], {"worm": struct | {"IDs": np.array(worm.neurons, dtype=object)}}, do_compression=True)
     return {name: (path.suffix, path.read_bytes()) for name, path in paths.items() if path.exists()}
 
 

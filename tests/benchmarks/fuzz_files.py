@@ -41,7 +41,8 @@ def write_all(folder):
     table["state"] = worm.states
     save_recordings(worm, folder)
     next(folder.glob("*.npz")).rename(folder / "npz")
-    savemat(folder / "a.mat", {"worm": {"traces": traces, "IDs": np.array(names, dtype=object), "fps": worm.fps}})
+    struct = {"traces": traces, "IDs": np.array(names, dtype=object), "fps": worm.fps}
+    savemat(folder / "a.mat", {"worm": struct}, do_compression=True)
     (folder / "a.mat").rename(folder / "mat")
     for name, write in {
         "csv": lambda path: table.to_csv(path, index=False),
