@@ -201,7 +201,7 @@ def write_parquet(path, n_rows):
     ("name", "write", "problem"),
     [
         ("a.npz", lambda path: savez(path, traces=np.zeros((3_000_000, 1))), "unpacks to far more"),
-        ("a.npz", lambda path: savez(path, labels=np.zeros(99, int), state_names=["turn"]), "labels.* shape"),
+        ("a.npz", lambda path: savez(path, labels=np.zeros(99, int), state_names=["turn"]), "states has shape"),
         ("a.npz", lambda path: long_state(path), "100000 letters"),
         ("a.npz", lambda path: savez(path, traces=np.zeros((3, 1), "M8[s]")), "traces are datetime64"),
         ("a.csv", lambda path: path.write_text("AVAL,state\n0," + "x" * 10**5 + 200 * "\n1,turn"), "100000 letters"),

@@ -222,7 +222,7 @@ def text(content: str):
         (
             "a.npz",
             savez(labels=[0, 1], state_names=["fwd", "slow"]),
-            "labels.* have the shape .2,.",
+            r"states has shape \(2,\), but there are 3 frames",
         ),
         ("a.npz", savez(labels=[0, 2, 0], state_names=["fwd", "slow"]), "state 2 at frame 1 .*count from 0"),
         ("a.npz", savez(labels=[0, -1, 0], state_names=["fwd", "slow"]), "state -1 at frame 1 .*count from 0"),
@@ -280,7 +280,7 @@ def test_a_worm_of_which_little_was_measured_is_written_and_read(tmp_path):
 
 
 def test_shapes_of_names_and_rate_are_checked(tmp_path):
-    for names, fps in (([["AVAL"]], 3.0), (["AVAL"], [3.0, 3.0])):
-        np.savez(tmp_path / "a.npz", traces=np.zeros((5, 1)), neuron_names=np.array(names), fps=fps)
-        with pytest.raises(ValueError, match="write one name for each neuron"):
+    for names, fps, problem in ((["AVAL", "RID"], 3.0, "2 neuron names"), (["AVAL"], [3.0, 3.0], "write one number")):
+        np.savez(tmp_path / "a.npz", traces=np.zeros((5, 1)), neuron_names=np.array([names]), fps=fps)
+        with pytest.raises(ValueError, match=problem):
             load_recordings(tmp_path)

@@ -217,7 +217,7 @@ def test_other_json_in_a_folder_is_not_a_recording(tmp_path):
     [
         ({"trace_original": None, "trace_array": None}, r"there are no traces: one of the fields \('trace_original'"),
         ({"trace_original": [[1.0], [1.0, 2.0]]}, "trace_original holds something other than lists of numbers"),
-        ({"max_t": 39, "timestamp_confocal": None}, "fit 4 neuron names and 39 frames neither"),
+        ({"max_t": 39, "timestamp_confocal": None}, "4 lists of 40 values, for 4 neurons and 39 frames"),
         ({"labeled": {"x": {"label": "AVAL"}}}, "the labels are expected to map"),
         ({"reversal_events": [[31, 41]]}, "the reversal from frame 31 to 41 is outside of 40 frames"),
         ({"reversal_events": [1, 2]}, "reversal_events has the shape"),

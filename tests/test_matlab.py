@@ -358,7 +358,7 @@ def test_absent_and_empty_fields(tmp_path, version):
         (small(fps=np.ones((1, 3))), "worm 'a': fps has 3 values; save one"),
         (small(tracesDif=np.zeros((3, 2))), r"worm 'a': derivatives of shape \(3, 2\) fit .* neither"),
         (small(States=column([1] * 6)), "worm 'a': the states are numbers without names; save 'States_key'"),
-        (small(FourStates=column([1] * 5)), "worm 'a': FourStates have 5 values for 6 frames; save one"),
+        (small(FourStates=column([1] * 5)), r"worm 'a': states has shape \(5,\), but there are 6 frames"),
         (small(FourStates=column([1, 2, 5, 1, 1, 1])), "worm 'a': state 5 at frame 2 is none of.*save its name"),
         (small(FourStates=column([1, 0, 4, 1, 1, 1])), "worm 'a': state 0 at frame 1 is none of.*save its name"),
         (small(FourStates=column([1, 1.5, 4, 1, 1, 1])), "worm 'a': state 1.5 at frame 1 is none of.*save its"),

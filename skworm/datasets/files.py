@@ -192,11 +192,8 @@ def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
         )
     if arrays["traces"].dtype.kind not in "biuf":
         raise ValueError(f"the traces are {arrays['traces'].dtype}; write numbers")
-    if arrays["neuron_names"].ndim != 1 or arrays["fps"].size != 1:
-        raise ValueError(
-            f"the names of neurons have the shape {arrays['neuron_names'].shape}, fps {arrays['fps'].shape}; write "
-            "one name for each neuron, (n_neurons,), and one number"
-        )
+    if arrays["fps"].size != 1:
+        raise ValueError(f"fps has the shape {arrays['fps'].shape}; write one number of frames a second")
     texts = {"worm": path.stem, "source": str(path)}
     texts |= {name: str(arrays[name].item()) for name in ("worm", "dataset", "source") if name in arrays}
     if not texts.get("dataset") and (dataset is not None or "dataset" not in texts):
@@ -204,7 +201,7 @@ def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
     signals = {name: values for name, values in arrays.items() if name.startswith(_BEHAVIOR_PREFIX)}
     return Recording(
         traces=arrays["traces"],
-        neurons=tuple(arrays["neuron_names"].astype(str).tolist()),
+        neurons=tuple(arrays["neuron_names"].ravel().astype(str).tolist()),
         fps=float(arrays["fps"].item()),
         time=arrays.get("time"),  # type: ignore[arg-type]  # filled from fps
         states=_states_of(arrays) if "labels" in arrays else None,
@@ -301,14 +298,12 @@ def _states_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     labels = arrays["labels"]
     if "state_names" not in arrays:
         raise ValueError("there are 'labels' but no 'state_names'; write the name of each label")
-    if labels.shape != arrays["traces"].shape[:1]:
-        raise ValueError(
-            f"'labels' have the shape {labels.shape}, and traces {arrays['traces'].shape}; write one a frame"
-        )
     if labels.dtype.kind not in "iu":
         raise ValueError(f"'labels' are {labels.dtype}; write whole numbers, indices into 'state_names'")
     names = dict(enumerate(arrays["state_names"].astype(str).tolist()))
-    return states_of_codes(labels.astype(float), names, "labels are indices into 'state_names' and count from 0")
+    return states_of_codes(
+        labels.ravel().astype(float), names, "labels are indices into 'state_names' and count from 0"
+    )
 
 
 def _arrays_of(recording: Recording) -> dict[str, Any]:

@@ -208,8 +208,6 @@ def _states(worm: Mapping[str, Any], n_frames: int) -> np.ndarray:
     if isinstance(value, dict):
         return _states_from_flags(value, n_frames)
     codes = _numbers(value, worm["states_field"]).ravel()
-    if len(codes) != n_frames:
-        raise ValueError(f"{worm['states_field']} have {len(codes)} values for {n_frames} frames; save one a frame")
     remedy = f"save its name in one of {_FIELDS['state_names']}, or NaN where no state is known"
     return states_of_codes(codes, _state_names(worm), remedy)
 
