@@ -82,6 +82,7 @@ def is_neuron(name: str) -> bool:
 _OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]|^[=@]|^[+-].*[(|!]")
 
 UNKNOWN = "unknown"
+_LONGEST_STATE = 1000
 
 STATES = (
     "forward",
@@ -238,6 +239,12 @@ class Recording:
         set_field(self, "fps", float(self.fps))
         set_field(self, "time", self._times(self.time))
         if self.states is not None:
+            # Every frame takes as much memory as the longest name.
+            if longest := next((name for name in map(str, self.states) if len(name) > _LONGEST_STATE), ""):
+                raise ValueError(
+                    f"worm {self.worm!r}: the state {longest[:20]!r} has {len(longest)} letters; shorten it to at most "
+                    f"{_LONGEST_STATE}"
+                )
             states = self._per_frame("states", self.states, dtype=str)
             set_field(self, "states", np.where(states == "", UNKNOWN, states))
         if self.derivatives is not None:

@@ -81,9 +81,6 @@ def _write_nwb(
         intervals = pynwb.epoch.TimeIntervals(name="reversal", description="reversals")
         intervals.add_row(start_time=7.0, stop_time=9.0)
         acting.add(intervals)
-    elif states == "annotations":
-        notes = pynwb.misc.AnnotationSeries("states", data=["fwd", "rev1"], timestamps=[6.0, 8.0])
-        acting.add(notes)
     with pynwb.NWBHDF5IO(path, "w") as io:
         io.write(file)
     return path
@@ -111,11 +108,9 @@ def test_nwb_prefers_df_and_a_constant_rate_counts(tmp_path):
     np.testing.assert_allclose(worm.behavior["velocity"][20:], 2 * np.arange(20))
 
 
-def test_nwb_states_by_the_name_of_a_table_or_by_notes(tmp_path):
+def test_nwb_states_by_the_name_of_a_table(tmp_path):
     (named,) = load_recordings(write_nwb(tmp_path / "a.nwb", states="named"))
     assert named.states.tolist() == ["unknown"] * 8 + ["reverse"] * 8 + ["unknown"] * 24
-    (noted,) = load_recordings(write_nwb(tmp_path / "b.nwb", states="annotations"))
-    assert noted.states.tolist() == ["unknown"] * 4 + ["forward"] * 8 + ["reverse_1"] * 28
 
 
 def test_nwb_without_names_or_with_a_name_twice(tmp_path):
@@ -222,7 +217,7 @@ def test_other_json_in_a_folder_is_not_a_recording(tmp_path):
     [
         ({"trace_original": None, "trace_array": None}, r"there are no traces: one of the fields \('trace_original'"),
         ({"trace_original": [[1.0], [1.0, 2.0]]}, "trace_original holds something other than lists of numbers"),
-        ({"max_t": 39, "timestamp_confocal": None}, "fit 4 neuron names and 39 frames neither"),
+        ({"max_t": 39, "timestamp_confocal": None}, "4 lists of 40 values, for 4 neurons and 39 frames"),
         ({"labeled": {"x": {"label": "AVAL"}}}, "the labels are expected to map"),
         ({"reversal_events": [[31, 41]]}, "the reversal from frame 31 to 41 is outside of 40 frames"),
         ({"reversal_events": [1, 2]}, "reversal_events has the shape"),

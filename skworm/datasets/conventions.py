@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,10 +33,6 @@ _FAST = 1 / 25
 _SMALLEST_LIMIT = 10_000_000
 # Traces pack to about a third, and text to a tenth.
 _MOST_EXPANSION = 30
-# A worm has some 300 neurons.
-_MOST_TRACES = 5000
-# Bytes of all states of a recording, a fixed width a frame.
-_LARGEST_STATES = 2**26
 
 
 def translate_states(states: Any, rename_states: Mapping[str, str] | None = None) -> np.ndarray:
@@ -53,18 +51,16 @@ def states_of_codes(codes: np.ndarray, name_of: Mapping[int, str], remedy: str) 
     wrong = np.flatnonzero(~np.isnan(codes) & ~np.isin(codes, list(name_of)))
     if len(wrong):
         raise ValueError(f"state {codes[wrong[0]]:g} at frame {wrong[0]} is none of {dict(name_of)}; {remedy}")
-    check_names(name_of.values(), len(codes))
-    return np.array([name_of.get(code, UNKNOWN) for code in codes.tolist()], dtype=str)
+    return np.array([name_of.get(code, UNKNOWN) for code in codes.tolist()], dtype=object)
 
 
 def states_of_flags(names: Sequence[str], flags: np.ndarray) -> np.ndarray:
     """Return the state of each frame from its flags, (n_frames, n_states) of 0 or 1; without any it is unknown."""
-    check_names(names, len(flags))
     several = np.flatnonzero(flags.sum(axis=1) > 1)
     if len(several):
         both = [name for name, flag in zip(names, flags[several[0]], strict=True) if flag]
         raise ValueError(f"frame {several[0]} is in the states {both} at once; leave one flag a frame")
-    return np.array([*names, UNKNOWN])[np.where(flags.any(axis=1), flags.argmax(axis=1), len(names))]
+    return np.array([*names, UNKNOWN], dtype=object)[np.where(flags.any(axis=1), flags.argmax(axis=1), len(names))]
 
 
 def states_of_reversals(pairs: Any, n_frames: int, velocity: np.ndarray | None) -> np.ndarray:
@@ -119,7 +115,6 @@ def frame_rate(time: np.ndarray) -> float:
 
 def one_name_each(worm: str, labels: Sequence[str]) -> list[str]:
     """Return the neuron of each trace, or its column, counted from 1, where that is unknown or another trace has it."""
-    check_traces(len(labels))
     names = [neuron_name(label) for label in labels]
     if several := repeated(filter(is_neuron, names)):
         warnings.warn(
@@ -151,29 +146,15 @@ def frames_first(matrix: np.ndarray, field: str, n_neurons: int, n_frames: tuple
     raise ValueError(f"{field} of shape {matrix.shape} fit {expected} {ways} as neurons x frames; save {remedy}")
 
 
-def check_traces(n_traces: int) -> None:
-    """Raise ValueError where there are more traces than a worm can have."""
-    if n_traces > _MOST_TRACES:
-        raise ValueError(f"there are {n_traces} columns, and a worm has some 300 neurons; write one for each neuron")
-
-
-def check_names(names: Iterable[str], n_frames: int) -> None:
-    """Raise ValueError where the state of every frame, as long as the longest name, would fill the memory."""
-    longest = max(names, key=len, default="")
-    if 4 * len(longest) * n_frames > _LARGEST_STATES:
-        raise ValueError(
-            f"the state {longest[:20]!r} of {len(longest)} letters is too long for {n_frames} frames; shorten it"
-        )
-
-
-def printable(text: str) -> str:
-    """Return a text whose control characters are written out, so that a terminal does not obey them."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
-
-
 def check_expansion(unpacked: int, packed: int) -> int:
     """Return how many bytes a file may unpack to; raise ValueError where it unpacks to more."""
     limit = _SMALLEST_LIMIT + _MOST_EXPANSION * packed
     if unpacked > limit:
         raise ValueError("it unpacks to far more than recordings do; write it again without compression")
     return limit
+
+
+def check_archive(path: Path) -> None:
+    """Raise ValueError where a ZIP archive unpacks to far more than it is."""
+    with zipfile.ZipFile(path) as archive:
+        check_expansion(sum(info.file_size for info in archive.infolist()), path.stat().st_size)

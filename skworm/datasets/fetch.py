@@ -21,7 +21,6 @@ _NICHOLS_FILES = {
     "npr1": ("npr1_prelet.mat", "5d24866f1c5b4a001b9bde6e"),
 }
 OSF_API = "https://api.osf.io/v2"
-OSF_FILES = "https://files.de-1.osf.io/v1/resources"
 
 _TIMEOUT_SECONDS, _RETRIES = 60, 2
 
@@ -134,9 +133,12 @@ def fetch_nichols2017(
     worms = []
     for name in _NICHOLS_FILES if strain == "both" else [strain]:
         file, osf_id = _NICHOLS_FILES[name]
-        url = f"{OSF_FILES}/{_NICHOLS_NODE}/providers/osfstorage/{osf_id}"
-        find = partial(find_osf_file, f"{OSF_API}/files/{osf_id}/", url=url)
-        path = fetch_file(home / file, find, origin=url, download_if_missing=download_if_missing)
+        path = fetch_file(
+            home / file,
+            partial(find_osf_file, f"{OSF_API}/files/{osf_id}/"),
+            origin=f"https://osf.io/{_NICHOLS_NODE}",
+            download_if_missing=download_if_missing,
+        )
         recordings = load_recordings(path, dataset="nichols2017")
         worms += [replace(recording, worm=f"{name}-{number}") for number, recording in enumerate(recordings)]
     return worms
@@ -171,8 +173,6 @@ def fetch_file(
                 "download it anew, or read it as it is with load_recordings"
             )
         return path
-    if path.is_symlink():
-        raise FileNotFoundError(f"{wanted}, but it is a link to {path.readlink()}, which is absent; remove the link")
     if not download_if_missing:
         raise FileNotFoundError(f"{wanted}, and download_if_missing=False; {by_hand}, or pass download_if_missing=True")
     try:
@@ -187,12 +187,11 @@ def fetch_file(
     return path
 
 
-def find_osf_file(address: str, name: str = "", url: str | None = None) -> tuple[str, str]:
+def find_osf_file(address: str, name: str = "") -> tuple[str, str]:
     """Return address and SHA-256 of a file on the Open Science Framework.
 
-    It is the one that `address` describes, or the one of that name in a listing and its folders. It is downloaded
-    from `url`, by default the address in the listing. A listing that cannot be read, or has no such file, is a
-    ``requests.RequestException``.
+    It is the one that `address` describes, or the one of that name in a listing and its folders. A listing that cannot
+    be read, or has no such file, is a ``requests.RequestException``.
     """
     import requests
 
@@ -209,7 +208,7 @@ def find_osf_file(address: str, name: str = "", url: str | None = None) -> tuple
                 if about["kind"] == "folder":
                     further.append(entry["relationships"]["files"]["links"]["related"]["href"])
                 elif about["name"] == name or not name:
-                    return url or entry["links"]["download"], about["extra"]["hashes"]["sha256"]
+                    return entry["links"]["download"], about["extra"]["hashes"]["sha256"]
             further = [page["links"].get("next"), *further]
         except (KeyError, TypeError, AttributeError) as error:
             raise requests.RequestException(f"{pending[0]} is not an OSF file listing: {error!r}") from error

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
-import zipfile
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from numpy.lib import format as npy
 
 from skworm.atomic import atomic_path
-from skworm.datasets.conventions import check_expansion, printable, states_of_codes, translate_states
+from skworm.datasets.conventions import check_archive, states_of_codes, translate_states
 from skworm.datasets.labs import KEYS, read_neuron_names, read_wormwideweb
 from skworm.datasets.matlab import read_matlab
 from skworm.datasets.nwb import read_nwb
@@ -27,7 +23,6 @@ from skworm.recording import STATES, Recording, repeated
 _SUFFIXES = (".npz", ".mat", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx", ".nwb", ".h5", ".json")
 _REQUIRED = ("traces", "neuron_names", "fps")
 _BEHAVIOR_PREFIX = "behavior_"
-_MOST_ARRAYS = 1000
 
 
 def load_recordings(
@@ -180,14 +175,9 @@ def save_recordings(
             raise FileExistsError(f"{path} exists; pass overwrite=True to replace it, or another folder")
     target.mkdir(parents=True, exist_ok=True)
     for worm, path in zip(worms, paths, strict=True):
+        # Not compressed: mostly-NaN traces would become so small that reading takes the file for a bomb.
         with atomic_path(path) as temporary:
-            for write in (np.savez_compressed, np.savez):
-                with temporary.open("wb") as file:
-                    write(file, **_arrays_of(worm))
-                # Mostly-NaN traces compress so much that the file would be refused as a decompression bomb.
-                with temporary.open("rb") as file, suppress(ValueError):
-                    _check_sizes(file)
-                    break
+            np.savez(temporary, **_arrays_of(worm))
     return paths
 
 
@@ -202,11 +192,8 @@ def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
         )
     if arrays["traces"].dtype.kind not in "biuf":
         raise ValueError(f"the traces are {arrays['traces'].dtype}; write numbers")
-    if arrays["neuron_names"].ndim != 1 or arrays["fps"].size != 1:
-        raise ValueError(
-            f"the names of neurons have the shape {arrays['neuron_names'].shape}, fps {arrays['fps'].shape}; write "
-            "one name for each neuron, (n_neurons,), and one number"
-        )
+    if arrays["fps"].size != 1:
+        raise ValueError(f"fps has the shape {arrays['fps'].shape}; write one number of frames a second")
     texts = {"worm": path.stem, "source": str(path)}
     texts |= {name: str(arrays[name].item()) for name in ("worm", "dataset", "source") if name in arrays}
     if not texts.get("dataset") and (dataset is not None or "dataset" not in texts):
@@ -214,7 +201,7 @@ def read_npz(path: Path, *, dataset: str | None = None) -> Recording:
     signals = {name: values for name, values in arrays.items() if name.startswith(_BEHAVIOR_PREFIX)}
     return Recording(
         traces=arrays["traces"],
-        neurons=tuple(arrays["neuron_names"].astype(str).tolist()),
+        neurons=tuple(arrays["neuron_names"].ravel().astype(str).tolist()),
         fps=float(arrays["fps"].item()),
         time=arrays.get("time"),  # type: ignore[arg-type]  # filled from fps
         states=_states_of(arrays) if "labels" in arrays else None,
@@ -278,14 +265,17 @@ def _read_file(
         if suffix in (".json", ".h5"):
             return [read_wormwideweb(path, dataset=folder, fps=fps, neuron_names=names)]
         return [read_table(path, dataset=folder, fps=fps, columns=columns)]
-    except ValueError as error:
-        raise ValueError(printable(f"{path}: {error}")) from error
     except (PermissionError, FileNotFoundError, ImportError):
         raise
-    # The parsers of the formats fail in many ways on bytes that were flipped or cut off.
     except Exception as error:
-        problem = f"the file is damaged, or its layout is not known ({type(error).__name__}: {error})"
-        raise ValueError(printable(f"{path}: {problem}; copy or write it again")) from error
+        # A plain ValueError says what to do; on bytes that are wrong the parsers of the formats fail in many ways.
+        problem = str(error)
+        if type(error) is not ValueError:
+            problem = (
+                f"the file is truncated or damaged, or has another format ({type(error).__name__}: {error}); copy it "
+                "again, or write it as the page on files says"
+            )
+        raise ValueError(f"{path}: {problem}") from error
 
 
 def _dataset_of(path: Path, dataset: str | None) -> str:
@@ -293,52 +283,27 @@ def _dataset_of(path: Path, dataset: str | None) -> str:
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    if not zipfile.is_zipfile(path):
-        raise ValueError(
-            "this is not a whole .npz archive: it is truncated or has another format; copy or write it again"
-        )
-    try:
-        with path.open("rb") as file:
-            _check_sizes(file)
-            with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-    except ValueError as error:
-        raise ValueError(
-            f"an array cannot be read ({error}); write plain arrays of numbers and text, no pickled objects, for "
-            "example with save_recordings"
-        ) from error
-
-
-def _check_sizes(file: BinaryIO) -> None:
-    """Raise ValueError where an archive unpacks to far more than it is, or an array to more than it holds."""
-    with zipfile.ZipFile(file) as archive:
-        if len(archive.infolist()) > _MOST_ARRAYS:
-            raise ValueError(f"it holds {len(archive.infolist())} arrays, far more than a recording has")
-        n_bytes = 0
-        for info in archive.infolist():
-            with archive.open(info) as member:
-                is_first = npy.read_magic(member) == (1, 0)
-                shape, _, dtype = (npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0)(member)
-            if math.prod(shape) * dtype.itemsize > info.file_size:
-                raise ValueError(f"{info.filename} declares the shape {shape}, more than the file holds")
-            # All numbers become 64-bit ones.
-            n_bytes += math.prod(shape) * max(dtype.itemsize, 8)
-        check_expansion(n_bytes, os.fstat(file.fileno()).st_size)
-    file.seek(0)
+    check_archive(path)
+    with np.load(path, allow_pickle=False) as archive:
+        try:
+            return {name: archive[name] for name in archive.files}
+        except ValueError as error:
+            raise ValueError(
+                f"an array cannot be read ({error}); write plain arrays of numbers and text, no pickled objects, for "
+                "example with save_recordings"
+            ) from error
 
 
 def _states_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     labels = arrays["labels"]
     if "state_names" not in arrays:
         raise ValueError("there are 'labels' but no 'state_names'; write the name of each label")
-    if labels.shape != arrays["traces"].shape[:1]:
-        raise ValueError(
-            f"'labels' have the shape {labels.shape}, and traces {arrays['traces'].shape}; write one a frame"
-        )
     if labels.dtype.kind not in "iu":
         raise ValueError(f"'labels' are {labels.dtype}; write whole numbers, indices into 'state_names'")
     names = dict(enumerate(arrays["state_names"].astype(str).tolist()))
-    return states_of_codes(labels.astype(float), names, "labels are indices into 'state_names' and count from 0")
+    return states_of_codes(
+        labels.ravel().astype(float), names, "labels are indices into 'state_names' and count from 0"
+    )
 
 
 def _arrays_of(recording: Recording) -> dict[str, Any]:

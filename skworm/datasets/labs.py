@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skworm.datasets.conventions import frame_rate, frames_first, one_name_each, states_of_reversals
+from skworm.datasets.conventions import frame_rate, one_name_each, states_of_reversals
 from skworm.datasets.hdf5 import open_hdf5, read_dataset
 from skworm.recording import Recording
 
@@ -120,12 +120,12 @@ def _traces(content: Mapping[str, Any], field: str) -> np.ndarray:
     n_frames = content.get("max_t", next((len(values) for values in per_frame if values is not None), None))
     n_neurons = content.get("num_neurons", content.get("n_neuron"))
     n_neurons = len(matrix) if n_neurons is None else n_neurons
-    if not isinstance(n_neurons, int) or not (n_frames is None or isinstance(n_frames, int)):
-        raise ValueError(f"num_neurons={n_neurons!r} and max_t={n_frames!r} are expected to be whole numbers")
-    # The publishers write a list for each neuron, which settles a square matrix.
-    if len(matrix) == n_neurons and n_frames in (None, matrix.shape[1]):
-        return matrix.T
-    return frames_first(matrix, field, n_neurons, None if n_frames is None else (n_frames,))
+    if len(matrix) != n_neurons or n_frames not in (None, matrix.shape[1]):
+        raise ValueError(
+            f"{field} has {len(matrix)} lists of {matrix.shape[1]} values, for {n_neurons} neurons and {n_frames} "
+            "frames; write a list for each neuron, of a value for each frame"
+        )
+    return matrix.T
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -155,10 +155,7 @@ def _read_hdf5(path: Path) -> dict[str, Any]:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"this is not a whole JSON file ({error}); download it again") from error
+    content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise ValueError(f"the file holds a JSON {type(content).__name__}, and the object of one worm is expected")
     return content

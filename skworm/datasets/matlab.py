@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,10 @@ _ALL_FIELDS = frozenset([_STIMULUS, *(name for names in _FIELDS.values() for nam
 _FOUR_STATES = ["reversal", "forward", "quiescence", "turn"]
 # Recordings with a stimulus, WT_Stim of Kato et al. 2015, number these states and do not name them.
 _STATES_WITH_STIMULUS = ["forward", "reverse", "sustained_reverse", "turn"]
-_DEEPEST = 10
-_MOST_VALUES = 1_000_000
+# In files of version 5: types of elements, classes of arrays, and where an array has its flags and its shape.
 _MATRIX, _COMPRESSED = 14, 15
-_CELL, _STRUCT, _OBJECT, _CHAR, _OPAQUE = 1, 2, 3, 4, 17
-_NUMBERS = range(6, 16)
-_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-_COMPLEX = 0x0800
+_SPARSE, _OPAQUE = 5, 17
+_FLAGS, _SHAPE = 8, 24
 
 
 def read_matlab(path: Path, *, dataset: str) -> list[Recording]:
@@ -62,7 +59,7 @@ def read_matlab(path: Path, *, dataset: str) -> list[Recording]:
       beside a ``stimulus`` are forward, reverse, sustained reverse, turn. A frame without any flag, or with the number
       NaN, is unknown.
     """
-    worms = _worms_of(_find_struct(read_matlab_values(path, _ALL_FIELDS)))
+    worms = _worms_of(_find_struct(_variables(path)))
     names = _worm_names(worms, path.stem)
     return [_recording(name, worm, dataset, str(path)) for name, worm in zip(names, worms, strict=True)]
 
@@ -211,8 +208,6 @@ def _states(worm: Mapping[str, Any], n_frames: int) -> np.ndarray:
     if isinstance(value, dict):
         return _states_from_flags(value, n_frames)
     codes = _numbers(value, worm["states_field"]).ravel()
-    if len(codes) != n_frames:
-        raise ValueError(f"{worm['states_field']} have {len(codes)} values for {n_frames} frames; save one a frame")
     remedy = f"save its name in one of {_FIELDS['state_names']}, or NaN where no state is known"
     return states_of_codes(codes, _state_names(worm), remedy)
 
@@ -249,94 +244,52 @@ def _states_from_flags(flags: Mapping[str, Any], n_frames: int) -> np.ndarray:
     return states_of_flags(list(columns), np.column_stack(list(columns.values())))
 
 
-def read_matlab_values(path: Path, fields: Collection[str]) -> dict[str, Any]:
+def _variables(path: Path) -> dict[str, Any]:
     """Return the variables of a MATLAB file by name.
 
     A struct becomes a dict, a cell array or struct array a list in column-major order, text a str (several rows of
-    text a list), numbers a 2-D array in MATLAB's orientation. Variables, and fields of structs, that are not among
-    `fields` become None. Version 7.3 stores a struct array as a struct of cells, and it is read as such.
+    text a list), numbers a 2-D array in MATLAB's orientation. What is not among `_ALL_FIELDS` may be None. Version 7.3
+    stores a struct array as a struct of cells, and it is read as such.
     """
     import h5py
 
-    try:
-        if h5py.is_hdf5(path):
-            with open_hdf5(path) as file:
-                reader = _HDF5Reader(file)
-                nodes = {name: node for name, node in file.items() if not name.startswith("#")}
-                return {name: reader.variable(name, node, fields) for name, node in nodes.items()}
-        content = path.read_bytes()
-        if content.startswith(b"MATLAB 5.0 MAT-file"):
-            return _version_5_variables(content, fields)
-    except _StringArrayError as error:
-        raise ValueError(str(error)) from error
-    except (LookupError, OSError, RuntimeError, ValueError, struct.error, zlib.error) as error:
-        raise ValueError(f"the MATLAB file is truncated or damaged ({error}); copy it again") from error
-    raise ValueError(
-        "this is not a MATLAB file of version 5 or 7.3, or a truncated one; copy it again, or save it in MATLAB with "
-        "the option -v7.3"
-    )
+    if not h5py.is_hdf5(path):
+        return _version_5_variables(path)
+    with open_hdf5(path) as file:
+        return {name: _hdf5_variable(name, node) for name, node in file.items() if not name.startswith("#")}
 
 
-class _StringArrayError(Exception):
-    """A MATLAB string array, whose texts HDF5 does not hold in a known form."""
+def _hdf5_variable(name: str, node: Any) -> Any:
+    import h5py
+
+    if name in _ALL_FIELDS:
+        return _hdf5_value(node)
+    if isinstance(node, h5py.Group):
+        return {field: _hdf5_value(child) if field in _ALL_FIELDS else None for field, child in node.items()}
+    return None
 
 
-def _refuse(is_wrong: bool, problem: str) -> None:
-    if is_wrong:
-        raise ValueError(problem)
+def _hdf5_value(node: Any) -> Any:
+    """Return the value of a node and of all that it refers to, each time anew, so that circles end in too much read."""
+    import h5py
 
-
-class _HDF5Reader:
-    """Values of a file of version 7.3, each data set read once however many references lead to it."""
-
-    def __init__(self, file: Any) -> None:
-        self.file = file
-        self.known: dict[Any, tuple[Any, int]] = {}
-        self.n_values = 0
-
-    def variable(self, name: str, node: Any, fields: Collection[str]) -> Any:
-        """Return a variable, or None if neither it nor a field of it is among `fields`."""
-        import h5py
-
-        if name not in fields and isinstance(node, h5py.Group):
-            return {field: self.value(child) if field in fields else None for field, child in node.items()}
-        return self.value(node) if name in fields else None
-
-    def value(self, node: Any, depth: int = 0) -> Any:
-        """Return the value of a node, and of all that it refers to."""
-        _refuse(depth > _DEEPEST, f"values stand within each other more than {_DEEPEST} times")
-        _refuse(node is None, "a link leads to nothing")
-        if node.id in self.known:
-            value, n_values = self.known[node.id]
-            self.n_values += n_values
-        else:
-            before = self.n_values
-            self.n_values += 1
-            value = self._read(node, depth)
-            self.known[node.id] = value, self.n_values - before
-        _refuse(self.n_values > _MOST_VALUES, f"references lead to more than {_MOST_VALUES} values")
-        return value
-
-    def _read(self, node: Any, depth: int) -> Any:
-        import h5py
-
-        if isinstance(node, h5py.Group):
-            return {name: self.value(child, depth + 1) for name, child in node.items()}
-        matlab_class = text_of(node.attrs.get("MATLAB_class", ""))
-        if matlab_class == "string":
-            raise _StringArrayError(
-                f"{node.name} is a MATLAB string array, which version 7.3 stores in a form of its own; save a cell "
-                "array of characters instead: names = cellstr(names)"
-            )
-        if node.attrs.get("MATLAB_empty", 0):
-            return {"char": "", "cell": []}.get(matlab_class, np.empty((0, 0)))
-        if h5py.check_ref_dtype(node.dtype) is not None:
-            references = read_dataset(node).ravel()
-            return [self.value(self.file[item], depth + 1) if item else np.empty((0, 0)) for item in references]
-        values = np.atleast_2d(read_dataset(node).T)
-        if matlab_class == "char" or (not matlab_class and values.dtype == np.uint16):
-            return _text(["".join(map(chr, row)) for row in values])
-        return values
+    if isinstance(node, h5py.Group):
+        return {name: _hdf5_value(child) for name, child in node.items()}
+    matlab_class = text_of(node.attrs.get("MATLAB_class", ""))
+    if matlab_class == "string":
+        raise ValueError(
+            f"{node.name} is a MATLAB string array, which version 7.3 stores in a form of its own; save a cell array "
+            "of characters instead: names = cellstr(names)"
+        )
+    if node.attrs.get("MATLAB_empty", 0):
+        return {"char": "", "cell": []}.get(matlab_class, np.empty((0, 0)))
+    if h5py.check_ref_dtype(node.dtype) is not None:
+        cells = read_dataset(node).ravel()
+        return [_hdf5_value(node.file[cell]) if cell else np.empty((0, 0)) for cell in cells]
+    values = np.atleast_2d(read_dataset(node).T)
+    if matlab_class == "char" or (not matlab_class and values.dtype == np.uint16):
+        return _text(["".join(map(chr, row)) for row in values])
+    return values
 
 
 def _text(rows: list[str]) -> str | list[str]:
@@ -345,132 +298,69 @@ def _text(rows: list[str]) -> str | list[str]:
     return rows[0] if rows else ""
 
 
-# Version 5 is read here because scipy.io.loadmat, and so pymatreader, trusts the sizes that a file declares: a crafted
-# file crashes the interpreter or takes all memory. The codes are those of The MathWorks, "MAT-File Format".
+def _version_5_variables(path: Path) -> dict[str, Any]:
+    from scipy.io import loadmat
+
+    _check_version_5(path.read_bytes())
+    try:
+        variables = loadmat(path)
+    except ValueError as error:
+        raise ValueError(f"the MATLAB file is damaged ({error}); copy it again") from error
+    return {name: _version_5_value(name, value) for name, value in variables.items() if not name.startswith("__")}
 
 
-def _version_5_variables(content: bytes, fields: Collection[str]) -> dict[str, Any]:
+def _version_5_value(name: str, value: Any) -> Any:
+    from scipy.io.matlab import MatlabFunction, MatlabOpaque
+
+    if not isinstance(value, np.ndarray) or isinstance(value, MatlabFunction | MatlabOpaque):
+        if name in _ALL_FIELDS:
+            raise ValueError(f"{name} is an object, a function or sparse; save full numbers, text and cells")
+        return None
+    if fields := value.dtype.names:
+        structs = [{field: _version_5_value(field, item[field]) for field in fields} for item in value.ravel(order="F")]
+        return structs[0] if len(structs) == 1 else structs
+    if value.dtype.hasobject:
+        return [_version_5_value(name, item) for item in value.ravel(order="F")]
+    return _text(value.ravel().tolist()) if value.dtype.kind == "U" else value
+
+
+def _check_version_5(content: bytes) -> None:
+    """Raise ValueError where a file is of another version, or would fill the memory."""
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
-    if order is None:
-        raise ValueError("the header does not declare the order of bytes")
-    variables = {}
-    unpacked = 0
-    for kind, data in _elements(content[128:], order):
-        if kind == _COMPRESSED:
-            inside = zlib.decompressobj()
-            data = inside.decompress(data, check_expansion(unpacked, len(content)) - unpacked + 1)
-            unpacked += len(data)
-            check_expansion(unpacked, len(content))
-            _refuse(not inside.eof, "a compressed element is cut off")
-            elements = list(_elements(data, order))
-            _refuse(len(elements) != 1, f"a compressed element holds {len(elements)} elements, and one is expected")
-            kind, data = elements[0]
-        if kind == _MATRIX:
-            name, value = _version_5_array(data, order, fields)
-            variables[name] = value
-    # Variables without a name belong to objects.
-    return {name: value for name, value in variables.items() if name}
+    if order is None or not content.startswith(b"MATLAB 5.0 MAT-file"):
+        raise ValueError(
+            "this is not a MATLAB file of version 5 or 7.3, or a truncated one; copy it again, or save it in MATLAB "
+            "with the option -v7.3"
+        )
+    _check_elements(memoryview(content)[128:], order, check_expansion(0, len(content)))
 
 
-def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """Yield the elements that follow each other, each its type and content."""
+def _check_elements(data: memoryview, order: str, left: int) -> int:
+    """Return how many of the bytes that variables may unpack to are left after some elements.
+
+    scipy unpacks a variable whole, and makes room for as many cells as an array declares. The codes are those of The
+    MathWorks, "MAT-File Format".
+    """
     place = 0
-    while place < len(data):
-        _refuse(len(data) - place < 8, f"{len(data) - place} bytes are left, too few for an element")
+    while place + 8 <= len(data):
         kind, size = struct.unpack_from(f"{order}II", data, place)
+        start, place = place + 8, place + 8
+        # The content of a small element is part of its header.
         if kind >> 16:
-            kind, size, start, length = kind & 0xFFFF, kind >> 16, place + 4, 8
-            _refuse(size > 4, f"a small element of {size} bytes is declared, and 4 are the most")
-        else:
-            start = place + 8
-            # All but the compressed elements are filled up to multiples of 8 bytes.
-            length = 8 + (size if kind == _COMPRESSED else -(-size // 8) * 8)
-        _refuse(start + size > len(data), f"an element of {size} bytes is declared, and {len(data) - start} are left")
-        yield kind, data[start : start + size]
-        place += length
-
-
-def _version_5_array(data: bytes, order: str, fields: Collection[str] | None = None, depth: int = 0) -> tuple[str, Any]:
-    """Return the name of an array and its value, of which only `fields` are read unless they are None."""
-    _refuse(depth > _DEEPEST, f"arrays stand within each other more than {_DEEPEST} times")
-    elements = list(_elements(data, order))
-    # An empty cell is a matrix of nothing.
-    if not elements:
-        return "", np.empty((0, 0))
-    kinds = [kind for kind, _ in elements]
-    flags = struct.unpack_from(f"{order}I", elements[0][1])[0] if len(elements[0][1]) == 8 else 0
-    array_class = flags & 0xFF
-    if array_class == _OPAQUE and kinds[:4] == [6, 1, 1, 1]:
-        return _not_plain(elements[1][1], fields)
-    dimensions = elements[1][1] if kinds[:2] == [6, 5] and len(elements) > 2 else b""
-    if not dimensions or len(dimensions) % 4 or kinds[2] not in (1, 2, 16):
-        raise ValueError("an array has no flags, no dimensions or no name")
-    shape = tuple(np.frombuffer(dimensions, f"{order}i4").tolist())
-    _refuse(min(shape) < 0 or len(shape) < 2, f"an array has the shape {shape}")
-    name, rest = elements[2][1].decode("latin-1"), elements[3:]
-    if array_class in (_STRUCT, _OBJECT):
-        wanted = None if fields is not None and name in fields else fields
-        return name, _version_5_struct(rest[array_class == _OBJECT :], shape, order, wanted, depth)
-    if fields is not None and name not in fields:
-        return name, None
-    if array_class in _NUMBERS:
-        return name, _version_5_numbers(rest, shape, order, is_complex=bool(flags & _COMPLEX))
-    if array_class == _CHAR:
-        return name, _version_5_text(rest, shape, order)
-    if array_class == _CELL:
-        return name, [_version_5_array(item, order, None, depth + 1)[1] for item in _items(rest, math.prod(shape))]
-    return _not_plain(elements[2][1], fields)
-
-
-def _not_plain(name: bytes, fields: Collection[str] | None) -> tuple[str, None]:
-    text = name.decode("latin-1")
-    if fields is None or text in fields:
-        raise TypeError(f"{text or 'a field'} is an object, a function or sparse; save full numbers, text and cells")
-    return text, None
-
-
-def _version_5_numbers(
-    elements: list[tuple[int, bytes]], shape: tuple[int, ...], order: str, is_complex: bool
-) -> np.ndarray:
-    parts = [np.frombuffer(data, order + _TYPES[kind]) for kind, data in elements if kind in _TYPES]
-    if [len(part) for part in parts] != [math.prod(shape)] * (1 + is_complex) or len(parts) < len(elements):
-        raise ValueError(f"an array of {math.prod(shape)} numbers holds {[len(data) for _, data in elements]} bytes")
-    values = parts[0] + 1j * parts[1] if is_complex else parts[0]
-    return values.reshape(shape, order="F")
-
-
-def _version_5_text(elements: list[tuple[int, bytes]], shape: tuple[int, ...], order: str) -> str | list[str]:
-    suffix = {"<": "-le", ">": "-be"}[order]
-    codecs = {1: "ascii", 2: "ascii", 4: f"utf-16{suffix}", 16: "utf-8", 17: f"utf-16{suffix}", 18: f"utf-32{suffix}"}
-    _refuse(any(kind not in codecs for kind, _ in elements), "a text holds numbers")
-    letters = [letter for kind, data in elements for letter in data.decode(codecs[kind])]
-    _refuse(len(letters) != math.prod(shape), f"a text of {math.prod(shape)} letters has {len(letters)}")
-    return _text(["".join(letters[row :: shape[0]]) for row in range(shape[0])] if letters else [])
-
-
-def _version_5_struct(
-    elements: list[tuple[int, bytes]], shape: tuple[int, ...], order: str, fields: Collection[str] | None, depth: int
-) -> Any:
-    if [kind for kind, _ in elements[:2]] != [5, 1] or len(elements[0][1]) != 4:
-        raise ValueError("a struct does not name its fields")
-    width = struct.unpack(f"{order}i", elements[0][1])[0]
-    text = elements[1][1]
-    if width < 1 or len(text) % width:
-        raise ValueError(f"the names of a struct's fields have {len(text)} bytes, not a multiple of {width}")
-    names = [text[start : start + width].partition(b"\0")[0].decode("latin-1") for start in range(0, len(text), width)]
-    n_structs = math.prod(shape) if names else 0
-    items = iter(_items(elements[2:], n_structs * len(names)))
-    structs = [
-        {
-            name: _version_5_array(item, order, None, depth + 1)[1] if fields is None or name in fields else None
-            for name, item in zip(names, items, strict=False)
-        }
-        for _ in range(n_structs)
-    ]
-    return structs[0] if len(structs) == 1 else structs
-
-
-def _items(elements: list[tuple[int, bytes]], n_items: int) -> list[bytes]:
-    if len(elements) != n_items or any(kind != _MATRIX for kind, _ in elements):
-        raise ValueError(f"an array of {n_items} cells or fields holds {len(elements)}")
-    return [data for _, data in elements]
+            continue
+        content = data[start : start + size]
+        # All but the compressed elements are filled up to multiples of 8 bytes.
+        place += size if kind == _COMPRESSED else -(-size // 8) * 8
+        if kind == _COMPRESSED:
+            content = memoryview(zlib.decompressobj().decompress(content, left + 1))
+            left -= len(content)
+            if left < 0:
+                raise ValueError("it unpacks to far more than recordings do; save it in MATLAB with the option -v6")
+            left = _check_elements(content, order, left)
+        elif kind == _MATRIX and len(content) > _SHAPE:
+            array_class, n_bytes = (struct.unpack_from(f"{order}I", content, at)[0] for at in (_FLAGS, _SHAPE - 4))
+            n_items = math.prod(struct.unpack_from(f"{order}{n_bytes // 4}i", content, _SHAPE))
+            if array_class & 0xFF not in (_SPARSE, _OPAQUE) and n_items > size:
+                raise ValueError(f"an array of {size} bytes declares {n_items} items; copy the damaged file again")
+            left = _check_elements(content, order, left)
+    return left

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from skworm.datasets.conventions import (
-    check_names,
     frame_rate,
     frames_first,
     one_name_each,
@@ -24,7 +23,7 @@ from skworm.recording import STATES, UNKNOWN, Recording, is_neuron, neuron_name
 _TRACES = ("RoiResponseSeries", "MicroscopyResponseSeries")
 _REGIONS = ("rois", "table_region")
 _CONTAINERS = ("BehavioralTimeSeries", "BehavioralEvents", "Position", "CompassDirection", "SpatialSeries")
-_SERIES = ("TimeSeries", "SpatialSeries", "AnnotationSeries")
+_SERIES = ("TimeSeries", "SpatialSeries")
 _STATE_COLUMNS = ("state", "states", "behavior", "behaviour", "behavioral_state", "label", "labels")
 _MOST_COLUMNS = 3
 _EVENTS = re.compile(r"(^|_)reversal_events$", re.IGNORECASE)
@@ -50,9 +49,8 @@ def read_nwb(path: Path, *, dataset: str, renamed: Collection[str] = ()) -> Reco
     - Behaviour: every ``TimeSeries`` of one to three columns within ``BehavioralTimeSeries``, ``Position`` and the
       like, interpolated at the frames; NaN outside of its time.
     - States: a ``TimeIntervals`` table with a column of states, such as ``state`` or ``label``, where an interval
-      without an end lasts until the next one, or tables that are named after a state. Or else texts, one for each frame
-      or each valid until the next; or pairs of frames ``reversal_events``: the first of a reversal, and the one after
-      its last.
+      without an end lasts until the next one, or tables that are named after a state. Or else pairs of frames
+      ``reversal_events``: the first of a reversal, and the one after its last.
 
     Values are multiplied by the ``conversion`` of their series, and its ``offset`` is added.
 
@@ -217,14 +215,6 @@ def _read_states(
             warnings.warn(f"the intervals {left} name no states that are known, and are not read", stacklevel=2)
         return _states_of([interval for own in chosen.values() for interval in own], time)
     for node in _behavioral_series(groups):
-        texts = read_texts(node["data"])
-        own_time = None if texts is None else _times_of(node, len(texts))
-        if texts is None or (own_time is None and len(texts) != len(time)):
-            continue
-        check_names(texts, max(len(texts), len(time)))
-        place = np.arange(len(time)) if own_time is None else np.searchsorted(own_time, time, "right") - 1
-        return np.where(place >= 0, np.array(texts, dtype=str)[np.maximum(place, 0)], UNKNOWN)
-    for node in _behavioral_series(groups):
         if _EVENTS.search(node.name.rpartition("/")[2]):
             pairs = read_dataset(node["data"])
             return states_of_reversals(pairs if pairs.shape[-1] == 2 else pairs.T, len(time), velocity)
@@ -250,7 +240,6 @@ def _intervals(table: Any) -> list[tuple[float, float, str]]:
 
 
 def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> np.ndarray:
-    check_names((state for _, _, state in intervals), len(time))
     for interval in intervals:
         if np.isnan(interval[0]):
             raise ValueError(f"the interval {interval} has no start; write it")
@@ -269,7 +258,7 @@ def _states_of(intervals: list[tuple[float, float, str]], time: np.ndarray) -> n
             both = f"{states[holder[frame]]!r} and {state!r}"
             raise ValueError(f"frame {frame} is in the states {both} at once; correct the intervals")
         holder[within] = number
-    return np.where(holder < 0, UNKNOWN, states[holder]).astype(str)
+    return np.where(holder < 0, UNKNOWN, states[holder])
 
 
 def _behavioral_series(groups: list[Any]) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -90,6 +90,8 @@ _BOUT_SPREAD = 0.25
 _PRIVATE_SPREAD = 0.25
 _PRIVATE_SECONDS = 8.0
 _LARGEST_BLEACHING = 0.15
+# Individuality: the length of the rows of a random matrix that mixes each worm's traces, beside the identity.
+_MIXING = 0.35
 # Steepness of the smooth rectifier through which activity shows as calcium: neurons out of their state are silent.
 _RECTIFICATION = 3.0
 
@@ -110,11 +112,8 @@ def make_worms(
     n_unidentified: int = 20,
     identification_rate: float = 1.0,
     fps: float | None = None,
-    noise: float | None = None,
-    mixing: float = 0.35,
     lab: int = 0,
     worm_prefix: str = "simulated",
-    graph: pd.DataFrame | None = None,
     random_state: Any = None,
     return_graph: bool = False,
 ) -> Any:
@@ -142,17 +141,10 @@ def make_worms(
         Probability that a neuron is identified in a worm, and not named by a decimal number.
     fps : float, optional
         Frames a second; by default the lab's own, 2.9 in lab 0.
-    noise : float, optional
-        Standard deviation of the measurement noise, relative to that of the trace; by default the lab's own, 0.08 in
-        lab 0.
-    mixing : float, default=0.35
-        Individuality: the length of the rows of a random matrix that mixes each worm's traces, beside the identity.
     lab : int, default=0
         Number of the lab, which decides frame rate, noise, gains and calcium kinetics.
     worm_prefix : str, default="simulated"
         The worms are named ``"simulated-0"``, ``"simulated-1"`` and so on.
-    graph : pandas.DataFrame of shape (n_neurons, n_neurons), optional
-        Interaction graph [pre, post] in place of the species' own, with `neurons` on both axes.
     random_state : int, RandomState instance or None, default=None
         Seed; the same seed gives other worms in another lab.
     return_graph : bool, default=False
@@ -168,7 +160,7 @@ def make_worms(
     Raises
     ------
     ValueError
-        If a parameter is out of its range, or `graph` is not stable or does not fit `neurons`.
+        If a parameter is out of its range.
 
     References
     ----------
@@ -186,18 +178,19 @@ def make_worms(
     check_whole(1, n_worms=n_worms)
     check_whole(2, n_frames=n_frames)
     check_whole(0, n_unidentified=n_unidentified, lab=lab)
-    setup = _lab(lab, fps, noise)
-    _check_numbers("greater than 0", lambda value: value > 0, fps=setup.fps)
-    _check_numbers("of at least 0", lambda value: value >= 0, noise=setup.noise, mixing=mixing)
-    _check_numbers("between 0 and 1", lambda value: 0 <= value <= 1, identification_rate=identification_rate)
+    setup = _lab(lab, fps)
+    if not (isinstance(setup.fps, Real) and 0 < setup.fps < math.inf):
+        raise ValueError(f"fps={fps!r} must be a number greater than 0")
+    if not (isinstance(identification_rate, Real) and 0 <= identification_rate <= 1):
+        raise ValueError(f"identification_rate={identification_rate!r} must be a number between 0 and 1")
     names = _check_neurons(neurons)
-    weights = _species_graph(names) if graph is None else _check_graph(graph, names)
+    weights = _species_graph(names)
     recordings = []
     seeds = check_random_state(random_state).randint(2**31 - 1, size=n_worms)
     for number, seed in enumerate(seeds):
         rng = np.random.default_rng([lab, seed])
         states, velocity, activity = _live(rng, n_frames, setup, names, n_unidentified, weights.to_numpy())
-        traces = _record(rng, activity, setup, mixing)
+        traces = _record(rng, activity, setup)
         columns = rng.permutation(traces.shape[1])
         # An unidentified neuron is named by its place, counted from 1.
         identified = rng.random(len(names)) < identification_rate
@@ -216,12 +209,12 @@ def make_worms(
     return (recordings, weights) if return_graph else recordings
 
 
-def _lab(number: int, fps: float | None, noise: float | None) -> _Lab:
+def _lab(number: int, fps: float | None) -> _Lab:
     lab = _Lab()
     if number > 0:
         rng = np.random.default_rng([crc32(b"lab"), number])
         lab = _Lab(*np.multiply(lab, rng.uniform(0.7, 1.5, size=5)))
-    return lab._replace(fps=lab.fps if fps is None else fps, noise=lab.noise if noise is None else noise)
+    return lab if fps is None else lab._replace(fps=fps)
 
 
 def _live(
@@ -279,9 +272,9 @@ def _propagate(drive: np.ndarray, weights: np.ndarray, fps: float) -> np.ndarray
     return activity
 
 
-def _record(rng: np.random.Generator, activity: np.ndarray, lab: _Lab, mixing: float) -> np.ndarray:
+def _record(rng: np.random.Generator, activity: np.ndarray, lab: _Lab) -> np.ndarray:
     n_frames, n_neurons = activity.shape
-    own_mixing = np.eye(n_neurons) + rng.normal(0, mixing / np.sqrt(n_neurons), size=(n_neurons, n_neurons))
+    own_mixing = np.eye(n_neurons) + rng.normal(0, _MIXING / np.sqrt(n_neurons), size=(n_neurons, n_neurons))
     firing = np.logaddexp(0, _RECTIFICATION * (activity @ own_mixing)) / _RECTIFICATION
     calcium = _low_pass(firing - firing[0], lab.calcium_seconds, lab.fps)
     calcium -= calcium.min(axis=0)
@@ -301,27 +294,9 @@ def _species_graph(names: list[str]) -> pd.DataFrame:
             exists, excites = rng.random(2) < (_EDGE_PROBABILITY, 0.7)
             if exists and pre != post:
                 weights[pre, post] = (1 if excites else -1) * rng.uniform(0.15, 0.45)
-    weights *= min(1.0, _LARGEST_SPECTRAL_RADIUS / max(_spectral_radius(weights), 1e-12))
+    radius = float(np.abs(np.linalg.eigvals(weights)).max())
+    weights *= min(1.0, _LARGEST_SPECTRAL_RADIUS / max(radius, 1e-12))
     return pd.DataFrame(weights, index=pd.Index(names, name="pre"), columns=pd.Index(names, name="post"))
-
-
-def _spectral_radius(weights: np.ndarray) -> float:
-    return float(np.abs(np.linalg.eigvals(weights)).max())
-
-
-def _check_graph(graph: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    axes = graph.axes if isinstance(graph, pd.DataFrame) else [()]
-    if any(sorted(map(str, axis)) != sorted(names) for axis in axes):
-        raise ValueError(f"graph must be a DataFrame [pre, post] with each of the neurons {names} on both axes")
-    weights = graph.loc[names, names].astype(float).rename_axis(index="pre", columns="post")
-    if not np.isfinite(weights.to_numpy()).all():
-        raise ValueError("graph holds NaN or infinite weights; write 0 where there is no edge")
-    radius = _spectral_radius(weights.to_numpy())
-    if radius >= 1:
-        raise ValueError(
-            f"graph has a spectral radius of {radius:.2f}, so activity grows without bound; scale it below 1"
-        )
-    return weights
 
 
 def _check_neurons(neurons: Sequence[str]) -> list[str]:
@@ -332,9 +307,3 @@ def _check_neurons(neurons: Sequence[str]) -> list[str]:
             f"neurons={neurons!r} must be at least one name, each once, none of them a number, such as ('AVAL', 'RID')"
         )
     return names
-
-
-def _check_numbers(expected: str, is_valid: Callable[[Any], bool], **numbers: Any) -> None:
-    for name, value in numbers.items():
-        if not (isinstance(value, Real) and math.isfinite(value) and is_valid(value)):
-            raise ValueError(f"{name}={value!r} must be a number {expected}")

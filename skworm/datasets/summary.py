@@ -14,20 +14,10 @@ import numpy as np
 import pandas as pd
 
 from skworm.datasets.files import check_renamed, read_recordings, recording_files
-from skworm.datasets.tables import columns_of_roles
 from skworm.frames.resampling import GAP_STEPS, follows_a_gap, rate_of_stamps
 from skworm.frames.table import IMPOSSIBLE
 from skworm.recording import STATES, UNKNOWN, Recording, map_states
 
-_TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx")
-_ROLES = {
-    "unidentified": "unidentified",
-    "behavior": "behaviour",
-    "time": "clock",
-    "states": "states from",
-    "ignored": "ignored, as clocks",
-}
-"""Words for the traces and columns of each role."""
 _OTHER_RATE = 1.05
 _NAMED = 6
 # A spike lies so many ranges of the trace, from the 1st to the 99th percentile, beyond it; recorded worms stay below 8.
@@ -66,8 +56,7 @@ def inspect_recordings(
         a dict for each worm: ``"worm"``, ``"dataset"``, ``"source"``, ``"n_frames"``, ``"fps"``, ``"duration"`` in
         seconds, ``"n_neurons"``, ``"identified"`` and ``"unidentified"`` (names of traces), ``"derivatives"`` (whether
         the file brings them), ``"states"`` (for each its ``"percent"`` of the frames, its ``"bouts"`` and their
-        ``"median_duration"`` in seconds; None without states), ``"behavior"`` (names), ``"problems"``, and of a table
-        the ``"columns"`` of each role.
+        ``"median_duration"`` in seconds; None without states), ``"behavior"`` (names) and ``"problems"``.
 
     Raises
     ------
@@ -98,10 +87,9 @@ def inspect_recordings(
             except (ValueError, OSError, ImportError) as error:
                 problems.append(f"cannot be read: {error}")
                 continue
-            roles = columns_of_roles(file, options.get("columns")) if file.name.lower().endswith(_TABLES) else {}
         problems += [f"{file}: {text}" for text in dict.fromkeys(str(warning.message) for warning in noticed)]
         names |= own_names
-        worms += [{**summarize_recording(worm, expected_neurons, states), "columns": roles} for worm in found]
+        worms += [summarize_recording(worm, expected_neurons, states) for worm in found]
     try:
         check_renamed(options.get("rename_states"), names)
     except ValueError as error:
@@ -150,8 +138,8 @@ def describe_recordings(summary: dict[str, Any]) -> str:
             f"  {len(worm['identified'])} of {worm['n_neurons']} neurons identified: "
             f"{', '.join(sorted(worm['identified'])) or 'none'}",
         ]
-        columns = worm["columns"] | {role: worm[role] for role in ("unidentified", "behavior")}
-        lines += [f"  {words}: {_some(columns[role])}" for role, words in _ROLES.items() if columns.get(role)]
+        listed = {"unidentified": worm["unidentified"], "behaviour": worm["behavior"]}
+        lines += [f"  {kind}: {_some(names)}" for kind, names in listed.items() if names]
         lines += [
             f"  {state:<18}{about['percent']:5.1f} % in {about['bouts']} bouts, "
             f"median {about['median_duration']:.1f} seconds"

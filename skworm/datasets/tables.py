@@ -7,17 +7,19 @@ import gzip
 import io
 import re
 import warnings
-import zipfile
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from skworm.datasets.conventions import (
+    check_archive,
     check_expansion,
-    check_names,
-    check_traces,
     frame_rate,
     states_of_flags,
     translate_states,
@@ -28,7 +30,7 @@ _TIME = "time"
 _STATE = "state"
 _BEHAVIOR_PREFIX = "behavior:"
 _TIMES = (_TIME, "time_(s)", "time_[s]", "time_s", "time_(sec)")
-_CLOCKS = ("index", "frame", "frames", "frame_number", "frame_no", "t", "time_(s)", "time_s", "seconds", "timestamp")
+_CLOCKS = ("index", "frame", "frames", "frame_number", "frame_no", "t", "seconds", "timestamp")
 _SIGNALS = (
     *("velocity", "speed", "stimulus", "stim", "temperature", "temp", "x", "y", "z", "pos", "position", "curvature"),
     *("angle", "head", "head_angle", "body_angle", "angular_velocity", "reversal", "reversals", "direction", "light"),
@@ -36,8 +38,6 @@ _SIGNALS = (
 )
 """Words in lower case for columns that are not traces."""
 _OTHER_RATE = 0.05
-# Most places of a sheet for each filled cell, and places that any sheet may have.
-_SPARSEST, _FEWEST_CELLS = 10, 1_000_000
 
 
 def read_table(
@@ -46,42 +46,26 @@ def read_table(
     """Read one worm from a table with one row a frame.
 
     Text may end in ``.gz``, and may separate columns by semicolons, with decimal commas. Of a workbook the first sheet
-    is read, with the state and behaviour of other sheets of as many rows. Clocks are left out, well-known signals such
-    as ``velocity`` and columns of nothing but 0 and 1 are behaviour or, named after states, states; every other column
-    beside ``time`` (seconds), ``state`` and ``behavior:<name>`` is a trace.
+    is read. Clocks are left out, well-known signals such as ``velocity`` and columns of nothing but 0 and 1 are
+    behaviour or, named after states, states; every other column beside ``time`` (seconds), ``state`` and
+    ``behavior:<name>`` is a trace.
     """
-    table = _with_time(_read(path, columns or {}), columns or {})
-    worm = path.stem if _is_binary(path) else re.sub(r"(\.[ct]sv)?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
-    return recording_of_table(table, worm=worm, dataset=dataset, fps=fps, columns=columns, source=str(path))
-
-
-def columns_of_roles(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, list[str]]:
-    """Return the columns of a table that are not traces, by their role; names are those of the file."""
-    table = _with_time(_read(path, columns or {}), columns or {})
-    renamed = _renamed(table, columns or {})
-    found = dict(zip(renamed.columns, table.columns, strict=True))
-    return {role: [found[name] for name in names] for role, names in _with_roles(renamed)[1].items()}
-
-
-def _is_binary(path: Path) -> bool:
-    return path.suffix.lower() in (".parquet", ".xlsx")
+    worm = re.sub(r"(\.gz|\.[^.]*(\.gz)?)$", "", path.name, flags=re.IGNORECASE)
+    return _recording(_read(path, columns or {}), columns or {}, fps, worm, dataset, str(path))
 
 
 def _read(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    return _read_binary(path) if _is_binary(path) else _read_text(path, columns.get(_STATE, _STATE))
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _read_parquet(path)
+    return _parse(_text_of_workbook(path) if suffix == ".xlsx" else _text_of(path), columns.get(_STATE, _STATE))
 
 
-def recording_of_table(
-    table: pd.DataFrame,
-    *,
-    worm: str,
-    dataset: str = "",
-    fps: float | None = None,
-    columns: Mapping[str, str] | None = None,
-    source: str = "",
+def _recording(
+    table: pd.DataFrame, columns: Mapping[str, str], fps: float | None, worm: str, dataset: str, source: str
 ) -> Recording:
-    """Return the recording of a table with one row a frame and the columns of :func:`read_table`."""
-    table, roles = _with_roles(_renamed(table, columns or {}))
+    given = _renamed(_with_time(table, columns), columns)
+    table = _with_roles(given)
     behavior = [name for name in table.columns if name.startswith(_BEHAVIOR_PREFIX)]
     neurons = [name for name in table.columns if name not in (_TIME, _STATE, *behavior)]
     if table.empty or not neurons:
@@ -101,7 +85,7 @@ def recording_of_table(
     elif fps is None:
         raise ValueError(
             f"there is no column 'time', so the frame rate is unknown; pass fps=... in frames a second, or name the "
-            f"column by columns={{'time': ...}}, one of {[*roles['ignored'], *table.columns[:4]]} ..."
+            f"column by columns={{'time': ...}}, one of {list(given.columns[:5])} ..."
         )
     return Recording(
         worm=worm,
@@ -116,38 +100,37 @@ def recording_of_table(
     )
 
 
-def _with_roles(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """Return the table with the roles of columns that are not traces in their names, whatever their case, and by role.
+def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table without clocks, with the roles of columns that are not traces in their names.
 
     Otherwise a clock would be taken for a neuron that knows the time of each frame, and a velocity or a state for one
     that knows what the worm does.
     """
-    words = {name: name.strip().lower().replace(" ", "_") for name in table.columns}
-    times = [name for word in _TIMES for name, own in words.items() if own == word][:1]
-    own_states = [name for name, word in words.items() if word == _STATE]
-    roles_of = {**dict.fromkeys(times, _TIME), **dict.fromkeys(own_states, _STATE)}
-    named = {name: role for name, role in roles_of.items() if role not in table.columns}
-    table = table.rename(columns=named)
-    words |= {_TIME: _TIME, _STATE: _STATE}
+    for role, wanted in ((_TIME, _TIMES), (_STATE, (_STATE,))):
+        found = [name for word in wanted for name in table.columns if _word(name) == word]
+        if found and role not in found:
+            table = table.rename(columns={found[0]: role})
     flags = [name for name in table.columns if _is_flag(table[name], name)]
-    states = [name for name in flags if words[name] != _STATE and translate_states([words[name]])[0] in STATES]
+    states = [name for name in flags if name != _STATE and translate_states([_word(name)])[0] in STATES]
     if len(states) > 1 and _STATE not in table.columns:
-        found = states_of_flags(states, table[states].astype(object).fillna(0).to_numpy(dtype=float))
-        table = table.assign(**{_STATE: found.astype(object)}).drop(columns=states)
-        own_states, states = states, []
+        own = states_of_flags(states, table[states].astype(object).fillna(0).to_numpy(dtype=float))
+        table, states = table.assign(**{_STATE: own}).drop(columns=states), []
     others = [name for name in table.columns if name not in (_TIME, _STATE)]
-    clocks = [name for name in others if words[name] in _CLOCKS]
     signals = [
         name
         for name in others
         if name.startswith(_BEHAVIOR_PREFIX)
         or name in states
-        or _is_signal(words[name])
+        or _is_signal(_word(name))
         or (name in flags and table[name].nunique() > 1)
     ]
     signal_of = {name: f"{_BEHAVIOR_PREFIX}{name.removeprefix(_BEHAVIOR_PREFIX)}" for name in signals}
-    roles = {"time": times, "states": own_states, "behavior": signals, "ignored": clocks}
-    return table.drop(columns=clocks).rename(columns=signal_of), roles
+    clocks = [name for name in others if _word(name) in (*_TIMES, *_CLOCKS)]
+    return table.drop(columns=clocks).rename(columns=signal_of)
+
+
+def _word(name: str) -> str:
+    return name.strip().lower().replace(" ", "_")
 
 
 def _is_flag(column: pd.Series, name: str) -> bool:
@@ -167,8 +150,7 @@ def _texts(column: pd.Series) -> np.ndarray:
     texts = column.astype(object).where(column.notna(), UNKNOWN)
     if all(re.fullmatch(r"-?\d+(\.0*)?", str(text)) for text in texts if text != UNKNOWN):
         texts = texts.map(lambda text: str(text).partition(".")[0])
-    check_names(map(str, texts), len(texts))
-    return texts.to_numpy(dtype=str)
+    return texts.to_numpy(dtype=object)
 
 
 def _with_time(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -192,52 +174,50 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     return table.set_axis(names, axis="columns")
 
 
-def _read_text(path: Path, state: str) -> pd.DataFrame:
-    try:
-        text = re.sub("\r\n?", "\n", _content_of(path).decode("utf-8-sig"))
-        # The first line of a file from Excel may name an unusual separator.
-        told = re.match('"?sep=(.)"?\n', text)
-        text = text[told.end() :] if told else text
-        first, _, rows = text.partition("\n")
-        separator = next((mark for mark in "\t;" if mark in first and (mark == "\t" or "," not in first)), ",")
-        separator = told[1] if told else separator
-        edge = rf"[{re.escape(separator)}\n]"
-        number = rf"(?:^|{edge})[ \"]*[+-]?\d*,\d+(?:[eE][+-]?\d+)?[ \"]*(?={edge}|$)"
-        decimal = "," if separator != "," and re.search(number, rows) else "."
-        if decimal == "," and (point := re.search(number.replace("*,", r"*\."), rows)):
-            raise ValueError(
-                f"some numbers have a comma, and others a point, such as {point[0].strip(separator)!r}, so that one "
-                "divides thousands; export the table without marks between thousands"
-            )
-        header = _check_rows(text, separator)
-        return pd.read_csv(
-            io.BytesIO(text.encode()),
-            sep=separator,
-            decimal=decimal,
-            header=0,
-            names=header,
-            index_col=False,
-            dtype={state.strip(): str},
+def _text_of(path: Path) -> str:
+    content = path.read_bytes()
+    if path.suffix.lower() == ".gz":
+        limit = check_expansion(0, len(content))
+        with gzip.open(path) as file:
+            content = file.read(limit + 1)
+        check_expansion(len(content), path.stat().st_size)
+    return re.sub("\r\n?", "\n", content.decode("utf-8-sig"))
+
+
+def _parse(text: str, state: str) -> pd.DataFrame:
+    """Return the table that a text of comma, semicolon or tab separated values holds."""
+    # The first line of a file from Excel may name an unusual separator.
+    told = re.match('"?sep=(.)"?\n', text)
+    text = text[told.end() :] if told else text
+    first, _, rows = text.partition("\n")
+    separator = next((mark for mark in "\t;" if mark in first and (mark == "\t" or "," not in first)), ",")
+    separator = told[1] if told else separator
+    edge = rf"[{re.escape(separator)}\n]"
+    number = rf"(?:^|{edge})[ \"]*[+-]?\d*,\d+(?:[eE][+-]?\d+)?[ \"]*(?={edge}|$)"
+    decimal = "," if separator != "," and re.search(number, rows) else "."
+    if decimal == "," and (point := re.search(number.replace("*,", r"*\."), rows)):
+        raise ValueError(
+            f"some numbers have a comma, and others a point, such as {point[0].strip(separator)!r}, so that one "
+            "divides thousands; export the table without marks between thousands"
         )
-    except (UnicodeDecodeError, csv.Error, pd.errors.ParserError, EOFError, OSError) as error:
-        if isinstance(error, PermissionError):
-            raise
-        raise ValueError(f"this is not CSV text in UTF-8 ({error}); export the table again") from error
+    checked = _checked(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    header = next(checked)
+    deque(checked, maxlen=0)
+    return pd.read_csv(
+        io.StringIO(text),
+        sep=separator,
+        decimal=decimal,
+        header=0,
+        names=header,
+        index_col=False,
+        dtype={state.strip(): str},
+    )
 
 
-def _content_of(path: Path) -> bytes:
-    if path.suffix.lower() != ".gz":
-        return path.read_bytes()
-    packed = path.stat().st_size
-    with gzip.open(path) as file:
-        content = file.read(check_expansion(0, packed) + 1)
-    check_expansion(len(content), packed)
-    return content
-
-
-def _check_rows(text: str, separator: str) -> list[str]:
-    rows = csv.reader(io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline=""), delimiter=separator)
-    header = [name.strip() for name in next(rows, [])]
+def _checked(rows: Iterable[list[Any]]) -> Iterator[list[Any]]:
+    """Yield the names of columns and the rows, which must be as long, without a blank row between them."""
+    rows = iter(rows)
+    header = [str(name).strip() for name in next(rows, [])]
     if not header:
         raise ValueError("the file is empty; give a header row and one row a frame")
     if "" in header:
@@ -245,47 +225,51 @@ def _check_rows(text: str, separator: str) -> list[str]:
             f"column {header.index('') + 1} has no name; name it, or write the table without an index "
             "(to_csv(..., index=False))"
         )
-    check_traces(len(header))
     if several := repeated(header):
         raise ValueError(f"the columns {several} repeat; give each neuron one column")
+    yield header
     is_blank = False
-    for row in rows:
-        if len(header) == 1 and len(row) > 1:
-            raise ValueError(
-                f"the first line, {header[0]!r}, names one column of {len(row)}; delete all above the header"
-            )
+    for line, row in enumerate(rows, start=2):
         if row and (is_blank or len(row) != len(header)):
             raise ValueError(
-                f"line {rows.line_num} has {len(row)} cells, the header {len(header)}"
-                f"{', and a blank line goes before it' if is_blank else ''}; the file is truncated or damaged: "
-                "export it again"
+                f"line {line} has {len(row)} cells, the header of {header[0]!r} has {len(header)}"
+                f"{', and a blank line goes before it' if is_blank else ''}; delete all that is not part of the table, "
+                "or export the file again where it is truncated or damaged"
             )
         is_blank = not row
-    return header
+        yield row
 
 
-def _read_binary(path: Path) -> pd.DataFrame:
-    suffix = path.suffix.lower()
-    package, extra = {".parquet": ("pyarrow", "parquet"), ".xlsx": ("openpyxl", "excel")}[suffix]
-    try:
-        table = _read_parquet(path) if suffix == ".parquet" else _read_workbook(path)
-    except ImportError as error:
-        raise ImportError(f"{path}: reading {suffix} needs {package}; pip install skworm[{extra}]") from error
-    # The parsers of a damaged file fail in many ways, in the archive, the XML or the cells.
-    except Exception as error:
-        raise ValueError(f"this is not a whole {suffix} file ({error}); export it again, or as CSV") from error
-    unnamed = [place for place, name in enumerate(table.columns, start=1) if str(name).startswith("Unnamed: ")]
-    if unnamed:
-        raise ValueError(f"column {unnamed[0]} has no name; name it, or delete the column")
-    return table
+def _text_of_workbook(path: Path) -> str:
+    """Return the first sheet as comma-separated values; the same checks serve both."""
+    openpyxl = _optional("openpyxl", "excel", path)
+    check_archive(path)
+    text = io.StringIO(newline="")
+    with closing(openpyxl.load_workbook(path, read_only=True, data_only=True)) as book:
+        sheet, *others = book.worksheets
+        csv.writer(text, lineterminator="\n").writerows(_checked(_rows_of(sheet)))
+        if unread := [other.title for other in others if any(map(any, other.values))]:
+            warnings.warn(
+                f"{path.name}: the sheets {unread} are not read; copy what is wanted into {sheet.title!r}", stacklevel=2
+            )
+    return text.getvalue()
+
+
+def _rows_of(sheet: Any) -> Iterator[list[Any]]:
+    """Yield the cells of each row as far as the header or the last filled one goes; a blank row is empty."""
+    # The size that a sheet declares counts cells that are formatted and empty.
+    sheet.reset_dimensions()
+    width = 0
+    for row in sheet.rows:
+        cells = ["" if cell.value is None or cell.data_type == "e" else cell.value for cell in row]
+        filled = max((place for place, cell in enumerate(cells, start=1) if cell != ""), default=0)
+        width = width or filled
+        yield (cells + [""] * (width - len(cells)))[: max(width, filled)] if filled else []
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    import pyarrow
-    from pyarrow import parquet
-
+    pyarrow, parquet = (_optional(name, "parquet", path) for name in ("pyarrow", "pyarrow.parquet"))
     about = parquet.read_metadata(path)
-    check_traces(about.num_columns)
     stored = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
     check_expansion(max(stored, 8 * about.num_rows * about.num_columns), path.stat().st_size)
     # A text that repeats stays one text.
@@ -294,81 +278,11 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return parquet.read_table(path, read_dictionary=texts).to_pandas()
 
 
-def _read_workbook(path: Path) -> pd.DataFrame:
-    """Return the first sheet, with the columns of state and behaviour of other sheets of as many rows."""
-    import openpyxl  # noqa: F401  # if it is absent, the error comes before the file is read
-
-    _check_cells(path)
-    with pd.ExcelFile(path, engine="openpyxl") as book:
-        sheets = pd.read_excel(book, sheet_name=None, header=None, dtype=object)
-    (name, table), *others = ((title, _with_header(sheet)) for title, sheet in sheets.items())
-    for other, sheet in others:
-        wanted = [
-            column
-            for column in map(str, sheet)
-            if column not in table
-            and (column.strip().lower() == _STATE or column.startswith(_BEHAVIOR_PREFIX) or _is_signal(column.lower()))
-        ]
-        clocks = [*_times(table), *_times(sheet)] if wanted else []
-        if len(clocks) == 2 and not np.array_equal(clocks[0], clocks[1]):
-            raise ValueError(
-                f"the sheets {name!r} and {other!r} have other times, so that their rows do not belong together; write "
-                "a row for each frame into both, or one sheet"
-            )
-        if wanted and len(sheet) == len(table):
-            table = table.join(sheet[wanted])
-        elif len(sheet):
-            warnings.warn(
-                f"{path.name}: the sheet {other!r} is not read: {name!r} has {len(table)} rows and no place for its "
-                f"{len(sheet)} rows of {list(sheet)[:5]}",
-                stacklevel=2,
-            )
-    return table
-
-
-def _times(sheet: pd.DataFrame) -> list[np.ndarray]:
-    return [_numbers(sheet[column]) for column in map(str, sheet) if column.strip().lower() == _TIME]
-
-
-def _with_header(sheet: pd.DataFrame) -> pd.DataFrame:
-    """Return a sheet under the names in its first row; pandas would call the second of two columns AVAL.1."""
-    header = enumerate(sheet.iloc[:1].to_numpy().ravel())
-    names = [f"Unnamed: {place}" if pd.isna(name) else str(name) for place, name in header]
-    return sheet.iloc[1:].set_axis(names, axis="columns").infer_objects().reset_index(drop=True)
-
-
-def _check_cells(path: Path) -> None:
-    """Raise ValueError where a workbook unpacks to far more than it is, or its cells lie far apart."""
-    with zipfile.ZipFile(path) as archive:
-        packed = path.stat().st_size
-        check_expansion(sum(info.file_size for info in archive.infolist()), packed)
-        for info in archive.infolist():
-            places = _places_of(archive.read(info)) if info.filename.endswith(".xml") else []
-            n_rows, n_columns = map(max, zip(*places, strict=True)) if places else (0, 0)
-            if n_rows * n_columns > _SPARSEST * len(places) + _FEWEST_CELLS:
-                raise ValueError(
-                    f"{info.filename} has {len(places)} cells spread over {n_rows} rows and {n_columns} columns; "
-                    "delete the ones that lie apart"
-                )
-
-
-def _places_of(sheet: bytes) -> list[tuple[int, int]]:
-    """Return the row and the column of every cell of a sheet."""
-    from xml.parsers import expat
-
-    from openpyxl.utils.cell import coordinate_to_tuple
-
-    places = []
-
-    def note(tag: str, attributes: dict[str, str]) -> None:
-        place = attributes.get("r", "").upper()
-        if tag.rpartition(":")[2] == "c" and re.fullmatch("[A-Z]{1,3}[0-9]+", place):
-            places.append(coordinate_to_tuple(place))
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = note
-    parser.Parse(sheet, True)
-    return places
+def _optional(module: str, extra: str, path: Path) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{path}: reading it needs {module}; pip install skworm[{extra}]") from error
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
@@ -432,5 +346,4 @@ def as_recording(
         raise TypeError(
             f"table is a {type(table).__name__}; pass a pandas DataFrame, or make a Recording of arrays yourself"
         )
-    source, table = type(table).__name__, _with_time(table, columns or {})
-    return recording_of_table(table, worm=worm, dataset=dataset, fps=fps, columns=columns, source=source)
+    return _recording(table, columns or {}, fps, worm, dataset, type(table).__name__)
