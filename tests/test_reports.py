@@ -84,7 +84,7 @@ def page_of(folder, tmp_path, **options):
 @pytest.fixture(scope="module")
 def page(run, tmp_path_factory):
     """The page on a script's run."""
-    return page_of(run[0], tmp_path_factory.mktemp("page"), command=f"skworm report '{run[0]}'")
+    return page_of(run[0], tmp_path_factory.mktemp("page"))
 
 
 def links_of(page):
@@ -198,7 +198,7 @@ def test_reproduce_keeps_what_a_report_shows(reproduced, tmp_path):
     assert "".join(f"<span>{text}</span>" for text in texts) in page
     for said in (
         outcome.command,
-        f"skworm report {folder}",
+        f"from <code>{folder}</code>",
         "2 of 10 folds",
         "SHA-256 of the recordings",
         "Models beside the clock, shuffled windows",

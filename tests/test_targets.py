@@ -113,7 +113,8 @@ def test_every_target_has_a_command_that_quotes_the_paper():
         assert name in listed
         text = re.sub(r"\s+", " ", re.sub(r"-\s+", "-", call(name, "--help").output))
         assert "The paper: " in text
-        assert f"[default: {','.join(each.defaults['states'])}]" in text
+        assert f"by default, --folds {each.defaults.get('n_folds', 1)} " in text
+        assert f"--states {','.join(each.defaults['states'])}" in text
         assert all(f"{model}" in text for model in each.models)
     assert set(TARGETS) - set(ALL_TARGETS) == {"sensitivity", "pipeline-sensitivity"}
 
@@ -136,6 +137,7 @@ def test_an_experiment_of_ones_own_is_the_one_declaration_that_contributing_show
     assert {path.name for path in outcome.figures} == {"penalty.png"}
     assert {"scores.csv", "table.csv", "table.md", "settings.json"} < {path.name for path in outcome.files}
     command = command_of(declared)
+    del main.commands["reproduce"].commands["penalty"]
     again = ["--data", folder, "--neurons", "AVAL,RID", "--n-jobs", 1, "--quiet", "--out", tmp_path]
     before = stored(tmp_path)
     result = CliRunner().invoke(command, list(map(str, again)))
@@ -494,8 +496,6 @@ def test_pipeline_sensitivity_changes_frames_and_networks_one_at_a_time(folder, 
         (("three-neurons", "--neurons", "AVAL,RID"), "must hold AIBR, AVAL, VB02 and others"),
         (("figure4cd", "--models", "rnn"), "models has the unknown name 'rnn'"),
         (("figure4cd", "--train-worms", "4"), "3 worms with 4 for training leave none unseen"),
-        (("all", "--targets", "figure5"), "targets has the unknown name 'figure5'; choose one or several of table1"),
-        (("all", "--targets", ","), "targets is empty; choose"),
     ],
 )
 def test_a_wrong_option_ends_in_one_line(folder, tmp_path, arguments, message):
@@ -506,9 +506,16 @@ def test_a_wrong_option_ends_in_one_line(folder, tmp_path, arguments, message):
     assert not (tmp_path / "out" / "fits").exists()
 
 
-def run_all(folder, out, *options):
-    few = ("--epochs", 1, "--forecast-epochs", 1, "--n-jobs", 1, "--neurons", NEURONS, "--quick", "--quiet")
-    return call("all", "--data", folder, "--out", out, *few, *options)
+@pytest.fixture
+def run_all(folder, tmp_path, monkeypatch):
+    """Return a function that runs some of the targets as if they were all."""
+
+    def run(names, *options):
+        monkeypatch.setattr("skworm.cli.reproduce.ALL_TARGETS", names)
+        few = ("--epochs", 1, "--n-jobs", 1, "--neurons", NEURONS, "--quick", "--quiet")
+        return call("all", "--data", folder, "--out", tmp_path, *few, *options)
+
+    return run
 
 
 @pytest.fixture
@@ -523,10 +530,9 @@ def small_targets(monkeypatch):
     monkeypatch.setattr("skworm.paper.figures.example_figure", lambda study, networks: None)
 
 
-def test_all_writes_one_page_with_every_table_and_figure(folder, tmp_path, small_targets, one_network):
+def test_all_writes_one_page_with_every_table_and_figure(folder, tmp_path, small_targets, one_network, run_all):
     names = ("table1", "figure4b", "figure4cd")
-    options = ("--targets", ",".join(names))
-    result = run_all(folder, tmp_path, *options)
+    result = run_all(names)
     assert result.exit_code == 0, result.output
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     for name in names:
@@ -539,14 +545,13 @@ def test_all_writes_one_page_with_every_table_and_figure(folder, tmp_path, small
 
     before = stored(tmp_path)
     assert {path.parent.parent.name for path in before} == {"table1", "figure4b", "figure4cd"}
-    assert run_all(folder, tmp_path, *options).exit_code == 0
+    assert run_all(names).exit_code == 0
     assert stored(tmp_path) == before
 
 
-def test_a_failing_target_does_not_lose_the_others(folder, tmp_path, one_network):
+def test_a_failing_target_does_not_lose_the_others(tmp_path, one_network, run_all):
     # Without AVAL and AVAR among the neurons, one of the two has nothing to leave out.
-    few = ("--neurons", "RID,VB02", "--targets", "without-ava,figure4b")
-    result = run_all(folder, tmp_path, *few)
+    result = run_all(("without-ava", "figure4b"), "--neurons", "RID,VB02")
     assert result.exit_code == 1
     assert "1 of 2 targets failed: without-ava" in result.stderr
     page = (tmp_path / "index.html").read_text(encoding="utf-8")

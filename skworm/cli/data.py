@@ -16,15 +16,14 @@ from skworm.cli.options import (
     SEED,
     STATES,
     STATES_HELP,
-    KeyValue,
     check_out,
     in_a_line,
     lines_of,
+    main,
     neurons_option,
-    one_line_errors,
     options_of,
+    pairs,
     show,
-    this_call,
 )
 from skworm.paper.models import STATE_MODELS
 
@@ -43,13 +42,12 @@ def _states_option(default: str, text: str) -> Any:
     return click.option("--states", type=choices, default=default, show_default=True, help=text)
 
 
-@click.command(short_help="Show what is in recordings or a model file.")
+@main.command(short_help="Show what is in recordings or a model file.")
 @click.argument("path", type=_PATH)
 @neurons_option("paper", "Neurons that every worm should have: paper, the 15 of the paper; or a list of names.")
 @_states_option("as_recorded", f"States to count. {STATES_HELP}")
 @options_of(READING)
 @JSON
-@one_line_errors()
 def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bool, **reading: Any) -> None:
     """Show what is in a file or folder of recordings, or in a model file, and what is wrong with it.
 
@@ -72,7 +70,7 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
         raise SystemExit(1)
 
 
-@click.command(short_help="Train a state classifier; write it to a file.")
+@main.command(short_help="Train a state classifier; write it to a file.")
 @click.option(
     "--data",
     default="simulated",
@@ -111,7 +109,6 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @options_of(READING)
 @JSON
-@one_line_errors()
 def train(
     data: str,
     model: str,
@@ -157,7 +154,7 @@ def train(
     show(about | {"accuracy_on_training_frames": round(float(estimator.score(X, y)), 4)}, as_json)
 
 
-@click.command(short_help="Read the states of recordings with a model.")
+@main.command(short_help="Read the states of recordings with a model.")
 @click.argument("model", type=PATH_OR_NAME)
 @click.argument("recordings", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="Table of all frames, a .csv file.")
@@ -170,7 +167,6 @@ def train(
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @options_of(READING)
 @JSON
-@one_line_errors()
 def predict(
     model: str,
     recordings: Path,
@@ -241,7 +237,7 @@ def predict(
     show(about, as_json, "\n".join([*map(str, paths), *words]))
 
 
-@click.group()
+@main.group()
 def datasets() -> None:
     """List and download recordings."""
 
@@ -257,7 +253,6 @@ def list_datasets(as_json: bool) -> None:
 @click.argument("name", type=click.Choice(list(_DATA_SETS)))
 @click.option("--data-home", type=_PATH, help="Where to keep it.  [default: $SKWORM_DATA, else the user's cache]")
 @JSON
-@one_line_errors()
 def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
     """Download a data set, unless it is there already, and show what is in it."""
     from skworm import datasets as sources
@@ -268,7 +263,7 @@ def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
     show(about, as_json, lines_of(lines))
 
 
-@click.command(short_help="Write one HTML page on the results of a run.")
+@main.command(short_help="Write one HTML page on the results of a run.")
 @click.argument("results", type=_PATH)
 @click.option(
     "--out",
@@ -277,7 +272,6 @@ def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
 )
 @_BASELINE
 @JSON
-@one_line_errors()
 def report(results: Path, out: Path | None, baseline: str | None, as_json: bool) -> None:
     """Write one HTML page on the RESULTS of a run, to be read, sent or printed.
 
@@ -292,11 +286,11 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
         raise ValueError(f"--out {page} is not the name of a page; let it end in .html")
     from skworm.paper.report import write_report
 
-    write_report(results, page, command=this_call()[0], baseline=baseline)
+    write_report(results, page, baseline=baseline)
     show({"report": str(page)}, as_json, str(page))
 
 
-@click.command(short_help="Compare the models of a run, worm by worm.")
+@main.command(short_help="Compare the models of a run, worm by worm.")
 @click.argument("results", type=_PATH)
 @_BASELINE
 @click.option(
@@ -319,20 +313,20 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
 @click.option(
     "--where",
     "conditions",
-    type=KeyValue("COLUMN=VALUE", "step=8"),
+    metavar="COLUMN=VALUE",
     multiple=True,
+    callback=pairs,
     help="Take only rows with this value in a column, such as step=8 or block='4 states'; may be given several times.",
 )
 @SEED
 @JSON
-@one_line_errors()
 def compare(
     results: Path,
     baseline: str | None,
     evaluation: str,
     models: tuple[str, ...],
     metric: str | None,
-    conditions: tuple[tuple[str, str], ...],
+    conditions: dict[str, str],
     random_state: int,
     as_json: bool,
 ) -> None:
@@ -352,7 +346,7 @@ def compare(
 
     if results.is_dir() and not (results / "scores.csv").is_file() and not (results / "fits").is_dir():
         raise no_results(results)
-    scores = at_shown_steps(read_scores(results).where(**dict(conditions)))
+    scores = at_shown_steps(read_scores(results).where(**conditions))
     left_out: list[str] = []
     if models:
         scores.where(model=list(models))
@@ -385,6 +379,3 @@ def compare(
     facts = {"results": str(results), "evaluation": evaluation, "metric": table["metric"].iloc[0]}
     facts |= {"left_out": left_out, "comparisons": comparisons}
     show(facts, as_json, "\n\n".join([*blocks, closing]))
-
-
-COMMANDS = (inspect, train, predict, datasets, compare, report)

@@ -10,7 +10,7 @@ import re
 import signal
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from functools import reduce
@@ -20,59 +20,32 @@ from typing import Any
 
 import click
 
-COMMAND = "skworm.command"
 STATES = ("2", "4", "7", "nichols")
 _INTERRUPTED, _TERMINATED = 130, 143
 
 
-class NameList(click.ParamType):
-    """Names with commas between them; `convert_to` reads each of them."""
-
-    name = "names"
-
-    def __init__(self, convert_to: Callable[[str], Any] = str, example: str = "") -> None:
-        self.convert_to = convert_to
-        self.example = example
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read a list; which names exist is checked where they are used."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return tuple(self.convert_to(name.strip()) for name in value.split(",") if name.strip())
-        except ValueError:
-            self.fail(f"{value!r} is not of the form {self.example}", param, ctx)
+def names(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Divide names with commas between them; which names exist is checked where they are used."""
+    return None if value is None else tuple(name.strip() for name in value.split(",") if name.strip())
 
 
-class KeyValue(click.ParamType):
-    """``key=value``."""
-
-    def __init__(self, name: str, example: str) -> None:
-        self.name = name
-        self.example = example
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Divide at the first sign of equality."""
-        if isinstance(value, tuple):
-            return value
-        key, separator, wanted = str(value).partition("=")
-        if not separator or not key or not wanted:
-            self.fail(f"{value!r} is not of the form {self.name}, such as {self.example}", param, ctx)
-        return key.strip(), wanted
+def counts(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """Divide whole numbers with commas between them."""
+    try:
+        return None if value is None else tuple(map(int, names(ctx, param, value) or ()))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not of the form 1,4") from None
 
 
-class NeuronList(NameList):
-    """A preset of neurons by name, or a list of neurons, as recordings write them: VB1 is VB01."""
-
-    def __init__(self, *presets: str) -> None:
-        super().__init__()
-        self.presets = presets
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Leave the name of a preset as it is."""
-        from skworm.recording import neuron_name
-
-        return value if value in self.presets else tuple(map(neuron_name, super().convert(value, param, ctx)))
+def pairs(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """Divide each ``key=value`` at the first sign of equality."""
+    read = {}
+    for each in values:
+        key, _, value = each.partition("=")
+        if not key or not value:
+            raise click.BadParameter(f"{each!r} is not of the form {param.make_metavar(ctx)}")
+        read[key.strip()] = value
+    return read
 
 
 STATES_HELP = (
@@ -95,10 +68,16 @@ SEED = click.option(
 
 
 def neurons_option(presets: str, text: str) -> Any:
-    """Return the option that names neurons, or one of some presets, the first by default."""
-    names = presets.split("|")
-    about: dict[str, Any] = {"default": names[0], "metavar": f"{presets}|NAME,...", "help": text}
-    return click.option("--neurons", type=NeuronList(*names), show_default=True, **about)
+    """Return the option that names neurons, as recordings write them, or one of some presets, the first by default."""
+    known = presets.split("|")
+
+    def neurons(ctx: click.Context, param: click.Parameter, value: str) -> str | tuple[str, ...]:
+        from skworm.recording import neuron_name
+
+        return value if value in known else tuple(map(neuron_name, names(ctx, param, value) or ()))
+
+    about: dict[str, Any] = {"default": known[0], "metavar": f"{presets}|NAME,...", "help": text}
+    return click.option("--neurons", callback=neurons, show_default=True, **about)
 
 
 DATA_OPTIONS = (
@@ -124,25 +103,26 @@ DATA_OPTIONS = (
     ),
 )
 RUN_OPTIONS = (
+    click.option("--quick", is_flag=True, help="Few folds, epochs and combinations: minutes on two cores."),
+    click.option(
+        "--epochs",
+        "max_epochs",
+        type=click.IntRange(1),
+        help="Training epochs of networks.  [default: their own]",
+    ),
     click.option("--n-jobs", default=-1, metavar="N", help="Fits at a time on CPUs.  [default: one for each core]"),
     DEVICE,
     SEED,
     click.option("--quiet", is_flag=True, help="Print the table and nothing else; no progress either."),
 )
-
-
-def _as_dict(ctx: click.Context, param: click.Parameter, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    return dict(pairs)
-
-
 # Named as the parameters of `load_recordings`.
 READING = (
     click.option(
         "--column",
         "columns",
-        type=KeyValue("ROLE=COLUMN", "'time=t (s)'"),
+        metavar="ROLE=COLUMN",
         multiple=True,
-        callback=_as_dict,
+        callback=pairs,
         help="What a column of a table holds, if its name does not say so: time=t, state=label, behavior:velocity=v, "
         "or a neuron, 'AVAL=cell 3'. May be given several times.",
     ),
@@ -155,9 +135,9 @@ READING = (
     click.option(
         "--rename-state",
         "rename_states",
-        type=KeyValue("STATE=NAME", "Omega=ventral_turn"),
+        metavar="STATE=NAME",
         multiple=True,
-        callback=_as_dict,
+        callback=pairs,
         help="Name of a state in the files, and what it is called here. May be given several times.",
     ),
     click.option(
@@ -201,11 +181,6 @@ def lines_of(about: dict[str, Any], indent: str = "") -> str:
     return "\n".join(filter(None, lines))
 
 
-def this_call() -> tuple[str, str]:
-    """Return the command that is running, as it was typed, and when it began."""
-    return click.get_current_context().meta.get(COMMAND, ("", ""))
-
-
 def check_out(path: Path, overwrite: bool) -> None:
     """Raise an OSError where a file of results cannot be written, before any work is done for it."""
     if path.is_dir():
@@ -226,14 +201,13 @@ class UserError(click.ClickException):
 
 
 @contextmanager
-def one_line_errors(out: Path | None = None) -> Iterator[None]:
-    """Turn errors, warnings and an interrupt into a line each; `out` is the folder that keeps what has finished."""
+def _one_line_errors() -> Iterator[None]:
+    """Turn errors, warnings and an interrupt into a line each."""
     try:
         with _ending_on_sigterm(), one_line_warnings():
             yield
     except KeyboardInterrupt as interrupt:
-        kept = f"; finished fits are kept in {out}; call again to go on" if out is not None else ""
-        message = " ".join(str(interrupt).split()) or f"interrupted{kept}"
+        message = " ".join(str(interrupt).split()) or "interrupted"
         say(f"\n{message[0].upper()}{message[1:]}", err=True)
         raise SystemExit(_INTERRUPTED) from None
     except UnicodeError as error:
@@ -373,3 +347,27 @@ def one_line_warnings() -> Iterator[None]:
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = show
         yield
+
+
+class _Command(click.Command):
+    """A command that says in a line of its own options what went wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _one_line_errors():
+            return super().invoke(ctx)
+
+
+class _Group(click.Group):
+    command_class = _Command
+    group_class = type
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="skworm")
+def main() -> None:
+    """Read C. elegans behaviour from calcium traces.
+
+    `skworm inspect RECORDINGS` shows what is in your files. `skworm train` and `skworm predict` label the states of new
+    recordings. `skworm reproduce table1` scores models on worms that they have not seen; `skworm compare` and `skworm
+    report` read its results.
+    """

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from skworm.paper.study import Arm, Settings, Study
 
 QUICK_EPOCHS, QUICK_FORECAST_EPOCHS = 150, 20
+FOLD_KINDS = ("shuffled_windows", "contiguous_blocks")
 
 STUDY = {"states": ("2", "4"), "n_train_worms": (1,)}
 QUICK = {"n_folds": 1, "few_combinations": True, "max_epochs": QUICK_EPOCHS}
@@ -66,9 +67,7 @@ class Target:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     simulated: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
-    train_worms: str = "1"  # The default number of training worms, in words
     models: Sequence[str] = ()  # Models to choose among; empty where the experiment leaves no choice
-    forecasts: bool = False  # Whether trajectories are predicted, not states
     in_all: bool = True  # Whether ``skworm reproduce all`` runs it
 
     def settings(self, quick: bool = False, **given: Any) -> Settings:
@@ -87,16 +86,21 @@ class Target:
             own["models"] = tuple(name for name in self.models if name in chosen)
         return Settings(**own)
 
-    def command(self, settings: Settings, out: str) -> str:
-        """Return the command that repeats a run."""
-        words = ["skworm", "reproduce", self.name]
-        for name, value in asdict(settings).items():
-            if value is None or value is False or value == ():
-                continue
-            words.append(_OPTIONS.get(name, f"--{name.replace('_', '-')}"))
-            if value is not True:
-                words.append(",".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
-        return shlex.join([*words, "--out", out])
+    def command(self, settings: Settings, out: Path) -> str:
+        """Return the command that repeats a run: what differs from the defaults."""
+        defaults = {**asdict(self.settings(data=settings.data)), "data": "simulated"}
+        changed = {name: value for name, value in asdict(settings).items() if value != defaults[name]}
+        return shlex.join(["skworm", "reproduce", self.name, *as_options(changed), "--out", str(out)])
+
+
+def as_options(settings: Mapping[str, Any]) -> list[str]:
+    """Return settings as the words of a command."""
+    words = []
+    for name, value in settings.items():
+        words.append(_OPTIONS.get(name, f"--{name.replace('_', '-')}"))
+        if value is not True:
+            words.append(",".join(map(str, value)) if isinstance(value, tuple) else str(value))
+    return words
 
 
 _OPTIONS = {"n_train_worms": "--train-worms", "n_folds": "--folds", "max_epochs": "--epochs", "random_state": "--seed"}

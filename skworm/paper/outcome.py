@@ -48,8 +48,8 @@ class Outcome:
     sentences: Sequence[str] = ()  # How models differ, in words
     figures: Sequence[Path] = field(default_factory=list)  # Figures as ``.png``
     files: Sequence[Path] = field(default_factory=list)  # All files, figures included
-    command: str = ""  # The command that made it; empty where a script did
-    began: str = ""  # When, in ISO 8601 with milliseconds, in UTC
+    command: str = ""  # The command that repeats it
+    began: str = ""  # When it began, in ISO 8601 with milliseconds, in UTC
     ended: str = ""  # When its fits had ended
 
     @property
@@ -58,17 +58,9 @@ class Outcome:
         return "\n\n".join(f"{heading}\n{lay_out(table)}" for heading, table in self.tables.items())
 
 
-def run_target(
-    target: Target,
-    settings: Settings,
-    out: Path,
-    *,
-    command: str = "",
-    began: str = "",
-    n_jobs: int | None = -1,
-    verbose: int = 1,
-) -> Outcome:
+def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | None = -1, verbose: int = 1) -> Outcome:
     """Run an experiment, and write its files."""
+    began = now()
     study = Study(settings, load_material(settings))
     plan = target.plan(study)
     scores = study.run(plan.arms, out, n_jobs=n_jobs, verbose=verbose)
@@ -98,7 +90,7 @@ def run_target(
         "\n".join(reading_of(target, study, plan, table)),
         settings.departure,
         sentences_of(compared, plan.arms),
-        command=command,
+        command=target.command(settings, out),
         began=began,
         ended=ended,
     )

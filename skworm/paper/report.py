@@ -102,15 +102,13 @@ def citations() -> list[str]:
     return [software, *_CITATIONS]
 
 
-def write_report(
-    folder: Path, out: Path, *, command: str = "", baseline: str | None = None, warnings: Sequence[str] = ()
-) -> Path:
+def write_report(folder: Path, out: Path, *, baseline: str | None = None, warnings: Sequence[str] = ()) -> Path:
     """Write a report on the results of a folder; `warnings` come before those that the results call for."""
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise FileNotFoundError(f"{folder} {found}; pass the folder that a run wrote its results to")
     try:
-        page = _page_of(folder, command, baseline, warnings)
+        page = _page_of(folder, baseline, warnings)
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
         # A file that was changed by hand, or made by another program.
         raise ValueError(
@@ -121,7 +119,7 @@ def write_report(
     return out
 
 
-def _page_of(folder: Path, command: str, baseline: str | None, warnings: Sequence[str]) -> str:
+def _page_of(folder: Path, baseline: str | None, warnings: Sequence[str]) -> str:
     sections = _sections_of_folder(folder, baseline)
     if not sections:
         places = {name: place for place, name in enumerate(TARGETS)}
@@ -141,7 +139,6 @@ def _page_of(folder: Path, command: str, baseline: str | None, warnings: Sequenc
         title=title,
         version=version("skworm"),
         source=str(folder),
-        command=command,
         warnings=[*warnings, *collected],
         sections=sections,
         citations=citations(),

@@ -17,6 +17,7 @@ from sklearn.base import clone
 from skworm.datasets import fetch_kato2015, fetch_nichols2017, load_recordings, make_worms
 from skworm.frames import PAPER_NEURONS, contains_transition, make_frames, make_trajectories
 from skworm.model_selection import WormGroupKFold, WormScores, WormSplit, cross_validate_worms
+from skworm.paper.declaration import FOLD_KINDS
 from skworm.paper.models import STATE_MODELS, Model
 from skworm.recording import UNKNOWN, VOCABULARIES, Recording
 
@@ -24,7 +25,6 @@ N_SPLITS = 10
 """Folds that windows are divided into, of which some or all are held out in turn."""
 
 PAPER_EPOCHS = 800
-FOLD_KINDS = ("shuffled_windows", "contiguous_blocks")
 HORIZON = 16
 """Frames of a trajectory that are predicted; networks are trained on the first 8 of any stretch."""
 
