@@ -23,6 +23,7 @@ from skworm.cli.options import (
     neurons_option,
     options_of,
     pairs,
+    say,
     show,
 )
 from skworm.paper.models import STATE_MODELS
@@ -32,9 +33,6 @@ _DATA_SETS = {
     "nichols2017": "Nichols et al. 2017: 21 worms, awake and quiescent",
 }
 _PATH = click.Path(path_type=Path)
-_BASELINE = click.option(
-    "--baseline", metavar="MODEL", help="Model that the others are compared with.  [default: the first of the run]"
-)
 
 
 def _states_option(default: str, text: str) -> Any:
@@ -270,14 +268,12 @@ def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="The page, a .html file; replaced if it is there.  [default: report.html in RESULTS]",
 )
-@_BASELINE
-@JSON
-def report(results: Path, out: Path | None, baseline: str | None, as_json: bool) -> None:
+def report(results: Path, out: Path | None) -> None:
     """Write one HTML page on the RESULTS of a run, to be read, sent or printed.
 
     RESULTS is a folder that `skworm reproduce TARGET --out` or `skworm reproduce all --out` wrote, or that a script
     passed to cross_validate_worms as memory. The page holds settings, data, splits, tables with intervals over worms,
-    figures, what remembering the moment is worth, versions and what to cite. It needs no other file and no network.
+    figures, versions and what to cite. It needs no other file and no network.
     """
     page = results / "report.html" if out is None else out
     if not results.is_file():
@@ -286,13 +282,14 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
         raise ValueError(f"--out {page} is not the name of a page; let it end in .html")
     from skworm.paper.report import write_report
 
-    write_report(results, page, baseline=baseline)
-    show({"report": str(page)}, as_json, str(page))
+    say(write_report(results, page))
 
 
 @main.command(short_help="Compare the models of a run, worm by worm.")
 @click.argument("results", type=_PATH)
-@_BASELINE
+@click.option(
+    "--baseline", metavar="MODEL", help="Model that the others are compared with.  [default: the first of the run]"
+)
 @click.option(
     "--evaluation",
     default="unseen_worms",
@@ -341,8 +338,7 @@ def compare(
     """
     from skworm.model_selection import describe_comparison, read_scores
     from skworm.paper.report import no_results, without_naive
-    from skworm.paper.tables import at_shown_steps, comparison_texts, lay_out, parts_in_words, parts_of_comparison
-    from skworm.plotting.base import readable
+    from skworm.paper.tables import at_shown_steps, comparison_texts, lay_out, parts_of_comparison
 
     if results.is_dir() and not (results / "scores.csv").is_file() and not (results / "fits").is_dir():
         raise no_results(results)
@@ -360,16 +356,14 @@ def compare(
         random_state=random_state,
     )
     comparisons, blocks = [], []
-    for part, rows in parts_of_comparison(table):
+    for part, heading, rows in parts_of_comparison(table):
         sentences = describe_comparison(rows[rows["model"] != rows["reference"]])
         shared = ["reference", "n_worms", "n_fits", "correction", "smallest_p"]
         own = rows.drop(columns=[*shared, "evaluation", "metric"])
         models_of_part = own.astype(object).where(own.notna(), None).to_dict("records")
         facts = {"part": part, **rows[shared].iloc[0], "models": models_of_part, "sentences": sentences}
         comparisons.append(facts)
-        heading = ", ".join(filter(None, [readable(evaluation), parts_in_words(part)]))
-        text = ["", lay_out(comparison_texts(rows)), "", *sentences]
-        blocks.append("\n".join([heading[0].upper() + heading[1:], *text]))
+        blocks.append("\n".join([heading, "", lay_out(comparison_texts(rows)), "", *sentences]))
     closing = (
         "In round brackets: 95 % intervals of a bootstrap over worms and the fits within them. The p is that of a "
         "two-sided sign-flip test across worms."

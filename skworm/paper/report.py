@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -16,14 +16,12 @@ from skworm.atomic import write_whole
 from skworm.frames.index import neurons_and_features
 from skworm.model_selection import WormScores, describe_comparison, read_runs, read_scores
 from skworm.model_selection.comparison import few_worms_notes
-from skworm.model_selection.results import read_json
 from skworm.model_selection.store import FitStore
 from skworm.paper.outcome import Outcome, kept_outcome
 from skworm.paper.tables import (
     at_shown_steps,
     comparison_texts,
     heading_of,
-    parts_in_words,
     parts_of_comparison,
     texts_of_scores,
     texts_of_trajectories,
@@ -86,11 +84,8 @@ class Section:
     title: str
     outcome: Outcome  # Its tables, and what is said of them
     pictures: Mapping[str, str]  # Data URIs by caption, which is the alternative text as well
-    runs: Sequence[WormScores] = ()  # What was run
-    leakage: list[str] = field(default_factory=list)  # What remembering the moment is worth, in words
-    leakage_tables: _Texts = field(default_factory=dict)  # The same in numbers
-    warnings: list[str] = field(default_factory=list)  # What a reader should read first
-    record: Mapping[str, Any] = field(default_factory=dict)  # ``settings.json`` of the folder
+    runs: Sequence[WormScores]  # What was run
+    warnings: Sequence[str]  # What a reader should read first
 
 
 def citations() -> list[str]:
@@ -102,13 +97,13 @@ def citations() -> list[str]:
     return [software, *_CITATIONS]
 
 
-def write_report(folder: Path, out: Path, *, baseline: str | None = None, warnings: Sequence[str] = ()) -> Path:
+def write_report(folder: Path, out: Path, *, warnings: Sequence[str] = ()) -> Path:
     """Write a report on the results of a folder; `warnings` come before those that the results call for."""
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise FileNotFoundError(f"{folder} {found}; pass the folder that a run wrote its results to")
     try:
-        page = _page_of(folder, baseline, warnings)
+        page = _page_of(folder, warnings)
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
         # A file that was changed by hand, or made by another program.
         raise ValueError(
@@ -119,22 +114,18 @@ def write_report(folder: Path, out: Path, *, baseline: str | None = None, warnin
     return out
 
 
-def _page_of(folder: Path, baseline: str | None, warnings: Sequence[str]) -> str:
-    sections = _sections_of_folder(folder, baseline)
+def _page_of(folder: Path, warnings: Sequence[str]) -> str:
+    sections = _sections_of_folder(folder)
     if not sections:
         places = {name: place for place, name in enumerate(TARGETS)}
         below = sorted(result_folders(folder), key=lambda path: places.get(path.name, len(places)))
-        having = [] if baseline is None else [path for path in below if baseline in _models_in(path)]
-        if below and baseline is not None and not having:
-            raise ValueError(f"no results in {folder} have the model {baseline!r}; choose one that they compare")
-        sections = [each for path in below for each in _sections_of_folder(path, baseline if path in having else None)]
+        sections = [each for path in below for each in _sections_of_folder(path)]
     if not sections:
         raise no_results(folder)
     title, collected = f"Results of {folder.resolve().name}", _collected(sections)
     if len(sections) == 1:
         title, sections[0].title = sections[0].title, "Results"
     runs = [run for section in sections for run in section.runs]
-    records = [section.record for section in sections]
     return _render(
         title=title,
         version=version("skworm"),
@@ -142,10 +133,10 @@ def _page_of(folder: Path, baseline: str | None, warnings: Sequence[str]) -> str
         warnings=[*warnings, *collected],
         sections=sections,
         citations=citations(),
-        **_data_of_runs(runs, records),
+        data=_data_of_runs(runs),
         tables={"Splits": _splits_of_runs(runs), "Models": _models_of_runs(runs)},
-        split_notes=[_SPLITS if any(run.record for run in runs) else _NO_RECORD],
-        versions=_versions_of(runs, records),
+        about_runs=_SPLITS if any(run.record for run in runs) else _NO_RECORD,
+        versions=_versions_of(runs),
     )
 
 
@@ -174,57 +165,29 @@ def without_naive(scores: WormScores, kept: str | None = None) -> tuple[WormScor
     return (scores.where(model=others), left_out) if len(others) > 1 and left_out else (scores, [])
 
 
-def _models_in(folder: Path) -> set[str]:
-    scores = [read_scores(folder)] if (folder / "scores.csv").is_file() else read_runs(folder)
-    return {name for each in scores for name in each.models}
-
-
-def _sections_of_folder(folder: Path, baseline: str | None) -> list[Section]:
-    record = read_json(folder / "settings.json") if (folder / "settings.json").is_file() else {}
+def _sections_of_folder(folder: Path) -> list[Section]:
     outcome = kept_outcome(folder)
-    scores = read_scores(folder) if (folder / "scores.csv").is_file() else None
     if outcome is not None:
-        sections = [_section_of_target(outcome, scores, baseline, record)]
-        runs = [run for path in sorted(folder.rglob("runs")) for run in read_runs(path.parent) if run.record]
-        sections[0].runs = [run for run in runs if outcome.began <= run.record["called"] <= outcome.ended]
+        return [_section_of_target(folder, outcome)]
+    if (folder / "scores.csv").is_file():
+        runs = [read_scores(folder)]
     else:
-        runs = [scores] if scores is not None else [run for run in reversed(read_runs(folder)) if len(run.table)]
-        known = sorted({name for run in runs for name in run.models})
-        if runs and baseline is not None and baseline not in known:
-            raise ValueError(f"no run in {folder} has the model {baseline!r}; choose one of {', '.join(known)}")
-        older = [f" (an earlier run in this folder, {number} of {len(runs)})" for number in range(2, len(runs) + 1)]
-        sections = [_section_of_run(*each, baseline) for each in zip(runs, ["", *older], strict=False)]
-    for section in sections:
-        section.record = record
-    return sections
+        runs = [run for run in reversed(read_runs(folder)) if len(run.table)]
+    older = [f" (an earlier run in this folder, {number} of {len(runs)})" for number in range(2, len(runs) + 1)]
+    return [_section_of_run(*each) for each in zip(runs, ["", *older], strict=False)]
 
 
-def _section_of_target(
-    outcome: Outcome, scores: WormScores | None, baseline: str | None, record: Mapping[str, Any]
-) -> Section:
+def _section_of_target(folder: Path, outcome: Outcome) -> Section:
     title = outcome.title
     outcome = replace(outcome, tables={f"{title}: {heading}": table for heading, table in outcome.tables.items()})
     pictures = {f"{title} ({path.stem})": _uri(path.read_bytes()) for path in outcome.figures}
-    section = Section(title, outcome, pictures)
-    if outcome.departure:
-        section.warnings.append(f"This is not the paper's protocol: {outcome.departure}.")
-    if (record.get("settings") or {}).get("data") == "simulated":
-        section.warnings.append("These worms are simulated.")
-    if scores is None:
-        return section
-    if baseline is not None and baseline not in scores.models:
-        raise ValueError(f"the results have no model {baseline!r}; choose one of {', '.join(scores.models)}")
-    compares = any("difference" in str(column) for table in outcome.tables.values() for column in table)
-    if baseline is not None or not compares:
-        tables, sentences, _ = _comparisons(scores, baseline)
-        reading = "\n".join([outcome.reading, *_READING[1:]])
-        section.outcome = replace(outcome, tables={**outcome.tables, **tables}, sentences=sentences, reading=reading)
-    section.warnings += _few_worms(scores)
-    _add_leakage(section, scores)
-    return section
+    # The folder may keep runs with other settings too.
+    runs = [run for run in read_runs(folder) if outcome.began <= run.record.get("called", "") <= outcome.ended]
+    warnings = [f"This is not the paper's protocol: {outcome.departure}."] if outcome.departure else []
+    return Section(title, outcome, pictures, runs, warnings)
 
 
-def _section_of_run(run: WormScores, older: str, baseline: str | None) -> Section:
+def _section_of_run(run: WormScores, older: str) -> Section:
     title = f"{_TITLES[run.task]}, cross-validated by worm{older}"
     if run.task == "trajectories":
         texts = texts_of_trajectories(at_shown_steps(run).summary())
@@ -234,66 +197,51 @@ def _section_of_run(run: WormScores, older: str, baseline: str | None) -> Sectio
             for metric in run.metrics:
                 (table,) = texts_of_scores(rows, metric).values()
                 texts[", ".join(filter(None, [heading_of(metric), str(signal)]))] = table
-    compared, sentences, problems = _comparisons(run, baseline)
+    compared, sentences, problems = _comparisons(run)
     buffer = BytesIO()
     run.plot().figure_.savefig(buffer, format="png", dpi=200)
     pictures = {f"{title}: every worm, and the mean over worms": _uri(buffer.getvalue())}
-    outcome = Outcome(title, "", texts | compared, "\n".join(_READING), sentences=sentences)
-    section = Section(title, outcome, pictures, [run])
+    leakage, warnings = _leakage_of(run), []
+    outcome = Outcome(title, "", texts | compared, "\n".join([*_READING, leakage]), sentences=sentences)
     if not run.record:
-        section.warnings.append("The folder keeps scores alone: settings, data and versions of the run are not known.")
+        warnings.append("The folder keeps scores alone: settings, data and versions of the run are not known.")
     if run.n_missing:
         total = len(run.record["fits"])
-        section.warnings.append(
+        warnings.append(
             f"The run is not finished: {total - run.n_missing} of {total} fits are there. Scores are of these alone."
         )
-    section.warnings += [*_few_worms(run), *problems]
-    _add_leakage(section, run)
-    return section
+    warnings += [*_few_worms(run), *problems, *([leakage] if leakage == _NO_CLOCK else [])]
+    return Section(title, outcome, pictures, [run], warnings)
 
 
-def _comparisons(scores: WormScores, baseline: str | None) -> tuple[_Texts, list[str], list[str]]:
+def _comparisons(scores: WormScores) -> tuple[_Texts, list[str], list[str]]:
     """Return tables, sentences, and problems of comparisons that could not be made."""
     tables: _Texts = {}
     sentences, problems = [], []
-    scores = at_shown_steps(scores)
+    scores, _ = without_naive(at_shown_steps(scores))
     for evaluation in scores.evaluations:
         if evaluation == "held_out_windows":
             continue
-        for part, rows in scores.parts(evaluation):
-            own, _ = without_naive(rows, baseline)
-            heading = ", ".join(filter(None, [readable(evaluation), parts_in_words(part)]))
-            try:
-                table = own.compare(baseline or own.models[0], evaluation=evaluation)
-            except ValueError as error:
-                problems.append(f"No comparison of models on {heading}: {error}.")
-                continue
-            tables[f"Models compared, {heading}"] = comparison_texts(table)
-            others = table[table["model"] != table["reference"]]
-            sentences += [f"{heading[0].upper()}{heading[1:]}: {text}" for text in describe_comparison(others)]
+        try:
+            table = scores.compare(scores.models[0], evaluation=evaluation)
+        except ValueError as error:
+            problems.append(f"No comparison of models on {readable(evaluation)}: {error}.")
+            continue
+        for _, heading, rows in parts_of_comparison(table):
+            tables[f"{heading}: models compared"] = comparison_texts(rows)
+            sentences += [
+                f"{heading}: {text}" for text in describe_comparison(rows[rows["model"] != rows["reference"]])
+            ]
     return tables, sentences if len(sentences) <= _MOST_SENTENCES else [], problems
 
 
-def _add_leakage(section: Section, scores: WormScores) -> None:
-    """Add what remembering the moment is worth to a section."""
+def _leakage_of(scores: WormScores) -> str:
+    """Return what remembering the moment is worth, in words."""
     if "held_out_windows" not in scores.evaluations:
-        section.leakage.append(_NOT_SCORED)
-    elif scores.task == "trajectories":
-        section.leakage.append(_NO_CLOCK_OF_TRAJECTORIES)
-    elif "clock" not in scores.models:
-        section.leakage.append(_NO_CLOCK)
-        section.warnings.append(_NO_CLOCK)
-    else:
-        section.leakage.append(_CLOCK)
-        try:
-            compared = scores.compare("clock", evaluation="held_out_windows", correction=None)
-        except ValueError as error:
-            section.leakage.append(f"Held-out windows: {error}.")
-            return
-        for part, rows in parts_of_comparison(compared):
-            caption = f"Models beside the clock, {parts_in_words(part) or 'held-out windows'}"
-            texts = comparison_texts(rows).rename(columns={"difference to clock": "above the clock"})
-            section.leakage_tables[caption] = texts
+        return _NOT_SCORED
+    if scores.task == "trajectories":
+        return _NO_CLOCK_OF_TRAJECTORIES
+    return _CLOCK if "clock" in scores.models else _NO_CLOCK
 
 
 def _few_worms(scores: WormScores) -> list[str]:
@@ -311,29 +259,21 @@ def _collected(sections: Sequence[Section]) -> list[str]:
     return [text if len(about) == len(sections) else f"{'; '.join(about)}: {text}" for text, about in titles.items()]
 
 
-def _data_of_runs(runs: Sequence[WormScores], records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    recorded: dict[str, int] = {}
-    digests: dict[str, None] = {}
-    for record in records:
-        for key in ("worms", "external_worms"):
-            recorded.update((record.get(key) or {}).items())
-        for kind, key in (("recordings", "recordings_sha256"), ("external recordings", "external_sha256")):
-            if record.get(key):
-                digests[f"SHA-256 of the {kind}: {record[key]}."] = None
+def _data_of_runs(runs: Sequence[WormScores]) -> dict[str, dict[str, Any]]:
+    """Return what is shown of each set of worms by its digest."""
     sets: dict[str, dict[str, Any]] = {}
     for run in runs:
         named = {"Worms to train on and to score": run.record["train"]} if run.record else {}
         named |= {f"External: {name}": part for name, part in run.record.get("external", {}).items()}
         for title, part in named.items():
-            sets.setdefault(part["digest"], {"title": title, **_describe_set(part, recorded, run.record["task"])})
-    return {"data": sets, "data_notes": list(digests) if sets else [_NO_RECORD, *digests]}
+            sets.setdefault(part["digest"], {"title": title, **_describe_set(part, run.record["task"])})
+    return sets
 
 
-def _describe_set(part: Mapping[str, Any], recorded: Mapping[str, int], task: str) -> dict[str, Any]:
+def _describe_set(part: Mapping[str, Any], task: str) -> dict[str, Any]:
     used = pd.Series(part["frames"])
     noun = "trajectories" if task == "trajectories" else "frames used"
-    cells = {"frames recorded": used.index.map(recorded)} if set(used.index) <= set(recorded) else {}
-    table = pd.DataFrame({**cells, noun: used}).rename_axis("worm")
+    table = pd.DataFrame({noun: used}).rename_axis("worm")
     caption = f"{len(used)} worms, {used.sum()} {noun}"
     if part["labelled"]:
         shares = pd.DataFrame.from_dict(part["labelled"], orient="index").fillna(0).loc[used.index].div(used, axis=0)
@@ -376,10 +316,10 @@ def _models_of_runs(runs: Sequence[WormScores]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=["model", "parameters that are not the defaults"]).set_index("model")
 
 
-def _versions_of(runs: Sequence[WormScores], records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def _versions_of(runs: Sequence[WormScores]) -> pd.DataFrame:
     versions: dict[str, dict[str, None]] = {}
-    for kept in (*(run.record for run in runs), *records):
-        for package, number in kept.get("versions", {}).items():
+    for run in runs:
+        for package, number in run.record.get("versions", {}).items():
             versions.setdefault(package, {})[str(number)] = None
     rows = {package: " and ".join(several) for package, several in versions.items()} or {"not kept": ""}
     return pd.DataFrame({"version": rows}).rename_axis("package")

@@ -314,11 +314,11 @@ def parts_in_words(part: Mapping[str, Any]) -> str:
     return ", ".join(texts)
 
 
-def parts_of_comparison(compared: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Yield the parts of a table of :meth:`~skworm.model_selection.WormScores.compare`, and what defines each."""
+def parts_of_comparison(compared: pd.DataFrame) -> Iterator[tuple[dict[str, Any], str, pd.DataFrame]]:
+    """Yield the parts of a table of :meth:`~skworm.model_selection.WormScores.compare`: values, heading and rows."""
     columns = list(compared.columns[: list(compared.columns).index("model")])
-    if not columns:
-        yield {}, compared
-        return
-    for values, rows in compared.groupby(columns, sort=False):
-        yield dict(zip(columns, values, strict=True)), rows.drop(columns=columns)
+    parts = compared.groupby(columns, sort=False) if columns else [((), compared)]
+    for values, rows in parts:
+        part = dict(zip(columns, values, strict=True))
+        heading = ", ".join(filter(None, [readable(rows["evaluation"].iloc[0]), parts_in_words(part)]))
+        yield part, f"{heading[0].upper()}{heading[1:]}", rows.drop(columns=columns)
