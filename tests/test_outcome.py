@@ -186,7 +186,6 @@ def test_damaged_json_is_named_in_one_line(name, content, tmp_path):
     [
         ({"tables": {"a": {"columns": ["x"], "index": [1, 2], "data": [["y"]]}}}, "outcome.json is damaged"),
         ({"tables": []}, "outcome.json is damaged"),
-        ({"corners": {}}, "outcome.json is damaged"),
         ({"title": 5}, "outcome.json is damaged"),
         ({"surplus": 5}, "outcome.json is damaged"),
         ({"sentences": 5}, "is damaged; repeat the command"),

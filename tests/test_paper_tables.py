@@ -11,7 +11,7 @@ from skworm.model_selection import WormScores
 from skworm.paper.declaration import PAPER_TABLE_1, with_paper
 from skworm.paper.figures import dots_figure
 from skworm.paper.models import STATE_MODELS
-from skworm.paper.study import Arm, Material, Settings, Study
+from skworm.paper.study import Arm, Settings, Study
 from skworm.paper.tables import (
     compare_arms,
     confusion_table,
@@ -36,7 +36,7 @@ def arm(name, block="2 states", against=None, **options):
 
 def study_of(n_worms=3, **settings):
     worms = make_worms(n_worms, n_frames=30, neurons=NEURONS, random_state=0)
-    return Study(Settings(**settings), Material(worms, NEURONS))
+    return Study(Settings(**settings), worms, NEURONS)
 
 
 def scores_of(arms, worms="abc", seed=0, better=(), baselines=("clock", "majority"), folds=("shuffled_windows",)):

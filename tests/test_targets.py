@@ -21,7 +21,7 @@ from skworm.paper.declaration import QUICK_EPOCHS, QUICK_FORECAST_EPOCHS
 from skworm.paper.inferred_graphs import SOURCES
 from skworm.paper.models import STATE_MODELS
 from skworm.paper.outcome import run_target
-from skworm.paper.study import Study, load_material
+from skworm.paper.study import load_study
 from skworm.paper.targets import ALL_TARGETS, MODULES, TARGETS
 
 pytestmark = pytest.mark.slow
@@ -405,7 +405,7 @@ def forecast(short):
     declared = TARGETS["figure4cd"]
     given = {"data": str(short), "external": "none", "neurons": ("AVAL", "RID"), "models": ("mlp", "mlp-lstm")}
     settings = declared.settings(max_epochs=1, **given)
-    return Study(settings, load_material(settings))
+    return load_study(settings)
 
 
 def test_pictures_of_errors_have_persistence_and_linear_maps_in_every_panel(forecast, tmp_path, monkeypatch):
@@ -439,7 +439,7 @@ def test_the_example_shows_an_unseen_worm_through_a_transition(forecast, monkeyp
     example_figure(forecast, ["mlp", "mlp-lstm"])
     (display,) = drawn
     worm, frame = display.Y.index[display.row][:2]
-    assert worm == forecast.material.recordings[-1].worm
+    assert worm == forecast.recordings[-1].worm
     assert {model for _, model in display.lines_} == {"true", "linear", "mlp"}
     future = display.states.loc[worm].loc[frame : frame + 16]
     assert future[future != "unknown"].nunique() > 1

@@ -99,7 +99,7 @@ def example_figure(study: Study, networks: Sequence[str]) -> Any:
     from skworm.estimators.baselines import LinearTrajectoryRegressor
     from skworm.plotting import TrajectoryDisplay
 
-    unseen = study.material.recordings[-1]
+    unseen = study.recordings[-1]
     X, Y, labels, frames = study.trajectories(study.settings.states[0], study.neurons, MARKOVIAN)
     test = X.index.get_level_values("worm") == unseen.worm
     changes = contains_transition(labels, Y)[test].to_numpy() if labels is not None else None

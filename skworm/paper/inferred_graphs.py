@@ -50,14 +50,12 @@ def infer_graphs(study: Study, folder: Path) -> dict[tuple[str, str], pd.DataFra
     X, y = study.frames(states, neurons)
     worm = X.index.get_level_values("worm")
     store = FitStore(folder / "graphs")
-    data = digest_of_recordings(study.material.recordings)
+    data = digest_of_recordings(study.recordings)
     kept: dict[tuple[str, str], list[Any]] = {}
     for name in _NETWORKS:
         model = study.model(name)
         for train in combinations(worm.unique(), study.train_counts()[0]):
-            digest = joblib.hash(
-                [data, neurons, states, study.material.derivative, name, str(model.get_params()), train]
-            )
+            digest = joblib.hash([data, neurons, states, study.derivative, name, str(model.get_params()), train])
             known = store.read([digest])
             if digest not in known:
                 print(f"graph of {STATE_MODELS[name].label}, trained on {', '.join(train)}", file=sys.stderr)

@@ -19,7 +19,7 @@ from skworm.model_selection.results import write_csv
 from skworm.model_selection.store import now, package_versions
 from skworm.paper.declaration import Plan, Target
 from skworm.paper.figures import dots_figure, mark_departure
-from skworm.paper.study import N_SPLITS, Settings, Study, load_material
+from skworm.paper.study import N_SPLITS, Settings, Study, load_study
 from skworm.paper.tables import (
     compare_arms,
     lay_out,
@@ -61,14 +61,14 @@ class Outcome:
 def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | None = -1, verbose: int = 1) -> Outcome:
     """Run an experiment, and write its files."""
     began = now()
-    study = Study(settings, load_material(settings))
+    study = load_study(settings)
     plan = target.plan(study)
     scores = study.run(plan.arms, out, n_jobs=n_jobs, verbose=verbose)
     ended = now()
     # External recordings without a score are left out of the record, although they helped to choose the derivative.
     record = {"target": target.name, **study.record()}
-    if study.material.external_name not in scores.evaluations:
-        study = Study(settings, replace(study.material, external=[], external_neurons=()))
+    if study.external_name not in scores.evaluations:
+        study = replace(study, external=[])
         record |= {"external_worms": {}, "external_sha256": None}
     compared = compare_arms(study, plan.arms, scores)
     table = table_of_arms(study, plan.arms, scores, compared)
@@ -99,15 +99,15 @@ def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | N
 
 def describe_study(study: Study, scores: WormScores) -> str:
     """Write down what is compared on what, one setting a line."""
-    settings, material = study.settings, study.material
-    n_frames = [recording.n_frames for recording in material.recordings]
-    neurons = f"{len(material.neurons)}: {', '.join(material.neurons)}"
-    if material.neurons_left_out:
-        neurons += f" (left out, not in every worm: {', '.join(material.neurons_left_out)})"
-    external = f"{material.external_name}, {len(material.external)} worms" if material.external else "none"
-    if material.external_apart:
-        external += f", by fits on the neurons that they have: {', '.join(material.external_neurons)}"
-    rates = {f"{worm.fps:.3g}" for worm in (*material.recordings, *material.external)}
+    settings = study.settings
+    n_frames = [recording.n_frames for recording in study.recordings]
+    neurons = f"{len(study.neurons)}: {', '.join(study.neurons)}"
+    if study.neurons_left_out:
+        neurons += f" (left out, not in every worm: {', '.join(study.neurons_left_out)})"
+    external = f"{study.external_name}, {len(study.external)} worms" if study.external else "none"
+    if study.external_neurons != study.neurons:
+        external += f", by fits on the neurons that they have: {', '.join(study.external_neurons)}"
+    rates = {f"{worm.fps:.3g}" for worm in (*study.recordings, *study.external)}
     counts = " or ".join(map(str, sorted(set(scores.table["n_train_worms"]))))
     combinations = "each in equally many combinations" if settings.few_combinations else "every combination"
     lines = {
@@ -126,8 +126,8 @@ def describe_study(study: Study, scores: WormScores) -> str:
 
 def reading_of(target: Target, study: Study, plan: Plan, table: pd.DataFrame) -> list[str]:
     """Describe how the tables of an experiment are to be read."""
-    settings, material = study.settings, study.material
-    n_worms = len(material.recordings)
+    settings = study.settings
+    n_worms = len(study.recordings)
     if "step" in table:
         text = _reading_of_trajectories(settings)
     else:
@@ -145,11 +145,11 @@ def reading_of(target: Target, study: Study, plan: Plan, table: pd.DataFrame) ->
         )
     text += few_worms_notes(n_worms, "unseen worms")
     text += plan.notes
-    if material.external and "4" in settings.states and _turns_merged(study):
+    if study.external and "4" in settings.states and _turns_merged(study):
         text.append("With 4 states, dorsal and ventral turns count as one state, turn, on the external recordings.")
-    if material.external_apart:
+    if study.external_neurons != study.neurons:
         text.append(
-            f"External recordings are scored by fits on the {len(material.external_neurons)} neurons that all have."
+            f"External recordings are scored by fits on the {len(study.external_neurons)} neurons that all have."
         )
     text.append(f"The paper: {target.paper}")
     if settings.departure:
@@ -188,7 +188,7 @@ def _reading_of_trajectories(settings: Settings) -> list[str]:
 
 
 def _turns_merged(study: Study) -> bool:
-    worms = (*study.material.recordings, *study.material.external)
+    worms = (*study.recordings, *study.external)
     states = {str(state) for worm in worms if worm.states is not None for state in np.unique(worm.states)}
     return "turn" in states and not states.isdisjoint(_TURNS)
 
@@ -225,8 +225,7 @@ def write_outcome(
         files += saved
     outcome = replace(outcome, figures=pictures, files=files)
     kept = dict(vars(outcome))
-    kept["tables"] = {heading: table.to_dict("split") for heading, table in outcome.tables.items()}
-    kept["corners"] = {heading: table.index.name for heading, table in outcome.tables.items()}
+    kept["tables"] = {heading: table.to_dict("tight") for heading, table in outcome.tables.items()}
     for key in ("figures", "files"):
         kept[key] = [path.name for path in kept[key]]
     write_whole(folder / _KEPT, json.dumps(kept, indent=1) + "\n")
@@ -252,9 +251,8 @@ def kept_outcome(folder: Path) -> Outcome | None:
         return None
     try:
         kept = json.loads(path.read_bytes())
-        corners = kept.pop("corners")
         kept["tables"] = {
-            heading: pd.DataFrame(**table).rename_axis(corners[heading]) for heading, table in kept["tables"].items()
+            heading: pd.DataFrame.from_dict(table, orient="tight") for heading, table in kept["tables"].items()
         }
         for key in ("figures", "files"):
             kept[key] = [_file_in(folder, name) for name in kept[key]]

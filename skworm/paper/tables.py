@@ -118,7 +118,7 @@ def table_of_arms(study: Study, arms: Sequence[Arm], scores: WormScores, compare
     table = scores.summary(random_state=study.seed)
     table = table[(table["evaluation"] == "held_out_windows") | (table["fold_by"] == table["fold_by"].iloc[0])]
     known = {(arm.block, arm.name): arm for arm in arms}
-    counts = {arm.key: study.n_parameters(arm) for arm in arms}
+    counts = study.n_parameters(arms)
     n_neurons = scores.table.groupby(["block", "model", "evaluation"])["n_neurons"].first()
     rows: list[dict[str, Any]] = []
     for row in table.to_dict("records"):
@@ -129,7 +129,7 @@ def table_of_arms(study: Study, arms: Sequence[Arm], scores: WormScores, compare
             rows.append({"label": BASELINE_LABELS.get(model, model), "n_neurons": 0})
             continue
         rows.append({"label": arm.label, "n_neurons": n_neurons[block, model, evaluation]})
-        rows[-1] |= {"n_parameters": counts[arm.key], "against": arm.against, **arm.facts}
+        rows[-1] |= {"n_parameters": counts.get(arm.key, np.nan), "against": arm.against, **arm.facts}
         if row["fold_by"] == first:
             paper = arm.paper.get(evaluation if evaluation in EVALUATIONS else "external", (None, None))
             rows[-1]["paper_mean"], rows[-1]["paper_std"] = paper

@@ -192,10 +192,10 @@ def figure_4cd(study: Study) -> Plan:
     """Score trajectory regressors from one observed frame and, where they have a memory, from four."""
     from skworm.paper.figures import error_figure, example_figure
 
-    n_worms = len(study.material.recordings)
+    n_worms = len(study.recordings)
     networks = [TRAJECTORY_MODELS[name] for name in study.settings.models]
     linear = [TRAJECTORY_MODELS["linear-uncentred"], TRAJECTORY_MODELS["linear-direct"]]
-    counts = study.train_counts((1, n_worms - 1, *([n_worms] if study.material.external else [])))
+    counts = study.train_counts((1, n_worms - 1, *([n_worms] if study.external else [])))
     arms = []
     for burn_in in sorted({model.burn_in for model in networks}):
         models = [*linear, *(model for model in networks if model.burn_in == burn_in)]
