@@ -351,7 +351,6 @@ def test_edges_are_compared_with_connectomes(folder, tmp_path, monkeypatch):
     assert len(graphs) == 3 * 3 * 5 * 5
     assert graphs["weight"].between(0, 1).all()
     before = stored(tmp_path)
-    assert [path for path in before if path.parent.parent.name == "graphs"]
     again, _ = reproduce("edges-vs-connectome", folder, tmp_path)
     assert stored(tmp_path) == before
     assert again.stdout == result.stdout
@@ -383,7 +382,6 @@ def test_figure4cd_tabulates_and_draws_errors_of_trajectories(short, other_lab, 
     result, table = reproduce("figure4cd", short, tmp_path, *options)
     check_files(tmp_path, "figure4cd")
     check_figures(tmp_path, "figure4cd")
-    check_figures(tmp_path, "example")
     assert json.loads((tmp_path / "outcome.json").read_text())["departure"] == "1 of 10 folds and 2 of 800 epochs"
     assert "unseen worms, 1 training worm, 1 observed frame, 3 scored" in result.stdout
     baselines = {"persistence", "mean", "linear", "linear-uncentred", "linear-direct"}
@@ -420,29 +418,13 @@ def test_pictures_of_errors_have_persistence_and_linear_maps_in_every_panel(fore
     )
     plan = TARGETS["figure4cd"].plan(forecast)
     scores = forecast.run(plan.arms, tmp_path, n_jobs=1, verbose=0)
-    plan.figures(scores, None)
+    plan.results(scores, None)
     (display,) = drawn
     panels = {panel for panel, _ in display.lines_}
     assert len(panels) == 2
     for panel in panels:
         shown = {model for where, model in display.lines_ if where == panel}
         assert {"persistence", "linear", "linear-direct", "mlp", "mlp-lstm"} <= shown
-
-
-def test_the_example_shows_an_unseen_worm_through_a_transition(forecast, monkeypatch):
-    from skworm.paper.figures import example_figure
-    from skworm.plotting import TrajectoryDisplay
-
-    drawn = []
-    original = TrajectoryDisplay.plot
-    monkeypatch.setattr(TrajectoryDisplay, "plot", lambda self: drawn.append(self) or original(self))
-    example_figure(forecast, ["mlp", "mlp-lstm"])
-    (display,) = drawn
-    worm, frame = display.Y.index[display.row][:2]
-    assert worm == forecast.recordings[-1].worm
-    assert {model for _, model in display.lines_} == {"true", "linear", "mlp"}
-    future = display.states.loc[worm].loc[frame : frame + 16]
-    assert future[future != "unknown"].nunique() > 1
 
 
 def test_trajectories_of_worms_that_lack_neurons_have_fits_of_their_own(short, lab_without_neurons, tmp_path):
@@ -527,7 +509,6 @@ def small_targets(monkeypatch):
     }.items():
         own = TARGETS[name]
         monkeypatch.setitem(TARGETS, name, replace(own, defaults={**own.defaults, **changes}))
-    monkeypatch.setattr("skworm.paper.figures.example_figure", lambda study, networks: None)
 
 
 def test_all_writes_one_page_with_every_table_and_figure(folder, tmp_path, small_targets, one_network, run_all):

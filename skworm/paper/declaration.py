@@ -42,16 +42,22 @@ PAPER_TABLE_1: Mapping[str, Mapping[str, tuple[float, float | None]]] = MappingP
 
 
 @dataclass(frozen=True)
+class Results:
+    """What an experiment has beside its scores, the first two by the names of files."""
+
+    data: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # Numbers
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # Texts by heading
+
+
+@dataclass(frozen=True)
 class Plan:
     """What an experiment compares, and how it is shown."""
 
     arms: Sequence[Arm]  # What is compared
     notes: Sequence[str] = ()  # How its tables are to be read
-    # Makes figures by file name from (scores, table); by default dots and means, a panel for each evaluation
-    figures: Callable[[WormScores, pd.DataFrame], Mapping[str, Any]] | None = None
-    # Makes further results from (scores, folder): ``"data"``, tables of numbers by file name; ``"tables"``, tables of
-    # texts by heading; ``"figures"``, by file name
-    more: Callable[[WormScores, Path], Mapping[str, Mapping[str, Any]]] | None = None
+    # Makes further results from (scores, table); by default a figure of dots and means, a panel for each evaluation
+    results: Callable[[WormScores, pd.DataFrame], Results] | None = None
 
 
 @dataclass(frozen=True)

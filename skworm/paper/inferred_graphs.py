@@ -5,19 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 
 from skworm.datasets import load_connectome
 from skworm.inspection import compare_graphs, inferred_graph
 from skworm.model_selection.comparison import bootstrap_over_worms, interval
-from skworm.model_selection.store import FitStore
 from skworm.paper.models import STATE_MODELS
-from skworm.paper.study import Study, digest_of_recordings
+from skworm.paper.study import Study
 from skworm.recording import UNKNOWN
 
 SOURCES = ("white1986", "cook2019")
@@ -31,42 +28,26 @@ _NULLS = {"permuted_labels": "permuted labels", "rewired_reference": "rewired co
 Graphs = Mapping[tuple[str, str], pd.DataFrame]
 
 
-def results_of_inferred_graphs(study: Study, folder: Path, n_permutations: int) -> dict[str, dict[str, Any]]:
-    """Infer the graph of every worm, and compare it with connectomes."""
-    graphs = infer_graphs(study, folder)
-    similarity = compare_with_connectomes(graphs, n_permutations, study.seed)
-    long = pd.concat({key: graph.melt(ignore_index=False, value_name="weight") for key, graph in graphs.items()})
-    long = long.rename_axis(["model", "worm", "pre"]).reset_index()[["model", "worm", "pre", "post", "weight"]]
-    return {
-        "data": {"graphs": long, "similarity": similarity},
-        "tables": {"inferred graphs against connectomes": _texts(similarity)},
-        "figures": {"inferred-graph": _figure(graphs, study)},
-    }
-
-
-def infer_graphs(study: Study, folder: Path) -> dict[tuple[str, str], pd.DataFrame]:
-    """Train networks and infer the graph of every worm, averaged over the fits."""
-    states, neurons = study.settings.states[0], list(study.neurons)
-    X, y = study.frames(states, neurons)
-    worm = X.index.get_level_values("worm")
-    store = FitStore(folder / "graphs")
-    data = digest_of_recordings(study.recordings)
-    kept: dict[tuple[str, str], list[Any]] = {}
+def infer_graphs(study: Study) -> dict[tuple[str, str], pd.DataFrame]:
+    """Train networks on every combination of worms, and infer the graph of every worm, averaged over the fits."""
+    X, y = study.frames(study.settings.states[0], study.neurons)
+    worm, known = X.index.get_level_values("worm"), (y != UNKNOWN).to_numpy()
+    graphs: dict[tuple[str, str], list[pd.DataFrame]] = {}
     for name in _NETWORKS:
-        model = study.model(name)
+        label = STATE_MODELS[name].label
         for train in combinations(worm.unique(), study.train_counts()[0]):
-            digest = joblib.hash([data, neurons, states, study.derivative, name, str(model.get_params()), train])
-            known = store.read([digest])
-            if digest not in known:
-                print(f"graph of {STATE_MODELS[name].label}, trained on {', '.join(train)}", file=sys.stderr)
-                rows = worm.isin(train) & (y != UNKNOWN).to_numpy()
-                inferred = inferred_graph(model.fit(X[rows], y[rows]), X, by="worm")
-                known[digest] = {str(key): graph.to_numpy().tolist() for key, graph in inferred.items()}
-                store.write(digest, known[digest])
-            for key, graph in known[digest].items():
-                kept.setdefault((STATE_MODELS[name].label, key), []).append(graph)
-    pre, post = pd.Index(neurons, name="pre"), pd.Index(neurons, name="post")
-    return {key: pd.DataFrame(np.mean(graphs, axis=0), index=pre, columns=post) for key, graphs in kept.items()}
+            print(f"graph of {label}, trained on {', '.join(train)}", file=sys.stderr)
+            rows = worm.isin(train) & known
+            model = study.model(name).fit(X[rows], y[rows])
+            for key, graph in inferred_graph(model, X, by="worm").items():
+                graphs.setdefault((label, key), []).append(graph)
+    return {key: sum(several[1:], several[0]) / len(several) for key, several in graphs.items()}
+
+
+def table_of_graphs(graphs: Graphs) -> pd.DataFrame:
+    """Return graphs as a table with a row for each edge."""
+    long = pd.concat({key: graph.melt(ignore_index=False, value_name="weight") for key, graph in graphs.items()})
+    return long.rename_axis(["model", "worm", "pre"]).reset_index()[["model", "worm", "pre", "post", "weight"]]
 
 
 def compare_with_connectomes(graphs: Graphs, n_permutations: int, random_state: int = 0) -> pd.DataFrame:
@@ -103,7 +84,8 @@ def _over_worms(tables: list[pd.DataFrame], random_state: int) -> pd.DataFrame:
     return pd.DataFrame.from_dict(spread, orient="index")
 
 
-def _texts(similarity: pd.DataFrame) -> pd.DataFrame:
+def texts_of_similarity(similarity: pd.DataFrame) -> pd.DataFrame:
+    """Lay the comparison with connectomes out for reading."""
     rows = {}
     for (model, source), part in similarity.groupby(["model", "source"], sort=False):
         cells = {}
@@ -115,11 +97,12 @@ def _texts(similarity: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("graph, connectome")
 
 
-def _figure(graphs: Graphs, study: Study) -> Any:
+def graph_figure(graphs: Graphs) -> Any:
+    """Draw the graph of the GNN, averaged over worms, beside the connectome."""
     from skworm.plotting import GraphDisplay
 
     of_worms, mean = _graphs_and_mean(graphs, STATE_MODELS["gnn"].label)
-    reference = load_connectome(SOURCES[0], study.neurons)
+    reference = load_connectome(SOURCES[0], mean.index)
     label = f"Inferred edge weight, mean of {len(of_worms)} worms"
     reference_label = "edge of the connectome (White et al. 1986)"
     return GraphDisplay(mean, reference=reference, label=label, reference_label=reference_label).plot().figure_

@@ -17,7 +17,7 @@ from skworm.model_selection import WormScores
 from skworm.model_selection.comparison import few_worms_notes
 from skworm.model_selection.results import write_csv
 from skworm.model_selection.store import now, package_versions
-from skworm.paper.declaration import Plan, Target
+from skworm.paper.declaration import Plan, Results, Target
 from skworm.paper.figures import dots_figure, mark_departure
 from skworm.paper.study import N_SPLITS, Settings, Study, load_study
 from skworm.paper.tables import (
@@ -73,20 +73,14 @@ def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | N
     compared = compare_arms(study, plan.arms, scores)
     table = table_of_arms(study, plan.arms, scores, compared)
     tables = texts_of_trajectories(table) if scores.task == "trajectories" else texts_of_scores(table)
-    data = {"scores": scores.table, "table": table}
-    if plan.figures is None:
-        figures = {target.name: dots_figure(plan.arms, scores, table)}
+    if plan.results is None:
+        more = Results(figures={target.name: dots_figure(plan.arms, scores, table)})
     else:
-        figures = dict(plan.figures(scores, table))
-    if plan.more is not None:
-        more = plan.more(scores, out)
-        data |= more.get("data", {})
-        tables |= more.get("tables", {})
-        figures |= more.get("figures", {})
+        more = plan.results(scores, table)
     outcome = Outcome(
         target.title,
         describe_study(study, scores),
-        tables,
+        {**tables, **more.tables},
         "\n".join(reading_of(target, study, plan, table)),
         settings.departure,
         sentences_of(compared, plan.arms),
@@ -94,7 +88,8 @@ def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | N
         began=began,
         ended=ended,
     )
-    return write_outcome(out, outcome, record=record, data=data, figures=figures)
+    data = {"scores": scores.table, "table": table, **more.data}
+    return write_outcome(out, outcome, record=record, data=data, figures=more.figures)
 
 
 def describe_study(study: Study, scores: WormScores) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from skworm.paper.declaration import CONTEXT, STUDY, Plan, target
+from skworm.paper.declaration import CONTEXT, STUDY, Plan, Results, target
 
 if TYPE_CHECKING:
     from skworm.paper.study import Study
@@ -59,7 +59,7 @@ def sensitivity(study: Study) -> Plan:
         for arm in arms
         for name, parameters in READINGS[arm.name].items()
     ]
-    return Plan([*arms, *changed], figures=lambda scores, table: {})
+    return Plan([*arms, *changed], results=lambda scores, table: Results())
 
 
 PIPELINE: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = MappingProxyType(
@@ -98,4 +98,4 @@ def pipeline_sensitivity(study: Study) -> Plan:
         for name, (frames, parameters) in PIPELINE.items()
         if parameters.keys() <= arm.model.get_params().keys() and not (parameters and arm.name == "mlp-published")
     ]
-    return Plan([*arms, *changed], figures=lambda scores, table: {})
+    return Plan([*arms, *changed], results=lambda scores, table: Results())
