@@ -43,8 +43,8 @@ def test_compare_prints_differences_intervals_and_p_in_words(table):
     for said in (
         "Unseen worms",
         "+12.5",
-        "6 of 6 worms",
-        "0.0312",
+        "6/6 worms, p 0.031 (Holm 0.031)",
+        "sign-flip p = 0.0312",
         "differs from svm by 0.125",
         "6 worms allow no p below 0.0312",
         "Left out, since they see no neuron: clock, majority",

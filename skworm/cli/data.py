@@ -18,7 +18,6 @@ from skworm.cli.options import (
     STATES_HELP,
     check_out,
     in_a_line,
-    lines_of,
     main,
     neurons_option,
     options_of,
@@ -28,10 +27,7 @@ from skworm.cli.options import (
 )
 from skworm.paper.models import STATE_MODELS
 
-_DATA_SETS = {
-    "kato2015": "Kato et al. 2015: five immobilised worms, seven states",
-    "nichols2017": "Nichols et al. 2017: 21 worms, awake and quiescent",
-}
+_DATA_SETS = ("kato2015", "nichols2017")
 _PATH = click.Path(path_type=Path)
 
 
@@ -99,7 +95,9 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
     help="Remove the slow baseline of each trace, found in a window of so many seconds: for recordings that bleach.  "
     "[default: leave it]",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Training epochs of a network.  [default: its own]")
+@click.option(
+    "--epochs", "max_epochs", type=click.IntRange(1), help="Training epochs of a network.  [default: its own]"
+)
 @DEVICE
 @SEED
 @click.option("--description", default="", help="What a reader of the file should know.")
@@ -114,7 +112,7 @@ def train(
     neurons: str | tuple[str, ...],
     resample_to: float | None,
     detrend: float | None,
-    epochs: int | None,
+    max_epochs: int | None,
     device: str,
     random_state: int,
     description: str,
@@ -145,7 +143,7 @@ def train(
     missing = "nan" if neurons == "union" else "raise"
     X, y = make_frames(worms, neurons=neurons, missing=missing, states=states, resample_to=resample_to, detrend=detrend)
     names = [name.split(":")[0] for name in X.columns[::2]]
-    shared = {"max_epochs": epochs, "device": device, "random_state": random_state}
+    shared = {"max_epochs": max_epochs, "device": device, "random_state": random_state}
     estimator = STATE_MODELS[model].make(names, **shared).fit(X, y)
     save(estimator, out, X=X, y=y, description=description, overwrite=True)
     about = {"file": str(out), "neurons": names, **describe(out)}
@@ -237,28 +235,22 @@ def predict(
 
 @main.group()
 def datasets() -> None:
-    """List and download recordings."""
-
-
-@datasets.command(name="list")
-@JSON
-def list_datasets(as_json: bool) -> None:
-    """List the data sets."""
-    show(_DATA_SETS, as_json)
+    """Download recordings."""
 
 
 @datasets.command(short_help="Download a data set.")
-@click.argument("name", type=click.Choice(list(_DATA_SETS)))
+@click.argument("name", type=click.Choice(_DATA_SETS))
 @click.option("--data-home", type=_PATH, help="Where to keep it.  [default: $SKWORM_DATA, else the user's cache]")
-@JSON
-def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
-    """Download a data set, unless it is there already, and show what is in it."""
+def fetch(name: str, data_home: Path | None) -> None:
+    """Download a data set, unless it is there already, and show what is in it.
+
+    kato2015: Kato et al. 2015, five immobilised worms, seven states; nichols2017: Nichols et al. 2017, 21 worms, awake
+    and quiescent.
+    """
     from skworm import datasets as sources
 
-    worms = getattr(sources, f"fetch_{name}")(data_home=data_home)
-    about = {worm.worm: {"n_frames": worm.n_frames, "fps": worm.fps, "identified": worm.identified} for worm in worms}
-    lines = {worm.worm: f"{worm.n_frames} frames, {len(worm.identified)} neurons identified" for worm in worms}
-    show(about, as_json, lines_of(lines))
+    for worm in getattr(sources, f"fetch_{name}")(data_home=data_home):
+        say(f"{worm.worm}: {worm.n_frames} frames, {len(worm.identified)} neurons identified")
 
 
 @main.command(short_help="Write one HTML page on the results of a run.")
@@ -288,7 +280,10 @@ def report(results: Path, out: Path | None) -> None:
 @main.command(short_help="Compare the models of a run, worm by worm.")
 @click.argument("results", type=_PATH)
 @click.option(
-    "--baseline", metavar="MODEL", help="Model that the others are compared with.  [default: the first of the run]"
+    "--baseline",
+    "reference",
+    metavar="MODEL",
+    help="Model that the others are compared with.  [default: the first of the run]",
 )
 @click.option(
     "--evaluation",
@@ -319,7 +314,7 @@ def report(results: Path, out: Path | None) -> None:
 @JSON
 def compare(
     results: Path,
-    baseline: str | None,
+    reference: str | None,
     evaluation: str,
     models: tuple[str, ...],
     metric: str | None,
@@ -347,9 +342,9 @@ def compare(
     if models:
         scores.where(model=list(models))
     else:
-        scores, left_out = without_naive(scores, baseline)
+        scores, left_out = without_naive(scores, reference)
     table = scores.compare(
-        baseline or (models[0] if models else scores.models[0]),
+        reference or (models[0] if models else scores.models[0]),
         evaluation=evaluation,
         metric=metric,
         models=models or None,

@@ -252,8 +252,6 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-# Parameters of functions whose option has another name.
-_OTHER_NAMES = {"reference": "baseline", "max_epochs": "epochs"}
 # Remedies that commands offer in another form, or not at all.
 _SENTENCES = (
     (r"load_recordings\(\.\.\., (rename_states=\{.*?\})\)", r"\1"),
@@ -292,9 +290,8 @@ def in_options(text: str) -> str:
     reproduces = context is not None and context.parent is not None and context.parent.info_name == "reproduce"
     for pattern, remedy in (*_SENTENCES, *(_NOT_IN_REPRODUCE if reproduces else ())):
         text = re.sub(pattern, remedy, text)
-    own = {} if context is None else {str(each.name): each.opts[-1] for each in context.command.params}
-    own = {name: option for name, option in own.items() if option.startswith("--")}
-    options = {**own, **{name: own[other] for name, other in _OTHER_NAMES.items() if other in own}}
+    params = [] if context is None else context.command.params
+    options = {str(each.name): each.opts[-1] for each in params if isinstance(each, click.Option)}
     names = "|".join(sorted(options, key=len, reverse=True)) or "(?!)"
     text = re.sub(
         rf"(?<![\w./\\-])({names})=({_VALUE})(?!\S*[/\\])", lambda found: _spelt(options[found[1]], found[2]), text

@@ -83,13 +83,9 @@ class Target:
         own = {**self.defaults, **(self.simulated if given.get("data", "simulated") == "simulated" else {})}
         own |= self.quick if quick else {}
         own |= {name: value for name, value in given.items() if value is not None}
-        chosen = own.pop("models", None)
-        if chosen is not None:
-            unknown = [name for name in chosen if name not in self.models]
-            if unknown or not chosen:
-                found = f"has the unknown name {unknown[0]!r}" if unknown else "is empty"
-                raise ValueError(f"models {found}; choose one or several of {', '.join(self.models)}")
-            own["models"] = tuple(name for name in self.models if name in chosen)
+        if "models" in own:
+            check_names("models", own["models"], self.models)
+            own["models"] = tuple(name for name in self.models if name in own["models"])
         return Settings(**own)
 
     def command(self, settings: Settings, out: Path) -> str:
@@ -97,6 +93,14 @@ class Target:
         defaults = {**asdict(self.settings(data=settings.data)), "data": "simulated"}
         changed = {name: value for name, value in asdict(settings).items() if value != defaults[name]}
         return shlex.join(["skworm", "reproduce", self.name, *as_options(changed), "--out", str(out)])
+
+
+def check_names(what: str, chosen: Sequence[str], allowed: Sequence[str]) -> None:
+    """Raise a ValueError unless one or several names are chosen, all of them of those that are allowed."""
+    unknown = [name for name in chosen if name not in allowed]
+    if unknown or not chosen:
+        found = f"has the unknown name {unknown[0]!r}" if unknown else "is empty"
+        raise ValueError(f"{what} {found}; choose one or several of {', '.join(allowed)}")
 
 
 def as_options(settings: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ from sklearn.base import clone
 from skworm.datasets import fetch_kato2015, fetch_nichols2017, load_recordings, make_worms
 from skworm.frames import PAPER_NEURONS, contains_transition, make_frames, make_trajectories
 from skworm.model_selection import WormGroupKFold, WormScores, WormSplit, cross_validate_worms
-from skworm.paper.declaration import FOLD_KINDS
+from skworm.paper.declaration import FOLD_KINDS, check_names
 from skworm.paper.models import STATE_MODELS, Model
 from skworm.recording import UNKNOWN, VOCABULARIES, Recording
 
@@ -63,12 +63,8 @@ class Settings:
     random_state: int = 0  # Seed of simulated data, splits, models, random graphs and intervals
 
     def __post_init__(self) -> None:
-        for name, allowed in (("states", tuple(VOCABULARIES)), ("fold_by", FOLD_KINDS)):
-            chosen = getattr(self, name)
-            unknown = [choice for choice in chosen if choice not in allowed]
-            if unknown or not chosen:
-                found = f"has the unknown name {unknown[0]!r}" if unknown else "is empty"
-                raise ValueError(f"{name} {found}; choose one or several of {', '.join(allowed)}")
+        check_names("states", self.states, tuple(VOCABULARIES))
+        check_names("fold_by", self.fold_by, FOLD_KINDS)
         if not 1 <= self.n_folds <= N_SPLITS:
             raise ValueError(f"{self.n_folds} folds cannot be held out in turn; pass a number from 1 to {N_SPLITS}")
         fewest = min(self.n_train_worms or (1,))

@@ -168,7 +168,7 @@ def texts_of_scores(table: pd.DataFrame, metric: str = "accuracy") -> dict[str, 
             by_label = part.set_index("label").to_dict("index")
             texts[title] = [_cell(by_label.get(label), metric, factor, digits) for label in labels]
             if "difference" in part and part["difference"].notna().any():
-                texts[f"difference, {title}"] = [_difference(by_label.get(label)) for label in labels]
+                texts[f"difference, {title}"] = [_difference(by_label.get(label), factor, digits) for label in labels]
         if "n_parameters" in rows and rows["n_parameters"].notna().any():
             counts = rows.drop_duplicates("label")["n_parameters"]
             texts["parameters"] = ["" if np.isnan(count) else f"{count:.0f}" for count in counts]
@@ -225,20 +225,11 @@ def comparison_texts(compared: pd.DataFrame) -> pd.DataFrame:
     factor, digits = scale_of(metric, compared["mean"])
     rows = []
     for row in compared.to_dict("records"):
-        low, high = (factor * row[name] for name in ("mean_low", "mean_high"))
-        cells = {heading_of(metric): score_text(factor * row["mean"], np.nan, low, high, digits=digits)}
-        if row["model"] == reference:
-            cells[f"difference to {reference}"] = "reference"
-        else:
-            change, low, high = (factor * row[name] for name in ("difference", "difference_low", "difference_high"))
-            interval_text = f"({low:+.{digits}f} to {high:+.{digits}f})"
-            cells[f"difference to {reference}"] = f"{change:+.{digits}f}\n{interval_text}"
-            cells["better on"] = f"{row['wins']} of {row['n_worms']} worms"
-            cells["sign-flip p"] = f"{row['p_sign_flip']:.3g}"
-            if row["correction"] == "holm":
-                cells["p after Holm"] = f"{row['p_adjusted']:.3g}"
-        rows.append(cells)
-    return pd.DataFrame(rows, index=pd.Index(compared["model"], name="model")).fillna("")
+        mean, low, high = (factor * row[name] for name in ("mean", "mean_low", "mean_high"))
+        difference = "reference" if row["model"] == reference else _difference(row, factor, digits)
+        own = score_text(mean, np.nan, low, high, digits=digits)
+        rows.append({heading_of(metric): own, f"difference to {reference}": difference})
+    return pd.DataFrame(rows, index=pd.Index(compared["model"], name="model"))
 
 
 def confusion_table(counts: pd.DataFrame, random_state: int = 0) -> pd.DataFrame:
@@ -287,12 +278,12 @@ def paper_text(row: Any) -> str:
     return "" if pd.isna(mean) else f"{mean:g}" + ("" if pd.isna(std) else f" ± {std:g}")
 
 
-def _difference(row: Mapping[Any, Any] | None) -> str:
+def _difference(row: Mapping[Any, Any] | None, factor: float, digits: int) -> str:
     if row is None or pd.isna(row.get("difference", np.nan)):
         return ""
-    change, low, high = (100 * row[name] for name in ("difference", "difference_low", "difference_high"))
+    change, low, high = (factor * row[name] for name in ("difference", "difference_low", "difference_high"))
     return (
-        f"{change:+.1f} ({low:+.1f} to {high:+.1f})\n"
+        f"{change:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})\n"
         f"{row['wins']:.0f}/{row['n_worms']:.0f} worms, p {row['p_sign_flip']:.2g} (Holm {row['p_adjusted']:.2g})"
     )
 
