@@ -79,7 +79,7 @@ def reproduce(name, folder, out, *options):
 
 def check_files(out, name):
     files = {path.name for path in out.iterdir()}
-    assert {"scores.csv", "table.csv", "table.md", "settings.json", "outcome.json"} <= files
+    assert {"scores.csv", "table.csv", "table.md", "settings.json", "report.html"} <= files
     assert not [name for name in files if name.startswith(".")]
     assert all(path.stat().st_size > 0 for path in out.iterdir())
     settings = json.loads((out / "settings.json").read_text())
@@ -382,7 +382,7 @@ def test_figure4cd_tabulates_and_draws_errors_of_trajectories(short, other_lab, 
     result, table = reproduce("figure4cd", short, tmp_path, *options)
     check_files(tmp_path, "figure4cd")
     check_figures(tmp_path, "figure4cd")
-    assert json.loads((tmp_path / "outcome.json").read_text())["departure"] == "1 of 10 folds and 2 of 800 epochs"
+    assert "1 of 10 folds and 2 of 800 epochs." in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "unseen worms, 1 training worm, 1 observed frame, 3 scored" in result.stdout
     baselines = {"persistence", "mean", "linear", "linear-uncentred", "linear-direct"}
     by_burn_in = table.groupby("burn_in")["model"].unique().map(set)

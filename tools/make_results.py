@@ -19,7 +19,6 @@ import pandas as pd
 from skworm.model_selection import read_scores
 from skworm.model_selection.results import FIT
 from skworm.paper.models import STATE_MODELS
-from skworm.paper.outcome import kept_outcome
 from skworm.paper.tables import (
     confusion_texts,
     markdown,
@@ -34,7 +33,6 @@ from skworm.pretrained import NAMES, card
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 PROVENANCE = ["command", "version", "date", "seconds"]
-_DROPPED = {"--out": 2, "--n-jobs": 2, "--quiet": 1}
 _MODELS = ["svm", "svm-context", "mlp-published", "gnn-published", "mlp", "gnn", "clock", "majority"]
 
 _OTHERS = ("graphs", "another_laboratory", "beyond_paper", "forecast_inputs", "transfer")
@@ -44,30 +42,21 @@ _METHODS = {"functional": "functional graph"}
 
 def command_for_readers(command: str) -> str:
     """Return a command without its output folder, and with the recordings where the pages have them."""
-    words = shlex.split(command)
-    kept = []
-    while words:
-        if words[0] in _DROPPED:
-            del words[: _DROPPED[words[0]]]
-            continue
-        word = words.pop(0)
-        kept.append(word)
-        if word == "--data":
-            kept.append(f"recordings/{Path(words.pop(0)).name}")
-    return shlex.join(kept)
+    *words, _, _ = shlex.split(command)
+    if "--data" in words:
+        place = words.index("--data") + 1
+        words[place] = f"recordings/{Path(words[place]).name}"
+    return shlex.join(words)
 
 
 def write_results(folder: Path) -> Path:
     """Write the table of one experiment, with its command, version, date and seconds."""
     record = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    outcome = kept_outcome(folder)
-    if outcome is None:
-        raise FileNotFoundError(f"{folder} has no results of skworm reproduce")
     fits = read_scores(folder).table.drop_duplicates(["block", "model", "fold_by", *FIT])
     first = {
-        "command": command_for_readers(outcome.command),
+        "command": command_for_readers(record["command"]),
         "version": record["versions"]["skworm"],
-        "date": outcome.began[:10],
+        "date": record["began"][:10],
         "seconds": round(fits["fit_seconds"].sum()),
     }
     confusion = folder / "confusion_table.csv"

@@ -263,8 +263,8 @@ def fetch(name: str, data_home: Path | None) -> None:
 def report(results: Path, out: Path | None) -> None:
     """Write one HTML page on the RESULTS of a run, to be read, sent or printed.
 
-    RESULTS is a folder that `skworm reproduce TARGET --out` or `skworm reproduce all --out` wrote, or that a script
-    passed to cross_validate_worms as memory. The page holds settings, data, splits, tables with intervals over worms,
+    RESULTS is a folder that a script passed to cross_validate_worms as memory; `skworm reproduce` writes such a page
+    itself. The page holds settings, data, splits, tables with intervals over worms,
     figures, versions and what to cite. It needs no other file and no network.
     """
     page = results / "report.html" if out is None else out
@@ -272,9 +272,9 @@ def report(results: Path, out: Path | None) -> None:
         check_out(page, overwrite=True)
     if page.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--out {page} is not the name of a page; let it end in .html")
-    from skworm.paper.report import write_report
+    from skworm.paper.report import report_run
 
-    say(write_report(results, page))
+    say(report_run(results, page))
 
 
 @main.command(short_help="Compare the models of a run, worm by worm.")

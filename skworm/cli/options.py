@@ -365,6 +365,6 @@ def main() -> None:
     """Read C. elegans behaviour from calcium traces.
 
     `skworm inspect RECORDINGS` shows what is in your files. `skworm train` and `skworm predict` label the states of new
-    recordings. `skworm reproduce table1` scores models on worms that they have not seen; `skworm compare` and `skworm
-    report` read its results.
+    recordings. `skworm reproduce table1` scores models on worms that they have not seen; `skworm compare` reads its
+    results.
     """

@@ -78,8 +78,10 @@ def command_of(target: Target) -> click.Command:
 
     def command(out: Path, n_jobs: int, quiet: bool, **given: Any) -> None:
         from skworm.paper.outcome import run_target
+        from skworm.paper.report import report_outcomes
 
         outcome = run_target(target, target.settings(**given), out, n_jobs=n_jobs, verbose=int(not quiet))
+        report_outcomes([outcome], out / "report.html")
         if not quiet:
             say(f"{outcome.settings}\n")
         say(outcome.text)
@@ -114,22 +116,22 @@ def everything(out: Path, quick: bool, n_jobs: int, quiet: bool, **given: Any) -
     One that fails does not stop the others: the page says what went wrong, and the exit code is 1.
     """
     from skworm.paper.outcome import run_target
-    from skworm.paper.report import result_folders, write_report
+    from skworm.paper.report import report_outcomes
 
-    failed: dict[str, str] = {}
+    outcomes, failed = [], {}
     for name in ALL_TARGETS:
         if not quiet:
             say(f"{name} ...", err=True)
         start = time.monotonic()
         try:
             settings = TARGETS[name].settings(quick, **given)
-            run_target(TARGETS[name], settings, out / name, n_jobs=n_jobs, verbose=int(not quiet))
+            outcomes.append(run_target(TARGETS[name], settings, out / name, n_jobs=n_jobs, verbose=int(not quiet)))
         except Exception as problem:
             failed[name] = in_a_line("".join(traceback.format_exception_only(problem)))
         say(f"{name}: {failed.get(name, 'done')} ({time.monotonic() - start:.0f} s)")
     warnings = [_QUICK] if quick else []
     warnings += [f"{name} failed: {error}" for name, error in failed.items()]
-    if result_folders(out):
-        say(write_report(out, out / "index.html", warnings=warnings))
+    if outcomes:
+        say(report_outcomes(outcomes, out / "index.html", warnings))
     if failed:
         raise click.ClickException(f"{len(failed)} of {len(ALL_TARGETS)} targets failed: {', '.join(failed)}")

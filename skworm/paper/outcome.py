@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,7 @@ from skworm.paper.tables import (
     texts_of_trajectories,
 )
 
-_KEPT = "outcome.json"
 _PACKAGES = ("skworm", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "skorch", "matplotlib")
-_WORDS = ("title", "settings", "reading", "departure", "command", "began", "ended")
 _TURNS = {"dorsal_turn", "ventral_turn"}
 
 
@@ -46,11 +44,10 @@ class Outcome:
     reading: str  # How they are to be read, one sentence or two a line
     departure: str = ""  # What is less than in the paper; empty where nothing is
     sentences: Sequence[str] = ()  # How models differ, in words
-    figures: Sequence[Path] = field(default_factory=list)  # Figures as ``.png``
-    files: Sequence[Path] = field(default_factory=list)  # All files, figures included
+    figures: Sequence[Path] = ()  # Figures as ``.png``
+    files: Sequence[Path] = ()  # All files, figures included
     command: str = ""  # The command that repeats it
-    began: str = ""  # When it began, in ISO 8601 with milliseconds, in UTC
-    ended: str = ""  # When its fits had ended
+    runs: Sequence[Mapping[str, Any]] = ()  # Records of its cross-validations
 
     @property
     def text(self) -> str:
@@ -60,13 +57,12 @@ class Outcome:
 
 def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | None = -1, verbose: int = 1) -> Outcome:
     """Run an experiment, and write its files."""
-    began = now()
+    command, began = target.command(settings, out), now()
     study = load_study(settings)
     plan = target.plan(study)
     scores = study.run(plan.arms, out, n_jobs=n_jobs, verbose=verbose)
-    ended = now()
     # External recordings without a score are left out of the record, although they helped to choose the derivative.
-    record = {"target": target.name, **study.record()}
+    record = {"target": target.name, "command": command, "began": began, **study.record()}
     if study.external_name not in scores.evaluations:
         study = replace(study, external=[])
         record |= {"external_worms": {}, "external_sha256": None}
@@ -84,9 +80,8 @@ def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | N
         "\n".join(reading_of(target, study, plan, table)),
         settings.departure,
         sentences_of(compared, plan.arms),
-        command=target.command(settings, out),
-        began=began,
-        ended=ended,
+        command=command,
+        runs=scores.record["runs"],
     )
     data = {"scores": scores.table, "table": table, **more.data}
     return write_outcome(out, outcome, record=record, data=data, figures=more.figures)
@@ -196,10 +191,8 @@ def write_outcome(
     data: Mapping[str, pd.DataFrame],
     figures: Mapping[str, Any],
 ) -> Outcome:
-    """Write all files of an experiment, each whole, and the outcome for a report; return it with its files."""
+    """Write all files of an experiment, each whole; return the outcome with its files."""
     folder.mkdir(parents=True, exist_ok=True)
-    # If writing ends early, the folder must not hold new files beside the outcome of an earlier run.
-    (folder / _KEPT).unlink(missing_ok=True)
     files = [write_csv(folder / f"{name}.csv", table) for name, table in data.items()]
     blocks = [f"## {heading}\n\n{markdown(table)}" for heading, table in outcome.tables.items()]
     page = [f"# {outcome.title}", outcome.settings.replace("\n", "  \n"), *blocks]
@@ -218,13 +211,7 @@ def write_outcome(
         saved = save_figure(figure, folder / name)
         pictures.append(saved[0])
         files += saved
-    outcome = replace(outcome, figures=pictures, files=files)
-    kept = dict(vars(outcome))
-    kept["tables"] = {heading: table.to_dict("tight") for heading, table in outcome.tables.items()}
-    for key in ("figures", "files"):
-        kept[key] = [path.name for path in kept[key]]
-    write_whole(folder / _KEPT, json.dumps(kept, indent=1) + "\n")
-    return outcome
+    return replace(outcome, figures=pictures, files=files)
 
 
 def save_figure(figure: Any, path: Path) -> list[Path]:
@@ -237,31 +224,3 @@ def save_figure(figure: Any, path: Path) -> list[Path]:
             with atomic_path(file) as temporary:
                 figure.savefig(temporary, dpi=300)
     return paths
-
-
-def kept_outcome(folder: Path) -> Outcome | None:
-    """Read the outcome that a folder keeps; None where there is none."""
-    path = folder / _KEPT
-    if not path.is_file():
-        return None
-    try:
-        kept = json.loads(path.read_bytes())
-        kept["tables"] = {
-            heading: pd.DataFrame.from_dict(table, orient="tight") for heading, table in kept["tables"].items()
-        }
-        for key in ("figures", "files"):
-            kept[key] = [_file_in(folder, name) for name in kept[key]]
-        outcome = Outcome(**kept)
-        if not all(isinstance(getattr(outcome, key), str) for key in _WORDS):
-            raise TypeError("a text is not a string")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
-    return outcome
-
-
-def _file_in(folder: Path, name: str) -> Path:
-    """Return the path of a file in a folder; a page must not show a file from any other place."""
-    path = folder / name
-    if Path(name).name != name or path.is_symlink() or not path.is_file():
-        raise ValueError(f"{name!r} is not a file in {folder}")
-    return path

@@ -17,7 +17,7 @@ from skworm.frames.index import neurons_and_features
 from skworm.model_selection import WormScores, describe_comparison, read_runs, read_scores
 from skworm.model_selection.comparison import few_worms_notes
 from skworm.model_selection.store import FitStore
-from skworm.paper.outcome import Outcome, kept_outcome
+from skworm.paper.outcome import Outcome
 from skworm.paper.tables import (
     at_shown_steps,
     comparison_texts,
@@ -26,7 +26,6 @@ from skworm.paper.tables import (
     texts_of_scores,
     texts_of_trajectories,
 )
-from skworm.paper.targets import TARGETS
 from skworm.plotting.base import readable
 
 NAIVE = ("clock", "majority")
@@ -84,7 +83,6 @@ class Section:
     title: str
     outcome: Outcome  # Its tables, and what is said of them
     pictures: Mapping[str, str]  # Data URIs by caption, which is the alternative text as well
-    runs: Sequence[WormScores]  # What was run
     warnings: Sequence[str]  # What a reader should read first
 
 
@@ -97,59 +95,61 @@ def citations() -> list[str]:
     return [software, *_CITATIONS]
 
 
-def write_report(folder: Path, out: Path, *, warnings: Sequence[str] = ()) -> Path:
-    """Write a report on the results of a folder; `warnings` come before those that the results call for."""
+def report_run(folder: Path, out: Path) -> Path:
+    """Write a report on the runs of a folder, the `memory` of cross-validations."""
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise FileNotFoundError(f"{folder} {found}; pass the folder that a run wrote its results to")
+    if (folder / "settings.json").is_file():
+        raise ValueError(f"{folder} holds an experiment of skworm reproduce, whose page is report.html there")
+    if (folder / "scores.csv").is_file():
+        runs = [read_scores(folder)]
+    else:
+        runs = [run for run in reversed(read_runs(folder)) if len(run.table)]
+    if not runs:
+        raise no_results(folder)
+    older = [f" (an earlier run in this folder, {number} of {len(runs)})" for number in range(2, len(runs) + 1)]
     try:
-        page = _page_of(folder, warnings)
-    except (LookupError, TypeError, AttributeError, RecursionError) as error:
+        sections = [_section_of_run(*each) for each in zip(runs, ["", *older], strict=False)]
+        return _write_page(out, folder, sections)
+    except (LookupError, TypeError, AttributeError) as error:
         # A file that was changed by hand, or made by another program.
         raise ValueError(
             f"a file in {folder} is damaged; repeat the command that made it, which keeps the fits"
         ) from error
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, page)
-    return out
 
 
-def _page_of(folder: Path, warnings: Sequence[str]) -> str:
-    sections = _sections_of_folder(folder)
-    if not sections:
-        places = {name: place for place, name in enumerate(TARGETS)}
-        below = sorted(result_folders(folder), key=lambda path: places.get(path.name, len(places)))
-        sections = [each for path in below for each in _sections_of_folder(path)]
-    if not sections:
-        raise no_results(folder)
-    title, collected = f"Results of {folder.resolve().name}", _collected(sections)
+def report_outcomes(outcomes: Sequence[Outcome], out: Path, warnings: Sequence[str] = ()) -> Path:
+    """Write a report on experiments; `warnings` come before those that they call for."""
+    return _write_page(out, out.parent, [_section_of_outcome(outcome) for outcome in outcomes], warnings)
+
+
+def _write_page(out: Path, source: Path, sections: Sequence[Section], warnings: Sequence[str] = ()) -> Path:
+    runs = [run for section in sections for run in section.outcome.runs]
+    title, collected = f"Results of {source.resolve().name}", _collected(sections)
     if len(sections) == 1:
         title, sections[0].title = sections[0].title, "Results"
-    runs = [run for section in sections for run in section.runs]
-    return _render(
+    page = _render(
         title=title,
         version=version("skworm"),
-        source=str(folder),
+        source=str(source),
         warnings=[*warnings, *collected],
         sections=sections,
         citations=citations(),
         data=_data_of_runs(runs),
         tables={"Splits": _splits_of_runs(runs), "Models": _models_of_runs(runs)},
-        about_runs=_SPLITS if any(run.record for run in runs) else _NO_RECORD,
+        about_runs=_SPLITS if runs else _NO_RECORD,
         versions=_versions_of(runs),
     )
-
-
-def result_folders(path: Path) -> list[Path]:
-    """Return the folders directly below one that hold results, in alphabetical order."""
-    folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
-    kept = ("scores.csv", "outcome.json")
-    return [each for each in folders if any((each / name).is_file() for name in kept) or FitStore(each)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, page)
+    return out
 
 
 def no_results(path: Path) -> ValueError:
     """Return the error about a folder that holds no results, or those of several runs."""
-    below = result_folders(path)
+    folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
+    below = [folder for folder in folders if (folder / "scores.csv").is_file() or FitStore(folder)]
     if below:
         return ValueError(f"{path} holds the results of several runs; name one of them: {', '.join(map(str, below))}")
     return ValueError(
@@ -165,26 +165,12 @@ def without_naive(scores: WormScores, kept: str | None = None) -> tuple[WormScor
     return (scores.where(model=others), left_out) if len(others) > 1 and left_out else (scores, [])
 
 
-def _sections_of_folder(folder: Path) -> list[Section]:
-    outcome = kept_outcome(folder)
-    if outcome is not None:
-        return [_section_of_target(folder, outcome)]
-    if (folder / "scores.csv").is_file():
-        runs = [read_scores(folder)]
-    else:
-        runs = [run for run in reversed(read_runs(folder)) if len(run.table)]
-    older = [f" (an earlier run in this folder, {number} of {len(runs)})" for number in range(2, len(runs) + 1)]
-    return [_section_of_run(*each) for each in zip(runs, ["", *older], strict=False)]
-
-
-def _section_of_target(folder: Path, outcome: Outcome) -> Section:
+def _section_of_outcome(outcome: Outcome) -> Section:
     title = outcome.title
     outcome = replace(outcome, tables={f"{title}: {heading}": table for heading, table in outcome.tables.items()})
     pictures = {f"{title} ({path.stem})": _uri(path.read_bytes()) for path in outcome.figures}
-    # The folder may keep runs with other settings too.
-    runs = [run for run in read_runs(folder) if outcome.began <= run.record.get("called", "") <= outcome.ended]
     warnings = [f"This is not the paper's protocol: {outcome.departure}."] if outcome.departure else []
-    return Section(title, outcome, pictures, runs, warnings)
+    return Section(title, outcome, pictures, warnings)
 
 
 def _section_of_run(run: WormScores, older: str) -> Section:
@@ -202,7 +188,8 @@ def _section_of_run(run: WormScores, older: str) -> Section:
     run.plot().figure_.savefig(buffer, format="png", dpi=200)
     pictures = {f"{title}: every worm, and the mean over worms": _uri(buffer.getvalue())}
     leakage, warnings = _leakage_of(run), []
-    outcome = Outcome(title, "", texts | compared, "\n".join([*_READING, leakage]), sentences=sentences)
+    reading, runs = "\n".join([*_READING, leakage]), [run.record] if run.record else []
+    outcome = Outcome(title, "", texts | compared, reading, sentences=sentences, runs=runs)
     if not run.record:
         warnings.append("The folder keeps scores alone: settings, data and versions of the run are not known.")
     if run.n_missing:
@@ -211,7 +198,7 @@ def _section_of_run(run: WormScores, older: str) -> Section:
             f"The run is not finished: {total - run.n_missing} of {total} fits are there. Scores are of these alone."
         )
     warnings += [*_few_worms(run), *problems, *([leakage] if leakage == _NO_CLOCK else [])]
-    return Section(title, outcome, pictures, [run], warnings)
+    return Section(title, outcome, pictures, warnings)
 
 
 def _comparisons(scores: WormScores) -> tuple[_Texts, list[str], list[str]]:
@@ -259,14 +246,13 @@ def _collected(sections: Sequence[Section]) -> list[str]:
     return [text if len(about) == len(sections) else f"{'; '.join(about)}: {text}" for text, about in titles.items()]
 
 
-def _data_of_runs(runs: Sequence[WormScores]) -> dict[str, dict[str, Any]]:
+def _data_of_runs(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return what is shown of each set of worms by its digest."""
     sets: dict[str, dict[str, Any]] = {}
     for run in runs:
-        named = {"Worms to train on and to score": run.record["train"]} if run.record else {}
-        named |= {f"External: {name}": part for name, part in run.record.get("external", {}).items()}
-        for title, part in named.items():
-            sets.setdefault(part["digest"], {"title": title, **_describe_set(part, run.record["task"])})
+        named = {f"External: {name}": part for name, part in run["external"].items()}
+        for title, part in {"Worms to train on and to score": run["train"], **named}.items():
+            sets.setdefault(part["digest"], {"title": title, **_describe_set(part, run["task"])})
     return sets
 
 
@@ -290,39 +276,29 @@ def _columns(columns: Sequence[str]) -> str:
     return f"{len(neurons)} neurons: {', '.join(neurons)}; of each {', '.join(features)}."
 
 
-def _splits_of_runs(runs: Sequence[WormScores]) -> pd.DataFrame:
+def _splits_of_runs(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Tabulate the splits of runs, those that several runs share once."""
-    rows = [
-        {
-            "splitter": record["splitter"],
-            "training worms a fit": " or ".join(map(str, record["n_train_worms"])),
-            "combinations of them": record["n_combinations"],
-            "folds": record["n_folds"],
-            "fits": len(record["fits"]),
-            "first started (UTC)": record.get("started", record["called"]).replace("T", " ")[:16],
+    rows = {
+        run["splitter"]: {
+            "training worms a fit": " or ".join(map(str, run["n_train_worms"])),
+            "combinations of them": run["n_combinations"],
+            "folds": run["n_folds"],
+            "first started (UTC)": run.get("started", run["called"]).replace("T", " ")[:16],
         }
-        for record in (run.record for run in runs)
-        if record
-    ]
-    table = pd.DataFrame(rows)
-    if not rows:
-        return table
-    return table.groupby(list(table.columns[:-1]), sort=False).last().reset_index().set_index("splitter")
+        for run in runs
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("splitter")
 
 
-def _models_of_runs(runs: Sequence[WormScores]) -> pd.DataFrame:
-    models = [pair for run in runs for pair in run.record.get("models", {}).items()]
+def _models_of_runs(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    models = [pair for run in runs for pair in run["models"].items()]
     rows = dict.fromkeys((name.rsplit(" | ", 1)[-1], str(text)) for name, text in models)
     return pd.DataFrame(list(rows), columns=["model", "parameters that are not the defaults"]).set_index("model")
 
 
-def _versions_of(runs: Sequence[WormScores]) -> pd.DataFrame:
-    versions: dict[str, dict[str, None]] = {}
-    for run in runs:
-        for package, number in run.record.get("versions", {}).items():
-            versions.setdefault(package, {})[str(number)] = None
-    rows = {package: " and ".join(several) for package, several in versions.items()} or {"not kept": ""}
-    return pd.DataFrame({"version": rows}).rename_axis("package")
+def _versions_of(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    pairs = dict.fromkeys(pair for run in runs for pair in run["versions"].items())
+    return pd.DataFrame(list(pairs), columns=["package", "version"]).set_index("package")
 
 
 def _uri(picture: bytes) -> str:

@@ -240,7 +240,7 @@ class Study:
     def run(
         self, arms: Sequence[Arm], memory: str | os.PathLike[str], *, n_jobs: int | None = -1, verbose: int = 1
     ) -> WormScores:
-        """Fit and score all arms and the baselines."""
+        """Fit and score all arms and the baselines; the record of the scores has those of all cross-validations."""
         run = {"memory": memory, "n_jobs": n_jobs, "verbose": verbose}
         parts = [scores for group in _groups(arms) for scores in self._run_group(group, run)]
         table = pd.concat([part.table for part in parts], ignore_index=True)
@@ -248,7 +248,8 @@ class Study:
         keys = ["block", "model", "fold_by", "burn_in", "train_worms", "fold", "evaluation", "worm"]
         # Arms on other neurons repeat the same baselines.
         table = table.drop_duplicates([name for name in [*keys, "step"] if name in table]).reset_index(drop=True)
-        scores = WormScores(table, pd.concat(confusions, ignore_index=True) if confusions else None)
+        confusion = pd.concat(confusions, ignore_index=True) if confusions else None
+        scores = WormScores(table, confusion, {"runs": [part.record for part in parts]})
         return replace(scores, table=scores.scored.reset_index(drop=True))
 
     def _run_group(self, group: Sequence[Arm], run: Mapping[str, Any]) -> Iterator[WormScores]:
@@ -292,7 +293,7 @@ class Study:
             return pd.concat(parts).assign(**shared)
 
         confusion = None if scores.confusion is None else labelled(scores.confusion)
-        return WormScores(labelled(scores.table), confusion)
+        return replace(scores, table=labelled(scores.table), confusion=confusion)
 
     def _data(self, arm: Arm, neurons: Sequence[str], external: Sequence[Recording]) -> dict[str, Any]:
         """Return X, y and external data of a cross-validation, and which trajectories contain a transition."""
