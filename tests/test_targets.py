@@ -333,7 +333,6 @@ def test_other_studies_score_external_worms_on_the_neurons_that_they_have(folder
     assert set(table["label"]) - {"Clock", "Majority"} == {"GNN", *MODULES}
     text = (tmp_path / "table.md").read_text("utf-8")
     assert "by fits on the neurons that they have: AIBR, AVAL, VB02" in text
-    assert "External recordings are scored by fits on the 3 neurons that all have." in text
 
 
 def test_edges_are_compared_with_connectomes(folder, tmp_path, monkeypatch):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,15 +28,13 @@ QUICK = {"n_folds": 1, "few_combinations": True, "max_epochs": QUICK_EPOCHS}
 CONTEXT = (-12, -6, -3, 0, 3, 6, 12)
 """Frames that a row shows where it has context: the one that is labelled, and others up to 4 s before and after."""
 
-PAPER_TABLE_1: Mapping[str, Mapping[str, tuple[float, float | None]]] = MappingProxyType(
-    {
-        "diffusion-map": {"held_out_windows": (83, None), "unseen_worms": (81, None)},
-        "svm": {"held_out_windows": (98.8, 0.4), "unseen_worms": (82.8, 7.6), "external": (79.0, 11.7)},
-        "mlp": {"held_out_windows": (99.3, 0.6), "unseen_worms": (93.9, 10.3), "external": (88.9, 11.4)},
-        "gnn-connectome": {"held_out_windows": (99.5, 0.6), "unseen_worms": (96.8, 4.3), "external": (85.5, 12.9)},
-        "gnn": {"held_out_windows": (99.5, 0.5), "unseen_worms": (97.7, 3.1), "external": (95.5, 6.1)},
-    }
-)
+PAPER_TABLE_1: Mapping[str, Mapping[str, tuple[float, float | None]]] = {
+    "diffusion-map": {"held_out_windows": (83, None), "unseen_worms": (81, None)},
+    "svm": {"held_out_windows": (98.8, 0.4), "unseen_worms": (82.8, 7.6), "external": (79.0, 11.7)},
+    "mlp": {"held_out_windows": (99.3, 0.6), "unseen_worms": (93.9, 10.3), "external": (88.9, 11.4)},
+    "gnn-connectome": {"held_out_windows": (99.5, 0.6), "unseen_worms": (96.8, 4.3), "external": (85.5, 12.9)},
+    "gnn": {"held_out_windows": (99.5, 0.5), "unseen_worms": (97.7, 3.1), "external": (95.5, 6.1)},
+}
 """Accuracy in per cent, mean and standard deviation, of Wang et al. 2021, Table 1 (2 states, one training worm)."""
 
 

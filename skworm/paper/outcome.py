@@ -137,10 +137,6 @@ def reading_of(target: Target, study: Study, plan: Plan, table: pd.DataFrame) ->
     text += plan.notes
     if study.external and "4" in settings.states and _turns_merged(study):
         text.append("With 4 states, dorsal and ventral turns count as one state, turn, on the external recordings.")
-    if study.external_neurons != study.neurons:
-        text.append(
-            f"External recordings are scored by fits on the {len(study.external_neurons)} neurons that all have."
-        )
     text.append(f"The paper: {target.paper}")
     if settings.departure:
         text.append(f"Not the paper's protocol: {settings.departure}.")

@@ -75,30 +75,27 @@ def markdown(texts: pd.DataFrame) -> str:
 
 
 def compare_arms(study: Study, arms: Sequence[Arm], scores: WormScores) -> pd.DataFrame:
-    """Compare each arm worm by worm with the arm that its `against` names."""
-    paired = [arm for arm in arms if arm.against]
-    scores = scores.where(fold_by=study.settings.fold_by[0]) if paired else scores
-    tables = []
-    for block in dict.fromkeys(arm.block for arm in paired):
-        part = scores.where(block=block)
-        for evaluation in part.evaluations:
-            rows = part.table[part.table["evaluation"] == evaluation]
-            present = set(rows["model"]) if rows["worm"].nunique() > 1 else set()
-            names: dict[str, list[str]] = {}
-            for arm in paired:
-                if arm.block == block and {arm.name, arm.against} <= present:
-                    names.setdefault(str(arm.against), []).append(arm.name)
-            compared = [
-                part.compare(reference, evaluation=evaluation, models=own, correction=None, random_state=study.seed)
-                .set_index("model")
-                .loc[own]
-                for reference, own in names.items()
-            ]
-            if compared:
-                table = pd.concat(compared).reset_index()
-                p = holm_correction(table["p_sign_flip"].to_numpy())
-                tables.append(table.assign(block=block, p_adjusted=p))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["block", "model", "evaluation"])
+    """Compare each arm worm by worm with the arm that its `against` names, and correct over those of a block."""
+    rows = []
+    for arm in arms:
+        if not arm.against:
+            continue
+        part = scores.where(block=arm.block, fold_by=study.settings.fold_by[0])
+        for evaluation, own in part.table.groupby("evaluation", sort=False):
+            if own["worm"].nunique() > 1 and {arm.name, arm.against} <= set(own["model"]):
+                table = part.compare(
+                    arm.against,
+                    evaluation=str(evaluation),
+                    models=[arm.name],
+                    correction=None,
+                    random_state=study.seed,
+                )
+                rows.append(table[table["model"] == arm.name].assign(block=arm.block))
+    if not rows:
+        return pd.DataFrame(columns=["block", "model", "evaluation"])
+    table = pd.concat(rows, ignore_index=True)
+    p = table.groupby(["block", "evaluation"])["p_sign_flip"]
+    return table.assign(p_adjusted=p.transform(lambda own: holm_correction(own.to_numpy())))
 
 
 def sentences_of(compared: pd.DataFrame, arms: Sequence[Arm]) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import skworm
@@ -312,16 +311,14 @@ def edges_vs_connectome(study: Study) -> Plan:
     return Plan(arms, notes, results)
 
 
-MODULES: Mapping[str, str] = MappingProxyType(
-    {
-        "GIN-0": "gin",
-        "GIN-ε": "gin",
-        "GraphSAGE": "sage",
-        "GAT": "gat",
-        "GATv2": "gatv2",
-        "Global attention": "attention",
-    }
-)
+MODULES: Mapping[str, str] = {
+    "GIN-0": "gin",
+    "GIN-ε": "gin",
+    "GraphSAGE": "sage",
+    "GAT": "gat",
+    "GATv2": "gatv2",
+    "Global attention": "attention",
+}
 """The supplement's modules, and GATv2: ``GNNStateClassifier(messages=...)`` by label; GIN-0 learns no epsilon."""
 
 
