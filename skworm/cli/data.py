@@ -310,7 +310,6 @@ def report(results: Path, out: Path | None) -> None:
     callback=pairs,
     help="Take only rows with this value in a column, such as step=8 or block='4 states'; may be given several times.",
 )
-@SEED
 @JSON
 def compare(
     results: Path,
@@ -319,7 +318,6 @@ def compare(
     models: tuple[str, ...],
     metric: str | None,
     conditions: dict[str, str],
-    random_state: int,
     as_json: bool,
 ) -> None:
     """Compare the models of a run with one of them, worm by worm.
@@ -331,9 +329,9 @@ def compare(
 
     The first model of the run is the baseline unless --baseline names another. Name it before you look.
     """
-    from skworm.model_selection import describe_comparison, read_scores
+    from skworm.model_selection import read_scores
     from skworm.paper.report import no_results, without_naive
-    from skworm.paper.tables import at_shown_steps, comparison_texts, lay_out, parts_of_comparison
+    from skworm.paper.tables import at_shown_steps, lay_out, parts_of_comparison
 
     if results.is_dir() and not (results / "scores.csv").is_file() and not (results / "fits").is_dir():
         raise no_results(results)
@@ -348,23 +346,18 @@ def compare(
         evaluation=evaluation,
         metric=metric,
         models=models or None,
-        random_state=random_state,
     )
-    comparisons, blocks = [], []
-    for part, heading, rows in parts_of_comparison(table):
-        sentences = describe_comparison(rows[rows["model"] != rows["reference"]])
-        shared = ["reference", "n_worms", "n_fits", "correction", "smallest_p"]
-        own = rows.drop(columns=[*shared, "evaluation", "metric"])
-        models_of_part = own.astype(object).where(own.notna(), None).to_dict("records")
-        facts = {"part": part, **rows[shared].iloc[0], "models": models_of_part, "sentences": sentences}
-        comparisons.append(facts)
-        blocks.append("\n".join([heading, "", lay_out(comparison_texts(rows)), "", *sentences]))
+    if as_json:
+        say(table.to_json(orient="records", indent=2))
+        return
+    blocks = [
+        "\n".join([heading, "", lay_out(texts), "", *sentences])
+        for heading, texts, sentences in parts_of_comparison(table)
+    ]
     closing = (
         "In round brackets: 95 % intervals of a bootstrap over worms and the fits within them. The p is that of a "
         "two-sided sign-flip test across worms."
     )
     if left_out:
         closing += f"\nLeft out, since they see no neuron: {', '.join(left_out)}; --model or --baseline includes them."
-    facts = {"results": str(results), "evaluation": evaluation, "metric": table["metric"].iloc[0]}
-    facts |= {"left_out": left_out, "comparisons": comparisons}
-    show(facts, as_json, "\n\n".join([*blocks, closing]))
+    say("\n\n".join([*blocks, closing]))

@@ -14,13 +14,12 @@ import pandas as pd
 
 from skworm.atomic import write_whole
 from skworm.frames.index import neurons_and_features
-from skworm.model_selection import WormScores, describe_comparison, read_runs, read_scores
+from skworm.model_selection import WormScores, read_runs, read_scores
 from skworm.model_selection.comparison import few_worms_notes
 from skworm.model_selection.store import FitStore
 from skworm.paper.outcome import Outcome
 from skworm.paper.tables import (
     at_shown_steps,
-    comparison_texts,
     heading_of,
     parts_of_comparison,
     texts_of_scores,
@@ -214,11 +213,9 @@ def _comparisons(scores: WormScores) -> tuple[_Texts, list[str], list[str]]:
         except ValueError as error:
             problems.append(f"No comparison of models on {readable(evaluation)}: {error}.")
             continue
-        for _, heading, rows in parts_of_comparison(table):
-            tables[f"{heading}: models compared"] = comparison_texts(rows)
-            sentences += [
-                f"{heading}: {text}" for text in describe_comparison(rows[rows["model"] != rows["reference"]])
-            ]
+        for heading, texts, own in parts_of_comparison(table):
+            tables[f"{heading}: models compared"] = texts
+            sentences += [f"{heading}: {text}" for text in own]
     return tables, sentences if len(sentences) <= _MOST_SENTENCES else [], problems
 
 

@@ -302,11 +302,11 @@ def parts_in_words(part: Mapping[str, Any]) -> str:
     return ", ".join(texts)
 
 
-def parts_of_comparison(compared: pd.DataFrame) -> Iterator[tuple[dict[str, Any], str, pd.DataFrame]]:
-    """Yield the parts of a table of :meth:`~skworm.model_selection.WormScores.compare`: values, heading and rows."""
+def parts_of_comparison(compared: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, list[str]]]:
+    """Yield heading, texts and sentences of the parts of a :meth:`~skworm.model_selection.WormScores.compare`."""
     columns = list(compared.columns[: list(compared.columns).index("model")])
-    parts = compared.groupby(columns, sort=False) if columns else [((), compared)]
-    for values, rows in parts:
-        part = dict(zip(columns, values, strict=True))
-        heading = ", ".join(filter(None, [readable(rows["evaluation"].iloc[0]), parts_in_words(part)]))
-        yield part, f"{heading[0].upper()}{heading[1:]}", rows.drop(columns=columns)
+    for values, rows in compared.groupby(columns, sort=False) if columns else [((), compared)]:
+        part = parts_in_words(dict(zip(columns, values, strict=True)))
+        heading = ", ".join(filter(None, [readable(rows["evaluation"].iloc[0]), part]))
+        sentences = describe_comparison(rows.loc[rows["model"] != rows["reference"]].drop(columns=columns))
+        yield f"{heading[0].upper()}{heading[1:]}", comparison_texts(rows), sentences
