@@ -169,7 +169,8 @@ def test_reproduce_writes_a_page_too(reproduced):
     texts = score_text(*numbers, "82.8 ± 7.6").split("\n")
     assert "".join(f"<span>{text}</span>" for text in texts) in page
     for said in (
-        "<h1>Table 1: accuracy of state classifiers</h1>",
+        "<h1>Results of table1</h1>",
+        ">Table 1: accuracy of state classifiers</h2>",
         f"skworm reproduce table1 --data {reproduced.parent / 'worms'}",
         f"from <code>{folder}</code>",
         "2 of 10 folds",

@@ -8,14 +8,14 @@ import math
 import os
 import re
 import signal
+import sys
 import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import reduce
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -202,9 +202,15 @@ class UserError(click.ClickException):
 
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
-    """Turn errors, warnings and an interrupt into a line each."""
+    """Turn errors, warnings and an interrupt into a line each, without the place in the code that they are from."""
+
+    def show_warning(message: Any, *_: Any, **__: Any) -> None:
+        say(f"Warning: {in_a_line(message)}", err=True)
+
     try:
-        with _ending_on_sigterm(), one_line_warnings():
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            warnings.showwarning = show_warning
             yield
     except KeyboardInterrupt as interrupt:
         message = " ".join(str(interrupt).split()) or "interrupted"
@@ -220,25 +226,6 @@ def _one_line_errors() -> Iterator[None]:
         raise click.ClickException(
             f"memory ran out: {in_a_line(error)}; pass a lower --n-jobs, or less data"
         ) from error
-
-
-@contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the command as an exit does, so that its workers and temporary files go with it."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(_TERMINATED)
-
-    try:
-        before = signal.signal(signal.SIGTERM, end)
-    except ValueError:
-        # Signals are handled in the main thread alone.
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _plain(value: Any) -> Any:
@@ -333,19 +320,6 @@ def in_a_line(problem: Any) -> str:
     return printable(in_options(" ".join(str(problem).split()) or type(problem).__name__))
 
 
-@contextmanager
-def one_line_warnings() -> Iterator[None]:
-    """Print each warning in one line, without the place in the code that it is from."""
-
-    def show(message: Any, *_: Any, **__: Any) -> None:
-        say(f"Warning: {in_a_line(message)}", err=True)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = show
-        yield
-
-
 class _Command(click.Command):
     """A command that says in a line of its own options what went wrong."""
 
@@ -368,3 +342,6 @@ def main() -> None:
     recordings. `skworm reproduce table1` scores models on worms that they have not seen; `skworm compare` reads its
     results.
     """
+    # As an exit, SIGTERM takes workers and temporary files with it. Signals are handled in the main thread alone.
+    with suppress(ValueError):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -25,50 +25,53 @@ _STATISTICS = {"spearman": "rank correlation", "auroc": "AUROC"}
 _NULLS = {"permuted_labels": "permuted labels", "rewired_reference": "rewired connectome"}
 
 # Graphs [pre, post] by network and worm.
-Graphs = Mapping[tuple[str, str], pd.DataFrame]
+Graphs = Mapping[str, Mapping[str, pd.DataFrame]]
 
 
-def infer_graphs(study: Study) -> dict[tuple[str, str], pd.DataFrame]:
+def infer_graphs(study: Study) -> Graphs:
     """Train networks on every combination of worms, and infer the graph of every worm, averaged over the fits."""
     X, y = study.frames(study.settings.states[0], study.neurons)
     worm, known = X.index.get_level_values("worm"), (y != UNKNOWN).to_numpy()
-    graphs: dict[tuple[str, str], list[pd.DataFrame]] = {}
+    graphs = {}
     for name in _NETWORKS:
-        label = STATE_MODELS[name].label
+        label, fits = STATE_MODELS[name].label, []
         for train in combinations(worm.unique(), study.train_counts()[0]):
             print(f"graph of {label}, trained on {', '.join(train)}", file=sys.stderr)
             rows = worm.isin(train) & known
-            model = study.model(name).fit(X[rows], y[rows])
-            for key, graph in inferred_graph(model, X, by="worm").items():
-                graphs.setdefault((label, key), []).append(graph)
-    return {key: sum(several[1:], several[0]) / len(several) for key, several in graphs.items()}
+            fits.append(inferred_graph(study.model(name).fit(X[rows], y[rows]), X, by="worm"))
+        graphs[label] = {key: _mean([graphs_of_fit[key] for graphs_of_fit in fits]) for key in fits[0]}
+    return graphs
+
+
+def _mean(graphs: Collection[pd.DataFrame]) -> pd.DataFrame:
+    first, *others = graphs
+    return sum(others, first) / len(graphs)
 
 
 def table_of_graphs(graphs: Graphs) -> pd.DataFrame:
     """Return graphs as a table with a row for each edge."""
-    long = pd.concat({key: graph.melt(ignore_index=False, value_name="weight") for key, graph in graphs.items()})
-    return long.rename_axis(["model", "worm", "pre"]).reset_index()[["model", "worm", "pre", "post", "weight"]]
+    rows = [
+        graph.melt(ignore_index=False, value_name="weight").reset_index().assign(model=name, worm=worm)
+        for name, of_worms in graphs.items()
+        for worm, graph in of_worms.items()
+    ]
+    return pd.concat(rows, ignore_index=True)[["model", "worm", "pre", "post", "weight"]]
 
 
 def compare_with_connectomes(graphs: Graphs, n_permutations: int, random_state: int = 0) -> pd.DataFrame:
     """Compare the graphs of networks, averaged over worms, with connectomes."""
     tables = []
-    for name in dict.fromkeys(name for name, _ in graphs):
-        of_worms, mean = _graphs_and_mean(graphs, name)
+    for name, of_worms in graphs.items():
+        mean = _mean(of_worms.values())
         for source in SOURCES:
             reference = load_connectome(source, mean.index)
             table = compare_graphs(mean, reference, n_permutations=n_permutations, random_state=random_state)
-            each = [compare_graphs(graph, reference, n_permutations=1, random_state=0) for graph in of_worms]
+            each = [compare_graphs(graph, reference, n_permutations=1, random_state=0) for graph in of_worms.values()]
             table = table.join(_over_worms(each, random_state), on="statistic")
             tables.append(table.assign(model=name, source=source))
     similarity = pd.concat(tables, ignore_index=True)
     first = ["model", "source", "statistic", "null"]
     return similarity[[*first, *similarity.columns.drop(first)]]
-
-
-def _graphs_and_mean(graphs: Graphs, name: str) -> tuple[list[pd.DataFrame], pd.DataFrame]:
-    of_worms = [graph for (network, _), graph in graphs.items() if network == name]
-    return of_worms, sum(of_worms[1:], of_worms[0]) / len(of_worms)
 
 
 def _over_worms(tables: list[pd.DataFrame], random_state: int) -> pd.DataFrame:
@@ -101,7 +104,8 @@ def graph_figure(graphs: Graphs) -> Any:
     """Draw the graph of the GNN, averaged over worms, beside the connectome."""
     from skworm.plotting import GraphDisplay
 
-    of_worms, mean = _graphs_and_mean(graphs, STATE_MODELS["gnn"].label)
+    of_worms = graphs[STATE_MODELS["gnn"].label]
+    mean = _mean(of_worms.values())
     reference = load_connectome(SOURCES[0], mean.index)
     label = f"Inferred edge weight, mean of {len(of_worms)} worms"
     reference_label = "edge of the connectome (White et al. 1986)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -30,7 +30,6 @@ from skworm.plotting.base import readable
 NAIVE = ("clock", "majority")
 """Baselines that look at no neuron."""
 
-_MOST_SENTENCES, _MOST_NAMES = 24, 60
 _CLOCK = (
     "The clock is 1-nearest neighbour on the frame number alone, without any neural data. Held-out windows belong "
     "to the training worms, and shuffled ones lie among the training frames: where a model comes near the clock there, "
@@ -75,11 +74,10 @@ _Texts = dict[str, pd.DataFrame]
 """Tables of texts by caption; a text may have several lines."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Section:
     """What a page shows of one comparison."""
 
-    title: str
     outcome: Outcome  # Its tables, and what is said of them
     pictures: Mapping[str, str]  # Data URIs by caption, which is the alternative text as well
     warnings: Sequence[str]  # What a reader should read first
@@ -125,14 +123,11 @@ def report_outcomes(outcomes: Sequence[Outcome], out: Path, warnings: Sequence[s
 
 def _write_page(out: Path, source: Path, sections: Sequence[Section], warnings: Sequence[str] = ()) -> Path:
     runs = [run for section in sections for run in section.outcome.runs]
-    title, collected = f"Results of {source.resolve().name}", _collected(sections)
-    if len(sections) == 1:
-        title, sections[0].title = sections[0].title, "Results"
     page = _render(
-        title=title,
+        title=f"Results of {source.resolve().name}",
         version=version("skworm"),
         source=str(source),
-        warnings=[*warnings, *collected],
+        warnings=[*warnings, *_collected(sections)],
         sections=sections,
         citations=citations(),
         data=_data_of_runs(runs),
@@ -165,11 +160,9 @@ def without_naive(scores: WormScores, kept: str | None = None) -> tuple[WormScor
 
 
 def _section_of_outcome(outcome: Outcome) -> Section:
-    title = outcome.title
-    outcome = replace(outcome, tables={f"{title}: {heading}": table for heading, table in outcome.tables.items()})
-    pictures = {f"{title} ({path.stem})": _uri(path.read_bytes()) for path in outcome.figures}
+    pictures = {f"{outcome.title} ({path.stem})": _uri(path.read_bytes()) for path in outcome.figures}
     warnings = [f"This is not the paper's protocol: {outcome.departure}."] if outcome.departure else []
-    return Section(title, outcome, pictures, warnings)
+    return Section(outcome, pictures, warnings)
 
 
 def _section_of_run(run: WormScores, older: str) -> Section:
@@ -197,7 +190,7 @@ def _section_of_run(run: WormScores, older: str) -> Section:
             f"The run is not finished: {total - run.n_missing} of {total} fits are there. Scores are of these alone."
         )
     warnings += [*_few_worms(run), *problems, *([leakage] if leakage == _NO_CLOCK else [])]
-    return Section(title, outcome, pictures, warnings)
+    return Section(outcome, pictures, warnings)
 
 
 def _comparisons(scores: WormScores) -> tuple[_Texts, list[str], list[str]]:
@@ -216,7 +209,7 @@ def _comparisons(scores: WormScores) -> tuple[_Texts, list[str], list[str]]:
         for heading, texts, own in parts_of_comparison(table):
             tables[f"{heading}: models compared"] = texts
             sentences += [f"{heading}: {text}" for text in own]
-    return tables, sentences if len(sentences) <= _MOST_SENTENCES else [], problems
+    return tables, sentences, problems
 
 
 def _leakage_of(scores: WormScores) -> str:
@@ -239,7 +232,7 @@ def _collected(sections: Sequence[Section]) -> list[str]:
     titles: dict[str, list[str]] = {}
     for section in sections:
         for text in dict.fromkeys(section.warnings):
-            titles.setdefault(text, []).append(section.title)
+            titles.setdefault(text, []).append(section.outcome.title)
     return [text if len(about) == len(sections) else f"{'; '.join(about)}: {text}" for text, about in titles.items()]
 
 
@@ -268,8 +261,7 @@ def _describe_set(part: Mapping[str, Any], task: str) -> dict[str, Any]:
 def _columns(columns: Sequence[str]) -> str:
     neurons, features = neurons_and_features(columns)
     if not neurons:
-        shown = ", ".join(columns[:_MOST_NAMES]) + (" and more" if len(columns) > _MOST_NAMES else "")
-        return f"{len(columns)} columns: {shown}."
+        return f"{len(columns)} columns."
     return f"{len(neurons)} neurons: {', '.join(neurons)}; of each {', '.join(features)}."
 
 
