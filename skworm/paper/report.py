@@ -136,7 +136,8 @@ def _write_page(out: Path, source: Path, sections: Sequence[Section], warnings: 
         versions=_versions_of(runs),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, page)
+    # The name of a folder need not be UTF-8.
+    write_whole(out, page.encode("utf-8", "replace").decode("utf-8"))
     return out
 
 
