@@ -71,7 +71,6 @@ class Target:
     simulated: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
     models: Sequence[str] = ()  # Models to choose among; empty where the experiment leaves no choice
-    in_all: bool = True  # Whether ``skworm reproduce all`` runs it
 
     def settings(self, quick: bool = False, **given: Any) -> Settings:
         """Return the settings of a run; a given value of None stands for the default."""

@@ -13,6 +13,7 @@ import pandas as pd
 from skworm.datasets import load_connectome
 from skworm.inspection import compare_graphs, inferred_graph
 from skworm.model_selection.comparison import bootstrap_over_worms, interval
+from skworm.paper.declaration import Results
 from skworm.paper.models import STATE_MODELS
 from skworm.paper.study import Study
 from skworm.recording import UNKNOWN
@@ -26,6 +27,17 @@ _NULLS = {"permuted_labels": "permuted labels", "rewired_reference": "rewired co
 
 # Graphs [pre, post] by network and worm.
 Graphs = Mapping[str, Mapping[str, pd.DataFrame]]
+
+
+def results_of_graphs(study: Study, n_permutations: int) -> Results:
+    """Infer the graph of every worm, and compare it with connectomes."""
+    graphs = infer_graphs(study)
+    similarity = compare_with_connectomes(graphs, n_permutations, study.seed)
+    return Results(
+        {"graphs": _table(graphs), "similarity": similarity},
+        {"inferred-graph": _figure(graphs)},
+        {"inferred graphs against connectomes": _texts(similarity)},
+    )
 
 
 def infer_graphs(study: Study) -> Graphs:
@@ -48,8 +60,7 @@ def _mean(graphs: Collection[pd.DataFrame]) -> pd.DataFrame:
     return sum(others, first) / len(graphs)
 
 
-def table_of_graphs(graphs: Graphs) -> pd.DataFrame:
-    """Return graphs as a table with a row for each edge."""
+def _table(graphs: Graphs) -> pd.DataFrame:
     rows = [
         graph.melt(ignore_index=False, value_name="weight").reset_index().assign(model=name, worm=worm)
         for name, of_worms in graphs.items()
@@ -87,8 +98,7 @@ def _over_worms(tables: list[pd.DataFrame], random_state: int) -> pd.DataFrame:
     return pd.DataFrame.from_dict(spread, orient="index")
 
 
-def texts_of_similarity(similarity: pd.DataFrame) -> pd.DataFrame:
-    """Lay the comparison with connectomes out for reading."""
+def _texts(similarity: pd.DataFrame) -> pd.DataFrame:
     rows = {}
     for (model, source), part in similarity.groupby(["model", "source"], sort=False):
         cells = {}
@@ -100,8 +110,7 @@ def texts_of_similarity(similarity: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("graph, connectome")
 
 
-def graph_figure(graphs: Graphs) -> Any:
-    """Draw the graph of the GNN, averaged over worms, beside the connectome."""
+def _figure(graphs: Graphs) -> Any:
     from skworm.plotting import GraphDisplay
 
     of_worms = graphs[STATE_MODELS["gnn"].label]

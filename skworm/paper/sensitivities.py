@@ -46,7 +46,6 @@ READINGS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "Score the GNN as published and as it is by default, with one reading of its equations changed at a time.",
     "The equations leave some choices open; the paper shows no comparison of them.",
     defaults=STUDY,
-    in_all=False,
 )
 def sensitivity(study: Study) -> Plan:
     """Score both networks, and each reading beside the network that it changes."""
@@ -82,7 +81,6 @@ PIPELINE: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "Score SVM, MLP and GNN with one setting of their frames or of their training changed at a time, and once two.",
     "The paper scales by the whole range, and does not say which derivative it takes.",
     defaults={**STUDY, "states": ("2", "4", "7")},
-    in_all=False,
 )
 def pipeline_sensitivity(study: Study) -> Plan:
     """Score each model with each change that it can have, and the MLP as published on other frames."""

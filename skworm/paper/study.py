@@ -216,16 +216,14 @@ class Study:
         return X, y
 
     def trajectories(
-        self, states: str, neurons: Sequence[str], burn_in: int, recordings: Sequence[Recording] | None = None
-    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None, pd.DataFrame]:
-        """Return trajectories, the state of every frame, and the frames, whose derivative does not look ahead."""
-        recordings = self.recordings if recordings is None else recordings
+        self, states: str, neurons: Sequence[str], burn_in: int, recordings: Sequence[Recording]
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None]:
+        """Return trajectories of frames whose derivative does not look ahead, and the state of every frame."""
         vocabulary = None if any(recording.states is None for recording in recordings) else states
         frames, labels = make_frames(
             recordings, neurons=neurons, states=vocabulary, derivative="backward", unknown="keep"
         )
-        X, Y = make_trajectories(frames, burn_in=burn_in, horizon=HORIZON)
-        return X, Y, labels, frames
+        return *make_trajectories(frames, burn_in=burn_in, horizon=HORIZON), labels
 
     def n_parameters(self, arms: Sequence[Arm]) -> dict[str, int]:
         """Count the parameters that the networks of state classifiers learn, by key of the arm."""
@@ -303,8 +301,8 @@ class Study:
             transitions: dict[str, Any] = {}
         else:
             made = [self.trajectories(arm.states, neurons, arm.burn_in, worms) for worms in labs]
-            pairs = [(X, Y) for X, Y, _, _ in made]
-            known = [contains_transition(labels, Y) for _, Y, labels, _ in made if labels is not None]
+            pairs = [(X, Y) for X, Y, _ in made]
+            known = [contains_transition(labels, Y) for _, Y, labels in made if labels is not None]
             transitions = {"transition": pd.concat(known)} if len(known) == len(made) else {}
         (X, y), *others = pairs
         return {"X": X, "y": y, "external": {self.external_name: others[0]} if others else None, **transitions}
