@@ -21,7 +21,7 @@ from skworm.cli import main
 from skworm.datasets import make_worms, save_recordings
 from skworm.frames import make_frames, make_trajectories
 from skworm.model_selection import cross_validate_worms, read_runs
-from skworm.paper.report import citations, report_run
+from skworm.paper.report import report_run
 from skworm.paper.tables import score_text
 
 pytestmark = pytest.mark.slow
@@ -199,18 +199,6 @@ def test_what_is_no_result_is_refused_in_one_line(run, reproduced, tmp_path):
         assert result.exit_code == 2
         assert message in result.stderr
         assert (len(result.stderr.splitlines()), result.stdout) == (1, "")
-
-
-def test_the_citations_are_those_of_the_file():
-    path = Path(__file__).parents[1] / "CITATION.cff"
-    file = " ".join(path.read_text(encoding="utf-8").split())
-    software, *others = citations()
-    assert re.search(r'^title: "(.*)"$', path.read_text(encoding="utf-8"), re.MULTILINE)[1] in software
-    assert file.count("- type: article") == len(others)
-    for reference in others:
-        assert f"doi: {re.search(r'doi:(.*)[.]$', reference)[1]}" in file
-        assert any(f'title: "{sentence}"' in file for sentence in re.split(r"\. |\(\d+\)\. ", reference))
-        assert all(f"family-names: {name}" in file for name in re.findall(r"(\w+), [A-Z]\.", reference))
 
 
 @pytest.fixture

@@ -85,11 +85,7 @@ def error_figure(arms: Sequence[Arm], scores: WormScores) -> Any:
         f"{evaluation_label(part['evaluation'])}, {counted(part['n_train_worms'], 'training worm')}": part
         for part in drawn[["evaluation", "n_train_worms"]].drop_duplicates().to_dict("records")
     }
-    least = drawn["burn_in"].min()
     labels = {**BASELINE_LABELS, **{arm.name: arm.label for arm in arms}}
-    labels |= {
-        arm.name: f"{arm.label}, {arm.burn_in} frames" for arm in arms if arm.burn_in > least and arm.name in networks
-    }
     models = {name: label for name, label in labels.items() if name in set(drawn["model"])}
     return TrajectoryErrorDisplay.from_results(drawn, panels=panels, models=models).figure_
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +29,6 @@ from skworm.paper.tables import (
     texts_of_trajectories,
 )
 
-_PACKAGES = ("skworm", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "skorch", "matplotlib")
 _TURNS = {"dorsal_turn", "ventral_turn"}
 
 
@@ -193,10 +191,9 @@ def write_outcome(
     blocks = [f"## {heading}\n\n{markdown(table)}" for heading, table in outcome.tables.items()]
     page = [f"# {outcome.title}", outcome.settings.replace("\n", "  \n"), *blocks]
     page += [outcome.reading.replace("\n", "\n\n"), *outcome.sentences]
-    versions = {"python": platform.python_version(), **package_versions(_PACKAGES)}
     texts = {
         "table.md": "\n\n".join(page),
-        "settings.json": json.dumps({**record, "versions": versions}, indent=2),
+        "settings.json": json.dumps({**record, "versions": package_versions()}, indent=2),
     }
     for name, text in texts.items():
         write_whole(folder / name, f"{text}\n")

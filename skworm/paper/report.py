@@ -43,7 +43,6 @@ _NO_CLOCK_OF_TRAJECTORIES = (
     "Trajectories have no clock; what a forecast is worth is its skill over persistence. A held-out trajectory shares "
     "frames with training ones where the gap of the splits is shorter than a trajectory."
 )
-_NOT_SCORED = "Nothing was scored on held-out windows, where remembering the moment would help."
 _READING = (
     "Mean ± standard deviation over worms, each worm's score first averaged over the fits that score it; in round "
     "brackets the 95 % interval of a bootstrap over worms and fits.",
@@ -55,21 +54,6 @@ _READING = (
 )
 _SPLITS = "Every combination of training worms is fitted once a fold, and each fit is scored on every evaluation."
 _NO_RECORD = "The folder keeps no record of its runs."
-_TITLES = {
-    "states": "State classifiers",
-    "trajectories": "Forecasts of trajectories",
-    "behavior": "Regressors of behaviour",
-}
-
-# CITATION.cff, which no installed package contains, says the same; a test compares them.
-_CITATIONS = (
-    "Wang, P. Y., Sapra, S., George, V. K. and Silva, G. A. (2021). Generalizable Machine Learning in Neuroscience "
-    "Using Graph Neural Networks. Frontiers in Artificial Intelligence 4. doi:10.3389/frai.2021.618372.",
-    "Kato, S., Kaplan, H. S., Schrödel, T., Skora, S., Lindsay, T. H., Yemini, E., Lockery, S. and Zimmer, M. (2015). "
-    "Global Brain Dynamics Embed the Motor Command Sequence of Caenorhabditis elegans. Cell 163, 656-669. "
-    "doi:10.1016/j.cell.2015.09.034.",
-)
-
 _Texts = dict[str, pd.DataFrame]
 """Tables of texts by caption; a text may have several lines."""
 
@@ -81,15 +65,6 @@ class Section:
     outcome: Outcome  # Its tables, and what is said of them
     pictures: Mapping[str, str]  # Data URIs by caption, which is the alternative text as well
     warnings: Sequence[str]  # What a reader should read first
-
-
-def citations() -> list[str]:
-    """Return what to cite for results of this version: software, method, recordings."""
-    software = (
-        "The skworm developers. skworm: graph neural networks that read C. elegans behaviour from calcium traces, as "
-        f"scikit-learn estimators. Version {version('skworm')}."
-    )
-    return [software, *_CITATIONS]
 
 
 def report_run(folder: Path, out: Path) -> Path:
@@ -129,7 +104,6 @@ def _write_page(out: Path, source: Path, sections: Sequence[Section], warnings: 
         source=str(source),
         warnings=[*warnings, *_collected(sections)],
         sections=sections,
-        citations=citations(),
         data=_data_of_runs(runs),
         tables={"Splits": _splits_of_runs(runs), "Models": _models_of_runs(runs)},
         about_runs=_SPLITS if runs else _NO_RECORD,
@@ -167,7 +141,7 @@ def _section_of_outcome(outcome: Outcome) -> Section:
 
 
 def _section_of_run(run: WormScores, older: str) -> Section:
-    title = f"{_TITLES[run.task]}, cross-validated by worm{older}"
+    title = f"Cross-validation by worm: {run.task}{older}"
     if run.task == "trajectories":
         texts = texts_of_trajectories(at_shown_steps(run).summary())
     else:
@@ -214,9 +188,9 @@ def _comparisons(scores: WormScores) -> tuple[_Texts, list[str], list[str]]:
 
 
 def _leakage_of(scores: WormScores) -> str:
-    """Return what remembering the moment is worth, in words."""
+    """Return what remembering the moment is worth, in words; empty where it could not help."""
     if "held_out_windows" not in scores.evaluations:
-        return _NOT_SCORED
+        return ""
     if scores.task == "trajectories":
         return _NO_CLOCK_OF_TRAJECTORIES
     return _CLOCK if "clock" in scores.models else _NO_CLOCK
