@@ -209,11 +209,11 @@ def test_numbers_of_training_worms_leave_a_worm_to_score(lab):
 
 def test_blocks_are_named_after_states_and_several_numbers_of_worms(lab):
     study = study_of(data=str(lab / "ours"), neurons=NEURONS, states=("2", "4"))
-    assert [title for title, _, _ in study.tasks()] == [
+    assert [arm.block for arm in study.arms("svm")] == [
         f"{states} states, {worms}" for states in (2, 4) for worms in ("1 training worm", "2 training worms")
     ]
     study = study_of(data=str(lab / "ours"), neurons=NEURONS, states=("2", "4"), n_train_worms=(1,))
-    assert [title for title, _, _ in study.tasks()] == ["2 states", "4 states"]
+    assert [arm.block for arm in study.arms("svm")] == ["2 states", "4 states"]
 
 
 @pytest.mark.parametrize("n_train", [1, 2, 3, 4])

@@ -127,8 +127,6 @@ def train(
     models on worms that they have not seen.
     """
     check_out(out, overwrite)
-    if not out.absolute().parent.is_dir():
-        raise FileNotFoundError(f"the folder {out.parent} of --out does not exist; make it first")
     from skworm.datasets import load_recordings
     from skworm.frames import PAPER_NEURONS, make_frames
     from skworm.paper.study import load_worms
@@ -145,6 +143,7 @@ def train(
     names = [name.split(":")[0] for name in X.columns[::2]]
     shared = {"max_epochs": max_epochs, "device": device, "random_state": random_state}
     estimator = STATE_MODELS[model].make(names, **shared).fit(X, y)
+    out.absolute().parent.mkdir(parents=True, exist_ok=True)
     save(estimator, out, X=X, y=y, description=description, overwrite=True)
     about = {"file": str(out), "neurons": names, **describe(out)}
     show(about | {"accuracy_on_training_frames": round(float(estimator.score(X, y)), 4)}, as_json)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from skworm.atomic import atomic_path, write_whole
@@ -18,7 +17,7 @@ from skworm.model_selection.results import write_csv
 from skworm.model_selection.store import now, package_versions
 from skworm.paper.declaration import Plan, Results, Target
 from skworm.paper.figures import dots_figure, mark_departure
-from skworm.paper.study import N_SPLITS, Settings, Study, load_study
+from skworm.paper.study import N_SPLITS, Settings, Study, load_study, states_of
 from skworm.paper.tables import (
     compare_arms,
     lay_out,
@@ -28,8 +27,6 @@ from skworm.paper.tables import (
     texts_of_scores,
     texts_of_trajectories,
 )
-
-_TURNS = {"dorsal_turn", "ventral_turn"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +57,10 @@ def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | N
     plan = target.plan(study)
     scores = study.run(plan.arms, out, n_jobs=n_jobs, verbose=verbose)
     # External recordings without a score are left out of the record, although they helped to choose the derivative.
-    record = {"target": target.name, "command": command, "began": began, **study.record()}
+    derivative = study.derivative
     if study.external_name not in scores.evaluations:
         study = replace(study, external=[])
-        record |= {"external_worms": {}, "external_sha256": None}
+    record = {"target": target.name, "command": command, "began": began, **study.record(), "derivative": derivative}
     compared = compare_arms(study, plan.arms, scores)
     table = table_of_arms(study, plan.arms, scores, compared)
     tables = texts_of_trajectories(table) if scores.task == "trajectories" else texts_of_scores(table)
@@ -133,7 +130,9 @@ def reading_of(target: Target, study: Study, plan: Plan, table: pd.DataFrame) ->
         )
     text += few_worms_notes(n_worms, "unseen worms")
     text += plan.notes
-    if study.external and "4" in settings.states and _turns_merged(study):
+    states = states_of((*study.recordings, *study.external))
+    merged = "turn" in states and not states.isdisjoint({"dorsal_turn", "ventral_turn"})
+    if study.external and "4" in settings.states and merged:
         text.append("With 4 states, dorsal and ventral turns count as one state, turn, on the external recordings.")
     text.append(f"The paper: {target.paper}")
     if settings.departure:
@@ -169,12 +168,6 @@ def _reading_of_trajectories(settings: Settings) -> list[str]:
         f"a change of state ({settings.states[0]} states) between the last observed and the last predicted frame, "
         "'steady' that in all others.",
     ]
-
-
-def _turns_merged(study: Study) -> bool:
-    worms = (*study.recordings, *study.external)
-    states = {str(state) for worm in worms if worm.states is not None for state in np.unique(worm.states)}
-    return "turn" in states and not states.isdisjoint(_TURNS)
 
 
 def write_outcome(

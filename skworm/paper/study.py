@@ -18,7 +18,7 @@ from skworm.datasets import fetch_kato2015, fetch_nichols2017, load_recordings, 
 from skworm.frames import PAPER_NEURONS, contains_transition, make_frames, make_trajectories
 from skworm.model_selection import WormGroupKFold, WormScores, WormSplit, cross_validate_worms
 from skworm.paper.declaration import FOLD_KINDS, check_names
-from skworm.paper.models import STATE_MODELS, Model
+from skworm.paper.models import STATE_MODELS, TRAJECTORY_MODELS, Model
 from skworm.recording import UNKNOWN, VOCABULARIES, Recording
 
 N_SPLITS = 10
@@ -151,12 +151,8 @@ class Study:
 
     def scores_external(self, states: str) -> bool:
         """Return whether a model can learn every state that external recordings are labelled with."""
-
-        def known(recordings: Sequence[Recording]) -> set[str]:
-            names = {str(state) for worm in recordings if worm.states is not None for state in np.unique(worm.states)}
-            return names - {UNKNOWN, "quiescence"}
-
-        return bool(self.external) and (states != "7" or known(self.external) <= known(self.recordings))
+        unseen = states_of(self.external) - states_of(self.recordings) - {UNKNOWN, "quiescence"}
+        return bool(self.external) and (states != "7" or not unseen)
 
     def train_counts(self, default: Sequence[int] = ()) -> tuple[int, ...]:
         """Return on how many worms models train, by default on every number that leaves a worm unseen."""
@@ -169,40 +165,29 @@ class Study:
             )
         return counts
 
-    def tasks(self) -> Iterator[tuple[str, str, int]]:
-        """Yield the title of every block, its states and its number of training worms."""
-        counts = self.train_counts()
-        for states in self.settings.states:
-            for n_train in counts:
-                worms = f", {counted(n_train, 'training worm')}" if len(counts) > 1 else ""
-                yield f"{states} states{worms}", states, n_train
-
-    def model(self, name: str, **parameters: Any) -> Any:
-        """Make a state classifier of the registry with the settings of the study, not fitted."""
-        return self.made(STATE_MODELS[name], **parameters)
-
-    def made(self, model: Model, **parameters: Any) -> Any:
-        """Make a model with the settings of the study, not fitted."""
+    def model(self, name: str, models: Mapping[str, Model] = STATE_MODELS, **parameters: Any) -> Any:
+        """Make a model of a registry with the settings of the study, not fitted."""
         shared = {name: getattr(self.settings, name) for name in ("max_epochs", "device", "random_state")}
-        return model.make(self.neurons, **{**shared, **parameters})
+        return models[name].make(self.neurons, **{**shared, **parameters})
 
     def arms(self, *names: str, **options: Any) -> list[Arm]:
         """Return an arm for each state classifier and block; options are those of :class:`Arm`, for all of them."""
         options = {"fold_by": self.settings.fold_by[0], **options}
-        return [
-            Arm(block, name, STATE_MODELS[name].label, self.model(name), states, n_train, self.neurons, **options)
-            for block, states, n_train in self.tasks()
-            for name in names
-        ]
+        counts, arms = self.train_counts(), []
+        for states in self.settings.states:
+            for n_train in counts:
+                block = f"{states} states" + (f", {counted(n_train, 'training worm')}" if len(counts) > 1 else "")
+                for name in names:
+                    label, model = STATE_MODELS[name].label, self.model(name)
+                    arms.append(Arm(block, name, label, model, states, n_train, self.neurons, **options))
+        return arms
 
-    def trajectory_arms(self, models: Iterable[Model], n_train: int, burn_in: int) -> list[Arm]:
+    def trajectory_arms(self, names: Iterable[str], n_train: int, burn_in: int) -> list[Arm]:
         """Return an arm for each trajectory regressor, in one block."""
         block = f"{counted(n_train, 'training worm')}, {counted(burn_in, 'observed frame')}"
-        states, fold_by = self.settings.states[0], self.settings.fold_by[0]
-        return [
-            Arm(block, each.name, each.label, self.made(each), states, n_train, self.neurons, fold_by, burn_in)
-            for each in models
-        ]
+        shared = self.settings.states[0], n_train, self.neurons, self.settings.fold_by[0], burn_in
+        models = TRAJECTORY_MODELS
+        return [Arm(block, name, models[name].label, self.model(name, models), *shared) for name in names]
 
     def frames(
         self, states: str, neurons: Sequence[str], recordings: Sequence[Recording] | None = None, **settings: Any
@@ -363,6 +348,11 @@ def _groups(arms: Sequence[Arm]) -> list[list[Arm]]:
 def counted(number: int, noun: str) -> str:
     """Return a number of things in words."""
     return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
+def states_of(recordings: Iterable[Recording]) -> set[str]:
+    """Return the states that recordings are labelled with."""
+    return {str(state) for worm in recordings if worm.states is not None for state in np.unique(worm.states)}
 
 
 def n_parameters(model: Any, X: pd.DataFrame, y: pd.Series) -> int:

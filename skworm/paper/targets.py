@@ -153,19 +153,17 @@ def figure_4cd(study: Study) -> Plan:
     from skworm.paper.figures import error_figure
 
     n_worms = len(study.recordings)
-    networks = [TRAJECTORY_MODELS[name] for name in study.settings.models]
-    linear = [TRAJECTORY_MODELS["linear-uncentred"], TRAJECTORY_MODELS["linear-direct"]]
     counts = study.train_counts((1, n_worms - 1, *([n_worms] if study.external else [])))
+    observed = {name: TRAJECTORY_MODELS[name].burn_in for name in study.settings.models}
     arms = []
-    for burn_in in sorted({model.burn_in for model in networks}):
-        models = [*linear, *(model for model in networks if model.burn_in == burn_in)]
+    for burn_in in sorted(set(observed.values())):
+        networks = [name for name, own in observed.items() if own == burn_in]
         for n_train in counts:
-            arms += study.trajectory_arms(models, n_train, burn_in)
+            arms += study.trajectory_arms(["linear-uncentred", "linear-direct", *networks], n_train, burn_in)
     notes = [
         "Every model but the training mean and those 'not centred' or 'as published' measures each column from the "
         "worm's own mean, which for a worm that it has not seen is that of all its observed frames together."
     ]
-
     return Plan(arms, notes, lambda scores, table: Results(figures={"figure4cd": error_figure(arms, scores)}))
 
 
