@@ -3,8 +3,8 @@
     python tools/make_pictures.py --data FOLDER [--names velocity leakage ...]
 
 Each picture is what an example, a benchmark or a command draws; ``PICTURES`` says which. FOLDER holds the recordings of
-Kato et al. 2015. Without --names all pictures are made; figure4cd takes half an hour or more. A picture replaces the one
-of the same name in ``docs`` once it is whole.
+Kato et al. 2015. Without --names all pictures are made; figure4cd takes half an hour or more. A picture replaces the
+one of the same name in ``docs`` once it is whole.
 """
 
 import argparse

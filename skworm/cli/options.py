@@ -1,4 +1,4 @@
-"""Options of commands, and the form of their messages: one line each, in options, without control characters."""
+"""The command of all commands, their options, and the form of their messages: one line each, in words of options."""
 
 from __future__ import annotations
 

@@ -262,9 +262,8 @@ class Study:
             warnings.filterwarnings("ignore", "external set .* is scored with dorsal_turn", UserWarning)
             data = self._data(first, neurons, external)
             scores = cross_validate_worms({arm.key: arm.model for arm in arms}, **data, cv=cv, **run)
-        shared: dict[str, Any] = {"states": first.states, "n_neurons": len(neurons)}
-        shared |= {"n_train_worms": first.n_train_worms, "fold_by": first.fold_by}
-        shared |= {"burn_in": first.burn_in} if first.burn_in else {}
+        shared = {name: getattr(first, name) for name in ("states", "n_train_worms", "fold_by")}
+        shared |= {"n_neurons": len(neurons), **({"burn_in": first.burn_in} if first.burn_in else {})}
 
         def labelled(table: pd.DataFrame) -> pd.DataFrame:
             parts = [
