@@ -377,31 +377,23 @@ def fill(page: str, name: str, text: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Return the pages that show results, as they must be."""
-    readme = ROOT / "README.md"
-    results, claims, graphs, pretrained, sensitivity, trajectories = (
-        ROOT / "docs" / f"{name}.md"
-        for name in ("results", "claims", "graphs", "pretrained", "sensitivity", "trajectories")
-    )
     names = list(TARGETS)
     experiments = [path for path in RESULTS.glob("*.csv") if path.stem not in (*_OTHERS, *_SENSITIVITIES)]
     files = sorted(experiments, key=lambda path: (names.index(target_of(read_results(path.stem))), path.stem))
-    sections = "\n\n".join(map(section_of, files))
-    filled = {path: path.read_text(encoding="utf-8") for path in (graphs, pretrained, sensitivity, trajectories)}
-    own = {
-        graphs: graph_tables(),
-        pretrained: pretrained_tables(),
-        sensitivity: sensitivity_tables(),
-        trajectories: {"forecasts": forecast_table()},
+    tables = {
+        "README.md": {"summary": summary_table()},
+        "docs/results.md": {"beyond": beyond_table(), "all": "\n\n".join(map(section_of, files))},
+        "docs/claims.md": {"claims": claims_table()},
+        "docs/graphs.md": graph_tables(),
+        "docs/pretrained.md": pretrained_tables(),
+        "docs/sensitivity.md": sensitivity_tables(),
+        "docs/trajectories.md": {"forecasts": forecast_table()},
     }
-    for path, tables in own.items():
-        for name, text in tables.items():
-            filled[path] = fill(filled[path], name, text)
-    return {
-        readme: fill(readme.read_text(encoding="utf-8"), "summary", summary_table()),
-        results: fill(fill(results.read_text(encoding="utf-8"), "beyond", beyond_table()), "all", sections),
-        claims: fill(claims.read_text(encoding="utf-8"), "claims", claims_table()),
-        **filled,
-    }
+    filled = {ROOT / name: (ROOT / name).read_text(encoding="utf-8") for name in tables}
+    for name, texts in tables.items():
+        for place, text in texts.items():
+            filled[ROOT / name] = fill(filled[ROOT / name], place, text)
+    return filled
 
 
 def main(folders: list[str]) -> None:

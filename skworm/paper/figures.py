@@ -13,8 +13,6 @@ from skworm.paper.study import Arm, counted
 from skworm.paper.tables import evaluation_label
 from skworm.plotting.base import readable, write_above
 
-PAPER_LABEL = "Wang et al. 2021 (real worms)"
-
 
 def dots_figure(arms: Sequence[Arm], scores: WormScores, table: pd.DataFrame) -> Any:
     """Draw a panel for each block and evaluation, a dot a worm, the paper's numbers as diamonds.
@@ -23,10 +21,10 @@ def dots_figure(arms: Sequence[Arm], scores: WormScores, table: pd.DataFrame) ->
     """
     from skworm.plotting import WormScoresDisplay
 
-    several, leaky = table["block"].nunique() > 1, table["fold_by"].nunique() > 1
+    several, both_folds = table["block"].nunique() > 1, table["fold_by"].nunique() > 1
     panels: dict[str, dict[str, Any]] = {}
     reference = {}
-    for row in (table if leaky else table[table["evaluation"] != "held_out_windows"]).to_dict("records"):
+    for row in (table if both_folds else table[table["evaluation"] != "held_out_windows"]).to_dict("records"):
         names = [row["block"]] if several else []
         names += [evaluation_label(row["evaluation"])]
         names += [readable(row["fold_by"])] if row["evaluation"] == "held_out_windows" else []
@@ -38,9 +36,9 @@ def dots_figure(arms: Sequence[Arm], scores: WormScores, table: pd.DataFrame) ->
         scores.table,
         panels=panels,
         models={arm.name: arm.label for arm in arms},
-        baseline="clock" if leaky else "majority",
+        baseline="clock" if both_folds else "majority",
         reference=reference,
-        reference_label=PAPER_LABEL,
+        reference_label="Wang et al. 2021 (real worms)",
     ).figure_
 
 
