@@ -263,8 +263,8 @@ def report(results: Path, out: Path | None) -> None:
     """Write one HTML page on the RESULTS of a run, to be read, sent or printed.
 
     RESULTS is a folder that a script passed to cross_validate_worms as memory; `skworm reproduce` writes such a page
-    itself. The page holds settings, data, splits, tables with intervals over worms,
-    figures, versions and what to cite. It needs no other file and no network.
+    itself. The page holds data, splits, models, tables with intervals over worms, figures, versions and what to cite.
+    It needs no other file and no network.
     """
     page = results / "report.html" if out is None else out
     if not results.is_file():
