@@ -105,7 +105,7 @@ def as_options(settings: Mapping[str, Any]) -> list[str]:
     for name, value in settings.items():
         words.append(_OPTIONS.get(name, f"--{name.replace('_', '-')}"))
         if value is not True:
-            words.append(",".join(map(str, value)) if isinstance(value, tuple) else str(value))
+            words.append(",".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
     return words
 
 
