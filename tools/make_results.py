@@ -248,7 +248,7 @@ def summary_table() -> str:
 def cell_of(row: pd.Series) -> str:
     """Return mean and spread over worms in per cent, with the paper's in brackets."""
     mean, std = (100 * row[f"accuracy_{name}"] for name in ("mean", "std"))
-    return score_text(mean, std, float("nan"), float("nan"), paper_text(row))
+    return score_text(mean, std, paper=paper_text(row))
 
 
 def graph_tables() -> dict[str, str]:

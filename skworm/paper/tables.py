@@ -40,7 +40,9 @@ def at_shown_steps(scores: WormScores) -> WormScores:
     return scores.where(step=[step for step in STEPS if step in set(steps)] or [steps.max()])
 
 
-def score_text(mean: float, std: float, low: float, high: float, paper: str = "", *, digits: int = 1) -> str:
+def score_text(
+    mean: float, std: float = np.nan, low: float = np.nan, high: float = np.nan, paper: str = "", *, digits: int = 1
+) -> str:
     """Return a mean over worms as text, in the form of all tables of scores."""
     # Adding 0 turns -0.0 into 0.0.
     own = "" if np.isnan(mean) else f"{round(mean, digits) + 0.0:.{digits}f}"
@@ -185,21 +187,17 @@ def texts_of_trajectories(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
             own = part.set_index("label").loc[labels]
             errors = (1000 * own[f"mse_{name}"] for name in ("mean", "std", "low", "high"))
             cells[f"MSE {step}"] = list(map(score_text, *errors))
-            ends = zip(own["skill"], own["skill_low"], own["skill_high"], strict=True)
-            cells[f"skill {step}"] = [score_text(skill, np.nan, low, high, digits=3) for skill, low, high in ends]
-            cells[f"worst {step}"] = [_number(skill) for skill in own["skill_worst"]]
+            skills = zip(own["skill"], own["skill_low"], own["skill_high"], strict=True)
+            cells[f"skill {step}"] = [score_text(skill, low=low, high=high, digits=3) for skill, low, high in skills]
+            cells[f"worst {step}"] = [score_text(skill, digits=3) for skill in own["skill_worst"]]
             if "skill_trace" in own:
-                cells[f"trace {step}"] = [_number(skill) for skill in own["skill_trace"]]
+                cells[f"trace {step}"] = [score_text(skill, digits=3) for skill in own["skill_trace"]]
         for name in ("transition", "steady"):
             if f"skill_{name}" in own:
-                cells[f"{name} {step}"] = list(map(_number, own[f"skill_{name}"]))
+                cells[f"{name} {step}"] = [score_text(skill, digits=3) for skill in own[f"skill_{name}"]]
         title = ", ".join([evaluation_label(values[0]), *map(str, values[1:]), f"{rows['n_worms'].max()} scored"])
         texts[title] = pd.DataFrame(cells, index=pd.Index(labels, name="model"))
     return texts
-
-
-def _number(value: float) -> str:
-    return score_text(value, np.nan, np.nan, np.nan, digits=3)
 
 
 def scale_of(metric: str, values: pd.Series) -> tuple[int, int]:
@@ -224,7 +222,7 @@ def comparison_texts(compared: pd.DataFrame) -> pd.DataFrame:
     for row in compared.to_dict("records"):
         mean, low, high = (factor * row[name] for name in ("mean", "mean_low", "mean_high"))
         difference = "reference" if row["model"] == reference else _difference(row, factor, digits)
-        own = score_text(mean, np.nan, low, high, digits=digits)
+        own = score_text(mean, low=low, high=high, digits=digits)
         rows.append({heading_of(metric): own, f"difference to {reference}": difference})
     return pd.DataFrame(rows, index=pd.Index(compared["model"], name="model"))
 
@@ -251,7 +249,7 @@ def confusion_texts(table: pd.DataFrame, labels: Mapping[str, str]) -> dict[str,
     """Lay confusion matrices out for reading, one a block, evaluation and model."""
     texts = {}
     for (block, evaluation, model), rows in table.groupby(["block", "evaluation", "model"], sort=False):
-        cells = [score_text(row["mean"], np.nan, row["mean_low"], row["mean_high"]) for row in rows.to_dict("records")]
+        cells = [score_text(row["mean"], low=row["mean_low"], high=row["mean_high"]) for row in rows.to_dict("records")]
         square = rows.assign(text=cells).pivot(index="state", columns="predicted", values="text")
         columns = _ordered(square.index.union(square.columns))
         # The column of a state that is never predicted would hold numbers, not texts.
