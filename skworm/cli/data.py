@@ -182,7 +182,7 @@ def predict(
     Recordings of another frame rate are resampled to that of training.
     """
     paths = [out, out.with_name(f"{out.stem}_bouts.csv"), out.with_name(f"{out.stem}_ethogram.png")]
-    from skworm.atomic import atomic_path
+    from skworm.atomic import atomic_path, write_whole
     from skworm.datasets import load_recordings
     from skworm.datasets.files import recording_files
 
@@ -204,11 +204,9 @@ def predict(
     expected, unlike = table.attrs.get("expected", {}), table.attrs.get("unlike", ())
     less = "; it looks unlike them, so fewer frames will be right"
     words = [f"{worm}: {own}{less * (worm in unlike)}" for worm, own in expected.items()]
-    bouts = bouts_in_seconds(table)
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    for path, own in zip(paths, (table, bouts), strict=False):
-        with atomic_path(path) as temporary:
-            own.to_csv(temporary, index=False)
+    write_whole(paths[0], table.to_csv(index=False))
+    write_whole(paths[1], bouts_in_seconds(table).to_csv(index=False))
     with atomic_path(paths[2]) as temporary:
         display = EthogramDisplay(table).plot()
         if words:

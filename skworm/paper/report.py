@@ -54,6 +54,7 @@ _READING = (
 )
 _SPLITS = "Every combination of training worms is fitted once a fold, and each fit is scored on every evaluation."
 _NO_RECORD = "The folder keeps no record of its runs."
+
 _Texts = dict[str, pd.DataFrame]
 """Tables of texts by caption; a text may have several lines."""
 
