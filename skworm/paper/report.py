@@ -243,15 +243,15 @@ def _columns(columns: Sequence[str]) -> str:
 
 def _splits_of_runs(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Tabulate the splits of runs, those that several runs share once."""
-    rows = {
-        run["splitter"]: {
+    rows: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        own = {
             "training worms a fit": " or ".join(map(str, run["n_train_worms"])),
             "combinations of them": run["n_combinations"],
             "folds": run["n_folds"],
-            "first started (UTC)": run.get("started", run["called"]).replace("T", " ")[:16],
+            "called (UTC)": run["called"].replace("T", " ")[:16],
         }
-        for run in runs
-    }
+        rows.setdefault(run["splitter"], own)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("splitter")
 
 
