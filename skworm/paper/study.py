@@ -18,7 +18,7 @@ from skworm.datasets import fetch_kato2015, fetch_nichols2017, load_recordings, 
 from skworm.frames import PAPER_NEURONS, contains_transition, make_frames, make_trajectories
 from skworm.model_selection import WormGroupKFold, WormScores, WormSplit, cross_validate_worms
 from skworm.paper.declaration import FOLD_KINDS, check_names
-from skworm.paper.models import STATE_MODELS, TRAJECTORY_MODELS, Model
+from skworm.paper.models import STATE_MODELS, TRAJECTORY_MODELS
 from skworm.recording import UNKNOWN, VOCABULARIES, Recording
 
 N_SPLITS = 10
@@ -165,10 +165,10 @@ class Study:
             )
         return counts
 
-    def model(self, name: str, models: Mapping[str, Model] = STATE_MODELS, **parameters: Any) -> Any:
-        """Make a model of a registry with the settings of the study, not fitted."""
+    def model(self, name: str, forecasts: bool = False, **parameters: Any) -> Any:
+        """Make a state classifier, or a trajectory regressor, with the settings of the study, not fitted."""
         shared = {name: getattr(self.settings, name) for name in ("max_epochs", "device", "random_state")}
-        return models[name].make(self.neurons, **{**shared, **parameters})
+        return (TRAJECTORY_MODELS if forecasts else STATE_MODELS)[name].make(self.neurons, **{**shared, **parameters})
 
     def arms(self, *names: str, **options: Any) -> list[Arm]:
         """Return an arm for each state classifier and block; options are those of :class:`Arm`, for all of them."""
@@ -186,8 +186,8 @@ class Study:
         """Return an arm for each trajectory regressor, in one block."""
         block = f"{counted(n_train, 'training worm')}, {counted(burn_in, 'observed frame')}"
         shared = self.settings.states[0], n_train, self.neurons, self.settings.fold_by[0], burn_in
-        models = TRAJECTORY_MODELS
-        return [Arm(block, name, models[name].label, self.model(name, models), *shared) for name in names]
+        labels = {name: TRAJECTORY_MODELS[name].label for name in names}
+        return [Arm(block, name, label, self.model(name, forecasts=True), *shared) for name, label in labels.items()]
 
     def frames(
         self, states: str, neurons: Sequence[str], recordings: Sequence[Recording] | None = None, **settings: Any
