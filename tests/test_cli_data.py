@@ -260,14 +260,11 @@ def test_columns_of_tables_can_be_named(tmp_path):
     assert (wrong.exit_code, "not of the form ROLE=COLUMN" in wrong.stderr) == (2, True)
 
 
-def test_datasets_can_be_listed_and_fetched(tmp_path):
-    assert list(json.loads(call("datasets", "list", "--json").stdout)) == ["kato2015", "nichols2017"]
+def test_datasets_can_be_fetched(tmp_path):
     save_recordings(worms(5), tmp_path / "kato2015")
     result = call("datasets", "fetch", "kato2015", "--data-home", tmp_path)
     assert result.exit_code == 0, result.output
     assert "kato-1: 200 frames, 3 neurons identified" in result.stdout
-    found = json.loads(call("datasets", "fetch", "kato2015", "--data-home", tmp_path, "--json").stdout)
-    assert (found["kato-1"]["n_frames"], found["kato-1"]["identified"]) == (200, ["RID", "AVAL", "VB02"])
     assert call("datasets", "fetch", "elegans").exit_code == 2
 
 

@@ -43,8 +43,8 @@ def test_compare_prints_differences_intervals_and_p_in_words(table):
     for said in (
         "Unseen worms",
         "+12.5",
-        "6 of 6 worms",
-        "0.0312",
+        "6/6 worms, p 0.031 (Holm 0.031)",
+        "sign-flip p = 0.0312",
         "differs from svm by 0.125",
         "6 worms allow no p below 0.0312",
         "Left out, since they see no neuron: clock, majority",
@@ -53,31 +53,28 @@ def test_compare_prints_differences_intervals_and_p_in_words(table):
 
 
 def test_compare_gives_json_that_is_the_comparison(table):
-    facts = json.loads(call("compare", table, "--baseline", "svm", "--json").stdout)
+    gnn, svm = json.loads(call("compare", table, "--baseline", "svm", "--json").stdout)
     expected = WormScores(results()).compare("svm", models=["gnn", "svm"]).set_index("model")
-    (comparison,) = facts["comparisons"]
-    assert (comparison["reference"], comparison["n_worms"], comparison["smallest_p"]) == ("svm", 6, 0.03125)
-    gnn, svm = comparison["models"]
+    assert (gnn["reference"], gnn["n_worms"], gnn["smallest_p"]) == ("svm", 6, 0.03125)
     for name in ("mean", "difference", "difference_low", "difference_high", "p_sign_flip", "p_adjusted", "wins"):
         assert gnn[name] == pytest.approx(expected.loc["gnn", name])
     assert svm["difference"] is None
-    assert facts["left_out"] == ["clock", "majority"]
 
 
 def test_the_first_model_is_the_baseline_and_baselines_can_be_taken_in(table):
-    facts = json.loads(call("compare", table, "--json").stdout)
-    assert facts["comparisons"][0]["reference"] == "gnn"
-    facts = json.loads(call("compare", table, "--model", "svm", "--model", "clock", "--json").stdout)
-    assert {row["model"] for row in facts["comparisons"][0]["models"]} == {"svm", "clock"}
-    facts = json.loads(call("compare", table, "--baseline", "clock", "--json").stdout)
-    assert {row["model"] for row in facts["comparisons"][0]["models"]} == {"gnn", "svm", "clock"}
+    rows = json.loads(call("compare", table, "--json").stdout)
+    assert {row["reference"] for row in rows} == {"gnn"}
+    rows = json.loads(call("compare", table, "--model", "svm", "--model", "clock", "--json").stdout)
+    assert {row["model"] for row in rows} == {"svm", "clock"}
+    rows = json.loads(call("compare", table, "--baseline", "clock", "--json").stdout)
+    assert {row["model"] for row in rows} == {"gnn", "svm", "clock"}
 
 
 def test_parts_are_compared_apart_and_can_be_chosen(tmp_path):
     rows = pd.concat([results(block="2 states"), results(n_worms=5, block="4 states")])
     rows.to_csv(tmp_path / "scores.csv", index=False)
-    facts = json.loads(call("compare", tmp_path, "--json").stdout)
-    assert [each["part"] for each in facts["comparisons"]] == [{"block": "2 states"}, {"block": "4 states"}]
+    compared = json.loads(call("compare", tmp_path, "--json").stdout)
+    assert [row["block"] for row in compared] == ["2 states"] * 2 + ["4 states"] * 2
     one = call("compare", tmp_path, "--where", "block=4 states")
     assert "5 worms allow no p below 0.0625, so that this test cannot reject at 0.05" in one.stdout
     assert "6 worms" not in one.stdout
@@ -88,10 +85,10 @@ def test_errors_of_trajectories_are_compared_at_three_steps(tmp_path):
     rows["mse"] = 1 - rows.pop("accuracy")
     rows["persistence_mse"] = 1.0
     rows.to_csv(tmp_path / "scores.csv", index=False)
-    facts = json.loads(call("compare", tmp_path, "--json", "--baseline", "svm").stdout)
-    assert [each["part"]["step"] for each in facts["comparisons"]] == [1, 8, 16]
-    assert facts["comparisons"][0]["models"][0]["wins"] == 6
-    assert facts["metric"] == "mse"
+    compared = json.loads(call("compare", tmp_path, "--json", "--baseline", "svm").stdout)
+    assert [row["step"] for row in compared] == [1, 1, 8, 8, 16, 16]
+    assert compared[0]["wins"] == 6
+    assert {row["metric"] for row in compared} == {"mse"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from skworm.model_selection import WormScores
 from skworm.paper.declaration import PAPER_TABLE_1, with_paper
 from skworm.paper.figures import dots_figure
 from skworm.paper.models import STATE_MODELS
-from skworm.paper.study import Arm, Material, Settings, Study
+from skworm.paper.study import Arm, Settings, Study
 from skworm.paper.tables import (
     compare_arms,
     confusion_table,
@@ -36,7 +36,7 @@ def arm(name, block="2 states", against=None, **options):
 
 def study_of(n_worms=3, **settings):
     worms = make_worms(n_worms, n_frames=30, neurons=NEURONS, random_state=0)
-    return Study(Settings(**settings), Material(worms, NEURONS))
+    return Study(Settings(**settings), worms, NEURONS)
 
 
 def scores_of(arms, worms="abc", seed=0, better=(), baselines=("clock", "majority"), folds=("shuffled_windows",)):
@@ -141,13 +141,13 @@ def test_kinds_of_folds_have_columns_of_their_own():
 
 def test_the_figure_has_a_panel_for_each_evaluation_and_the_papers_numbers():
     arms = [arm("svm", paper={"unseen_worms": (82.8, 7.6)}), arm("mlp")]
-    scores = scores_of(arms)
-    _, table = tables_of(arms, scores)
-    titles = [
-        [axes.get_title() for axes in dots_figure(arms, scores, table, held_out=held_out).axes]
-        for held_out in (False, True)
-    ]
-    assert titles == [["unseen worms"], ["held-out windows,\nshuffled windows", "unseen worms"]]
+    titles = []
+    for folds in (("shuffled_windows",), ("shuffled_windows", "contiguous_blocks")):
+        scores = scores_of(arms, folds=folds)
+        _, table = tables_of(arms, scores, fold_by=folds)
+        titles.append([axes.get_title() for axes in dots_figure(arms, scores, table).axes])
+    held_out = ["held-out windows,\nshuffled windows", "held-out windows,\ncontiguous blocks"]
+    assert titles == [["unseen worms"], [*held_out, "unseen worms"]]
 
 
 def test_holm_corrects_over_all_comparisons_of_a_block():

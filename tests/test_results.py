@@ -43,7 +43,7 @@ def test_a_page_without_its_place_is_refused(make_results):
 
 
 def test_a_command_is_shown_as_a_reader_would_type_it(make_results):
-    command = "skworm reproduce table1 --data lab/worms/kato2015 --n-jobs 1 --quiet --states 2,4 --out there"
+    command = "skworm reproduce table1 --data lab/worms/kato2015 --states 2,4 --out there"
     assert make_results.command_for_readers(command) == (
         "skworm reproduce table1 --data recordings/kato2015 --states 2,4"
     )

@@ -11,7 +11,7 @@ import pytest
 from skworm.datasets import make_worms, save_recordings
 from skworm.frames import PAPER_NEURONS
 from skworm.model_selection import WormGroupKFold
-from skworm.paper.study import Settings, SomeSplits, Study, digest_of_recordings, load_material
+from skworm.paper.study import Settings, SomeSplits, digest_of_recordings, load_study
 
 NEURONS = ("AVAL", "AVAR", "RID")
 FEW = {"n_folds": 2, "n_train_worms": (1,), "neurons": NEURONS, "max_epochs": 2}
@@ -34,8 +34,7 @@ def lab(tmp_path_factory):
 
 
 def study_of(**settings):
-    settings = Settings(**settings)
-    return Study(settings, load_material(settings))
+    return load_study(Settings(**settings))
 
 
 def run(study, folder, *models, **options):
@@ -108,15 +107,15 @@ def frames_of(settings):
 
 
 def test_the_paper_preset_leaves_out_what_a_worm_lacks(lab):
-    material = load_material(Settings(data=str(lab / "fewer_neurons"), neurons="paper"))
-    assert material.neurons_left_out == ("AVAR",)
-    assert material.neurons == tuple(neuron for neuron in PAPER_NEURONS if neuron != "AVAR")
+    study = load_study(Settings(data=str(lab / "fewer_neurons"), neurons="paper"))
+    assert study.neurons_left_out == ("AVAR",)
+    assert study.neurons == tuple(neuron for neuron in PAPER_NEURONS if neuron != "AVAR")
 
 
 def test_worms_of_two_labs_are_told_apart_by_their_lab(lab):
-    material = load_material(Settings(data=str(lab / "ours"), external=str(lab / "theirs")))
-    assert [worm.worm for worm in material.recordings] == ["worm-0", "worm-1", "worm-2"]
-    assert [worm.worm for worm in material.external] == ["worm, lab 1/worm-0", "worm, lab 1/worm-1"]
+    study = load_study(Settings(data=str(lab / "ours"), external=str(lab / "theirs")))
+    assert [worm.worm for worm in study.recordings] == ["worm-0", "worm-1", "worm-2"]
+    assert [worm.worm for worm in study.external] == ["worm, lab 1/worm-0", "worm, lab 1/worm-1"]
 
 
 def test_the_same_worms_are_refused_as_external(lab, tmp_path):
@@ -126,12 +125,12 @@ def test_the_same_worms_are_refused_as_external(lab, tmp_path):
 
 
 def test_file_derivatives_are_used_only_where_all_worms_have_them(lab):
-    material = load_material(Settings(data=str(lab / "ours"), external="simulated"))
-    assert material.derivative == "smooth"
-    ours = [replace(worm, derivatives=worm.traces) for worm in material.recordings]
-    assert replace(material, recordings=ours).derivative == "smooth"
-    theirs = [replace(worm, derivatives=worm.traces) for worm in material.external]
-    assert replace(material, recordings=ours, external=theirs).derivative == "file"
+    study = load_study(Settings(data=str(lab / "ours"), external="simulated"))
+    assert study.derivative == "smooth"
+    ours = [replace(worm, derivatives=worm.traces) for worm in study.recordings]
+    assert replace(study, recordings=ours).derivative == "smooth"
+    theirs = [replace(worm, derivatives=worm.traces) for worm in study.external]
+    assert replace(study, recordings=ours, external=theirs).derivative == "file"
 
 
 def test_a_digest_changes_with_the_data():
@@ -165,7 +164,7 @@ def test_each_kind_of_fold_is_run_and_external_worms_are_scored_once(both_folds)
 def test_external_worms_without_some_neurons_get_fits_of_their_own(lab, tmp_path):
     ours, fewer = str(lab / "ours"), str(lab / "fewer_neurons")
     study = study_of(data=ours, external=fewer, **FEW)
-    assert study.material.external_neurons == ("AVAL", "RID")
+    assert study.external_neurons == ("AVAL", "RID")
     scores = run(study, tmp_path)
     assert scores.table.groupby("evaluation")["n_neurons"].unique().map(list).to_dict() == {
         "held_out_windows": [3],
@@ -179,12 +178,12 @@ def test_external_worms_without_some_neurons_get_fits_of_their_own(lab, tmp_path
 
 
 def test_seven_states_are_scored_on_other_labs_that_have_no_more_than_these(lab):
-    material = load_material(Settings(data=str(lab / "ours"), external=str(lab / "theirs")))
-    assert material.scores_external("7")
-    odd = [replace(worm, states=["turn"] * worm.n_frames) for worm in material.external]
-    assert not replace(material, external=odd).scores_external("7")
-    assert replace(material, external=odd).scores_external("4")
-    assert not replace(material, external=[]).scores_external("4")
+    study = load_study(Settings(data=str(lab / "ours"), external=str(lab / "theirs")))
+    assert study.scores_external("7")
+    odd = [replace(worm, states=["turn"] * worm.n_frames) for worm in study.external]
+    assert not replace(study, external=odd).scores_external("7")
+    assert replace(study, external=odd).scores_external("4")
+    assert not replace(study, external=[]).scores_external("4")
 
 
 def test_a_second_run_fits_nothing(lab, tmp_path):
@@ -210,11 +209,11 @@ def test_numbers_of_training_worms_leave_a_worm_to_score(lab):
 
 def test_blocks_are_named_after_states_and_several_numbers_of_worms(lab):
     study = study_of(data=str(lab / "ours"), neurons=NEURONS, states=("2", "4"))
-    assert [title for title, _, _ in study.tasks()] == [
+    assert [arm.block for arm in study.arms("svm")] == [
         f"{states} states, {worms}" for states in (2, 4) for worms in ("1 training worm", "2 training worms")
     ]
     study = study_of(data=str(lab / "ours"), neurons=NEURONS, states=("2", "4"), n_train_worms=(1,))
-    assert [title for title, _, _ in study.tasks()] == ["2 states", "4 states"]
+    assert [arm.block for arm in study.arms("svm")] == ["2 states", "4 states"]
 
 
 @pytest.mark.parametrize("n_train", [1, 2, 3, 4])
@@ -229,10 +228,10 @@ def test_few_combinations_train_every_worm_equally_often(n_train):
 
 def test_trajectories_look_and_leak_from_no_frame_ahead(lab):
     study = study_of(data=str(lab / "ours"), neurons=NEURONS)
-    X, Y, labels, frames = study.trajectories("4", NEURONS, 4)
+    X, Y, labels = study.trajectories("4", NEURONS, 4, study.recordings)
     assert X.attrs["derivative_looks_ahead"] is False
     assert len(Y.columns) == 2 * len(NEURONS) * 16
-    assert len(labels) == len(frames) == 3 * 400
+    assert len(labels) == 3 * 400
     assert study._splitter(1, "contiguous_blocks", 4).cv.gap == 20
     assert study._splitter(1, "contiguous_blocks", 0).cv.gap == 0
 

@@ -1,10 +1,10 @@
 """Make the pictures of the documentation again.
 
-    python tools/make_pictures.py --data FOLDER [velocity splits ...] [--long]
+    python tools/make_pictures.py --data FOLDER [--names velocity splits ...]
 
 Each picture is what an example, a benchmark or a command draws; ``PICTURES`` says which. FOLDER holds the recordings of
-Kato et al. 2015. Without names all pictures are made whose fits take minutes; with ``--long`` the others too. A
-picture replaces the one of the same name in ``docs`` once it is whole.
+Kato et al. 2015. Without --names all pictures are made; figure4cd takes half an hour or more. A picture replaces the
+one of the same name in ``docs`` once it is whole.
 """
 
 import argparse
@@ -30,13 +30,10 @@ class Picture:
         recordings.
     file : str
         The picture that the last of them writes there.
-    long : bool
-        Whether it takes half an hour or more.
     """
 
     commands: tuple[tuple[str, ...], ...]
     file: str = "a.png"
-    long: bool = False
 
 
 def benchmark(name: str, *options: str) -> tuple[str, ...]:
@@ -50,11 +47,7 @@ PICTURES = {
     "velocity": Picture(((str(ROOT / "examples" / "velocity.py"),),), "velocity.png"),
     "splits": Picture(((str(ROOT / "examples" / "choosing_a_split.py"), "{data}"),), "splits.png"),
     "graphs": Picture((benchmark("true_graph", "--data", "{data}", "--methods", "functional", "--picture", "a.png"),)),
-    "figure4cd": Picture(
-        ((*REPRODUCE, "figure4cd", "--data", "{data}", "--out", "out"),),
-        "out/figure4cd.png",
-        long=True,
-    ),
+    "figure4cd": Picture(((*REPRODUCE, "figure4cd", "--data", "{data}", "--out", "out"),), "out/figure4cd.png"),
 }
 
 
@@ -72,17 +65,12 @@ def make(name: str, data: Path) -> None:
 def main() -> None:
     """Make the pictures that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(PICTURES)}")
+    parser.add_argument("--names", nargs="+", choices=list(PICTURES), default=list(PICTURES))
     parser.add_argument("--data", type=Path, required=True, help="folder with the recordings of Kato et al. 2015")
-    parser.add_argument("--long", action="store_true", help="those that take half an hour or more too")
     options = parser.parse_args()
-    unknown = [name for name in options.names if name not in PICTURES]
-    if unknown:
-        parser.error(f"there is no picture {unknown[0]!r}; choose among {', '.join(PICTURES)}")
     if not options.data.is_dir():
         parser.error(f"--data {options.data} is not a folder of recordings")
-    names = options.names or [name for name, picture in PICTURES.items() if options.long or not picture.long]
-    for name in names:
+    for name in options.names:
         print(f"{name} ...", flush=True)
         make(name, options.data.resolve())
 

@@ -19,7 +19,6 @@ import pandas as pd
 from skworm.model_selection import read_scores
 from skworm.model_selection.results import FIT
 from skworm.paper.models import STATE_MODELS
-from skworm.paper.outcome import kept_outcome
 from skworm.paper.tables import (
     confusion_texts,
     markdown,
@@ -34,7 +33,6 @@ from skworm.pretrained import NAMES, card
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 PROVENANCE = ["command", "version", "date", "seconds"]
-_DROPPED = {"--out": 2, "--n-jobs": 2, "--quiet": 1}
 _MODELS = ["svm", "svm-context", "mlp-published", "gnn-published", "mlp", "gnn", "clock", "majority"]
 
 _OTHERS = ("graphs", "another_laboratory", "beyond_paper", "forecast_inputs", "transfer")
@@ -44,30 +42,21 @@ _METHODS = {"functional": "functional graph"}
 
 def command_for_readers(command: str) -> str:
     """Return a command without its output folder, and with the recordings where the pages have them."""
-    words = shlex.split(command)
-    kept = []
-    while words:
-        if words[0] in _DROPPED:
-            del words[: _DROPPED[words[0]]]
-            continue
-        word = words.pop(0)
-        kept.append(word)
-        if word == "--data":
-            kept.append(f"recordings/{Path(words.pop(0)).name}")
-    return shlex.join(kept)
+    *words, _, _ = shlex.split(command)
+    if "--data" in words:
+        place = words.index("--data") + 1
+        words[place] = f"recordings/{Path(words[place]).name}"
+    return shlex.join(words)
 
 
 def write_results(folder: Path) -> Path:
     """Write the table of one experiment, with its command, version, date and seconds."""
     record = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    outcome = kept_outcome(folder)
-    if outcome is None:
-        raise FileNotFoundError(f"{folder} has no results of skworm reproduce")
     fits = read_scores(folder).table.drop_duplicates(["block", "model", "fold_by", *FIT])
     first = {
-        "command": command_for_readers(outcome.command),
+        "command": command_for_readers(record["command"]),
         "version": record["versions"]["skworm"],
-        "date": outcome.began[:10],
+        "date": record["began"][:10],
         "seconds": round(fits["fit_seconds"].sum()),
     }
     confusion = folder / "confusion_table.csv"
@@ -259,7 +248,7 @@ def summary_table() -> str:
 def cell_of(row: pd.Series) -> str:
     """Return mean and spread over worms in per cent, with the paper's in brackets."""
     mean, std = (100 * row[f"accuracy_{name}"] for name in ("mean", "std"))
-    return score_text(mean, std, float("nan"), float("nan"), paper_text(row))
+    return score_text(mean, std, paper=paper_text(row))
 
 
 def graph_tables() -> dict[str, str]:
@@ -388,31 +377,23 @@ def fill(page: str, name: str, text: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Return the pages that show results, as they must be."""
-    readme = ROOT / "README.md"
-    results, claims, graphs, pretrained, sensitivity, trajectories = (
-        ROOT / "docs" / f"{name}.md"
-        for name in ("results", "claims", "graphs", "pretrained", "sensitivity", "trajectories")
-    )
     names = list(TARGETS)
     experiments = [path for path in RESULTS.glob("*.csv") if path.stem not in (*_OTHERS, *_SENSITIVITIES)]
     files = sorted(experiments, key=lambda path: (names.index(target_of(read_results(path.stem))), path.stem))
-    sections = "\n\n".join(map(section_of, files))
-    filled = {path: path.read_text(encoding="utf-8") for path in (graphs, pretrained, sensitivity, trajectories)}
-    own = {
-        graphs: graph_tables(),
-        pretrained: pretrained_tables(),
-        sensitivity: sensitivity_tables(),
-        trajectories: {"forecasts": forecast_table()},
+    tables = {
+        "README.md": {"summary": summary_table()},
+        "docs/results.md": {"beyond": beyond_table(), "all": "\n\n".join(map(section_of, files))},
+        "docs/claims.md": {"claims": claims_table()},
+        "docs/graphs.md": graph_tables(),
+        "docs/pretrained.md": pretrained_tables(),
+        "docs/sensitivity.md": sensitivity_tables(),
+        "docs/trajectories.md": {"forecasts": forecast_table()},
     }
-    for path, tables in own.items():
-        for name, text in tables.items():
-            filled[path] = fill(filled[path], name, text)
-    return {
-        readme: fill(readme.read_text(encoding="utf-8"), "summary", summary_table()),
-        results: fill(fill(results.read_text(encoding="utf-8"), "beyond", beyond_table()), "all", sections),
-        claims: fill(claims.read_text(encoding="utf-8"), "claims", claims_table()),
-        **filled,
-    }
+    filled = {ROOT / name: (ROOT / name).read_text(encoding="utf-8") for name in tables}
+    for name, texts in tables.items():
+        for place, text in texts.items():
+            filled[ROOT / name] = fill(filled[ROOT / name], place, text)
+    return filled
 
 
 def main(folders: list[str]) -> None:

@@ -16,26 +16,19 @@ from skworm.cli.options import (
     SEED,
     STATES,
     STATES_HELP,
-    KeyValue,
     check_out,
     in_a_line,
-    lines_of,
+    main,
     neurons_option,
-    one_line_errors,
     options_of,
+    pairs,
+    say,
     show,
-    this_call,
 )
 from skworm.paper.models import STATE_MODELS
 
-_DATA_SETS = {
-    "kato2015": "Kato et al. 2015: five immobilised worms, seven states",
-    "nichols2017": "Nichols et al. 2017: 21 worms, awake and quiescent",
-}
+_DATA_SETS = ("kato2015", "nichols2017")
 _PATH = click.Path(path_type=Path)
-_BASELINE = click.option(
-    "--baseline", metavar="MODEL", help="Model that the others are compared with.  [default: the first of the run]"
-)
 
 
 def _states_option(default: str, text: str) -> Any:
@@ -43,13 +36,12 @@ def _states_option(default: str, text: str) -> Any:
     return click.option("--states", type=choices, default=default, show_default=True, help=text)
 
 
-@click.command(short_help="Show what is in recordings or a model file.")
+@main.command(short_help="Show what is in recordings or a model file.")
 @click.argument("path", type=_PATH)
 @neurons_option("paper", "Neurons that every worm should have: paper, the 15 of the paper; or a list of names.")
 @_states_option("as_recorded", f"States to count. {STATES_HELP}")
 @options_of(READING)
 @JSON
-@one_line_errors()
 def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bool, **reading: Any) -> None:
     """Show what is in a file or folder of recordings, or in a model file, and what is wrong with it.
 
@@ -72,7 +64,7 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
         raise SystemExit(1)
 
 
-@click.command(short_help="Train a state classifier; write it to a file.")
+@main.command(short_help="Train a state classifier; write it to a file.")
 @click.option(
     "--data",
     default="simulated",
@@ -103,7 +95,9 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
     help="Remove the slow baseline of each trace, found in a window of so many seconds: for recordings that bleach.  "
     "[default: leave it]",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Training epochs of a network.  [default: its own]")
+@click.option(
+    "--epochs", "max_epochs", type=click.IntRange(1), help="Training epochs of a network.  [default: its own]"
+)
 @DEVICE
 @SEED
 @click.option("--description", default="", help="What a reader of the file should know.")
@@ -111,7 +105,6 @@ def inspect(path: Path, neurons: str | tuple[str, ...], states: str, as_json: bo
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @options_of(READING)
 @JSON
-@one_line_errors()
 def train(
     data: str,
     model: str,
@@ -119,7 +112,7 @@ def train(
     neurons: str | tuple[str, ...],
     resample_to: float | None,
     detrend: float | None,
-    epochs: int | None,
+    max_epochs: int | None,
     device: str,
     random_state: int,
     description: str,
@@ -134,8 +127,6 @@ def train(
     models on worms that they have not seen.
     """
     check_out(out, overwrite)
-    if not out.absolute().parent.is_dir():
-        raise FileNotFoundError(f"the folder {out.parent} of --out does not exist; make it first")
     from skworm.datasets import load_recordings
     from skworm.frames import PAPER_NEURONS, make_frames
     from skworm.paper.study import load_worms
@@ -150,14 +141,15 @@ def train(
     missing = "nan" if neurons == "union" else "raise"
     X, y = make_frames(worms, neurons=neurons, missing=missing, states=states, resample_to=resample_to, detrend=detrend)
     names = [name.split(":")[0] for name in X.columns[::2]]
-    shared = {"max_epochs": epochs, "device": device, "random_state": random_state}
+    shared = {"max_epochs": max_epochs, "device": device, "random_state": random_state}
     estimator = STATE_MODELS[model].make(names, **shared).fit(X, y)
+    out.absolute().parent.mkdir(parents=True, exist_ok=True)
     save(estimator, out, X=X, y=y, description=description, overwrite=True)
     about = {"file": str(out), "neurons": names, **describe(out)}
     show(about | {"accuracy_on_training_frames": round(float(estimator.score(X, y)), 4)}, as_json)
 
 
-@click.command(short_help="Read the states of recordings with a model.")
+@main.command(short_help="Read the states of recordings with a model.")
 @click.argument("model", type=PATH_OR_NAME)
 @click.argument("recordings", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="Table of all frames, a .csv file.")
@@ -165,7 +157,6 @@ def train(
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @options_of(READING)
 @JSON
-@one_line_errors()
 def predict(
     model: str,
     recordings: Path,
@@ -185,7 +176,7 @@ def predict(
     Recordings of another frame rate are resampled to that of training.
     """
     paths = [out, out.with_name(f"{out.stem}_bouts.csv"), out.with_name(f"{out.stem}_ethogram.png")]
-    from skworm.atomic import atomic_path
+    from skworm.atomic import atomic_path, write_whole
     from skworm.datasets import load_recordings
     from skworm.datasets.files import recording_files
 
@@ -207,11 +198,9 @@ def predict(
     expected, unlike = table.attrs.get("expected", {}), table.attrs.get("unlike", ())
     less = "; it looks unlike them, so fewer frames will be right"
     words = [f"{worm}: {own}{less * (worm in unlike)}" for worm, own in expected.items()]
-    bouts = bouts_in_seconds(table)
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    for path, own in zip(paths, (table, bouts), strict=False):
-        with atomic_path(path) as temporary:
-            own.to_csv(temporary, index=False)
+    write_whole(paths[0], table.to_csv(index=False))
+    write_whole(paths[1], bouts_in_seconds(table).to_csv(index=False))
     with atomic_path(paths[2]) as temporary:
         display = EthogramDisplay(table).plot()
         if words:
@@ -235,64 +224,58 @@ def predict(
     show(about, as_json, "\n".join([*map(str, paths), *words]))
 
 
-@click.group()
+@main.group()
 def datasets() -> None:
-    """List and download recordings."""
-
-
-@datasets.command(name="list")
-@JSON
-def list_datasets(as_json: bool) -> None:
-    """List the data sets."""
-    show(_DATA_SETS, as_json)
+    """Download recordings."""
 
 
 @datasets.command(short_help="Download a data set.")
-@click.argument("name", type=click.Choice(list(_DATA_SETS)))
+@click.argument("name", type=click.Choice(_DATA_SETS))
 @click.option("--data-home", type=_PATH, help="Where to keep it.  [default: $SKWORM_DATA, else the user's cache]")
-@JSON
-@one_line_errors()
-def fetch(name: str, data_home: Path | None, as_json: bool) -> None:
-    """Download a data set, unless it is there already, and show what is in it."""
+def fetch(name: str, data_home: Path | None) -> None:
+    """Download a data set, unless it is there already, and show what is in it.
+
+    kato2015: Kato et al. 2015, five immobilised worms, seven states; nichols2017: Nichols et al. 2017, 21 worms, awake
+    and quiescent.
+    """
     from skworm import datasets as sources
 
-    worms = getattr(sources, f"fetch_{name}")(data_home=data_home)
-    about = {worm.worm: {"n_frames": worm.n_frames, "fps": worm.fps, "identified": worm.identified} for worm in worms}
-    lines = {worm.worm: f"{worm.n_frames} frames, {len(worm.identified)} neurons identified" for worm in worms}
-    show(about, as_json, lines_of(lines))
+    for worm in getattr(sources, f"fetch_{name}")(data_home=data_home):
+        say(f"{worm.worm}: {worm.n_frames} frames, {len(worm.identified)} neurons identified")
 
 
-@click.command(short_help="Write one HTML page on the results of a run.")
+@main.command(short_help="Write one HTML page on the results of a run.")
 @click.argument("results", type=_PATH)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     help="The page, a .html file; replaced if it is there.  [default: report.html in RESULTS]",
 )
-@_BASELINE
-@JSON
-@one_line_errors()
-def report(results: Path, out: Path | None, baseline: str | None, as_json: bool) -> None:
+def report(results: Path, out: Path | None) -> None:
     """Write one HTML page on the RESULTS of a run, to be read, sent or printed.
 
-    RESULTS is a folder that `skworm reproduce TARGET --out` or `skworm reproduce all --out` wrote, or that a script
-    passed to cross_validate_worms as memory. The page holds settings, data, splits, tables with intervals over worms,
-    figures, what remembering the moment is worth, versions and what to cite. It needs no other file and no network.
+    RESULTS is a folder that a script passed to cross_validate_worms as memory; `skworm reproduce` writes such a page
+    itself. The page holds data, splits, models, tables with intervals over worms, figures, versions and what to cite.
+    It needs no other file and no network.
     """
     page = results / "report.html" if out is None else out
     if not results.is_file():
         check_out(page, overwrite=True)
     if page.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--out {page} is not the name of a page; let it end in .html")
-    from skworm.paper.report import write_report
+    from skworm.paper.report import report_run
 
-    write_report(results, page, command=this_call()[0], baseline=baseline)
-    show({"report": str(page)}, as_json, str(page))
+    say(report_run(results, page))
 
 
-@click.command(short_help="Compare the models of a run, worm by worm.")
+@main.command(short_help="Compare the models of a run, worm by worm.")
 @click.argument("results", type=_PATH)
-@_BASELINE
+@click.option(
+    "--baseline",
+    "reference",
+    metavar="MODEL",
+    help="Model that the others are compared with.  [default: the first of the run]",
+)
 @click.option(
     "--evaluation",
     default="unseen_worms",
@@ -313,21 +296,19 @@ def report(results: Path, out: Path | None, baseline: str | None, as_json: bool)
 @click.option(
     "--where",
     "conditions",
-    type=KeyValue("COLUMN=VALUE", "step=8"),
+    metavar="COLUMN=VALUE",
     multiple=True,
+    callback=pairs,
     help="Take only rows with this value in a column, such as step=8 or block='4 states'; may be given several times.",
 )
-@SEED
 @JSON
-@one_line_errors()
 def compare(
     results: Path,
-    baseline: str | None,
+    reference: str | None,
     evaluation: str,
     models: tuple[str, ...],
     metric: str | None,
-    conditions: tuple[tuple[str, str], ...],
-    random_state: int,
+    conditions: dict[str, str],
     as_json: bool,
 ) -> None:
     """Compare the models of a run with one of them, worm by worm.
@@ -339,46 +320,35 @@ def compare(
 
     The first model of the run is the baseline unless --baseline names another. Name it before you look.
     """
-    from skworm.model_selection import describe_comparison, read_scores
+    from skworm.model_selection import read_scores
     from skworm.paper.report import no_results, without_naive
-    from skworm.paper.tables import at_shown_steps, comparison_texts, lay_out, parts_in_words, parts_of_comparison
-    from skworm.plotting.base import readable
+    from skworm.paper.tables import at_shown_steps, lay_out, parts_of_comparison
 
     if results.is_dir() and not (results / "scores.csv").is_file() and not (results / "fits").is_dir():
         raise no_results(results)
-    scores = at_shown_steps(read_scores(results).where(**dict(conditions)))
+    scores = at_shown_steps(read_scores(results).where(**conditions))
     left_out: list[str] = []
     if models:
         scores.where(model=list(models))
     else:
-        scores, left_out = without_naive(scores, baseline)
+        scores, left_out = without_naive(scores, reference)
     table = scores.compare(
-        baseline or (models[0] if models else scores.models[0]),
+        reference or (models[0] if models else scores.models[0]),
         evaluation=evaluation,
         metric=metric,
         models=models or None,
-        random_state=random_state,
     )
-    comparisons, blocks = [], []
-    for part, rows in parts_of_comparison(table):
-        sentences = describe_comparison(rows[rows["model"] != rows["reference"]])
-        shared = ["reference", "n_worms", "n_fits", "correction", "smallest_p"]
-        own = rows.drop(columns=[*shared, "evaluation", "metric"])
-        models_of_part = own.astype(object).where(own.notna(), None).to_dict("records")
-        facts = {"part": part, **rows[shared].iloc[0], "models": models_of_part, "sentences": sentences}
-        comparisons.append(facts)
-        heading = ", ".join(filter(None, [readable(evaluation), parts_in_words(part)]))
-        text = ["", lay_out(comparison_texts(rows)), "", *sentences]
-        blocks.append("\n".join([heading[0].upper() + heading[1:], *text]))
+    if as_json:
+        say(table.to_json(orient="records", indent=2))
+        return
+    blocks = [
+        "\n".join([heading, "", lay_out(texts), "", *sentences])
+        for heading, texts, sentences in parts_of_comparison(table)
+    ]
     closing = (
         "In round brackets: 95 % intervals of a bootstrap over worms and the fits within them. The p is that of a "
         "two-sided sign-flip test across worms."
     )
     if left_out:
         closing += f"\nLeft out, since they see no neuron: {', '.join(left_out)}; --model or --baseline includes them."
-    facts = {"results": str(results), "evaluation": evaluation, "metric": table["metric"].iloc[0]}
-    facts |= {"left_out": left_out, "comparisons": comparisons}
-    show(facts, as_json, "\n\n".join([*blocks, closing]))
-
-
-COMMANDS = (inspect, train, predict, datasets, compare, report)
+    say("\n\n".join([*blocks, closing]))

@@ -1,4 +1,4 @@
-"""Options of commands, and the form of their messages: one line each, in options, without control characters."""
+"""The command of all commands, their options, and the form of their messages: one line each, in words of options."""
 
 from __future__ import annotations
 
@@ -8,71 +8,44 @@ import math
 import os
 import re
 import signal
+import sys
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import reduce
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 
-COMMAND = "skworm.command"
 STATES = ("2", "4", "7", "nichols")
 _INTERRUPTED, _TERMINATED = 130, 143
 
 
-class NameList(click.ParamType):
-    """Names with commas between them; `convert_to` reads each of them."""
-
-    name = "names"
-
-    def __init__(self, convert_to: Callable[[str], Any] = str, example: str = "") -> None:
-        self.convert_to = convert_to
-        self.example = example
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read a list; which names exist is checked where they are used."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return tuple(self.convert_to(name.strip()) for name in value.split(",") if name.strip())
-        except ValueError:
-            self.fail(f"{value!r} is not of the form {self.example}", param, ctx)
+def names(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Divide names with commas between them; which names exist is checked where they are used."""
+    return None if value is None else tuple(name.strip() for name in value.split(",") if name.strip())
 
 
-class KeyValue(click.ParamType):
-    """``key=value``."""
-
-    def __init__(self, name: str, example: str) -> None:
-        self.name = name
-        self.example = example
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Divide at the first sign of equality."""
-        if isinstance(value, tuple):
-            return value
-        key, separator, wanted = str(value).partition("=")
-        if not separator or not key or not wanted:
-            self.fail(f"{value!r} is not of the form {self.name}, such as {self.example}", param, ctx)
-        return key.strip(), wanted
+def counts(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """Divide whole numbers with commas between them."""
+    try:
+        return None if value is None else tuple(map(int, names(ctx, param, value) or ()))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not of the form 1,4") from None
 
 
-class NeuronList(NameList):
-    """A preset of neurons by name, or a list of neurons, as recordings write them: VB1 is VB01."""
-
-    def __init__(self, *presets: str) -> None:
-        super().__init__()
-        self.presets = presets
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Leave the name of a preset as it is."""
-        from skworm.recording import neuron_name
-
-        return value if value in self.presets else tuple(map(neuron_name, super().convert(value, param, ctx)))
+def pairs(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """Divide each ``key=value`` at the first sign of equality."""
+    read = {}
+    for each in values:
+        key, _, value = each.partition("=")
+        if not key or not value:
+            raise click.BadParameter(f"{each!r} is not of the form {param.make_metavar(ctx)}")
+        read[key.strip()] = value
+    return read
 
 
 STATES_HELP = (
@@ -95,10 +68,16 @@ SEED = click.option(
 
 
 def neurons_option(presets: str, text: str) -> Any:
-    """Return the option that names neurons, or one of some presets, the first by default."""
-    names = presets.split("|")
-    about: dict[str, Any] = {"default": names[0], "metavar": f"{presets}|NAME,...", "help": text}
-    return click.option("--neurons", type=NeuronList(*names), show_default=True, **about)
+    """Return the option that names neurons, as recordings write them, or one of some presets, the first by default."""
+    known = presets.split("|")
+
+    def neurons(ctx: click.Context, param: click.Parameter, value: str) -> str | tuple[str, ...]:
+        from skworm.recording import neuron_name
+
+        return value if value in known else tuple(map(neuron_name, names(ctx, param, value) or ()))
+
+    about: dict[str, Any] = {"default": known[0], "metavar": f"{presets}|NAME,...", "help": text}
+    return click.option("--neurons", callback=neurons, show_default=True, **about)
 
 
 DATA_OPTIONS = (
@@ -124,25 +103,26 @@ DATA_OPTIONS = (
     ),
 )
 RUN_OPTIONS = (
+    click.option("--quick", is_flag=True, help="Few folds, epochs and combinations: minutes on two cores."),
+    click.option(
+        "--epochs",
+        "max_epochs",
+        type=click.IntRange(1),
+        help="Training epochs of networks.  [default: their own]",
+    ),
     click.option("--n-jobs", default=-1, metavar="N", help="Fits at a time on CPUs.  [default: one for each core]"),
     DEVICE,
     SEED,
     click.option("--quiet", is_flag=True, help="Print the table and nothing else; no progress either."),
 )
-
-
-def _as_dict(ctx: click.Context, param: click.Parameter, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    return dict(pairs)
-
-
 # Named as the parameters of `load_recordings`.
 READING = (
     click.option(
         "--column",
         "columns",
-        type=KeyValue("ROLE=COLUMN", "'time=t (s)'"),
+        metavar="ROLE=COLUMN",
         multiple=True,
-        callback=_as_dict,
+        callback=pairs,
         help="What a column of a table holds, if its name does not say so: time=t, state=label, behavior:velocity=v, "
         "or a neuron, 'AVAL=cell 3'. May be given several times.",
     ),
@@ -155,9 +135,9 @@ READING = (
     click.option(
         "--rename-state",
         "rename_states",
-        type=KeyValue("STATE=NAME", "Omega=ventral_turn"),
+        metavar="STATE=NAME",
         multiple=True,
-        callback=_as_dict,
+        callback=pairs,
         help="Name of a state in the files, and what it is called here. May be given several times.",
     ),
     click.option(
@@ -201,11 +181,6 @@ def lines_of(about: dict[str, Any], indent: str = "") -> str:
     return "\n".join(filter(None, lines))
 
 
-def this_call() -> tuple[str, str]:
-    """Return the command that is running, as it was typed, and when it began."""
-    return click.get_current_context().meta.get(COMMAND, ("", ""))
-
-
 def check_out(path: Path, overwrite: bool) -> None:
     """Raise an OSError where a file of results cannot be written, before any work is done for it."""
     if path.is_dir():
@@ -226,14 +201,19 @@ class UserError(click.ClickException):
 
 
 @contextmanager
-def one_line_errors(out: Path | None = None) -> Iterator[None]:
-    """Turn errors, warnings and an interrupt into a line each; `out` is the folder that keeps what has finished."""
+def _one_line_errors() -> Iterator[None]:
+    """Turn errors, warnings and an interrupt into a line each, without the place in the code that they are from."""
+
+    def show_warning(message: Any, *_: Any, **__: Any) -> None:
+        say(f"Warning: {in_a_line(message)}", err=True)
+
     try:
-        with _ending_on_sigterm(), one_line_warnings():
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            warnings.showwarning = show_warning
             yield
     except KeyboardInterrupt as interrupt:
-        kept = f"; finished fits are kept in {out}; call again to go on" if out is not None else ""
-        message = " ".join(str(interrupt).split()) or f"interrupted{kept}"
+        message = " ".join(str(interrupt).split()) or "interrupted"
         say(f"\n{message[0].upper()}{message[1:]}", err=True)
         raise SystemExit(_INTERRUPTED) from None
     except UnicodeError as error:
@@ -248,25 +228,6 @@ def one_line_errors(out: Path | None = None) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the command as an exit does, so that its workers and temporary files go with it."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(_TERMINATED)
-
-    try:
-        before = signal.signal(signal.SIGTERM, end)
-    except ValueError:
-        # Signals are handled in the main thread alone.
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _plain(value: Any) -> Any:
     """Replace what JSON cannot hold: a number that is NaN or infinite becomes null."""
     if isinstance(value, dict):
@@ -278,8 +239,6 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-# Parameters of functions whose option has another name.
-_OTHER_NAMES = {"reference": "baseline", "max_epochs": "epochs"}
 # Remedies that commands offer in another form, or not at all.
 _SENTENCES = (
     (r"load_recordings\(\.\.\., (rename_states=\{.*?\})\)", r"\1"),
@@ -318,9 +277,8 @@ def in_options(text: str) -> str:
     reproduces = context is not None and context.parent is not None and context.parent.info_name == "reproduce"
     for pattern, remedy in (*_SENTENCES, *(_NOT_IN_REPRODUCE if reproduces else ())):
         text = re.sub(pattern, remedy, text)
-    own = {} if context is None else {str(each.name): each.opts[-1] for each in context.command.params}
-    own = {name: option for name, option in own.items() if option.startswith("--")}
-    options = {**own, **{name: own[other] for name, other in _OTHER_NAMES.items() if other in own}}
+    params = [] if context is None else context.command.params
+    options = {str(each.name): each.opts[-1] for each in params if isinstance(each, click.Option)}
     names = "|".join(sorted(options, key=len, reverse=True)) or "(?!)"
     text = re.sub(
         rf"(?<![\w./\\-])({names})=({_VALUE})(?!\S*[/\\])", lambda found: _spelt(options[found[1]], found[2]), text
@@ -362,14 +320,28 @@ def in_a_line(problem: Any) -> str:
     return printable(in_options(" ".join(str(problem).split()) or type(problem).__name__))
 
 
-@contextmanager
-def one_line_warnings() -> Iterator[None]:
-    """Print each warning in one line, without the place in the code that it is from."""
+class _Command(click.Command):
+    """A command that says in a line of its own options what went wrong."""
 
-    def show(message: Any, *_: Any, **__: Any) -> None:
-        say(f"Warning: {in_a_line(message)}", err=True)
+    def invoke(self, ctx: click.Context) -> Any:
+        with _one_line_errors():
+            return super().invoke(ctx)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = show
-        yield
+
+class _Group(click.Group):
+    command_class = _Command
+    group_class = type
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="skworm")
+def main() -> None:
+    """Read C. elegans behaviour from calcium traces.
+
+    `skworm inspect RECORDINGS` shows what is in your files. `skworm train` and `skworm predict` label the states of new
+    recordings. `skworm reproduce table1` scores models on worms that they have not seen; `skworm compare` reads its
+    results.
+    """
+    # As an exit, SIGTERM takes workers and temporary files with it. Signals are handled in the main thread alone.
+    with suppress(ValueError):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))

@@ -108,9 +108,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def package_versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
-    """Return the versions of packages, by default of those that scores depend on."""
-    return {package: version(package) for package in packages}
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that scores depend on."""
+    return {package: version(package) for package in _PACKAGES}
 
 
 def digest_of_samples(samples: Samples) -> str:

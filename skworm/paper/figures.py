@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from skworm.frames import contains_transition
 from skworm.model_selection import WormScores
-from skworm.paper.models import BASELINE_LABELS, MARKOVIAN, TRAJECTORY_MODELS
-from skworm.paper.study import Arm, Study, counted
+from skworm.paper.models import BASELINE_LABELS
+from skworm.paper.study import Arm, counted
 from skworm.paper.tables import evaluation_label
 from skworm.plotting.base import readable, write_above
 
-PAPER_LABEL = "Wang et al. 2021 (real worms)"
-_EXAMPLE_MODELS = ("mlp", "gnn")
-_EXAMPLE_NEURONS = ("AVAL", "RIML", "AVBL", "RID", "AIBR", "VB02")
 
+def dots_figure(arms: Sequence[Arm], scores: WormScores, table: pd.DataFrame) -> Any:
+    """Draw a panel for each block and evaluation, a dot a worm, the paper's numbers as diamonds.
 
-def dots_figure(arms: Sequence[Arm], scores: WormScores, table: pd.DataFrame, *, held_out: bool = False) -> Any:
-    """Draw a panel for each block and evaluation, a dot a worm, the paper's numbers as diamonds."""
+    Held-out windows are drawn where both kinds of folds were run, whose difference is what remembering is worth.
+    """
     from skworm.plotting import WormScoresDisplay
 
-    several = table["block"].nunique() > 1
+    several, both_folds = table["block"].nunique() > 1, table["fold_by"].nunique() > 1
     panels: dict[str, dict[str, Any]] = {}
     reference = {}
-    for row in (table if held_out else table[table["evaluation"] != "held_out_windows"]).to_dict("records"):
+    for row in (table if both_folds else table[table["evaluation"] != "held_out_windows"]).to_dict("records"):
         names = [row["block"]] if several else []
         names += [evaluation_label(row["evaluation"])]
         names += [readable(row["fold_by"])] if row["evaluation"] == "held_out_windows" else []
@@ -38,32 +36,36 @@ def dots_figure(arms: Sequence[Arm], scores: WormScores, table: pd.DataFrame, *,
         scores.table,
         panels=panels,
         models={arm.name: arm.label for arm in arms},
-        baseline="clock" if held_out else "majority",
+        baseline="clock" if both_folds else "majority",
         reference=reference,
-        reference_label=PAPER_LABEL,
+        reference_label="Wang et al. 2021 (real worms)",
     ).figure_
 
 
-def curve_figure(
-    scores: WormScores,
-    arms: Sequence[Arm],
-    *,
-    x: str,
-    panel: Callable[[Arm, str], str],
-    evaluations: Sequence[str],
-    **options: Any,
-) -> Any:
-    """Draw accuracy against a fact of the arms, a line for each value of their fact ``"line"``."""
+def curve_figure(arms: Sequence[Arm], scores: WormScores) -> Any:
+    """Draw accuracy on other worms against the number of training worms, a panel for each evaluation and states."""
     from skworm.plotting import ScoreCurveDisplay
 
-    parts = []
-    table = scores.table.rename(columns={"accuracy": "score"})
-    for evaluation in evaluations:
-        for arm in arms:
-            chosen = (table["block"] == arm.block) & (table["model"] == arm.name) & (table["evaluation"] == evaluation)
-            place = {"panel": panel(arm, evaluation), "model": arm.facts["line"], "x": float(arm.facts[x])}
-            parts.append(table.loc[chosen, ["worm", "score"]].assign(**place))
-    return ScoreCurveDisplay(pd.concat(parts, ignore_index=True), **options).plot().figure_
+    panels = {
+        f"{states} states, {evaluation_label(evaluation)}": {"states": states, "evaluation": evaluation}
+        for evaluation in scores.evaluations
+        for states in dict.fromkeys(arm.states for arm in arms)
+        if evaluation != "held_out_windows"
+    }
+    reference = {
+        (f"{arm.states} states, unseen worms", arm.name, arm.n_train_worms): arm.paper["unseen_worms"][0] / 100
+        for arm in arms
+        if "unseen_worms" in arm.paper
+    }
+    return ScoreCurveDisplay.from_results(
+        scores.table,
+        x="n_train_worms",
+        panels=panels,
+        models={arm.name: arm.label for arm in arms},
+        xlabel="Training worms (number)",
+        reference=reference,
+        reference_label="GNN, Wang et al. 2021",
+    ).figure_
 
 
 def error_figure(arms: Sequence[Arm], scores: WormScores) -> Any:
@@ -81,44 +83,9 @@ def error_figure(arms: Sequence[Arm], scores: WormScores) -> Any:
         f"{evaluation_label(part['evaluation'])}, {counted(part['n_train_worms'], 'training worm')}": part
         for part in drawn[["evaluation", "n_train_worms"]].drop_duplicates().to_dict("records")
     }
-    least = drawn["burn_in"].min()
     labels = {**BASELINE_LABELS, **{arm.name: arm.label for arm in arms}}
-    labels |= {
-        arm.name: f"{arm.label}, {arm.burn_in} frames" for arm in arms if arm.burn_in > least and arm.name in networks
-    }
     models = {name: label for name, label in labels.items() if name in set(drawn["model"])}
     return TrajectoryErrorDisplay.from_results(drawn, panels=panels, models=models).figure_
-
-
-def example_figure(study: Study, networks: Sequence[str]) -> Any:
-    """Draw predicted beside true traces of named neurons, on a worm that the models have not seen.
-
-    Models are trained on all worms but the last. The trajectory is the one nearest to the middle of that worm's
-    recording that holds a change of state, which is a choice without regard to what is predicted.
-    """
-    from skworm.estimators.baselines import LinearTrajectoryRegressor
-    from skworm.plotting import TrajectoryDisplay
-
-    unseen = study.material.recordings[-1]
-    X, Y, labels, frames = study.trajectories(study.settings.states[0], study.neurons, MARKOVIAN)
-    test = X.index.get_level_values("worm") == unseen.worm
-    changes = contains_transition(labels, Y)[test].to_numpy() if labels is not None else None
-    if changes is None or not changes.any():
-        return None
-    names = [name for name in _EXAMPLE_MODELS if name in networks]
-    models = {"linear": LinearTrajectoryRegressor()} | {name: study.made(TRAJECTORY_MODELS[name]) for name in names}
-    predicted = {name: model.fit(X[~test], Y[~test]).predict(X[test]) for name, model in models.items()}
-    places = changes.nonzero()[0]
-    display = TrajectoryDisplay(
-        frames,
-        Y[test],
-        predicted,
-        row=int(places[abs(places - len(changes) // 2).argmin()]),
-        neurons=[name for name in _EXAMPLE_NEURONS if name in study.neurons] or list(study.neurons[:6]),
-        states=labels,
-        models={**BASELINE_LABELS, **{name: TRAJECTORY_MODELS[name].label for name in networks}},
-    )
-    return display.plot().figure_
 
 
 def confusion_figures(name: str, table: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, Any]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 
 from skworm.datasets import load_connectome
 from skworm.inspection import compare_graphs
 from skworm.model_selection.comparison import bootstrap_over_worms, interval
-from skworm.model_selection.store import FitStore
+from skworm.paper.declaration import Results
 from skworm.paper.models import STATE_MODELS
-from skworm.paper.study import Study, digest_of_recordings
+from skworm.paper.study import Study
 from skworm.recording import UNKNOWN
 
 SOURCES = ("white1986", "cook2019")
@@ -28,70 +26,65 @@ _STATISTICS = {"spearman": "rank correlation", "auroc": "AUROC"}
 _NULLS = {"permuted_labels": "permuted labels", "rewired_reference": "rewired connectome"}
 
 # Graphs [pre, post] by network and worm.
-Graphs = Mapping[tuple[str, str], pd.DataFrame]
+Graphs = Mapping[str, Mapping[str, pd.DataFrame]]
 
 
-def results_of_inferred_graphs(study: Study, folder: Path, n_permutations: int) -> dict[str, dict[str, Any]]:
+def results_of_graphs(study: Study, n_permutations: int) -> Results:
     """Infer the graph of every worm, and compare it with connectomes."""
-    graphs = infer_graphs(study, folder)
+    graphs = infer_graphs(study)
     similarity = compare_with_connectomes(graphs, n_permutations, study.seed)
-    long = pd.concat({key: graph.melt(ignore_index=False, value_name="weight") for key, graph in graphs.items()})
-    long = long.rename_axis(["model", "worm", "pre"]).reset_index()[["model", "worm", "pre", "post", "weight"]]
-    return {
-        "data": {"graphs": long, "similarity": similarity},
-        "tables": {"inferred graphs against connectomes": _texts(similarity)},
-        "figures": {"inferred-graph": _figure(graphs, study)},
-    }
+    return Results(
+        {"graphs": _table(graphs), "similarity": similarity},
+        {"inferred-graph": _figure(graphs)},
+        {"inferred graphs against connectomes": _texts(similarity)},
+    )
 
 
-def infer_graphs(study: Study, folder: Path) -> dict[tuple[str, str], pd.DataFrame]:
-    """Train networks and infer the graph of every worm, averaged over the fits."""
-    states, neurons = study.settings.states[0], list(study.neurons)
-    X, y = study.frames(states, neurons)
-    worm = X.index.get_level_values("worm")
-    store = FitStore(folder / "graphs")
-    data = digest_of_recordings(study.material.recordings)
-    kept: dict[tuple[str, str], list[Any]] = {}
+def infer_graphs(study: Study) -> Graphs:
+    """Train networks on every combination of worms, and infer the graph of every worm, averaged over the fits."""
+    X, y = study.frames(study.settings.states[0], study.neurons)
+    worm, known = X.index.get_level_values("worm"), (y != UNKNOWN).to_numpy()
+    graphs = {}
     for name in _NETWORKS:
-        model = study.model(name)
+        label, fits = STATE_MODELS[name].label, []
         for train in combinations(worm.unique(), study.train_counts()[0]):
-            digest = joblib.hash(
-                [data, neurons, states, study.material.derivative, name, str(model.get_params()), train]
-            )
-            known = store.read([digest])
-            if digest not in known:
-                print(f"graph of {STATE_MODELS[name].label}, trained on {', '.join(train)}", file=sys.stderr)
-                rows = worm.isin(train) & (y != UNKNOWN).to_numpy()
-                model.fit(X[rows], y[rows])
-                # A training worm has the graph of training, another one that of its own frames.
-                inferred = model.infer_graphs(X) | model.graphs_
-                known[digest] = {str(key): graph.to_numpy().tolist() for key, graph in inferred.items()}
-                store.write(digest, known[digest])
-            for key, graph in known[digest].items():
-                kept.setdefault((STATE_MODELS[name].label, key), []).append(graph)
-    pre, post = pd.Index(neurons, name="pre"), pd.Index(neurons, name="post")
-    return {key: pd.DataFrame(np.mean(graphs, axis=0), index=pre, columns=post) for key, graphs in kept.items()}
+            print(f"graph of {label}, trained on {', '.join(train)}", file=sys.stderr)
+            rows = worm.isin(train) & known
+            model = study.model(name).fit(X[rows], y[rows])
+            # A training worm has the graph of training, another one that of its own frames.
+            fits.append(model.infer_graphs(X) | model.graphs_)
+        graphs[label] = {key: _mean([graphs_of_fit[key] for graphs_of_fit in fits]) for key in fits[0]}
+    return graphs
+
+
+def _mean(graphs: Collection[pd.DataFrame]) -> pd.DataFrame:
+    first, *others = graphs
+    return sum(others, first) / len(graphs)
+
+
+def _table(graphs: Graphs) -> pd.DataFrame:
+    rows = [
+        graph.melt(ignore_index=False, value_name="weight").reset_index().assign(model=name, worm=worm)
+        for name, of_worms in graphs.items()
+        for worm, graph in of_worms.items()
+    ]
+    return pd.concat(rows, ignore_index=True)[["model", "worm", "pre", "post", "weight"]]
 
 
 def compare_with_connectomes(graphs: Graphs, n_permutations: int, random_state: int = 0) -> pd.DataFrame:
     """Compare the graphs of networks, averaged over worms, with connectomes."""
     tables = []
-    for name in dict.fromkeys(name for name, _ in graphs):
-        of_worms, mean = _graphs_and_mean(graphs, name)
+    for name, of_worms in graphs.items():
+        mean = _mean(of_worms.values())
         for source in SOURCES:
             reference = load_connectome(source, mean.index)
             table = compare_graphs(mean, reference, n_permutations=n_permutations, random_state=random_state)
-            each = [compare_graphs(graph, reference, n_permutations=1, random_state=0) for graph in of_worms]
+            each = [compare_graphs(graph, reference, n_permutations=1, random_state=0) for graph in of_worms.values()]
             table = table.join(_over_worms(each, random_state), on="statistic")
             tables.append(table.assign(model=name, source=source))
     similarity = pd.concat(tables, ignore_index=True)
     first = ["model", "source", "statistic", "null"]
     return similarity[[*first, *similarity.columns.drop(first)]]
-
-
-def _graphs_and_mean(graphs: Graphs, name: str) -> tuple[list[pd.DataFrame], pd.DataFrame]:
-    of_worms = [graph for (network, _), graph in graphs.items() if network == name]
-    return of_worms, sum(of_worms[1:], of_worms[0]) / len(of_worms)
 
 
 def _over_worms(tables: list[pd.DataFrame], random_state: int) -> pd.DataFrame:
@@ -119,11 +112,12 @@ def _texts(similarity: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("graph, connectome")
 
 
-def _figure(graphs: Graphs, study: Study) -> Any:
+def _figure(graphs: Graphs) -> Any:
     from skworm.plotting import GraphDisplay
 
-    of_worms, mean = _graphs_and_mean(graphs, STATE_MODELS["gnn"].label)
-    reference = load_connectome(SOURCES[0], study.neurons)
+    of_worms = graphs[STATE_MODELS["gnn"].label]
+    mean = _mean(of_worms.values())
+    reference = load_connectome(SOURCES[0], mean.index)
     label = f"Inferred edge weight, mean of {len(of_worms)} worms"
     reference_label = "edge of the connectome (White et al. 1986)"
     return GraphDisplay(mean, reference=reference, label=label, reference_label=reference_label).plot().figure_

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from skworm.atomic import atomic_path, write_whole
@@ -17,9 +15,9 @@ from skworm.model_selection import WormScores
 from skworm.model_selection.comparison import few_worms_notes
 from skworm.model_selection.results import write_csv
 from skworm.model_selection.store import now, package_versions
-from skworm.paper.declaration import Plan, Target
+from skworm.paper.declaration import Plan, Results, Target
 from skworm.paper.figures import dots_figure, mark_departure
-from skworm.paper.study import N_SPLITS, Settings, Study, load_material
+from skworm.paper.study import N_SPLITS, Settings, Study, load_study, states_of
 from skworm.paper.tables import (
     compare_arms,
     lay_out,
@@ -29,11 +27,6 @@ from skworm.paper.tables import (
     texts_of_scores,
     texts_of_trajectories,
 )
-
-_KEPT = "outcome.json"
-_PACKAGES = ("skworm", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "skorch", "matplotlib")
-_WORDS = ("title", "settings", "reading", "departure", "command", "began", "ended")
-_TURNS = {"dorsal_turn", "ventral_turn"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +39,10 @@ class Outcome:
     reading: str  # How they are to be read, one sentence or two a line
     departure: str = ""  # What is less than in the paper; empty where nothing is
     sentences: Sequence[str] = ()  # How models differ, in words
-    figures: Sequence[Path] = field(default_factory=list)  # Figures as ``.png``
-    files: Sequence[Path] = field(default_factory=list)  # All files, figures included
-    command: str = ""  # The command that made it; empty where a script did
-    began: str = ""  # When, in ISO 8601 with milliseconds, in UTC
-    ended: str = ""  # When its fits had ended
+    figures: Sequence[Path] = ()  # Figures as ``.png``
+    files: Sequence[Path] = ()  # All files, figures included
+    command: str = ""  # The command that repeats it
+    runs: Sequence[Mapping[str, Any]] = ()  # Records of its cross-validations
 
     @property
     def text(self) -> str:
@@ -58,64 +50,49 @@ class Outcome:
         return "\n\n".join(f"{heading}\n{lay_out(table)}" for heading, table in self.tables.items())
 
 
-def run_target(
-    target: Target,
-    settings: Settings,
-    out: Path,
-    *,
-    command: str = "",
-    began: str = "",
-    n_jobs: int | None = -1,
-    verbose: int = 1,
-) -> Outcome:
+def run_target(target: Target, settings: Settings, out: Path, *, n_jobs: int | None = -1, verbose: int = 1) -> Outcome:
     """Run an experiment, and write its files."""
-    study = Study(settings, load_material(settings))
+    command, began = target.command(settings, out), now()
+    study = load_study(settings)
     plan = target.plan(study)
     scores = study.run(plan.arms, out, n_jobs=n_jobs, verbose=verbose)
-    ended = now()
     # External recordings without a score are left out of the record, although they helped to choose the derivative.
-    record = {"target": target.name, **study.record()}
-    if study.material.external_name not in scores.evaluations:
-        study = Study(settings, replace(study.material, external=[], external_neurons=()))
-        record |= {"external_worms": {}, "external_sha256": None}
+    derivative = study.derivative
+    if study.external_name not in scores.evaluations:
+        study = replace(study, external=[])
+    record = {"target": target.name, "command": command, "began": began, **study.record(), "derivative": derivative}
     compared = compare_arms(study, plan.arms, scores)
     table = table_of_arms(study, plan.arms, scores, compared)
     tables = texts_of_trajectories(table) if scores.task == "trajectories" else texts_of_scores(table)
-    data = {"scores": scores.table, "table": table}
-    if plan.figures is None:
-        figures = {target.name: dots_figure(plan.arms, scores, table)}
+    if plan.results is None:
+        more = Results(figures={target.name: dots_figure(plan.arms, scores, table)})
     else:
-        figures = dict(plan.figures(scores, table))
-    if plan.more is not None:
-        more = plan.more(scores, out)
-        data |= more.get("data", {})
-        tables |= more.get("tables", {})
-        figures |= more.get("figures", {})
+        more = plan.results(scores, table)
     outcome = Outcome(
         target.title,
         describe_study(study, scores),
-        tables,
+        {**tables, **more.tables},
         "\n".join(reading_of(target, study, plan, table)),
         settings.departure,
         sentences_of(compared, plan.arms),
         command=command,
-        began=began,
-        ended=ended,
+        runs=scores.record["runs"],
     )
-    return write_outcome(out, outcome, record=record, data=data, figures=figures)
+    data = {"scores": scores.table, "table": table, **more.data}
+    return write_outcome(out, outcome, record=record, data=data, figures=more.figures)
 
 
 def describe_study(study: Study, scores: WormScores) -> str:
     """Write down what is compared on what, one setting a line."""
-    settings, material = study.settings, study.material
-    n_frames = [recording.n_frames for recording in material.recordings]
-    neurons = f"{len(material.neurons)}: {', '.join(material.neurons)}"
-    if material.neurons_left_out:
-        neurons += f" (left out, not in every worm: {', '.join(material.neurons_left_out)})"
-    external = f"{material.external_name}, {len(material.external)} worms" if material.external else "none"
-    if material.external_apart:
-        external += f", by fits on the neurons that they have: {', '.join(material.external_neurons)}"
-    rates = {f"{worm.fps:.3g}" for worm in (*material.recordings, *material.external)}
+    settings = study.settings
+    n_frames = [recording.n_frames for recording in study.recordings]
+    neurons = f"{len(study.neurons)}: {', '.join(study.neurons)}"
+    if study.neurons_left_out:
+        neurons += f" (left out, not in every worm: {', '.join(study.neurons_left_out)})"
+    external = f"{study.external_name}, {len(study.external)} worms" if study.external else "none"
+    if study.external_neurons != study.neurons:
+        external += f", by fits on the neurons that they have: {', '.join(study.external_neurons)}"
+    rates = {f"{worm.fps:.3g}" for worm in (*study.recordings, *study.external)}
     counts = " or ".join(map(str, sorted(set(scores.table["n_train_worms"]))))
     combinations = "each in equally many combinations" if settings.few_combinations else "every combination"
     lines = {
@@ -134,8 +111,8 @@ def describe_study(study: Study, scores: WormScores) -> str:
 
 def reading_of(target: Target, study: Study, plan: Plan, table: pd.DataFrame) -> list[str]:
     """Describe how the tables of an experiment are to be read."""
-    settings, material = study.settings, study.material
-    n_worms = len(material.recordings)
+    settings = study.settings
+    n_worms = len(study.recordings)
     if "step" in table:
         text = _reading_of_trajectories(settings)
     else:
@@ -153,12 +130,10 @@ def reading_of(target: Target, study: Study, plan: Plan, table: pd.DataFrame) ->
         )
     text += few_worms_notes(n_worms, "unseen worms")
     text += plan.notes
-    if material.external and "4" in settings.states and _turns_merged(study):
+    states = states_of((*study.recordings, *study.external))
+    merged = "turn" in states and not states.isdisjoint({"dorsal_turn", "ventral_turn"})
+    if study.external and "4" in settings.states and merged:
         text.append("With 4 states, dorsal and ventral turns count as one state, turn, on the external recordings.")
-    if material.external_apart:
-        text.append(
-            f"External recordings are scored by fits on the {len(material.external_neurons)} neurons that all have."
-        )
     text.append(f"The paper: {target.paper}")
     if settings.departure:
         text.append(f"Not the paper's protocol: {settings.departure}.")
@@ -195,12 +170,6 @@ def _reading_of_trajectories(settings: Settings) -> list[str]:
     ]
 
 
-def _turns_merged(study: Study) -> bool:
-    worms = (*study.material.recordings, *study.material.external)
-    states = {str(state) for worm in worms if worm.states is not None for state in np.unique(worm.states)}
-    return "turn" in states and not states.isdisjoint(_TURNS)
-
-
 def write_outcome(
     folder: Path,
     outcome: Outcome,
@@ -209,18 +178,15 @@ def write_outcome(
     data: Mapping[str, pd.DataFrame],
     figures: Mapping[str, Any],
 ) -> Outcome:
-    """Write all files of an experiment, each whole, and the outcome for a report; return it with its files."""
+    """Write all files of an experiment, each whole; return the outcome with its files."""
     folder.mkdir(parents=True, exist_ok=True)
-    # If writing ends early, the folder must not hold new files beside the outcome of an earlier run.
-    (folder / _KEPT).unlink(missing_ok=True)
     files = [write_csv(folder / f"{name}.csv", table) for name, table in data.items()]
     blocks = [f"## {heading}\n\n{markdown(table)}" for heading, table in outcome.tables.items()]
     page = [f"# {outcome.title}", outcome.settings.replace("\n", "  \n"), *blocks]
     page += [outcome.reading.replace("\n", "\n\n"), *outcome.sentences]
-    versions = {"python": platform.python_version(), **package_versions(_PACKAGES)}
     texts = {
         "table.md": "\n\n".join(page),
-        "settings.json": json.dumps({**record, "versions": versions}, indent=2),
+        "settings.json": json.dumps({**record, "versions": package_versions()}, indent=2),
     }
     for name, text in texts.items():
         write_whole(folder / name, f"{text}\n")
@@ -231,14 +197,7 @@ def write_outcome(
         saved = save_figure(figure, folder / name)
         pictures.append(saved[0])
         files += saved
-    outcome = replace(outcome, figures=pictures, files=files)
-    kept = dict(vars(outcome))
-    kept["tables"] = {heading: table.to_dict("split") for heading, table in outcome.tables.items()}
-    kept["corners"] = {heading: table.index.name for heading, table in outcome.tables.items()}
-    for key in ("figures", "files"):
-        kept[key] = [path.name for path in kept[key]]
-    write_whole(folder / _KEPT, json.dumps(kept, indent=1) + "\n")
-    return outcome
+    return replace(outcome, figures=pictures, files=files)
 
 
 def save_figure(figure: Any, path: Path) -> list[Path]:
@@ -251,32 +210,3 @@ def save_figure(figure: Any, path: Path) -> list[Path]:
             with atomic_path(file) as temporary:
                 figure.savefig(temporary, dpi=300)
     return paths
-
-
-def kept_outcome(folder: Path) -> Outcome | None:
-    """Read the outcome that a folder keeps; None where there is none."""
-    path = folder / _KEPT
-    if not path.is_file():
-        return None
-    try:
-        kept = json.loads(path.read_bytes())
-        corners = kept.pop("corners")
-        kept["tables"] = {
-            heading: pd.DataFrame(**table).rename_axis(corners[heading]) for heading, table in kept["tables"].items()
-        }
-        for key in ("figures", "files"):
-            kept[key] = [_file_in(folder, name) for name in kept[key]]
-        outcome = Outcome(**kept)
-        if not all(isinstance(getattr(outcome, key), str) for key in _WORDS):
-            raise TypeError("a text is not a string")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged; repeat the command that made it, which keeps the fits") from error
-    return outcome
-
-
-def _file_in(folder: Path, name: str) -> Path:
-    """Return the path of a file in a folder; a page must not show a file from any other place."""
-    path = folder / name
-    if Path(name).name != name or path.is_symlink() or not path.is_file():
-        raise ValueError(f"{name!r} is not a file in {folder}")
-    return path

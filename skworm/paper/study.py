@@ -17,14 +17,14 @@ from sklearn.base import clone
 from skworm.datasets import fetch_kato2015, fetch_nichols2017, load_recordings, make_worms
 from skworm.frames import PAPER_NEURONS, contains_transition, make_frames, make_trajectories
 from skworm.model_selection import WormGroupKFold, WormScores, WormSplit, cross_validate_worms
-from skworm.paper.models import STATE_MODELS, Model
+from skworm.paper.declaration import FOLD_KINDS, check_names
+from skworm.paper.models import STATE_MODELS, TRAJECTORY_MODELS
 from skworm.recording import UNKNOWN, VOCABULARIES, Recording
 
 N_SPLITS = 10
 """Folds that windows are divided into, of which some or all are held out in turn."""
 
 PAPER_EPOCHS = 800
-FOLD_KINDS = ("shuffled_windows", "contiguous_blocks")
 HORIZON = 16
 """Frames of a trajectory that are predicted; networks are trained on the first 8 of any stretch."""
 
@@ -63,12 +63,8 @@ class Settings:
     random_state: int = 0  # Seed of simulated data, splits, models, random graphs and intervals
 
     def __post_init__(self) -> None:
-        for name, allowed in (("states", tuple(VOCABULARIES)), ("fold_by", FOLD_KINDS)):
-            chosen = getattr(self, name)
-            unknown = [choice for choice in chosen if choice not in allowed]
-            if unknown or not chosen:
-                found = f"has the unknown name {unknown[0]!r}" if unknown else "is empty"
-                raise ValueError(f"{name} {found}; choose one or several of {', '.join(allowed)}")
+        check_names("states", self.states, tuple(VOCABULARIES))
+        check_names("fold_by", self.fold_by, FOLD_KINDS)
         if not 1 <= self.n_folds <= N_SPLITS:
             raise ValueError(f"{self.n_folds} folds cannot be held out in turn; pass a number from 1 to {N_SPLITS}")
         fewest = min(self.n_train_worms or (1,))
@@ -85,41 +81,6 @@ class Settings:
             parts.append(f"{self.max_epochs} of {PAPER_EPOCHS} epochs")
         parts += ["some combinations of training worms"] if self.few_combinations else []
         return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
-
-
-@dataclass(frozen=True, eq=False)
-class Material:
-    """The recordings of an experiment, and what is used of them."""
-
-    recordings: list[Recording]  # Worms to train on and to score
-    neurons: tuple[str, ...]  # Neurons in use
-    # Neurons that were asked for by a preset and are not identified in every worm
-    neurons_left_out: tuple[str, ...] = ()
-    external_name: str = ""  # Name of the external recordings
-    external: list[Recording] = field(default_factory=list)  # Worms that are only scored; may be empty
-    external_neurons: tuple[str, ...] = ()  # Those of `neurons` that every external worm has
-
-    @property
-    def derivative(self) -> str:
-        """The one kind of derivative that all recordings allow."""
-        with_derivatives = [recording.derivatives is not None for recording in (*self.recordings, *self.external)]
-        return "file" if all(with_derivatives) else "smooth"
-
-    @property
-    def external_apart(self) -> bool:
-        """Whether external recordings need fits of their own, on fewer neurons."""
-        return bool(self.external) and self.external_neurons != self.neurons
-
-    def scores_external(self, states: str) -> bool:
-        """Return whether a model can learn every state that external recordings are labelled with."""
-        if states != "7":
-            return bool(self.external)
-
-        def known(recordings: Sequence[Recording]) -> set[str]:
-            names = {str(state) for worm in recordings if worm.states is not None for state in np.unique(worm.states)}
-            return names - {UNKNOWN, "quiescence"}
-
-        return bool(self.external) and known(self.external) <= known(self.recordings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,124 +127,126 @@ class Study:
     """An experiment on recordings: what its declaration has at hand."""
 
     settings: Settings
-    material: Material
-    _tables: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
-
-    @property
-    def neurons(self) -> tuple[str, ...]:
-        """Neurons in use."""
-        return self.material.neurons
+    recordings: list[Recording]  # Worms to train on and to score
+    neurons: tuple[str, ...]  # Neurons in use
+    neurons_left_out: tuple[str, ...] = ()  # Those of a preset that are not identified in every worm
+    external_name: str = ""
+    external: list[Recording] = field(default_factory=list)  # Worms that are only scored; may be empty
 
     @property
     def seed(self) -> int:
         """Seed of everything random."""
         return self.settings.random_state
 
+    @property
+    def derivative(self) -> str:
+        """The one kind of derivative that all recordings allow."""
+        with_derivatives = [recording.derivatives is not None for recording in (*self.recordings, *self.external)]
+        return "file" if all(with_derivatives) else "smooth"
+
+    @property
+    def external_neurons(self) -> tuple[str, ...]:
+        """The neurons in use that every external worm has: where it lacks some, it needs fits of its own."""
+        return tuple(neuron for neuron in self.neurons if all(neuron in worm.neurons for worm in self.external))
+
+    def scores_external(self, states: str) -> bool:
+        """Return whether a model can learn every state that external recordings are labelled with."""
+        unseen = states_of(self.external) - states_of(self.recordings) - {UNKNOWN, "quiescence"}
+        return bool(self.external) and (states != "7" or not unseen)
+
     def train_counts(self, default: Sequence[int] = ()) -> tuple[int, ...]:
         """Return on how many worms models train, by default on every number that leaves a worm unseen."""
-        n_worms = len(self.material.recordings)
+        n_worms = len(self.recordings)
         counts = tuple(sorted(set(self.settings.n_train_worms or default or range(1, n_worms))))
-        if not counts or counts[-1] > n_worms or (counts[-1] == n_worms and not self.material.external):
+        if not counts or counts[-1] > n_worms or (counts[-1] == n_worms and not self.external):
             raise ValueError(
                 f"{n_worms} worms with {counts[-1] if counts else 1} for training leave none unseen; train on fewer, "
                 "or give more recordings"
             )
         return counts
 
-    def tasks(self) -> Iterator[tuple[str, str, int]]:
-        """Yield the title of every block, its states and its number of training worms."""
-        counts = self.train_counts()
-        for states in self.settings.states:
-            for n_train in counts:
-                worms = f", {counted(n_train, 'training worm')}" if len(counts) > 1 else ""
-                yield f"{states} states{worms}", states, n_train
-
-    def model(self, name: str, **parameters: Any) -> Any:
-        """Make a state classifier of the registry with the settings of the study, not fitted."""
-        return self.made(STATE_MODELS[name], **parameters)
-
-    def made(self, model: Model, **parameters: Any) -> Any:
-        """Make a model with the settings of the study, not fitted."""
+    def model(self, name: str, forecasts: bool = False, **parameters: Any) -> Any:
+        """Make a state classifier, or a trajectory regressor, with the settings of the study, not fitted."""
         shared = {name: getattr(self.settings, name) for name in ("max_epochs", "device", "random_state")}
-        return model.make(self.neurons, **{**shared, **parameters})
+        return (TRAJECTORY_MODELS if forecasts else STATE_MODELS)[name].make(self.neurons, **{**shared, **parameters})
 
     def arms(self, *names: str, **options: Any) -> list[Arm]:
         """Return an arm for each state classifier and block; options are those of :class:`Arm`, for all of them."""
         options = {"fold_by": self.settings.fold_by[0], **options}
-        return [
-            Arm(block, name, STATE_MODELS[name].label, self.model(name), states, n_train, self.neurons, **options)
-            for block, states, n_train in self.tasks()
-            for name in names
-        ]
+        counts, arms = self.train_counts(), []
+        for states in self.settings.states:
+            for n_train in counts:
+                block = f"{states} states" + (f", {counted(n_train, 'training worm')}" if len(counts) > 1 else "")
+                for name in names:
+                    label, model = STATE_MODELS[name].label, self.model(name)
+                    arms.append(Arm(block, name, label, model, states, n_train, self.neurons, **options))
+        return arms
 
-    def trajectory_arms(self, models: Iterable[Model], n_train: int, burn_in: int) -> list[Arm]:
+    def trajectory_arms(self, names: Iterable[str], n_train: int, burn_in: int) -> list[Arm]:
         """Return an arm for each trajectory regressor, in one block."""
         block = f"{counted(n_train, 'training worm')}, {counted(burn_in, 'observed frame')}"
-        states, fold_by = self.settings.states[0], self.settings.fold_by[0]
-        return [
-            Arm(block, each.name, each.label, self.made(each), states, n_train, self.neurons, fold_by, burn_in)
-            for each in models
-        ]
+        shared = self.settings.states[0], n_train, self.neurons, self.settings.fold_by[0], burn_in
+        labels = {name: TRAJECTORY_MODELS[name].label for name in names}
+        return [Arm(block, name, label, self.model(name, forecasts=True), *shared) for name, label in labels.items()]
 
     def frames(
         self, states: str, neurons: Sequence[str], recordings: Sequence[Recording] | None = None, **settings: Any
     ) -> tuple[pd.DataFrame, pd.Series]:
         """Make the frames of labelled recordings, by default of those to train on."""
-        recordings = self.material.recordings if recordings is None else recordings
-        settings = {"derivative": self.material.derivative, **settings}
+        recordings = self.recordings if recordings is None else recordings
+        settings = {"derivative": self.derivative, **settings}
         X, y = make_frames(recordings, neurons=neurons, states=states, **settings)
         if y is None:
             raise ValueError(f"the recordings of {recordings[0].worm} and others have no states; give labelled ones")
         return X, y
 
     def trajectories(
-        self, states: str, neurons: Sequence[str], burn_in: int, recordings: Sequence[Recording] | None = None
-    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None, pd.DataFrame]:
-        """Return trajectories, the state of every frame, and the frames, whose derivative does not look ahead."""
-        recordings = self.material.recordings if recordings is None else recordings
+        self, states: str, neurons: Sequence[str], burn_in: int, recordings: Sequence[Recording]
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None]:
+        """Return trajectories of frames whose derivative does not look ahead, and the state of every frame."""
         vocabulary = None if any(recording.states is None for recording in recordings) else states
         frames, labels = make_frames(
             recordings, neurons=neurons, states=vocabulary, derivative="backward", unknown="keep"
         )
-        X, Y = make_trajectories(frames, burn_in=burn_in, horizon=HORIZON)
-        return X, Y, labels, frames
+        return *make_trajectories(frames, burn_in=burn_in, horizon=HORIZON), labels
 
-    def n_parameters(self, arm: Arm) -> float:
-        """Count the parameters that the network of a state classifier learns; NaN for a model without a network."""
-        if not hasattr(arm.model, "max_epochs") or arm.burn_in:
-            return float("nan")
-        key = (arm.states, arm.neurons, tuple(sorted(arm.frames.items())))
-        if key not in self._tables:
-            self._tables[key] = self.frames(arm.states, arm.neurons, **arm.frames)
-        return float(n_parameters(arm.model, *self._tables[key]))
+    def n_parameters(self, arms: Sequence[Arm]) -> dict[str, int]:
+        """Count the parameters that the networks of state classifiers learn, by key of the arm."""
+        counts: dict[str, int] = {}
+        for group in _groups(arms):
+            networks = [arm for arm in group if hasattr(arm.model, "max_epochs") and not arm.burn_in]
+            if networks:
+                X, y = self.frames(group[0].states, group[0].neurons, **group[0].frames)
+                counts |= {arm.key: n_parameters(arm.model, X, y) for arm in networks}
+        return counts
 
     def run(
         self, arms: Sequence[Arm], memory: str | os.PathLike[str], *, n_jobs: int | None = -1, verbose: int = 1
     ) -> WormScores:
-        """Fit and score all arms and the baselines."""
+        """Fit and score all arms and the baselines; the record of the scores has those of all cross-validations."""
         run = {"memory": memory, "n_jobs": n_jobs, "verbose": verbose}
-        groups = [[arm for arm in arms if arm.split == split] for split in dict.fromkeys(arm.split for arm in arms)]
-        parts = [scores for group in groups for scores in self._run_group(group, run)]
+        parts = [scores for group in _groups(arms) for scores in self._run_group(group, run)]
         table = pd.concat([part.table for part in parts], ignore_index=True)
         confusions = [part.confusion for part in parts if part.confusion is not None]
         keys = ["block", "model", "fold_by", "burn_in", "train_worms", "fold", "evaluation", "worm"]
         # Arms on other neurons repeat the same baselines.
         table = table.drop_duplicates([name for name in [*keys, "step"] if name in table]).reset_index(drop=True)
-        scores = WormScores(table, pd.concat(confusions, ignore_index=True) if confusions else None)
+        confusion = pd.concat(confusions, ignore_index=True) if confusions else None
+        scores = WormScores(table, confusion, {"runs": [part.record for part in parts]})
         return replace(scores, table=scores.scored.reset_index(drop=True))
 
     def _run_group(self, group: Sequence[Arm], run: Mapping[str, Any]) -> Iterator[WormScores]:
-        first, material = group[0], self.material
+        first = group[0]
         # Other kinds of folds would score the same external worms again.
         is_scored = bool(first.burn_in) or first.fold_by == self.settings.fold_by[0]
-        external = material.external if is_scored and (first.burn_in or material.scores_external(first.states)) else []
-        apart = bool(external) and not set(first.neurons) <= set(material.external_neurons)
+        external = self.external if is_scored and (first.burn_in or self.scores_external(first.states)) else []
+        apart = bool(external) and not set(first.neurons) <= set(self.external_neurons)
         yield self._cross_validate(group, first.neurons, [] if apart else external, run)
-        fewer = tuple(neuron for neuron in first.neurons if neuron in material.external_neurons)
+        fewer = tuple(neuron for neuron in first.neurons if neuron in self.external_neurons)
         on_fewer = [arm for arm in group if arm.external_on_fewer]
         if apart and fewer and on_fewer:
             scores = self._cross_validate(on_fewer, fewer, external, run)
-            yield scores.where(evaluation=material.external_name)
+            yield scores.where(evaluation=self.external_name)
 
     def _cross_validate(
         self, arms: Sequence[Arm], neurons: tuple[str, ...], external: Sequence[Recording], run: Mapping[str, Any]
@@ -299,9 +262,8 @@ class Study:
             warnings.filterwarnings("ignore", "external set .* is scored with dorsal_turn", UserWarning)
             data = self._data(first, neurons, external)
             scores = cross_validate_worms({arm.key: arm.model for arm in arms}, **data, cv=cv, **run)
-        shared: dict[str, Any] = {"states": first.states, "n_neurons": len(neurons)}
-        shared |= {"n_train_worms": first.n_train_worms, "fold_by": first.fold_by}
-        shared |= {"burn_in": first.burn_in} if first.burn_in else {}
+        shared = {name: getattr(first, name) for name in ("states", "n_train_worms", "fold_by")}
+        shared |= {"n_neurons": len(neurons), **({"burn_in": first.burn_in} if first.burn_in else {})}
 
         def labelled(table: pd.DataFrame) -> pd.DataFrame:
             parts = [
@@ -313,21 +275,21 @@ class Study:
             return pd.concat(parts).assign(**shared)
 
         confusion = None if scores.confusion is None else labelled(scores.confusion)
-        return WormScores(labelled(scores.table), confusion)
+        return replace(scores, table=labelled(scores.table), confusion=confusion)
 
     def _data(self, arm: Arm, neurons: Sequence[str], external: Sequence[Recording]) -> dict[str, Any]:
         """Return X, y and external data of a cross-validation, and which trajectories contain a transition."""
-        labs = [self.material.recordings, *([external] if external else [])]
+        labs = [self.recordings, *([external] if external else [])]
         if not arm.burn_in:
             pairs: list[Any] = [self.frames(arm.states, neurons, worms, **arm.frames) for worms in labs]
             transitions: dict[str, Any] = {}
         else:
             made = [self.trajectories(arm.states, neurons, arm.burn_in, worms) for worms in labs]
-            pairs = [(X, Y) for X, Y, _, _ in made]
-            known = [contains_transition(labels, Y) for _, Y, labels, _ in made if labels is not None]
+            pairs = [(X, Y) for X, Y, _ in made]
+            known = [contains_transition(labels, Y) for _, Y, labels in made if labels is not None]
             transitions = {"transition": pd.concat(known)} if len(known) == len(made) else {}
         (X, y), *others = pairs
-        return {"X": X, "y": y, "external": {self.material.external_name: others[0]} if others else None, **transitions}
+        return {"X": X, "y": y, "external": {self.external_name: others[0]} if others else None, **transitions}
 
     def _splitter(self, n_train: int, fold_by: str, burn_in: int) -> Any:
         settings = self.settings
@@ -343,16 +305,15 @@ class Study:
 
     def record(self) -> dict[str, Any]:
         """Return settings and data for a file."""
-        material = self.material
         return {
             "settings": asdict(self.settings),
-            "worms": {recording.worm: recording.n_frames for recording in material.recordings},
-            "recordings_sha256": digest_of_recordings(material.recordings),
-            "external_worms": {recording.worm: recording.n_frames for recording in material.external},
-            "external_sha256": digest_of_recordings(material.external) if material.external else None,
-            "neurons": material.neurons,
-            "neurons_left_out": material.neurons_left_out,
-            "derivative": material.derivative,
+            "worms": {recording.worm: recording.n_frames for recording in self.recordings},
+            "recordings_sha256": digest_of_recordings(self.recordings),
+            "external_worms": {recording.worm: recording.n_frames for recording in self.external},
+            "external_sha256": digest_of_recordings(self.external) if self.external else None,
+            "neurons": self.neurons,
+            "neurons_left_out": self.neurons_left_out,
+            "derivative": self.derivative,
         }
 
 
@@ -378,9 +339,19 @@ class SomeSplits:
                 yield split
 
 
+def _groups(arms: Sequence[Arm]) -> list[list[Arm]]:
+    """Divide arms into those of one cross-validation each."""
+    return [[arm for arm in arms if arm.split == split] for split in dict.fromkeys(arm.split for arm in arms)]
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number of things in words."""
     return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
+def states_of(recordings: Iterable[Recording]) -> set[str]:
+    """Return the states that recordings are labelled with."""
+    return {str(state) for worm in recordings if worm.states is not None for state in np.unique(worm.states)}
 
 
 def n_parameters(model: Any, X: pd.DataFrame, y: pd.Series) -> int:
@@ -398,22 +369,22 @@ def load_worms(wanted: str, random_state: int = 0, lab: int = 0) -> list[Recordi
     return fetchers[wanted]() if wanted in fetchers else load_recordings(wanted)
 
 
-def load_material(settings: Settings) -> Material:
+def load_study(settings: Settings) -> Study:
     """Load or simulate the recordings of an experiment, and choose the neurons."""
-    recordings = load_worms(settings.data, settings.random_state, lab=0)
-    neurons, left_out = _choose_neurons(recordings, settings.neurons)
+    recordings = load_worms(settings.data, settings.random_state)
+    study = Study(settings, recordings, *_choose_neurons(recordings, settings.neurons))
     wanted = str(settings.external)
     if wanted == "none":
-        return Material(recordings, neurons, left_out)
+        return study
     external = _tell_apart(load_worms(wanted, settings.random_state, lab=1), recordings)
-    shared = tuple(neuron for neuron in neurons if all(neuron in worm.neurons for worm in external))
-    if not shared:
-        raise ValueError(
-            f"external recordings {wanted!r} share none of the neurons {', '.join(neurons)}; name neurons that all "
-            "worms have, or leave external recordings out with 'none'"
-        )
     name = "simulated lab 1" if wanted == "simulated" else os.path.basename(os.path.normpath(wanted))
-    return Material(recordings, neurons, left_out, name, external, shared)
+    study = replace(study, external_name=name, external=external)
+    if not study.external_neurons:
+        raise ValueError(
+            f"external recordings {wanted!r} share none of the neurons {', '.join(study.neurons)}; name neurons that "
+            "all worms have, or leave external recordings out with 'none'"
+        )
+    return study
 
 
 def digest_of_recordings(recordings: Sequence[Recording]) -> str:

@@ -40,7 +40,9 @@ def at_shown_steps(scores: WormScores) -> WormScores:
     return scores.where(step=[step for step in STEPS if step in set(steps)] or [steps.max()])
 
 
-def score_text(mean: float, std: float, low: float, high: float, paper: str = "", *, digits: int = 1) -> str:
+def score_text(
+    mean: float, std: float = np.nan, low: float = np.nan, high: float = np.nan, paper: str = "", *, digits: int = 1
+) -> str:
     """Return a mean over worms as text, in the form of all tables of scores."""
     # Adding 0 turns -0.0 into 0.0.
     own = "" if np.isnan(mean) else f"{round(mean, digits) + 0.0:.{digits}f}"
@@ -75,30 +77,27 @@ def markdown(texts: pd.DataFrame) -> str:
 
 
 def compare_arms(study: Study, arms: Sequence[Arm], scores: WormScores) -> pd.DataFrame:
-    """Compare each arm worm by worm with the arm that its `against` names."""
-    paired = [arm for arm in arms if arm.against]
-    scores = scores.where(fold_by=study.settings.fold_by[0]) if paired else scores
-    tables = []
-    for block in dict.fromkeys(arm.block for arm in paired):
-        part = scores.where(block=block)
-        for evaluation in part.evaluations:
-            rows = part.table[part.table["evaluation"] == evaluation]
-            present = set(rows["model"]) if rows["worm"].nunique() > 1 else set()
-            names: dict[str, list[str]] = {}
-            for arm in paired:
-                if arm.block == block and {arm.name, arm.against} <= present:
-                    names.setdefault(str(arm.against), []).append(arm.name)
-            compared = [
-                part.compare(reference, evaluation=evaluation, models=own, correction=None, random_state=study.seed)
-                .set_index("model")
-                .loc[own]
-                for reference, own in names.items()
-            ]
-            if compared:
-                table = pd.concat(compared).reset_index()
-                p = holm_correction(table["p_sign_flip"].to_numpy())
-                tables.append(table.assign(block=block, p_adjusted=p))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["block", "model", "evaluation"])
+    """Compare each arm worm by worm with the arm that its `against` names, and correct over those of a block."""
+    rows = []
+    for arm in arms:
+        if not arm.against:
+            continue
+        part = scores.where(block=arm.block, fold_by=study.settings.fold_by[0])
+        for evaluation, own in part.table.groupby("evaluation", sort=False):
+            if own["worm"].nunique() > 1 and {arm.name, arm.against} <= set(own["model"]):
+                table = part.compare(
+                    arm.against,
+                    evaluation=str(evaluation),
+                    models=[arm.name],
+                    correction=None,
+                    random_state=study.seed,
+                )
+                rows.append(table[table["model"] == arm.name].assign(block=arm.block))
+    if not rows:
+        return pd.DataFrame(columns=["block", "model", "evaluation"])
+    table = pd.concat(rows, ignore_index=True)
+    p = table.groupby(["block", "evaluation"])["p_sign_flip"]
+    return table.assign(p_adjusted=p.transform(lambda own: holm_correction(own.to_numpy())))
 
 
 def sentences_of(compared: pd.DataFrame, arms: Sequence[Arm]) -> list[str]:
@@ -118,7 +117,7 @@ def table_of_arms(study: Study, arms: Sequence[Arm], scores: WormScores, compare
     table = scores.summary(random_state=study.seed)
     table = table[(table["evaluation"] == "held_out_windows") | (table["fold_by"] == table["fold_by"].iloc[0])]
     known = {(arm.block, arm.name): arm for arm in arms}
-    counts = {arm.key: study.n_parameters(arm) for arm in arms}
+    counts = study.n_parameters(arms)
     n_neurons = scores.table.groupby(["block", "model", "evaluation"])["n_neurons"].first()
     rows: list[dict[str, Any]] = []
     for row in table.to_dict("records"):
@@ -129,7 +128,7 @@ def table_of_arms(study: Study, arms: Sequence[Arm], scores: WormScores, compare
             rows.append({"label": BASELINE_LABELS.get(model, model), "n_neurons": 0})
             continue
         rows.append({"label": arm.label, "n_neurons": n_neurons[block, model, evaluation]})
-        rows[-1] |= {"n_parameters": counts[arm.key], "against": arm.against, **arm.facts}
+        rows[-1] |= {"n_parameters": counts.get(arm.key, np.nan), "against": arm.against, **arm.facts}
         if row["fold_by"] == first:
             paper = arm.paper.get(evaluation if evaluation in EVALUATIONS else "external", (None, None))
             rows[-1]["paper_mean"], rows[-1]["paper_std"] = paper
@@ -168,7 +167,7 @@ def texts_of_scores(table: pd.DataFrame, metric: str = "accuracy") -> dict[str, 
             by_label = part.set_index("label").to_dict("index")
             texts[title] = [_cell(by_label.get(label), metric, factor, digits) for label in labels]
             if "difference" in part and part["difference"].notna().any():
-                texts[f"difference, {title}"] = [_difference(by_label.get(label)) for label in labels]
+                texts[f"difference, {title}"] = [_difference(by_label.get(label), factor, digits) for label in labels]
         if "n_parameters" in rows and rows["n_parameters"].notna().any():
             counts = rows.drop_duplicates("label")["n_parameters"]
             texts["parameters"] = ["" if np.isnan(count) else f"{count:.0f}" for count in counts]
@@ -188,21 +187,17 @@ def texts_of_trajectories(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
             own = part.set_index("label").loc[labels]
             errors = (1000 * own[f"mse_{name}"] for name in ("mean", "std", "low", "high"))
             cells[f"MSE {step}"] = list(map(score_text, *errors))
-            ends = zip(own["skill"], own["skill_low"], own["skill_high"], strict=True)
-            cells[f"skill {step}"] = [score_text(skill, np.nan, low, high, digits=3) for skill, low, high in ends]
-            cells[f"worst {step}"] = [_number(skill) for skill in own["skill_worst"]]
+            skills = zip(own["skill"], own["skill_low"], own["skill_high"], strict=True)
+            cells[f"skill {step}"] = [score_text(skill, low=low, high=high, digits=3) for skill, low, high in skills]
+            cells[f"worst {step}"] = [score_text(skill, digits=3) for skill in own["skill_worst"]]
             if "skill_trace" in own:
-                cells[f"trace {step}"] = [_number(skill) for skill in own["skill_trace"]]
+                cells[f"trace {step}"] = [score_text(skill, digits=3) for skill in own["skill_trace"]]
         for name in ("transition", "steady"):
             if f"skill_{name}" in own:
-                cells[f"{name} {step}"] = list(map(_number, own[f"skill_{name}"]))
+                cells[f"{name} {step}"] = [score_text(skill, digits=3) for skill in own[f"skill_{name}"]]
         title = ", ".join([evaluation_label(values[0]), *map(str, values[1:]), f"{rows['n_worms'].max()} scored"])
         texts[title] = pd.DataFrame(cells, index=pd.Index(labels, name="model"))
     return texts
-
-
-def _number(value: float) -> str:
-    return score_text(value, np.nan, np.nan, np.nan, digits=3)
 
 
 def scale_of(metric: str, values: pd.Series) -> tuple[int, int]:
@@ -225,20 +220,11 @@ def comparison_texts(compared: pd.DataFrame) -> pd.DataFrame:
     factor, digits = scale_of(metric, compared["mean"])
     rows = []
     for row in compared.to_dict("records"):
-        low, high = (factor * row[name] for name in ("mean_low", "mean_high"))
-        cells = {heading_of(metric): score_text(factor * row["mean"], np.nan, low, high, digits=digits)}
-        if row["model"] == reference:
-            cells[f"difference to {reference}"] = "reference"
-        else:
-            change, low, high = (factor * row[name] for name in ("difference", "difference_low", "difference_high"))
-            interval_text = f"({low:+.{digits}f} to {high:+.{digits}f})"
-            cells[f"difference to {reference}"] = f"{change:+.{digits}f}\n{interval_text}"
-            cells["better on"] = f"{row['wins']} of {row['n_worms']} worms"
-            cells["sign-flip p"] = f"{row['p_sign_flip']:.3g}"
-            if row["correction"] == "holm":
-                cells["p after Holm"] = f"{row['p_adjusted']:.3g}"
-        rows.append(cells)
-    return pd.DataFrame(rows, index=pd.Index(compared["model"], name="model")).fillna("")
+        mean, low, high = (factor * row[name] for name in ("mean", "mean_low", "mean_high"))
+        difference = "reference" if row["model"] == reference else _difference(row, factor, digits)
+        own = score_text(mean, low=low, high=high, digits=digits)
+        rows.append({heading_of(metric): own, f"difference to {reference}": difference})
+    return pd.DataFrame(rows, index=pd.Index(compared["model"], name="model"))
 
 
 def confusion_table(counts: pd.DataFrame, random_state: int = 0) -> pd.DataFrame:
@@ -263,7 +249,7 @@ def confusion_texts(table: pd.DataFrame, labels: Mapping[str, str]) -> dict[str,
     """Lay confusion matrices out for reading, one a block, evaluation and model."""
     texts = {}
     for (block, evaluation, model), rows in table.groupby(["block", "evaluation", "model"], sort=False):
-        cells = [score_text(row["mean"], np.nan, row["mean_low"], row["mean_high"]) for row in rows.to_dict("records")]
+        cells = [score_text(row["mean"], low=row["mean_low"], high=row["mean_high"]) for row in rows.to_dict("records")]
         square = rows.assign(text=cells).pivot(index="state", columns="predicted", values="text")
         columns = _ordered(square.index.union(square.columns))
         # The column of a state that is never predicted would hold numbers, not texts.
@@ -287,12 +273,12 @@ def paper_text(row: Any) -> str:
     return "" if pd.isna(mean) else f"{mean:g}" + ("" if pd.isna(std) else f" ± {std:g}")
 
 
-def _difference(row: Mapping[Any, Any] | None) -> str:
+def _difference(row: Mapping[Any, Any] | None, factor: float, digits: int) -> str:
     if row is None or pd.isna(row.get("difference", np.nan)):
         return ""
-    change, low, high = (100 * row[name] for name in ("difference", "difference_low", "difference_high"))
+    change, low, high = (factor * row[name] for name in ("difference", "difference_low", "difference_high"))
     return (
-        f"{change:+.1f} ({low:+.1f} to {high:+.1f})\n"
+        f"{change:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})\n"
         f"{row['wins']:.0f}/{row['n_worms']:.0f} worms, p {row['p_sign_flip']:.2g} (Holm {row['p_adjusted']:.2g})"
     )
 
@@ -314,11 +300,11 @@ def parts_in_words(part: Mapping[str, Any]) -> str:
     return ", ".join(texts)
 
 
-def parts_of_comparison(compared: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Yield the parts of a table of :meth:`~skworm.model_selection.WormScores.compare`, and what defines each."""
+def parts_of_comparison(compared: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, list[str]]]:
+    """Yield heading, texts and sentences of the parts of a :meth:`~skworm.model_selection.WormScores.compare`."""
     columns = list(compared.columns[: list(compared.columns).index("model")])
-    if not columns:
-        yield {}, compared
-        return
-    for values, rows in compared.groupby(columns, sort=False):
-        yield dict(zip(columns, values, strict=True)), rows.drop(columns=columns)
+    for values, rows in compared.groupby(columns, sort=False) if columns else [((), compared)]:
+        part = parts_in_words(dict(zip(columns, values, strict=True)))
+        heading = ", ".join(filter(None, [readable(rows["evaluation"].iloc[0]), part]))
+        sentences = describe_comparison(rows.loc[rows["model"] != rows["reference"]].drop(columns=columns))
+        yield f"{heading[0].upper()}{heading[1:]}", comparison_texts(rows), sentences

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import skworm
@@ -20,6 +19,7 @@ from skworm.paper.declaration import (
     STUDY,
     TARGETS,
     Plan,
+    Results,
     target,
     with_paper,
 )
@@ -33,8 +33,6 @@ from skworm.paper.models import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from skworm.paper.study import Arm, Study
 
 _NETWORKS = ("mlp", "gnn", "mlp-plain", "gnn-plain")
@@ -63,21 +61,13 @@ _N_PERMUTATIONS = 1000
 )
 def table_1(study: Study) -> Plan:
     """Compare state classifiers with both kinds of folds."""
-    from skworm.paper.figures import dots_figure
-
     in_context = {"label": "SVM, context", "frames": {"context": CONTEXT}}
     arms: list[Arm] = []
     for fold_by in study.settings.fold_by:
         for arm in study.arms(*study.settings.models, fold_by=fold_by):
             arms += [with_paper(arm), *([arm.changed("svm-context", **in_context)] if arm.name == "svm" else [])]
-    first = study.settings.fold_by[0]
-    notes = [f"Unseen worms and external recordings are scored by the fits with {first.replace('_', ' ')}."]
-    shown = [arm for arm in arms if arm.fold_by == first]
-
-    def figures(scores: Any, table: Any) -> dict[str, Any]:
-        return {"table1": dots_figure(shown, scores, table, held_out=True)}
-
-    return Plan(arms, notes, figures)
+    first = study.settings.fold_by[0].replace("_", " ")
+    return Plan(arms, [f"Unseen worms and external recordings are scored by the fits with {first}."])
 
 
 @target(
@@ -88,44 +78,16 @@ def table_1(study: Study) -> Plan:
     "remaining worms; about 70 per cent for MLP and GNN on the worms of Nichols et al. The text has no other values.",
     defaults={"states": ("7", "4"), "n_folds": 10},
     quick=QUICK,
-    train_worms="every number that leaves a worm unseen",
 )
 def figure_4a(study: Study) -> Plan:
     """Score the networks against the number of training worms."""
     from skworm.paper.figures import curve_figure
 
     arms = [
-        replace(
-            arm,
-            against="mlp" if arm.name != "mlp" else None,
-            paper=_numbers_of_figure_4a(arm),
-            facts={"training_worms": arm.n_train_worms, "line": arm.label},
-        )
+        replace(arm, against="mlp" if arm.name != "mlp" else None, paper=_numbers_of_figure_4a(arm))
         for arm in study.arms(*_NETWORKS)
     ]
-
-    def panel(arm: Arm, evaluation: str) -> str:
-        return f"{arm.states} states, {evaluation.replace('_', ' ')}"
-
-    def figures(scores: Any, table: Any) -> dict[str, Any]:
-        reference = {
-            (panel(arm, "unseen_worms"), arm.label, arm.n_train_worms): arm.paper["unseen_worms"][0] / 100
-            for arm in arms
-            if "unseen_worms" in arm.paper
-        }
-        figure = curve_figure(
-            scores,
-            arms,
-            x="training_worms",
-            panel=panel,
-            evaluations=[name for name in scores.evaluations if name != "held_out_windows"],
-            xlabel="Training worms (number)",
-            reference=reference or None,
-            reference_label="GNN, Wang et al. 2021",
-        )
-        return {"figure4a": figure}
-
-    return Plan(arms, figures=figures)
+    return Plan(arms, results=lambda scores, table: Results(figures={"figure4a": curve_figure(arms, scores)}))
 
 
 def _numbers_of_figure_4a(arm: Arm) -> dict[str, tuple[float, float | None]]:
@@ -161,23 +123,21 @@ def figure_4b(study: Study) -> Plan:
         "to 100; mean and interval over worms as above. Worms that never show a state are left out of its row."
     ]
 
-    def more(scores: Any, folder: Path) -> dict[str, Any]:
+    def results(scores: Any, table: Any) -> Results:
         counts = scores.confusion
         counts = counts[(counts["evaluation"] != "held_out_windows") & counts["model"].isin(list(labels))]
-        table = confusion_table(counts, study.seed)
-        return {
-            "data": {"confusion": counts, "confusion_table": table},
-            "tables": confusion_texts(table, labels),
-            "figures": confusion_figures("figure4b", table, labels),
-        }
+        shares = confusion_table(counts, study.seed)
+        data = {"confusion": counts, "confusion_table": shares}
+        return Results(data, confusion_figures("figure4b", shares, labels), confusion_texts(shares, labels))
 
-    return Plan(arms, notes, figures=lambda scores, table: {}, more=more)
+    return Plan(arms, notes, results)
 
 
 @target(
     "figure4cd",
     "Figures 4C and 4D: errors of predicted trajectories",
-    "Tabulate errors of predicted trajectories at 1, 8 and 16 steps, and draw them at all steps, with an example.",
+    "Tabulate errors of predicted trajectories at 1, 8 and 16 steps, and draw them at all steps. Models "
+    "are trained on one worm, on all but one, and on all where there are external recordings.",
     "Figures 4C and 4D show errors of MLP, Node MLP and GNN by step on the worms of Nichols et al. Neither persistence "
     "nor a linear map is shown.",
     defaults={
@@ -186,33 +146,25 @@ def figure_4b(study: Study) -> Plan:
         "models": ("mlp", "node-mlp", "gnn", "mlp-lstm"),
     },
     quick={"max_epochs": QUICK_FORECAST_EPOCHS},
-    forecasts=True,
-    train_worms="one, all but one, and all beside external recordings",
     models=tuple(name for name in TRAJECTORY_MODELS if not name.startswith("linear")),
 )
 def figure_4cd(study: Study) -> Plan:
     """Score trajectory regressors from one observed frame and, where they have a memory, from four."""
-    from skworm.paper.figures import error_figure, example_figure
+    from skworm.paper.figures import error_figure
 
-    n_worms = len(study.material.recordings)
-    networks = [TRAJECTORY_MODELS[name] for name in study.settings.models]
-    linear = [TRAJECTORY_MODELS["linear-uncentred"], TRAJECTORY_MODELS["linear-direct"]]
-    counts = study.train_counts((1, n_worms - 1, *([n_worms] if study.material.external else [])))
+    n_worms = len(study.recordings)
+    counts = study.train_counts((1, n_worms - 1, *([n_worms] if study.external else [])))
+    observed = {name: TRAJECTORY_MODELS[name].burn_in for name in study.settings.models}
     arms = []
-    for burn_in in sorted({model.burn_in for model in networks}):
-        models = [*linear, *(model for model in networks if model.burn_in == burn_in)]
+    for burn_in in sorted(set(observed.values())):
+        networks = [name for name, own in observed.items() if own == burn_in]
         for n_train in counts:
-            arms += study.trajectory_arms(models, n_train, burn_in)
+            arms += study.trajectory_arms(["linear-uncentred", "linear-direct", *networks], n_train, burn_in)
     notes = [
         "Every model but the training mean and those 'not centred' or 'as published' measures each column from the "
         "worm's own mean, which for a worm that it has not seen is that of all its observed frames together."
     ]
-
-    def figures(scores: Any, table: Any) -> dict[str, Any]:
-        example = example_figure(study, study.settings.models)
-        return {"figure4cd": error_figure(arms, scores), **({"example": example} if example is not None else {})}
-
-    return Plan(arms, notes, figures)
+    return Plan(arms, notes, lambda scores, table: Results(figures={"figure4cd": error_figure(arms, scores)}))
 
 
 @target(
@@ -248,33 +200,19 @@ def without_ava(study: Study) -> Plan:
 )
 def one_hot_edges(study: Study) -> Plan:
     """Score the GNN against the temperature of its edges."""
-    from skworm.paper.figures import curve_figure
-
     arms = []
     for arm in study.arms("gnn"):
         soft, *_ = names = [f"{arm.label}, temperature {temperature:g}" for temperature in _ONE_HOT_TEMPERATURES]
         for name, temperature in zip(names, _ONE_HOT_TEMPERATURES, strict=True):
             model = study.model(arm.name, graph__temperature=temperature)
-            facts = {"temperature": temperature, "line": arm.label}
-            arms.append(arm.changed(name, model=model, against=soft if name != soft else None, facts=facts))
+            against = soft if name != soft else None
+            arms.append(arm.changed(name, model=model, against=against, facts={"temperature": temperature}))
     notes = [
         "The logits of an edge are divided by the temperature before the softmax. At 1 weights are soft; the lower it "
         "is, the nearer they are to 0 and 1."
     ]
 
-    def figures(scores: Any, table: Any) -> dict[str, Any]:
-        figure = curve_figure(
-            scores,
-            arms,
-            x="temperature",
-            panel=lambda arm, evaluation: f"{arm.block}, {evaluation.replace('_', ' ')}",
-            evaluations=["held_out_windows", "unseen_worms"],
-            xlabel="Temperature of edges (no unit)",
-            log=True,
-        )
-        return {"one-hot-edges": figure}
-
-    return Plan(arms, notes, figures)
+    return Plan(arms, notes)
 
 
 @target(
@@ -327,7 +265,7 @@ def _on_fewer(arms: Sequence[Arm], neurons: tuple[str, ...], what: str) -> list[
 )
 def edges_vs_connectome(study: Study) -> Plan:
     """Compare inferred graphs with connectomes, and the GNN with one on the connectome's edges."""
-    from skworm.paper.inferred_graphs import results_of_inferred_graphs
+    from skworm.paper.inferred_graphs import results_of_graphs
 
     graph = connectome_graph(study.neurons)
     silent = silent_neurons(graph)
@@ -351,19 +289,17 @@ def edges_vs_connectome(study: Study) -> Plan:
         + "'Own features' adds a neuron's own features to its messages, the default; without them such neurons are not "
         "seen.",
     ]
-    return Plan(arms, notes, more=lambda scores, folder: results_of_inferred_graphs(study, folder, _N_PERMUTATIONS))
+    return Plan(arms, notes, lambda scores, table: results_of_graphs(study, _N_PERMUTATIONS))
 
 
-MODULES: Mapping[str, str] = MappingProxyType(
-    {
-        "GIN-0": "gin",
-        "GIN-ε": "gin",
-        "GraphSAGE": "sage",
-        "GAT": "gat",
-        "GATv2": "gatv2",
-        "Global attention": "attention",
-    }
-)
+MODULES: Mapping[str, str] = {
+    "GIN-0": "gin",
+    "GIN-ε": "gin",
+    "GraphSAGE": "sage",
+    "GAT": "gat",
+    "GATv2": "gatv2",
+    "Global attention": "attention",
+}
 """The supplement's modules, and GATv2: ``GNNStateClassifier(messages=...)`` by label; GIN-0 learns no epsilon."""
 
 
@@ -457,10 +393,10 @@ def _as_wide_as(study: Study, arm: Arm, wanted: Any, narrow: Any) -> Any:
     return clone(narrow).set_params(n_hidden=n_hidden)
 
 
-# These experiments come after those above in the list.
-from skworm.paper import sensitivities  # noqa: E402, F401
-
-ALL_TARGETS = tuple(name for name, each in TARGETS.items() if each.in_all)
+ALL_TARGETS = tuple(TARGETS)
 """What ``skworm reproduce all`` runs."""
+
+# These experiments come after those above in the list, and are many fits more.
+from skworm.paper import sensitivities  # noqa: E402, F401
 
 __all__ = ["ALL_TARGETS", "MODULES", "TARGETS"]
