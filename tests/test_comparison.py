@@ -170,12 +170,6 @@ def test_holm_by_hand():
     np.testing.assert_allclose(holm_correction([0.6, 0.7]), [1, 1])
 
 
-def test_without_a_correction_the_p_stays():
-    table = compare(make_results(), reference="svm", correction=None).drop("svm")
-    assert (table["p_adjusted"] == table["p_sign_flip"]).all()
-    assert "correction" not in describe_comparison(table.reset_index())[0]
-
-
 def test_sentences_name_the_worms_and_the_smallest_p():
     sentences = describe_comparison(WormScores(make_results()).compare("svm"))
     assert len(sentences) == 3
@@ -213,7 +207,6 @@ def test_the_table_of_a_cross_validation_goes_straight_in():
         (lambda t: t, {"evaluation": "nichols"}, r"'nichols' is not among .*: held_out_windows, unseen_worms"),
         (lambda t: t, {"reference": "svn"}, r"'svn' is not among the models of the scores: svm, mlp, gnn"),
         (lambda t: t, {"models": ["svm", "svn"]}, r"'svn' is not among the models"),
-        (lambda t: t, {"correction": "none"}, r"correction='none' must be one of"),
         (lambda t: t, {"n_resamples": 10}, r"n_resamples=10 must be an integer of at least 100"),
         (lambda t: t[t["model"] == "gnn"], {}, r"only the model 'gnn'; a comparison needs two"),
         (lambda t: t[t["worm"] == "a"], {}, r"scores only the worm 'a'; a comparison needs at least two"),

@@ -368,7 +368,7 @@ def compare(
     comparisons, blocks = [], []
     for part, rows in parts_of_comparison(table):
         sentences = describe_comparison(rows[rows["model"] != rows["reference"]])
-        shared = ["reference", "n_worms", "n_fits", "correction", "smallest_p"]
+        shared = ["reference", "n_worms", "n_fits", "smallest_p"]
         own = rows.drop(columns=[*shared, "evaluation", "metric"])
         models_of_part = own.astype(object).where(own.notna(), None).to_dict("records")
         facts = {"part": part, **rows[shared].iloc[0], "models": models_of_part, "sentences": sentences}

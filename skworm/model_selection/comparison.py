@@ -135,13 +135,10 @@ def compare_models(
     reference: str | None,
     evaluation: str,
     metric: Metric,
-    correction: str | None,
     n_resamples: int,
     random_state: int,
 ) -> pd.DataFrame:
     """Compare the models of one part of a table of scores; see :meth:`skworm.model_selection.WormScores.compare`."""
-    if correction not in ("holm", None):
-        raise ValueError(f"correction={correction!r} must be one of ('holm', None)")
     check_resamples(n_resamples)
     scores = _paired_scores(rows[rows["evaluation"] == evaluation], metric.name)
     by_worm = scores.groupby(level="worm").mean()
@@ -173,14 +170,12 @@ def compare_models(
         compared.append(row)
     table = pd.DataFrame(compared)
     others = table["model"] != reference
-    p = table.loc[others, "p_sign_flip"].to_numpy()
-    table.loc[others, "p_adjusted"] = holm_correction(p) if correction == "holm" else p
+    table.loc[others, "p_adjusted"] = holm_correction(table.loc[others, "p_sign_flip"].to_numpy())
     table["wins"] = table["wins"].astype("Int64")
     table = table.assign(
         reference=reference,
         evaluation=evaluation,
         metric=metric.name,
-        correction=correction or "none",
         n_worms=len(by_worm),
         n_fits=len(scores.groupby(level=FIT)),
         smallest_p=smallest_sign_flip_p(len(by_worm), n_resamples=int(n_resamples)),
@@ -191,7 +186,7 @@ def compare_models(
 _COLUMNS = [
     *("model", "reference", "evaluation", "metric", "n_worms", "n_fits", "mean", "mean_low", "mean_high"),
     *("difference", "difference_low", "difference_high", "wins"),
-    *("p_sign_flip", "correction", "p_adjusted", "smallest_p"),
+    *("p_sign_flip", "p_adjusted", "smallest_p"),
 ]
 
 
@@ -260,11 +255,11 @@ def _sentence(row: dict[Any, Any]) -> str:
     if row["model"] == row["reference"]:
         sentence += ", and is the reference"
     else:
-        corrected = f", {row['p_adjusted']:.3g} after Holm's correction" if row["correction"] == "holm" else ""
         sentence += (
             f", differs from {row['reference']} by {_short(row['difference'])} ({_short(row['difference_low'])} to "
             f"{_short(row['difference_high'])}), and is better on {row['wins']} of {n_worms} worms: sign-flip p = "
-            f"{row['p_sign_flip']:.3g}{corrected}, where {n_worms} worms allow no p below {row['smallest_p']:.3g}"
+            f"{row['p_sign_flip']:.3g}, {row['p_adjusted']:.3g} after Holm's correction, where {n_worms} worms allow "
+            f"no p below {row['smallest_p']:.3g}"
         )
         if row["smallest_p"] > LEVEL:
             sentence += f", so that this test cannot reject at {LEVEL}"

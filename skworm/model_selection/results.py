@@ -287,7 +287,6 @@ class WormScores:
         evaluation: str = "unseen_worms",
         metric: str | None = None,
         models: Sequence[str] | None = None,
-        correction: str | None = "holm",
         n_resamples: int = 10_000,
         random_state: int = 0,
     ) -> pd.DataFrame:
@@ -307,8 +306,6 @@ class WormScores:
             Column to compare; by default accuracy, R² or MSE.
         models : sequence of str, optional
             Models to compare; by default all.
-        correction : {"holm", None}, default="holm"
-            Correction of the p for the number of models compared with the reference, within each part.
         n_resamples : int, default=10_000
             Bootstrap resamples, and random sign flips where worms are too many for all flips.
         random_state : int, default=0
@@ -323,8 +320,8 @@ class WormScores:
             - ``mean`` over worms; ``mean_low`` and ``mean_high``, its 95 % interval;
             - ``difference``, the mean over worms of model minus reference; ``difference_low`` and ``difference_high``,
               its 95 % interval; ``wins``, the worms on which the model is better;
-            - ``p_sign_flip``, two-sided; ``p_adjusted``, the same after `correction`; ``smallest_p``, below which no
-              result on so many worms can bring ``p_sign_flip``.
+            - ``p_sign_flip``, two-sided; ``p_adjusted``, the same after Holm's correction for the models compared with
+              the reference in a part; ``smallest_p``, below which no result on so many worms can bring ``p_sign_flip``.
 
             What compares with the reference is missing in the row of the reference itself.
 
@@ -379,7 +376,6 @@ class WormScores:
                 reference=reference,
                 evaluation=evaluation,
                 metric=wanted,
-                correction=correction,
                 n_resamples=n_resamples,
                 random_state=random_state,
             )

@@ -289,7 +289,7 @@ def _add_leakage(section: Section, scores: WormScores) -> None:
     else:
         section.leakage.append(_CLOCK)
         try:
-            compared = scores.compare("clock", evaluation="held_out_windows", correction=None)
+            compared = scores.compare("clock", evaluation="held_out_windows")
         except ValueError as error:
             section.leakage.append(f"Held-out windows: {error}.")
             return

@@ -89,7 +89,7 @@ def compare_arms(study: Study, arms: Sequence[Arm], scores: WormScores) -> pd.Da
                 if arm.block == block and {arm.name, arm.against} <= present:
                     names.setdefault(str(arm.against), []).append(arm.name)
             compared = [
-                part.compare(reference, evaluation=evaluation, models=own, correction=None, random_state=study.seed)
+                part.compare(reference, evaluation=evaluation, models=own, random_state=study.seed)
                 .set_index("model")
                 .loc[own]
                 for reference, own in names.items()
@@ -235,8 +235,7 @@ def comparison_texts(compared: pd.DataFrame) -> pd.DataFrame:
             cells[f"difference to {reference}"] = f"{change:+.{digits}f}\n{interval_text}"
             cells["better on"] = f"{row['wins']} of {row['n_worms']} worms"
             cells["sign-flip p"] = f"{row['p_sign_flip']:.3g}"
-            if row["correction"] == "holm":
-                cells["p after Holm"] = f"{row['p_adjusted']:.3g}"
+            cells["p after Holm"] = f"{row['p_adjusted']:.3g}"
         rows.append(cells)
     return pd.DataFrame(rows, index=pd.Index(compared["model"], name="model")).fillna("")
 
