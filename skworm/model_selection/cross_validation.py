@@ -181,14 +181,12 @@ class _Run:
         self.tasks, self.digests, self.store = tasks, digests, store
         self.rows = {} if store is None else store.read(digests)
         self.failures: dict[int, Failure] = {}
-        self.full: OSError | None = None
 
     def keep_record(self, record: dict[str, Any]) -> None:
         """Keep what the run is."""
         if self.store is not None:
-            with self._writing():
+            with self._writing(self.store):
                 self.store.write_run(record)
-        self._raise_failures()
 
     def fit(self, data: _Data, n_jobs: int | None, verbose: int) -> None:
         """Make the fits that are missing."""
@@ -199,7 +197,7 @@ class _Run:
         calls = (
             (number, [self.tasks[task] for task in part], n_processes)
             for number, part in enumerate(parts)
-            if not self.failures and self.full is None
+            if not self.failures
         )
         n_kept = len(self.tasks) - len(pending)
         # Without smoothing: fits differ in length from model to model, and parallel ones end in bunches.
@@ -212,7 +210,7 @@ class _Run:
         try:
             with (
                 tqdm(total=len(self.tasks), initial=n_kept, **bar) as progress,
-                closing(finished_calls(_fit_and_score, calls, data, n_processes if parts else 1)) as finished,
+                closing(finished_calls(_fit_and_score, calls, data, n_processes)) as finished,
             ):
                 for call, results in finished:
                     # A call that could not be made at all has a single failure.
@@ -221,7 +219,7 @@ class _Run:
                         self._take(number, result)
                         progress.set_postfix_str(f"last: {self.tasks[number].name}", refresh=False)
                         progress.update(not isinstance(result, Failure))
-                    if self.failures or self.full:
+                    if self.failures:
                         progress.set_description("ending the fits under way")
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"interrupted; {self}; call again to go on") from None
@@ -242,28 +240,26 @@ class _Run:
         if isinstance(result, Failure):
             self.failures[number] = result
             return
-        with self._writing():
-            if self.store is not None:
+        if self.store is not None:
+            with self._writing(self.store):
                 self.store.write(self.digests[number], result)
-            self.rows[self.digests[number]] = result
+        self.rows[self.digests[number]] = result
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self, store: FitStore) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            self.full = error
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            remedy = "free some space" if is_full else "pass a folder that can be written as memory="
+            raised = OSError(
+                f"{store.folder} cannot be written ({error.strerror or error}); {self}; {remedy}, and call again to go "
+                "on"
+            )
+            raised.errno = error.errno
+            raise raised from None
 
     def _raise_failures(self) -> None:
-        if self.full is not None and self.store is not None:
-            reason = self.full.strerror or str(self.full)
-            is_full = self.full.errno in (errno.ENOSPC, errno.EDQUOT)
-            remedy = "free some space" if is_full else "pass a folder that can be written as memory="
-            error = OSError(
-                f"{self.store.folder} cannot be written ({reason}); {self}; {remedy}, and call again to go on"
-            )
-            error.errno = self.full.errno
-            raise error
         if self.failures:
             # The first in the order of tasks: which one ends first is a matter of chance.
             number, failure = min(self.failures.items())
