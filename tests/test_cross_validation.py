@@ -392,7 +392,7 @@ def external(change):
         ({"estimators": {"svm": "SVC"}}, r"model 'svm' is 'SVC'; pass an estimator with fit and predict"),
         ({"estimators": {"clock": Spy()}, "baselines": True}, r"model 'clock' has the name of a baseline; rename it"),
         ({"X": np.zeros((240, 2))}, r"X does not say to which worm.*pass groups="),
-        ({"groups": ["a"] * 5}, r"worm has shape \(5,\), but X has 240 rows"),
+        ({"groups": ["a"] * 5}, r"groups has shape \(5,\), but X has 240 rows"),
         ({"y": ["forward"] * 5}, r"X has 240 rows, but its y has shape \(5,\); pass one state a row"),
         ({"y": make_data()[1].iloc[::-1]}, r"X and its y have different indices.*y.loc\[X.index\]"),
         ({"y": [None] + ["forward"] * 239}, r"X has no state at row 0 of its y; write 'unknown'"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _num_samples, validate_data
 
 from skworm.parameters import check_whole
 from skworm.recording import neuron_name, repeated
@@ -117,14 +117,17 @@ def warn_unnamed(model: Any, what: str) -> None:
     )
 
 
-def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:
-    """Return the worm of each row, as given or from the index level ``"worm"``; None where neither says."""
-    check_same_order(X, worm, ("X", "worm"))
+def worm_of_rows(X: Any, worm: Any = None, name: str = "worm") -> np.ndarray | None:
+    """Return the worm of each row, as given or from the index level ``"worm"``; None where neither says.
+
+    Errors call what is given `name`.
+    """
+    check_same_order(X, worm, ("X", name))
     ids = _level_of_rows(X, WORM_LEVEL) if worm is None else np.asarray(worm)
     if ids is None:
         return None
-    if ids.ndim != 1 or len(ids) != len(X):
-        raise ValueError(f"worm has shape {ids.shape}, but X has {len(X)} rows; pass one worm name a row")
+    if ids.ndim != 1 or len(ids) != _num_samples(X):
+        raise ValueError(f"{name} has shape {ids.shape}, but X has {_num_samples(X)} rows; pass one worm name a row")
     if (missing := pd.isna(ids)).any():
         raise ValueError(f"row {missing.argmax()} has no worm; name the worm of each row, or drop the row")
     return ids

@@ -460,7 +460,7 @@ def _indexed(
     name: str, X: Any, y: Any, groups: Any, most_axes: int, wanted: str
 ) -> tuple[pd.DataFrame, np.ndarray | None]:
     """Return X as a table indexed by worm and frame, if y has such rows, and the animals of which it has recordings."""
-    worm, animal = worm_of_rows(X), worm_of_rows(X, groups)
+    worm, animal = worm_of_rows(X), worm_of_rows(X, groups, "groups")
     worm = animal if worm is None else worm
     if worm is None or animal is None:
         remedy = "pass groups=, or give X" if name == "X" else "give it"
