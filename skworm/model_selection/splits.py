@@ -261,16 +261,16 @@ class WormGroupKFold(BaseCrossValidator):
     def _fold_rows(
         self, name: Any, rows: np.ndarray, frame: np.ndarray, window: np.ndarray, held_out_windows: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        if not len(held_out_windows):
-            return rows, rows[:0]
-        held_out = np.isin(window, held_out_windows)
-        train = ~held_out & (_distance_to_windows(frame, held_out_windows, self.window) > self.gap)
-        if not train.any():
+        held_out, windows = np.isin(window, held_out_windows), np.sort(held_out_windows)
+        # A frame is near where a held-out window is among those from `gap` frames before it to `gap` frames after it.
+        first, last = ((frame + shift) // self.window for shift in (-self.gap, self.gap))
+        near = np.searchsorted(windows, first) < np.searchsorted(windows, last, side="right")
+        if near.all():
             raise ValueError(
                 f"gap={self.gap} leaves worm {name!r} no training rows in a fold; lower gap, or use "
                 "fold_by='contiguous_blocks'"
             )
-        return rows[train], rows[held_out]
+        return rows[~near], rows[held_out]
 
     def _check_parameters(self) -> None:
         check_choice(_TEST_ON, test_on=self.test_on)
@@ -305,11 +305,3 @@ def _worm_of_rows(X: Any, groups: Any) -> np.ndarray:
             "worm of each row"
         )
     return worm
-
-
-def _distance_to_windows(frame: np.ndarray, windows: np.ndarray, length: int) -> np.ndarray:
-    first = np.sort(windows).astype(np.int64) * length
-    after = np.searchsorted(first, frame, side="right")
-    since_last = np.where(after > 0, frame - first[after - 1] - (length - 1), np.inf)
-    until_next = np.where(after < len(first), first[np.minimum(after, len(first) - 1)] - frame, np.inf)
-    return np.minimum(np.maximum(since_last, 0), until_next)
