@@ -19,7 +19,7 @@ from skworm.frames import (
     make_trajectories,
 )
 from skworm.frames.features import slopes
-from skworm.frames.index import parse_column_names, window_of_rows
+from skworm.frames.index import parse_column_names
 from skworm.frames.resampling import frame_numbers
 from skworm.recording import Recording
 
@@ -48,18 +48,13 @@ def test_rows_are_frames_and_columns_are_neuron_major():
     assert y.loc["a"].iloc[[0, 4, 8, 12]].tolist() == ["forward", "forward", "reverse", "dorsal_turn"]
 
 
-def test_unknown_frames_are_dropped_or_kept_and_windows_do_not_move():
+def test_unknown_frames_are_dropped_or_kept_and_frame_numbers_stay():
     whole, states = make_frames([record("a"), record("b", seed=1)], states="2", unknown="keep")
     known, known_states = make_frames([record("a"), record("b", seed=1)], states="2")
     assert len(whole) == 48
     assert set(states) == {"forward", "reverse", "unknown"}
     pd.testing.assert_frame_equal(known, whole[states != "unknown"])
     pd.testing.assert_series_equal(known_states, states[states != "unknown"])
-    windows = [
-        pd.Series(window_of_rows(X, X.index.get_level_values("worm").to_numpy(), 8), index=X.index)
-        for X in (whole, known)
-    ]
-    pd.testing.assert_series_equal(windows[1], windows[0].loc[known.index])
 
 
 def test_states_as_recorded_by_mapping_and_none():

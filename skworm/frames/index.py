@@ -12,7 +12,6 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import _num_samples, validate_data
 
-from skworm.parameters import check_whole
 from skworm.recording import neuron_name, repeated
 
 WORM_LEVEL = "worm"
@@ -170,12 +169,6 @@ def _level_of_rows(X: Any, level: str) -> np.ndarray | None:
     return np.asarray(index.get_level_values(level)) if isinstance(index, pd.Index) and level in index.names else None
 
 
-def window_of_rows(X: Any, worm: np.ndarray, window: int) -> np.ndarray:
-    """Return the window of each row: ``frame // window``, so that dropped rows shift no boundary."""
-    check_whole(1, window=window)
-    return frame_of_rows(X, worm) // window
-
-
 def signal_names(y: Any) -> list[str]:
     """Return the names of behavioural signals: of the columns of a table, of a Series, else numbers."""
     if hasattr(y, "columns"):
@@ -309,10 +302,20 @@ def validate_like_training(estimator: Any, X: Any, **options: Any) -> Any:
     try:
         rows = validate_data(estimator, X, reset=False, **options)
     except ValueError as error:
-        remedy = _how_to_fit_columns(estimator, X)
-        if remedy is None:
+        # What is missing or too many, scikit-learn says; it knows no neurons.
+        expected, columns = list(getattr(estimator, "feature_names_in_", ())), list(getattr(X, "columns", ()))
+        if not expected or not columns or expected == columns:
             raise
-        raise ValueError(f"{error}\n{remedy}") from error
+        neurons, features = neurons_and_features(expected)
+        remedy = f"make X of the columns {expected}"
+        if set(expected) <= set(columns):
+            remedy = "pass X[list(model.feature_names_in_)]"
+        elif neurons:
+            remedy = (
+                f"make X with make_frames(recordings, neurons={neurons}, node_features={features}), or train another "
+                "model on neurons that all recordings share"
+            )
+        raise ValueError(f"{error}\n{type(estimator).__name__} was trained on other columns; {remedy}") from error
     learned, found = getattr(estimator, "frame_settings_", {}).get("fps"), frame_rate_of(X)
     if learned is not None and found is not None and not is_same_rate(found, learned):
         warnings.warn(
@@ -326,30 +329,6 @@ def validate_like_training(estimator: Any, X: Any, **options: Any) -> Any:
 def is_same_rate(fps: float, other: float) -> bool:
     """Return whether two frame rates, in frames a second, differ by no more than :data:`SAME_RATE`."""
     return 1 / SAME_RATE <= fps / other <= SAME_RATE
-
-
-def _how_to_fit_columns(estimator: Any, X: Any) -> str | None:
-    """Return what is wrong with the columns, in terms of neurons, or None where that is not known."""
-    learned = getattr(estimator, "feature_names_in_", None)
-    if learned is None or not hasattr(X, "columns"):
-        return None
-    expected, found = list(map(str, learned)), list(map(str, X.columns))
-    if expected == found:
-        return None
-    name = type(estimator).__name__
-    if set(expected) <= set(found):
-        return f"All columns that {name} was trained on are there; pass X[list(model.feature_names_in_)]."
-    neurons, features = neurons_and_features(expected)
-    if not neurons:
-        return f"{name} was trained on the columns {expected}; X has {found}."
-    problem, advice = f"X has the columns {found[:4]} ...", "see feature_names_in_"
-    if lacking := [neuron for neuron in neurons if neuron not in neurons_and_features(found)[0]]:
-        problem = f"X has no neurons {lacking}"
-        advice = "without them, train another model on neurons that all recordings share"
-    return (
-        f"{name} was trained on the neurons {neurons} with the features {features}, and {problem}. Make X with "
-        f"make_frames(recordings, neurons={neurons}, node_features={features}); {advice}."
-    )
 
 
 def neurons_and_features(columns: Sequence[str]) -> tuple[list[str], list[str]]:
