@@ -366,7 +366,7 @@ def test_a_plus_in_the_name_of_a_worm_is_part_of_the_name(tmp_path):
     scores = cross_validate_worms({"knn": KNeighborsClassifier()}, X, y, cv=cv, memory=tmp_path / "fits", verbose=0)
     assert set(scores.table["train_worms"]) == {("1", "strain"), ("1", "strain+1"), ("strain", "strain+1")}
     scores.save(tmp_path / "saved")
-    for path in (tmp_path / "fits", tmp_path / "saved", tmp_path / "saved" / "scores.csv"):
+    for path in (tmp_path / "fits", tmp_path / "saved"):
         assert set(read_scores(path).table["train_worms"]) == set(scores.table["train_worms"])
 
 

@@ -30,8 +30,8 @@ from skworm.model_selection.store import FitStore
 _PARTS = ("block", "states", "fold_by", "n_train_worms", "burn_in", "signal", "step")
 _TASKS = {"accuracy": "states", "mse": "trajectories", "r2": "behavior"}
 _TEXTS = ("model", "block", "train_worms", "evaluation", "worm", "states", "fold_by", "signal", "state", "predicted")
-_NUMBERS = ("fold", "n_frames", "n_trajectories", "fit_seconds")
-"""Columns of names, and those of the numbers that no row lacks."""
+_COMPLETE = (*_TEXTS, "fold", "n_frames", "n_trajectories", "fit_seconds")
+"""Columns of names, and those in which no row lacks a value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,11 +286,10 @@ class WormScores:
         *,
         evaluation: str = "unseen_worms",
         metric: str | None = None,
-        models: Sequence[str] | None = None,
         n_resamples: int = 10_000,
         random_state: int = 0,
     ) -> pd.DataFrame:
-        """Compare models with one of them, with the worm as the unit.
+        """Compare all models with one of them, with the worm as the unit; :meth:`where` chooses among them.
 
         The score of a worm is the mean over the fits that score it. Fits are not independent samples, so a hundred of
         them on five worms are worth five numbers.
@@ -304,8 +303,6 @@ class WormScores:
             Which evaluation to compare on.
         metric : str, optional
             Column to compare; by default accuracy, R² or MSE.
-        models : sequence of str, optional
-            Models to compare; by default all.
         n_resamples : int, default=10_000
             Bootstrap resamples, and random sign flips where worms are too many for all flips.
         random_state : int, default=0
@@ -328,19 +325,16 @@ class WormScores:
         Raises
         ------
         ValueError
-            If the evaluation, the metric, the reference or a model are not in the table, there are fewer than two
-            models or worms, a model lacks worms or fits that another one has, a fit scores a worm in several rows, or
-            scores are missing.
+            If the evaluation, the metric or the reference are not in the table, there are fewer than two models or
+            worms, a model lacks worms or fits that another one has, a fit scores a worm in several rows, or scores are
+            missing.
 
         Notes
         -----
         Intervals are percentiles of a bootstrap that draws worms, then fits within each drawn worm. From few worms they
         are too narrow: with normal scores, a nominal 95 % from 5 worms holds the truth about 85 % of the time, from 8
-        worms 89 %, from 20 worms 93 %. Five worms can never bring the sign-flip test below 1/16.
-
-        On unseen worms, the worms also train one another's models and are not independent samples: the sign-flip test
-        then rejects too often (``tests/benchmarks/false_positives.py``). Read a small p as a hint that new worms have
-        to confirm.
+        worms 89 %, from 20 worms 93 %. Unseen worms also train one another's models, so that the sign-flip test rejects
+        too often (``tests/benchmarks/false_positives.py``): a small p is a hint that new worms have to confirm.
 
         References
         ----------
@@ -363,16 +357,10 @@ class WormScores:
         wanted = self.metric if metric is None else metric_of(metric)
         if wanted.name not in self.metrics:
             raise ValueError(f"metric={metric!r} is not among those of the scores: {', '.join(self.metrics)}")
-        absent = [name for name in (*(models or ()), *([reference] if reference else [])) if name not in self.models]
-        if absent:
-            raise ValueError(f"{absent[0]!r} is not among the models of the scores: {', '.join(self.models)}")
         tables = []
         for part, scores in self.parts(evaluation):
-            rows = scores.scored
-            if models is not None:
-                rows = rows[rows["model"].isin([*models, *([reference] if reference else [])])]
             compared = compare_models(
-                rows,
+                scores.scored,
                 reference=reference,
                 evaluation=evaluation,
                 metric=wanted,
@@ -437,8 +425,8 @@ def read_scores(path: str | os.PathLike[str]) -> WormScores:
     Parameters
     ----------
     path : str or path-like
-        A folder of :meth:`WormScores.save` or ``skworm reproduce``; the `memory` of a cross-validation, of which the
-        latest run is taken; or a .csv file with the table of scores.
+        A folder of :meth:`WormScores.save` or ``skworm reproduce``, or the `memory` of a cross-validation, of which the
+        latest run is taken.
 
     Returns
     -------
@@ -470,16 +458,21 @@ def read_scores(path: str | os.PathLike[str]) -> WormScores:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; check the path")
-    if path.is_file():
-        return _with_path(path, read_csv(path))
-    if (path / "scores.csv").is_file():
-        scores = _with_path(path / "scores.csv", read_csv(path / "scores.csv"))
-        run = read_json(path / "run.json") if (path / "run.json").is_file() else {}
+    file = path / "scores.csv"
+    if file.is_file():
+        table, run = read_csv(file), read_json(path / "run.json") if (path / "run.json").is_file() else {}
         try:
             record, n_missing = dict(run.get("record", {})), int(run.get("n_missing", 0))
         except (ValueError, TypeError) as error:
             raise _damaged(path / "run.json") from error
-        return replace(scores, confusion=_read_confusion(path / "confusion.csv"), record=record, n_missing=n_missing)
+        confusion = _read_confusion(path / "confusion.csv")
+        try:
+            scores = WormScores(table, confusion, record, n_missing)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+        if table.empty:
+            raise ValueError(f"{file} holds no scores: no fit has finished; repeat the command that made it")
+        return scores
     runs = [run for run in read_runs(path) if len(run.table)]
     if not runs:
         raise ValueError(
@@ -525,21 +518,19 @@ def write_csv(path: Path, table: pd.DataFrame) -> Path:
 
 def read_csv(path: Path) -> pd.DataFrame:
     """Read a table of :func:`write_csv`."""
-    if path.suffix != ".csv":
-        raise ValueError(f"{path} is not a .csv file; pass the folder of a run, or its table of scores as a .csv file")
     try:
         # A worm may be called 007, or NA.
-        names = map(str, pd.read_csv(path, nrows=0))
-        missing = {name: ["", "nan", "NaN", "NA"] for name in names if name not in _TEXTS}
-        table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False, na_values=missing)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise ValueError(f"{path} cannot be read as a table: {error}") from error
-    empty = [name for name in (*_TEXTS, *_NUMBERS) if name in table and table[name].isin(["", np.nan]).any()]
-    if empty:
-        raise ValueError(f"{path} is damaged: a row has nothing in the column {empty[0]!r}; write the table anew")
-    if "train_worms" in table:
-        worms = {text: _worms_of_text(text) for text in table["train_worms"].unique()}
-        table["train_worms"] = [worms[text] for text in table["train_worms"]]
+        table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False, na_values=[""])
+        empty = [name for name in _COMPLETE if name in table and table[name].isna().any()]
+        if empty:
+            raise ValueError(f"a row has nothing in the column {empty[0]!r}")
+        if "train_worms" in table:
+            worms = {text: tuple(json.loads(text)) for text in table["train_worms"].unique()}
+            table["train_worms"] = table["train_worms"].map(worms)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path} cannot be read as a table of skworm: {error}; repeat the command that made it"
+        ) from error
     return table
 
 
@@ -549,24 +540,6 @@ def read_json(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_bytes()))
     except (ValueError, TypeError, RecursionError) as error:
         raise _damaged(path) from error
-
-
-def _worms_of_text(text: str) -> tuple[str, ...]:
-    try:
-        worms = json.loads(text)
-    except ValueError:
-        worms = text
-    return tuple(map(str, worms)) if isinstance(worms, list) else (text,)
-
-
-def _with_path(path: Path, table: pd.DataFrame) -> WormScores:
-    try:
-        scores = WormScores(table)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    if table.empty:
-        raise ValueError(f"{path} holds no scores: no fit has finished; repeat the command that made it")
-    return scores
 
 
 def _read_confusion(path: Path) -> pd.DataFrame | None:

@@ -89,7 +89,8 @@ def compare_arms(study: Study, arms: Sequence[Arm], scores: WormScores) -> pd.Da
                 if arm.block == block and {arm.name, arm.against} <= present:
                     names.setdefault(str(arm.against), []).append(arm.name)
             compared = [
-                part.compare(reference, evaluation=evaluation, models=own, random_state=study.seed)
+                part.where(model=[reference, *own])
+                .compare(reference, evaluation=evaluation, random_state=study.seed)
                 .set_index("model")
                 .loc[own]
                 for reference, own in names.items()
