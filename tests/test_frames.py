@@ -369,14 +369,14 @@ def test_frames_that_were_lost_in_a_gap_have_numbers_too():
     time[10:] += 5.0
     velocity = np.arange(24.0)
     worm = record(time=time, fps=3.0, behavior={"velocity": velocity}, states=np.repeat("forward", 24))
-    X, _ = make_frames(worm, states=None)
+    X, _ = make_frames(worm, states=None, derivative="backward")
     numbers = X.index.get_level_values("frame")
     assert numbers.tolist() == [*range(10), *range(25, 39)]
     np.testing.assert_array_equal(make_behavior(worm, X), velocity)
     with pytest.raises(ValueError, match="has frame 10 of worm"):
         make_behavior(worm, X.rename(index={25: 10}, level="frame"))
     with pytest.raises(ValueError, match="consecutive"):
-        make_trajectories(X, burn_in=8, horizon=8, allow_lookahead=True)
+        make_trajectories(X, burn_in=8, horizon=8)
 
 
 @given(
