@@ -460,7 +460,8 @@ def read_scores(path: str | os.PathLike[str]) -> WormScores:
         raise FileNotFoundError(f"{path} does not exist; check the path")
     file = path / "scores.csv"
     if file.is_file():
-        table, run = read_csv(file), read_json(path / "run.json") if (path / "run.json").is_file() else {}
+        table = read_csv(file)
+        run = read_json(path / "run.json") if (path / "run.json").is_file() else {}
         try:
             record, n_missing = dict(run.get("record", {})), int(run.get("n_missing", 0))
         except (ValueError, TypeError) as error:
