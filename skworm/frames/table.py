@@ -98,9 +98,9 @@ def make_frames(
         Percentiles of each trace and derivative that become 0 and 1; what lies beyond is clipped, so that a few frames
         of movement do not squeeze all others. ``(0, 100)`` is the whole range. ``"auto"`` is (1, 99), and (0, 100) with
         ``derivative="backward"``, whose frames are forecast.
-    missing : {"raise", "drop", "nan"}, default="raise"
-        What becomes of a neuron that some worm lacks: an error, left out for all, or columns of NaN for that worm. With
-        ``"nan"``, NaN in single frames of a recording is kept too, instead of being an error.
+    missing : {"raise", "nan"}, default="raise"
+        What becomes of a neuron that some worm lacks: an error, or columns of NaN for that worm. With ``"nan"``, NaN in
+        single frames of a recording is kept too, instead of being an error.
     unknown : {"drop", "keep"}, default="drop"
         Whether frames without a known state are left out, and with them those in which the worm has no value of any of
         the neurons, as when focus was lost.
@@ -170,7 +170,7 @@ def make_frames(
         worms = [remove_baseline(worm, detrend) for worm in worms]
     _check_rates_alike(worms)
     check_choice(("recording", "train"), fit_scope=fit_scope)
-    check_choice(("raise", "drop", "nan"), missing=missing)
+    check_choice(("raise", "nan"), missing=missing)
     check_choice(("drop", "keep"), unknown=unknown)
     features = _check_names("node_features", node_features, "node_features=('trace',)")
     if not features or not set(features) <= set(NODE_FEATURES):
@@ -278,11 +278,6 @@ def _choose_neurons(worms: list[Recording], neurons: Any, min_worms: int, exclud
     if not chosen:
         raise ValueError(f"no neuron is left of neurons={neurons!r} with exclude={excluded}; keep at least one")
     lacking = [(worm.worm, lacks) for worm in worms if (lacks := [n for n in chosen if n not in worm.neurons])]
-    if missing == "drop":
-        absent = {neuron for _, lacks in lacking for neuron in lacks}
-        chosen = [neuron for neuron in chosen if neuron not in absent]
-        if not chosen:
-            raise ValueError(f"each of the neurons {sorted(absent)} is absent in some worm; name others")
     blank = [name for name, lacks in lacking if len(lacks) == len(chosen)]
     if blank and missing == "nan":
         raise ValueError(
@@ -290,10 +285,7 @@ def _choose_neurons(worms: list[Recording], neurons: Any, min_worms: int, exclud
             "out, or choose other neurons"
         )
     if lacking and missing == "raise":
-        raise ValueError(
-            f"{_listed(lacking)}: drop them with exclude=(...), neurons='shared' or missing='drop', or pass "
-            "missing='nan'"
-        )
+        raise ValueError(f"{_listed(lacking)}: drop them with exclude=(...) or neurons='shared', or pass missing='nan'")
     return chosen
 
 

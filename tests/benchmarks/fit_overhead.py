@@ -68,7 +68,7 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     recordings = load_recordings(options.data) if options.data else make_worms(n_worms=1, random_state=0)
-    X, y = make_frames(recordings[:1], neurons=PAPER_NEURONS, missing="drop", states="4")
+    X, y = make_frames(recordings[:1], neurons=PAPER_NEURONS, exclude=["VB01"], states="4")
     values, codes = X.to_numpy(np.float32), np.unique(y, return_inverse=True)[1]
     group = np.zeros(len(y), dtype=int)
     held_out = held_out_windows(group, frame_of_rows(X, group) // 8, 0.1, np.random.RandomState(0))
