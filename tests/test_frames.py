@@ -180,7 +180,7 @@ def test_the_derivative_of_the_file_is_preferred_where_every_worm_has_one():
     own = record("a", derivatives=derivatives)
     X, _ = make_frames(own, fit_scope="train")
     np.testing.assert_array_equal(X["RID:derivative"], derivatives[:, 1])
-    expected = {"fps": {"a": 3.0}, "context": (0,), "detrend": None, "resampled_to": None}
+    expected = {"fps": {"a": 3.0}, "detrend": None, "resampled_to": None}
     made = {"derivative": "file", "derivative_width": None, "derivative_looks_ahead": True, "fit_scope": "train"}
     made["percentiles"] = (1.0, 99.0)
     assert X.attrs == made | expected

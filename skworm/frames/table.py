@@ -126,8 +126,8 @@ def make_frames(
         One row a frame, index levels ``("worm", "frame")``, columns ``"AVAL:trace", "AVAL:derivative", ...``. Frames
         count from 0; those that were lost in a gap of the time stamps have numbers too, so that nothing crosses it.
         ``X.attrs`` tells ``"derivative"``, ``"derivative_width"``, ``"derivative_looks_ahead"``, ``"fit_scope"``,
-        ``"percentiles"``, ``"detrend"``, ``"resampled_to"`` (None where no worm had to be), ``"context"``, and the
-        frames a second of each worm, ``"fps"``.
+        ``"percentiles"``, ``"detrend"``, ``"resampled_to"`` (None where no worm had to be), and the frames a second of
+        each worm, ``"fps"``.
     y : pandas.Series of shape (n_frames,) or None
         State names, with the same index.
 
@@ -209,7 +209,6 @@ def make_frames(
         "fit_scope": fit_scope,
         "percentiles": low_and_high,
         "fps": {worm.worm: worm.fps for worm in worms},
-        "context": context,
     }
     return X, None if states is None else pd.Series(np.concatenate(labels), index=X.index, name="state")
 
@@ -285,12 +284,9 @@ def _choose_neurons(worms: list[Recording], neurons: Any, min_worms: int, exclud
             "out, or choose other neurons"
         )
     if lacking and missing == "raise":
-        raise ValueError(f"{_listed(lacking)}: drop them with exclude=(...) or neurons='shared', or pass missing='nan'")
+        listed = "; ".join(f"worm {worm!r} has no {', '.join(map(repr, lacks))}" for worm, lacks in lacking)
+        raise ValueError(f"{listed}: drop them with exclude=(...) or neurons='shared', or pass missing='nan'")
     return chosen
-
-
-def _listed(lacking: list[tuple[str, list[str]]]) -> str:
-    return "; ".join(f"worm {worm!r} has no {', '.join(map(repr, lacks))}" for worm, lacks in lacking)
 
 
 def _choose_derivative(worms: list[Recording], derivative: str) -> str:
@@ -421,27 +417,25 @@ def make_behavior(
         raise ValueError(f"signal={signal!r} must be one name, or several, each once, such as 'velocity'")
     if not isinstance(X, pd.DataFrame) or not {WORM_LEVEL, FRAME_LEVEL} <= set(X.index.names):
         raise ValueError("X does not tell worm and frame by index levels of these names; make it with make_frames")
-    worm, frame = (np.asarray(X.index.get_level_values(level)) for level in (WORM_LEVEL, FRAME_LEVEL))
-    present = [str(name) for name in pd.unique(worm)]
+    rows = pd.MultiIndex.from_arrays([X.index.get_level_values(level) for level in (WORM_LEVEL, FRAME_LEVEL)])
+    present = [str(name) for name in rows.unique(WORM_LEVEL)]
     absent = [name for name in present if name not in by_name]
     if absent:
         raise ValueError(f"X has frames of worms {absent}, which are not among recordings {sorted(by_name)}; add them")
-    lacking = [(name, lacks) for name in present if (lacks := [s for s in signals if s not in by_name[name].behavior])]
-    if lacking:
-        known = sorted({name for worm_name in present for name in by_name[worm_name].behavior})
+    known = pd.concat([_behavior_of(by_name[name], signals, X.attrs) for name in present])
+    if not rows.isin(known.index).all():
+        name, frame = rows[~rows.isin(known.index)][0]
+        recording = by_name[str(name)]
         raise ValueError(
-            f"{_listed(lacking)}: leave these worms out, choose among the signals that recordings have, {known}, or "
-            "add one with dataclasses.replace(recording, behavior={'velocity': values})"
+            f"X has frame {frame} of worm {name!r}, whose recording has {recording.n_frames} frames, the last of the "
+            f"number {frame_numbers(recording.time)[-1]}; pass the recordings that X was made of"
         )
-    values = np.full((len(X), len(signals)), np.nan)
-    for name in present:
-        rows = worm == name
-        values[rows] = _values(by_name[name], signals, frame[rows], X.attrs)
-    table = pd.DataFrame(values, index=X.index, columns=signals)
+    table = known.reindex(rows).set_axis(X.index)
     return table[signal] if isinstance(signal, str) else table
 
 
-def _values(worm: Recording, signals: list[str], frames: np.ndarray, attrs: Mapping[Any, Any]) -> np.ndarray:
+def _behavior_of(worm: Recording, signals: list[str], attrs: Mapping[Any, Any]) -> pd.DataFrame:
+    """Return signals of a recording, with its name and its numbers of frames as the index."""
     rates, even = attrs.get("fps"), attrs.get("resampled_to")
     rate = rates.get(worm.worm, worm.fps) if isinstance(rates, Mapping) else worm.fps
     # The rate in a file may differ slightly from that of its time stamps.
@@ -450,12 +444,10 @@ def _values(worm: Recording, signals: list[str], frames: np.ndarray, attrs: Mapp
             f"X has {rate:.3g} frames a second of worm {worm.worm!r}, and its recording {worm.fps:.3g}; pass the "
             "recordings that X was made of, after skworm.frames.resample"
         )
-    numbers = frame_numbers(worm.time)
-    absent = frames[~np.isin(frames, numbers)]
-    if len(absent):
+    if lacks := [name for name in signals if name not in worm.behavior]:
         raise ValueError(
-            f"X has frame {absent[0]} of worm {worm.worm!r}, whose recording has {worm.n_frames} frames, the "
-            f"last of the number {numbers[-1]}; pass the recordings that X was made of"
+            f"worm {worm.worm!r} has no {', '.join(map(repr, lacks))}: leave the worm out, choose among its signals, "
+            f"{sorted(worm.behavior)}, or add one with dataclasses.replace(recording, behavior={{'velocity': values}})"
         )
-    rows = np.searchsorted(numbers, frames)
-    return np.stack([worm.behavior[name][rows] for name in signals], axis=1)
+    index = pd.MultiIndex.from_product([[worm.worm], frame_numbers(worm.time)])
+    return pd.DataFrame({name: worm.behavior[name] for name in signals}, index=index)
