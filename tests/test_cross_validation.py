@@ -226,23 +226,6 @@ def test_parallel_tasks_give_the_same_table(tmp_path):
     pd.testing.assert_frame_equal(without_time(alone), without_time(together))
 
 
-def test_torch_runs_on_one_thread_and_its_number_of_threads_is_restored():
-    torch = pytest.importorskip("torch")
-
-    class Threads(Spy):
-        def fit(self, X, y):
-            assert torch.get_num_threads() == 1
-            return super().fit(X, y)
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        cross_validate({"threads": Threads()}, *make_data())
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-
-
 def test_verbose_0_is_silent_and_1_shows_one_bar(capsys):
     X, y = make_data()
     cross_validate({"dummy": DummyClassifier()}, X, y)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -16,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skworm.frames.index import FRAME_LEVEL, column_names, parse_column_names
 from skworm.metrics import score_states
 from skworm.model_selection import WormGroupKFold, WormSplit
-from skworm.model_selection.cross_validation import check_splitter, one_torch_thread
+from skworm.model_selection.cross_validation import check_splitter
 from skworm.model_selection.samples import StateSamples
 from skworm.parameters import check_whole
 from skworm.recording import UNKNOWN
@@ -201,11 +200,7 @@ def _accuracies(models: dict[str, Any], frames: StateSamples, splits: list[WormS
     for split in splits:
         frames.check_split(split)
         for name, model in models.items():
-            fitted = clone(model)
-            with one_torch_thread(fitted):
-                groups = frames.groups_of_fit(fitted, split.train)
-                fitted.fit(*frames.training_samples(split.train), **groups)
-                predicted = fitted.predict(frames.X.iloc[split.held_out])
+            predicted = frames.fit(model, split.train).predict(frames.X.iloc[split.held_out])
             for scores in frames.scores(split.held_out, predicted):
                 rows.append({"worm": scores["worm"], "model": f"accuracy_{name}", "accuracy": scores["accuracy"]})
     by_worm = pd.DataFrame(rows).groupby(["worm", "model"])["accuracy"].mean().unstack("model")

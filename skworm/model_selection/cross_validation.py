@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from tqdm import tqdm
 
 from skworm.model_selection.results import WormScores
@@ -48,7 +47,7 @@ def cross_validate_worms(
     estimators see them when they predict: an estimator may use all frames of a new worm.
 
     Every (model, split) is one joblib task, so ``joblib.parallel_config`` chooses where they run: with ``"dask"``, on
-    the machines of a cluster. torch uses one thread a task. On a GPU, one task trains many splits as a stack.
+    the machines of a cluster. On a GPU, one task trains many splits as a stack.
 
     Parameters
     ----------
@@ -278,26 +277,21 @@ class _Run:
 def _fit_and_score(
     number: int, tasks: list[Task], n_processes: int, data: _Data
 ) -> tuple[int, list[list[dict[str, Any]] | Failure]]:
-    estimator = tasks[0].estimator
-    samples = [data[0].training_samples(task.split.train) for task in tasks]
-    with one_torch_thread(estimator):
-        start = time.perf_counter()
-        groups = data[0].groups_of_fit(estimator, tasks[0].split.train)
-        models = _fitted(estimator, samples, groups, n_processes)
-        seconds = (time.perf_counter() - start) / len(tasks)
-        return number, [_scored(task, model, seconds, data) for task, model in zip(tasks, models, strict=True)]
+    start = time.perf_counter()
+    models = _fitted(tasks, n_processes, data[0])
+    seconds = (time.perf_counter() - start) / len(tasks)
+    return number, [_scored(task, model, seconds, data) for task, model in zip(tasks, models, strict=True)]
 
 
-def _fitted(
-    estimator: Any, samples: list[tuple[Any, Any]], groups: Mapping[str, np.ndarray], n_processes: int
-) -> Sequence[Any]:
+def _fitted(tasks: list[Task], n_processes: int, train: Samples) -> Sequence[Any]:
     # An exception would end the run before the parent has kept what other workers have finished.
     try:
-        if len(samples) > 1:
-            return fit_together(estimator, samples, n_processes)
-        return [clone(estimator).fit(*samples[0], **groups)]
+        if len(tasks) > 1:
+            samples = [train.training_samples(task.split.train) for task in tasks]
+            return fit_together(tasks[0].estimator, samples, n_processes)
+        return [train.fit(tasks[0].estimator, tasks[0].split.train)]
     except Exception as error:
-        return [error] * len(samples)
+        return [error] * len(tasks)
 
 
 def _scored(task: Task, model: Any, fit_seconds: float, data: _Data) -> list[dict[str, Any]] | Failure:
@@ -316,22 +310,6 @@ def _scored(task: Task, model: Any, fit_seconds: float, data: _Data) -> list[dic
         ]
     except Exception as error:
         return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
-
-
-@contextmanager
-def one_torch_thread(model: Any) -> Iterator[None]:
-    """Let torch use one thread within the context, where the model may use torch at all."""
-    # Small models are slower on two threads than on one, and a worker a core leaves no core for a second.
-    nested = [model, *model.get_params(deep=True).values()]
-    kinds = [type(value) for value in nested if isinstance(value, BaseEstimator)]
-    own = any(kind.__module__.startswith("skworm.estimators.") for kind in kinds)
-    if not own and "torch" not in sys.modules:
-        yield
-        return
-    from skworm.training import one_thread
-
-    with one_thread():
-        yield
 
 
 def check_splitter(cv: Any) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from sklearn.base import clone, is_classifier
+from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 
 from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL
-from skworm.model_selection.cross_validation import one_torch_thread
 from skworm.model_selection.samples import StateSamples
 from skworm.model_selection.workers import worker_options
 from skworm.parameters import check_whole
@@ -80,7 +80,7 @@ def null_score(
     min_lag : int, default=100
         Least lag of a shift, frames.
     n_jobs : int, optional
-        Controls at a time, as joblib understands it. torch uses one thread each.
+        Controls at a time, as joblib understands it.
     random_state : int, RandomState instance or None, default=None
         Pass an int for the same controls in every call; the splits have the random_state of `cv`.
 
@@ -113,39 +113,33 @@ def null_score(
     (0.05, True)
     """
     check_whole(1, n_repeats=n_repeats, min_lag=min_lag)
-    frames = StateSamples.checked("X", X, y, groups)
-    known = frames.training_rows(np.arange(len(frames.X)))
-    X, states = frames.X.iloc[known], pd.Series(frames.y[known], index=frames.X.index[known], name="state")
-    splitter = check_cv(cv, states, classifier=is_classifier(estimator))
-    parts = splitter.split(X, states, frames.worm[known])
-    splits = [(train, test, frames.groups_of_fit(estimator, known[train])) for train, test in parts]
-    score = partial(_score, estimator, check_scoring(estimator, scoring=scoring), splits, X)
+    every = StateSamples.checked("X", X, y, groups)
+    known = every.training_rows(np.arange(len(every.X)))
+    animal = None if every.animal is None else every.animal[known]
+    frames = StateSamples(every.X.iloc[known], every.y[known], animal)
+    splitter = check_cv(cv, frames.y, classifier=is_classifier(estimator))
+    splits = list(splitter.split(frames.X, frames.y, frames.worm))
+    score = partial(_score, estimator, check_scoring(estimator, scoring=scoring), splits)
     seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_repeats)
-    observed = score(states)
+    observed = score(frames)
     parallel = Parallel(n_jobs=n_jobs, **worker_options())
-    null_scores = parallel(delayed(score)(_shifted(states, min_lag, int(seed))) for seed in seeds)
+    null_scores = parallel(delayed(score)(_shifted(frames, min_lag, int(seed))) for seed in seeds)
     values = np.array(null_scores)
     if np.isnan([observed, *values]).any():
         raise ValueError("a score is NaN, so there is no p; choose a scoring that is defined on every split")
     return NullScore(observed, values, float((1 + (values >= observed).sum()) / (1 + len(values))))
 
 
-def _score(
-    estimator: Any, scorer: Callable[..., float], splits: list[Any], X: pd.DataFrame, states: pd.Series
-) -> float:
-    scores = []
-    for train, test, groups in splits:
-        model = clone(estimator)
-        with one_torch_thread(model):
-            model.fit(X.iloc[train], states.iloc[train], **groups)
-            scores.append(scorer(model, X.iloc[test], states.iloc[test]))
-    return float(np.mean(scores))
+def _score(estimator: Any, scorer: Callable[..., float], splits: list[Any], frames: StateSamples) -> float:
+    states = pd.Series(frames.y, index=frames.X.index, name="state")
+    models = ((frames.fit(estimator, train), test) for train, test in splits)
+    return float(np.mean([scorer(model, frames.X.iloc[test], states.iloc[test]) for model, test in models]))
 
 
-def _shifted(states: pd.Series, min_lag: int, seed: int) -> pd.Series:
+def _shifted(frames: StateSamples, min_lag: int, seed: int) -> StateSamples:
     rng = np.random.RandomState(seed)
-    shifted = states.copy()
-    worm, frame = (states.index.get_level_values(level).to_numpy() for level in (WORM_LEVEL, FRAME_LEVEL))
+    shifted = frames.y.copy()
+    worm, frame = (frames.X.index.get_level_values(level).to_numpy() for level in (WORM_LEVEL, FRAME_LEVEL))
     for name in np.unique(worm):
         own = np.flatnonzero(worm == name)
         rows = own[np.argsort(frame[own], kind="stable")]
@@ -154,5 +148,5 @@ def _shifted(states: pd.Series, min_lag: int, seed: int) -> pd.Series:
                 f"worm {str(name)!r} has {len(rows)} frames of known state, too few to shift by at least "
                 f"min_lag={min_lag} either way; lower min_lag, or leave the worm out"
             )
-        shifted.iloc[rows] = np.roll(states.iloc[rows], rng.randint(min_lag, len(rows) - min_lag + 1))
-    return shifted
+        shifted[rows] = np.roll(frames.y[rows], rng.randint(min_lag, len(rows) - min_lag + 1))
+    return replace(frames, y=shifted)

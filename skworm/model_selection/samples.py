@@ -75,13 +75,14 @@ class Samples:
         known = self.training_rows(rows)
         return self.X.iloc[known], _safe_indexing(self.y, known)
 
-    def groups_of_fit(self, estimator: Any, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the animals of what is learned from `rows`, for an estimator that splits them once more."""
-        if self.animal is None:
-            return {}
+    def fit(self, estimator: Any, rows: np.ndarray) -> Any:
+        """Return a clone of an estimator that has learned from the rows; one that splits them is told the animals."""
         from skworm.estimators.calibration import takes_groups
 
-        return {"groups": self.animal[self.training_rows(rows)]} if takes_groups(estimator) else {}
+        groups = {}
+        if self.animal is not None and takes_groups(estimator):
+            groups["groups"] = self.animal[self.training_rows(rows)]
+        return clone(estimator).fit(*self.training_samples(rows), **groups)
 
     def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:
         """Score the predictions for `rows`: a dictionary or several for each worm, with its name as ``"worm"``."""

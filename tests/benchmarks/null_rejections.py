@@ -29,7 +29,7 @@ class NearestMean(ClassifierMixin, BaseEstimator):
     """The state with the nearest mean; without scikit-learn's checks, which take longer than the rest."""
 
     def fit(self, X, y):
-        states = y.to_numpy()
+        states = np.asarray(y)
         self.classes_ = np.array(sorted(set(states)))
         self.means_ = np.stack([X.to_numpy()[states == state].mean(axis=0) for state in self.classes_])
         return self
