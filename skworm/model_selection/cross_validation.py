@@ -198,17 +198,11 @@ class _Run:
             for number, part in enumerate(parts)
             if not self.failures
         )
-        n_kept = len(self.tasks) - len(pending)
         # Without smoothing: fits differ in length from model to model, and parallel ones end in bunches.
-        bar: dict[str, Any] = {
-            "unit": "fit",
-            "smoothing": 0,
-            "disable": not verbose,
-            "desc": f"{n_kept} kept earlier" if n_kept else None,
-        }
+        bar: dict[str, Any] = {"unit": "fit", "smoothing": 0, "disable": not verbose}
         try:
             with (
-                tqdm(total=len(self.tasks), initial=n_kept, **bar) as progress,
+                tqdm(total=len(self.tasks), initial=len(self.tasks) - len(pending), **bar) as progress,
                 closing(finished_calls(_fit_and_score, calls, data, n_processes)) as finished,
             ):
                 for call, results in finished:
@@ -216,15 +210,18 @@ class _Run:
                     results = results if isinstance(results, list) else [results]
                     for number, result in zip(parts[call], results, strict=False):
                         self._take(number, result)
-                        progress.set_postfix_str(f"last: {self.tasks[number].name}", refresh=False)
                         progress.update(not isinstance(result, Failure))
-                    if self.failures:
-                        progress.set_description("ending the fits under way")
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"interrupted; {self}; call again to go on") from None
         except BrokenExecutor as error:
             raise BrokenExecutor(f"{error}; {self}; call again to go on") from None
-        self._raise_failures()
+        if self.failures:
+            # The first in the order of tasks: which one ends first is a matter of chance.
+            number, failure = min(self.failures.items())
+            message = f"{self.tasks[number]} failed with {failure.message}; {self}; {failure.remedy}, and call again"
+            raised = RuntimeError(message)
+            raised.add_note(failure.traceback)
+            raise raised
 
     def _divided(self, pending: list[int], n_processes: int) -> list[list[int]]:
         """Divide pending tasks into calls: several tasks of one model where it trains them together."""
@@ -257,15 +254,6 @@ class _Run:
             )
             raised.errno = error.errno
             raise raised from None
-
-    def _raise_failures(self) -> None:
-        if self.failures:
-            # The first in the order of tasks: which one ends first is a matter of chance.
-            number, failure = min(self.failures.items())
-            message = f"{self.tasks[number]} failed with {failure.message}; {self}; {failure.remedy}, and call again"
-            raised = RuntimeError(message)
-            raised.add_note(failure.traceback)
-            raise raised
 
     def __str__(self) -> str:
         fits = f"{len(self.rows)} of {len(self.digests)} fits"
