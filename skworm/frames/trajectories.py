@@ -142,11 +142,8 @@ def contains_transition(states: pd.Series, Y: pd.DataFrame) -> pd.Series:
     wanted = pd.MultiIndex.from_arrays([np.repeat(worm, horizon + 1), frame.ravel()])
     rows = pd.MultiIndex.from_arrays([states.index.get_level_values(level) for level in (WORM_LEVEL, FRAME_LEVEL)])
     by_frame = states.set_axis(rows)
-    codes = pd.Categorical(by_frame[by_frame != UNKNOWN].reindex(wanted)).codes.reshape(frame.shape)
-    # Missing states have the code -1.
-    highest = codes.max(axis=1)
-    lowest = np.where(codes < 0, highest[:, None], codes).min(axis=1)
-    return pd.Series(lowest < highest, index=Y.index, name="contains_transition")
+    known = pd.DataFrame(by_frame[by_frame != UNKNOWN].reindex(wanted).to_numpy().reshape(frame.shape), index=Y.index)
+    return (known.nunique(axis=1) > 1).rename("contains_transition")
 
 
 def _check_frames(frames: Any) -> None:
