@@ -78,11 +78,6 @@ class FusedGridSearchCV(GridSearchCV):
         network's `random_state` is None, one seed is drawn for the whole search, so that candidates differ by their
         parameters alone.
 
-    Attributes
-    ----------
-    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, multimetric_
-        See ``sklearn.model_selection.GridSearchCV``.
-
     Examples
     --------
     >>> from skworm import MLPStateClassifier, WormGroupKFold
@@ -98,22 +93,7 @@ class FusedGridSearchCV(GridSearchCV):
     """
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> FusedGridSearchCV:
-        """Search the grid.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-        y : array-like of shape (n_samples, ...)
-            Targets.
-        **params
-            `groups` of the samples, and other metadata.
-
-        Returns
-        -------
-        self
-            The fitted search.
-        """
+        """Search the grid; parameters and result as those of ``GridSearchCV.fit``."""
         network = network_of(self.estimator)
         if network is None or set(params) - {"groups"}:
             return super().fit(X, y, **params)
