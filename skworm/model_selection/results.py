@@ -110,11 +110,8 @@ class WormScores:
     def from_rows(cls, rows: Sequence[Mapping[str, Any]], record: Mapping[str, Any], n_missing: int = 0) -> WormScores:
         """Make the object of the rows of fits, as a store keeps them."""
         plain, counted = [], []
-        known: dict[tuple[str, ...], tuple[str, ...]] = {}
         for row in rows:
-            worms = tuple(row["train_worms"])
-            # One tuple for all rows of a fit.
-            row = {**row, "train_worms": known.setdefault(worms, worms)}
+            row = {**row, "train_worms": tuple(row["train_worms"])}
             counts = row.pop("confusion", None) or {}
             plain.append(row)
             keys = {name: row[name] for name in KEYS}
@@ -173,16 +170,14 @@ class WormScores:
             if column not in table:
                 raise ValueError(f"the scores have no column {column!r}; choose among {', '.join(map(str, table))}")
             values = list(map(str, wanted if isinstance(wanted, list) else [wanted]))
-            found = table[column].unique()
-            texts = list(map(str, found))
+            texts = table[column].map(str)
             absent = sorted(set(values) - set(texts))
             if absent:
-                known = ", ".join(map(repr, texts[:20]))
+                known = ", ".join(map(repr, texts.unique()[:20]))
                 raise ValueError(f"the column {column!r} never is {absent[0]!r}; choose among {known}")
-            kept = [value for value, text in zip(found, texts, strict=True) if text in values]
-            table = table[table[column].isin(kept)]
+            table = table[texts.isin(values)]
             if confusion is not None and column in confusion:
-                confusion = confusion[confusion[column].isin(kept)]
+                confusion = confusion[confusion[column].map(str).isin(values)]
         return replace(self, table=table, confusion=confusion)
 
     def parts(self, evaluation: str) -> Iterator[tuple[dict[str, Any], WormScores]]:
