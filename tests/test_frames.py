@@ -224,7 +224,7 @@ def with_value(value, frames, **changes):
         (
             [record(), record("b", ["AIBL"])],
             {},
-            r"no neuron is identified in all 2 recordings, in .* are; name",
+            r"no neuron is identified in all of 2 recordings, in .* are; name",
         ),
         (
             [record(), record("b", ["AIBL"])],

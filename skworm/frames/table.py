@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -49,7 +47,6 @@ def make_frames(
     recordings: Recording | Iterable[Recording],
     *,
     neurons: Literal["shared", "union"] | Sequence[str] = "shared",
-    min_worms: int = 1,
     exclude: Sequence[str] = (),
     states: str | Mapping[str, str] | None = "7",
     derivative: str = "auto",
@@ -71,10 +68,8 @@ def make_frames(
         The worms, each with its own name.
     neurons : "shared", "union" or sequence of str, default="shared"
         Neurons to keep, in this order. ``"shared"`` takes those identified in every recording, in alphabetical order,
-        ``"union"`` those identified in `min_worms` recordings or more, which wants ``missing="nan"``.
-        :data:`PAPER_NEURONS` and :data:`SHARED_WITH_NICHOLS` are ready-made choices.
-    min_worms : int, default=1
-        With ``neurons="union"``, the number of recordings in which a neuron has to be identified.
+        ``"union"`` those identified in any, which wants ``missing="nan"``. :data:`PAPER_NEURONS` and
+        :data:`SHARED_WITH_NICHOLS` are ready-made choices.
     exclude : sequence of str, default=()
         Neurons to leave out of that choice.
     states : {"7", "4", "nichols", "2", "as_recorded"}, mapping of str to str, or None, default="7"
@@ -180,7 +175,7 @@ def make_frames(
     low_and_high: tuple[float, float] = (0, 100) if method == "backward" else ROBUST
     if not (isinstance(percentiles, str) and percentiles == "auto"):
         low_and_high = check_percentiles(percentiles)
-    chosen = _choose_neurons(worms, neurons, min_worms, exclude, missing)
+    chosen = _choose_neurons(worms, neurons, exclude, missing)
     context = check_context(context)
     tables, labels = [], []
     for worm in worms:
@@ -248,28 +243,20 @@ def _check_rates_alike(worms: list[Recording]) -> None:
         )
 
 
-def _choose_neurons(worms: list[Recording], neurons: Any, min_worms: int, exclude: Any, missing: str) -> list[str]:
+def _choose_neurons(worms: list[Recording], neurons: Any, exclude: Any, missing: str) -> list[str]:
     excluded = _check_names("exclude", exclude, f"exclude=({exclude!r},)")
     nowhere = sorted(set(excluded).difference(*(worm.neurons for worm in worms)))
     if nowhere:
         raise ValueError(f"exclude names {nowhere}, which no worm has; take them out, or correct their spelling")
-    union = isinstance(neurons, str) and neurons == "union"
-    if not isinstance(min_worms, Integral) or not 1 <= min_worms <= len(worms) or (min_worms > 1 and not union):
-        raise ValueError(
-            f"min_worms={min_worms!r} must be a whole number between 1 and the {len(worms)} recordings, and has a "
-            "meaning with neurons='union' alone"
-        )
-    if union or (isinstance(neurons, str) and neurons == "shared"):
-        counts = Counter(neuron for worm in worms for neuron in worm.identified)
-        candidates = sorted(name for name, count in counts.items() if count >= (min_worms if union else len(worms)))
+    if isinstance(neurons, str) and neurons in ("shared", "union"):
+        combine = set.union if neurons == "union" else set.intersection
+        candidates = sorted(combine(*(set(worm.identified) for worm in worms)))
         if not candidates:
-            which, remedy = f"{min_worms} of the", "lower min_worms"
-            if not union:
-                which, remedy = "all", "name some with neurons=[...] and missing='nan', or leave the worm out"
             least = min(worms, key=lambda worm: len(worm.identified))
             raise ValueError(
-                f"no neuron is identified in {which} {len(worms)} recordings, in that of {least.worm!r} "
-                f"{len(least.identified)} are; {remedy}"
+                f"no neuron is identified in {'any' if neurons == 'union' else 'all'} of {len(worms)} recordings, in "
+                f"that of {least.worm!r} {len(least.identified)} are; name some with neurons=[...] and missing='nan', "
+                "or leave the worm out"
             )
     else:
         candidates = _check_names("neurons", neurons, "neurons=('AVAL', 'AVAR'), or neurons='shared'")
