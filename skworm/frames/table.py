@@ -121,8 +121,7 @@ def make_frames(
         One row a frame, index levels ``("worm", "frame")``, columns ``"AVAL:trace", "AVAL:derivative", ...``. Frames
         count from 0; those that were lost in a gap of the time stamps have numbers too, so that nothing crosses it.
         ``X.attrs`` tells ``"derivative"``, ``"derivative_width"``, ``"derivative_looks_ahead"``, ``"fit_scope"``,
-        ``"percentiles"``, ``"detrend"``, ``"resampled_to"`` (None where no worm had to be), and the frames a second of
-        each worm, ``"fps"``.
+        ``"percentiles"``, ``"detrend"``, ``"resampled_to"``, and the frames a second of each worm, ``"fps"``.
     y : pandas.Series of shape (n_frames,) or None
         State names, with the same index.
 
@@ -157,10 +156,8 @@ def make_frames(
     """
     worms = list_recordings(recordings)
     check_times(worms)
-    stamps = [worm.time for worm in worms]
     if resample_to is not None:
         worms = [resample(worm, resample_to) for worm in worms]
-    as_recorded = all(np.array_equal(own, worm.time) for own, worm in zip(stamps, worms, strict=True))
     if detrend is not None:
         worms = [remove_baseline(worm, detrend) for worm in worms]
     _check_rates_alike(worms)
@@ -200,7 +197,7 @@ def make_frames(
         "derivative_width": width if has_derivative and method in ("smooth", "causal") else None,
         "derivative_looks_ahead": has_derivative and DERIVATIVE_LOOKS_AHEAD[method],
         "detrend": detrend,
-        "resampled_to": None if as_recorded else resample_to,
+        "resampled_to": resample_to,
         "fit_scope": fit_scope,
         "percentiles": low_and_high,
         "fps": {worm.worm: worm.fps for worm in worms},
