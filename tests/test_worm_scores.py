@@ -152,12 +152,13 @@ def test_paths_without_scores_are_refused(tmp_path):
         read_scores(tmp_path)
 
 
-def test_fits_without_a_record_are_a_run_and_half_written_files_are_none(tmp_path):
+def test_half_written_files_are_no_runs_and_no_fits(tmp_path):
     row = {**table_of().iloc[0].to_dict(), "train_worms": ["strain+1"], "fold": 0}
     FitStore(tmp_path).write("0a", [row])
+    FitStore(tmp_path).write_run({"called": "1", "fits": ["0a", "0b"]})
     # What a process that is killed while it writes leaves behind.
     (tmp_path / "fits" / ".0b-123.json").write_text(json.dumps([row])[:10])
+    (tmp_path / "runs" / ".0c-123.json").write_text("{")
     (scores,) = read_runs(tmp_path)
     assert scores.table["train_worms"].tolist() == [("strain+1",)]
-    (tmp_path / "fits" / "0a.json").unlink()
-    assert read_runs(tmp_path) == []
+    assert scores.n_missing == 1

@@ -481,32 +481,21 @@ def read_scores(path: str | os.PathLike[str]) -> WormScores:
 def read_runs(memory: str | os.PathLike[str]) -> list[WormScores]:
     """Read the runs that the `memory` of a cross-validation keeps, the latest last.
 
-    Runs whose fits are all part of a later one are left out. Fits without any record of their run are one run.
-
-    Raises
-    ------
-    ValueError
-        If another program wrote a record or a fit.
+    Runs whose fits are all part of a later one are left out.
     """
     store = FitStore(memory)
     runs = []
-    try:
-        for record in store.runs():
-            kept = store.read(record["fits"])
-            rows = [row for digest in record["fits"] for row in kept.get(digest, [])]
-            runs.append(WormScores.from_rows(rows, record, len(record["fits"]) - len(kept)))
-        if not runs and store:
-            runs.append(WormScores.from_rows([row for rows in store.read().values() for row in rows], {}))
-    except (LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{memory} holds files in runs or fits that skworm did not write; delete them") from error
+    for record in store.runs():
+        kept = store.read(record["fits"])
+        rows = [row for digest in record["fits"] for row in kept.get(digest, [])]
+        runs.append(WormScores.from_rows(rows, record, len(record["fits"]) - len(kept)))
     return runs
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:
     """Write a table; training worms as a JSON list, since the name of a worm may hold any character."""
     if "train_worms" in table:
-        texts = {worms: json.dumps(list(worms)) for worms in table["train_worms"].unique()}
-        table = table.assign(train_worms=[texts[worms] for worms in table["train_worms"]])
+        table = table.assign(train_worms=table["train_worms"].map(json.dumps))
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False)
     return path
@@ -521,8 +510,7 @@ def read_csv(path: Path) -> pd.DataFrame:
         if empty:
             raise ValueError(f"a row has nothing in the column {empty[0]!r}")
         if "train_worms" in table:
-            worms = {text: tuple(json.loads(text)) for text in table["train_worms"].unique()}
-            table["train_worms"] = table["train_worms"].map(worms)
+            table["train_worms"] = [tuple(json.loads(text)) for text in table["train_worms"]]
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"{path} cannot be read as a table of skworm: {error}; repeat the command that made it"
