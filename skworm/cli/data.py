@@ -366,7 +366,7 @@ def compare(
     )
     comparisons, blocks = [], []
     for part, rows in parts_of_comparison(table):
-        sentences = describe_comparison(rows[rows["model"] != rows["reference"]])
+        sentences = describe_comparison(rows)
         shared = ["reference", "n_worms", "n_fits", "smallest_p"]
         own = rows.drop(columns=[*shared, "evaluation", "metric"])
         models_of_part = own.astype(object).where(own.notna(), None).to_dict("records")

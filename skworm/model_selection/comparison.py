@@ -191,7 +191,7 @@ _COLUMNS = [
 
 
 def describe_comparison(table: pd.DataFrame) -> list[str]:
-    """Describe in one sentence a model what a comparison shows.
+    """Describe in one sentence for each model how it differs from the reference.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def describe_comparison(table: pd.DataFrame) -> list[str]:
     Returns
     -------
     list of str
-        One sentence a row, in the same order.
+        One sentence for each row but that of the reference, in the same order.
 
     Raises
     ------
@@ -224,7 +224,7 @@ def describe_comparison(table: pd.DataFrame) -> list[str]:
     missing = [name for name in _COLUMNS if name not in table]
     if missing:
         raise ValueError(f"table lacks the columns {missing}; pass what WormScores.compare returned")
-    return [_sentence(row) for row in table.to_dict("records")]
+    return [_sentence(row) for row in table.to_dict("records") if row["model"] != row["reference"]]
 
 
 def few_worms_notes(n_worms: int, where: str = "") -> list[str]:
@@ -250,19 +250,14 @@ def _sentence(row: dict[Any, Any]) -> str:
     article = "an" if noun[0] in "aeiouMR" else "a"
     sentence = (
         f"{row['model']} has {article} {noun} of {_short(row['mean'])} on {str(row['evaluation']).replace('_', ' ')} "
-        f"(95 % interval {_short(row['mean_low'])} to {_short(row['mean_high'])}; mean of {n_worms} worms)"
+        f"(95 % interval {_short(row['mean_low'])} to {_short(row['mean_high'])}; mean of {n_worms} worms), "
+        f"differs from {row['reference']} by {_short(row['difference'])} ({_short(row['difference_low'])} to "
+        f"{_short(row['difference_high'])}), and is better on {row['wins']} of {n_worms} worms: sign-flip p = "
+        f"{row['p_sign_flip']:.3g}, {row['p_adjusted']:.3g} after Holm's correction, where {n_worms} worms allow no p "
+        f"below {row['smallest_p']:.3g}"
     )
-    if row["model"] == row["reference"]:
-        sentence += ", and is the reference"
-    else:
-        sentence += (
-            f", differs from {row['reference']} by {_short(row['difference'])} ({_short(row['difference_low'])} to "
-            f"{_short(row['difference_high'])}), and is better on {row['wins']} of {n_worms} worms: sign-flip p = "
-            f"{row['p_sign_flip']:.3g}, {row['p_adjusted']:.3g} after Holm's correction, where {n_worms} worms allow "
-            f"no p below {row['smallest_p']:.3g}"
-        )
-        if row["smallest_p"] > LEVEL:
-            sentence += f", so that this test cannot reject at {LEVEL}"
+    if row["smallest_p"] > LEVEL:
+        sentence += f", so that this test cannot reject at {LEVEL}"
     if n_worms < FEW_WORMS:
         sentence += f"; intervals from {n_worms} worms are too narrow"
     return sentence + "."

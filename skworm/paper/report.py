@@ -272,8 +272,7 @@ def _comparisons(scores: WormScores, baseline: str | None) -> tuple[_Texts, list
                 problems.append(f"No comparison of models on {heading}: {error}.")
                 continue
             tables[f"Models compared, {heading}"] = comparison_texts(table)
-            others = table[table["model"] != table["reference"]]
-            sentences += [f"{heading[0].upper()}{heading[1:]}: {text}" for text in describe_comparison(others)]
+            sentences += [f"{heading[0].upper()}{heading[1:]}: {text}" for text in describe_comparison(table)]
     return tables, sentences if len(sentences) <= _MOST_SENTENCES else [], problems
 
 
