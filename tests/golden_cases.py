@@ -544,6 +544,11 @@ def splits():
     return tables
 
 
+def as_frozen_comparison(table):
+    """Name the metric, and how p was corrected, as the tables did that were frozen."""
+    return table.rename(columns={"metric": "score"}).assign(correction="holm")
+
+
 @case
 def cross_validation_of_states():
     X, y = states()
@@ -553,7 +558,7 @@ def cross_validation_of_states():
     models = {"svm": svm(), "mlp": mlp(), "gnn": GNNStateClassifier(graph=InferredGraph(per="frame"), **GNN_FAST)}
     cv = WormGroupKFold(2, n_train_worms=2, random_state=0)
     scores = cross_validate_worms(models, X, y, cv=cv, external=external, **QUIETLY)
-    compared = scores.compare("svm", n_resamples=200).rename(columns={"metric": "score"})
+    compared = scores.compare("svm", n_resamples=200)
     networks = {"mlp": mlp(augmentation=VirtualWorms()), "gnn": GNNStateClassifier(**GNN_FAST)}
     blocks = WormGroupKFold(2, fold_by="contiguous_blocks", gap=8)
     with patch("skworm.model_selection.cross_validation.fits_at_a_time", lambda model, n_fits, n_processes: n_fits):
@@ -561,7 +566,7 @@ def cross_validation_of_states():
     return {
         "scores": scores.table.drop(columns="fit_seconds"),
         "summary": scores.summary(n_resamples=200),
-        "comparison": compared,
+        "comparison": as_frozen_comparison(compared),
         "fused": together.table.drop(columns="fit_seconds"),
     }
 
@@ -579,7 +584,7 @@ def cross_validation_of_behavior():
     return {
         "scores": scores.table.drop(columns="fit_seconds"),
         "summary": scores.summary(n_resamples=200),
-        "comparison": compared.rename(columns={"metric": "score"}),
+        "comparison": as_frozen_comparison(compared),
     }
 
 
@@ -605,7 +610,7 @@ def cross_validation_of_trajectories():
     return {
         "scores": scores.table.drop(columns="fit_seconds"),
         "summary": summary,
-        "comparison": compared.rename(columns={"metric": "score"}),
+        "comparison": as_frozen_comparison(compared),
     }
 
 

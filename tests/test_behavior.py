@@ -89,7 +89,7 @@ class TestMakeBehavior:
 
     def test_bad_input_is_named(self, worms, frames):
         without = [worms[0], replace(worms[1], behavior={"angle": np.zeros(500)}), worms[2]]
-        with pytest.raises(ValueError, match=r"worm 'simulated-1' has no 'velocity'.*\['angle', 'velocity'\]"):
+        with pytest.raises(ValueError, match=r"worm 'simulated-1' has no 'velocity'.*its signals, \['angle'\]"):
             make_behavior(without, frames)
         with pytest.raises(ValueError, match=r"frames of worms \['simulated-2'\], which are not among recordings"):
             make_behavior(worms[:2], frames)

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from skworm.cli import main
 from skworm.model_selection import WormScores
+from skworm.model_selection.results import write_csv
 
 
 def call(*arguments):
@@ -28,11 +29,15 @@ def results(n_worms=6, **columns):
     return pd.DataFrame(rows)
 
 
+def written(rows, folder):
+    folder.mkdir(exist_ok=True)
+    write_csv(folder / "scores.csv", rows)
+    return folder
+
+
 @pytest.fixture
 def table(tmp_path):
-    path = tmp_path / "results.csv"
-    results().to_csv(path, index=False)
-    return path
+    return written(results(), tmp_path / "results")
 
 
 def test_compare_prints_differences_intervals_and_p_in_words(table):
@@ -54,7 +59,7 @@ def test_compare_prints_differences_intervals_and_p_in_words(table):
 
 def test_compare_gives_json_that_is_the_comparison(table):
     gnn, svm = json.loads(call("compare", table, "--baseline", "svm", "--json").stdout)
-    expected = WormScores(results()).compare("svm", models=["gnn", "svm"]).set_index("model")
+    expected = WormScores(results()).where(model=["gnn", "svm"]).compare("svm").set_index("model")
     assert (gnn["reference"], gnn["n_worms"], gnn["smallest_p"]) == ("svm", 6, 0.03125)
     for name in ("mean", "difference", "difference_low", "difference_high", "p_sign_flip", "p_adjusted", "wins"):
         assert gnn[name] == pytest.approx(expected.loc["gnn", name])
@@ -71,8 +76,7 @@ def test_the_first_model_is_the_baseline_and_baselines_can_be_taken_in(table):
 
 
 def test_parts_are_compared_apart_and_can_be_chosen(tmp_path):
-    rows = pd.concat([results(block="2 states"), results(n_worms=5, block="4 states")])
-    rows.to_csv(tmp_path / "scores.csv", index=False)
+    written(pd.concat([results(block="2 states"), results(n_worms=5, block="4 states")]), tmp_path)
     compared = json.loads(call("compare", tmp_path, "--json").stdout)
     assert [row["block"] for row in compared] == ["2 states"] * 2 + ["4 states"] * 2
     one = call("compare", tmp_path, "--where", "block=4 states")
@@ -84,7 +88,7 @@ def test_errors_of_trajectories_are_compared_at_three_steps(tmp_path):
     rows = pd.concat([results().assign(step=step) for step in range(1, 17)])
     rows["mse"] = 1 - rows.pop("accuracy")
     rows["persistence_mse"] = 1.0
-    rows.to_csv(tmp_path / "scores.csv", index=False)
+    written(rows, tmp_path)
     compared = json.loads(call("compare", tmp_path, "--json", "--baseline", "svm").stdout)
     assert [row["step"] for row in compared] == [1, 1, 8, 8, 16, 16]
     assert compared[0]["wins"] == 6
@@ -94,7 +98,7 @@ def test_errors_of_trajectories_are_compared_at_three_steps(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--baseline", "mlp"), "'mlp' is not among the models of the scores: gnn, svm"),
+        (("--baseline", "mlp"), "--baseline mlp has no scores on unseen_worms; choose one of gnn, svm"),
         (("--model", "mlp"), "the column 'model' never is 'mlp'; choose among 'gnn', 'svm'"),
         (("--model", "gnn"), "the scores have only the model 'gnn'; a comparison needs two"),
         (("--evaluation", "elsewhere"), "evaluation 'elsewhere' is not among those of the scores: unseen_worms"),
@@ -115,15 +119,15 @@ def test_what_holds_no_scores_is_refused_in_one_line(table, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "all" / "table1").mkdir(parents=True)
     (tmp_path / "all" / "table1" / "scores.csv").write_text("")
-    (tmp_path / "other.csv").write_text("a,accuracy\n1,2\n")
-    (tmp_path / "note.txt").write_text("")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "scores.csv").write_text("a,accuracy\n1,2\n")
     for path, message in [
         (tmp_path / "none", "does not exist; check the path"),
         (tmp_path / "empty", "holds no scores: neither scores.csv nor finished fits"),
         (tmp_path / "all", f"holds the results of several runs; name one of them: {tmp_path / 'all' / 'table1'}"),
         (tmp_path / "all" / "table1", "cannot be read as a table"),
-        (tmp_path / "other.csv", "the table is not one of scores: it lacks the columns model, train_worms"),
-        (tmp_path / "note.txt", "is not a .csv file; pass the folder"),
+        (tmp_path / "other", "the table is not one of scores: it lacks the columns model, train_worms"),
+        (tmp_path / "other" / "scores.csv", "holds no scores: neither scores.csv nor finished fits; pass a folder"),
     ]:
         result = call("compare", path)
         assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.output

@@ -25,7 +25,6 @@ def test_a_row_shows_the_frames_around_it_and_no_row_is_lost():
     assert list(X.columns[:6]) == [
         *("AVAL:trace@-3", "AVAL:derivative@-3", "AVAL:trace", "AVAL:derivative", "AVAL:trace@2", "AVAL:derivative@2")
     ]
-    assert X.attrs["context"] == CONTEXT
     pd.testing.assert_frame_equal(X[plain.columns], plain, check_flags=False)
     for shift in (-3, 2):
         rows = np.clip(np.arange(9) + shift, 0, 8)

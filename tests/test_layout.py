@@ -9,7 +9,6 @@ from skworm.frames.index import (
     frame_of_rows,
     parse_column_names,
     signal_names,
-    window_of_rows,
     worm_of_rows,
 )
 
@@ -35,7 +34,6 @@ def test_worm_and_frame_come_from_the_index():
     assert worm.tolist() == ["b", "b", "a"]
     assert worm_of_rows(X, worm=[1, 2, 3]).tolist() == [1, 2, 3]
     assert frame_of_rows(X, worm).tolist() == [9, 3, 8]
-    assert window_of_rows(X, worm, 8).tolist() == [1, 0, 1]
 
 
 def test_without_an_index_frames_are_counted_within_each_worm():
@@ -44,7 +42,6 @@ def test_without_an_index_frames_are_counted_within_each_worm():
     assert worm_of_rows(X) is None
     assert worm_of_rows(pd.DataFrame(X)) is None
     assert frame_of_rows(X, worm).tolist() == [0, 0, 1, 2, 1]
-    assert window_of_rows(X, worm, 2).tolist() == [0, 0, 0, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -53,8 +50,6 @@ def test_without_an_index_frames_are_counted_within_each_worm():
         (lambda: parse_column_names(["A:trace", "B:trace", "A:derivative"]), r"neuron-major.*'A:derivative'"),
         (lambda: parse_column_names(["A:trace", "A:derivative", "B:trace"]), r"neuron-major.*make_frames"),
         (lambda: worm_of_rows(np.zeros((3, 1)), worm=["a"]), r"worm has shape \(1,\).*3 rows.*one worm name a row"),
-        (lambda: window_of_rows(np.zeros((1, 1)), np.array(["a"]), 0), r"window=0 must be a whole number"),
-        (lambda: window_of_rows(np.zeros((1, 1)), np.array(["a"]), 1.5), r"window=1.5 must be a whole number"),
     ],
 )
 def test_bad_input(call, message):

@@ -279,11 +279,9 @@ class TestTables:
             for worm, own in zip(worms, names, strict=True)
         ]
 
-    @pytest.mark.parametrize(
-        ("min_worms", "neurons"), [(1, ["AVAL", "AVBL", "RID"]), (2, ["AVAL", "AVBL", "RID"]), (3, ["AVAL"])]
-    )
-    def test_the_union_of_neurons(self, worms, min_worms, neurons):
-        X, _ = make_frames(worms, neurons="union", min_worms=min_worms, missing="nan")
+    def test_the_union_of_neurons(self, worms):
+        neurons = ["AVAL", "AVBL", "RID"]
+        X, _ = make_frames(worms, neurons="union", missing="nan")
         assert X.columns.tolist() == columns_of(*neurons)
         for worm in worms:
             own = X.loc[worm.worm].notna().all()
@@ -293,8 +291,6 @@ class TestTables:
         ("changes", "match"),
         [
             ({"neurons": "union"}, r"worm 'simulated-0' has no 'AVBL'; .*missing='nan'"),
-            ({"neurons": "union", "min_worms": 4}, r"min_worms=4 must be .* between 1 and the 3 recordings"),
-            ({"min_worms": 2}, r"neurons='union' alone"),
             ({"neurons": ["AVBL"], "missing": "nan"}, r"worm 'simulated-0' has none of the 1 neurons, AVBL"),
         ],
     )

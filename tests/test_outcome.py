@@ -149,7 +149,10 @@ def test_damaged_json_is_named_in_one_line(content, tmp_path):
     ("damage", "message"),
     [
         (lambda text: "", "cannot be read as a table"),
-        (lambda text: text[: text.rindex("unseen_worms")], "is damaged: a row has nothing in the column"),
+        (
+            lambda text: text[: text.rindex("unseen_worms")],
+            "cannot be read as a table of skworm: a row has nothing in the column",
+        ),
         (lambda text: text + '"', "cannot be read as a table"),
         (lambda text: "x" * 50, "it lacks the columns model, train_worms, fold, evaluation, worm"),
         (lambda text: text.splitlines()[0], "holds no scores: no fit has finished"),

@@ -296,7 +296,8 @@ def test_neurons_that_do_not_fit_are_named(frames):
     model = skworm.MLPBehaviorRegressor(**FEW).fit(X, X["AVAL:trace"])
     fewer, _ = make_frames(worms(1, seed=1), neurons=["AVAL", "RID"], states=None)
     with pytest.raises(
-        ValueError, match=r"(?s)feature names.*X has no neurons \['VB02'\].*make_frames\(recordings, ne"
+        ValueError,
+        match=r"(?s)feature names.*VB02:trace.*other columns; make X with make_frames\(recordings, ne",
     ):
         model.predict(fewer)
     with pytest.raises(ValueError, match=r"pass X\[list\(model\.feature_names_in_\)\]"):

@@ -62,7 +62,7 @@ def test_columns_of_steps_are_trajectories_and_frames_in_context_are_not():
         ({"model": DummyRegressor()}, "'model' is a regressor, and y holds no numbers"),
         (
             dict(zip("Xy", trajectories(), strict=True)),
-            "'model' is a classifier, and y holds trajectories; pass a traj",
+            "'model' is a classifier, and y holds trajectories; pass the states of make_frames, or a regressor",
         ),
         ({"X": pd.concat([X, X], axis=1)}, "X has several columns 'AVAL:trace'; drop or rename all but one"),
         ({"external": [(X, STATES)]}, "external is a list; pass a mapping of names to tables"),

@@ -221,9 +221,9 @@ def test_repr_shows_the_parameters():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"groups": ["worm-0"] * 10}, r"groups has shape \(10,\).*\(80,\), as many rows as X"),
+        ({"groups": ["worm-0"] * 10}, r"groups has shape \(10,\), but X has 80 rows"),
         ({"groups": np.full((80, 1), "worm-0")}, r"groups has shape \(80, 1\).*one worm name a row"),
-        ({"groups": np.array(["a"] * 79 + [np.nan], dtype=object)}, r"groups has no worm at row 79.*drop the row"),
+        ({"groups": np.array(["a"] * 79 + [np.nan], dtype=object)}, r"row 79 has no worm.*drop the row"),
         ({"n_train_worms": 3}, r"n_train_worms=3, but groups has 2 worms; lower n_train_worms"),
         ({"n_train_worms": 2}, r"n_train_worms=2 uses all 2 worms.*test_on='held_out_windows'"),
         ({"n_splits": 6}, r"worm 'worm-0' has 5 windows of 8 frames.*lower n_splits or window"),
@@ -263,12 +263,6 @@ def test_repeated_frames_are_refused():
     X = pd.concat([X, X.iloc[[5]]])
     with pytest.raises(ValueError, match=r"worm 'worm-0' has frame 5 more than once \(row 80\).*drop repeated rows"):
         list(WormGroupKFold(2).split(X, groups=worms(X)))
-
-
-def test_more_splits_than_anybody_can_wait_for_are_refused():
-    worm = np.repeat(np.arange(20), 40)
-    with pytest.raises(ValueError, match="1,847,560 splits"):
-        next(WormGroupKFold(10, n_train_worms=10).split(worm, groups=worm))
 
 
 def test_get_n_splits_needs_groups():

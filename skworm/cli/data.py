@@ -314,9 +314,9 @@ def compare(
     """Compare the models of a run with one of them, worm by worm.
 
     RESULTS is a folder that `skworm reproduce TARGET --out` wrote, or that a script passed to cross_validate_worms as
-    memory; or a .csv file with its table of scores. For each model: mean over worms and its 95 % interval, the
-    difference to the baseline and its interval, the worms on which it is better, and the p of a sign-flip test across
-    worms before and after Holm's correction, with the smallest p that so many worms allow.
+    memory. For each model: mean over worms and its 95 % interval, the difference to the baseline and its interval, the
+    worms on which it is better, and the p of a sign-flip test across worms before and after Holm's correction, with the
+    smallest p that so many worms allow.
 
     The first model of the run is the baseline unless --baseline names another. Name it before you look.
     """
@@ -329,14 +329,13 @@ def compare(
     scores = at_shown_steps(read_scores(results).where(**conditions))
     left_out: list[str] = []
     if models:
-        scores.where(model=list(models))
+        scores = scores.where(model=[*models, *([reference] if reference else [])])
     else:
         scores, left_out = without_naive(scores, reference)
     table = scores.compare(
         reference or (models[0] if models else scores.models[0]),
         evaluation=evaluation,
         metric=metric,
-        models=models or None,
     )
     if as_json:
         say(table.to_json(orient="records", indent=2))

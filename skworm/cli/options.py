@@ -249,7 +249,7 @@ _SENTENCES = (
     (r"or pass a mapping of your state names", "or pass --states as_recorded"),
     (r"leave the neuron out with exclude=\(.*?\)", "leave the neuron out of --neurons"),
     (
-        r"drop them with exclude=\(\.\.\.\), neurons='shared' or missing='drop', or pass missing='nan'",
+        r"drop them with exclude=\(\.\.\.\) or neurons='shared', or pass missing='nan'",
         "leave them out of --neurons, or pass --neurons shared or --neurons union",
     ),
     (r", or keep NaN with missing='nan'", ", or pass --neurons union"),

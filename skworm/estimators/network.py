@@ -35,7 +35,6 @@ from skworm.frames.index import (
     parse_context_feature_names,
     validate_like_training,
     warn_unnamed,
-    window_of_rows,
     worm_of_rows,
 )
 from skworm.nn import (
@@ -218,7 +217,7 @@ Scaled frames, neuron-major; a DataFrame of :func:`skworm.frames.make_frames` ca
         self.worms_, group = np.unique(population[known], return_inverse=True)
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(np.iinfo(np.int32).max)
-        window = window_of_rows(X, population, VALIDATION_WINDOW)[known]
+        window = frame_of_rows(X, population)[known] // VALIDATION_WINDOW
         held_out = held_out_windows(group, window, self.validation_fraction, random_state)
         if weight is not None and held_out.any() and weight[held_out].mean() < _LEAST_WEIGHT * weight.mean():
             # Held-out samples that hardly weigh cannot judge an epoch: the training loss does.

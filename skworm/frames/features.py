@@ -180,9 +180,6 @@ class WormMinMaxScaler(OneToOneFeatureMixin, TransformerMixin, DocumentedEstimat
 
 def range_of(values: np.ndarray, percentiles: tuple[float, float] = (0, 100)) -> np.ndarray:
     """Return two percentiles of every column, shape (2, n_columns), NaN apart."""
-    if tuple(percentiles) == (0, 100):
-        # fmin and fmax skip NaN and, unlike nanmin and nanmax, stay silent on columns of nothing else.
-        return np.stack([np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)])
     known = np.isfinite(values).any(axis=0)
     ranges = np.full((2, values.shape[1]), np.nan, dtype=values.dtype)
     ranges[:, known] = np.nanpercentile(values[:, known], percentiles, axis=0)

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _num_samples, validate_data
 
-from skworm.parameters import check_whole
 from skworm.recording import neuron_name, repeated
 
 WORM_LEVEL = "worm"
@@ -117,14 +116,17 @@ def warn_unnamed(model: Any, what: str) -> None:
     )
 
 
-def worm_of_rows(X: Any, worm: Any = None) -> np.ndarray | None:
-    """Return the worm of each row, as given or from the index level ``"worm"``; None where neither says."""
-    check_same_order(X, worm, ("X", "worm"))
+def worm_of_rows(X: Any, worm: Any = None, name: str = "worm") -> np.ndarray | None:
+    """Return the worm of each row, as given or from the index level ``"worm"``; None where neither says.
+
+    Errors call what is given `name`.
+    """
+    check_same_order(X, worm, ("X", name))
     ids = _level_of_rows(X, WORM_LEVEL) if worm is None else np.asarray(worm)
     if ids is None:
         return None
-    if ids.ndim != 1 or len(ids) != len(X):
-        raise ValueError(f"worm has shape {ids.shape}, but X has {len(X)} rows; pass one worm name a row")
+    if ids.ndim != 1 or len(ids) != _num_samples(X):
+        raise ValueError(f"{name} has shape {ids.shape}, but X has {_num_samples(X)} rows; pass one worm name a row")
     if (missing := pd.isna(ids)).any():
         raise ValueError(f"row {missing.argmax()} has no worm; name the worm of each row, or drop the row")
     return ids
@@ -165,12 +167,6 @@ def sequences_of(worm: np.ndarray, frame: np.ndarray) -> list[np.ndarray]:
 def _level_of_rows(X: Any, level: str) -> np.ndarray | None:
     index = getattr(X, "index", None)
     return np.asarray(index.get_level_values(level)) if isinstance(index, pd.Index) and level in index.names else None
-
-
-def window_of_rows(X: Any, worm: np.ndarray, window: int) -> np.ndarray:
-    """Return the window of each row: ``frame // window``, so that dropped rows shift no boundary."""
-    check_whole(1, window=window)
-    return frame_of_rows(X, worm) // window
 
 
 def signal_names(y: Any) -> list[str]:
@@ -306,10 +302,20 @@ def validate_like_training(estimator: Any, X: Any, **options: Any) -> Any:
     try:
         rows = validate_data(estimator, X, reset=False, **options)
     except ValueError as error:
-        remedy = _how_to_fit_columns(estimator, X)
-        if remedy is None:
+        # What is missing or too many, scikit-learn says; it knows no neurons.
+        expected, columns = list(getattr(estimator, "feature_names_in_", ())), list(getattr(X, "columns", ()))
+        if not expected or not columns or expected == columns:
             raise
-        raise ValueError(f"{error}\n{remedy}") from error
+        neurons, features = neurons_and_features(expected)
+        remedy = f"make X of the columns {expected}"
+        if set(expected) <= set(columns):
+            remedy = "pass X[list(model.feature_names_in_)]"
+        elif neurons:
+            remedy = (
+                f"make X with make_frames(recordings, neurons={neurons}, node_features={features}), or train another "
+                "model on neurons that all recordings share"
+            )
+        raise ValueError(f"{error}\n{type(estimator).__name__} was trained on other columns; {remedy}") from error
     learned, found = getattr(estimator, "frame_settings_", {}).get("fps"), frame_rate_of(X)
     if learned is not None and found is not None and not is_same_rate(found, learned):
         warnings.warn(
@@ -323,30 +329,6 @@ def validate_like_training(estimator: Any, X: Any, **options: Any) -> Any:
 def is_same_rate(fps: float, other: float) -> bool:
     """Return whether two frame rates, in frames a second, differ by no more than :data:`SAME_RATE`."""
     return 1 / SAME_RATE <= fps / other <= SAME_RATE
-
-
-def _how_to_fit_columns(estimator: Any, X: Any) -> str | None:
-    """Return what is wrong with the columns, in terms of neurons, or None where that is not known."""
-    learned = getattr(estimator, "feature_names_in_", None)
-    if learned is None or not hasattr(X, "columns"):
-        return None
-    expected, found = list(map(str, learned)), list(map(str, X.columns))
-    if expected == found:
-        return None
-    name = type(estimator).__name__
-    if set(expected) <= set(found):
-        return f"All columns that {name} was trained on are there; pass X[list(model.feature_names_in_)]."
-    neurons, features = neurons_and_features(expected)
-    if not neurons:
-        return f"{name} was trained on the columns {expected}; X has {found}."
-    problem, advice = f"X has the columns {found[:4]} ...", "see feature_names_in_"
-    if lacking := [neuron for neuron in neurons if neuron not in neurons_and_features(found)[0]]:
-        problem = f"X has no neurons {lacking}"
-        advice = "without them, train another model on neurons that all recordings share"
-    return (
-        f"{name} was trained on the neurons {neurons} with the features {features}, and {problem}. Make X with "
-        f"make_frames(recordings, neurons={neurons}, node_features={features}); {advice}."
-    )
 
 
 def neurons_and_features(columns: Sequence[str]) -> tuple[list[str], list[str]]:

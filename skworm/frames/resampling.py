@@ -145,7 +145,7 @@ def resample(recording: Recording, fps: float) -> Recording:
     signals = {name: _weighed(weights, values[:, np.newaxis])[:, 0] for name, values in recording.behavior.items()}
     states = recording.states
     if states is not None:
-        states = _most_frequent(states, time, new_time, 1 / fps) if lower else states[_nearest(time, new_time)]
+        states = _most_frequent(states, time, new_time, 1 / fps)
     return replace(
         recording,
         traces=_weighed(weights, recording.traces),

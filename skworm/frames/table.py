@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -49,7 +47,6 @@ def make_frames(
     recordings: Recording | Iterable[Recording],
     *,
     neurons: Literal["shared", "union"] | Sequence[str] = "shared",
-    min_worms: int = 1,
     exclude: Sequence[str] = (),
     states: str | Mapping[str, str] | None = "7",
     derivative: str = "auto",
@@ -71,10 +68,8 @@ def make_frames(
         The worms, each with its own name.
     neurons : "shared", "union" or sequence of str, default="shared"
         Neurons to keep, in this order. ``"shared"`` takes those identified in every recording, in alphabetical order,
-        ``"union"`` those identified in `min_worms` recordings or more, which wants ``missing="nan"``.
-        :data:`PAPER_NEURONS` and :data:`SHARED_WITH_NICHOLS` are ready-made choices.
-    min_worms : int, default=1
-        With ``neurons="union"``, the number of recordings in which a neuron has to be identified.
+        ``"union"`` those identified in any, which wants ``missing="nan"``. :data:`PAPER_NEURONS` and
+        :data:`SHARED_WITH_NICHOLS` are ready-made choices.
     exclude : sequence of str, default=()
         Neurons to leave out of that choice.
     states : {"7", "4", "nichols", "2", "as_recorded"}, mapping of str to str, or None, default="7"
@@ -98,9 +93,9 @@ def make_frames(
         Percentiles of each trace and derivative that become 0 and 1; what lies beyond is clipped, so that a few frames
         of movement do not squeeze all others. ``(0, 100)`` is the whole range. ``"auto"`` is (1, 99), and (0, 100) with
         ``derivative="backward"``, whose frames are forecast.
-    missing : {"raise", "drop", "nan"}, default="raise"
-        What becomes of a neuron that some worm lacks: an error, left out for all, or columns of NaN for that worm. With
-        ``"nan"``, NaN in single frames of a recording is kept too, instead of being an error.
+    missing : {"raise", "nan"}, default="raise"
+        What becomes of a neuron that some worm lacks: an error, or columns of NaN for that worm. With ``"nan"``, NaN in
+        single frames of a recording is kept too, instead of being an error.
     unknown : {"drop", "keep"}, default="drop"
         Whether frames without a known state are left out, and with them those in which the worm has no value of any of
         the neurons, as when focus was lost.
@@ -126,8 +121,7 @@ def make_frames(
         One row a frame, index levels ``("worm", "frame")``, columns ``"AVAL:trace", "AVAL:derivative", ...``. Frames
         count from 0; those that were lost in a gap of the time stamps have numbers too, so that nothing crosses it.
         ``X.attrs`` tells ``"derivative"``, ``"derivative_width"``, ``"derivative_looks_ahead"``, ``"fit_scope"``,
-        ``"percentiles"``, ``"detrend"``, ``"resampled_to"`` (None where no worm had to be), ``"context"``, and the
-        frames a second of each worm, ``"fps"``.
+        ``"percentiles"``, ``"detrend"``, ``"resampled_to"``, and the frames a second of each worm, ``"fps"``.
     y : pandas.Series of shape (n_frames,) or None
         State names, with the same index.
 
@@ -162,15 +156,13 @@ def make_frames(
     """
     worms = list_recordings(recordings)
     check_times(worms)
-    stamps = [worm.time for worm in worms]
     if resample_to is not None:
         worms = [resample(worm, resample_to) for worm in worms]
-    as_recorded = all(np.array_equal(own, worm.time) for own, worm in zip(stamps, worms, strict=True))
     if detrend is not None:
         worms = [remove_baseline(worm, detrend) for worm in worms]
     _check_rates_alike(worms)
     check_choice(("recording", "train"), fit_scope=fit_scope)
-    check_choice(("raise", "drop", "nan"), missing=missing)
+    check_choice(("raise", "nan"), missing=missing)
     check_choice(("drop", "keep"), unknown=unknown)
     features = _check_names("node_features", node_features, "node_features=('trace',)")
     if not features or not set(features) <= set(NODE_FEATURES):
@@ -180,7 +172,7 @@ def make_frames(
     low_and_high: tuple[float, float] = (0, 100) if method == "backward" else ROBUST
     if not (isinstance(percentiles, str) and percentiles == "auto"):
         low_and_high = check_percentiles(percentiles)
-    chosen = _choose_neurons(worms, neurons, min_worms, exclude, missing)
+    chosen = _choose_neurons(worms, neurons, exclude, missing)
     context = check_context(context)
     tables, labels = [], []
     for worm in worms:
@@ -205,11 +197,10 @@ def make_frames(
         "derivative_width": width if has_derivative and method in ("smooth", "causal") else None,
         "derivative_looks_ahead": has_derivative and DERIVATIVE_LOOKS_AHEAD[method],
         "detrend": detrend,
-        "resampled_to": None if as_recorded else resample_to,
+        "resampled_to": resample_to,
         "fit_scope": fit_scope,
         "percentiles": low_and_high,
         "fps": {worm.worm: worm.fps for worm in worms},
-        "context": context,
     }
     return X, None if states is None else pd.Series(np.concatenate(labels), index=X.index, name="state")
 
@@ -249,28 +240,20 @@ def _check_rates_alike(worms: list[Recording]) -> None:
         )
 
 
-def _choose_neurons(worms: list[Recording], neurons: Any, min_worms: int, exclude: Any, missing: str) -> list[str]:
+def _choose_neurons(worms: list[Recording], neurons: Any, exclude: Any, missing: str) -> list[str]:
     excluded = _check_names("exclude", exclude, f"exclude=({exclude!r},)")
     nowhere = sorted(set(excluded).difference(*(worm.neurons for worm in worms)))
     if nowhere:
         raise ValueError(f"exclude names {nowhere}, which no worm has; take them out, or correct their spelling")
-    union = isinstance(neurons, str) and neurons == "union"
-    if not isinstance(min_worms, Integral) or not 1 <= min_worms <= len(worms) or (min_worms > 1 and not union):
-        raise ValueError(
-            f"min_worms={min_worms!r} must be a whole number between 1 and the {len(worms)} recordings, and has a "
-            "meaning with neurons='union' alone"
-        )
-    if union or (isinstance(neurons, str) and neurons == "shared"):
-        counts = Counter(neuron for worm in worms for neuron in worm.identified)
-        candidates = sorted(name for name, count in counts.items() if count >= (min_worms if union else len(worms)))
+    if isinstance(neurons, str) and neurons in ("shared", "union"):
+        combine = set.union if neurons == "union" else set.intersection
+        candidates = sorted(combine(*(set(worm.identified) for worm in worms)))
         if not candidates:
-            which, remedy = f"{min_worms} of the", "lower min_worms"
-            if not union:
-                which, remedy = "all", "name some with neurons=[...] and missing='nan', or leave the worm out"
             least = min(worms, key=lambda worm: len(worm.identified))
             raise ValueError(
-                f"no neuron is identified in {which} {len(worms)} recordings, in that of {least.worm!r} "
-                f"{len(least.identified)} are; {remedy}"
+                f"no neuron is identified in {'any' if neurons == 'union' else 'all'} of {len(worms)} recordings, in "
+                f"that of {least.worm!r} {len(least.identified)} are; name some with neurons=[...] and missing='nan', "
+                "or leave the worm out"
             )
     else:
         candidates = _check_names("neurons", neurons, "neurons=('AVAL', 'AVAR'), or neurons='shared'")
@@ -278,11 +261,6 @@ def _choose_neurons(worms: list[Recording], neurons: Any, min_worms: int, exclud
     if not chosen:
         raise ValueError(f"no neuron is left of neurons={neurons!r} with exclude={excluded}; keep at least one")
     lacking = [(worm.worm, lacks) for worm in worms if (lacks := [n for n in chosen if n not in worm.neurons])]
-    if missing == "drop":
-        absent = {neuron for _, lacks in lacking for neuron in lacks}
-        chosen = [neuron for neuron in chosen if neuron not in absent]
-        if not chosen:
-            raise ValueError(f"each of the neurons {sorted(absent)} is absent in some worm; name others")
     blank = [name for name, lacks in lacking if len(lacks) == len(chosen)]
     if blank and missing == "nan":
         raise ValueError(
@@ -290,15 +268,9 @@ def _choose_neurons(worms: list[Recording], neurons: Any, min_worms: int, exclud
             "out, or choose other neurons"
         )
     if lacking and missing == "raise":
-        raise ValueError(
-            f"{_listed(lacking)}: drop them with exclude=(...), neurons='shared' or missing='drop', or pass "
-            "missing='nan'"
-        )
+        listed = "; ".join(f"worm {worm!r} has no {', '.join(map(repr, lacks))}" for worm, lacks in lacking)
+        raise ValueError(f"{listed}: drop them with exclude=(...) or neurons='shared', or pass missing='nan'")
     return chosen
-
-
-def _listed(lacking: list[tuple[str, list[str]]]) -> str:
-    return "; ".join(f"worm {worm!r} has no {', '.join(map(repr, lacks))}" for worm, lacks in lacking)
 
 
 def _choose_derivative(worms: list[Recording], derivative: str) -> str:
@@ -429,27 +401,25 @@ def make_behavior(
         raise ValueError(f"signal={signal!r} must be one name, or several, each once, such as 'velocity'")
     if not isinstance(X, pd.DataFrame) or not {WORM_LEVEL, FRAME_LEVEL} <= set(X.index.names):
         raise ValueError("X does not tell worm and frame by index levels of these names; make it with make_frames")
-    worm, frame = (np.asarray(X.index.get_level_values(level)) for level in (WORM_LEVEL, FRAME_LEVEL))
-    present = [str(name) for name in pd.unique(worm)]
+    rows = pd.MultiIndex.from_arrays([X.index.get_level_values(level) for level in (WORM_LEVEL, FRAME_LEVEL)])
+    present = [str(name) for name in rows.unique(WORM_LEVEL)]
     absent = [name for name in present if name not in by_name]
     if absent:
         raise ValueError(f"X has frames of worms {absent}, which are not among recordings {sorted(by_name)}; add them")
-    lacking = [(name, lacks) for name in present if (lacks := [s for s in signals if s not in by_name[name].behavior])]
-    if lacking:
-        known = sorted({name for worm_name in present for name in by_name[worm_name].behavior})
+    known = pd.concat([_behavior_of(by_name[name], signals, X.attrs) for name in present])
+    if not rows.isin(known.index).all():
+        name, frame = rows[~rows.isin(known.index)][0]
+        recording = by_name[str(name)]
         raise ValueError(
-            f"{_listed(lacking)}: leave these worms out, choose among the signals that recordings have, {known}, or "
-            "add one with dataclasses.replace(recording, behavior={'velocity': values})"
+            f"X has frame {frame} of worm {name!r}, whose recording has {recording.n_frames} frames, the last of the "
+            f"number {frame_numbers(recording.time)[-1]}; pass the recordings that X was made of"
         )
-    values = np.full((len(X), len(signals)), np.nan)
-    for name in present:
-        rows = worm == name
-        values[rows] = _values(by_name[name], signals, frame[rows], X.attrs)
-    table = pd.DataFrame(values, index=X.index, columns=signals)
+    table = known.reindex(rows).set_axis(X.index)
     return table[signal] if isinstance(signal, str) else table
 
 
-def _values(worm: Recording, signals: list[str], frames: np.ndarray, attrs: Mapping[Any, Any]) -> np.ndarray:
+def _behavior_of(worm: Recording, signals: list[str], attrs: Mapping[Any, Any]) -> pd.DataFrame:
+    """Return signals of a recording, with its name and its numbers of frames as the index."""
     rates, even = attrs.get("fps"), attrs.get("resampled_to")
     rate = rates.get(worm.worm, worm.fps) if isinstance(rates, Mapping) else worm.fps
     # The rate in a file may differ slightly from that of its time stamps.
@@ -458,12 +428,10 @@ def _values(worm: Recording, signals: list[str], frames: np.ndarray, attrs: Mapp
             f"X has {rate:.3g} frames a second of worm {worm.worm!r}, and its recording {worm.fps:.3g}; pass the "
             "recordings that X was made of, after skworm.frames.resample"
         )
-    numbers = frame_numbers(worm.time)
-    absent = frames[~np.isin(frames, numbers)]
-    if len(absent):
+    if lacks := [name for name in signals if name not in worm.behavior]:
         raise ValueError(
-            f"X has frame {absent[0]} of worm {worm.worm!r}, whose recording has {worm.n_frames} frames, the "
-            f"last of the number {numbers[-1]}; pass the recordings that X was made of"
+            f"worm {worm.worm!r} has no {', '.join(map(repr, lacks))}: leave the worm out, choose among its signals, "
+            f"{sorted(worm.behavior)}, or add one with dataclasses.replace(recording, behavior={{'velocity': values}})"
         )
-    rows = np.searchsorted(numbers, frames)
-    return np.stack([worm.behavior[name][rows] for name in signals], axis=1)
+    index = pd.MultiIndex.from_product([[worm.worm], frame_numbers(worm.time)])
+    return pd.DataFrame({name: worm.behavior[name] for name in signals}, index=index)

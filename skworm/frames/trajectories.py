@@ -26,7 +26,6 @@ def make_trajectories(
     burn_in: int = 4,
     horizon: int = 16,
     stride: int = 8,
-    allow_lookahead: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Cut frames into trajectories: observed frames, and the frames after them that are to be predicted.
 
@@ -46,8 +45,6 @@ def make_trajectories(
         Frames to predict.
     stride : int, default=8
         Frames from the start of one trajectory to that of the next, 8 in the paper, which lets trajectories overlap.
-    allow_lookahead : bool, default=False
-        Accept frames whose derivative depends on later frames, or may do so, and shows a forecast part of its answer.
 
     Returns
     -------
@@ -82,8 +79,7 @@ def make_trajectories(
     """
     check_whole(1, burn_in=burn_in, horizon=horizon, stride=stride)
     _check_frames(frames)
-    if not allow_lookahead:
-        _check_causal(frames)
+    _check_causal(frames)
     length = burn_in + horizon
     parts, index = [], []
     for worm, table in frames.groupby(level=WORM_LEVEL, sort=False):
@@ -146,11 +142,8 @@ def contains_transition(states: pd.Series, Y: pd.DataFrame) -> pd.Series:
     wanted = pd.MultiIndex.from_arrays([np.repeat(worm, horizon + 1), frame.ravel()])
     rows = pd.MultiIndex.from_arrays([states.index.get_level_values(level) for level in (WORM_LEVEL, FRAME_LEVEL)])
     by_frame = states.set_axis(rows)
-    codes = pd.Categorical(by_frame[by_frame != UNKNOWN].reindex(wanted)).codes.reshape(frame.shape)
-    # Missing states have the code -1.
-    highest = codes.max(axis=1)
-    lowest = np.where(codes < 0, highest[:, None], codes).min(axis=1)
-    return pd.Series(lowest < highest, index=Y.index, name="contains_transition")
+    known = pd.DataFrame(by_frame[by_frame != UNKNOWN].reindex(wanted).to_numpy().reshape(frame.shape), index=Y.index)
+    return (known.nunique(axis=1) > 1).rename("contains_transition")
 
 
 def _check_frames(frames: Any) -> None:
@@ -182,14 +175,13 @@ def _check_causal(frames: pd.DataFrame) -> None:
     elif looks_ahead is None and parsed is not None and "derivative" in parsed[1]:
         raise ValueError(
             "frames do not say whether their derivative depends on later frames; make them with "
-            "make_frames(..., derivative='backward'), set frames.attrs['derivative_looks_ahead'] = False if it does "
-            "not, or pass allow_lookahead=True"
+            "make_frames(..., derivative='backward'), or set frames.attrs['derivative_looks_ahead'] = False if it does "
+            "not"
         )
     else:
         return
     raise ValueError(
-        f"frames {problem}, so that a forecast would see part of its answer; make them with "
-        f"make_frames(..., {remedy}), or pass allow_lookahead=True"
+        f"frames {problem}, so that a forecast would see part of its answer; make them with make_frames(..., {remedy})"
     )
 
 

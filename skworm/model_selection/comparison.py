@@ -135,13 +135,10 @@ def compare_models(
     reference: str | None,
     evaluation: str,
     metric: Metric,
-    correction: str | None,
     n_resamples: int,
     random_state: int,
 ) -> pd.DataFrame:
     """Compare the models of one part of a table of scores; see :meth:`skworm.model_selection.WormScores.compare`."""
-    if correction not in ("holm", None):
-        raise ValueError(f"correction={correction!r} must be one of ('holm', None)")
     check_resamples(n_resamples)
     scores = _paired_scores(rows[rows["evaluation"] == evaluation], metric.name)
     by_worm = scores.groupby(level="worm").mean()
@@ -173,14 +170,12 @@ def compare_models(
         compared.append(row)
     table = pd.DataFrame(compared)
     others = table["model"] != reference
-    p = table.loc[others, "p_sign_flip"].to_numpy()
-    table.loc[others, "p_adjusted"] = holm_correction(p) if correction == "holm" else p
+    table.loc[others, "p_adjusted"] = holm_correction(table.loc[others, "p_sign_flip"].to_numpy())
     table["wins"] = table["wins"].astype("Int64")
     table = table.assign(
         reference=reference,
         evaluation=evaluation,
         metric=metric.name,
-        correction=correction or "none",
         n_worms=len(by_worm),
         n_fits=len(scores.groupby(level=FIT)),
         smallest_p=smallest_sign_flip_p(len(by_worm), n_resamples=int(n_resamples)),
@@ -191,12 +186,12 @@ def compare_models(
 _COLUMNS = [
     *("model", "reference", "evaluation", "metric", "n_worms", "n_fits", "mean", "mean_low", "mean_high"),
     *("difference", "difference_low", "difference_high", "wins"),
-    *("p_sign_flip", "correction", "p_adjusted", "smallest_p"),
+    *("p_sign_flip", "p_adjusted", "smallest_p"),
 ]
 
 
 def describe_comparison(table: pd.DataFrame) -> list[str]:
-    """Describe in one sentence a model what a comparison shows.
+    """Describe in one sentence for each model how it differs from the reference.
 
     Parameters
     ----------
@@ -206,7 +201,7 @@ def describe_comparison(table: pd.DataFrame) -> list[str]:
     Returns
     -------
     list of str
-        One sentence a row, in the same order.
+        One sentence for each row but that of the reference, in the same order.
 
     Raises
     ------
@@ -229,7 +224,7 @@ def describe_comparison(table: pd.DataFrame) -> list[str]:
     missing = [name for name in _COLUMNS if name not in table]
     if missing:
         raise ValueError(f"table lacks the columns {missing}; pass what WormScores.compare returned")
-    return [_sentence(row) for row in table.to_dict("records")]
+    return [_sentence(row) for row in table.to_dict("records") if row["model"] != row["reference"]]
 
 
 def few_worms_notes(n_worms: int, where: str = "") -> list[str]:
@@ -255,19 +250,14 @@ def _sentence(row: dict[Any, Any]) -> str:
     article = "an" if noun[0] in "aeiouMR" else "a"
     sentence = (
         f"{row['model']} has {article} {noun} of {_short(row['mean'])} on {str(row['evaluation']).replace('_', ' ')} "
-        f"(95 % interval {_short(row['mean_low'])} to {_short(row['mean_high'])}; mean of {n_worms} worms)"
+        f"(95 % interval {_short(row['mean_low'])} to {_short(row['mean_high'])}; mean of {n_worms} worms), "
+        f"differs from {row['reference']} by {_short(row['difference'])} ({_short(row['difference_low'])} to "
+        f"{_short(row['difference_high'])}), and is better on {row['wins']} of {n_worms} worms: sign-flip p = "
+        f"{row['p_sign_flip']:.3g}, {row['p_adjusted']:.3g} after Holm's correction, where {n_worms} worms allow no p "
+        f"below {row['smallest_p']:.3g}"
     )
-    if row["model"] == row["reference"]:
-        sentence += ", and is the reference"
-    else:
-        corrected = f", {row['p_adjusted']:.3g} after Holm's correction" if row["correction"] == "holm" else ""
-        sentence += (
-            f", differs from {row['reference']} by {_short(row['difference'])} ({_short(row['difference_low'])} to "
-            f"{_short(row['difference_high'])}), and is better on {row['wins']} of {n_worms} worms: sign-flip p = "
-            f"{row['p_sign_flip']:.3g}{corrected}, where {n_worms} worms allow no p below {row['smallest_p']:.3g}"
-        )
-        if row["smallest_p"] > LEVEL:
-            sentence += f", so that this test cannot reject at {LEVEL}"
+    if row["smallest_p"] > LEVEL:
+        sentence += f", so that this test cannot reject at {LEVEL}"
     if n_worms < FEW_WORMS:
         sentence += f"; intervals from {n_worms} worms are too narrow"
     return sentence + "."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from tqdm import tqdm
 
 from skworm.model_selection.results import WormScores
@@ -48,7 +47,7 @@ def cross_validate_worms(
     estimators see them when they predict: an estimator may use all frames of a new worm.
 
     Every (model, split) is one joblib task, so ``joblib.parallel_config`` chooses where they run: with ``"dask"``, on
-    the machines of a cluster. torch uses one thread a task. On a GPU, one task trains many splits as a stack.
+    the machines of a cluster. On a GPU, one task trains many splits as a stack.
 
     Parameters
     ----------
@@ -181,14 +180,12 @@ class _Run:
         self.tasks, self.digests, self.store = tasks, digests, store
         self.rows = {} if store is None else store.read(digests)
         self.failures: dict[int, Failure] = {}
-        self.full: OSError | None = None
 
     def keep_record(self, record: dict[str, Any]) -> None:
         """Keep what the run is."""
         if self.store is not None:
-            with self._writing():
+            with self._writing(self.store):
                 self.store.write_run(record)
-        self._raise_failures()
 
     def fit(self, data: _Data, n_jobs: int | None, verbose: int) -> None:
         """Make the fits that are missing."""
@@ -199,35 +196,32 @@ class _Run:
         calls = (
             (number, [self.tasks[task] for task in part], n_processes)
             for number, part in enumerate(parts)
-            if not self.failures and self.full is None
+            if not self.failures
         )
-        n_kept = len(self.tasks) - len(pending)
         # Without smoothing: fits differ in length from model to model, and parallel ones end in bunches.
-        bar: dict[str, Any] = {
-            "unit": "fit",
-            "smoothing": 0,
-            "disable": not verbose,
-            "desc": f"{n_kept} kept earlier" if n_kept else None,
-        }
+        bar: dict[str, Any] = {"unit": "fit", "smoothing": 0, "disable": not verbose}
         try:
             with (
-                tqdm(total=len(self.tasks), initial=n_kept, **bar) as progress,
-                closing(finished_calls(_fit_and_score, calls, data, n_processes if parts else 1)) as finished,
+                tqdm(total=len(self.tasks), initial=len(self.tasks) - len(pending), **bar) as progress,
+                closing(finished_calls(_fit_and_score, calls, data, n_processes)) as finished,
             ):
                 for call, results in finished:
                     # A call that could not be made at all has a single failure.
                     results = results if isinstance(results, list) else [results]
                     for number, result in zip(parts[call], results, strict=False):
                         self._take(number, result)
-                        progress.set_postfix_str(f"last: {self.tasks[number].name}", refresh=False)
                         progress.update(not isinstance(result, Failure))
-                    if self.failures or self.full:
-                        progress.set_description("ending the fits under way")
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"interrupted; {self}; call again to go on") from None
         except BrokenExecutor as error:
             raise BrokenExecutor(f"{error}; {self}; call again to go on") from None
-        self._raise_failures()
+        if self.failures:
+            # The first in the order of tasks: which one ends first is a matter of chance.
+            number, failure = min(self.failures.items())
+            message = f"{self.tasks[number]} failed with {failure.message}; {self}; {failure.remedy}, and call again"
+            raised = RuntimeError(message)
+            raised.add_note(failure.traceback)
+            raise raised
 
     def _divided(self, pending: list[int], n_processes: int) -> list[list[int]]:
         """Divide pending tasks into calls: several tasks of one model where it trains them together."""
@@ -242,35 +236,24 @@ class _Run:
         if isinstance(result, Failure):
             self.failures[number] = result
             return
-        with self._writing():
-            if self.store is not None:
+        if self.store is not None:
+            with self._writing(self.store):
                 self.store.write(self.digests[number], result)
-            self.rows[self.digests[number]] = result
+        self.rows[self.digests[number]] = result
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self, store: FitStore) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            self.full = error
-
-    def _raise_failures(self) -> None:
-        if self.full is not None and self.store is not None:
-            reason = self.full.strerror or str(self.full)
-            is_full = self.full.errno in (errno.ENOSPC, errno.EDQUOT)
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             remedy = "free some space" if is_full else "pass a folder that can be written as memory="
-            error = OSError(
-                f"{self.store.folder} cannot be written ({reason}); {self}; {remedy}, and call again to go on"
+            raised = OSError(
+                f"{store.folder} cannot be written ({error.strerror or error}); {self}; {remedy}, and call again to go "
+                "on"
             )
-            error.errno = self.full.errno
-            raise error
-        if self.failures:
-            # The first in the order of tasks: which one ends first is a matter of chance.
-            number, failure = min(self.failures.items())
-            message = f"{self.tasks[number]} failed with {failure.message}; {self}; {failure.remedy}, and call again"
-            raised = RuntimeError(message)
-            raised.add_note(failure.traceback)
-            raise raised
+            raised.errno = error.errno
+            raise raised from None
 
     def __str__(self) -> str:
         fits = f"{len(self.rows)} of {len(self.digests)} fits"
@@ -282,26 +265,21 @@ class _Run:
 def _fit_and_score(
     number: int, tasks: list[Task], n_processes: int, data: _Data
 ) -> tuple[int, list[list[dict[str, Any]] | Failure]]:
-    estimator = tasks[0].estimator
-    samples = [data[0].training_samples(task.split.train) for task in tasks]
-    with one_torch_thread(estimator):
-        start = time.perf_counter()
-        groups = data[0].groups_of_fit(estimator, tasks[0].split.train)
-        models = _fitted(estimator, samples, groups, n_processes)
-        seconds = (time.perf_counter() - start) / len(tasks)
-        return number, [_scored(task, model, seconds, data) for task, model in zip(tasks, models, strict=True)]
+    start = time.perf_counter()
+    models = _fitted(tasks, n_processes, data[0])
+    seconds = (time.perf_counter() - start) / len(tasks)
+    return number, [_scored(task, model, seconds, data) for task, model in zip(tasks, models, strict=True)]
 
 
-def _fitted(
-    estimator: Any, samples: list[tuple[Any, Any]], groups: Mapping[str, np.ndarray], n_processes: int
-) -> Sequence[Any]:
+def _fitted(tasks: list[Task], n_processes: int, train: Samples) -> Sequence[Any]:
     # An exception would end the run before the parent has kept what other workers have finished.
     try:
-        if len(samples) > 1:
-            return fit_together(estimator, samples, n_processes)
-        return [clone(estimator).fit(*samples[0], **groups)]
+        if len(tasks) > 1:
+            samples = [train.training_samples(task.split.train) for task in tasks]
+            return fit_together(tasks[0].estimator, samples, n_processes)
+        return [train.fit(tasks[0].estimator, tasks[0].split.train)]
     except Exception as error:
-        return [error] * len(samples)
+        return [error] * len(tasks)
 
 
 def _scored(task: Task, model: Any, fit_seconds: float, data: _Data) -> list[dict[str, Any]] | Failure:
@@ -320,22 +298,6 @@ def _scored(task: Task, model: Any, fit_seconds: float, data: _Data) -> list[dic
         ]
     except Exception as error:
         return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
-
-
-@contextmanager
-def one_torch_thread(model: Any) -> Iterator[None]:
-    """Let torch use one thread within the context, where the model may use torch at all."""
-    # Small models are slower on two threads than on one, and a worker a core leaves no core for a second.
-    nested = [model, *model.get_params(deep=True).values()]
-    kinds = [type(value) for value in nested if isinstance(value, BaseEstimator)]
-    own = any(kind.__module__.startswith("skworm.estimators.") for kind in kinds)
-    if not own and "torch" not in sys.modules:
-        yield
-        return
-    from skworm.training.process import one_thread
-
-    with one_thread():
-        yield
 
 
 def check_splitter(cv: Any) -> None:

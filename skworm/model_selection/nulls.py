@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from sklearn.base import clone, is_classifier
+from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 
 from skworm.frames.index import FRAME_LEVEL, WORM_LEVEL
-from skworm.model_selection.cross_validation import one_torch_thread
 from skworm.model_selection.samples import StateSamples
 from skworm.model_selection.workers import worker_options
 from skworm.parameters import check_whole
-from skworm.recording import UNKNOWN
-
-Null = Callable[[pd.DataFrame, pd.Series, np.random.RandomState], tuple[pd.DataFrame, pd.Series]]
-"""Makes frames and states without a relation of (X, y, random_state)."""
 
 
 class NullScore(NamedTuple):
@@ -51,7 +47,6 @@ def null_score(
     groups: Any = None,
     *,
     cv: Any,
-    null: str | Null = "circular_shift",
     n_repeats: int = 100,
     scoring: Any = None,
     min_lag: int = 100,
@@ -60,9 +55,10 @@ def null_score(
 ) -> NullScore:
     """Cross-validate a model on the data, and on controls in which activity and states are unrelated.
 
-    A control changes all worms, each by itself, and the model is fitted anew on it: training and scored worms alike
-    have lost the relation, and both have kept how slowly activity and states change. The splits are the same for all.
-    Frames whose state is ``"unknown"`` are left out of fits and scores.
+    A control shifts the states of each worm in time by a random lag of its own (Harris 2020): bouts, their durations
+    and their order stay. The model is fitted anew on it: training and scored worms alike have lost the relation, and
+    both have kept how slowly activity and states change. The splits are the same for all. Frames whose state is
+    ``"unknown"`` are left out beforehand.
 
     Parameters
     ----------
@@ -76,18 +72,14 @@ def null_score(
         Worm of each row, or its animal where several recordings are of one; by default the index level ``"worm"``.
     cv : WormGroupKFold or other splitter
         The splits, made with the worms as groups.
-    null : {"circular_shift"} or callable, default="circular_shift"
-        How a control is made. ``"circular_shift"`` shifts the states of each worm in time by a random lag of its own
-        (Harris 2020): bouts, their durations and their order stay. A callable of (X, y, random_state) returns another
-        X and y with the same rows; a small p then says that the data differ from such controls, in whichever way.
     n_repeats : int, default=100
         Controls. The p cannot be less than 1 / (1 + `n_repeats`).
     scoring : str, callable or None, default=None
         A score of which more is better, as scikit-learn takes it; by default the estimator's own.
     min_lag : int, default=100
-        Least lag of ``"circular_shift"``, frames.
+        Least lag of a shift, frames.
     n_jobs : int, optional
-        Controls at a time, as joblib understands it. torch uses one thread each.
+        Controls at a time, as joblib understands it.
     random_state : int, RandomState instance or None, default=None
         Pass an int for the same controls in every call; the splits have the random_state of `cv`.
 
@@ -120,56 +112,40 @@ def null_score(
     (0.05, True)
     """
     check_whole(1, n_repeats=n_repeats, min_lag=min_lag)
-    if null != "circular_shift" and not callable(null):
-        raise ValueError(f"null={null!r} must be 'circular_shift', or a callable of (X, y, random_state)")
-    change = null if callable(null) else partial(_shift, min_lag)
-    frames = StateSamples.checked("X", X, y, groups)
-    states = pd.Series(frames.y, index=frames.X.index, name="state")
-    known = np.flatnonzero(frames.y != UNKNOWN)
-    splitter = check_cv(cv, frames.y[known], classifier=is_classifier(estimator))
-    parts = splitter.split(frames.X.iloc[known], frames.y[known], frames.worm[known])
-    splits = [(train, test, frames.groups_of_fit(estimator, known[train])) for train, test in parts]
-    score = partial(_score, estimator, check_scoring(estimator, scoring=scoring), splits, known)
+    every = StateSamples.checked("X", X, y, groups)
+    known = every.training_rows(np.arange(len(every.X)))
+    animal = None if every.animal is None else every.animal[known]
+    frames = StateSamples(every.X.iloc[known], every.y[known], animal)
+    splitter = check_cv(cv, frames.y, classifier=is_classifier(estimator))
+    splits = list(splitter.split(frames.X, frames.y, frames.worm))
+    score = partial(_score, estimator, check_scoring(estimator, scoring=scoring), splits)
     seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_repeats)
-    observed = score(frames.X, states)
+    observed = score(frames)
     parallel = Parallel(n_jobs=n_jobs, **worker_options())
-    null_scores = parallel(delayed(_score_of_null)(score, change, frames.X, states, int(seed)) for seed in seeds)
+    null_scores = parallel(delayed(score)(_shifted(frames, min_lag, int(seed))) for seed in seeds)
     values = np.array(null_scores)
     if np.isnan([observed, *values]).any():
         raise ValueError("a score is NaN, so there is no p; choose a scoring that is defined on every split")
     return NullScore(observed, values, float((1 + (values >= observed).sum()) / (1 + len(values))))
 
 
-def _score(
-    estimator: Any, scorer: Callable[..., float], splits: list[Any], known: np.ndarray, X: pd.DataFrame, y: pd.Series
-) -> float:
-    X, y, scores = X.iloc[known], y.iloc[known], []
-    for train, test, groups in splits:
-        model = clone(estimator)
-        with one_torch_thread(model):
-            model.fit(X.iloc[train], y.iloc[train], **groups)
-            scores.append(scorer(model, X.iloc[test], y.iloc[test]))
-    return float(np.mean(scores))
+def _score(estimator: Any, scorer: Callable[..., float], splits: list[Any], frames: StateSamples) -> float:
+    states = pd.Series(frames.y, index=frames.X.index, name="state")
+    models = ((frames.fit(estimator, train), test) for train, test in splits)
+    return float(np.mean([scorer(model, frames.X.iloc[test], states.iloc[test]) for model, test in models]))
 
 
-def _score_of_null(score: Callable[..., float], change: Null, X: pd.DataFrame, y: pd.Series, seed: int) -> float:
-    other_X, other_y = change(X, y, np.random.RandomState(seed))
-    if np.shape(other_X) != X.shape or np.shape(other_y) != y.shape:
-        raise ValueError(f"null returned shapes {np.shape(other_X)} and {np.shape(other_y)}; keep the rows of X and y")
-    return score(other_X, other_y)
-
-
-def _shift(min_lag: int, X: pd.DataFrame, y: pd.Series, rng: np.random.RandomState) -> tuple[pd.DataFrame, pd.Series]:
-    # Frames of unknown state stay where they are, so that dropping them beforehand gives the same.
-    shifted, known = y.copy(), np.flatnonzero(y != UNKNOWN)
-    worm, frame = (y.index.get_level_values(level).to_numpy()[known] for level in (WORM_LEVEL, FRAME_LEVEL))
+def _shifted(frames: StateSamples, min_lag: int, seed: int) -> StateSamples:
+    rng = np.random.RandomState(seed)
+    shifted = frames.y.copy()
+    worm, frame = (frames.X.index.get_level_values(level).to_numpy() for level in (WORM_LEVEL, FRAME_LEVEL))
     for name in np.unique(worm):
-        own = worm == name
-        rows = known[own][np.argsort(frame[own], kind="stable")]
+        own = np.flatnonzero(worm == name)
+        rows = own[np.argsort(frame[own], kind="stable")]
         if len(rows) < 2 * min_lag:
             raise ValueError(
                 f"worm {str(name)!r} has {len(rows)} frames of known state, too few to shift by at least "
                 f"min_lag={min_lag} either way; lower min_lag, or leave the worm out"
             )
-        shifted.iloc[rows] = np.roll(y.iloc[rows], rng.randint(min_lag, len(rows) - min_lag + 1))
-    return X, shifted
+        shifted[rows] = np.roll(frames.y[rows], rng.randint(min_lag, len(rows) - min_lag + 1))
+    return replace(frames, y=shifted)

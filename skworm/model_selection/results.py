@@ -30,8 +30,8 @@ from skworm.model_selection.store import FitStore
 _PARTS = ("block", "states", "fold_by", "n_train_worms", "burn_in", "signal", "step")
 _TASKS = {"accuracy": "states", "mse": "trajectories", "r2": "behavior"}
 _TEXTS = ("model", "block", "train_worms", "evaluation", "worm", "states", "fold_by", "signal", "state", "predicted")
-_NUMBERS = ("fold", "n_frames", "n_trajectories", "fit_seconds")
-"""Columns of names, and those of the numbers that no row lacks."""
+_COMPLETE = (*_TEXTS, "fold", "n_frames", "n_trajectories", "fit_seconds")
+"""Columns of names, and those in which no row lacks a value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +110,8 @@ class WormScores:
     def from_rows(cls, rows: Sequence[Mapping[str, Any]], record: Mapping[str, Any], n_missing: int = 0) -> WormScores:
         """Make the object of the rows of fits, as a store keeps them."""
         plain, counted = [], []
-        known: dict[tuple[str, ...], tuple[str, ...]] = {}
         for row in rows:
-            worms = tuple(row["train_worms"])
-            # One tuple for all rows of a fit.
-            row = {**row, "train_worms": known.setdefault(worms, worms)}
+            row = {**row, "train_worms": tuple(row["train_worms"])}
             counts = row.pop("confusion", None) or {}
             plain.append(row)
             keys = {name: row[name] for name in KEYS}
@@ -173,16 +170,14 @@ class WormScores:
             if column not in table:
                 raise ValueError(f"the scores have no column {column!r}; choose among {', '.join(map(str, table))}")
             values = list(map(str, wanted if isinstance(wanted, list) else [wanted]))
-            found = table[column].unique()
-            texts = list(map(str, found))
+            texts = table[column].map(str)
             absent = sorted(set(values) - set(texts))
             if absent:
-                known = ", ".join(map(repr, texts[:20]))
+                known = ", ".join(map(repr, texts.unique()[:20]))
                 raise ValueError(f"the column {column!r} never is {absent[0]!r}; choose among {known}")
-            kept = [value for value, text in zip(found, texts, strict=True) if text in values]
-            table = table[table[column].isin(kept)]
+            table = table[texts.isin(values)]
             if confusion is not None and column in confusion:
-                confusion = confusion[confusion[column].isin(kept)]
+                confusion = confusion[confusion[column].map(str).isin(values)]
         return replace(self, table=table, confusion=confusion)
 
     def parts(self, evaluation: str) -> Iterator[tuple[dict[str, Any], WormScores]]:
@@ -286,12 +281,10 @@ class WormScores:
         *,
         evaluation: str = "unseen_worms",
         metric: str | None = None,
-        models: Sequence[str] | None = None,
-        correction: str | None = "holm",
         n_resamples: int = 10_000,
         random_state: int = 0,
     ) -> pd.DataFrame:
-        """Compare models with one of them, with the worm as the unit.
+        """Compare all models with one of them, with the worm as the unit; :meth:`where` chooses among them.
 
         The score of a worm is the mean over the fits that score it. Fits are not independent samples, so a hundred of
         them on five worms are worth five numbers.
@@ -305,10 +298,6 @@ class WormScores:
             Which evaluation to compare on.
         metric : str, optional
             Column to compare; by default accuracy, R² or MSE.
-        models : sequence of str, optional
-            Models to compare; by default all.
-        correction : {"holm", None}, default="holm"
-            Correction of the p for the number of models compared with the reference, within each part.
         n_resamples : int, default=10_000
             Bootstrap resamples, and random sign flips where worms are too many for all flips.
         random_state : int, default=0
@@ -323,27 +312,24 @@ class WormScores:
             - ``mean`` over worms; ``mean_low`` and ``mean_high``, its 95 % interval;
             - ``difference``, the mean over worms of model minus reference; ``difference_low`` and ``difference_high``,
               its 95 % interval; ``wins``, the worms on which the model is better;
-            - ``p_sign_flip``, two-sided; ``p_adjusted``, the same after `correction`; ``smallest_p``, below which no
-              result on so many worms can bring ``p_sign_flip``.
+            - ``p_sign_flip``, two-sided; ``p_adjusted``, the same after Holm's correction for the models compared with
+              the reference in a part; ``smallest_p``, below which no result on so many worms can bring ``p_sign_flip``.
 
             What compares with the reference is missing in the row of the reference itself.
 
         Raises
         ------
         ValueError
-            If the evaluation, the metric, the reference or a model are not in the table, there are fewer than two
-            models or worms, a model lacks worms or fits that another one has, a fit scores a worm in several rows, or
-            scores are missing.
+            If the evaluation, the metric or the reference are not in the table, there are fewer than two models or
+            worms, a model lacks worms or fits that another one has, a fit scores a worm in several rows, or scores are
+            missing.
 
         Notes
         -----
         Intervals are percentiles of a bootstrap that draws worms, then fits within each drawn worm. From few worms they
         are too narrow: with normal scores, a nominal 95 % from 5 worms holds the truth about 85 % of the time, from 8
-        worms 89 %, from 20 worms 93 %. Five worms can never bring the sign-flip test below 1/16.
-
-        On unseen worms, the worms also train one another's models and are not independent samples: the sign-flip test
-        then rejects too often (``tests/benchmarks/false_positives.py``). Read a small p as a hint that new worms have
-        to confirm.
+        worms 89 %, from 20 worms 93 %. Unseen worms also train one another's models, so that the sign-flip test rejects
+        too often (``tests/benchmarks/false_positives.py``): a small p is a hint that new worms have to confirm.
 
         References
         ----------
@@ -366,20 +352,13 @@ class WormScores:
         wanted = self.metric if metric is None else metric_of(metric)
         if wanted.name not in self.metrics:
             raise ValueError(f"metric={metric!r} is not among those of the scores: {', '.join(self.metrics)}")
-        absent = [name for name in (*(models or ()), *([reference] if reference else [])) if name not in self.models]
-        if absent:
-            raise ValueError(f"{absent[0]!r} is not among the models of the scores: {', '.join(self.models)}")
         tables = []
         for part, scores in self.parts(evaluation):
-            rows = scores.scored
-            if models is not None:
-                rows = rows[rows["model"].isin([*models, *([reference] if reference else [])])]
             compared = compare_models(
-                rows,
+                scores.scored,
                 reference=reference,
                 evaluation=evaluation,
                 metric=wanted,
-                correction=correction,
                 n_resamples=n_resamples,
                 random_state=random_state,
             )
@@ -441,8 +420,8 @@ def read_scores(path: str | os.PathLike[str]) -> WormScores:
     Parameters
     ----------
     path : str or path-like
-        A folder of :meth:`WormScores.save` or ``skworm reproduce``; the `memory` of a cross-validation, of which the
-        latest run is taken; or a .csv file with the table of scores.
+        A folder of :meth:`WormScores.save` or ``skworm reproduce``, or the `memory` of a cross-validation, of which the
+        latest run is taken.
 
     Returns
     -------
@@ -474,16 +453,22 @@ def read_scores(path: str | os.PathLike[str]) -> WormScores:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; check the path")
-    if path.is_file():
-        return _with_path(path, read_csv(path))
-    if (path / "scores.csv").is_file():
-        scores = _with_path(path / "scores.csv", read_csv(path / "scores.csv"))
+    file = path / "scores.csv"
+    if file.is_file():
+        table = read_csv(file)
         run = read_json(path / "run.json") if (path / "run.json").is_file() else {}
         try:
             record, n_missing = dict(run.get("record", {})), int(run.get("n_missing", 0))
         except (ValueError, TypeError) as error:
             raise _damaged(path / "run.json") from error
-        return replace(scores, confusion=_read_confusion(path / "confusion.csv"), record=record, n_missing=n_missing)
+        confusion = _read_confusion(path / "confusion.csv")
+        try:
+            scores = WormScores(table, confusion, record, n_missing)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+        if table.empty:
+            raise ValueError(f"{file} holds no scores: no fit has finished; repeat the command that made it")
+        return scores
     runs = [run for run in read_runs(path) if len(run.table)]
     if not runs:
         raise ValueError(
@@ -496,32 +481,21 @@ def read_scores(path: str | os.PathLike[str]) -> WormScores:
 def read_runs(memory: str | os.PathLike[str]) -> list[WormScores]:
     """Read the runs that the `memory` of a cross-validation keeps, the latest last.
 
-    Runs whose fits are all part of a later one are left out. Fits without any record of their run are one run.
-
-    Raises
-    ------
-    ValueError
-        If another program wrote a record or a fit.
+    Runs whose fits are all part of a later one are left out.
     """
     store = FitStore(memory)
     runs = []
-    try:
-        for record in store.runs():
-            kept = store.read(record["fits"])
-            rows = [row for digest in record["fits"] for row in kept.get(digest, [])]
-            runs.append(WormScores.from_rows(rows, record, len(record["fits"]) - len(kept)))
-        if not runs and store:
-            runs.append(WormScores.from_rows([row for rows in store.read().values() for row in rows], {}))
-    except (LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{memory} holds files in runs or fits that skworm did not write; delete them") from error
+    for record in store.runs():
+        kept = store.read(record["fits"])
+        rows = [row for digest in record["fits"] for row in kept.get(digest, [])]
+        runs.append(WormScores.from_rows(rows, record, len(record["fits"]) - len(kept)))
     return runs
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:
     """Write a table; training worms as a JSON list, since the name of a worm may hold any character."""
     if "train_worms" in table:
-        texts = {worms: json.dumps(list(worms)) for worms in table["train_worms"].unique()}
-        table = table.assign(train_worms=[texts[worms] for worms in table["train_worms"]])
+        table = table.assign(train_worms=table["train_worms"].map(json.dumps))
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False)
     return path
@@ -529,21 +503,18 @@ def write_csv(path: Path, table: pd.DataFrame) -> Path:
 
 def read_csv(path: Path) -> pd.DataFrame:
     """Read a table of :func:`write_csv`."""
-    if path.suffix != ".csv":
-        raise ValueError(f"{path} is not a .csv file; pass the folder of a run, or its table of scores as a .csv file")
     try:
         # A worm may be called 007, or NA.
-        names = map(str, pd.read_csv(path, nrows=0))
-        missing = {name: ["", "nan", "NaN", "NA"] for name in names if name not in _TEXTS}
-        table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False, na_values=missing)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise ValueError(f"{path} cannot be read as a table: {error}") from error
-    empty = [name for name in (*_TEXTS, *_NUMBERS) if name in table and table[name].isin(["", np.nan]).any()]
-    if empty:
-        raise ValueError(f"{path} is damaged: a row has nothing in the column {empty[0]!r}; write the table anew")
-    if "train_worms" in table:
-        worms = {text: _worms_of_text(text) for text in table["train_worms"].unique()}
-        table["train_worms"] = [worms[text] for text in table["train_worms"]]
+        table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False, na_values=[""])
+        empty = [name for name in _COMPLETE if name in table and table[name].isna().any()]
+        if empty:
+            raise ValueError(f"a row has nothing in the column {empty[0]!r}")
+        if "train_worms" in table:
+            table["train_worms"] = [tuple(json.loads(text)) for text in table["train_worms"]]
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path} cannot be read as a table of skworm: {error}; repeat the command that made it"
+        ) from error
     return table
 
 
@@ -553,24 +524,6 @@ def read_json(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_bytes()))
     except (ValueError, TypeError, RecursionError) as error:
         raise _damaged(path) from error
-
-
-def _worms_of_text(text: str) -> tuple[str, ...]:
-    try:
-        worms = json.loads(text)
-    except ValueError:
-        worms = text
-    return tuple(map(str, worms)) if isinstance(worms, list) else (text,)
-
-
-def _with_path(path: Path, table: pd.DataFrame) -> WormScores:
-    try:
-        scores = WormScores(table)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    if table.empty:
-        raise ValueError(f"{path} holds no scores: no fit has finished; repeat the command that made it")
-    return scores
 
 
 def _read_confusion(path: Path) -> pd.DataFrame | None:

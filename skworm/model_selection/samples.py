@@ -75,13 +75,14 @@ class Samples:
         known = self.training_rows(rows)
         return self.X.iloc[known], _safe_indexing(self.y, known)
 
-    def groups_of_fit(self, estimator: Any, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the animals of what is learned from `rows`, for an estimator that splits them once more."""
-        if self.animal is None:
-            return {}
+    def fit(self, estimator: Any, rows: np.ndarray) -> Any:
+        """Return a clone of an estimator that has learned from the rows; one that splits them is told the animals."""
         from skworm.estimators.calibration import takes_groups
 
-        return {"groups": self.animal[self.training_rows(rows)]} if takes_groups(estimator) else {}
+        groups = {}
+        if self.animal is not None and takes_groups(estimator):
+            groups["groups"] = self.animal[self.training_rows(rows)]
+        return clone(estimator).fit(*self.training_samples(rows), **groups)
 
     def scores(self, rows: np.ndarray, predicted: Any) -> list[dict[str, Any]]:
         """Score the predictions for `rows`: a dictionary or several for each worm, with its name as ``"worm"``."""
@@ -350,17 +351,13 @@ class Clock(BaseEstimator):
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Return what the nearest frames have."""
         worm, frame = _moments(X)
-        parts = []
+        rows, predicted = [], []
         for name in np.unique(worm):
-            own = worm == name
+            rows.append(np.flatnonzero(worm == name))
             asked = [self.worms_[name]] if name in self.worms_ else list(self.worms_.values())
-            answers = np.stack([nearest.predict(frame[own]) for nearest in asked])
-            parts.append((own, _most_frequent(answers) if is_classifier(self.nearest) else answers.mean(axis=0)))
-        shape, kinds = (len(X), *parts[0][1].shape[1:]), [answer.dtype for _, answer in parts]
-        predicted = np.empty(shape, dtype=np.result_type(*kinds))
-        for own, answer in parts:
-            predicted[own] = answer
-        return predicted
+            answers = np.stack([nearest.predict(frame[rows[-1]]) for nearest in asked])
+            predicted.append(_most_frequent(answers) if is_classifier(self.nearest) else answers.mean(axis=0))
+        return np.concatenate(predicted)[np.argsort(np.concatenate(rows))]
 
 
 def _moments(X: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -384,27 +381,21 @@ def _task_of(estimators: Mapping[str, Any], y: Any) -> type[Samples]:
             "cross-validate them in two calls"
         )
     # Those of X do not count: frames around a frame have such columns too.
-    if _has_steps(y):
-        if classifiers:
-            raise TypeError(
-                f"{classifiers[0]!r} is a classifier, and y holds trajectories; pass a trajectory regressor"
-            )
-        return TrajectorySamples
-    values = np.asarray(y)
+    has_steps, values = _has_steps(y), np.asarray(y)
     numeric = np.issubdtype(values.dtype, np.number)
-    if classifiers:
-        if numeric and not np.array_equal(values, np.round(values)):
-            raise TypeError(
-                f"{classifiers[0]!r} is a classifier, and y holds signals; pass the states of make_frames, or a "
-                "regressor"
-            )
-        return StateSamples
+    if classifiers and (has_steps or (numeric and not np.array_equal(values, np.round(values)))):
+        raise TypeError(
+            f"{classifiers[0]!r} is a classifier, and y holds {'trajectories' if has_steps else 'signals'}; pass the "
+            "states of make_frames, or a regressor"
+        )
     if regressors and not numeric:
         raise TypeError(
             f"{regressors[0]!r} is a regressor, and y holds no numbers; pass the signals of make_behavior or the "
             "trajectories of make_trajectories, or a classifier"
         )
-    return BehaviorSamples if numeric else StateSamples
+    if has_steps:
+        return TrajectorySamples
+    return BehaviorSamples if numeric and not classifiers else StateSamples
 
 
 def _has_steps(table: Any) -> bool:
@@ -460,7 +451,7 @@ def _indexed(
     name: str, X: Any, y: Any, groups: Any, most_axes: int, wanted: str
 ) -> tuple[pd.DataFrame, np.ndarray | None]:
     """Return X as a table indexed by worm and frame, if y has such rows, and the animals of which it has recordings."""
-    worm, animal = worm_of_rows(X), worm_of_rows(X, groups)
+    worm, animal = worm_of_rows(X), worm_of_rows(X, groups, "groups")
     worm = animal if worm is None else worm
     if worm is None or animal is None:
         remedy = "pass groups=, or give X" if name == "X" else "give it"

@@ -9,15 +9,13 @@ from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
-from skworm.frames.index import check_frames_differ, check_same_order, frame_of_rows, worm_of_rows
+from skworm.frames.index import check_frames_differ, frame_of_rows, worm_of_rows
 from skworm.parameters import check_choice, check_whole
 
 _TEST_ON = ("unseen_worms", "held_out_windows")
-_MOST_SPLITS = 100_000
 _FOLD_BY = ("shuffled_windows", "contiguous_blocks")
 
 
@@ -145,9 +143,9 @@ class WormGroupKFold(BaseCrossValidator):
         100
         """
         self._check_parameters()
-        names = np.unique(_check_groups(X, groups)).tolist()
-        self._check_worms(names, unseen_needed=self.test_on == "unseen_worms")
-        return comb(len(names), self.n_train_worms) * self.n_splits
+        n_worms = len(np.unique(_worm_of_rows(X, groups)))
+        self._check_worms(n_worms, unseen_needed=self.test_on == "unseen_worms")
+        return comb(n_worms, self.n_train_worms) * self.n_splits
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield training and test rows of every split.
@@ -185,7 +183,8 @@ class WormGroupKFold(BaseCrossValidator):
         [2] [0 1]
         """
         on_unseen = self.test_on == "unseen_worms"
-        for split in self._splits(X, groups, unseen_needed=on_unseen):
+        self.get_n_splits(X, y, groups)
+        for split in self.split_worms(X, y, groups):
             yield split.train, split.unseen if on_unseen else split.held_out
 
     def split_worms(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[WormSplit]:
@@ -212,17 +211,14 @@ class WormGroupKFold(BaseCrossValidator):
         ('b',) 0 [3] [2] [0 1]
         ('b',) 1 [2] [3] [0 1]
         """
-        yield from self._splits(X, groups, unseen_needed=False)
-
-    def _splits(self, X: Any, groups: Any, *, unseen_needed: bool) -> Iterator[WormSplit]:
         self._check_parameters()
-        worm = _check_groups(X, groups, n_rows=X.shape[0] if hasattr(X, "shape") else len(X))
+        worm = _worm_of_rows(X, groups)
         # Several recordings of one animal are one group, and each counts its own frames.
         recording = worm_of_rows(X)
         frame = frame_of_rows(X, worm if recording is None else recording)
         unique_worms, worm_codes = np.unique(worm, return_inverse=True)
         names = unique_worms.tolist()
-        self._check_worms(names, unseen_needed=unseen_needed)
+        self._check_worms(len(names), unseen_needed=False)
         remedy = (
             "its copies could fall on both sides of a split: drop repeated rows, or give each recording a name of its "
             "own and pass groups= of their animals"
@@ -264,16 +260,16 @@ class WormGroupKFold(BaseCrossValidator):
     def _fold_rows(
         self, name: Any, rows: np.ndarray, frame: np.ndarray, window: np.ndarray, held_out_windows: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        if not len(held_out_windows):
-            return rows, rows[:0]
-        held_out = np.isin(window, held_out_windows)
-        train = ~held_out & (_distance_to_windows(frame, held_out_windows, self.window) > self.gap)
-        if not train.any():
+        held_out, windows = np.isin(window, held_out_windows), np.sort(held_out_windows)
+        # A frame is near where a held-out window is among those from `gap` frames before it to `gap` frames after it.
+        first, last = ((frame + shift) // self.window for shift in (-self.gap, self.gap))
+        near = np.searchsorted(windows, first) < np.searchsorted(windows, last, side="right")
+        if near.all():
             raise ValueError(
                 f"gap={self.gap} leaves worm {name!r} no training rows in a fold; lower gap, or use "
                 "fold_by='contiguous_blocks'"
             )
-        return rows[train], rows[held_out]
+        return rows[~near], rows[held_out]
 
     def _check_parameters(self) -> None:
         check_choice(_TEST_ON, test_on=self.test_on)
@@ -283,45 +279,23 @@ class WormGroupKFold(BaseCrossValidator):
         if self.n_splits == 1 and self.test_on == "held_out_windows":
             raise ValueError("n_splits=1 holds no windows out; raise n_splits, or use test_on='unseen_worms'")
 
-    def _check_worms(self, names: list[Any], *, unseen_needed: bool) -> None:
-        if self.n_train_worms > len(names):
+    def _check_worms(self, n_worms: int, *, unseen_needed: bool) -> None:
+        if self.n_train_worms > n_worms:
             raise ValueError(
-                f"n_train_worms={self.n_train_worms}, but groups has {len(names)} worms; lower n_train_worms or add "
-                "worms"
+                f"n_train_worms={self.n_train_worms}, but groups has {n_worms} worms; lower n_train_worms or add worms"
             )
-        if unseen_needed and self.n_train_worms == len(names):
+        if unseen_needed and self.n_train_worms == n_worms:
             raise ValueError(
-                f"n_train_worms={self.n_train_worms} uses all {len(names)} worms, so none is unseen; lower "
+                f"n_train_worms={self.n_train_worms} uses all {n_worms} worms, so none is unseen; lower "
                 "n_train_worms, or use test_on='held_out_windows'"
             )
-        if (n_splits := comb(len(names), self.n_train_worms) * self.n_splits) > _MOST_SPLITS:
-            raise ValueError(
-                f"n_train_worms={self.n_train_worms} of {len(names)} worms in n_splits={self.n_splits} folds make "
-                f"{n_splits:,} splits; bring n_train_worms nearer to 1 or to {len(names) - 1}, or pass fewer worms"
-            )
 
 
-def _check_groups(X: Any, groups: Any, n_rows: int | None = None) -> np.ndarray:
-    check_same_order(X, groups, ("X", "groups"))
-    groups = worm_of_rows(X) if groups is None else groups
-    if groups is None:
+def _worm_of_rows(X: Any, groups: Any) -> np.ndarray:
+    worm = worm_of_rows(groups if X is None else X, groups, "groups")
+    if worm is None:
         raise ValueError(
             "groups is None, and X has no index level 'worm' to split by; pass groups=, an array with the name of the "
             "worm of each row"
         )
-    worm = np.asarray(groups)
-    if worm.ndim != 1 or (n_rows is not None and len(worm) != n_rows):
-        expected = "(n_frames,)" if n_rows is None else f"({n_rows},), as many rows as X"
-        raise ValueError(f"groups has shape {worm.shape}; pass one worm name a row, shape {expected}")
-    missing = np.flatnonzero(pd.isna(worm))
-    if len(missing):
-        raise ValueError(f"groups has no worm at row {missing[0]}; name the worm of every row, or drop the row")
     return worm
-
-
-def _distance_to_windows(frame: np.ndarray, windows: np.ndarray, length: int) -> np.ndarray:
-    first = np.sort(windows).astype(np.int64) * length
-    after = np.searchsorted(first, frame, side="right")
-    since_last = np.where(after > 0, frame - first[after - 1] - (length - 1), np.inf)
-    until_next = np.where(after < len(first), first[np.minimum(after, len(first) - 1)] - frame, np.inf)
-    return np.minimum(np.maximum(since_last, 0), until_next)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
-from sklearn.utils.metadata_routing import process_routing
 
 _MOST_FITS = 320
 
@@ -81,11 +78,6 @@ class FusedGridSearchCV(GridSearchCV):
         network's `random_state` is None, one seed is drawn for the whole search, so that candidates differ by their
         parameters alone.
 
-    Attributes
-    ----------
-    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, multimetric_
-        See ``sklearn.model_selection.GridSearchCV``.
-
     Examples
     --------
     >>> from skworm import MLPStateClassifier, WormGroupKFold
@@ -101,39 +93,25 @@ class FusedGridSearchCV(GridSearchCV):
     """
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> FusedGridSearchCV:
-        """Search the grid.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-        y : array-like of shape (n_samples, ...)
-            Targets.
-        **params
-            `groups` of the samples, and other metadata.
-
-        Returns
-        -------
-        self
-            The fitted search.
-        """
+        """Search the grid; parameters and result as those of ``GridSearchCV.fit``."""
         network = network_of(self.estimator)
         if network is None or set(params) - {"groups"}:
             return super().fit(X, y, **params)
+        from skworm.training.stack import trained_beforehand
+
         X, y = indexable(X, y)
         estimator = clone(self.estimator)
         if getattr(network, "random_state", 0) is None:
             network_of(estimator).random_state = check_random_state(None).randint(np.iinfo(np.int32).max)
+        # An infinite target is told by the error that follows.
+        with np.errstate(invalid="ignore"):
+            cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         # Once, since a splitter may draw other splits when asked again.
-        splits = list(self._splits(X, y, params))
-        search = GridSearchCV(
-            estimator,
-            self.param_grid,
-            **{name: getattr(self, name) for name in ("scoring", "refit", "verbose", "error_score")},
-            cv=splits,
-            return_train_score=self.return_train_score,
-        )
-        with self._trained(estimator, X, y, splits):
+        splits = list(cv.split(X, y, **params))
+        # In this process, where the outcomes are.
+        own = {"estimator": estimator, "cv": splits, "n_jobs": None}
+        search = GridSearchCV(**{**self.get_params(deep=False), **own})
+        with trained_beforehand(self._jobs(estimator, X, y, splits)):
             search.fit(X, y)
         self.__dict__.update({name: value for name, value in vars(search).items() if name.endswith("_")})
         return self
@@ -143,15 +121,7 @@ class FusedGridSearchCV(GridSearchCV):
         tags.input_tags.allow_nan = get_tags(self.estimator).input_tags.allow_nan
         return tags
 
-    def _splits(self, X: Any, y: Any, params: dict[str, Any]) -> Any:
-        # An infinite target is told by the error that follows.
-        with np.errstate(invalid="ignore"):
-            cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        if get_config()["enable_metadata_routing"] and params:
-            params = process_routing(self, "fit", **params).splitter.split
-        return cv.split(X, y, **params)
-
-    def _trained(self, estimator: Any, X: Any, y: Any, splits: list[Any]) -> Any:
+    def _jobs(self, estimator: Any, X: Any, y: Any, splits: list[Any]) -> list[Any]:
         jobs = []
         for parameters in ParameterGrid(self.param_grid):
             for rows, _ in splits:
@@ -161,8 +131,4 @@ class FusedGridSearchCV(GridSearchCV):
                         jobs.append(training_job(model, _safe_indexing(X, rows), _safe_indexing(y, rows)))
                 except Exception:  # the search meets the same error, and `error_score` says what then
                     continue
-        if not jobs:
-            return nullcontext()
-        from skworm.training.stack import trained_beforehand
-
-        return trained_beforehand(jobs)
+        return jobs

@@ -85,13 +85,8 @@ def compare_arms(study: Study, arms: Sequence[Arm], scores: WormScores) -> pd.Da
         part = scores.where(block=arm.block, fold_by=study.settings.fold_by[0])
         for evaluation, own in part.table.groupby("evaluation", sort=False):
             if own["worm"].nunique() > 1 and {arm.name, arm.against} <= set(own["model"]):
-                table = part.compare(
-                    arm.against,
-                    evaluation=str(evaluation),
-                    models=[arm.name],
-                    correction=None,
-                    random_state=study.seed,
-                )
+                pair = part.where(model=[arm.against, arm.name])
+                table = pair.compare(arm.against, evaluation=str(evaluation), random_state=study.seed)
                 rows.append(table[table["model"] == arm.name].assign(block=arm.block))
     if not rows:
         return pd.DataFrame(columns=["block", "model", "evaluation"])
@@ -306,5 +301,5 @@ def parts_of_comparison(compared: pd.DataFrame) -> Iterator[tuple[str, pd.DataFr
     for values, rows in compared.groupby(columns, sort=False) if columns else [((), compared)]:
         part = parts_in_words(dict(zip(columns, values, strict=True)))
         heading = ", ".join(filter(None, [readable(rows["evaluation"].iloc[0]), part]))
-        sentences = describe_comparison(rows.loc[rows["model"] != rows["reference"]].drop(columns=columns))
+        sentences = describe_comparison(rows.drop(columns=columns))
         yield f"{heading[0].upper()}{heading[1:]}", comparison_texts(rows), sentences

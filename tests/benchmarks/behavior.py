@@ -46,7 +46,7 @@ def main():
     summary = scores.summary().drop(columns="signal")
     with pd.option_context("display.width", 200, "display.max_columns", None, "display.float_format", "{:.3f}".format):
         print(summary.sort_values("evaluation", kind="stable").to_string(index=False))
-    print("\n".join(describe_comparison(scores.compare("linear", models=list(models)))))
+    print("\n".join(describe_comparison(scores.where(model=["linear", *models]).compare("linear"))))
 
 
 if __name__ == "__main__":

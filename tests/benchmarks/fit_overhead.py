@@ -19,7 +19,7 @@ from torch import nn
 from skworm import GNNStateClassifier, MLPStateClassifier, VirtualWorms
 from skworm.datasets import load_recordings, make_worms
 from skworm.frames import PAPER_NEURONS, make_frames
-from skworm.frames.index import window_of_rows
+from skworm.frames.index import frame_of_rows
 from skworm.nn import Groups
 from skworm.training.loop import held_out_windows
 
@@ -68,10 +68,10 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     recordings = load_recordings(options.data) if options.data else make_worms(n_worms=1, random_state=0)
-    X, y = make_frames(recordings[:1], neurons=PAPER_NEURONS, missing="drop", states="4")
+    X, y = make_frames(recordings[:1], neurons=PAPER_NEURONS, exclude=["VB01"], states="4")
     values, codes = X.to_numpy(np.float32), np.unique(y, return_inverse=True)[1]
     group = np.zeros(len(y), dtype=int)
-    held_out = held_out_windows(group, window_of_rows(X, group, 8), 0.1, np.random.RandomState(0))
+    held_out = held_out_windows(group, frame_of_rows(X, group) // 8, 0.1, np.random.RandomState(0))
     print(f"{X.shape[0]} frames, {X.shape[1]} columns, {options.epochs} epochs, median of {options.repeats}")
     print(f"{'model':24} {'fit (s)':>8} {'bare loop (s)':>14} {'ratio':>6}")
     for estimator in (MLPStateClassifier, GNNStateClassifier):

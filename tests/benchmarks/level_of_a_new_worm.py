@@ -39,7 +39,7 @@ def main():
     parser.add_argument("--seconds", type=int, nargs="+", default=[30, 60, 120])
     options = parser.parse_args()
     recordings = load_recordings(options.data) if options.data else make_worms(random_state=0)
-    frames, _ = make_frames(recordings, neurons=PAPER_NEURONS, missing="drop", states=None, derivative="backward")
+    frames, _ = make_frames(recordings, neurons=PAPER_NEURONS, exclude=["VB01"], states=None, derivative="backward")
     X, Y = make_trajectories(frames, burn_in=1)
     worm = X.index.get_level_values("worm")
     rows = []

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import permutation_test_score
 
 from skworm import WormGroupKFold
 from skworm.datasets import make_worms
@@ -28,7 +29,7 @@ class NearestMean(ClassifierMixin, BaseEstimator):
     """The state with the nearest mean; without scikit-learn's checks, which take longer than the rest."""
 
     def fit(self, X, y):
-        states = y.to_numpy()
+        states = np.asarray(y)
         self.classes_ = np.array(sorted(set(states)))
         self.means_ = np.stack([X.to_numpy()[states == state].mean(axis=0) for state in self.classes_])
         return self
@@ -41,15 +42,7 @@ def accuracy(estimator, X, y):
     return np.mean(estimator.predict(X) == y.to_numpy())
 
 
-def permuted_frames(X, y, random_state):
-    """Permute the states of each worm frame by frame."""
-    return X, y.groupby(level="worm").transform(lambda states: random_state.permutation(states.to_numpy()))
-
-
-CONTROLS = {
-    "circular shift": {"null": "circular_shift"},
-    "permuted frames": {"null": permuted_frames},
-}
+CONTROLS = ("circular shift", "permuted frames")
 
 
 def p_values(repeat, related, options):
@@ -59,9 +52,18 @@ def p_values(repeat, related, options):
         _, other = make_frames(make_worms(**size, random_state=2 * repeat + 1), states="4", unknown="keep")
         y = pd.Series(other.to_numpy(), index=y.index)
     cv = WormGroupKFold(2, n_train_worms=options.worms - 1, random_state=repeat)
-    common = {"cv": cv, "n_repeats": options.controls, "min_lag": options.min_lag}
-    common |= {"random_state": repeat, "scoring": accuracy}
-    return {name: null_score(NearestMean(), X, y, **common, **CONTROLS[name]).p_value for name in options.only}
+    common = {"cv": cv, "random_state": repeat, "scoring": accuracy}
+    p = {}
+    if "circular shift" in options.only:
+        shifted = null_score(NearestMean(), X, y, n_repeats=options.controls, min_lag=options.min_lag, **common)
+        p["circular shift"] = shifted.p_value
+    if "permuted frames" in options.only:
+        X, y = X[y != "unknown"], y[y != "unknown"]
+        worm = X.index.get_level_values("worm")
+        *_, p["permuted frames"] = permutation_test_score(
+            NearestMean(), X, y, groups=worm, n_permutations=options.controls, **common
+        )
+    return p
 
 
 def main():
@@ -71,7 +73,7 @@ def main():
     parser.add_argument("--worms", type=int, default=2)
     parser.add_argument("--frames", type=int, default=600)
     parser.add_argument("--min-lag", type=int, default=100)
-    parser.add_argument("--only", nargs="+", choices=list(CONTROLS), default=list(CONTROLS))
+    parser.add_argument("--only", nargs="+", choices=CONTROLS, default=CONTROLS)
     parser.add_argument("--first", type=int, default=0, help="number of the first repeat, from which its seeds follow")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()

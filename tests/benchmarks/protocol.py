@@ -94,7 +94,9 @@ def main():
     options.epochs = options.epochs or (200 if options.trajectories else 800)
     recordings = load_recordings(options.data) if options.data else make_worms(3, n_frames=400, random_state=0)
     derivative = "backward" if options.trajectories else "auto"
-    X, y = make_frames(recordings, neurons=PAPER_NEURONS, missing="drop", states=options.states, derivative=derivative)
+    X, y = make_frames(
+        recordings, neurons=PAPER_NEURONS, exclude=["VB01"], states=options.states, derivative=derivative
+    )
     if options.trajectories:
         X, y = make_trajectories(X, horizon=16, burn_in=1)
         models, validate = regressors(options), partial(cross_validate_worms, X=X, y=y, baselines=False)

@@ -61,7 +61,7 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     recordings = load_recordings(options.data) if options.data else make_worms(2, n_frames=1500, random_state=0)
-    frames, states = make_frames(recordings, neurons=PAPER_NEURONS, missing="drop", states=options.states)
+    frames, states = make_frames(recordings, neurons=PAPER_NEURONS, exclude=["VB01"], states=options.states)
     known = (states != "unknown").to_numpy()
     frames, codes = frames[known], np.unique(states[known], return_inverse=True)[1]
     X, worm = frames.to_numpy(), frames.index.get_level_values("worm")
