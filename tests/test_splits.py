@@ -265,6 +265,12 @@ def test_repeated_frames_are_refused():
         list(WormGroupKFold(2).split(X, groups=worms(X)))
 
 
+def test_more_splits_than_anybody_can_wait_for_are_refused():
+    worm = np.repeat(np.arange(20), 40)
+    with pytest.raises(ValueError, match="1,847,560 splits"):
+        next(WormGroupKFold(10, n_train_worms=10).split(worm, groups=worm))
+
+
 def test_get_n_splits_needs_groups():
     with pytest.raises(ValueError, match=r"groups is None.*pass groups="):
         WormGroupKFold().get_n_splits()

@@ -16,6 +16,7 @@ from skworm.frames.index import check_frames_differ, frame_of_rows, worm_of_rows
 from skworm.parameters import check_choice, check_whole
 
 _TEST_ON = ("unseen_worms", "held_out_windows")
+_MOST_SPLITS = 100_000
 _FOLD_BY = ("shuffled_windows", "contiguous_blocks")
 
 
@@ -288,6 +289,11 @@ class WormGroupKFold(BaseCrossValidator):
             raise ValueError(
                 f"n_train_worms={self.n_train_worms} uses all {n_worms} worms, so none is unseen; lower "
                 "n_train_worms, or use test_on='held_out_windows'"
+            )
+        if (n_splits := comb(n_worms, self.n_train_worms) * self.n_splits) > _MOST_SPLITS:
+            raise ValueError(
+                f"n_train_worms={self.n_train_worms} of {n_worms} worms in n_splits={self.n_splits} folds make "
+                f"{n_splits:,} splits; bring n_train_worms nearer to 1 or to {n_worms - 1}, or pass fewer worms"
             )
 
 
