@@ -84,7 +84,7 @@ def test_names_tell_signal_and_frame():
 def test_virtual_worms_share_gain_and_offset_over_the_context():
     X, _ = make_frames(record(), states=None, context=CONTEXT)
     signals, _ = parse_context_feature_names([column.split(":")[1] for column in X.columns[:6]])
-    draws = VirtualWorms().draw(9, X.shape[1], torch.Generator().manual_seed(0), 6, signals)
+    draws = VirtualWorms().draw(9, X.shape[1], torch.Generator().manual_seed(0), signals)
     for name in ("gain", "offset"):
         values = draws.shared[name].unflatten(1, (2, 3, 2))
         assert (values == values[:, :, :1]).all()
@@ -93,8 +93,8 @@ def test_virtual_worms_share_gain_and_offset_over_the_context():
 
 def test_virtual_worms_without_context_are_what_they_were():
     drawn = [
-        VirtualWorms(mixing=0.1).draw(9, 8, torch.Generator().manual_seed(0), 2, signals).shared
-        for signals in (None, ["trace", "derivative"])
+        VirtualWorms(mixing=0.1).draw(9, 8, torch.Generator().manual_seed(0), signals).shared
+        for signals in (range(2), ["trace", "derivative"])
     ]
     torch.testing.assert_close(drawn[0], drawn[1], rtol=0, atol=0)
 

@@ -45,6 +45,7 @@ def test_tables_in_another_order_are_refused():
     for others in (states.rename(index={"simulated-0": "other"}), states.swaplevel().sort_index(ascending=False)):
         with pytest.raises(ValueError, match=r"rows, and are|in another order"):
             classifier.fit(X, others)
+    classifier.fit(X, states)
     assert classifier.score(X, states.swaplevel()) == classifier.score(X, states)
     worms = pd.Series(X.index.get_level_values("worm"), index=X.index)
     with pytest.raises(ValueError, match="X and groups have the same rows in another order"):

@@ -217,7 +217,7 @@ def test_neurons_are_matched_by_name(wrap, frames):
 def test_a_wrapped_model_without_missing_values_says_which_neurons_it_needs(frames):
     X, y = frames
     model = TemperatureScaledClassifier(LogisticRegression()).fit(X, y)
-    with pytest.raises(ValueError, match=r"no neurons \['AIBL'\]"):
+    with pytest.raises(ValueError, match="now missing:\n- AIBL:derivative"):
         model.predict(X.iloc[:, 2:])
 
 
