@@ -85,12 +85,6 @@ def test_curves_show_means_over_worms_and_a_dot_a_worm(scores):
         display.plot(ax=display.axes_[0])
 
 
-def test_curves_can_be_logarithmic(scores):
-    display = ScoreCurveDisplay(scores, xlabel="Temperature", log=True).plot()
-    assert display.axes_[0].get_xscale() == "log"
-    assert [label.get_text() for label in display.axes_[0].get_xticklabels()] == ["1", "2"]
-
-
 def test_long_labels_and_notes_stay_on_the_figure():
     label = "GNN, virtual worms, without AVA"
     results = pd.DataFrame(

@@ -327,10 +327,13 @@ def test_a_rollout_that_diverges_says_so(one_observed):
 def test_virtual_worms_mix_neurons_the_same_in_every_frame():
     import torch
 
-    X = torch.rand(50, 3 * 4)
-    mixed, group = VirtualWorms(gain=0, offset=0, n_groups=2, mixing=0.5)(
-        X, torch.zeros(50, dtype=torch.long), torch.Generator().manual_seed(0), 3, 2
+    X, group, worms = (
+        torch.rand(50, 3 * 4),
+        torch.zeros(50, dtype=torch.long),
+        VirtualWorms(gain=0, offset=0, n_groups=2, mixing=0.5),
     )
+    draws = worms.draw(50, 4, torch.Generator().manual_seed(0), range(2))
+    mixed, group = worms.apply(X, group, **draws.by_sample, **draws.shared)
     for worm in group.unique():
         # Rows are (sample, frame, node feature), columns neurons.
         before, after = (part[group == worm].view(-1, 3, 2, 2).transpose(2, 3).reshape(-1, 2) for part in (X, mixed))

@@ -14,8 +14,8 @@ import numpy as np
 
 from skworm.datasets.conventions import check_expansion
 
-# Bytes that an array costs beside its values.
-_SMALLEST_COST = 128
+# What an array costs beside its values, in bytes: it takes as long to read as a kilobyte.
+_SMALLEST_COST = 1024
 # A text may be as long as the file, so few are read at a time.
 _TEXTS_AT_ONCE = 30
 # How many times as long as before a text of zlib becomes, at the most.

@@ -59,7 +59,6 @@ def curve_figure(arms: Sequence[Arm], scores: WormScores) -> Any:
     }
     return ScoreCurveDisplay.from_results(
         scores.table,
-        x="n_train_worms",
         panels=panels,
         models={arm.name: arm.label for arm in arms},
         xlabel="Training worms (number)",

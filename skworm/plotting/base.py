@@ -133,8 +133,6 @@ _SHARED = {
 models : mapping of str to str, optional
     Label of each model, in the order of the legend, which also sets the colours; by default all models.""",
     "curve": """\
-log : bool, default=False
-    Whether the horizontal axis is logarithmic.
 reference : mapping of (panel, model, x) to float, optional
     Published scores, in the unit of the models' scores.
 reference_label : str, default="published"

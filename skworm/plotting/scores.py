@@ -205,7 +205,6 @@ class ScoreCurveDisplay(ResultsDisplay, kw_only=True):
 
     xlabel: str
     ylabel: str = "Accuracy (%)"
-    log: bool = False
 
     _x: ClassVar[str | None] = _TRAIN_WORMS
     _unit: ClassVar[float] = 100
@@ -233,8 +232,6 @@ class ScoreCurveDisplay(ResultsDisplay, kw_only=True):
         self._add_legend(handles, title=self._legend_title)
 
     def _draw_panel(self, axes: Axes, panel: str, rows: pd.DataFrame, models: Mapping[str, str]) -> None:
-        if self.log:
-            axes.set_xscale("log")
         for place, model in enumerate(models):
             by_worm = self._unit * rows[rows["model"] == model].groupby(["x", "worm"])["score"].mean()
             if len(by_worm):
@@ -259,8 +256,7 @@ class ScoreCurveDisplay(ResultsDisplay, kw_only=True):
 
         # Models are drawn beside each other, so that their bars can be told apart.
         def beside(x: Any) -> Any:
-            x = np.asarray(x, dtype=float)
-            return x * (1 + _SPREAD_OF_MODELS * offset) if self.log else x + 1.6 * _SPREAD_OF_MODELS * offset * step
+            return np.asarray(x, dtype=float) + 1.6 * _SPREAD_OF_MODELS * offset * step
 
         color, linestyle = base.style_of_model(key[1], models)
         means, spreads = by_worm.groupby(level="x").mean(), by_worm.groupby(level="x").std()
