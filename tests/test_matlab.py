@@ -419,5 +419,5 @@ def test_cells_that_are_not_there_take_no_memory(tmp_path):
     content = path.read_bytes()
     shape = (3).to_bytes(4, "little") + (1).to_bytes(4, "little")
     path.write_bytes(content.replace(shape, (2**31 - 1).to_bytes(4, "little") + shape[4:]))
-    with pytest.raises(ValueError, match=r"a\.mat: .*declares 2147483647 items"):
+    with pytest.raises(ValueError, match=r"a\.mat: .*not what it declares"):
         load_recordings(path)

@@ -38,10 +38,12 @@ _ALL_FIELDS = frozenset([_STIMULUS, *(name for names in _FIELDS.values() for nam
 _FOUR_STATES = ["reversal", "forward", "quiescence", "turn"]
 # Recordings with a stimulus, WT_Stim of Kato et al. 2015, number these states and do not name them.
 _STATES_WITH_STIMULUS = ["forward", "reverse", "sustained_reverse", "turn"]
-# In files of version 5: types of elements, classes of arrays, and where an array has its flags and its shape.
-_MATRIX, _COMPRESSED = 14, 15
-_SPARSE, _OPAQUE = 5, 17
-_FLAGS, _SHAPE = 8, 24
+# In files of version 5: types of elements, and classes of arrays.
+_TYPES = (*range(1, 8), 9, *range(12, 19))
+_INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED, _UTF8 = 1, 5, 6, 14, 15, 16
+_CONTAINERS, _SPARSE, _OPAQUE = (1, 2, 3, 16), 5, 17
+_COMPLEX = 0x0800
+_MOST_DIMENSIONS = 32
 
 
 def read_matlab(path: Path, *, dataset: str) -> list[Recording]:
@@ -332,35 +334,54 @@ def _check_version_5(content: bytes) -> None:
             "this is not a MATLAB file of version 5 or 7.3, or a truncated one; copy it again, or save it in MATLAB "
             "with the option -v7.3"
         )
-    _check_elements(memoryview(content)[128:], order, check_expansion(0, len(content)))
-
-
-def _check_elements(data: memoryview, order: str, left: int) -> int:
-    """Return how many of the bytes that variables may unpack to are left after some elements.
-
-    scipy unpacks a variable whole, and makes room for as many cells as an array declares. The codes are those of The
-    MathWorks, "MAT-File Format".
-    """
-    place = 0
-    while place + 8 <= len(data):
-        kind, size = struct.unpack_from(f"{order}II", data, place)
-        start, place = place + 8, place + 8
-        # The content of a small element is part of its header.
-        if kind >> 16:
-            continue
-        content = data[start : start + size]
-        # All but the compressed elements are filled up to multiples of 8 bytes.
-        place += size if kind == _COMPRESSED else -(-size // 8) * 8
+    left = check_expansion(0, len(content))
+    for kind, data in _elements(memoryview(content)[128:], order):
         if kind == _COMPRESSED:
-            content = memoryview(zlib.decompressobj().decompress(content, left + 1))
-            left -= len(content)
+            data = memoryview(zlib.decompressobj().decompress(data, left + 1))
+            left -= len(data)
             if left < 0:
                 raise ValueError("it unpacks to far more than recordings do; save it in MATLAB with the option -v6")
-            left = _check_elements(content, order, left)
-        elif kind == _MATRIX and len(content) > _SHAPE:
-            array_class, n_bytes = (struct.unpack_from(f"{order}I", content, at)[0] for at in (_FLAGS, _SHAPE - 4))
-            n_items = math.prod(struct.unpack_from(f"{order}{n_bytes // 4}i", content, _SHAPE))
-            if array_class & 0xFF not in (_SPARSE, _OPAQUE) and n_items > size:
-                raise ValueError(f"an array of {size} bytes declares {n_items} items; copy the damaged file again")
-            left = _check_elements(content, order, left)
-    return left
+            ((kind, data),) = _elements(data, order) or [(0, data)]
+        if kind == _MATRIX:
+            _check_array(data, order)
+
+
+def _elements(data: memoryview, order: str) -> list[tuple[int, memoryview]]:
+    """Return the elements that follow each other, each its type and content; codes are of "MAT-File Format"."""
+    place, elements = 0, []
+    while place + 8 <= len(data):
+        kind, size = struct.unpack_from(f"{order}II", data, place)
+        start = place + 8
+        # The content of a small element is part of its header.
+        if kind >> 16:
+            kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
+        if kind not in _TYPES or start + size > len(data):
+            raise ValueError(f"it is truncated or damaged: an element has type {kind} and {size} bytes; copy it again")
+        # All but the compressed elements are filled up to multiples of 8 bytes.
+        place = start + size if kind == _COMPRESSED else -(-(start + size) // 8) * 8
+        elements.append((kind, data[start : start + size]))
+    return elements
+
+
+def _check_array(data: memoryview, order: str) -> None:
+    """Raise ValueError where an array is not what it declares: scipy makes room for it, and dies of a wrong type."""
+    elements = _elements(data, order)
+    kinds = [kind for kind, _ in elements]
+    # An empty cell is an array of nothing, and an object, which is not read, has no shape.
+    flags = struct.unpack_from(f"{order}I", elements[0][1])[0] if elements else _OPAQUE
+    array_class = flags & 0xFF
+    if array_class == _OPAQUE:
+        return
+    is_whole = kinds[:3] in ([_UINT32, _INT32, _INT8], [_UINT32, _INT32, _UTF8]) and len(elements[0][1]) == 8
+    is_whole = is_whole and len(elements[1][1]) % 4 == 0
+    shape = np.frombuffer(elements[1][1], f"{order}i4").tolist() if is_whole else []
+    is_whole = 2 <= len(shape) <= _MOST_DIMENSIONS and min(shape) >= 0
+    is_whole = is_whole and (array_class == _SPARSE or math.prod(shape) <= len(data))
+    if array_class not in _CONTAINERS:
+        n_parts = (3 if array_class == _SPARSE else 1) + bool(flags & _COMPLEX)
+        is_whole = is_whole and len(elements) == 3 + n_parts and _MATRIX not in kinds
+    if not is_whole:
+        raise ValueError("it is damaged: an array is not what it declares to be; copy it again")
+    for kind, item in elements[3:]:
+        if kind == _MATRIX:
+            _check_array(item, order)
