@@ -227,7 +227,7 @@ def text(content: str):
         ("a.npz", savez(labels=[0, 2, 0], state_names=["fwd", "slow"]), "state 2 at frame 1 .*count from 0"),
         ("a.npz", savez(labels=[0, -1, 0], state_names=["fwd", "slow"]), "state -1 at frame 1 .*count from 0"),
         ("a.npz", savez(labels=[0.0, 1, 0], state_names=["fwd", "slow"]), "'labels' are float64; write whole"),
-        ("a.csv", text(""), "file is empty; give a header row"),
+        ("a.csv", text(""), "file is empty, or its first line is; give a header row"),
         ("a.csv", text("AVAL,RID\n0.1,0.2\n0.1"), "line 3 has 1 cells, the header of 'AVAL' has 2.*export"),
         ("a.csv", text("AVAL\n0.1\n\n0.2\n"), "line 4 .*a blank line goes before it.*export"),
         ("a.csv", text("AVAL,AVAL\n0.1,0.2\n"), r"columns \['AVAL'\] repeat; give each neuron one column"),

@@ -275,3 +275,15 @@ def test_worms_of_different_rates_are_warned_of():
     with pytest.warns(UserWarning, match=r"slow.*2\.9.*fast.*10.*resample_to"):
         make_frames([slow, fast], states=None)
     make_frames([slow, fast], states=None, resample_to=2.9)
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ({"State": np.arange(N_FRAMES) % 2, "STATE": np.arange(N_FRAMES) % 2}, r"\['State', 'STATE'\] all hold states"),
+        ({"Unnamed: 0": np.arange(N_FRAMES)}, "'Unnamed: 0' has no name of its own; name it, or delete it"),
+    ],
+)
+def test_second_states_and_a_saved_index_are_no_traces(columns, problem):
+    with pytest.raises(ValueError, match=problem):
+        as_recording(table(**columns), worm="a")

@@ -65,6 +65,8 @@ def _recording(
     table: pd.DataFrame, columns: Mapping[str, str], fps: float | None, worm: str, dataset: str, source: str
 ) -> Recording:
     given = _renamed(_with_time(table, columns), columns)
+    if unnamed := [name for name in given.columns if re.fullmatch(r"Unnamed: \d+", name)]:
+        raise ValueError(f"the column {unnamed[0]!r} has no name of its own; name it, or delete it if it counts frames")
     table = _with_roles(given)
     behavior = [name for name in table.columns if name.startswith(_BEHAVIOR_PREFIX)]
     neurons = [name for name in table.columns if name not in (_TIME, _STATE, *behavior)]
@@ -108,6 +110,8 @@ def _with_roles(table: pd.DataFrame) -> pd.DataFrame:
     """
     for role, wanted in ((_TIME, _TIMES), (_STATE, (_STATE,))):
         found = [name for word in wanted for name in table.columns if _word(name) == word]
+        if len(found) > 1 and role == _STATE:
+            raise ValueError(f"the columns {found} all hold states; leave one, and call others behavior:...")
         if found and role not in found:
             table = table.rename(columns={found[0]: role})
     flags = [name for name in table.columns if _is_flag(table[name], name)]
@@ -219,7 +223,7 @@ def _checked(rows: Iterable[list[Any]]) -> Iterator[list[Any]]:
     rows = iter(rows)
     header = [str(name).strip() for name in next(rows, [])]
     if not header:
-        raise ValueError("the file is empty; give a header row and one row a frame")
+        raise ValueError("the file is empty, or its first line is; give a header row and one row a frame")
     if "" in header:
         raise ValueError(
             f"column {header.index('') + 1} has no name; name it, or write the table without an index "
