@@ -161,16 +161,32 @@ def test_references_to_references_to_references_are_refused(tmp_path):
         load_recordings(path)
 
 
+def test_groups_that_lead_to_each_other_in_many_ways_are_refused(tmp_path):
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        group = file.create_group("0")
+        for number in range(1, 40):
+            above = file.create_group(f"{number}")
+            above["a"] = above["b"] = group
+            group = above
+        file["traces"] = group
+    with pytest.raises(ValueError, match=r"a\.mat: .*more than the file holds"):
+        load_recordings(tmp_path)
+
+
 @pytest.mark.parametrize(
     "change",
     [
         lambda file, _: file.create_virtual_dataset("a", virtual(file)),
         lambda file, other: file.create_dataset("a", (2,), float, external=[(other, 0, 16)]),
+        lambda file, other: file.update({"a": h5py.ExternalLink(other, "/a")}),
     ],
 )
 def test_hdf5_that_keeps_values_elsewhere_is_refused(change, tmp_path):
+    other = str(tmp_path / "other")
+    with h5py.File(other, "w") as file:
+        file["a"] = [1.0, 2.0]
     with h5py.File(tmp_path / "a.h5", "w", libver="latest") as file:
-        change(file, str(tmp_path / "other"))
+        change(file, other)
     with pytest.raises(ValueError, match="keeps its values in other files"):
         read_hdf5(tmp_path / "a.h5")
 

@@ -22,6 +22,7 @@ _TEXTS_AT_ONCE = 30
 _MOST_OF_ZLIB = 1032
 
 _left: ContextVar[int] = ContextVar("bytes that may still be read from the open file")
+_opened: ContextVar[str] = ContextVar("name of the open file")
 
 
 @contextmanager
@@ -32,11 +33,12 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     if not h5py.is_hdf5(path):
         raise ValueError("this is not an HDF5 file, or a truncated one; download it again")
     with h5py.File(path, "r") as file:
-        token = _left.set(check_expansion(0, path.stat().st_size))
+        tokens = _left.set(check_expansion(0, path.stat().st_size)), _opened.set(file.filename)
         try:
             yield file
         finally:
-            _left.reset(token)
+            _left.reset(tokens[0])
+            _opened.reset(tokens[1])
 
 
 def read_dataset(node: Any) -> np.ndarray:
@@ -45,10 +47,10 @@ def read_dataset(node: Any) -> np.ndarray:
 
     if not isinstance(node, h5py.Dataset) or node.shape is None:
         raise ValueError(f"{node.name} holds no values; write them")
-    if node.external or node.is_virtual:
+    if node.external or node.is_virtual or node.file.filename != _opened.get():
         # Where the other file is absent, the values would be zeros.
         raise ValueError(f"{node.name} keeps its values in other files; copy them into this one")
-    _spend(node, max(node.nbytes, _SMALLEST_COST))
+    spend(node, max(node.nbytes, _SMALLEST_COST))
     if node.chunks:
         _check_chunks(node)
     if not node.dtype.hasobject or node.ndim == 0 or len(node) == 0:
@@ -56,15 +58,17 @@ def read_dataset(node: Any) -> np.ndarray:
     parts = []
     for start in range(0, len(node), _TEXTS_AT_ONCE):
         part = np.asarray(node[start : start + _TEXTS_AT_ONCE])
-        _spend(node, sum(len(text) for text in part.flat if isinstance(text, bytes | str | np.ndarray)))
+        spend(node, sum(len(text) for text in part.flat if isinstance(text, bytes | str | np.ndarray)))
         parts.append(part)
     return np.concatenate(parts)
 
 
-def _spend(node: Any, n_bytes: int) -> None:
+def spend(node: Any, n_bytes: int = _SMALLEST_COST) -> None:
+    """Raise ValueError where, with a node, more is read than the open file is likely to hold."""
     left = _left.get() - n_bytes
     if left < 0:
-        raise ValueError(f"{node.name} declares the shape {node.shape}, more than the file holds; download it again")
+        shape = f"declares the shape {node.shape}" if hasattr(node, "shape") else "leads to values"
+        raise ValueError(f"{node.name} {shape}, more than the file holds; download it again")
     _left.set(left)
 
 

@@ -20,7 +20,7 @@ from skworm.datasets.conventions import (
     states_of_flags,
     translate_states,
 )
-from skworm.datasets.hdf5 import open_hdf5, read_dataset, text_of
+from skworm.datasets.hdf5 import open_hdf5, read_dataset, spend, text_of
 from skworm.recording import STATES, Recording
 
 _FIELDS = {
@@ -276,6 +276,7 @@ def _hdf5_value(node: Any) -> Any:
     import h5py
 
     if isinstance(node, h5py.Group):
+        spend(node)
         return {name: _hdf5_value(child) for name, child in node.items()}
     matlab_class = text_of(node.attrs.get("MATLAB_class", ""))
     if matlab_class == "string":
