@@ -74,7 +74,10 @@ def report_run(folder: Path, out: Path) -> Path:
         found = "is a file" if folder.exists() else "does not exist"
         raise FileNotFoundError(f"{folder} {found}; pass the folder that a run wrote its results to")
     if (folder / "settings.json").is_file():
-        raise ValueError(f"{folder} holds an experiment of skworm reproduce, whose page is report.html there")
+        raise ValueError(
+            f"{folder} holds an experiment of skworm reproduce, whose page is report.html there, or index.html in the "
+            "folder above if it is of skworm reproduce all"
+        )
     if (folder / "scores.csv").is_file():
         runs = [read_scores(folder)]
     else:
