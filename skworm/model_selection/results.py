@@ -482,6 +482,11 @@ def read_runs(memory: str | os.PathLike[str]) -> list[WormScores]:
     """Read the runs that the `memory` of a cross-validation keeps, the latest last.
 
     Runs whose fits are all part of a later one are left out.
+
+    Raises
+    ------
+    ValueError
+        If there are fits, and no whole record of a run.
     """
     store = FitStore(memory)
     runs = []
@@ -489,6 +494,10 @@ def read_runs(memory: str | os.PathLike[str]) -> list[WormScores]:
         kept = store.read(record["fits"])
         rows = [row for digest in record["fits"] for row in kept.get(digest, [])]
         runs.append(WormScores.from_rows(rows, record, len(record["fits"]) - len(kept)))
+    if not runs and store:
+        raise ValueError(
+            f"{memory} keeps fits, but no whole record of a run; make the same call again, which keeps them"
+        )
     return runs
 
 
