@@ -139,8 +139,9 @@ class NeuralEstimator(DocumentedEstimator):
         Trained net. ``net_.history`` holds every epoch's losses; ``net_.save_params`` and ``net_.load_params`` write
         and read weights; with weights other than those of `fit` a graph network warns, and infers graphs from the rows
         that it predicts. ``net_.predict`` and ``net_.forward`` take an array or DataFrame of rows as those of one worm,
-        its columns in the order of training whatever their names, and return what the loss takes: signals in standard
-        deviations from their mean, trajectories less the level of the worm (``level_`` or ``levels_``).
+        its columns in the order of training whatever their names, and return probabilities of states (`forward`: what
+        the softmax takes), signals in standard deviations from their mean, or trajectories less the level of the worm
+        (``level_`` or ``levels_``).
     n_iter_ : int
         Epochs in the history of ``net_``.
     best_epoch_ : int
@@ -346,6 +347,7 @@ class GraphEstimator(NeuralEstimator):
     messages: Annotated[str, StrOptions(set(MESSAGES))] | Messages | Convolution = "weighted"
 
     _words: ClassVar[dict[str, str]] = {
+        "infer_graphs X": "array-like of shape (n_rows, n_features)\n    Rows as `predict` takes them.",
         "group": """\
 array-like of shape (n_rows,), optional
     Group of each row; by default its worm, or one group, 0, where rows name no worm.""",
