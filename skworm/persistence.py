@@ -459,7 +459,7 @@ class _Decoder(dict[str, np.ndarray]):
             # Their tree is built again from the frames; kept, it would be an opaque blob.
             made.fit(learned.pop("frames"), learned.pop("states"))
         for attribute, value in learned.items():
-            if hasattr(kind, attribute) or attribute in parameters or attribute[:2] == "__":
+            if hasattr(kind, attribute) or attribute in signature(kind).parameters or attribute[:2] == "__":
                 raise ValueError(f"{name} learns no {attribute!r}")
             setattr(made, attribute, value)
         _check(made, fitted)
