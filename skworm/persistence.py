@@ -69,7 +69,7 @@ _TOLERANCES = 1e-4, 1e-6
 # A file is refused before it takes more memory or time than any model needs.
 _MOST_TEXT, _MOST_ARRAYS, _MOST_OBJECTS = 2**23, 10_000, 1000
 _MOST_NUMBERS, _MOST_COST, _COST_OF_A_LAYER = 2**24, 2**30, 2**17
-_MOST = {"n_features_in_": 100_000, "neurons_": 1000, "horizon_": 1000}
+_MOST = {"n_features_in_": 100_000, "neurons_": 1000, "burn_in_": 1000, "horizon_": 1000}
 _MOST |= dict.fromkeys(("classes_", "n_layers", "n_steps", "n_heads"), 100)
 
 # Axes of what classes learn: an attribute that is the size or has it as its length, or a word for any size.
@@ -522,18 +522,19 @@ def _check(model: Any, fitted: bool = True) -> None:
 def _check_cost(model: NeuralEstimator) -> None:
     """Refuse a network of few weights that would fill memory with each pair of neurons, or take steps for minutes."""
     n_neurons = len(model.neurons_)
-    parts = [model, *(part for part in model.get_params(deep=False).values() if isinstance(part, ParameterObject))]
-    widths = [getattr(part, "n_hidden", 1) * getattr(part, "n_heads", 1) for part in parts]
-    n_numbers = n_neurons * max(*widths, model.n_features_in_ // n_neurons)
+    parts = [part for part in model.get_params(deep=False).values() if isinstance(part, ParameterObject)]
+    width = max(model.n_hidden, model.n_features_in_ // n_neurons)
     if isinstance(model, GraphEstimator):
-        n_numbers *= n_neurons
+        # The graph and the messages have features of every pair of neurons, the readout of neurons alone.
+        of_pairs = [getattr(part, "n_hidden", 1) * getattr(part, "n_heads", 1) for part in parts]
+        width = max(width, n_neurons * max(skworm.InferredGraph.n_hidden, *of_pairs, 1))
     n_layers = sum(getattr(part, name, 0) for part in parts for name in ("n_layers", "n_steps")) + 1
     n_frames = getattr(model, "burn_in_", 0) + getattr(model, "horizon_", 1)
-    cost = n_frames * n_layers * (_COST_OF_A_LAYER + _PROBE_ROWS * n_numbers)
-    if n_numbers > _MOST_NUMBERS or cost > _MOST_COST:
+    cost = n_frames * n_layers * (_COST_OF_A_LAYER + _PROBE_ROWS * n_neurons * width)
+    if n_neurons * width > _MOST_NUMBERS or cost > _MOST_COST:
         raise ValueError(
-            f"{n_frames} frames of {n_neurons} neurons, {max(widths)} hidden features and {n_layers} layers take more "
-            "memory or time than a model needs"
+            f"{n_frames} frames of {n_neurons} neurons with {width} features and {n_layers} layers take more memory or "
+            "time than a model file may; take fewer neurons, features or frames, or pickle the model instead"
         )
 
 

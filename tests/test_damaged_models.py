@@ -148,8 +148,9 @@ def break_states(document, arrays):
         (GNN, set_parameter("random_state", {"type": "builtins.eval", "value": "1"}), "builtins.eval"),
         (GNN, change_weight, "the model answers otherwise"),
         (LINEAR, set_learned("horizon_", 10**12), "horizon_"),
-        (LINEAR, set_learned("burn_in_", 10**12), "Error"),
-        (LINEAR, set_learned("burn_in_", "2"), "Error"),
+        (LINEAR, set_learned("burn_in_", 10**12), "burn_in_"),
+        (LINEAR, set_learned("burn_in_", "2"), "burn_in_"),
+        (LINEAR, set_learned("burn_in_", -1), "burn_in_"),
         (TEMPERATURE, set_learned("temperature_", 0.0), "not finite"),
         (TEMPERATURE, set_learned("temperature_", "1"), "TypeError"),
         (TEMPERATURE, set_learned("temperature_", 3.0), "the model answers otherwise"),
@@ -283,6 +284,29 @@ def test_few_weights_that_would_fill_memory_are_refused(messages, tmp_path, monk
         skworm.save(model, tmp_path / "a.skworm")
     with pytest.raises(ValueError, match="more memory or time"):
         skworm.load(tmp_path / "a.skworm")
+
+
+def test_a_forecaster_of_all_neurons_is_saved(tmp_path):
+    frames = np.random.default_rng(0).random((4, 9 * 302))
+    model = skworm.GNNTrajectoryRegressor(max_epochs=1, device="cpu", validation_fraction=0)
+    model.fit(frames[:, :302], frames[:, 302:])
+    assert skworm.save(model, tmp_path / "a.skworm").exists()
+
+
+def test_what_is_no_parameter_of_a_file_is_not_learned_either(tmp_path):
+    steps = make_pipeline(WormMinMaxScaler(), KNeighborsClassifier(1)).fit(np.eye(4), np.arange(4) % 2)
+    whole = skworm.save(steps, tmp_path / "a.skworm")
+
+    def pickles(document, arrays):
+        del document["model"]["parameters"]["memory"]
+        document["model"]["learned"] = {"memory": str(tmp_path)}
+
+    def threads(document, arrays):
+        document["model"]["parameters"]["steps"][1]["items"][1]["learned"]["n_jobs"] = 3000
+
+    for change, name in ((pickles, "memory"), (threads, "n_jobs")):
+        with pytest.raises(ValueError, match=f"learns no '{name}'"):
+            skworm.load(rewrite(whole, change, tmp_path))
 
 
 def test_neighbors_by_covariance_are_refused(tmp_path):
