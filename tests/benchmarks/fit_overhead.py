@@ -40,7 +40,8 @@ def bare_loop(module, X, y, held_out, epochs, augmentation):
         optimizer.zero_grad()
         frames = (X_train, group)
         if augmentation is not None:
-            frames, virtual = augmentation(X_train, group.index, generator)
+            draws = augmentation.draw(len(X_train), X_train.shape[1], generator, range(2))
+            frames, virtual = augmentation.apply(X_train, group.index, **draws.by_sample, **draws.shared)
             frames = frames, Groups(virtual, augmentation.n_groups, complete=True)
         nn.functional.cross_entropy(module(*frames), y_train).backward()
         optimizer.step()

@@ -16,10 +16,11 @@ import resource
 import time
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
-from skworm import GNNTrajectoryRegressor
+from skworm import GNNTrajectoryRegressor, InferredGraph
 from skworm.nn import Groups
 from skworm.training.process import one_thread
 
@@ -50,8 +51,7 @@ def measure(kind, n_samples, n_neurons, n_hidden, n_epochs, answers):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     model = GNNTrajectoryRegressor(
         n_hidden=n_hidden,
-        n_hidden_edges=n_hidden,
-        n_node_features=_NODE_FEATURES,
+        graph=InferredGraph(n_hidden=n_hidden),
         augmentation=None,
         validation_fraction=0,
         random_state=0,
@@ -59,7 +59,8 @@ def measure(kind, n_samples, n_neurons, n_hidden, n_epochs, answers):
         max_epochs=1,
     )
     X, Y = trajectories(n_samples, n_neurons)
-    module = model.fit(X[:2], Y[:2]).net_.module_.float().train()
+    names = [f"N{neuron}:{feature}@0" for neuron in range(n_neurons) for feature in ("trace", "derivative")]
+    module = model.fit(pd.DataFrame(X[:2], columns=names), Y[:2]).net_.module_.float().train()
     with one_thread():
         X, Y, group = torch.tensor(X), torch.tensor(Y), Groups.one(n_samples)
         optimizer = torch.optim.Adam(module.parameters())
