@@ -91,6 +91,8 @@ _SHAPES: Mapping[Any, Mapping[str, str]] = {
     (StandardScaler, MinMaxScaler): {"mean_ min_ scale_": "n_features_in_"},
     WormMinMaxScaler: {"range_ worm_ranges_": "2 n_features_in_"},
 }
+# Of columns without any value, and of neurons that were never there together.
+_MAY_BE_NAN = ("fill_", "graph_", "graphs_", "mean_", "min_", "scale_", "range_", "worm_ranges_")
 
 
 def save(
@@ -512,6 +514,9 @@ def _check(model: Any, fitted: bool = True) -> None:
                 sizes.setdefault(axis, size if isinstance(size, int) else len(size))
             if shape != tuple(sizes.get(axis) for axis in axes.split()):
                 raise ValueError(f"{name} of {called} has the shape {shape}, which does not fit ({axes})")
+            is_number = np.asarray(array).dtype.kind in "fc" and name not in _MAY_BE_NAN
+            if is_number and not np.isfinite(array).all():
+                raise ValueError(f"{name} of {called} is not finite")
     if isinstance(model, skworm.AsymmetricDiffusionMap) and model.n_neighbors * len(model._points) > _MOST_NUMBERS:
         raise ValueError(f"n_neighbors={model.n_neighbors} of {len(model._points)} points take long to find")
     inner = getattr(model, "svc_", getattr(model, "estimator_", model))

@@ -88,6 +88,11 @@ def break_support(document, arrays):
     arrays[document["model"]["learned"]["svc_"]["learned"]["dual_coef_"]["name"]][:] = np.inf
 
 
+def break_level(document, arrays):
+    (_, level), *_ = document["model"]["learned"]["levels_"]["items"]
+    arrays[level["name"]][0] = np.nan
+
+
 def break_weights(document, arrays):
     weights = dict(document["model"]["network"]["items"])["weights"]["items"]
     arrays[next(part["name"] for name, part in weights if name.startswith("readout"))][:] = np.nan
@@ -144,6 +149,7 @@ def break_states(document, arrays):
         (GNN, set_part("messages", "Messages", residual=False), "the model answers otherwise"),
         (GNN, set_part("messages", "Messages", residual="no"), "residual"),
         (GNN, break_weights, "not finite"),
+        (LINEAR, break_level, "levels_ of LinearTrajectoryRegressor is not finite"),
         (GNN, set_parameter("augmentation", {"class": "VirtualWorms", "parameters": {"gain": -1}}), "gain"),
         (GNN, set_parameter("random_state", {"type": "builtins.eval", "value": "1"}), "builtins.eval"),
         (GNN, change_weight, "the model answers otherwise"),
