@@ -3,6 +3,7 @@
 set -uo pipefail
 device=${DEVICE:-cuda} epochs=${EPOCHS:-800} folds=${FOLDS:-10} python=${PYTHON:-python3}
 OUT=${OUT:-$(mktemp -d)}
+mkdir -p "$OUT"
 if [ "$device" = cuda ]; then
   site=$(mktemp -d)
   "$python" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade --target "$site" \
