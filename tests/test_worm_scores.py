@@ -154,7 +154,7 @@ def test_paths_without_scores_are_refused(tmp_path):
 
 def test_fits_whose_run_has_lost_its_record_are_told(tmp_path):
     FitStore(tmp_path).write("0a", [{**table_of().iloc[0].to_dict(), "train_worms": ["a"], "fold": 0}])
-    with pytest.raises(ValueError, match="keeps fits, but no whole record of a run; make the same call again"):
+    with pytest.raises(ValueError, match="keeps fits, but no complete record of a run; make the same call again"):
         read_scores(tmp_path)
 
 

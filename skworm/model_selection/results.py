@@ -486,7 +486,7 @@ def read_runs(memory: str | os.PathLike[str]) -> list[WormScores]:
     Raises
     ------
     ValueError
-        If there are fits, and no whole record of a run.
+        If there are fits, and no complete record of a run.
     """
     store = FitStore(memory)
     runs = []
@@ -496,7 +496,7 @@ def read_runs(memory: str | os.PathLike[str]) -> list[WormScores]:
         runs.append(WormScores.from_rows(rows, record, len(record["fits"]) - len(kept)))
     if not runs and store:
         raise ValueError(
-            f"{memory} keeps fits, but no whole record of a run; make the same call again, which keeps them"
+            f"{memory} keeps fits, but no complete record of a run; make the same call again, which keeps them"
         )
     return runs
 

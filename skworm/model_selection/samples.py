@@ -331,7 +331,7 @@ def make_samples(
 
 
 class Clock(BaseEstimator):
-    """Give a frame what the frame of the nearest number has, of the same worm.
+    """Predict for a frame what the frame of the nearest number has, of the same worm.
 
     For a worm that was not in training it asks each training worm, and takes the most frequent answer or the mean.
     """

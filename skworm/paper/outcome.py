@@ -134,8 +134,6 @@ def reading_of(target: Target, study: Study, plan: Plan, table: pd.DataFrame) ->
     merged = "turn" in states and not states.isdisjoint({"dorsal_turn", "ventral_turn"})
     if study.external and "4" in settings.states and merged:
         text.append("With 4 states, dorsal and ventral turns count as one state, turn, on the external recordings.")
-    if settings.data == "simulated":
-        text.append("These worms are simulated.")
     text.append(f"The paper: {target.paper}")
     if settings.departure:
         text.append(f"Not the paper's protocol: {settings.departure}.")

@@ -64,18 +64,18 @@ def table_1(study: Study) -> Plan:
     arms: list[Arm] = []
     for fold_by in study.settings.fold_by:
         for arm in study.arms(*study.settings.models, fold_by=fold_by):
-            arms += [with_paper(arm), *(_in_context(arm) if arm.name == "svm" else ())]
+            arms += [with_paper(arm), *(_in_context(study, arm) if arm.name == "svm" else ())]
     first = study.settings.fold_by[0].replace("_", " ")
     return Plan(arms, [f"Unseen worms and external recordings are scored by the fits with {first}."])
 
 
-def _in_context(svm: Arm) -> list[Arm]:
+def _in_context(study: Study, svm: Arm) -> list[Arm]:
     """Return the SVM with context, and with a penalty that it searches on windows of its own training worms."""
     from sklearn.model_selection import GridSearchCV
 
     from skworm.model_selection import WormGroupKFold
 
-    cv = WormGroupKFold(3, n_train_worms=svm.n_train_worms, test_on="held_out_windows", random_state=0)
+    cv = WormGroupKFold(3, n_train_worms=svm.n_train_worms, test_on="held_out_windows", random_state=study.seed)
     searched = GridSearchCV(svm.model, {"C": [1, 10, 100]}, cv=cv)
     context = svm.changed("svm-context", label="SVM, context", frames={"context": CONTEXT})
     return [context, context.changed("svm-context-searched", label="SVM, context, C searched", model=searched)]

@@ -164,7 +164,7 @@ class Problems:
         return -torch.where(n_free > 0, mean, (least + greatest) / 2)
 
     def write_into(self, pairs: Sequence[Pair]) -> None:
-        """Give the pairs that the problems were made of their solutions; rho is NaN where the kernel overflows."""
+        """Store solutions in the pairs that the problems were made of; rho is NaN where the kernel overflows."""
         finite = (self.gradient.isfinite() | (self.lower == self.upper)).all(dim=1)
         rho = torch.where(finite, self.rho(), torch.nan)
         values = (self.problem.tolist(), self.coef.cpu().numpy(), rho.tolist(), self.n_iter.tolist())
