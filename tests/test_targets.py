@@ -381,6 +381,7 @@ def test_figure4cd_tabulates_and_draws_errors_of_trajectories(short, other_lab, 
     result, table = reproduce("figure4cd", short, tmp_path, *options)
     check_files(tmp_path, "figure4cd")
     check_figures(tmp_path, "figure4cd")
+    assert result.stdout.endswith(f"{tmp_path / 'report.html'}\n")
     assert "1 of 10 folds and 2 of 800 epochs." in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "unseen worms, 1 training worm, 1 observed frame, 3 scored" in result.stdout
     baselines = {"persistence", "mean", "linear", "linear-uncentred", "linear-direct"}

@@ -81,13 +81,13 @@ def command_of(target: Target) -> click.Command:
         from skworm.paper.report import report_outcomes
 
         outcome = run_target(target, target.settings(**given), out, n_jobs=n_jobs, verbose=int(not quiet))
-        report_outcomes([outcome], out / "report.html")
+        page = report_outcomes([outcome], out / "report.html")
         if not quiet:
             say(f"{outcome.settings}\n")
         say(outcome.text)
         if not quiet:
             say(f"\n{outcome.reading}\n")
-            for path in outcome.files:
+            for path in (*outcome.files, page):
                 say(path)
 
     usual = {"n_folds": 1, "fold_by": FOLD_KINDS[:1], **target.defaults}
