@@ -50,6 +50,8 @@ display = WormScoresDisplay.from_results(
     baseline=None,
 )
 display.figure_.savefig("splits.png", dpi=150)
+by_split = results.groupby(["evaluation", "fold_by", "model"])["accuracy"]
+print(by_split.mean().unstack("model").round(3))
 
 # %%
 # How much of it comes from training windows right beside the held-out ones:
